@@ -1,0 +1,401 @@
+package djoser
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/caddy-djoser/djoser/password"
+)
+
+// accounts is what the accounts of a realm can do. It knows nothing of HTTP or
+// Caddy: requests, commands and the admin API all come through here.
+type accounts struct {
+	store    Store
+	model    *userModel
+	settings *Settings
+	links    links
+	hasher   password.Argon2id
+	pool     *password.Pool
+	mails    *limiter // of mails that somebody asks for; nil: no limit
+	wakeMail func()   // tells the outbox that a mail was committed
+	now      func() time.Time
+}
+
+// Errors of accounts, for the caller to put into words.
+var (
+	errCredentials = errors.New("wrong credentials")
+	errDisabled    = errors.New("account is not active")
+	errLink        = errors.New("invalid link")
+)
+
+// client is where a request came from.
+type client struct {
+	address  string
+	agent    string
+	protocol string // of links in mails to it: http or https
+}
+
+// maxAgent bounds what is kept of a User-Agent, in bytes.
+const maxAgent = 200
+
+// attempts bounds how often a change is tried again because another request
+// changed the account in between.
+const attempts = 20
+
+// register makes an account of the values of the model's fields. The token is
+// empty unless the account is logged in at once.
+func (a *accounts) register(ctx context.Context, v values, pass string, c client) (*Account, string, error) {
+	hash, err := a.hash(ctx, pass)
+	if err != nil {
+		return nil, "", err
+	}
+	acc := &Account{Password: hash, IsActive: !a.settings.SendActivationEmail, DateJoined: a.now()}
+	for _, f := range a.model.declared {
+		if value, ok := v[f.name]; ok {
+			f.set(acc, value)
+		}
+	}
+	if acc.Keys, err = a.model.keys(acc); err != nil {
+		return nil, "", err
+	}
+
+	change := &Change{Account: acc}
+	if !acc.IsActive {
+		acc.PendingEmail = acc.Email
+		change.Mail = a.mail(PurposeActivation, acc, c)
+	}
+	var token string
+	if acc.IsActive && a.settings.LoginAfterRegistration {
+		token = a.addToken(change, acc, c)
+	}
+	if err := a.commit(ctx, change); err != nil {
+		return nil, "", err
+	}
+	return acc, token, nil
+}
+
+// login checks a name and a password, and makes an auth token. An unknown name
+// costs what a known one does.
+func (a *accounts) login(ctx context.Context, name, pass string, c client) (*Account, string, error) {
+	acc, err := a.store.AccountByKey(ctx, a.model.username.key(a.model.normalize(name)))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, "", err
+	}
+	ok, weak, err := a.verify(ctx, acc, pass)
+	switch {
+	case err != nil:
+		return acc, "", err
+	case !ok:
+		return acc, "", errCredentials
+	case !acc.IsActive:
+		return acc, "", errDisabled
+	}
+	if weak {
+		a.upgrade(ctx, acc, pass)
+	}
+	change := &Change{Serial: acc.Serial}
+	token := a.addToken(change, acc, c)
+	if err := a.commit(ctx, change); err != nil {
+		// The password or the account's activity changed while it was checked.
+		if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+			err = errCredentials
+		}
+		return acc, "", err
+	}
+	return acc, token, nil
+}
+
+// upgrade rewrites a hash that is weaker than the settings ask for. That it
+// couldn't be done is no reason to refuse the login: the next one tries again.
+func (a *accounts) upgrade(ctx context.Context, acc *Account, pass string) {
+	hash, err := a.hash(ctx, pass)
+	if err != nil {
+		return
+	}
+	old := acc.Password
+	_, _ = a.update(ctx, acc.ID, func(stored *Account, _ *Change) error {
+		if stored.Password != old {
+			return errCredentials
+		}
+		stored.Password = hash
+		return nil
+	})
+}
+
+// logout ends one token.
+func (a *accounts) logout(ctx context.Context, digest Digest) error {
+	err := a.commit(ctx, &Change{EndToken: &digest})
+	if errors.Is(err, ErrNotFound) {
+		return nil // another request ended it
+	}
+	return err
+}
+
+// activate uses an activation link up, or one that confirms a new address.
+func (a *accounts) activate(ctx context.Context, id uint64, link string, c client) (*Account, string, error) {
+	var token string
+	acc, err := a.update(ctx, id, func(acc *Account, change *Change) error {
+		purpose := PurposeEmailChange
+		if !acc.IsActive {
+			purpose = PurposeActivation
+		}
+		if acc.PendingEmail == "" || !a.links.check(purpose, acc, acc.PendingEmail, link) {
+			return errLink
+		}
+		acc.IsActive = true
+		acc.Email, acc.PendingEmail = acc.PendingEmail, ""
+		acc.Serial++
+		if a.settings.LoginAfterActivation {
+			token = a.addToken(change, acc, c)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return acc, token, nil
+}
+
+// setUsername renames an account. Its links stay good, unless the username is
+// the address.
+func (a *accounts) setUsername(ctx context.Context, id uint64, name string, c client) (*Account, error) {
+	return a.update(ctx, id, func(acc *Account, change *Change) error {
+		before := acc.Email
+		a.model.username.set(acc, name)
+		a.emailChanged(acc, before, change, c)
+		return nil
+	})
+}
+
+// emailChanged does what a new address asks for. Where activation mails are
+// sent, it counts only once it is confirmed.
+func (a *accounts) emailChanged(acc *Account, before string, change *Change, c client) {
+	if acc.Email == before {
+		return
+	}
+	acc.Serial++
+	acc.PendingEmail = ""
+	if a.settings.SendActivationEmail && acc.Email != "" {
+		acc.Email, acc.PendingEmail = before, acc.Email
+		change.Mail = a.mail(PurposeEmailChange, acc, c)
+	}
+}
+
+// setPassword changes a password. keep is the token of the request, which
+// stays where logout_on_password_change ends the others.
+func (a *accounts) setPassword(ctx context.Context, id uint64, pass string, keep Digest) (*Account, error) {
+	hash, err := a.hash(ctx, pass)
+	if err != nil {
+		return nil, err
+	}
+	return a.update(ctx, id, func(acc *Account, change *Change) error {
+		acc.Password = hash
+		acc.Serial++
+		change.EndTokens, change.Keep = a.settings.LogoutOnPasswordChange, keep
+		return nil
+	})
+}
+
+// requestReset puts a mail into the outbox for each active account with the
+// address that has a usable password. For an address without any it writes an
+// entry all the same, which sends nothing, so that the answer takes as long.
+func (a *accounts) requestReset(ctx context.Context, email string, c client) error {
+	return a.mailTo(ctx, email, PurposePasswordReset, c, func(acc *Account) bool {
+		return acc.IsActive && password.Usable(acc.Password)
+	})
+}
+
+// resendActivation puts another activation mail into the outbox for each
+// account with the address that waits for its activation.
+func (a *accounts) resendActivation(ctx context.Context, email string, c client) error {
+	return a.mailTo(ctx, email, PurposeActivation, c, func(acc *Account) bool {
+		return waitsForActivation(acc)
+	})
+}
+
+// waitsForActivation tells a new account from one that was deactivated, which
+// has no address to confirm.
+func waitsForActivation(acc *Account) bool { return !acc.IsActive && acc.PendingEmail != "" }
+
+// maxSameAddress is how many accounts with one address get a mail.
+const maxSameAddress = 10
+
+// mailRates keep somebody from filling the mailbox of another.
+var mailRates = []rate{{1, time.Minute}, {5, time.Hour}}
+
+func (a *accounts) mayMail(acc *Account, p Purpose) bool {
+	if a.mails == nil {
+		return true
+	}
+	_, ok := a.mails.allow(string(p) + " " + strconv.FormatUint(acc.ID, 10))
+	return ok
+}
+
+func (a *accounts) mailTo(ctx context.Context, email string, p Purpose, c client, wanted func(*Account) bool) error {
+	found, err := a.store.AccountsByEmail(ctx, email, maxSameAddress)
+	if err != nil {
+		return err
+	}
+	found = slices.DeleteFunc(found, func(acc *Account) bool {
+		return !wanted(acc) || !a.mayMail(acc, p)
+	})
+	if len(found) == 0 {
+		found = []*Account{{}}
+	}
+	for _, acc := range found {
+		if err := a.commit(ctx, &Change{Mail: a.mail(p, acc, c)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkReset tells whether a reset link is good.
+func (a *accounts) checkReset(acc *Account, link string) bool {
+	return acc.IsActive && password.Usable(acc.Password) &&
+		a.links.check(PurposePasswordReset, acc, acc.Email, link)
+}
+
+// resetPassword uses a reset link up. It ends every token of the account.
+func (a *accounts) resetPassword(ctx context.Context, id uint64, link, pass string) (*Account, error) {
+	hash, err := a.hash(ctx, pass)
+	if err != nil {
+		return nil, err
+	}
+	return a.update(ctx, id, func(acc *Account, change *Change) error {
+		if !a.checkReset(acc, link) {
+			return errLink
+		}
+		acc.Password = hash
+		acc.Serial++
+		change.EndTokens = true
+		return nil
+	})
+}
+
+// setFields changes fields of an account.
+func (a *accounts) setFields(ctx context.Context, id uint64, v values, c client) (*Account, error) {
+	return a.update(ctx, id, func(acc *Account, change *Change) error {
+		before := acc.Email
+		for _, f := range a.model.required {
+			if value, ok := v[f.name]; ok {
+				f.set(acc, value)
+			}
+		}
+		a.emailChanged(acc, before, change, c)
+		return nil
+	})
+}
+
+// update reads an account, lets change alter it and what else belongs to the
+// transaction, and writes it. It starts again if the account was changed
+// meanwhile, so that change is applied to what is stored.
+func (a *accounts) update(ctx context.Context, id uint64, change func(*Account, *Change) error) (*Account, error) {
+	for range attempts {
+		acc, err := a.store.Account(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		c := &Change{Account: acc}
+		if err := change(acc, c); err != nil {
+			return nil, err
+		}
+		if acc.Keys, err = a.model.keys(acc); err != nil {
+			return nil, err
+		}
+		if err := a.commit(ctx, c); !errors.Is(err, ErrConflict) {
+			return acc, err
+		}
+	}
+	return nil, ErrConflict
+}
+
+func (a *accounts) commit(ctx context.Context, c *Change) error {
+	if err := a.store.Commit(ctx, c); err != nil {
+		return err
+	}
+	if c.Mail != nil {
+		a.wakeMail()
+	}
+	return nil
+}
+
+// addToken makes an auth token and puts it into the change.
+func (a *accounts) addToken(change *Change, acc *Account, c client) string {
+	value := newAuthToken()
+	digest, _ := digestOf(value)
+	now := a.now()
+	change.Token = &Token{
+		Digest: digest, Account: acc.ID, Created: now,
+		Address: c.address, Agent: c.agent[:min(len(c.agent), maxAgent)],
+	}
+	if ttl := a.settings.Token.ttl(); ttl > 0 {
+		change.Token.Expires = now.Add(ttl)
+	}
+	change.TokenLimit = a.settings.Token.PerUser
+	return value
+}
+
+func (a *accounts) mail(p Purpose, acc *Account, c client) *Mail {
+	now := a.now()
+	return &Mail{Account: acc.ID, Purpose: p, Protocol: c.protocol, Created: now, Due: now}
+}
+
+// hash runs in the pool; see package password.
+func (a *accounts) hash(ctx context.Context, pass string) (hash string, err error) {
+	if busy := a.pool.Do(ctx, func() { hash, err = a.hasher.Hash(pass) }); busy != nil {
+		return "", busy
+	}
+	return hash, err
+}
+
+// verify checks a password. Without an account, or with one that has no usable
+// password, it does the same work for nothing.
+func (a *accounts) verify(ctx context.Context, acc *Account, pass string) (ok, weak bool, err error) {
+	busy := a.pool.Do(ctx, func() {
+		if acc == nil || !password.Usable(acc.Password) {
+			a.hasher.Dummy(pass)
+			return
+		}
+		ok, weak, err = a.hasher.Verify(acc.Password, pass)
+	})
+	if busy != nil {
+		return false, false, busy
+	}
+	return ok, weak, err
+}
+
+// recipient is the address that a mail goes to now, if it is still to be sent.
+func (m *Mail) recipient(acc *Account) (string, bool) {
+	switch m.Purpose {
+	case PurposeActivation:
+		return acc.PendingEmail, waitsForActivation(acc)
+	case PurposeEmailChange:
+		return acc.PendingEmail, acc.IsActive && acc.PendingEmail != ""
+	case PurposePasswordReset:
+		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
+	case PurposeEmailNotice:
+		return m.Address, m.Address != ""
+	}
+	return "", false
+}
+
+// protocol is the scheme of the links in a mail.
+func (m *Mail) protocol(s *Settings) string {
+	if s.Protocol != "" {
+		return s.Protocol
+	}
+	return m.Protocol
+}
+
+// templateUser is what mail templates know of an account.
+func (m *userModel) templateUser(a *Account) map[string]any {
+	user := map[string]any{"id": a.ID}
+	for _, f := range m.declared {
+		user[f.name] = f.value(a)
+	}
+	return user
+}

@@ -1,0 +1,74 @@
+package djoser
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// authenticate tells who is calling, from the Authorization header. Nobody is
+// nil without an error: no credentials, or credentials of another scheme. It
+// is the one place where tokens are checked: the endpoints, djoser_auth,
+// djoser_token and the authentication provider all come through here.
+//
+// Errors are an *apiError of 401, or what a store that can't be read says.
+func (r *realm) authenticate(req *http.Request) (*identity, error) {
+	token, err := r.credentials(req.Header["Authorization"])
+	if token == "" || err != nil {
+		return nil, err
+	}
+	digest, ok := digestOf(token)
+	if !ok {
+		return nil, errInvalidToken
+	}
+	store, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	id, err := store.identify(req.Context(), digest)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, errInvalidToken
+	case err != nil:
+		return nil, err
+	case !id.account.IsActive:
+		return nil, errInactiveUser
+	}
+	return id, nil
+}
+
+// whiteSpace separates a scheme from its token, as bytes.split in Python does.
+const whiteSpace = " \t\n\v\f\r"
+
+// credentials takes the token out of the values of the Authorization header.
+// It follows REST framework's TokenAuthentication; several headers are refused
+// rather than guessed at.
+func (r *realm) credentials(headers []string) (string, error) {
+	if len(headers) == 0 {
+		return "", nil
+	}
+	if len(headers) > 1 {
+		return "", errTokenSpaces
+	}
+	header := strings.Trim(headers[0], whiteSpace)
+	scheme, token := header, ""
+	if i := strings.IndexAny(header, whiteSpace); i >= 0 {
+		scheme, token = header[:i], strings.TrimLeft(header[i:], whiteSpace)
+	}
+	switch {
+	case !r.takesScheme(scheme):
+		return "", nil
+	case token == "":
+		return "", errNoCredentials
+	case strings.ContainsAny(token, whiteSpace):
+		return "", errTokenSpaces
+	}
+	return token, nil
+}
+
+func (r *realm) takesScheme(scheme string) bool {
+	return slices.ContainsFunc(r.settings.Token.Schemes, func(s string) bool {
+		return strings.EqualFold(s, scheme)
+	})
+}

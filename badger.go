@@ -1,0 +1,193 @@
+package djoser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
+)
+
+func init() {
+	caddy.RegisterModule(BadgerStore{})
+}
+
+// defaultReserve is what a Badger store leaves free on its disk: enough for
+// the tables that Badger may be about to write in the background.
+const defaultReserve = 64 << 20
+
+// BadgerStore keeps a realm in an embedded Badger database, in a folder of its
+// own. Nothing else has to be installed or run.
+//
+// What a request was told is done is on disk. While less than the reserve is
+// free on that disk, the store refuses changes (the requests get 507) and goes
+// on reading, so that logged-in users stay logged in; it recovers by itself
+// when there is space again.
+//
+// One process at a time can have the folder open. A reload of the
+// configuration keeps it open.
+type BadgerStore struct {
+	// Path is the folder. It is created, but not the folder around it. Default:
+	// djoser/<realm> in Caddy's data folder.
+	Path string `json:"path,omitempty"`
+
+	// Reserve is how many bytes are kept free on the disk. Default: 64 MB.
+	Reserve int64 `json:"reserve,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (BadgerStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "djoser.stores.badger",
+		New: func() caddy.Module { return new(BadgerStore) },
+	}
+}
+
+// UnmarshalCaddyfile sets up the store from Caddyfile tokens:
+//
+//	badger [<path>] {
+//		reserve <size>
+//	}
+func (b *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the name of the module
+	if d.NextArg() {
+		b.Path = d.Val()
+		if b.Path == "" {
+			return d.Err("the path of the store is empty: name a folder, or leave the path out for the default")
+		}
+	}
+	if d.NextArg() {
+		return d.Errf("unexpected argument %q: badger takes one path; quote it if it has spaces", d.Val())
+	}
+	for d.NextBlock(d.Nesting()) {
+		switch option := d.Val(); option {
+		case "reserve":
+			if b.Reserve != 0 {
+				return d.Err("reserve is set twice")
+			}
+			if !d.NextArg() {
+				return d.Err("reserve needs a size, such as 64MB")
+			}
+			size, err := humanize.ParseBytes(d.Val())
+			if err != nil || size == 0 || size > 1<<50 {
+				return d.Errf("reserve %q is not a size: write one such as 64MB", d.Val())
+			}
+			b.Reserve = int64(size)
+			if d.NextArg() {
+				return d.Errf("unexpected argument %q: reserve takes one size, such as 64MB", d.Val())
+			}
+		default:
+			return d.Errf("unknown option %q of the badger store: it has reserve", option)
+		}
+	}
+	return nil
+}
+
+// Provision expands placeholders in the path.
+func (b *BadgerStore) Provision(caddy.Context) error {
+	path, err := caddy.NewReplacer().ReplaceOrErr(b.Path, true, true)
+	if err != nil {
+		return fmt.Errorf("path of the badger store: %v", err)
+	}
+	b.Path = path
+	return nil
+}
+
+// Validate checks the settings.
+func (b *BadgerStore) Validate() error {
+	if b.Reserve < 0 {
+		return fmt.Errorf("reserve of the badger store is %d bytes: it can't be negative", b.Reserve)
+	}
+	return nil
+}
+
+// Location returns the store's folder as an absolute path without symbolic
+// links. The folder needs not exist yet.
+func (b *BadgerStore) Location(realm string) (string, error) {
+	path := b.Path
+	if path == "" {
+		if !filepath.IsLocal(realm) || realm == "." || strings.ContainsAny(realm, `/\:`) {
+			return "", fmt.Errorf("realm %q can't name a folder: give its badger store a path", realm)
+		}
+		path = filepath.Join(badgerHome(), realm)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("path of the badger store: %w", err)
+	}
+	return resolve(path)
+}
+
+// badgerHome is the folder of the stores without a path.
+func badgerHome() string { return filepath.Join(caddy.AppDataDir(), "djoser") }
+
+// resolve follows the symbolic links in what exists of an absolute path.
+func resolve(path string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return resolved, err
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path, nil
+	}
+	if parent, err = resolve(parent); err != nil {
+		return "", err
+	}
+	return filepath.Join(parent, filepath.Base(path)), nil
+}
+
+// Open opens the store in the folder, and makes it if it isn't there.
+func (b *BadgerStore) Open(ctx context.Context, location string, log *zap.Logger) (Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	reserve := b.Reserve
+	if reserve == 0 {
+		reserve = defaultReserve
+	}
+	if b.Path == "" {
+		if err := os.MkdirAll(filepath.Dir(location), 0o700); err != nil {
+			return nil, folderError(location, err)
+		}
+	}
+	return openBadger(location, reserve, log)
+}
+
+// folderError says what is wrong with a store's folder, and what to do.
+func folderError(dir string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("store %s: %w: the user that runs Caddy%s must own this folder and be allowed to write in it", dir, err, whoami())
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("store %s: the folder %s doesn't exist: create it, or mount the disk that belongs there", dir, filepath.Dir(dir))
+	}
+	return fmt.Errorf("store %s: %w", dir, err)
+}
+
+func whoami() string {
+	if uid := os.Geteuid(); uid >= 0 {
+		return " (uid " + strconv.Itoa(uid) + ")"
+	}
+	return ""
+}
+
+// Interface guards
+var (
+	_ StoreModule           = (*BadgerStore)(nil)
+	_ caddy.Provisioner     = (*BadgerStore)(nil)
+	_ caddy.Validator       = (*BadgerStore)(nil)
+	_ caddyfile.Unmarshaler = (*BadgerStore)(nil)
+)

@@ -1,0 +1,301 @@
+package djoser
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"go.uber.org/zap"
+)
+
+// badgerMarker is a file of our own in the folder. Badger takes a folder
+// without its MANIFEST for an empty one and deletes what is in it; with the
+// marker we know better. It also holds the schema, so that a store of a newer
+// version is refused before anything touches it.
+const badgerMarker = "DJOSER"
+
+// badgerSchema is the number of the layout of keys and records. A version that
+// raises it migrates older stores in checkFolder's caller, after a backup.
+const badgerSchema = 1
+
+const badgerMarkerText = `caddy-djoser store, schema %d
+The files in this folder belong together: don't move, edit or delete single ones.
+`
+
+// badgerOptions are measured: few and small memory tables, no caches beside
+// the kernel's, records outside of the value log, which then needs no garbage
+// collection.
+func badgerOptions(dir string, log *zap.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithLogger(badgerLogger{log}).
+		WithSyncWrites(true).
+		WithDetectConflicts(false). // there is one writer
+		WithMetricsEnabled(false).
+		WithMemTableSize(16 << 20).
+		WithNumMemtables(2).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithValueThreshold(1 << 20).
+		WithValueLogFileSize(64 << 20).
+		WithBaseTableSize(4 << 20).
+		WithBaseLevelSize(64 << 20). // fewer levels to look into
+		WithNumLevelZeroTables(3).
+		WithNumLevelZeroTablesStall(10).
+		WithNumCompactors(2).
+		WithNumGoroutines(2).
+		WithChecksumVerificationMode(options.OnBlockRead)
+}
+
+// openBadger opens the store in a folder and starts its writer.
+func openBadger(dir string, reserve int64, log *zap.Logger) (*badgerDB, error) {
+	if err := makeFolder(dir); err != nil {
+		return nil, folderError(dir, err)
+	}
+	isNew, err := checkFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	guard := diskGuard{dir: dir, reserve: reserve}
+	if err := guard.check(); err != nil {
+		return nil, fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened because Badger would crash on a full disk", dir, err)
+	}
+	db, err := openManaged(badgerOptions(dir, log))
+	if err != nil {
+		return nil, openError(dir, err)
+	}
+	s := &badgerDB{
+		db:      db,
+		dir:     dir,
+		log:     log,
+		guard:   guard,
+		now:     time.Now,
+		queue:   make(chan *mutation, queueLength),
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	if err := s.load(isNew); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s.tidy()
+	var background sync.WaitGroup
+	background.Go(s.write)
+	background.Go(s.keepHouse)
+	go func() {
+		background.Wait()
+		close(s.stopped)
+	}()
+	return s, nil
+}
+
+// openManaged opens Badger in managed mode: we number the transactions. In its
+// normal mode a read waits until every commit before it is on disk.
+func openManaged(opts badger.Options) (db *badger.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	return badger.OpenManaged(opts)
+}
+
+// makeFolder makes the folder, for its owner only.
+func makeFolder(dir string) error {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.Mkdir(dir, 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return errors.New("this is a file: the store needs a folder of its own")
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return os.Chmod(dir, 0o700)
+	}
+	return nil
+}
+
+// checkFolder tells whether the folder has no store yet, and refuses one whose
+// content Badger would destroy, or that isn't ours.
+func checkFolder(dir string) (isNew bool, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false, folderError(dir, err)
+	}
+	var marker, manifest bool
+	var foreign, table string
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == badgerMarker:
+			marker = true
+		case name == badger.ManifestFilename:
+			manifest = true
+		case filepath.Ext(name) == ".sst":
+			table = name
+		case !slices.Contains(badgerFiles, name) && !slices.Contains(badgerExtensions, filepath.Ext(name)):
+			foreign = name
+		}
+	}
+	switch {
+	case !marker && foreign != "":
+		return false, fmt.Errorf("store %s: the folder holds %s, which is not part of a store: name an empty folder, or one that doesn't exist yet", dir, foreign)
+	case !marker && table != "":
+		return false, fmt.Errorf("store %s: the folder holds a Badger database (%s), but not the file %s of this module: name another folder, or restore that file if it was lost", dir, table, badgerMarker)
+	case !marker:
+		return true, nil
+	case !manifest:
+		return false, fmt.Errorf("store %s is damaged: the file %s is missing, without which its data can't be read: restore the whole folder from a backup", dir, badger.ManifestFilename)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, badgerMarker))
+	if err != nil {
+		return false, folderError(dir, err)
+	}
+	var schema int
+	if _, err := fmt.Sscanf(string(text), badgerMarkerText, &schema); err != nil || schema < 1 {
+		return false, fmt.Errorf("store %s is damaged: the file %s doesn't say which schema the store has: restore it from a backup", dir, badgerMarker)
+	}
+	if schema > badgerSchema {
+		return false, fmt.Errorf("store %s has schema %d, this version of the module knows %d: it was written by a newer version, use that one", dir, schema, badgerSchema)
+	}
+	return false, nil
+}
+
+// badgerFiles and badgerExtensions are what a store that was never opened to
+// its end may consist of. A file system of its own has lost+found.
+var (
+	badgerFiles      = []string{"LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD", badgerMarker + ".new", "lost+found"}
+	badgerExtensions = []string{".mem", ".vlog"}
+)
+
+// writeMarker writes the marker file, whole or not at all.
+func writeMarker(dir string) error {
+	name := filepath.Join(dir, badgerMarker)
+	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, badgerMarkerText, badgerSchema)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	return syncFolder(dir)
+}
+
+// syncFolder makes the names in a folder durable, where the platform can.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// openError turns an error of Badger's opening into one that says what to do.
+func openError(dir string, err error) error {
+	if strings.Contains(err.Error(), "Another process is using this Badger database") {
+		return fmt.Errorf("store %s is in use by %s: one server at a time can have it open; to change the configuration of a running Caddy use `caddy reload`", dir, lockHolder(dir))
+	}
+	if errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), fs.ErrPermission.Error()) {
+		return folderError(dir, fs.ErrPermission)
+	}
+	return fmt.Errorf("store %s can't be opened: %s: if a file of it was changed or lost, restore the whole folder from a backup", dir, plainError(err))
+}
+
+// lockHolder names the process that has the folder open.
+func lockHolder(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, "LOCK"))
+	if err != nil {
+		return "another process"
+	}
+	pid := strings.TrimSpace(string(text))
+	if pid == strconv.Itoa(os.Getpid()) {
+		return "this process, under another name"
+	}
+	if name, err := os.ReadFile(filepath.Join("/proc", pid, "comm")); err == nil {
+		return fmt.Sprintf("process %s (%s)", pid, strings.TrimSpace(string(name)))
+	}
+	return "process " + pid
+}
+
+// load reads what the store keeps in memory, and makes it in a new store.
+func (s *badgerDB) load(isNew bool) error {
+	s.committed.Store(s.db.MaxVersion())
+	s.db.SetDiscardTs(s.committed.Load())
+	if isNew {
+		empty := true
+		err := s.view(context.Background(), func(v snapshot) error {
+			return v.scan(nil, nil, func(_, _ []byte) (bool, error) {
+				empty = false
+				return false, nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+		if !empty {
+			return fmt.Errorf("store %s: the folder holds a Badger database, but not the file %s of this module: name another folder, or restore that file if it was lost", s.dir, badgerMarker)
+		}
+		if err := writeMarker(s.dir); err != nil {
+			return folderError(s.dir, err)
+		}
+	}
+	err := s.view(context.Background(), s.loadState)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", s.dir, err)
+	}
+	if s.linkKey == nil {
+		key := make([]byte, 32)
+		rand.Read(key)
+		b := s.newBatch()
+		b.set(linkKeyKey, key, 0)
+		b.accept()
+		if err := b.commit(); err != nil {
+			return fmt.Errorf("store %s: %w", s.dir, err)
+		}
+		s.linkKey = key
+	}
+	return nil
+}
+
+// tidy takes the rights of others from the files, which Badger creates with
+// those that the process's umask leaves.
+func (s *badgerDB) tidy() {
+	if runtime.GOOS == "windows" {
+		return
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		s.log.Warn("reading the store's folder", zap.String("folder", s.dir), zap.Error(err))
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 {
+			continue
+		}
+		err = os.Chmod(filepath.Join(s.dir, e.Name()), 0o600)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("protecting a file of the store", zap.String("file", e.Name()), zap.Error(err))
+		}
+	}
+}

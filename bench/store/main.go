@@ -1,0 +1,264 @@
+// Command store measures the Badger store against Badger itself, in one run:
+//
+//	go run ./bench/store                      # small, a minute
+//	go run ./bench/store -accounts 1000000    # as in docs/benchmarks.md
+//
+// Give -dir a folder on the disk to be measured. Numbers of two machines can't
+// be compared; the ratios of one run can.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"go.uber.org/zap"
+
+	"github.com/caddy-djoser/djoser"
+)
+
+var (
+	accounts = flag.Int("accounts", 50_000, "how many accounts the store has")
+	seconds  = flag.Float64("seconds", 3, "how long each rate is measured")
+	folder   = flag.String("dir", "", "folder for the stores (default: a temporary one)")
+	child    = flag.String("child", "", "used by the program itself")
+)
+
+func main() {
+	log.SetFlags(0)
+	flag.Parse()
+	if *child != "" {
+		runChild(*child)
+		return
+	}
+	dir, err := os.MkdirTemp(*folder, "djoser-bench-")
+	check(err)
+	defer os.RemoveAll(dir)
+
+	fmt.Println("| what | measured |\n|---|---|")
+	registers(dir)
+	store := filepath.Join(dir, "store")
+	fill(store)
+	opening(store)
+	reading(store)
+	memory(dir, store)
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func row(what, format string, args ...any) {
+	fmt.Printf("| %s | %s |\n", what, fmt.Sprintf(format, args...))
+}
+
+func open(dir string) djoser.Store {
+	b := djoser.BadgerStore{Path: dir}
+	location, err := b.Location("")
+	check(err)
+	s, err := b.Open(context.Background(), location, zap.NewNop())
+	check(err)
+	return s
+}
+
+// account is one as people have them: with a hash of the default parameters,
+// and a login from a browser.
+func account(n int) *djoser.Change {
+	name := fmt.Sprintf("user%07d", n)
+	return &djoser.Change{
+		Account: &djoser.Account{
+			Username:   name,
+			Email:      name + "@example.com",
+			Password:   "argon2$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbmJ5dGVzc2FsdA$" + fmt.Sprintf("%043d", n),
+			IsActive:   true,
+			DateJoined: time.Now(),
+			Keys:       []djoser.Key{{Field: "username", Value: name}},
+		},
+		Token: token(n),
+	}
+}
+
+func token(n int) *djoser.Token {
+	return &djoser.Token{
+		Digest:  digest(n),
+		Created: time.Now(),
+		Expires: time.Now().Add(30 * 24 * time.Hour),
+		Address: "203.0.113.77",
+		Agent:   "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+	}
+}
+
+// digest is random, and the same for the same number.
+func digest(n int) djoser.Digest {
+	var d djoser.Digest
+	rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)}).Read(d[:])
+	return d
+}
+
+// rate returns how often a second clients can do something.
+func rate(clients int, do func(n int) error) float64 {
+	var (
+		done  atomic.Int64
+		group sync.WaitGroup
+	)
+	start := time.Now()
+	limit := time.Duration(*seconds * float64(time.Second))
+	for range clients {
+		group.Go(func() {
+			for time.Since(start) < limit {
+				check(do(int(done.Add(1))))
+			}
+		})
+	}
+	group.Wait()
+	return float64(done.Load()) / time.Since(start).Seconds()
+}
+
+// rawOptions are the store's own, in Badger's normal mode.
+func rawOptions(dir string) badger.Options {
+	return badger.DefaultOptions(dir).WithLogger(nil).WithSyncWrites(true).WithMetricsEnabled(false).
+		WithMemTableSize(16 << 20).WithNumMemtables(2).WithCompression(options.None).WithBlockCacheSize(0).
+		WithValueThreshold(1 << 20).WithValueLogFileSize(64 << 20).WithNumCompactors(2).
+		WithBaseTableSize(4 << 20).WithNumLevelZeroTables(3).WithNumLevelZeroTablesStall(10)
+}
+
+// registers compares registrations with transactions of the same size.
+func registers(dir string) {
+	for _, clients := range []int{1, 64} {
+		var raw, own []float64
+		for round := range 3 { // in turns, against what else the machine does
+			db, err := badger.Open(rawOptions(filepath.Join(dir, fmt.Sprintf("raw-%d-%d", clients, round))))
+			check(err)
+			raw = append(raw, rate(clients, func(n int) error { return rawRegister(db, n) }))
+			check(db.Close())
+			s := open(filepath.Join(dir, fmt.Sprintf("own-%d-%d", clients, round)))
+			own = append(own, rate(clients, func(n int) error {
+				return s.Commit(context.Background(), account(n))
+			}))
+			check(s.Close())
+		}
+		slices.Sort(raw)
+		slices.Sort(own)
+		row(fmt.Sprintf("durable registrations, %d clients: a second, raw, ratio", clients),
+			"%.0f, %.0f, %.2f", own[1], raw[1], own[1]/raw[1])
+	}
+}
+
+// rawRegister writes what a registration is to Badger, in a transaction of its
+// own that makes sure that the name is free.
+func rawRegister(db *badger.DB, n int) error {
+	c := account(n)
+	return db.Update(func(txn *badger.Txn) error {
+		unique := []byte("u----username" + c.Account.Username)
+		if _, err := txn.Get(unique); !errors.Is(err, badger.ErrKeyNotFound) {
+			return fmt.Errorf("account %d: %v", n, err)
+		}
+		id := fmt.Sprintf("%08d", n)
+		d := string(c.Token.Digest[:])
+		for key, size := range map[string]int{
+			string(unique): 8,
+			"a" + id:       len(c.Account.Username) + len(c.Account.Email) + len(c.Account.Password) + 60,
+			"e" + c.Account.Email + "-" + id: 0,
+			"t" + d:      len(c.Token.Address) + len(c.Token.Agent) + 40,
+			"T" + id + d: 20,
+			"cn":         12,
+		} {
+			if err := txn.Set([]byte(key), make([]byte, size)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// fill makes the large store.
+func fill(dir string) {
+	s := open(dir)
+	var (
+		next  atomic.Int64
+		group sync.WaitGroup
+	)
+	for range 256 {
+		group.Go(func() {
+			for n := int(next.Add(1)); n <= *accounts; n = int(next.Add(1)) {
+				check(s.Commit(context.Background(), account(n)))
+			}
+		})
+	}
+	group.Wait()
+	check(s.Close())
+	row(fmt.Sprintf("disk for an account with its token, of %d", *accounts), "%.0f bytes", float64(sizeOf(dir))/float64(*accounts))
+}
+
+// sizeOf is the space that a folder takes, without what Badger reserves for
+// writing.
+func sizeOf(dir string) (size int64) {
+	entries, err := os.ReadDir(dir)
+	check(err)
+	for _, e := range entries {
+		info, err := e.Info()
+		check(err)
+		size += info.Sys().(*syscall.Stat_t).Blocks * 512
+	}
+	return size
+}
+
+// timeOpening opens the store, reads from it and returns how long that took.
+func timeOpening(dir string) time.Duration {
+	start := time.Now()
+	s := open(dir)
+	_, _, err := s.Token(context.Background(), digest(1))
+	check(err)
+	took := time.Since(start)
+	check(s.Close())
+	return took
+}
+
+// opening measures how long it takes until the store answers.
+func opening(dir string) {
+	timeOpening(dir)
+	row("open, warm", "%v", timeOpening(dir).Round(time.Millisecond))
+	if err := dropCaches(); err != nil {
+		row("open, cold page cache", "not measured: %v", err)
+	} else {
+		row("open, cold page cache", "%v", timeOpening(dir).Round(time.Millisecond))
+	}
+	killWhileWriting(dir)
+	row("open after kill -9", "%v", timeOpening(dir).Round(time.Millisecond))
+}
+
+// dropCaches empties the page cache, which needs root.
+func dropCaches() error {
+	syscall.Sync()
+	return os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0)
+}
+
+// reading measures the look-up that a request with a token costs.
+func reading(dir string) {
+	s := open(dir)
+	time.Sleep(2 * time.Second) // for the check of the tables
+	r := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _, err := s.Token(context.Background(), digest(1+rand.IntN(*accounts)))
+			check(err)
+		}
+	})
+	row("token and its account read", "%.1f µs, %d allocations", float64(r.NsPerOp())/1000, r.AllocsPerOp())
+	check(s.Close())
+}

@@ -1,0 +1,248 @@
+package djoser
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// identity is who is calling: a token and its account. It is shared between
+// requests and must not be changed.
+type identity struct {
+	account *Account // nil: a token that the store doesn't know
+	token   *Token
+	live    *liveAccount
+	touched atomic.Int64 // when the last use was noted, in Unix seconds
+}
+
+// liveAccount tells every identity of an account at once that it is outdated.
+type liveAccount struct {
+	id      uint64
+	gone    atomic.Bool
+	holders int // identities in the cache; guarded by cachedStore.mu
+}
+
+// cachedStore is a store with the identities of recent requests before it, so
+// that a token is checked without reading the store. Tokens that the store
+// doesn't know are remembered as well, since a flood of made-up ones should
+// cost little.
+//
+// What is cached is never older than the last Commit that returned: Commit
+// drops what it changed before it returns, and a look-up that was under way
+// meanwhile, which the generation tells, is not kept.
+type cachedStore struct {
+	Store
+	now  func() time.Time
+	size atomic.Int64 // how many identities are kept
+
+	mu         sync.Mutex // guards everything that adds or drops
+	generation atomic.Uint64
+	accounts   map[uint64]*liveAccount
+	shards     [64]shard
+
+	hits, misses atomic.Uint64
+
+	usedMu sync.Mutex
+	used   map[Digest]time.Time
+	stop   chan struct{}
+	done   chan struct{}
+}
+
+type shard struct {
+	mu   sync.RWMutex
+	byID map[Digest]*identity
+}
+
+// touchEvery is how exact the time of a token's last use is.
+const touchEvery = time.Hour
+
+// flushEvery is how long noted uses wait to be written together.
+const flushEvery = time.Minute
+
+func newCachedStore(s Store, now func() time.Time) *cachedStore {
+	c := &cachedStore{
+		Store: s, now: now,
+		accounts: make(map[uint64]*liveAccount),
+		used:     make(map[Digest]time.Time),
+		stop:     make(chan struct{}), done: make(chan struct{}),
+	}
+	for i := range c.shards {
+		c.shards[i].byID = make(map[Digest]*identity)
+	}
+	go c.writeUses()
+	return c
+}
+
+// resize says how many identities are kept. What is more goes as others come.
+func (c *cachedStore) resize(size int) { c.size.Store(int64(size)) }
+
+func (c *cachedStore) shard(d *Digest) *shard { return &c.shards[d[0]%64] }
+
+// identify returns the identity of an unexpired token, or ErrNotFound.
+func (c *cachedStore) identify(ctx context.Context, d Digest) (*identity, error) {
+	s := c.shard(&d)
+	s.mu.RLock()
+	id, ok := s.byID[d]
+	s.mu.RUnlock()
+	if ok && id.account == nil {
+		c.hits.Add(1)
+		return nil, ErrNotFound
+	}
+	if ok && !id.live.gone.Load() {
+		c.hits.Add(1)
+	} else {
+		var err error
+		if id, err = c.read(ctx, d); err != nil {
+			return nil, err
+		}
+	}
+	now := c.now()
+	if id.token.Expired(now) {
+		return nil, ErrNotFound
+	}
+	c.touch(id, now)
+	return id, nil
+}
+
+func (c *cachedStore) read(ctx context.Context, d Digest) (*identity, error) {
+	c.misses.Add(1)
+	generation := c.generation.Load()
+	token, account, err := c.Store.Token(ctx, d)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	id := &identity{account: account, token: token}
+	if token != nil {
+		id.touched.Store(max(token.Used.Unix(), token.Created.Unix()))
+	}
+	c.keep(d, id, generation)
+	if err != nil {
+		return nil, err
+	}
+	return id, nil
+}
+
+// keep adds an identity that was read at the generation.
+func (c *cachedStore) keep(d Digest, id *identity, generation uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := int(c.size.Load())
+	if c.generation.Load() != generation || size <= 0 {
+		return
+	}
+	if id.account != nil {
+		id.live = c.accounts[id.account.ID]
+		if id.live == nil {
+			id.live = &liveAccount{id: id.account.ID}
+			c.accounts[id.account.ID] = id.live
+		}
+		id.live.holders++
+	}
+	s := c.shard(&d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.release(s.byID[d])
+	s.byID[d] = id
+	for other, old := range s.byID { // in random order
+		if len(s.byID) <= max(1, size/len(c.shards)) {
+			break
+		}
+		if other != d {
+			c.release(old)
+			delete(s.byID, other)
+		}
+	}
+}
+
+// release forgets a live account that no identity in the cache holds.
+func (c *cachedStore) release(id *identity) {
+	if id == nil || id.live == nil {
+		return
+	}
+	if id.live.holders--; id.live.holders == 0 && c.accounts[id.live.id] == id.live {
+		delete(c.accounts, id.live.id)
+	}
+}
+
+// Commit implements Store. Whatever comes of the change, what it touches is
+// dropped: it may have been applied although its caller didn't wait for it.
+func (c *cachedStore) Commit(ctx context.Context, change *Change) error {
+	err := c.Store.Commit(ctx, change)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.generation.Add(1)
+	if change.Account != nil {
+		c.dropAccount(change.Account.ID)
+	}
+	if change.Token != nil {
+		c.dropAccount(change.Token.Account) // older tokens may have ended
+		c.dropToken(change.Token.Digest)
+	}
+	if change.EndToken != nil {
+		c.dropToken(*change.EndToken)
+	}
+	return err
+}
+
+func (c *cachedStore) dropAccount(id uint64) {
+	if live, ok := c.accounts[id]; ok {
+		live.gone.Store(true)
+		delete(c.accounts, id)
+	}
+}
+
+func (c *cachedStore) dropToken(d Digest) {
+	s := c.shard(&d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.release(s.byID[d])
+	delete(s.byID, d)
+}
+
+// touch notes the use of a token, at most once in touchEvery.
+func (c *cachedStore) touch(id *identity, now time.Time) {
+	last := id.touched.Load()
+	if now.Unix()-last < int64(touchEvery/time.Second) || !id.touched.CompareAndSwap(last, now.Unix()) {
+		return
+	}
+	c.usedMu.Lock()
+	defer c.usedMu.Unlock()
+	c.used[id.token.Digest] = now
+}
+
+// writeUses writes the noted uses from time to time.
+func (c *cachedStore) writeUses() {
+	defer close(c.done)
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			c.flushUses()
+		case <-c.stop:
+			c.flushUses()
+			return
+		}
+	}
+}
+
+func (c *cachedStore) flushUses() {
+	c.usedMu.Lock()
+	used := maps.Clone(c.used)
+	clear(c.used)
+	c.usedMu.Unlock()
+	if len(used) > 0 {
+		// A use that couldn't be written is noted again with the next.
+		_ = c.TouchTokens(context.Background(), used)
+	}
+}
+
+// Close implements Store.
+func (c *cachedStore) Close() error {
+	close(c.stop)
+	<-c.done
+	return c.Store.Close()
+}

@@ -1,0 +1,642 @@
+package djoser
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
+)
+
+func init() {
+	httpcaddyfile.RegisterDirective("djoser", parseDirective)
+	httpcaddyfile.RegisterDirectiveOrder("djoser", httpcaddyfile.After, "redir")
+	httpcaddyfile.RegisterHandlerDirective("djoser_auth", parseGate)
+	httpcaddyfile.RegisterDirectiveOrder("djoser_auth", httpcaddyfile.Before, "basic_auth")
+}
+
+// parseDirective makes a route of the djoser directive:
+//
+//	djoser [<matcher>] {
+//		realm  <name>
+//		prefix <path>
+//
+//		domain                     <host>
+//		site_name                  <name>
+//		protocol                   http|https
+//		password_reset_confirm_url <path>
+//		activation_url             <path>
+//
+//		login_after_registration      [on|off]
+//		send_activation_email         [on|off]
+//		login_after_activation        [on|off]
+//		set_username_retype           [on|off]
+//		set_password_retype           [on|off]
+//		password_reset_confirm_retype [on|off]
+//		logout_on_password_change     [on|off]
+//
+//		user_model {
+//			username_field  <field>
+//			required_fields [<field...>]
+//			field <name> [<type>] {
+//				max_length <characters>
+//				unique     [on|off]
+//				blank      [on|off]
+//				default    <value>
+//				choices    <value...>
+//				read_only  [on|off]
+//			}
+//		}
+//		password {
+//			hasher argon2id {
+//				memory      <size>
+//				iterations  <n>
+//				parallelism <n>
+//			}
+//			min_length <characters>
+//			max_length <characters>
+//			validators off|<common|numeric|similar...>
+//			workers    <n>
+//			queue      <n>
+//		}
+//		token {
+//			ttl      <duration>|off
+//			per_user <n>
+//			schemes  <name...>
+//		}
+//		store  <engine> ...
+//		mailer <engine> ...
+//		from_email <address>
+//		reply_to   <address>
+//		templates  <dir>
+//		link_ttl   <duration>
+//		throttle   off
+//		max_body   <size>
+//		cache      <tokens>|off
+//		disable    <endpoint...>
+//	}
+//
+// A block with nothing but realm and prefix, or no block, mounts a realm that
+// another djoser directive defines.
+func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !h.Next() {
+		return nil, h.ArgErr()
+	}
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	handler := new(Handler)
+	matcher, handler.Prefix = prefixOf(matcher)
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(matcher, handler), nil
+}
+
+// prefixOf takes the prefix out of a matcher with one path, such as /auth/*,
+// and has it match the prefix itself, too.
+func prefixOf(matcher caddy.ModuleMap) (caddy.ModuleMap, string) {
+	var paths []string
+	if json.Unmarshal(matcher["path"], &paths) != nil || len(paths) != 1 {
+		return matcher, ""
+	}
+	prefix, ok := strings.CutSuffix(paths[0], "/*")
+	if !ok || prefix == "" || strings.Contains(prefix, "*") {
+		return matcher, ""
+	}
+	matcher = maps.Clone(matcher) // a named matcher serves other directives, too
+	matcher["path"] = caddyconfig.JSON([]string{prefix, paths[0]}, nil)
+	return matcher, prefix
+}
+
+// UnmarshalCaddyfile implements caddyfile.Unmarshaler. The syntax stands above
+// parseDirective.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if d.NextArg() {
+		return d.Errf("unexpected argument '%s': the settings of djoser stand in a block, and a path before it starts with '/'", d.Val())
+	}
+	s := &Settings{}
+	defined := false
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		if seen[name] {
+			return d.Errf("%s stands here twice", name)
+		}
+		seen[name] = true
+		switch name {
+		case "realm":
+			if err := oneArg(d, &h.Realm); err != nil {
+				return err
+			}
+		case "prefix":
+			if err := oneArg(d, &h.Prefix); err != nil {
+				return err
+			}
+		default:
+			defined = true
+			if err := s.unmarshalLine(d, name); err != nil {
+				return err
+			}
+		}
+	}
+	if defined {
+		h.Settings = s
+	}
+	return nil
+}
+
+// settingNames are what may stand in the block, for the error that names them.
+const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, " +
+	"login_after_registration, send_activation_email, login_after_activation, set_username_retype, set_password_retype, " +
+	"password_reset_confirm_retype, logout_on_password_change, user_model, password, token, store, mailer, from_email, " +
+	"reply_to, templates, link_ttl, throttle, max_body, cache, disable"
+
+func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
+	switch name {
+	case "domain":
+		return oneArg(d, &s.Domain)
+	case "site_name":
+		return oneArg(d, &s.SiteName)
+	case "protocol":
+		return oneArg(d, &s.Protocol)
+	case "password_reset_confirm_url":
+		return oneArg(d, &s.PasswordResetConfirmURL)
+	case "activation_url":
+		return oneArg(d, &s.ActivationURL)
+	case "login_after_registration":
+		return switchArg(d, &s.LoginAfterRegistration)
+	case "send_activation_email":
+		return switchArg(d, &s.SendActivationEmail)
+	case "login_after_activation":
+		return switchArg(d, &s.LoginAfterActivation)
+	case "set_username_retype":
+		return switchArg(d, &s.SetUsernameRetype)
+	case "set_password_retype":
+		return switchArg(d, &s.SetPasswordRetype)
+	case "password_reset_confirm_retype":
+		return switchArg(d, &s.PasswordResetConfirmRetype)
+	case "logout_on_password_change":
+		return switchArg(d, &s.LogoutOnPasswordChange)
+	case "user_model":
+		s.UserModel = new(UserModel)
+		return s.UserModel.unmarshal(d)
+	case "password":
+		return s.Password.unmarshal(d)
+	case "token":
+		return s.Token.unmarshal(d)
+	case "store":
+		return moduleArg(d, "djoser.stores.", &s.StoreRaw)
+	case "mailer":
+		return moduleArg(d, "djoser.mailers.", &s.MailerRaw)
+	case "from_email":
+		return oneArg(d, &s.FromEmail)
+	case "reply_to":
+		return oneArg(d, &s.ReplyTo)
+	case "templates":
+		return oneArg(d, &s.Templates)
+	case "link_ttl":
+		return durationArg(d, &s.LinkTTL)
+	case "throttle":
+		return s.unmarshalThrottle(d)
+	case "max_body":
+		return sizeArg(d, &s.MaxBody)
+	case "cache":
+		return s.unmarshalCache(d)
+	case "disable":
+		return listArg(d, &s.Disable)
+	}
+	return d.Errf("unknown setting '%s': use one of %s", name, settingNames)
+}
+
+func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
+	var word string
+	if err := oneArg(d, &word); err != nil {
+		return err
+	}
+	if word != "off" {
+		return d.Errf("throttle '%s': it must be off", word)
+	}
+	s.ThrottleOff = true
+	return nil
+}
+
+func (s *Settings) unmarshalCache(d *caddyfile.Dispenser) error {
+	if off, err := offArg(d); off || err != nil {
+		s.Cache = -1
+		return err
+	}
+	return intArg(d, &s.Cache, 1)
+}
+
+func (u *UserModel) unmarshal(d *caddyfile.Dispenser) error {
+	return block(d, "user_model", func(name string) error {
+		switch name {
+		case "username_field":
+			return oneArg(d, &u.UsernameField)
+		case "required_fields":
+			u.RequiredFields = append([]string{}, d.RemainingArgs()...)
+			return nil
+		case "field":
+			f, err := unmarshalField(d)
+			u.Fields = append(u.Fields, f)
+			return err
+		}
+		return d.Errf("unknown word '%s' in user_model: use username_field, required_fields or field", name)
+	})
+}
+
+func unmarshalField(d *caddyfile.Dispenser) (f Field, err error) {
+	if !d.NextArg() {
+		return f, d.Err("field needs a name, such as 'field company char'")
+	}
+	f.Name = d.Val()
+	if d.NextArg() {
+		f.Type = d.Val()
+	}
+	if d.NextArg() {
+		return f, d.Errf("unexpected argument '%s': after the type of field %s comes a block", d.Val(), f.Name)
+	}
+	return f, optionalBlock(d, func(name string) error {
+		switch name {
+		case "max_length":
+			f.MaxLength = new(int)
+			return intArg(d, f.MaxLength, 1)
+		case "unique":
+			f.Unique = new(bool)
+			return switchArg(d, f.Unique)
+		case "blank":
+			f.Blank = new(bool)
+			return switchArg(d, f.Blank)
+		case "read_only":
+			f.ReadOnly = new(bool)
+			return switchArg(d, f.ReadOnly)
+		case "default":
+			f.Default = new(string)
+			return oneArg(d, f.Default)
+		case "choices":
+			return listArg(d, &f.Choices)
+		}
+		return d.Errf("unknown word '%s' in field %s: use max_length, unique, blank, default, choices or read_only", name, f.Name)
+	})
+}
+
+func (p *PasswordSettings) unmarshal(d *caddyfile.Dispenser) error {
+	return block(d, "password", func(name string) error {
+		switch name {
+		case "hasher":
+			return p.unmarshalHasher(d)
+		case "min_length":
+			p.MinLength = new(int)
+			return intArg(d, p.MinLength, 0)
+		case "max_length":
+			return intArg(d, &p.MaxLength, 1)
+		case "validators":
+			if err := listArg(d, &p.Validators); err != nil {
+				return err
+			}
+			if slices.Equal(p.Validators, []string{"off"}) {
+				p.Validators = []string{}
+			}
+			return nil
+		case "workers":
+			return intArg(d, &p.Workers, 1)
+		case "queue":
+			return intArg(d, &p.Queue, 1)
+		}
+		return d.Errf("unknown word '%s' in password: use hasher, min_length, max_length, validators, workers or queue", name)
+	})
+}
+
+func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
+	var name string
+	if err := oneArg(d, &name); err != nil {
+		return err
+	}
+	if name != "argon2id" {
+		return d.Errf("unknown hasher '%s': new passwords are hashed with argon2id only", name)
+	}
+	h := password.Default
+	p.Hasher = &h
+	return optionalBlock(d, func(name string) error {
+		switch name {
+		case "memory":
+			var size int64
+			err := sizeArg(d, &size)
+			h.Memory = uint32(min(size>>10, 1<<32-1))
+			return err
+		case "iterations":
+			var n int
+			err := intArg(d, &n, 1)
+			h.Iterations = uint32(n)
+			return err
+		case "parallelism":
+			var n int
+			err := intArg(d, &n, 1)
+			h.Parallelism = uint8(min(n, 255))
+			return err
+		}
+		return d.Errf("unknown word '%s' in hasher argon2id: use memory, iterations or parallelism", name)
+	})
+}
+
+func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
+	return block(d, "token", func(name string) error {
+		switch name {
+		case "ttl":
+			t.TTL = new(caddy.Duration)
+			if off, err := offArg(d); off || err != nil {
+				return err
+			}
+			return durationArg(d, t.TTL)
+		case "per_user":
+			return intArg(d, &t.PerUser, 1)
+		case "schemes":
+			return listArg(d, &t.Schemes)
+		}
+		return d.Errf("unknown word '%s' in token: use ttl, per_user or schemes", name)
+	})
+}
+
+// parseGate parses the djoser_auth directive:
+//
+//	djoser_auth [<matcher>] {
+//		realm     <name>
+//		staff     [on|off]
+//		superuser [on|off]
+//		user      <name...>
+//		group     <name...>
+//		fresh     <duration>
+//		optional  [on|off]
+//		headers   off
+//		headers {
+//			<name> <value>
+//		}
+//		keep_authorization [on|off]
+//	}
+func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	g := new(Gate)
+	return g, g.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile implements caddyfile.Unmarshaler. The syntax stands above
+// parseGate.
+func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if d.NextArg() {
+		return d.Errf("unexpected argument '%s': what djoser_auth asks for stands in a block, and a path before it starts with '/'", d.Val())
+	}
+	return optionalBlock(d, func(name string) error {
+		switch name {
+		case "optional":
+			return switchArg(d, &g.Optional)
+		case "keep_authorization":
+			return switchArg(d, &g.KeepAuthorization)
+		case "headers":
+			return g.unmarshalHeaders(d)
+		}
+		if known, err := g.unmarshalRight(d, name); known {
+			return err
+		}
+		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, fresh, optional, headers or keep_authorization", name)
+	})
+}
+
+func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
+	g.Headers = make(map[string]string)
+	if off, err := offArg(d); off || err != nil {
+		return err
+	}
+	return block(d, "headers", func(name string) error {
+		if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
+			return d.Errf("'%s' is not the name of a header", name)
+		}
+		var value string
+		err := oneArg(d, &value)
+		g.Headers[http.CanonicalHeaderKey(name)] = value
+		return err
+	})
+}
+
+// UnmarshalCaddyfile parses the djoser_token matcher:
+//
+//	djoser_token {
+//		realm     <name>
+//		staff     [on|off]
+//		superuser [on|off]
+//		user      <name...>
+//		group     <name...>
+//		fresh     <duration>
+//	}
+func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	for d.Next() { // the matcher may stand more than once in a set
+		if err := m.unmarshal(d, "djoser_token"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unmarshal parses what djoser_token and the provider have in common.
+func (g *Rights) unmarshal(d *caddyfile.Dispenser, who string) error {
+	if d.NextArg() {
+		return d.Errf("unexpected argument '%s': what %s asks for stands in a block", d.Val(), who)
+	}
+	return optionalBlock(d, func(name string) error {
+		if known, err := g.unmarshalRight(d, name); known {
+			return err
+		}
+		return d.Errf("unknown word '%s' in %s: use realm, staff, superuser, user, group or fresh", name, who)
+	})
+}
+
+// unmarshalRight parses a line of the rights, and tells whether it is one.
+func (g *Rights) unmarshalRight(d *caddyfile.Dispenser, name string) (known bool, err error) {
+	switch name {
+	case "realm":
+		return true, oneArg(d, &g.Realm)
+	case "staff":
+		return true, switchArg(d, &g.Staff)
+	case "superuser":
+		return true, switchArg(d, &g.Superuser)
+	case "user":
+		return true, listArg(d, &g.Users)
+	case "group":
+		return true, listArg(d, &g.Groups)
+	case "fresh":
+		return true, durationArg(d, &g.Fresh)
+	}
+	return false, nil
+}
+
+// The kinds of lines. Each refuses what it doesn't take.
+
+// oneArg takes one text.
+func oneArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	if !d.NextArg() {
+		return d.Errf("%s needs a value; one that starts with # must be quoted: %s \"#/...\"", name, name)
+	}
+	*value = d.Val()
+	return noMoreArgs(d, name)
+}
+
+func noMoreArgs(d *caddyfile.Dispenser, name string) error {
+	if d.NextArg() {
+		return d.Errf("unexpected argument '%s' after %s: a value with spaces must be quoted", d.Val(), name)
+	}
+	return nil
+}
+
+// listArg takes one text or more.
+func listArg(d *caddyfile.Dispenser, values *[]string) error {
+	name := d.Val()
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Errf("%s needs at least one value", name)
+	}
+	*values = append(*values, args...)
+	return nil
+}
+
+// switchArg takes nothing for on, or on, off, true, false.
+func switchArg(d *caddyfile.Dispenser, value *bool) error {
+	name := d.Val()
+	*value = true
+	if !d.NextArg() {
+		return nil
+	}
+	switch d.Val() {
+	case "on", "true":
+	case "off", "false":
+		*value = false
+	default:
+		return d.Errf("%s is '%s': it must be on or off", name, d.Val())
+	}
+	return noMoreArgs(d, name)
+}
+
+func intArg(d *caddyfile.Dispenser, value *int, least int) error {
+	name := d.Val()
+	var text string
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || int(n) < least {
+		return d.Errf("%s is '%s': it must be a whole number of at least %d", name, text, least)
+	}
+	*value = int(n)
+	return nil
+}
+
+func sizeArg(d *caddyfile.Dispenser, value *int64) error {
+	name := d.Val()
+	var text string
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n == 0 || n > 1<<50 {
+		return d.Errf("%s is '%s': it must be a size such as 64KiB or 1MB", name, text)
+	}
+	*value = int64(n)
+	return nil
+}
+
+func durationArg(d *caddyfile.Dispenser, value *caddy.Duration) error {
+	name := d.Val()
+	var text string
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	n, err := caddy.ParseDuration(text)
+	if err != nil || n < time.Second {
+		return d.Errf("%s is '%s': it must be a duration of at least a second, such as 30m, 12h or 3d", name, text)
+	}
+	*value = caddy.Duration(n)
+	return nil
+}
+
+// offArg passes over the word off, if it is the one argument of the line.
+func offArg(d *caddyfile.Dispenser) (off bool, err error) {
+	name := d.Val()
+	if !d.NextArg() {
+		return false, nil
+	}
+	if d.Val() != "off" {
+		d.Prev()
+		return false, nil
+	}
+	return true, noMoreArgs(d, name)
+}
+
+// moduleArg takes the name of a guest module and has it parse the rest.
+func moduleArg(d *caddyfile.Dispenser, namespace string, value *json.RawMessage) error {
+	name := d.Val()
+	if !d.NextArg() {
+		return d.Errf("%s needs the name of an engine: %s", name, strings.Join(engines(namespace), ", "))
+	}
+	engine := d.Val()
+	if _, err := caddy.GetModule(namespace + engine); err != nil {
+		return d.Errf("unknown %s '%s': use %s, or build Caddy with the module %s", name, engine, strings.Join(engines(namespace), ", "), namespace+engine)
+	}
+	module, err := caddyfile.UnmarshalModule(d, namespace+engine)
+	if err != nil {
+		return err
+	}
+	*value = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
+	return nil
+}
+
+// engines are the modules of a namespace, by their last names.
+func engines(namespace string) []string {
+	var names []string
+	for _, m := range caddy.GetModules(strings.TrimSuffix(namespace, ".")) {
+		names = append(names, m.ID.Name())
+	}
+	return names
+}
+
+// block parses the lines of a block that must be there.
+func block(d *caddyfile.Dispenser, name string, line func(name string) error) error {
+	if d.NextArg() {
+		return d.Errf("unexpected argument '%s': %s takes a block", d.Val(), name)
+	}
+	return optionalBlock(d, line)
+}
+
+// optionalBlock parses the lines of a block, if there is one.
+func optionalBlock(d *caddyfile.Dispenser, line func(name string) error) error {
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		if seen[name] && name != "field" {
+			return d.Errf("%s stands here twice", name)
+		}
+		seen[name] = true
+		if err := line(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddyfile.Unmarshaler = (*Handler)(nil)
+	_ caddyfile.Unmarshaler = (*Gate)(nil)
+	_ caddyfile.Unmarshaler = (*MatchToken)(nil)
+)

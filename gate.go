@@ -1,0 +1,423 @@
+package djoser
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+)
+
+func init() {
+	caddy.RegisterModule(new(Gate))
+	caddy.RegisterModule(new(MatchToken))
+	caddy.RegisterModule(new(Provider))
+}
+
+// Rights are what an account needs to get through. Any one of staff,
+// superuser, users and groups is enough; without any, every account does.
+// Fresh is needed besides.
+type Rights struct {
+	// Realm is the name of the realm. Default: default.
+	Realm string `json:"realm,omitempty"`
+
+	// Staff lets accounts through whose is_staff is set. Default: off.
+	Staff bool `json:"staff,omitempty"`
+
+	// Superuser lets accounts through whose is_superuser is set. Default: off.
+	Superuser bool `json:"superuser,omitempty"`
+
+	// Users are the usernames that get through. Default: none.
+	Users []string `json:"users,omitempty"`
+
+	// Groups are the groups whose accounts get through. Default: none.
+	Groups []string `json:"groups,omitempty"`
+
+	// Fresh is how long ago the login may have been at the most. Default: any
+	// time.
+	Fresh caddy.Duration `json:"fresh,omitempty"`
+
+	app *App
+}
+
+// provision notes the use of the realm. Matchers come before handlers, so the
+// realm can't be looked up here.
+func (g *Rights) provision(ctx caddy.Context, where string) error {
+	setDefault(&g.Realm, defaultRealm)
+	var err error
+	if g.app, err = findApp(ctx); err != nil {
+		return err
+	}
+	g.app.refer(g.Realm, where)
+	return nil
+}
+
+func (g *Rights) allow(r *realm, id *identity) bool {
+	if g.Fresh > 0 && r.accounts.now().Sub(id.token.Created) > time.Duration(g.Fresh) {
+		return false
+	}
+	if !g.Staff && !g.Superuser && len(g.Users) == 0 && len(g.Groups) == 0 {
+		return true
+	}
+	a := id.account
+	return g.Staff && a.IsStaff || g.Superuser && a.IsSuperuser ||
+		len(g.Users) > 0 && slices.Contains(g.Users, r.model.name(a)) ||
+		slices.ContainsFunc(g.Groups, func(group string) bool { return slices.Contains(a.Groups, group) })
+}
+
+// caller is who a request comes from, kept with the request: matchers of one
+// set are asked in any order, and more than once.
+type caller struct {
+	id    *identity
+	err   error
+	realm *realm
+}
+
+// identify authenticates a request once.
+func (g *Rights) identify(r *http.Request) (*caller, error) {
+	realm, err := g.app.realm(g.Realm)
+	if err != nil {
+		return nil, caddyhttp.Error(http.StatusInternalServerError, err)
+	}
+	if c, ok := caddyhttp.GetVar(r.Context(), realm.varKey).(*caller); ok {
+		return c, nil
+	}
+	c := &caller{realm: realm}
+	c.id, c.err = realm.authenticate(r)
+	if c.err != nil && !errors.As(c.err, new(*apiError)) {
+		return nil, caddyhttp.Error(http.StatusServiceUnavailable, c.err)
+	}
+	caddyhttp.SetVar(r.Context(), realm.varKey, c)
+	return c, nil
+}
+
+// setPlaceholders makes {http.auth.user.*} those of the caller.
+func (c *caller) setPlaceholders(r *http.Request) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	a := c.id.account
+	repl.Set("http.auth.user.id", strconv.FormatUint(a.ID, 10))
+	repl.Set("http.auth.user.username", c.realm.model.name(a))
+	repl.Set("http.auth.user.email", a.Email)
+	repl.Set("http.auth.user.is_staff", a.IsStaff)
+	repl.Set("http.auth.user.is_superuser", a.IsSuperuser)
+	repl.Set("http.auth.user.groups", strings.Join(a.Groups, ","))
+	for _, f := range c.realm.model.required {
+		repl.Set("http.auth.user."+f.name, f.value(a))
+	}
+}
+
+// Gate lets requests through that carry a valid token of a realm.
+//
+// It answers 401 without a valid token and 403 where the account lacks every
+// right that is asked for, both as REST framework does; a store that fails is
+// an error of status 503 for handle_errors.
+//
+// It sets the placeholders {http.auth.user.id}, .username, .email, .is_staff,
+// .is_superuser, .groups and one for each required field of the user model,
+// and the request headers Remote-User and Remote-Name (the username),
+// Remote-Email and Remote-Groups (separated by commas; staff and superuser
+// count as groups). It removes what the client sent under those names, in
+// every spelling that a back end might take for them.
+//
+// Answers carry Cache-Control: private, no-store unless the back end says
+// otherwise.
+type Gate struct {
+	Rights
+
+	// Optional lets a request without credentials through, without identity.
+	// A bad token is refused all the same. Default: off.
+	Optional bool `json:"optional,omitempty"`
+
+	// Headers are the identity headers that the back end gets, with
+	// placeholders in their values. Default: Remote-User, Remote-Name,
+	// Remote-Email and Remote-Groups. Empty: none.
+	Headers map[string]string `json:"headers,omitzero"`
+
+	// KeepAuthorization passes the token on to the back end. Default: off.
+	KeepAuthorization bool `json:"keep_authorization,omitempty"`
+
+	names []string // of the headers that only this module may set
+}
+
+// identityHeaders are the headers by which a back end knows who is calling.
+var identityHeaders = []string{"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"}
+
+// CaddyModule returns the Caddy module information.
+func (*Gate) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.djoser_auth", New: func() caddy.Module { return new(Gate) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (g *Gate) Provision(ctx caddy.Context) error {
+	g.names = slices.Clone(identityHeaders)
+	for name := range g.Headers {
+		g.names = append(g.names, name)
+	}
+	return g.provision(ctx, "djoser_auth")
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	g.removeHeaders(r)
+	c, err := g.identify(r)
+	if err != nil {
+		return err
+	}
+	refusal := c.err
+	switch {
+	case refusal != nil:
+	case c.id == nil && g.Optional:
+		return next.ServeHTTP(w, r)
+	case c.id == nil:
+		refusal = errNotAuthenticated
+	case !g.allow(c.realm, c.id):
+		refusal = errForbidden
+	}
+	if api := new(apiError); errors.As(refusal, &api) {
+		w.Header().Set("Cache-Control", "no-store")
+		return writeError(w, r, api, c.realm.settings.Token.scheme(), 0)
+	}
+
+	c.setPlaceholders(r)
+	g.setHeaders(r, c)
+	if !g.KeepAuthorization {
+		r.Header.Del("Authorization")
+	}
+	return next.ServeHTTP(&privateWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}, r)
+}
+
+// removeHeaders removes what the client sent under the names of identity
+// headers, also from what it may have a proxy remove, or send at the end.
+func (g *Gate) removeHeaders(r *http.Request) {
+	for name := range r.Header {
+		if g.reserved(name) {
+			delete(r.Header, name)
+		}
+	}
+	for name := range r.Trailer {
+		if g.reserved(name) {
+			delete(r.Trailer, name)
+		}
+	}
+	if connection, ok := r.Header["Connection"]; ok {
+		r.Header["Connection"] = g.cleanConnection(connection)
+	}
+}
+
+// cleanConnection keeps identity headers from being declared hop-by-hop, upon
+// which a proxy would drop them.
+func (g *Gate) cleanConnection(values []string) []string {
+	var kept []string
+	for _, value := range values {
+		for option := range strings.SplitSeq(value, ",") {
+			if option = strings.TrimSpace(option); option != "" && !g.reserved(option) {
+				kept = append(kept, option)
+			}
+		}
+	}
+	return kept
+}
+
+func (g *Gate) reserved(name string) bool {
+	for _, n := range g.names {
+		if sameHeader(name, n) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameHeader compares names as a back end might that turns them into variables:
+// case and the kind of a separator are no matter.
+func sameHeader(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if foldHeader(a[i]) != foldHeader(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldHeader(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		return c
+	}
+	return '-'
+}
+
+// setHeaders tells the back end who is calling. An empty value is left out.
+func (g *Gate) setHeaders(r *http.Request, c *caller) {
+	if g.Headers != nil {
+		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+		for name, value := range g.Headers {
+			setHeader(r, name, repl.ReplaceAll(value, ""))
+		}
+		return
+	}
+	a := c.id.account
+	name := c.realm.model.name(a)
+	setHeader(r, "Remote-User", name)
+	setHeader(r, "Remote-Name", name)
+	setHeader(r, "Remote-Email", a.Email)
+	setHeader(r, "Remote-Groups", strings.Join(groupsOf(a), ","))
+}
+
+func setHeader(r *http.Request, name, value string) {
+	if value != "" {
+		r.Header.Set(name, value)
+	}
+}
+
+// groupsOf are the groups of an account as a back end sees them.
+func groupsOf(a *Account) []string {
+	if !a.IsStaff && !a.IsSuperuser {
+		return a.Groups
+	}
+	groups := slices.Clone(a.Groups)
+	if a.IsStaff {
+		groups = append(groups, "staff")
+	}
+	if a.IsSuperuser {
+		groups = append(groups, "superuser")
+	}
+	return groups
+}
+
+// privateWriter keeps shared caches from answering others with what one
+// account was shown, unless the back end has its own word on caching. That is
+// known only once the header is written.
+type privateWriter struct {
+	*caddyhttp.ResponseWriterWrapper
+	wrote bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *privateWriter) WriteHeader(status int) {
+	if !w.wrote && status >= 200 {
+		w.wrote = true
+		if w.Header().Get("Cache-Control") == "" {
+			w.Header().Set("Cache-Control", "private, no-store")
+		}
+	}
+	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *privateWriter) Write(b []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriterWrapper.Write(b)
+}
+
+// ReadFrom implements io.ReaderFrom, so that files are still sent by the
+// kernel.
+func (w *privateWriter) ReadFrom(r io.Reader) (int64, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriterWrapper.ReadFrom(r)
+}
+
+// MatchToken matches requests that carry a valid token of a realm, of an
+// account with the rights that are asked for. It sets the placeholders
+// {http.auth.user.*} as djoser_auth does, and touches no header. A store that
+// fails is an error of status 503, not a request without a token.
+type MatchToken struct {
+	Rights
+}
+
+// CaddyModule returns the Caddy module information.
+func (*MatchToken) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.matchers.djoser_token", New: func() caddy.Module { return new(MatchToken) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (m *MatchToken) Provision(ctx caddy.Context) error { return m.provision(ctx, "djoser_token") }
+
+// Match implements caddyhttp.RequestMatcher.
+func (m *MatchToken) Match(r *http.Request) bool {
+	match, err := m.MatchWithError(r)
+	if err != nil {
+		caddyhttp.SetVar(r.Context(), caddyhttp.MatcherErrorVarKey, err)
+	}
+	return match
+}
+
+// MatchWithError implements caddyhttp.RequestMatcherWithError.
+func (m *MatchToken) MatchWithError(r *http.Request) (bool, error) {
+	c, err := m.identify(r)
+	if err != nil || c.id == nil || !m.allow(c.realm, c.id) {
+		return false, err
+	}
+	c.setPlaceholders(r)
+	return true, nil
+}
+
+// Provider authenticates requests by the tokens of a realm, for Caddy's
+// authentication handler. The user's id is the account's; metadata has the
+// other placeholders of djoser_auth.
+type Provider struct {
+	Rights
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Provider) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.authentication.providers.djoser", New: func() caddy.Module { return new(Provider) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (p *Provider) Provision(ctx caddy.Context) error {
+	return p.provision(ctx, "authentication provider djoser")
+}
+
+// Authenticate implements caddyauth.Authenticator.
+func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+	c, err := p.identify(r)
+	if err != nil {
+		return caddyauth.User{}, false, err
+	}
+	if c.id == nil || !p.allow(c.realm, c.id) {
+		w.Header().Set("WWW-Authenticate", c.realm.settings.Token.scheme())
+		return caddyauth.User{}, false, nil
+	}
+	c.setPlaceholders(r)
+	a := c.id.account
+	user := caddyauth.User{ID: strconv.FormatUint(a.ID, 10), Metadata: map[string]string{
+		"username":     c.realm.model.name(a),
+		"email":        a.Email,
+		"is_staff":     strconv.FormatBool(a.IsStaff),
+		"is_superuser": strconv.FormatBool(a.IsSuperuser),
+		"groups":       strings.Join(a.Groups, ","),
+	}}
+	for _, f := range c.realm.model.required {
+		user.Metadata[f.name] = f.text(a)
+	}
+	return user, true, nil
+}
+
+// Interface guards
+var (
+	_ caddyhttp.MiddlewareHandler       = (*Gate)(nil)
+	_ caddyhttp.RequestMatcher          = (*MatchToken)(nil)
+	_ caddyhttp.RequestMatcherWithError = (*MatchToken)(nil)
+	_ caddyauth.Authenticator           = (*Provider)(nil)
+	_ caddy.Provisioner                 = (*Gate)(nil)
+	_ caddy.Provisioner                 = (*MatchToken)(nil)
+	_ caddy.Provisioner                 = (*Provider)(nil)
+)

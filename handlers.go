@@ -1,0 +1,503 @@
+package djoser
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// endpoint is one of djoser's endpoints.
+type endpoint struct {
+	name      string // for disable and throttle
+	path      string // under the prefix; {username} is the name of the username field
+	methods   []string
+	protected bool   // needs a valid token
+	view      string // name in the answer to OPTIONS
+	inputs    func(*realm) []input
+	serve     func(*call) (*response, error)
+}
+
+// response is a success. A nil body is an answer without one.
+type response struct {
+	status  int
+	body    any
+	private bool // holds a token or personal data, so nobody may keep it
+}
+
+var (
+	readWrite = []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodHead, http.MethodOptions}
+	postOnly  = []string{http.MethodPost, http.MethodOptions}
+)
+
+// endpoints in the order in which the root lists them.
+var endpoints = []*endpoint{
+	{name: "me", path: "me", methods: readWrite, protected: true, view: "User", inputs: (*realm).meInputs, serve: serveMe},
+	{name: "register", path: "register", methods: postOnly, view: "Registration", inputs: (*realm).registerInputs, serve: serveRegister},
+	{name: "login", path: "login", methods: postOnly, view: "Login", inputs: (*realm).loginInputs, serve: serveLogin},
+	{name: "logout", path: "logout", methods: postOnly, protected: true, view: "Logout", serve: serveLogout},
+	{name: "activate", path: "activate", methods: postOnly, view: "Activation", inputs: (*realm).activateInputs, serve: serveActivate},
+	{name: "username", path: "{username}", methods: postOnly, protected: true, view: "Set Username", inputs: (*realm).usernameInputs, serve: serveUsername},
+	{name: "password", path: "password", methods: postOnly, protected: true, view: "Set Password", inputs: (*realm).passwordInputs, serve: servePassword},
+	{name: "password_reset", path: "password/reset", methods: postOnly, view: "Password Reset", inputs: (*realm).resetInputs, serve: serveReset},
+	{name: "password_reset_confirm", path: "password/reset/confirm", methods: postOnly, view: "Password Reset Confirm", inputs: (*realm).confirmInputs, serve: serveConfirm},
+	{name: "activate_resend", path: "activate/resend", methods: postOnly, view: "Resend Activation", inputs: (*realm).resetInputs, serve: serveResend},
+}
+
+// endpointNames are the names that disable takes.
+func endpointNames() []string {
+	names := make([]string, len(endpoints))
+	for i, e := range endpoints {
+		names[i] = e.name
+	}
+	return names
+}
+
+// rootMethods are what the list of endpoints takes.
+var rootMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
+
+// listed is the key of an endpoint in the answer of the root; those without one
+// came after djoser's own list.
+func (e *endpoint) listed(r *realm) string {
+	switch e.name {
+	case "username":
+		return "change-" + r.model.username.name
+	case "password":
+		return "change-password"
+	case "password_reset":
+		return "password-reset"
+	case "password_reset_confirm":
+		return "password-reset-confirm"
+	case "activate_resend":
+		return "activate-resend"
+	}
+	return e.name
+}
+
+// pathIn is the path of the endpoint under a realm's prefix.
+func (e *endpoint) pathIn(r *realm) string {
+	return strings.ReplaceAll(e.path, "{username}", r.model.username.name)
+}
+
+// call is one request to an endpoint.
+type call struct {
+	*http.Request
+	w        http.ResponseWriter
+	realm    *realm
+	accounts *accounts
+	endpoint *endpoint
+	prefix   string
+	who      *identity // nil: anonymous
+}
+
+// serve follows REST framework's order: who is calling, may they, what answer
+// do they take, is there such a method, and only then what they want.
+func (c *call) serve() (err error) {
+	indent := 0
+	resp, err := c.answer(&indent)
+	c.w.Header().Add("Vary", "Accept")
+	c.w.Header().Set("Allow", strings.Join(c.methods(), ", "))
+	if api := new(apiError); errors.As(err, &api) {
+		return writeError(c.w, c.Request, api, c.realm.settings.Token.scheme(), indent)
+	}
+	if err != nil {
+		return c.failure(err)
+	}
+	if resp.private {
+		c.w.Header().Set("Cache-Control", "no-store")
+	}
+	return writeJSON(c.w, c.Request, resp.status, resp.body, indent)
+}
+
+func (c *call) methods() []string {
+	if c.endpoint == nil {
+		return rootMethods
+	}
+	return c.endpoint.methods
+}
+
+func (c *call) answer(indent *int) (*response, error) {
+	var err error
+	if c.who, err = c.realm.authenticate(c.Request); err != nil {
+		return nil, err
+	}
+	if c.endpoint != nil && c.endpoint.protected && c.who == nil {
+		return nil, errNotAuthenticated
+	}
+	if *indent, err = negotiate(c.Request); err != nil {
+		return nil, err
+	}
+	switch {
+	case !slices.Contains(c.methods(), c.Method):
+		return nil, methodNotAllowed(c.Method)
+	case c.Method == http.MethodOptions:
+		return c.options(), nil
+	case c.endpoint == nil:
+		return c.root(), nil
+	}
+	return c.endpoint.serve(c)
+}
+
+// failure turns an error that isn't the client's into Caddy's, so that
+// handle_errors and the logs see it.
+func (c *call) failure(err error) error {
+	status := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, password.ErrBusy):
+		c.w.Header().Set("Retry-After", "1")
+		status = http.StatusServiceUnavailable
+	case errors.Is(err, ErrFull):
+		status = http.StatusInsufficientStorage
+	case errors.Is(err, ErrClosed), errors.Is(err, ErrConflict), c.Context().Err() != nil:
+		status = http.StatusServiceUnavailable
+	}
+	return caddyhttp.Error(status, err)
+}
+
+// data reads the request's body and checks its members one by one.
+func (c *call) data(nullIsEmpty bool) (*object, error) {
+	body, err := parseBody(c.w, c.Request, c.realm.settings.MaxBody)
+	if err != nil {
+		return nil, err
+	}
+	return dataObject(body, nullIsEmpty)
+}
+
+func (c *call) bind() (values, fieldErrors, error) {
+	o, err := c.data(false)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, errs := bind(o, c.endpoint.inputs(c.realm))
+	return v, errs, nil
+}
+
+func (c *call) client() client {
+	return client{
+		address:  clientAddress(c.Request),
+		agent:    c.UserAgent(),
+		protocol: requestScheme(c.Request),
+	}
+}
+
+// root lists the endpoints.
+func (c *call) root() *response {
+	base := requestScheme(c.Request) + "://" + c.Host + c.prefix + "/"
+	list := make(map[string]string)
+	for _, e := range endpoints {
+		if !c.realm.disabled(e) && e.name != "activate_resend" {
+			list[e.listed(c.realm)] = base + e.pathIn(c.realm)
+		}
+	}
+	return &response{status: http.StatusOK, body: list}
+}
+
+// options describes the endpoint as REST framework's metadata does.
+func (c *call) options() *response {
+	body := map[string]any{
+		"name":    "Root",
+		"renders": renders,
+		"parses":  []string{mediaJSON, mediaForm, mediaMultipart},
+	}
+	if e := c.endpoint; e != nil {
+		body["name"] = e.view
+		if e.inputs != nil {
+			fields := make(map[string]any)
+			for _, in := range e.inputs(c.realm) {
+				fields[in.name] = in.metadata()
+			}
+			method := http.MethodPost
+			if e.name == "me" {
+				method = http.MethodPut
+				u := &input{field: c.realm.model.username, required: true}
+				fields[u.field.name] = u.metadata()
+				fields[u.field.name].(map[string]any)["read_only"] = true
+			}
+			body["actions"] = map[string]any{method: fields}
+		}
+	}
+	return &response{status: http.StatusOK, body: body}
+}
+
+func serveMe(c *call) (*response, error) {
+	acc := c.who.account
+	if c.Method == http.MethodPut || c.Method == http.MethodPatch {
+		o, err := c.data(true)
+		if err != nil {
+			return nil, err
+		}
+		v, errs := bindPartial(o, c.realm.meInputs())
+		if err := errs.err(); err != nil {
+			return nil, err
+		}
+		if acc, err = c.accounts.setFields(c.Context(), acc.ID, v, c.client()); err != nil {
+			return nil, c.accountError(err)
+		}
+	}
+	return &response{status: http.StatusOK, body: c.realm.model.represent(acc), private: true}, nil
+}
+
+func serveRegister(c *call) (*response, error) {
+	o, err := c.data(true)
+	if err != nil {
+		return nil, err
+	}
+	name := c.realm.model.username.name
+	blankFalsy(o, name)
+	v, errs := bind(o, c.realm.registerInputs())
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	username, err := c.realm.checkUsername(v.text(name))
+	if err != nil {
+		return nil, err
+	}
+	v[name] = username
+	if err := c.realm.checkNewPassword("password", v.text("password"), v.text); err != nil {
+		return nil, err
+	}
+
+	acc, token, err := c.accounts.register(c.Context(), v, v.text("password"), c.client())
+	if err != nil {
+		return nil, c.accountError(err)
+	}
+	body := c.realm.model.represent(acc)
+	// REST framework shows a number or a boolean as it was sent, though it
+	// keeps its text.
+	switch raw := o.values[name].(type) {
+	case bool:
+		body[name] = raw
+	case number:
+		if raw.json() {
+			body[name] = raw
+		}
+	}
+	if token != "" {
+		body["auth_token"] = token
+	}
+	return &response{status: http.StatusCreated, body: body, private: true}, nil
+}
+
+// blankFalsy makes 0 and false an empty text: Django takes no such username.
+func blankFalsy(o *object, name string) {
+	switch raw := o.values[name].(type) {
+	case bool:
+		if !raw {
+			o.values[name] = ""
+		}
+	case number:
+		if raw.zero() {
+			o.values[name] = ""
+		}
+	}
+}
+
+func serveLogin(c *call) (*response, error) {
+	v, errs, err := c.bind()
+	if err != nil {
+		return nil, err
+	}
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	_, token, err := c.accounts.login(c.Context(), v.text(c.realm.model.username.name), v.text("password"), c.client())
+	if err != nil {
+		return nil, c.accountError(err)
+	}
+	return tokenResponse(token), nil
+}
+
+func tokenResponse(token string) *response {
+	return &response{status: http.StatusOK, body: map[string]string{"auth_token": token}, private: true}
+}
+
+var emptyResponse = &response{status: http.StatusOK}
+
+func serveLogout(c *call) (*response, error) {
+	if err := c.accounts.logout(c.Context(), c.who.token.Digest); err != nil {
+		return nil, err
+	}
+	return emptyResponse, nil
+}
+
+func serveActivate(c *call) (*response, error) {
+	v, errs, err := c.bind()
+	if err != nil {
+		return nil, err
+	}
+	acc, err := c.linkAccount(v, errs)
+	if err != nil {
+		return nil, err
+	}
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	_, token, err := c.accounts.activate(c.Context(), acc.ID, v.text("token"), c.client())
+	if err != nil {
+		return nil, c.accountError(err)
+	}
+	if token != "" {
+		return tokenResponse(token), nil
+	}
+	return emptyResponse, nil
+}
+
+// linkAccount finds the account of a uid, or adds an error of the uid.
+func (c *call) linkAccount(v values, errs fieldErrors) (*Account, error) {
+	uid, ok := v["uid"].(string)
+	if !ok {
+		return nil, nil
+	}
+	if id, ok := decodeUID(uid); ok {
+		acc, err := c.accounts.store.Account(c.Context(), id)
+		if !errors.Is(err, ErrNotFound) {
+			return acc, err
+		}
+	}
+	errs.add("uid", "Invalid user id or user doesn't exist.")
+	return nil, nil
+}
+
+func serveUsername(c *call) (*response, error) {
+	v, errs, err := c.bind()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkCurrentPassword(v, errs); err != nil {
+		return nil, err
+	}
+	name := c.realm.model.username.name
+	if c.realm.settings.SetUsernameRetype && len(errs) == 0 && v.text("new_"+name) != v.text("re_new_"+name) {
+		errs.add(nonField, "The two "+name+" fields didn't match.")
+	}
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	username, err := c.realm.checkUsername(v.text("new_" + name))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.accounts.setUsername(c.Context(), c.who.account.ID, username, c.client()); err != nil {
+		return nil, c.accountError(err)
+	}
+	return emptyResponse, nil
+}
+
+// checkCurrentPassword adds an error where the current password is not the
+// account's. One that is too long for any account is not hashed.
+func (c *call) checkCurrentPassword(v values, errs fieldErrors) error {
+	current, ok := v["current_password"].(string)
+	if !ok {
+		return nil
+	}
+	valid := false
+	if utf8.RuneCountInString(current) <= c.realm.settings.Password.MaxLength {
+		var err error
+		if valid, _, err = c.accounts.verify(c.Context(), c.who.account, current); err != nil {
+			return err
+		}
+	}
+	if !valid {
+		errs.add("current_password", "Invalid password.")
+	}
+	return nil
+}
+
+func servePassword(c *call) (*response, error) {
+	v, errs, err := c.bind()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkCurrentPassword(v, errs); err != nil {
+		return nil, err
+	}
+	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.SetPasswordRetype, c.who.account); err != nil {
+		return nil, err
+	}
+	if _, err := c.accounts.setPassword(c.Context(), c.who.account.ID, v.text("new_password"), c.who.token.Digest); err != nil {
+		return nil, c.accountError(err)
+	}
+	return emptyResponse, nil
+}
+
+func (c *call) checkNewPasswordTwice(v values, errs fieldErrors, retype bool, acc *Account) error {
+	if retype && len(errs) == 0 && v.text("new_password") != v.text("re_new_password") {
+		errs.add(nonField, "The two password fields didn't match.")
+	}
+	if err := errs.err(); err != nil {
+		return err
+	}
+	return c.realm.checkNewPassword("new_password", v.text("new_password"), c.realm.model.texts(acc))
+}
+
+func serveReset(c *call) (*response, error) {
+	v, errs, err := c.bind()
+	if err != nil {
+		return nil, err
+	}
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	if err := c.accounts.requestReset(c.Context(), v.text("email"), c.client()); err != nil {
+		return nil, err
+	}
+	return emptyResponse, nil
+}
+
+func serveResend(c *call) (*response, error) {
+	v, errs, err := c.bind()
+	if err != nil {
+		return nil, err
+	}
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	if err := c.accounts.resendActivation(c.Context(), v.text("email"), c.client()); err != nil {
+		return nil, err
+	}
+	return emptyResponse, nil
+}
+
+func serveConfirm(c *call) (*response, error) {
+	v, errs, err := c.bind()
+	if err != nil {
+		return nil, err
+	}
+	acc, err := c.linkAccount(v, errs)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.PasswordResetConfirmRetype, acc); err != nil {
+		return nil, err
+	}
+	// A bad link costs no hash.
+	if !c.accounts.checkReset(acc, v.text("token")) {
+		return nil, c.accountError(errLink)
+	}
+	if _, err := c.accounts.resetPassword(c.Context(), acc.ID, v.text("token"), v.text("new_password")); err != nil {
+		return nil, c.accountError(err)
+	}
+	return emptyResponse, nil
+}
+
+// accountError puts an error of accounts into djoser's words.
+func (c *call) accountError(err error) error {
+	if taken := new(TakenError); errors.As(err, &taken) {
+		return invalid(taken.Field, c.realm.model.takenMessage(taken.Field))
+	}
+	switch {
+	case errors.Is(err, errCredentials):
+		return invalid(nonField, "Unable to login with provided credentials.")
+	case errors.Is(err, errDisabled):
+		return invalid(nonField, "User account is disabled.")
+	case errors.Is(err, errLink):
+		return invalid(nonField, "Invalid token for given user.")
+	case errors.Is(err, ErrNotFound): // deleted while the request was served
+		return errInvalidToken
+	}
+	return err
+}

@@ -1,0 +1,570 @@
+package djoser
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"embed"
+	"errors"
+	"fmt"
+	htmltemplate "html/template"
+	"io"
+	"io/fs"
+	"maps"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	texttemplate "text/template"
+	"time"
+	"unicode"
+
+	"github.com/wneessen/go-mail"
+	"golang.org/x/net/idna"
+)
+
+// Mailer is what a module in the namespace djoser.mailers implements. It takes
+// one mail to where it goes on its way.
+//
+// Send returns nil when somebody else has taken on the responsibility for the
+// mail, since it is then forgotten here. After any other result the mail is
+// tried again, with growing pauses, for a day; unless the error wraps
+// ErrUndeliverable. Send is called by one goroutine at a time for each realm,
+// must return when the context ends, and must not change the message.
+type Mailer interface {
+	Send(ctx context.Context, m *Message) error
+}
+
+// Retrier is a Mailer that says for how long a mail that failed is tried
+// again. Zero means the default, a day.
+type Retrier interface {
+	RetryFor() time.Duration
+}
+
+// ErrUndeliverable is wrapped by the error of a Mailer when this mail will
+// never be taken, whatever happens elsewhere: it is given up at once.
+var ErrUndeliverable = errors.New("undeliverable")
+
+// Message is one mail, ready to be sent.
+type Message struct {
+	// ID is the Message-ID, without the angle brackets. It is the same at each
+	// attempt to send a mail.
+	ID string
+
+	// Date is when the mail was made.
+	Date time.Time
+
+	// From and ReplyTo are addresses as they stand in a header, maybe with a
+	// name: package net/mail parses them. ReplyTo may be empty.
+	From    string
+	ReplyTo string
+
+	// To is the recipient's address, without a name.
+	To string
+
+	// Subject is one line, not encoded.
+	Subject string
+
+	// Text is the mail as plain text; HTML, if it isn't empty, says the same
+	// for clients that show HTML.
+	Text string
+	HTML string
+
+	// Link is the link that the mail is about; empty if it has none. Who knows
+	// the link can use it, so it is for the recipient alone.
+	Link string
+
+	// secret is the part of the link that appears in no log.
+	secret string
+}
+
+// WriteTo writes the mail as RFC 5322 has it.
+func (m *Message) WriteTo(w io.Writer) (int64, error) {
+	msg, err := m.compose()
+	if err != nil {
+		return 0, err
+	}
+	return msg.WriteTo(w)
+}
+
+// compose makes the mail of package mail out of the message. All of it was
+// cleaned by the renderer, and is cleaned again here, since messages come from
+// other modules too: this is the last place before the wire.
+func (m *Message) compose() (*mail.Msg, error) {
+	msg := mail.NewMsg(mail.WithCharset(mail.CharsetUTF8), mail.WithEncoding(mail.EncodingQP),
+		mail.WithNoDefaultUserAgent())
+
+	from, err := parseSender(m.From)
+	if err != nil {
+		return nil, fmt.Errorf("sender: %w", err)
+	}
+	to, err := parseRecipient(m.To)
+	if err != nil {
+		return nil, fmt.Errorf("%w: recipient: %w", ErrUndeliverable, err)
+	}
+	msg.FromMailAddress(from)
+	msg.ToMailAddress(to)
+	if m.ReplyTo != "" {
+		replyTo, err := parseSender(m.ReplyTo)
+		if err != nil {
+			return nil, fmt.Errorf("reply-to: %w", err)
+		}
+		msg.ReplyToMailAddress(replyTo)
+	}
+
+	date := m.Date
+	if date.IsZero() {
+		date = time.Now()
+	}
+	msg.SetDateWithValue(date)
+	id := m.ID
+	if id == "" || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == '<' || r == '>' || r >= 0x7f }) {
+		id = randomID() + "@localhost"
+	}
+	msg.SetMessageIDWithValue(id)
+	msg.Subject(subjectLine(m.Subject))
+	// RFC 3834: nobody's holiday notice answers this mail. Exchange has its
+	// own name for it.
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")
+	msg.SetGenHeader(mail.HeaderXAutoResponseSuppress, "All")
+
+	msg.SetBodyString(mail.TypeTextPlain, m.Text)
+	if m.HTML != "" {
+		msg.AddAlternativeString(mail.TypeTextHTML, m.HTML)
+	}
+	return msg, nil
+}
+
+// scrub takes what must not be read in a log out of an error's text.
+func (m *Message) scrub(text string) string {
+	for _, s := range []string{m.Link, m.secret} {
+		if s != "" {
+			text = strings.ReplaceAll(text, s, "[removed]")
+		}
+	}
+	return text
+}
+
+// parseSender reads an address with or without a name. A name is taken as
+// people write it, also where RFC 5322 wants it quoted.
+func parseSender(s string) (*netmail.Address, error) {
+	s = oneLine(s)
+	a, err := netmail.ParseAddress(s)
+	if err != nil {
+		i := strings.LastIndexByte(s, '<')
+		if i < 1 {
+			return nil, fmt.Errorf("%q is no mail address: %w", s, err)
+		}
+		var quoteErr error
+		if a, quoteErr = netmail.ParseAddress(s[i:]); quoteErr != nil {
+			return nil, fmt.Errorf("%q is no mail address: %w", s, err)
+		}
+		a.Name = strings.Trim(s[:i], ` "`)
+	}
+	a.Name = shorten(oneLine(a.Name), maxName)
+	if a.Address, err = asciiDomain(a.Address); err != nil {
+		return nil, fmt.Errorf("%q is no mail address: %w", s, err)
+	}
+	return a, nil
+}
+
+// parseRecipient reads an address that has no name. Unlike a sender's, which
+// is a setting, it comes from a stranger.
+func parseRecipient(s string) (*netmail.Address, error) {
+	a, err := netmail.ParseAddress(s)
+	// No name, comment or group either: it is what it was read as.
+	if err != nil || s != strings.Trim(a.String(), "<>") || strings.ContainsFunc(s, unicode.IsControl) {
+		return nil, errors.New("not a mail address")
+	}
+	if a.Address, err = asciiDomain(a.Address); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// asciiDomain writes the domain of an address in the form that every mail
+// server knows.
+func asciiDomain(address string) (string, error) {
+	i := strings.LastIndexByte(address, '@')
+	if isASCII(address[i+1:]) {
+		return address, nil
+	}
+	domain, err := idna.Lookup.ToASCII(address[i+1:])
+	if err != nil {
+		return "", err
+	}
+	return address[:i+1] + domain, nil
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
+}
+
+// oneLine makes one line of printable text of s: white space is one blank, and
+// control characters are gone, with them the ones that turn the direction of
+// text around, behind which a name could hide something else.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r), unicode.IsControl(r), r == '\u2028', r == '\u2029':
+			return ' '
+		case r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\ufffd"))
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// The number of characters that a subject and a name may have. No line of a
+// mail has more than 998 bytes (RFC 5322, section 2.1.1), and a word isn't
+// broken.
+const (
+	maxSubject = 250
+	maxName    = 100
+)
+
+// subjectLine makes s the subject of a mail, whatever it holds.
+func subjectLine(s string) string {
+	// What looks like an encoded word already is not encoded again, but would
+	// be decoded by who reads it.
+	return shorten(strings.ReplaceAll(oneLine(s), "=?", "= ?"), maxSubject)
+}
+
+// shorten cuts s down to a number of characters.
+func shorten(s string, characters int) string {
+	if r := []rune(s); len(r) > characters {
+		s = string(r[:characters-1]) + "…"
+	}
+	return s
+}
+
+//go:embed templates
+var builtinTemplates embed.FS
+
+// mailNames are the names that the templates of a purpose begin with.
+var mailNames = map[Purpose]string{
+	PurposeActivation:    "activation_email",
+	PurposePasswordReset: "password_reset_email",
+	PurposeEmailChange:   "email_change",
+	PurposeEmailNotice:   "email_notice",
+}
+
+// The templates of a purpose, by what follows its name.
+const (
+	subjectFile = "_subject.txt"
+	textFile    = "_body.txt"
+	htmlFile    = "_body.html"
+)
+
+// mailSettings are what the mails of a realm are made from.
+type mailSettings struct {
+	Domain   string
+	SiteName string
+
+	// PasswordResetConfirmURL and ActivationURL are the paths of links, with
+	// {uid} and {token}. One may be empty if no such mail is sent.
+	PasswordResetConfirmURL string
+	ActivationURL           string
+
+	FromEmail string // default: webmaster@localhost
+	ReplyTo   string
+	Templates string // folder with templates that replace built-in ones
+	LinkTTL   time.Duration
+
+	// Fields are the fields of a user beside id, username and email, each with
+	// the value that stands for none: "", int64(0), false.
+	Fields map[string]any
+}
+
+// mailTemplates are the templates of one purpose. There is no HTML where html
+// is nil.
+type mailTemplates struct {
+	subject *texttemplate.Template
+	text    *texttemplate.Template
+	html    *htmltemplate.Template
+}
+
+// mailRenderer makes the mails of a realm.
+type mailRenderer struct {
+	settings  mailSettings
+	from      string
+	replyTo   string
+	host      string // right part of Message-IDs
+	templates map[Purpose]mailTemplates
+}
+
+// newMailRenderer reads the templates and runs each of them, so that a broken
+// one is an error now, with its file and line.
+func newMailRenderer(s mailSettings) (*mailRenderer, error) {
+	s.Domain, s.SiteName = oneLine(s.Domain), oneLine(s.SiteName)
+	if s.FromEmail == "" {
+		s.FromEmail = "webmaster@localhost"
+	}
+	r := &mailRenderer{settings: s, host: messageHost(s.Domain), templates: make(map[Purpose]mailTemplates)}
+
+	from, err := parseSender(s.FromEmail)
+	if err != nil {
+		return nil, fmt.Errorf("from_email: %v", err)
+	}
+	r.from = headerAddress(from)
+	if s.ReplyTo != "" {
+		replyTo, err := parseSender(s.ReplyTo)
+		if err != nil {
+			return nil, fmt.Errorf("reply_to: %v", err)
+		}
+		r.replyTo = headerAddress(replyTo)
+	}
+
+	if err := checkTemplateNames(s.Templates); err != nil {
+		return nil, err
+	}
+	for p, name := range mailNames {
+		t, err := parseTemplates(s.Templates, name)
+		if err != nil {
+			return nil, err
+		}
+		r.templates[p] = t
+	}
+	// Once with a user who has nothing but what everyone has, and once with
+	// one who has it all, since a template may ask.
+	for _, p := range slices.Sorted(maps.Keys(mailNames)) {
+		for _, full := range []bool{false, true} {
+			if _, err := r.execute(p, r.sampleUser(full), "someone@example.com", "https", "MQ", "token"); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// headerAddress writes an address with its name only if it has one.
+func headerAddress(a *netmail.Address) string {
+	if a.Name == "" {
+		return a.Address
+	}
+	return a.String()
+}
+
+// messageHost is the site's domain in a form that is good for a Message-ID.
+func messageHost(domain string) string {
+	host, _, _ := strings.Cut(domain, "/")
+	host, _, _ = strings.Cut(host, ":")
+	host, err := idna.Lookup.ToASCII(host)
+	if err != nil || host == "" || strings.Trim(host, ".-abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		return "localhost"
+	}
+	return host
+}
+
+// checkTemplateNames refuses a file that looks like a template but is none: its
+// author would wait for it to be used.
+func checkTemplateNames(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("templates: %w", err)
+	}
+	var names []string
+	for _, name := range mailNames {
+		names = append(names, name+subjectFile, name+textFile, name+htmlFile)
+	}
+	slices.Sort(names)
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".txt" && ext != ".html" {
+			continue
+		}
+		if !slices.Contains(names, e.Name()) {
+			return fmt.Errorf("templates: %s is no template's name: they are %s",
+				filepath.Join(dir, e.Name()), strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// parseTemplates reads the templates that begin with a name. Those in the
+// folder come before the built-in ones; but if the text is the folder's own,
+// the built-in HTML, which would say something else, is left out.
+func parseTemplates(dir, name string) (t mailTemplates, err error) {
+	read := func(ending string) (path, text string, own bool, err error) {
+		if dir != "" {
+			path = filepath.Join(dir, name+ending)
+			b, err := os.ReadFile(path)
+			if err == nil {
+				return path, string(b), true, nil
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return "", "", false, fmt.Errorf("templates: %w", err)
+			}
+		}
+		path = "templates/" + name + ending
+		b, err := builtinTemplates.ReadFile(path)
+		return path, string(b), false, err
+	}
+
+	path, text, _, err := read(subjectFile)
+	if err != nil {
+		return t, err
+	}
+	if t.subject, err = texttemplate.New(path).Option("missingkey=error").Parse(text); err != nil {
+		return t, err
+	}
+	path, text, ownText, err := read(textFile)
+	if err != nil {
+		return t, err
+	}
+	if t.text, err = texttemplate.New(path).Option("missingkey=error").Parse(text); err != nil {
+		return t, err
+	}
+	path, text, ownHTML, err := read(htmlFile)
+	if err != nil {
+		return t, err
+	}
+	if ownText && !ownHTML {
+		return t, nil
+	}
+	t.html, err = htmltemplate.New(path).Option("missingkey=error").Parse(text)
+	return t, err
+}
+
+// sampleUser is a user to try templates with.
+func (r *mailRenderer) sampleUser(full bool) map[string]any {
+	user := map[string]any{"id": uint64(1), "username": "someone", "email": "someone@example.com"}
+	if !full {
+		return user
+	}
+	for name, none := range r.settings.Fields {
+		switch none.(type) {
+		case int64:
+			user[name] = int64(1)
+		case bool:
+			user[name] = true
+		default:
+			user[name] = "something"
+		}
+	}
+	return user
+}
+
+// render makes the mail of a purpose to a user.
+func (r *mailRenderer) render(p Purpose, user map[string]any, to, protocol, uid, token string) (*Message, error) {
+	if p != PurposeEmailNotice && r.path(p, uid, token) == "" {
+		return nil, fmt.Errorf("no URL is set for the mail %s", p)
+	}
+	if _, err := parseRecipient(to); err != nil {
+		return nil, fmt.Errorf("%w: recipient: %w", ErrUndeliverable, err)
+	}
+	return r.execute(p, user, to, protocol, uid, token)
+}
+
+// execute runs the templates of a purpose.
+func (r *mailRenderer) execute(p Purpose, user map[string]any, to, protocol, uid, token string) (*Message, error) {
+	t, ok := r.templates[p]
+	if !ok {
+		return nil, fmt.Errorf("there is no mail %s", p)
+	}
+	m := &Message{
+		ID:      randomID() + "@" + r.host,
+		Date:    time.Now(),
+		From:    r.from,
+		ReplyTo: r.replyTo,
+		To:      to,
+		secret:  token,
+	}
+	url := r.path(p, uid, token)
+	if url != "" {
+		m.Link = protocol + "://" + r.settings.Domain + "/" + url
+	}
+	data := map[string]any{
+		"user":      r.templateUser(user),
+		"domain":    r.settings.Domain,
+		"site_name": r.settings.SiteName,
+		"url":       url,
+		"uid":       uid,
+		"token":     token,
+		"protocol":  protocol,
+		"link_ttl":  humanDuration(r.settings.LinkTTL),
+	}
+
+	var b bytes.Buffer
+	if err := t.subject.Execute(&b, data); err != nil {
+		return nil, err
+	}
+	m.Subject = subjectLine(b.String())
+	b.Reset()
+	if err := t.text.Execute(&b, data); err != nil {
+		return nil, err
+	}
+	m.Text = strings.TrimSpace(b.String()) + "\n"
+	if t.html == nil {
+		return m, nil
+	}
+	b.Reset()
+	if err := t.html.Execute(&b, data); err != nil {
+		return nil, err
+	}
+	if m.HTML = strings.TrimSpace(b.String()); m.HTML != "" {
+		m.HTML += "\n"
+	}
+	return m, nil
+}
+
+// path is what follows the domain in the link of a mail.
+func (r *mailRenderer) path(p Purpose, uid, token string) string {
+	var url string
+	switch p {
+	case PurposePasswordReset:
+		url = r.settings.PasswordResetConfirmURL
+	case PurposeActivation, PurposeEmailChange:
+		url = r.settings.ActivationURL
+	}
+	url = strings.TrimPrefix(oneLine(url), "/")
+	return strings.NewReplacer("{uid}", uid, "{token}", token).Replace(url)
+}
+
+// templateUser is the user as templates see it: with every field that is
+// declared, and with names that stay on their line.
+func (r *mailRenderer) templateUser(user map[string]any) map[string]any {
+	u := map[string]any{"id": uint64(0), "username": "", "email": ""}
+	maps.Copy(u, r.settings.Fields)
+	for name, value := range user {
+		if value == nil {
+			if _, ok := u[name]; !ok {
+				u[name] = ""
+			}
+			continue
+		}
+		u[name] = value
+	}
+	for _, name := range []string{"username", "email"} {
+		if s, ok := u[name].(string); ok {
+			u[name] = oneLine(s)
+		}
+	}
+	return u
+}
+
+// humanDuration says how long something lasts, as people do.
+func humanDuration(d time.Duration) string {
+	const day = 24 * time.Hour
+	n, unit := int64(d/time.Second), "second"
+	switch {
+	case d >= day && d%day < time.Hour:
+		n, unit = int64(d/day), "day"
+	case d >= time.Hour && d%time.Hour < time.Minute:
+		n, unit = int64(d/time.Hour), "hour"
+	case d >= time.Minute:
+		n, unit = int64(d/time.Minute), "minute"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return fmt.Sprintf("%d %s", n, unit)
+}
+
+// randomID is the left part of a Message-ID.
+func randomID() string { return rand.Text() }

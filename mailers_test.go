@@ -1,0 +1,677 @@
+package djoser
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// testSMTP is a real mail server in the test process. Its fields are set
+// before it starts, or under its lock.
+type testSMTP struct {
+	t      *testing.T
+	server *smtp.Server
+	addr   string
+	caFile string // trusts its certificate
+
+	mu          sync.Mutex
+	onConnect   func(n int) error // n counts from one
+	onMail      func(from string) error
+	onRcpt      func(to string) error
+	onData      func(to string, mail []byte) error
+	plainAuth   map[string]string
+	mechanisms  []string
+	connections int
+	mails       []testMail
+	auths       []string
+	conns       []net.Conn
+}
+
+// testMail is a mail that the server has taken.
+type testMail struct {
+	from string
+	to   string
+	utf8 bool
+	data []byte
+}
+
+func (m testMail) parse(t *testing.T) *netmail.Message {
+	t.Helper()
+	msg, err := netmail.ReadMessage(bytes.NewReader(m.data))
+	if err != nil {
+		t.Fatalf("no mail: %v\n%s", err, m.data)
+	}
+	return msg
+}
+
+// startSMTP starts a server; mode is one of starttls, tls and none.
+func startSMTP(t *testing.T, mode string, s *testSMTP) *testSMTP {
+	t.Helper()
+	if s == nil {
+		s = new(testSMTP)
+	}
+	s.t = t
+	s.server = smtp.NewServer(smtp.BackendFunc(s.newSession))
+	s.server.Domain = "localhost"
+	s.server.ErrorLog = log.New(io.Discard, "", 0)
+	s.server.AllowInsecureAuth = true
+	s.server.EnableSMTPUTF8 = true
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = l.Addr().String()
+	if mode != "none" {
+		var cert tls.Certificate
+		cert, s.caFile = testCertificate(t)
+		s.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	}
+	if mode == "tls" {
+		l = tls.NewListener(l, s.server.TLSConfig)
+		s.server.TLSConfig = nil
+	}
+	go s.server.Serve(l)
+	t.Cleanup(func() { s.server.Close() })
+	return s
+}
+
+// testCertificate makes an authority of its own and a certificate for
+// 127.0.0.1.
+func testCertificate(t *testing.T) (tls.Certificate, string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		NotAfter:              time.Now().Add(time.Hour),
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
+}
+
+func (s *testSMTP) newSession(c *smtp.Conn) (smtp.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns = append(s.conns, c.Conn())
+	if _, ok := c.TLSConnectionState(); !ok || s.server.TLSConfig == nil {
+		s.connections++
+	}
+	if s.onConnect != nil {
+		if err := s.onConnect(s.connections); err != nil {
+			return nil, err
+		}
+	}
+	return &testSession{s: s, conn: c}, nil
+}
+
+// received returns the mails that were taken so far.
+func (s *testSMTP) received() []testMail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.mails)
+}
+
+func (s *testSMTP) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+// testSession is one connection's state.
+type testSession struct {
+	s    *testSMTP
+	conn *smtp.Conn
+	from string
+	to   string
+	utf8 bool
+}
+
+func (c *testSession) AuthMechanisms() []string { return c.s.mechanisms }
+
+func (c *testSession) Auth(mech string) (sasl.Server, error) {
+	check := func(username, password string) error {
+		c.s.mu.Lock()
+		defer c.s.mu.Unlock()
+		c.s.auths = append(c.s.auths, mech)
+		if c.s.plainAuth[username] != password || password == "" {
+			return smtp.ErrAuthFailed
+		}
+		return nil
+	}
+	switch mech {
+	case sasl.Plain:
+		return sasl.NewPlainServer(func(_, username, password string) error { return check(username, password) }), nil
+	default:
+		return nil, smtp.ErrAuthUnknownMechanism
+	}
+}
+
+func (c *testSession) Reset()        {}
+func (c *testSession) Logout() error { return nil }
+
+func (c *testSession) Mail(from string, opts *smtp.MailOptions) error {
+	c.from, c.utf8 = from, opts.UTF8
+	c.s.mu.Lock()
+	f := c.s.onMail
+	c.s.mu.Unlock()
+	if f != nil {
+		return f(from)
+	}
+	return nil
+}
+
+func (c *testSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	c.to = to
+	c.s.mu.Lock()
+	f := c.s.onRcpt
+	c.s.mu.Unlock()
+	if f != nil {
+		return f(to)
+	}
+	return nil
+}
+
+func (c *testSession) Data(r io.Reader) error {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	c.s.mu.Lock()
+	f := c.s.onData
+	c.s.mu.Unlock()
+	if f != nil {
+		if err := f(c.to, b); err != nil {
+			return err
+		}
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	c.s.mails = append(c.s.mails, testMail{c.from, c.to, c.utf8, b})
+	return nil
+}
+
+// newSMTP sets up a mailer as a configuration would. The block is that of the
+// Caddyfile; CA stands for the file with the server's authority.
+func newSMTP(t *testing.T, s *testSMTP, block string) *SMTPMailer {
+	t.Helper()
+	m, err := parseMailer[SMTPMailer](t, fmt.Sprintf("smtp %s {\n%s\n}", s.addr, strings.ReplaceAll(block, "CA", s.caFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// parseMailer parses, provisions and validates a mailer.
+func parseMailer[T any, P interface {
+	*T
+	caddyfile.Unmarshaler
+	caddy.Provisioner
+}](t *testing.T, input string) (*T, error) {
+	t.Helper()
+	m := new(T)
+	if err := P(m).UnmarshalCaddyfile(caddyfile.NewTestDispenser(input)); err != nil {
+		return nil, err
+	}
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	if err := P(m).Provision(ctx); err != nil {
+		return nil, err
+	}
+	if v, ok := any(m).(caddy.Validator); ok {
+		if err := v.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// testMessage is a mail to send.
+func testMessage(to string) *Message {
+	return &Message{
+		ID:      "1@frontend.com",
+		Date:    time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC),
+		From:    `"Frontend" <webmaster@frontend.com>`,
+		To:      to,
+		Subject: "Hello",
+		Text:    "Open https://frontend.com/#/activate/MQ/secret-token\n",
+		HTML:    "<p>Open it</p>\n",
+		Link:    "https://frontend.com/#/activate/MQ/secret-token",
+		secret:  "secret-token",
+	}
+}
+
+func TestSMTPSendsThroughEveryKindOfEncryption(t *testing.T) {
+	for _, mode := range []string{"starttls", "tls", "none"} {
+		t.Run(mode, func(t *testing.T) {
+			s := startSMTP(t, mode, &testSMTP{mechanisms: []string{sasl.Plain}, plainAuth: map[string]string{"me": "p {x}"}})
+			t.Setenv("TEST_SMTP_PASSWORD", "p {x}")
+			block := "tls " + mode + "\nusername me\npassword {env.TEST_SMTP_PASSWORD}"
+			if mode != "none" {
+				block += "\ntrusted_ca CA"
+			}
+			m := newSMTP(t, s, block)
+			if err := m.Send(t.Context(), testMessage("someone@example.com")); err != nil {
+				t.Fatal(err)
+			}
+			mails := s.received()
+			if len(mails) != 1 || mails[0].from != "webmaster@frontend.com" || mails[0].to != "someone@example.com" || mails[0].utf8 {
+				t.Fatalf("received %+v", mails)
+			}
+			if len(s.auths) != 1 {
+				t.Errorf("authenticated %d times", len(s.auths))
+			}
+			h := mails[0].parse(t).Header
+			if h.Get("Message-ID") != "<1@frontend.com>" || h.Get("Auto-Submitted") != "auto-generated" {
+				t.Errorf("header: %v", h)
+			}
+		})
+	}
+}
+
+func TestSMTPGoesNoFurtherWithoutEncryption(t *testing.T) {
+	s := startSMTP(t, "none", nil)
+	m := newSMTP(t, s, "tls starttls")
+	if err := m.Send(t.Context(), testMessage("someone@example.com")); err == nil || !strings.Contains(err.Error(), "STARTTLS") {
+		t.Errorf("got %v", err)
+	}
+	if len(s.received()) > 0 {
+		t.Error("a mail went out in the clear")
+	}
+}
+
+func TestSMTPChecksTheCertificate(t *testing.T) {
+	for _, mode := range []string{"starttls", "tls"} {
+		s := startSMTP(t, mode, nil)
+		m := newSMTP(t, s, "tls "+mode)
+		if err := m.Send(t.Context(), testMessage("someone@example.com")); err == nil || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("%s: got %v", mode, err)
+		}
+	}
+}
+
+func TestSMTPReusesOneConnectionForABurst(t *testing.T) {
+	s := startSMTP(t, "starttls", nil)
+	m := newSMTP(t, s, "trusted_ca CA")
+	for i := range 50 {
+		if err := m.Send(t.Context(), testMessage(fmt.Sprintf("u%d@example.com", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(s.received()); n != 50 || s.connections != 1 {
+		t.Errorf("%d mails over %d connections", n, s.connections)
+	}
+}
+
+func TestSMTPRefusalsLeaveTheConnectionAsItIs(t *testing.T) {
+	s := startSMTP(t, "starttls", &testSMTP{})
+	s.onRcpt = func(to string) error {
+		switch to {
+		case "nobody@example.com":
+			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
+		case "later@example.com":
+			return &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 2, 0}, Message: "greylisted"}
+		case "relay@example.com":
+			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "relay access denied"}
+		}
+		return nil
+	}
+	s.onData = func(to string, _ []byte) error {
+		if to == "spam@example.com" {
+			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "rejected"}
+		}
+		return nil
+	}
+	m := newSMTP(t, s, "trusted_ca CA")
+	for _, c := range []struct {
+		to, text      string
+		undeliverable bool
+	}{
+		{"nobody@example.com", "no such user", true},
+		{"a@example.com", "", false},
+		{"later@example.com", "greylisted", false},
+		{"b@example.com", "", false},
+		{"relay@example.com", "relay access denied", false},
+		{"spam@example.com", "rejected", false},
+		{"c@example.com", "", false},
+	} {
+		err := m.Send(t.Context(), testMessage(c.to))
+		if (err == nil) != (c.text == "") || err != nil && !strings.Contains(err.Error(), c.text) || errors.Is(err, ErrUndeliverable) != c.undeliverable {
+			t.Errorf("%s: %v", c.to, err)
+		}
+		if err != nil && strings.Contains(err.Error(), c.to) {
+			t.Errorf("address in the error: %v", err)
+		}
+	}
+	if n := len(s.received()); n != 3 || s.connections != 1 {
+		t.Errorf("%d mails over %d connections", n, s.connections)
+	}
+}
+
+func TestSMTPConnectsAgainWhenTheServerHungUp(t *testing.T) {
+	s := startSMTP(t, "starttls", nil)
+	m := newSMTP(t, s, "trusted_ca CA")
+	for i := range 3 {
+		if err := m.Send(t.Context(), testMessage("someone@example.com")); err != nil {
+			t.Fatalf("mail %d: %v", i, err)
+		}
+		s.set(func() {
+			for _, c := range s.conns {
+				c.Close()
+			}
+		})
+	}
+	// Some servers take only so many mails over a connection.
+	s.set(func() {
+		s.onMail = func(string) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if len(s.mails) == 4 && s.connections == 4 {
+				return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 7, 0}, Message: "too many mails"}
+			}
+			return nil
+		}
+	})
+	for i := range 2 {
+		if err := m.Send(t.Context(), testMessage("someone@example.com")); err != nil {
+			t.Fatalf("mail %d: %v", i, err)
+		}
+	}
+	if n := len(s.received()); n != 5 || s.connections != 5 {
+		t.Errorf("%d mails over %d connections", n, s.connections)
+	}
+}
+
+func TestSMTPGivesUpOnAServerThatStalls(t *testing.T) {
+	stalled := make(chan struct{})
+	t.Cleanup(func() { close(stalled) })
+	s := startSMTP(t, "starttls", &testSMTP{onData: func(string, []byte) error { <-stalled; return nil }})
+	m := newSMTP(t, s, "trusted_ca CA")
+	m.timeout = 300 * time.Millisecond
+	start := time.Now()
+	if err := m.Send(t.Context(), testMessage("someone@example.com")); err == nil || !strings.Contains(err.Error(), "timeout") {
+		t.Errorf("got %v", err)
+	}
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("after %s", d)
+	}
+
+	// A server that accepts and says nothing.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, mode := range []string{"starttls", "tls", "none"} {
+		m, err := parseMailer[SMTPMailer](t, fmt.Sprintf("smtp %s {\ntls %s\n}", l.Addr(), mode))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.timeout = 300 * time.Millisecond
+		start = time.Now()
+		if err := m.Send(t.Context(), testMessage("someone@example.com")); err == nil || !strings.Contains(err.Error(), "no answer within 300ms") {
+			t.Errorf("%s: got %v", mode, err)
+		}
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("%s: after %s", mode, d)
+		}
+	}
+
+	// The caller's patience counts too.
+	m = newSMTP(t, s, "trusted_ca CA")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	start = time.Now()
+	if err := m.Send(ctx, testMessage("someone@example.com")); err == nil {
+		t.Error("no error")
+	}
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("after %s", d)
+	}
+}
+
+func TestSMTPServerThatDropsConnections(t *testing.T) {
+	s := startSMTP(t, "starttls", &testSMTP{})
+	s.onData = func(string, []byte) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.conns)%4 != 0 {
+			s.conns[len(s.conns)-1].Close()
+			return io.ErrUnexpectedEOF
+		}
+		return nil
+	}
+	m := newSMTP(t, s, "trusted_ca CA")
+	failed := 0
+	for len(s.received()) == 0 && failed < 10 {
+		if err := m.Send(t.Context(), testMessage("someone@example.com")); err != nil {
+			failed++
+		}
+	}
+	if failed == 0 || failed == 10 {
+		t.Errorf("%d failures", failed)
+	}
+}
+
+func TestSMTPWrongPasswordIsTriedAgainLater(t *testing.T) {
+	s := startSMTP(t, "starttls", &testSMTP{mechanisms: []string{sasl.Plain}, plainAuth: map[string]string{"me": "right"}})
+	m := newSMTP(t, s, "trusted_ca CA\nusername me\npassword wrong-secret")
+	err := m.Send(t.Context(), testMessage("someone@example.com"))
+	if err == nil || errors.Is(err, ErrUndeliverable) || !strings.Contains(err.Error(), "535") || strings.Contains(err.Error(), "wrong-secret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSMTPInternationalAddresses(t *testing.T) {
+	s := startSMTP(t, "starttls", nil)
+	m := newSMTP(t, s, "trusted_ca CA")
+	for _, to := range []string{"someone@bücher.example", "jürgen@example.com"} {
+		if err := m.Send(t.Context(), testMessage(to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mails := s.received()
+	if mails[0].to != "someone@xn--bcher-kva.example" || mails[0].utf8 {
+		t.Errorf("got %+v", mails[0])
+	}
+	if mails[1].to != "jürgen@example.com" || !mails[1].utf8 {
+		t.Errorf("got %+v", mails[1])
+	}
+}
+
+func TestSMTPCleanupLetsAMailEnd(t *testing.T) {
+	begun, go1 := make(chan struct{}), make(chan struct{})
+	s := startSMTP(t, "starttls", &testSMTP{onData: func(string, []byte) error { close(begun); <-go1; return nil }})
+	m := newSMTP(t, s, "trusted_ca CA")
+	sent := make(chan error)
+	go func() { sent <- m.Send(t.Context(), testMessage("someone@example.com")) }()
+	<-begun
+	if err := m.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	close(go1)
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed && m.conn != nil {
+		t.Error("the connection is still there")
+	}
+}
+
+func TestFileMailerWritesOneFileAMail(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "mails")
+	t.Setenv("TEST_MAILS", dir)
+	m, err := parseMailer[FileMailer](t, "file {env.TEST_MAILS} {\nretry 1h\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.RetryFor() != time.Hour {
+		t.Errorf("retry is %s", m.RetryFor())
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the folder was made before the first mail")
+	}
+	for i := range 20 {
+		if err := m.Send(t.Context(), testMessage(fmt.Sprintf("u%d@example.com", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := os.ReadDir(dir) // sorted by name
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 20 {
+		t.Fatalf("%d files", len(entries))
+	}
+	for i, e := range entries {
+		if !regexp.MustCompile(`^\d{8}T\d{6}\.\d{9}Z-[0-9a-f]{8}\.eml$`).MatchString(e.Name()) {
+			t.Errorf("name %s", e.Name())
+		}
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if to := (testMail{data: b}).parse(t).Header.Get("To"); to != fmt.Sprintf("<u%d@example.com>", i) {
+			t.Errorf("mail %d is to %s", i, to)
+		}
+		if info, _ := e.Info(); info.Mode().Perm() != 0o600 {
+			t.Errorf("mode %v", info.Mode())
+		}
+	}
+
+	// A mail that can't be written is an error, and leaves nothing behind.
+	bad := testMessage("no address")
+	if err := m.Send(t.Context(), bad); !errors.Is(err, ErrUndeliverable) {
+		t.Errorf("got %v", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 20 {
+		t.Errorf("%d files", len(entries))
+	}
+}
+
+func TestLogMailerShowsTheLink(t *testing.T) {
+	m, err := parseMailer[LogMailer](t, "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zapcore.InfoLevel)
+	m.logger = zap.New(core)
+	if err := m.Send(t.Context(), testMessage("someone@example.com")); err != nil {
+		t.Fatal(err)
+	}
+	e := logs.All()[0]
+	if e.Level != zapcore.InfoLevel || e.Message != "mail to someone@example.com: https://frontend.com/#/activate/MQ/secret-token" {
+		t.Errorf("logged %v", e)
+	}
+	if f := e.ContextMap(); f["subject"] != "Hello" || f["text"] != testMessage("").Text {
+		t.Errorf("fields %v", f)
+	}
+}
+
+func TestMailerSettings(t *testing.T) {
+	ca := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(ca, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ input, want string }{
+		{"log", ""},
+		{"log now", "unexpected argument 'now' after mailer log: a value with spaces must be quoted, at Testfile:1"},
+		{"log {\nlevel debug\n}", "unknown setting 'level': mailer log has none, at Testfile:2"},
+
+		{"file /mails", ""},
+		{"file", "mailer file needs the folder for the mails: mailer file <dir>, at Testfile:1"},
+		{"file /a /b", "unexpected argument '/b' after mailer file: a value with spaces must be quoted, at Testfile:1"},
+		{"file /a {\nmode 0600\n}", "unknown setting 'mode' of mailer file: use retry, at Testfile:2"},
+		{"file /a {\nretry 0\n}", "retry is '0': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
+		{"file {env.TEST_UNSET_FOLDER}", "mailer file: dir: evaluated placeholder {env.TEST_UNSET_FOLDER} is empty"},
+
+		{"smtp mail.example.com:587", ""},
+		{"smtp mail.example.com:587 {\nusername me\npassword x\ntls starttls\ntimeout 1m\nretry 2d\n}", ""},
+		{"smtp [::1]:25 {\ntls none\n}", ""},
+		{"smtp localhost:25 {\ntls none\n}", ""},
+		{"smtp mail.example.com:25 {\ntls none force\n}", ""},
+		{"smtp", "mailer smtp needs the mail server: mailer smtp <host:port>, at Testfile:1"},
+		{"smtp mail.example.com:587 587", "unexpected argument '587' after mailer smtp: a value with spaces must be quoted, at Testfile:1"},
+		{"smtp mail.example.com", "the mail server is 'mail.example.com': it must be host:port, such as mail.example.com:587, at Testfile:1"},
+		{"smtp mail.example.com:0", "the mail server is 'mail.example.com:0': it must be host:port, such as mail.example.com:587, at Testfile:1"},
+		{"smtp {env.TEST_UNSET_HOST}:25", "mailer smtp: address: evaluated placeholder {env.TEST_UNSET_HOST} is empty"},
+		{"smtp h:25 {\nusername a b\n}", "unexpected argument 'b' after username: a value with spaces must be quoted, at Testfile:2"},
+		{"smtp h:25 {\npassword\n}", `password needs a value; one that starts with # must be quoted: password "#/...", at Testfile:2`},
+		{"smtp h:25 {\ntls\n}", "tls is '': it must be starttls, tls, none or none force, at Testfile:2"},
+		{"smtp h:25 {\ntls ssl\n}", "tls is 'ssl': it must be starttls, tls, none or none force, at Testfile:2"},
+		{"smtp h:25 {\ntls tls force\n}", "tls is 'tls force': it must be starttls, tls, none or none force, at Testfile:2"},
+		{"smtp h:25 {\ntls none force now\n}", "tls is 'none force now': it must be starttls, tls, none or none force, at Testfile:2"},
+		{"smtp h:25 {\ntls tls\ntls none\n}", "tls stands here twice, at Testfile:3"},
+		{"smtp h:25 {\ntrusted_ca\n}", "trusted_ca needs at least one value, at Testfile:2"},
+		{"smtp h:25 {\ntimeout soon\n}", "timeout is 'soon': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
+		{"smtp h:25 {\nretry -1h\n}", "retry is '-1h': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
+		{"smtp h:25 {\nstarttls\n}", "unknown setting 'starttls' of mailer smtp: use username, password, tls, trusted_ca, timeout or retry, at Testfile:2"},
+		{"smtp h:25 {\ntls starttls {\nx\n}\n}", "unknown setting '{' of mailer smtp: use username, password, tls, trusted_ca, timeout or retry, at Testfile:2"},
+		{"smtp h:25 {\ntls none\n}", "mailer smtp: tls none is for a server on this machine; on the way to h, the links in mails could be read: if you accept that, say tls none force"},
+		{"smtp h:25 {\nusername me\n}", "mailer smtp: there is a username, but no password"},
+		{"smtp h:25 {\npassword x\n}", "mailer smtp: there is a password, but no username"},
+		{"smtp h:25 {\ntimeout 1h\n}", "mailer smtp: timeout is 1h0m0s: it must be at most 2m0s"},
+		{"smtp h:25 {\nusername me\npassword {env.TEST_UNSET_PASSWORD}\n}", "mailer smtp: password: evaluated placeholder {env.TEST_UNSET_PASSWORD} is empty"},
+		{"smtp h:25 {\nusername me\npassword pa{ss}\n}", `mailer smtp: password: a brace stands for a placeholder, and this one is unknown; write \{ for the brace itself`},
+		{"smtp h:25 {\ntrusted_ca /nowhere.pem\n}", "mailer smtp: trusted_ca: open /nowhere.pem: no such file or directory"},
+		{"smtp h:25 {\ntrusted_ca " + ca + "\n}", "mailer smtp: trusted_ca: " + ca + " holds no certificate in PEM"},
+	} {
+		var err error
+		switch name, _, _ := strings.Cut(c.input, " "); name {
+		case "log":
+			_, err = parseMailer[LogMailer](t, c.input)
+		case "file":
+			_, err = parseMailer[FileMailer](t, c.input)
+		case "smtp":
+			_, err = parseMailer[SMTPMailer](t, c.input)
+		}
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s\n got: %s\nwant: %s", c.input, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,474 @@
+// Package djoser gives a Caddy site accounts and token authentication: the REST
+// endpoints of djoser, the library for Django REST framework, with users and
+// tokens in an embedded store, and a gate that keeps any other route for
+// requests with a valid token.
+package djoser
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+	caddy.RegisterModule(new(Handler))
+}
+
+// Handler serves the endpoints of a realm under a prefix. A realm is a set of
+// accounts with its settings; handlers without settings serve a realm that
+// another handler defines.
+//
+// Requests that are not under the prefix go to the next handler; a path under
+// it that is no endpoint is answered with 404. Answers are JSON. A store that
+// fails is an error of status 503, one without space an error of status 507,
+// both for handle_errors.
+type Handler struct {
+	// Realm is the name of the realm. Default: default.
+	Realm string `json:"realm,omitempty"`
+
+	// Prefix is the path under which the endpoints are, such as /auth. It is
+	// compared without regard to case, as paths in matchers are. Default: the
+	// endpoints are at the root.
+	Prefix string `json:"prefix,omitempty"`
+
+	// Settings define the realm. Default: another handler defines it.
+	Settings *Settings `json:"settings,omitempty"`
+
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.djoser", New: func() caddy.Module { return new(Handler) }}
+}
+
+// Provision registers the realm. It opens nothing, so that a configuration can
+// be checked beside a running server.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	setDefault(&h.Realm, defaultRealm)
+	h.Prefix = "/" + strings.Trim(h.Prefix, "/")
+	if h.Prefix == "/" {
+		h.Prefix = ""
+	}
+	var err error
+	if h.app, err = findApp(ctx); err != nil {
+		return err
+	}
+	if h.Settings == nil {
+		h.app.refer(h.Realm, "djoser "+h.Prefix)
+		return nil
+	}
+	return h.app.define(ctx, h.Realm, h.Settings)
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	path, ok := underPrefix(r.URL.Path, h.Prefix)
+	if ok && encodedSlash(r.URL.RawPath) {
+		return writeError(w, r, errUnknownPath, "", 0)
+	}
+	if !ok {
+		return next.ServeHTTP(w, r)
+	}
+	realm, err := h.app.realm(h.Realm)
+	if err != nil {
+		return caddyhttp.Error(http.StatusInternalServerError, err)
+	}
+	c := &call{Request: r, w: w, realm: realm, prefix: h.Prefix}
+	if path != "" {
+		if c.endpoint = realm.endpoint(path); c.endpoint == nil {
+			return writeError(w, r, errUnknownPath, "", 0)
+		}
+	}
+	if _, err := realm.open(); err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	c.accounts = realm.accounts
+	return c.serve()
+}
+
+// underPrefix is what follows the prefix and its slash, without a slash at the
+// end. Slashes before the prefix are one, and case is no matter there, as for
+// Caddy's path matcher; the rest is taken as it is.
+func underPrefix(path, prefix string) (string, bool) {
+	path = "/" + strings.TrimLeft(path, "/")
+	if len(path) < len(prefix) || !strings.EqualFold(path[:len(prefix)], prefix) {
+		return "", false
+	}
+	rest := path[len(prefix):]
+	if rest == "" {
+		return "", true
+	}
+	if rest[0] != '/' {
+		return "", false
+	}
+	return strings.TrimSuffix(rest[1:], "/"), true
+}
+
+// encodedSlash tells whether a path hides a slash, which no endpoint has.
+func encodedSlash(rawPath string) bool {
+	return strings.Contains(rawPath, "%2F") || strings.Contains(rawPath, "%2f")
+}
+
+// App owns the realms while a configuration runs. Caddy makes it as soon as a
+// handler, a matcher or a provider of this module is in use; it has no
+// settings of its own.
+type App struct {
+	ctx    caddy.Context
+	log    *zap.Logger
+	realms map[string]*realm
+
+	// references are the realms that are used, with where, so that a name that
+	// nobody defines can be told once all of the configuration is known.
+	references map[string]string
+}
+
+const defaultRealm = "default"
+
+var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "djoser", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.log = ctx, ctx.Logger()
+	a.realms, a.references = make(map[string]*realm), make(map[string]string)
+	return nil
+}
+
+// findApp is the app of the configuration that is being loaded.
+func findApp(ctx caddy.Context) (*App, error) {
+	app, err := ctx.App("djoser")
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
+}
+
+// refer notes that a realm is used, and where.
+func (a *App) refer(name, where string) { a.references[name] = where }
+
+// realm is the running realm of the name.
+func (a *App) realm(name string) (*realm, error) {
+	if r, ok := a.realms[name]; ok {
+		return r, nil
+	}
+	return nil, fmt.Errorf("realm %s is not defined", name)
+}
+
+// define adds a realm. The same definition may come twice, as it does when
+// several sites import one snippet.
+func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
+	if !realmName.MatchString(name) {
+		return fmt.Errorf("realm name %q: use letters, digits, and . _ - inside", name)
+	}
+	definition, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if known, ok := a.realms[name]; ok {
+		if !bytes.Equal(known.definition, definition) {
+			return fmt.Errorf("realm %s is defined twice, and differently: define it once, and write 'djoser { realm %s }' elsewhere", name, name)
+		}
+		return nil
+	}
+	r, err := newRealm(ctx, name, s)
+	if err != nil {
+		return fmt.Errorf("realm %s: %w", name, err)
+	}
+	r.definition = definition
+	for _, other := range a.realms {
+		if other.location == r.location {
+			return fmt.Errorf("realms %s and %s have the same store, %s: give each its own", other.name, name, r.location)
+		}
+	}
+	a.realms[name] = r
+	return nil
+}
+
+// Start opens the stores, unless a first request has done so already, since
+// Caddy starts its apps in any order.
+func (a *App) Start() error {
+	for name, where := range a.references {
+		if _, ok := a.realms[name]; !ok {
+			return fmt.Errorf("%s: realm %s is not defined: add a djoser directive with settings and 'realm %s'%s", where, name, name, a.known())
+		}
+	}
+	for _, r := range a.realms {
+		if _, err := r.open(); err != nil {
+			return fmt.Errorf("realm %s: %w", r.name, err)
+		}
+	}
+	return nil
+}
+
+// known lists the realms that there are, for an error message.
+func (a *App) known() string {
+	if len(a.realms) == 0 {
+		return ""
+	}
+	var names []string
+	for name := range a.realms {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return "; there is " + strings.Join(names, ", ")
+}
+
+// Stop implements caddy.App. Requests are still being served, so everything
+// stays open until Cleanup.
+func (a *App) Stop() error { return nil }
+
+// Cleanup releases the stores that this configuration holds.
+func (a *App) Cleanup() error {
+	var errs []error
+	for _, r := range a.realms {
+		errs = append(errs, r.close())
+	}
+	return errors.Join(errs...)
+}
+
+// realm is a realm of a running configuration: its settings, and once it is
+// open its store and its accounts.
+type realm struct {
+	name       string
+	varKey     string // of the variable that keeps who a request comes from
+	definition []byte
+	settings   *Settings
+	model      *userModel
+	validators password.Validators
+	engine     StoreModule
+	location   string
+	mailer     Mailer
+	renderer   *mailRenderer
+	log        *zap.Logger
+
+	mu       sync.Mutex // guards opening and closing
+	closed   bool
+	shared   atomic.Pointer[sharedStore] // nil until the store is open
+	accounts *accounts                   // set before shared is
+	release  func()                      // of the outbox; nil without a mailer
+}
+
+func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
+	settings := *s
+	r := &realm{name: name, varKey: "djoser.caller." + name, settings: &settings, log: ctx.Logger().With(zap.String("realm", name))}
+	if err := settings.setDefaults(caddy.NewReplacer()); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.model, err = settings.UserModel.resolve(); err != nil {
+		return nil, fmt.Errorf("user_model: %w", err)
+	}
+	if err := settings.validate(r.model); err != nil {
+		return nil, err
+	}
+	r.validators = settings.Password.validators()
+	if err := r.loadMailer(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.loadStore(ctx)
+}
+
+func (r *realm) loadStore(ctx caddy.Context) error {
+	if r.settings.StoreRaw == nil {
+		r.settings.StoreRaw = json.RawMessage(`{"engine":"badger"}`)
+	}
+	module, err := ctx.LoadModule(r.settings, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	r.engine = module.(StoreModule)
+	if r.location, err = r.engine.Location(r.name); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+func (r *realm) loadMailer(ctx caddy.Context) error {
+	if r.settings.MailerRaw == nil {
+		return nil
+	}
+	module, err := ctx.LoadModule(r.settings, "MailerRaw")
+	if err != nil {
+		return fmt.Errorf("mailer: %w", err)
+	}
+	r.mailer = module.(Mailer)
+	s := r.settings
+	r.renderer, err = newMailRenderer(mailSettings{
+		Domain: s.Domain, SiteName: s.SiteName,
+		PasswordResetConfirmURL: s.PasswordResetConfirmURL, ActivationURL: s.ActivationURL,
+		FromEmail: s.FromEmail, ReplyTo: s.ReplyTo,
+		Templates: s.Templates, LinkTTL: time.Duration(s.LinkTTL),
+	})
+	return err
+}
+
+// stores are the open stores of the process, by what they were opened from.
+// Configurations that overlap during a reload share them.
+var stores = caddy.NewUsagePool()
+
+// sharedStore is an open store with everything that lives as long as it does.
+type sharedStore struct {
+	*cachedStore
+	outbox *outbox
+	mails  *limiter
+}
+
+// Destruct implements caddy.Destructor.
+func (s *sharedStore) Destruct() error {
+	s.outbox.close()
+	return s.cachedStore.Close()
+}
+
+// open opens the store if it isn't yet.
+func (r *realm) open() (*sharedStore, error) {
+	if shared := r.shared.Load(); shared != nil {
+		return shared, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if shared := r.shared.Load(); shared != nil {
+		return shared, nil
+	}
+	if r.closed {
+		return nil, ErrClosed
+	}
+	ctx := context.Background()
+	value, _, err := stores.LoadOrNew(r.location, func() (caddy.Destructor, error) { return r.newSharedStore(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	shared := value.(*sharedStore)
+	accounts, err := r.newAccounts(ctx, shared)
+	if err != nil {
+		_, delErr := stores.Delete(r.location)
+		return nil, errors.Join(err, delErr)
+	}
+	shared.resize(r.settings.Cache)
+	r.accounts = accounts
+	r.shared.Store(shared)
+	if r.mailer != nil {
+		r.release = shared.outbox.use(r.sender())
+	}
+	return shared, nil
+}
+
+func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
+	store, err := r.engine.Open(ctx, r.location, r.log)
+	if err != nil {
+		return nil, err
+	}
+	return &sharedStore{
+		cachedStore: newCachedStore(store, time.Now),
+		outbox:      newOutbox(store, r.log),
+		mails:       newLimiter(time.Now, mailRates...),
+	}, nil
+}
+
+func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts, error) {
+	if err := shared.Reindex(ctx, r.model.signature(), r.model.keys); err != nil {
+		return nil, fmt.Errorf("the stored accounts don't fit user_model: %w", err)
+	}
+	key, err := shared.LinkKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mails := shared.mails
+	if r.settings.ThrottleOff {
+		mails = nil
+	}
+	return &accounts{
+		store:    shared.cachedStore,
+		model:    r.model,
+		settings: r.settings,
+		links:    links{key: key, ttl: time.Duration(r.settings.LinkTTL), now: time.Now},
+		hasher:   *r.settings.Password.Hasher,
+		pool:     r.settings.Password.pool(),
+		mails:    mails,
+		wakeMail: shared.outbox.wake,
+		now:      time.Now,
+	}, nil
+}
+
+// close releases what open acquired. Requests that are still being served find
+// the store closed, unless another configuration holds it.
+func (r *realm) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	if r.shared.Load() == nil {
+		return nil
+	}
+	if r.release != nil {
+		r.release()
+	}
+	_, err := stores.Delete(r.location)
+	return err
+}
+
+// sender delivers the mails of the realm's outbox.
+func (r *realm) sender() *sender {
+	return &sender{mailer: r.mailer, compose: r.compose}
+}
+
+// compose makes a mail of an outbox entry, from the account as it is now; nil
+// if there is nothing to send any more.
+func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
+	acc, err := r.accounts.store.Account(ctx, m.Account)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	to, ok := m.recipient(acc)
+	if !ok {
+		return nil, nil
+	}
+	link := r.accounts.links.sign(m.Purpose, acc, to)
+	return r.renderer.render(m.Purpose, r.model.templateUser(acc), to, m.protocol(r.settings), encodeUID(acc.ID), link)
+}
+
+// endpoint is the enabled endpoint at a path under the prefix.
+func (r *realm) endpoint(path string) *endpoint {
+	for _, e := range endpoints {
+		if e.pathIn(r) == path && !r.disabled(e) {
+			return e
+		}
+	}
+	return nil
+}
+
+func (r *realm) disabled(e *endpoint) bool {
+	return slices.Contains(r.settings.Disable, e.name) ||
+		e.name == "activate_resend" && !r.settings.SendActivationEmail
+}
+
+// Interface guards
+var (
+	_ caddy.App                   = (*App)(nil)
+	_ caddy.Provisioner           = (*App)(nil)
+	_ caddy.CleanerUpper          = (*App)(nil)
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+	_ Store                       = (*cachedStore)(nil)
+)

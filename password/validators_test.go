@@ -1,0 +1,54 @@
+package password
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestValidatorsSpeakAsDjangosDo(t *testing.T) {
+	all := Validators{MinLength: 8, Common: true, Numeric: true, Similar: true}
+	attributes := []Attribute{{"username", "jane.doe"}, {"email address", "wonder@example.com"}, {"first name", ""}}
+	for _, test := range []struct {
+		password string
+		want     []string
+	}{
+		{"correct horse battery staple", nil},
+		{"hj4G-k3.", nil},
+		{"", []string{"This password is too short. It must contain at least 8 characters."}},
+		{"djoser", []string{"This password is too short. It must contain at least 8 characters."}},
+		{"zółwżółw", nil},
+		{"jane.doe1", []string{"The password is too similar to the username."}},
+		{"JANEDOE!!", []string{"The password is too similar to the username."}},
+		{"wonder@example", []string{"The password is too similar to the email address."}},
+		{"Password1", []string{"This password is too common."}},
+		{" qwertyuiop ", []string{"This password is too common."}},
+		{"84729057382910", []string{"This password is entirely numeric."}},
+		{"1234", []string{
+			"This password is too short. It must contain at least 8 characters.",
+			"This password is too common.",
+			"This password is entirely numeric.",
+		}},
+	} {
+		if got := all.Validate(test.password, attributes); !slices.Equal(got, test.want) {
+			t.Errorf("%q: %q, want %q", test.password, got, test.want)
+		}
+	}
+	if got := (Validators{MinLength: 1}).Validate("", nil); !slices.Equal(got, []string{"This password is too short. It must contain at least 1 character."}) {
+		t.Errorf("a least length of one: %q", got)
+	}
+	if got := (Validators{}).Validate("1", attributes); got != nil {
+		t.Errorf("no validators: %q", got)
+	}
+}
+
+func TestTheListOfCommonPasswordsIsLong(t *testing.T) {
+	lines := 0
+	for _, c := range common() {
+		if c == '\n' {
+			lines++
+		}
+	}
+	if lines < 20_000 {
+		t.Errorf("%d passwords", lines)
+	}
+}

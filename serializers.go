@@ -1,0 +1,263 @@
+package djoser
+
+import (
+	"slices"
+	"unicode/utf8"
+
+	"github.com/caddy-djoser/djoser/password"
+)
+
+// input is a member of a request body that an endpoint takes. The inputs of an
+// endpoint are its serializer.
+type input struct {
+	name      string
+	field     *field // of the user model, or nil for text that isn't one
+	label     string // of the answer to OPTIONS, where the input is declared by a model
+	required  bool
+	maxLength int // in characters; zero: any
+}
+
+// values are the members of a request that passed their checks. A member that
+// was left out is not among them.
+type values map[string]any
+
+// text is a value that is text, or empty.
+func (v values) text(name string) string {
+	s, _ := v[name].(string)
+	return s
+}
+
+// dataObject is the object that the data of a request must be. What stands for
+// null is REST framework's to say, and differs by endpoint.
+func dataObject(data any, nullIsEmpty bool) (*object, error) {
+	switch data := data.(type) {
+	case *object:
+		return data, nil
+	case nil:
+		if nullIsEmpty {
+			return newObject(), nil
+		}
+		return nil, invalid(nonField, "No input provided")
+	}
+	return nil, invalid(nonField, "Invalid data")
+}
+
+// bind checks the members of a request by themselves. Members that no input
+// names are ignored: nothing undeclared ever reaches an account.
+func bind(o *object, inputs []input) (values, fieldErrors) {
+	v, errs := make(values), make(fieldErrors)
+	for _, in := range inputs {
+		if in.field != nil && in.field.readOnly {
+			continue
+		}
+		raw, ok := o.values[in.name]
+		if !ok {
+			if in.required {
+				errs.add(in.name, msgRequired)
+			}
+			continue
+		}
+		value, messages := in.parse(raw)
+		errs.add(in.name, messages...)
+		if len(messages) == 0 {
+			v[in.name] = value
+		}
+	}
+	return v, errs
+}
+
+func (in *input) parse(raw any) (any, []string) {
+	if raw == nil || raw == "" {
+		return in.empty()
+	}
+	if in.field != nil && in.field.kind != "char" && in.field.kind != "text" {
+		value, messages := in.field.parse(raw)
+		if len(messages) == 0 && value == "" {
+			return in.empty() // an address of white space
+		}
+		return value, messages
+	}
+	value := pythonText(raw)
+	if n := utf8.RuneCountInString(value); in.maxLength > 0 && n > in.maxLength {
+		return nil, []string{msgTooLong(in.maxLength, n)}
+	}
+	if in.field != nil {
+		return in.field.parse(value)
+	}
+	return value, nil
+}
+
+// empty is the value of a member that is there and says nothing.
+func (in *input) empty() (any, []string) {
+	if in.required {
+		return nil, []string{msgRequired}
+	}
+	if in.field != nil {
+		if in.field.kind == "integer" || in.field.kind == "date" {
+			return nil, nil
+		}
+		if in.field.kind == "boolean" {
+			return false, nil
+		}
+	}
+	return "", nil
+}
+
+// modelInputs are the inputs for required fields. With partial, none has to be
+// there, but one that is there must not be empty unless it may be blank.
+func (m *userModel) modelInputs() []input {
+	inputs := make([]input, len(m.required))
+	for i, f := range m.required {
+		inputs[i] = input{name: f.name, field: f, required: !f.blank && f.initial == nil && f.kind != "boolean"}
+	}
+	return inputs
+}
+
+// bindPartial is bind for PUT and PATCH /me, where a member that is missing
+// stays as it is.
+func bindPartial(o *object, inputs []input) (values, fieldErrors) {
+	present := slices.DeleteFunc(slices.Clone(inputs), func(in input) bool {
+		_, ok := o.values[in.name]
+		return !ok
+	})
+	return bind(o, present)
+}
+
+// represent is what the API shows of an account: its required fields and the
+// username field.
+func (m *userModel) represent(a *Account) map[string]any {
+	shown := make(map[string]any, len(m.required)+2)
+	for _, f := range m.required {
+		shown[f.name] = f.value(a)
+	}
+	shown[m.username.name] = m.username.value(a)
+	return shown
+}
+
+// metadata is REST framework's description of an input, for OPTIONS.
+func (in *input) metadata() map[string]any {
+	d := map[string]any{"type": "string", "required": in.required, "read_only": false}
+	if in.label != "" {
+		d["label"], d["max_length"] = in.label, in.maxLength
+	}
+	f := in.field
+	if f == nil {
+		return d
+	}
+	d["type"], d["read_only"] = fieldTypes[f.kind], f.readOnly
+	if f.label != "" {
+		d["label"] = f.label
+	}
+	if f.helpText != "" {
+		d["help_text"] = f.helpText
+	}
+	if f.maxLength > 0 {
+		d["max_length"] = f.maxLength
+	}
+	if len(f.choices) > 0 {
+		choices := make([]map[string]string, len(f.choices))
+		for i, c := range f.choices {
+			choices[i] = map[string]string{"value": c, "display_name": c}
+		}
+		d["type"], d["choices"] = "choice", choices
+	}
+	return d
+}
+
+// The serializers of the endpoints.
+
+func (r *realm) meInputs() []input { return r.model.modelInputs() }
+
+func (r *realm) registerInputs() []input {
+	inputs := r.model.modelInputs()
+	if r.settings.SendActivationEmail {
+		for i := range inputs {
+			inputs[i].required = inputs[i].required || inputs[i].name == "email"
+		}
+	}
+	return append(inputs, r.loginInputs()...)
+}
+
+func (r *realm) loginInputs() []input {
+	return []input{
+		{name: r.model.username.name, field: r.model.username, required: true},
+		{name: "password", label: "password", required: true, maxLength: r.settings.Password.MaxLength},
+	}
+}
+
+func (r *realm) activateInputs() []input {
+	return []input{{name: "uid", required: true}, {name: "token", required: true}}
+}
+
+func (r *realm) usernameInputs() []input {
+	name := r.model.username.name
+	inputs := []input{{name: "new_" + name, field: r.model.username.unlabelled(), required: true}}
+	if r.settings.SetUsernameRetype {
+		inputs = append(inputs, input{name: "re_new_" + name, required: true})
+	}
+	return append(inputs, input{name: "current_password", required: true})
+}
+
+func (r *realm) passwordInputs() []input {
+	return append(r.newPasswordInputs(r.settings.SetPasswordRetype), input{name: "current_password", required: true})
+}
+
+func (r *realm) resetInputs() []input {
+	return []input{{name: "email", field: &field{name: "email", kind: "email"}, required: true}}
+}
+
+func (r *realm) confirmInputs() []input {
+	return append(r.activateInputs(), r.newPasswordInputs(r.settings.PasswordResetConfirmRetype)...)
+}
+
+func (r *realm) newPasswordInputs(retype bool) []input {
+	inputs := []input{{name: "new_password", required: true, maxLength: r.settings.Password.MaxLength}}
+	if retype {
+		inputs = append(inputs, input{name: "re_new_password", required: true})
+	}
+	return inputs
+}
+
+// unlabelled is the field as a serializer shows it that declares it by hand.
+func (f *field) unlabelled() *field {
+	plain := *f
+	plain.label, plain.helpText = "", ""
+	return &plain
+}
+
+// checkUsername gives a name the form in which it is stored. These checks come
+// once the members are right by themselves, as those of Django's models do.
+func (r *realm) checkUsername(name string) (string, error) {
+	u := r.model.username
+	name = r.model.normalize(name)
+	if n := utf8.RuneCountInString(name); n > u.maxLength { // NFKC may lengthen it
+		return "", invalid(u.name, msgTooLong(u.maxLength, n))
+	}
+	if !r.model.checkName(name) {
+		return "", invalid(u.name, msgInvalidUsername)
+	}
+	return name, nil
+}
+
+// checkNewPassword applies the validators. fields gives the values that a
+// password must not be like.
+func (r *realm) checkNewPassword(member, pass string, fields func(name string) string) error {
+	if !utf8.ValidString(pass) {
+		return invalid(member, "Enter a valid password: it holds half a character.")
+	}
+	var attributes []password.Attribute
+	for _, f := range r.model.declared {
+		if f.kind == "char" || f.kind == "email" {
+			attributes = append(attributes, password.Attribute{Name: f.label, Value: fields(f.name)})
+		}
+	}
+	if messages := r.validators.Validate(pass, attributes); len(messages) > 0 {
+		return fieldErrors{member: messages}.err()
+	}
+	return nil
+}
+
+// texts looks up the values of an account's fields.
+func (m *userModel) texts(a *Account) func(name string) string {
+	return func(name string) string { return m.field(name).text(a) }
+}

@@ -1,0 +1,357 @@
+package djoser
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Settings are the settings of a realm: those of djoser under its names, and
+// what Django's own settings and models are to djoser.
+type Settings struct {
+	// Domain is the host of the front end, which links in mails point to,
+	// maybe with a port and a path. Required unless no mail can be sent.
+	// Source: djoser's DOMAIN.
+	Domain string `json:"domain,omitempty"`
+
+	// SiteName is the name of the site in mails. Required unless no mail can
+	// be sent. Source: djoser's SITE_NAME.
+	SiteName string `json:"site_name,omitempty"`
+
+	// Protocol of links in mails, http or https. Default: the scheme of the
+	// request that caused the mail.
+	Protocol string `json:"protocol,omitempty"`
+
+	// PasswordResetConfirmURL is the path on the domain to the front end's
+	// page for a new password, with {uid} and {token}. Required unless
+	// password_reset is disabled. Source: djoser's PASSWORD_RESET_CONFIRM_URL.
+	PasswordResetConfirmURL string `json:"password_reset_confirm_url,omitempty"`
+
+	// ActivationURL is the path on the domain to the front end's page for an
+	// activation, with {uid} and {token}. Required with SendActivationEmail.
+	// Source: djoser's ACTIVATION_URL.
+	ActivationURL string `json:"activation_url,omitempty"`
+
+	// LoginAfterRegistration puts an auth_token into the answer of /register,
+	// unless the account has to be activated first. Default: off. Source:
+	// djoser's LOGIN_AFTER_REGISTRATION.
+	LoginAfterRegistration bool `json:"login_after_registration,omitempty"`
+
+	// SendActivationEmail keeps a new account inactive until the link in a
+	// mail to its address is used, and a new address unused until it is
+	// confirmed in the same way. Default: off. Source: djoser's
+	// SEND_ACTIVATION_EMAIL.
+	SendActivationEmail bool `json:"send_activation_email,omitempty"`
+
+	// LoginAfterActivation puts an auth_token into the answer of /activate.
+	// Default: off. Source: djoser's LOGIN_AFTER_ACTIVATION.
+	LoginAfterActivation bool `json:"login_after_activation,omitempty"`
+
+	// SetUsernameRetype wants the new username twice. Default: off. Source:
+	// djoser's SET_USERNAME_RETYPE.
+	SetUsernameRetype bool `json:"set_username_retype,omitempty"`
+
+	// SetPasswordRetype wants the new password twice at /password. Default:
+	// off. Source: djoser's SET_PASSWORD_RETYPE.
+	SetPasswordRetype bool `json:"set_password_retype,omitempty"`
+
+	// PasswordResetConfirmRetype wants the new password twice at
+	// /password/reset/confirm. Default: off. Source: djoser's
+	// PASSWORD_RESET_CONFIRM_RETYPE.
+	PasswordResetConfirmRetype bool `json:"password_reset_confirm_retype,omitempty"`
+
+	// LogoutOnPasswordChange ends an account's other tokens when its password
+	// is changed. Default: off. Source: djoser's LOGOUT_ON_PASSWORD_CHANGE.
+	LogoutOnPasswordChange bool `json:"logout_on_password_change,omitempty"`
+
+	// UserModel describes the accounts. Default: Django's own User.
+	UserModel *UserModel `json:"user_model,omitempty"`
+
+	// StoreRaw is where accounts and tokens are kept. Default: badger.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=djoser.stores inline_key=engine"`
+
+	// MailerRaw is how mails are sent. Required unless no mail can be sent.
+	MailerRaw json.RawMessage `json:"mailer,omitempty" caddy:"namespace=djoser.mailers inline_key=engine"`
+
+	// FromEmail is the sender of mails, maybe with a name. Default:
+	// webmaster@localhost. Source: Django's DEFAULT_FROM_EMAIL.
+	FromEmail string `json:"from_email,omitempty"`
+
+	// ReplyTo is the address that answers to mails go to. Default: none.
+	ReplyTo string `json:"reply_to,omitempty"`
+
+	// Templates is a folder whose files replace the built-in mails of the same
+	// names. Default: none.
+	Templates string `json:"templates,omitempty"`
+
+	// LinkTTL is how long the link in a mail is good. Default: 3 days. Source:
+	// Django's PASSWORD_RESET_TIMEOUT.
+	LinkTTL caddy.Duration `json:"link_ttl,omitempty"`
+
+	// Disable names endpoints that are not there.
+	Disable []string `json:"disable,omitempty"`
+
+	// ThrottleOff turns the limits on requests and mails off. Default: they
+	// are on.
+	ThrottleOff bool `json:"throttle_off,omitempty"`
+
+	// MaxBody is how large a request body may be, in bytes. Default: 64 KiB.
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// Cache is how many tokens, known or not, are kept in memory for the
+	// gate. Default: 100000.
+	Cache int `json:"cache,omitempty"`
+
+	// Password is about passwords.
+	Password PasswordSettings `json:"password,omitzero"`
+
+	// Token is about auth tokens.
+	Token TokenSettings `json:"token,omitzero"`
+}
+
+// PasswordSettings are the rules for passwords and how they are hashed.
+type PasswordSettings struct {
+	// Hasher has the parameters of Argon2id. Default: 19 MiB of memory, 2
+	// iterations, a parallelism of 1 (OWASP's Password Storage Cheat Sheet).
+	Hasher *password.Argon2id `json:"hasher,omitempty"`
+
+	// MinLength is the least length of a new password in characters; 0 for
+	// any. Default: 8. It is one of the validators. Source: Django's
+	// MinimumLengthValidator.
+	MinLength *int `json:"min_length,omitempty"`
+
+	// MaxLength is the greatest length in characters. Default: 4096.
+	MaxLength int `json:"max_length,omitempty"`
+
+	// Validators refuse a new password that is common, numeric, or similar to
+	// a field of its account. Default: all three; an empty list turns them
+	// off, and the least length as well, unless that is set. Source: Django's
+	// CommonPasswordValidator, NumericPasswordValidator,
+	// UserAttributeSimilarityValidator.
+	Validators []string `json:"validators,omitzero"`
+
+	// Workers is how many passwords are hashed at once. Default: one less than
+	// the number of processors, and at least one.
+	Workers int `json:"workers,omitempty"`
+
+	// Queue is how many more may wait, before requests are answered with 503.
+	// Default: 16 for each worker.
+	Queue int `json:"queue,omitempty"`
+}
+
+// TokenSettings are about auth tokens.
+type TokenSettings struct {
+	// TTL is how long a token is good after the login; 0 for ever, as in
+	// djoser. Default: 30 days.
+	TTL *caddy.Duration `json:"ttl,omitempty"`
+
+	// PerUser is how many tokens an account may have; the oldest ends when
+	// there are more. Default: 100.
+	PerUser int `json:"per_user,omitempty"`
+
+	// Schemes are the words that may stand before a token in an Authorization
+	// header. Default: Token.
+	Schemes []string `json:"schemes,omitempty"`
+}
+
+const defaultTokenTTL = 30 * 24 * time.Hour
+
+// ttl is the lifetime of a token, or zero.
+func (t *TokenSettings) ttl() time.Duration {
+	if t.TTL == nil {
+		return defaultTokenTTL
+	}
+	return time.Duration(*t.TTL)
+}
+
+// scheme is what WWW-Authenticate names.
+func (t *TokenSettings) scheme() string { return t.Schemes[0] }
+
+func (p *PasswordSettings) validators() password.Validators {
+	v := password.Validators{
+		MinLength: 8,
+		Common:    slices.Contains(p.Validators, "common"),
+		Numeric:   slices.Contains(p.Validators, "numeric"),
+		Similar:   slices.Contains(p.Validators, "similar"),
+	}
+	switch {
+	case p.MinLength != nil:
+		v.MinLength = *p.MinLength
+	case len(p.Validators) == 0:
+		v.MinLength = 0
+	}
+	return v
+}
+
+// defaultPool hashes for every realm that doesn't have its own workers, so that
+// several realms don't take all processors.
+var defaultPool = password.NewPool(0, 0)
+
+func (p *PasswordSettings) pool() *password.Pool {
+	if p.Workers == 0 && p.Queue == 0 {
+		return defaultPool
+	}
+	return password.NewPool(p.Workers, p.Queue)
+}
+
+// validatorNames are what Validators may hold.
+var validatorNames = []string{"common", "numeric", "similar"}
+
+// setDefaults fills in what was left out and replaces placeholders such as
+// {env.*} and {file.*}. An error names the setting.
+func (s *Settings) setDefaults(repl *caddy.Replacer) error {
+	for name, value := range map[string]*string{
+		"domain": &s.Domain, "site_name": &s.SiteName, "protocol": &s.Protocol,
+		"from_email": &s.FromEmail, "reply_to": &s.ReplyTo, "templates": &s.Templates,
+	} {
+		expanded, err := repl.ReplaceOrErr(*value, true, true)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		*value = expanded
+	}
+	// {uid} and {token} are for each mail, so unknown placeholders stay.
+	s.PasswordResetConfirmURL = repl.ReplaceKnown(s.PasswordResetConfirmURL, "")
+	s.ActivationURL = repl.ReplaceKnown(s.ActivationURL, "")
+
+	setDefault(&s.FromEmail, "webmaster@localhost")
+	setDefault(&s.LinkTTL, caddy.Duration(3*24*time.Hour))
+	setDefault(&s.MaxBody, 64<<10)
+	setDefault(&s.Cache, 100_000)
+	setDefault(&s.Password.MaxLength, 4096)
+	setDefault(&s.Token.PerUser, 100)
+	if s.Password.Hasher == nil {
+		s.Password.Hasher = &password.Argon2id{}
+		*s.Password.Hasher = password.Default
+	}
+	if s.Password.Validators == nil {
+		s.Password.Validators = validatorNames
+	}
+	if s.Token.Schemes == nil {
+		s.Token.Schemes = []string{"Token"}
+	}
+	return nil
+}
+
+func setDefault[T comparable](value *T, def T) {
+	var zero T
+	if *value == zero {
+		*value = def
+	}
+}
+
+// sendsResets and sendsActivations tell which mails can be sent.
+func (s *Settings) sendsResets() bool      { return !slices.Contains(s.Disable, "password_reset") }
+func (s *Settings) sendsActivations() bool { return s.SendActivationEmail }
+
+var schemeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]{0,31}$`)
+
+// validate refuses what can't work. The settings are complete by now.
+func (s *Settings) validate(model *userModel) error {
+	if err := s.validateMails(model); err != nil {
+		return err
+	}
+	for _, name := range s.Disable {
+		if !slices.Contains(endpointNames(), name) {
+			return fmt.Errorf("disable: unknown endpoint %s: use %s", name, strings.Join(endpointNames(), ", "))
+		}
+	}
+	if err := s.Password.Hasher.Validate(); err != nil {
+		return fmt.Errorf("password hasher argon2id: %w", err)
+	}
+	for _, name := range s.Password.Validators {
+		if !slices.Contains(validatorNames, name) {
+			return fmt.Errorf("password validators: unknown validator %s: use common, numeric, similar, or off", name)
+		}
+	}
+	if v := s.Password.validators(); v.MinLength > s.Password.MaxLength {
+		return fmt.Errorf("password min_length %d is more than max_length %d", v.MinLength, s.Password.MaxLength)
+	}
+	if s.Password.MaxLength < 1 || int64(s.Password.MaxLength) > s.MaxBody {
+		return fmt.Errorf("password max_length %d: it must be from 1 to max_body, which is %d", s.Password.MaxLength, s.MaxBody)
+	}
+	for _, scheme := range s.Token.Schemes {
+		if !schemeName.MatchString(scheme) {
+			return fmt.Errorf("token schemes: %q is not the name of a scheme", scheme)
+		}
+	}
+	return nil
+}
+
+func (s *Settings) validateMails(model *userModel) error {
+	if s.Protocol != "" && s.Protocol != "http" && s.Protocol != "https" {
+		return fmt.Errorf("protocol is %s: it must be http or https", s.Protocol)
+	}
+	if s.SendActivationEmail && model.username.name != "email" && !slices.ContainsFunc(model.required, isEmail) {
+		return errors.New("send_activation_email needs an address: put email into required_fields of user_model")
+	}
+	if s.LoginAfterActivation && slices.Contains(s.Disable, "activate") {
+		return errors.New("login_after_activation is on, but activate is disabled")
+	}
+	if !s.sendsResets() && !s.sendsActivations() {
+		return nil
+	}
+
+	why := "password_reset is enabled"
+	if !s.sendsResets() {
+		why = "send_activation_email is on"
+	}
+	if s.Domain == "" {
+		return fmt.Errorf("domain is missing: links in mails need it, since %s; without mails, use 'disable password_reset'", why)
+	}
+	if err := checkDomain(s.Domain); err != nil {
+		return err
+	}
+	if s.SiteName == "" {
+		return fmt.Errorf("site_name is missing: mails need it, since %s; without mails, use 'disable password_reset'", why)
+	}
+	if s.sendsResets() {
+		if err := checkLinkURL("password_reset_confirm_url", s.PasswordResetConfirmURL, "password_reset is enabled"); err != nil {
+			return err
+		}
+	}
+	if s.sendsActivations() {
+		if err := checkLinkURL("activation_url", s.ActivationURL, "send_activation_email is on"); err != nil {
+			return err
+		}
+	}
+	if s.MailerRaw == nil {
+		return fmt.Errorf("mailer is missing, though %s: use 'mailer smtp <host:port>', 'mailer file <dir>' or, to try things out, 'mailer log'; without mails, use 'disable password_reset'", why)
+	}
+	return nil
+}
+
+func isEmail(f *field) bool { return f.name == "email" }
+
+// checkDomain refuses a domain that would make another link than one to a host
+// and maybe a path on it.
+func checkDomain(domain string) error {
+	host, _, _ := strings.Cut(domain, "/")
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if host == "" || strings.ContainsAny(domain, " \t\r\n\"<>\\@?#") || strings.Contains(domain, "//") {
+		return fmt.Errorf("domain is %q: it must be a host, maybe with a port and a path, such as frontend.com", domain)
+	}
+	return nil
+}
+
+func checkLinkURL(name, url, why string) error {
+	switch {
+	case url == "":
+		return fmt.Errorf("%s is missing, though %s: it is the path to the front end's page, such as \"#/%s/{uid}/{token}\"", name, why, strings.TrimSuffix(name, "_url"))
+	case !strings.Contains(url, "{uid}") || !strings.Contains(url, "{token}"):
+		return fmt.Errorf("%s is %q: it must hold {uid} and {token}", name, url)
+	case strings.ContainsAny(url, " \t\r\n\"<>"):
+		return fmt.Errorf("%s is %q: it must be a path without white space, quotes or angle brackets", name, url)
+	}
+	return nil
+}

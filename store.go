@@ -1,0 +1,274 @@
+package djoser
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// StoreModule is what a module in the namespace djoser.stores implements.
+type StoreModule interface {
+	// Location identifies what is opened for a realm: two realms, or two
+	// configurations, with the same location share one open store. It touches
+	// nothing, so that a configuration can be checked beside a running server.
+	Location(realm string) (string, error)
+
+	// Open opens the store at a location.
+	Open(ctx context.Context, location string, log *zap.Logger) (Store, error)
+}
+
+// Store keeps the accounts, auth tokens and outgoing mails of one realm. Its
+// methods are the transactions that accounts need; it knows nothing of Caddy
+// or HTTP.
+//
+// Every implementation promises, and package storetest checks, that
+//   - a change is applied whole or not at all, and is on disk when Commit
+//     returns nil;
+//   - unique keys stay unique, and of two changes that were made from the same
+//     version of an account only one is applied;
+//   - methods may be called from many goroutines, also while and after Close:
+//     then they return ErrClosed.
+//
+// What a store returns belongs to the caller, who may change it.
+type Store interface {
+	// Account returns the account with the id, or ErrNotFound.
+	Account(ctx context.Context, id uint64) (*Account, error)
+
+	// AccountByKey returns the account that holds the unique key, or
+	// ErrNotFound.
+	AccountByKey(ctx context.Context, key Key) (*Account, error)
+
+	// AccountsByEmail returns at most limit accounts whose address equals
+	// email without regard to case, in order of id.
+	AccountsByEmail(ctx context.Context, email string, limit int) ([]*Account, error)
+
+	// Accounts returns at most limit accounts with an id greater than after,
+	// in order of id.
+	Accounts(ctx context.Context, after uint64, limit int) ([]*Account, error)
+
+	// Token returns an unexpired token with its account, or ErrNotFound.
+	Token(ctx context.Context, digest Digest) (*Token, *Account, error)
+
+	// Tokens returns the unexpired tokens of an account, oldest first.
+	Tokens(ctx context.Context, account uint64) ([]*Token, error)
+
+	// Commit applies a change in one durable transaction. It sets ID and
+	// Version of the change's account, and the ID of its mail. Errors:
+	// *TakenError, ErrConflict, ErrNotFound, ErrFull, ErrClosed.
+	Commit(ctx context.Context, c *Change) error
+
+	// TouchTokens notes the time of the last use of tokens. Unknown tokens are
+	// passed over. It need not be durable.
+	TouchTokens(ctx context.Context, used map[Digest]time.Time) error
+
+	// Mails returns at most limit outgoing mails that are due at the time, the
+	// one due first at the head.
+	Mails(ctx context.Context, due time.Time, limit int) ([]*Mail, error)
+
+	// PutMail writes back a mail that is to be tried again.
+	PutMail(ctx context.Context, m *Mail) error
+
+	// DeleteMail removes a mail that was delivered or given up.
+	DeleteMail(ctx context.Context, id uint64) error
+
+	// Reindex makes keys the unique keys of every account, now and in the
+	// order of their ids. It does nothing if the signature is that of the last
+	// successful call. On an error of keys, or a *TakenError, nothing changes.
+	Reindex(ctx context.Context, signature string, keys func(*Account) ([]Key, error)) error
+
+	// LinkKey returns the 32 secret bytes under which links are signed. They
+	// are made when the store is, and are the same ever after.
+	LinkKey(ctx context.Context) ([]byte, error)
+
+	// Stats counts what the store holds.
+	Stats(ctx context.Context) (Stats, error)
+
+	// Close ends the store after the transactions at work.
+	Close() error
+}
+
+// Errors of a Store, to be told apart with errors.Is.
+var (
+	// ErrNotFound means that there is no such account, token or key.
+	ErrNotFound = errors.New("not found")
+
+	// ErrConflict means that the account was changed since it was read: read
+	// it again, and decide again.
+	ErrConflict = errors.New("account was changed by another request")
+
+	// ErrFull means that the store takes no writes for lack of space.
+	ErrFull = errors.New("store is out of space")
+
+	// ErrClosed means that the store has been closed.
+	ErrClosed = errors.New("store is closed")
+)
+
+// TakenError says that another account holds a unique key.
+type TakenError struct {
+	Field string // name of the field, such as username; id for a taken id
+}
+
+func (e *TakenError) Error() string { return fmt.Sprintf("%s is taken", e.Field) }
+
+// Key is a value that only one account of a realm may have.
+type Key struct {
+	Field string // name of the field
+	Value string // its value, in the form in which values are compared
+}
+
+// Account is a user, with the fields of Django's AbstractUser under its names.
+type Account struct {
+	ID       uint64
+	Username string
+	Email    string
+
+	// Password is the encoded hash; see package password.
+	Password string
+
+	IsActive    bool
+	IsStaff     bool
+	IsSuperuser bool
+	DateJoined  time.Time
+	LastLogin   time.Time // zero: never
+
+	// Groups and Permissions are the names that the account has, in order.
+	// Permissions are kept for Django and have no meaning here.
+	Groups      []string
+	Permissions []string
+
+	// Fields are the values of the user model's other fields: string, int64,
+	// bool, or nil. A field that the model no longer declares stays.
+	Fields map[string]any
+
+	// PendingEmail is an address that becomes Email once it is confirmed.
+	PendingEmail string
+
+	// Keys are the unique keys of the account.
+	Keys []Key
+
+	// Serial is raised by everything that makes links of the account invalid:
+	// the use of one, and a change of password, address or activity.
+	Serial uint64
+
+	// Version is raised by the store with each change; zero is an account that
+	// the store doesn't hold yet.
+	Version uint64
+}
+
+// Digest is the SHA-256 of an auth token, the only form in which it is kept.
+type Digest [32]byte
+
+// ID names the token to its owner. It tells nothing about the token's value.
+func (d Digest) ID() string { return hex.EncodeToString(d[:8]) }
+
+// Token is an auth token: one login.
+type Token struct {
+	Digest  Digest
+	Account uint64
+	Created time.Time
+	Expires time.Time // zero: never
+	Used    time.Time // last use, to the hour; zero: not since Created
+	Address string    // client address at login
+	Agent   string    // client's User-Agent at login
+}
+
+// Expired tells whether the token's lifetime is over.
+func (t *Token) Expired(now time.Time) bool {
+	return !t.Expires.IsZero() && !now.Before(t.Expires)
+}
+
+// Mail is an entry of the outbox: what is to be sent, not the mail itself,
+// which is made from the account as it is when the mail goes out.
+type Mail struct {
+	ID       uint64
+	Account  uint64 // zero: an entry for an unknown address, which sends nothing
+	Purpose  Purpose
+	Protocol string // of the link: http or https
+	Address  string // who is told; only where it is no longer the account's own
+	Created  time.Time
+	Due      time.Time
+	Attempts int
+}
+
+// Purpose is what a mail, and the link in it, is for.
+type Purpose string
+
+const (
+	// PurposeActivation is the link that makes a new account active.
+	PurposeActivation Purpose = "activation"
+
+	// PurposePasswordReset is the link that sets a new password.
+	PurposePasswordReset Purpose = "password_reset"
+
+	// PurposeEmailChange is the link, sent to a new address, that makes it the
+	// account's address.
+	PurposeEmailChange Purpose = "email_change"
+
+	// PurposeEmailNotice tells the old address of that change. It has no link.
+	PurposeEmailNotice Purpose = "email_notice"
+)
+
+// Change is one transaction over one account.
+type Change struct {
+	// Account is created if its Version is zero (with the next free id, or
+	// with its ID if that isn't zero), else written over the stored one, whose
+	// Version must be the same. Nil: no change of the account.
+	Account *Account
+
+	// Delete deletes Account instead, with its keys, tokens and mails.
+	Delete bool
+
+	// Token is added to Account, or, where that is nil, to the stored account
+	// of Token.Account, provided that it is active and its serial is still
+	// Serial (else ErrConflict); its LastLogin becomes Token.Created.
+	Token  *Token
+	Serial uint64
+
+	// NoLogin says that Token was not made by a login: LastLogin stays.
+	NoLogin bool
+
+	// TokenLimit is how many tokens the account may have; the oldest go first.
+	// Zero: any number.
+	TokenLimit int
+
+	// EndTokens ends the account's tokens, apart from Keep and Token.
+	EndTokens bool
+	Keep      Digest
+
+	// EndToken ends one token; an unknown one is ErrNotFound.
+	EndToken *Digest
+
+	// Mail is put into the outbox. Its Account is set to that of the change,
+	// if it has one.
+	Mail *Mail
+}
+
+// Group is a group as Django knows it. Accounts have the names of theirs; what
+// else there is to a group has no meaning here, and is kept for Django.
+type Group struct {
+	ID          uint64 // in Django; zero: unknown
+	Name        string
+	Permissions []string
+}
+
+// GroupStore is a Store that keeps groups for Django. With another one they
+// come back from an export by name alone.
+type GroupStore interface {
+	// Groups returns the groups that were put.
+	Groups(ctx context.Context) ([]*Group, error)
+
+	// PutGroup keeps a group, in place of one of the same name.
+	PutGroup(ctx context.Context, g *Group) error
+}
+
+// Stats is the size of a store.
+type Stats struct {
+	Accounts uint64 // accounts
+	Tokens   uint64 // auth tokens, maybe with some that have just expired
+	Mails    uint64 // mails in the outbox
+	Bytes    int64  // size on disk
+}

@@ -1,0 +1,191 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-djoser/djoser"
+)
+
+// together runs a function in n goroutines and waits for them.
+func together(n int, fn func(n int)) {
+	var group sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		group.Go(func() {
+			<-start
+			fn(i)
+		})
+	}
+	close(start)
+	group.Wait()
+}
+
+// update changes an account, as often as others come before it.
+func (s *suite) update(id uint64, change func(*djoser.Change)) error {
+	for {
+		a, err := s.Account(s.ctx, id)
+		if err != nil {
+			return err
+		}
+		c := &djoser.Change{Account: a}
+		change(c)
+		if err := s.Commit(s.ctx, c); !errors.Is(err, djoser.ErrConflict) {
+			return err
+		}
+	}
+}
+
+var concurrencyPromises = []promise{
+	{"of many who register one name, one gets it", func(s *suite) {
+		for round := range 5 {
+			var won atomic.Int32
+			name := fmt.Sprintf("ann%d", round)
+			together(64, func(int) {
+				err := s.Commit(s.ctx, &djoser.Change{Account: user(name)})
+				var taken *djoser.TakenError
+				switch {
+				case err == nil:
+					won.Add(1)
+				case !errors.As(err, &taken):
+					s.Error(err)
+				}
+			})
+			s.equal(won.Load(), int32(1))
+		}
+		s.equal(s.counted().Accounts, uint64(5))
+	}},
+	{"many who register get an id each", func(s *suite) {
+		var names sync.Map
+		together(64, func(n int) {
+			for i := range 4 {
+				a := user(fmt.Sprintf("user%d-%d", n, i))
+				if err := s.Commit(s.ctx, &djoser.Change{Account: a, Token: token(0, n*4+i)}); err != nil {
+					s.Error(err)
+					return
+				}
+				if other, twice := names.LoadOrStore(a.ID, a.Username); twice {
+					s.Errorf("id %d is %v and %s", a.ID, other, a.Username)
+				}
+			}
+		})
+		s.equal(s.counted(), djoser.Stats{Accounts: 256, Tokens: 256})
+		names.Range(func(id, name any) bool {
+			s.equal(s.account(id.(uint64)).Username, name)
+			return true
+		})
+	}},
+	{"no update is lost", func(s *suite) {
+		a := user("ann")
+		a.Fields = map[string]any{"n": int64(0)}
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: a}))
+		together(16, func(int) {
+			for range 8 {
+				err := s.update(a.ID, func(c *djoser.Change) {
+					c.Account.Fields["n"] = c.Account.Fields["n"].(int64) + 1
+				})
+				if err != nil {
+					s.Error(err)
+				}
+			}
+		})
+		s.equal(s.account(a.ID).Fields["n"], int64(128))
+	}},
+	{"a login that races with a new password doesn't outlive it", func(s *suite) {
+		a := s.create("ann")
+		for round := range 20 {
+			serial := s.account(a.ID).Serial
+			together(5, func(n int) {
+				var err error
+				if n == 0 {
+					err = s.update(a.ID, func(c *djoser.Change) {
+						c.Account.Serial++
+						c.EndTokens = true
+					})
+				} else {
+					err = s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, round*10+n), Serial: serial})
+				}
+				if err != nil && !errors.Is(err, djoser.ErrConflict) {
+					s.Error(err)
+				}
+			})
+			s.equal(s.tokens(a.ID), []int{})
+		}
+		s.equal(s.counted().Tokens, uint64(0))
+	}},
+	{"a reader sees all of a change or nothing", func(s *suite) {
+		a := s.create("ann")
+		var (
+			over    atomic.Bool
+			readers sync.WaitGroup
+		)
+		for range 4 {
+			readers.Go(func() {
+				for !over.Load() {
+					tokens, err := s.Tokens(s.ctx, a.ID)
+					if err != nil || len(tokens) > 1 {
+						s.Errorf("%d tokens at once, error %v", len(tokens), err)
+						return
+					}
+					b, err := s.Account(s.ctx, a.ID)
+					if err != nil || b.Username != b.Keys[0].Value {
+						s.Errorf("%+v has another's key, error %v", b, err)
+						return
+					}
+					got, err := s.AccountByKey(s.ctx, b.Keys[0])
+					if err == nil && got.Keys[0] != b.Keys[0] {
+						s.Errorf("%v is found by %v", got.Keys, b.Keys)
+					}
+				}
+			})
+		}
+		for n := range 100 {
+			s.must(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, n), TokenLimit: 1}))
+			s.must(s.update(a.ID, func(c *djoser.Change) {
+				c.Account.Username = fmt.Sprint(n)
+				c.Account.Keys = []djoser.Key{username(fmt.Sprint(n))}
+			}))
+		}
+		over.Store(true)
+		readers.Wait()
+	}},
+	{"what was committed is read at once", func(s *suite) {
+		together(16, func(n int) {
+			for i := range 10 {
+				a := user(fmt.Sprintf("%d-%d", n, i))
+				if err := s.Commit(s.ctx, &djoser.Change{Account: a}); err != nil {
+					s.Error(err)
+					return
+				}
+				if _, err := s.Account(s.ctx, a.ID); err != nil {
+					s.Errorf("own account %d: %v", a.ID, err)
+				}
+			}
+		})
+	}},
+	{"a change that was given up is not made", func(s *suite) {
+		together(32, func(n int) {
+			for i := range 10 {
+				ctx, cancel := context.WithTimeout(s.ctx, time.Duration(n*50)*time.Microsecond)
+				a := user(fmt.Sprintf("%d-%d", n, i))
+				err := s.Commit(ctx, &djoser.Change{Account: a, Token: token(0, n*10+i)})
+				cancel()
+				_, readErr := s.AccountByKey(s.ctx, a.Keys[0])
+				switch {
+				case err == nil && readErr != nil:
+					s.Errorf("%s was committed: %v", a.Username, readErr)
+				case err != nil && !errors.Is(err, context.DeadlineExceeded):
+					s.Error(err)
+				case err != nil && !errors.Is(readErr, djoser.ErrNotFound):
+					s.Errorf("%s was given up, and reads with error %v", a.Username, readErr)
+				}
+			}
+		})
+		st := s.counted()
+		s.equal(st.Tokens, st.Accounts)
+	}},
+}

@@ -1,0 +1,149 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caddy-djoser/djoser"
+)
+
+// everything calls each method of the store.
+func (s *suite) everything(ctx context.Context) map[string]error {
+	errs := make(map[string]error)
+	_, errs["Account"] = s.Account(ctx, 1)
+	_, errs["AccountByKey"] = s.AccountByKey(ctx, username("ann"))
+	_, errs["AccountsByEmail"] = s.AccountsByEmail(ctx, "ann@example.com", 1)
+	_, errs["Accounts"] = s.Accounts(ctx, 0, 1)
+	_, _, errs["Token"] = s.Token(ctx, digest(1, 1))
+	_, errs["Tokens"] = s.Tokens(ctx, 1)
+	errs["Commit"] = s.Commit(ctx, &djoser.Change{Account: user("new")})
+	errs["TouchTokens"] = s.TouchTokens(ctx, map[djoser.Digest]time.Time{digest(1, 1): base})
+	_, errs["Mails"] = s.Mails(ctx, base, 1)
+	errs["PutMail"] = s.PutMail(ctx, &djoser.Mail{ID: 1, Due: base})
+	errs["DeleteMail"] = s.DeleteMail(ctx, 1)
+	errs["Reindex"] = s.Reindex(ctx, "new", emailKeys)
+	_, errs["LinkKey"] = s.LinkKey(ctx)
+	_, errs["Stats"] = s.Stats(ctx)
+	return errs
+}
+
+// use writes, or reads, until the store is closed. It returns the accounts
+// whose changes were confirmed.
+func (s *suite) use(writer string, reader bool) (confirmed []*djoser.Account) {
+	for i := 0; ; i++ {
+		var err error
+		if reader {
+			_, err = s.Accounts(s.ctx, 0, 50)
+			_, tokensErr := s.Tokens(s.ctx, 1)
+			_, statsErr := s.Stats(s.ctx)
+			err = errors.Join(err, tokensErr, statsErr)
+		} else {
+			a := user(fmt.Sprintf("%s-%d", writer, i))
+			if err = s.Commit(s.ctx, &djoser.Change{Account: a}); err == nil {
+				confirmed = append(confirmed, a)
+			}
+		}
+		if err != nil {
+			if !errors.Is(err, djoser.ErrClosed) {
+				s.Error(err)
+			}
+			return confirmed
+		}
+	}
+}
+
+var lifePromises = []promise{
+	{"all of it is there after a restart", func(s *suite) {
+		ann, bob := s.create("ann"), user("bob")
+		m := mail(0, base)
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: bob, Token: token(0, 4), Mail: m}))
+		one, two := s.login(ann, 1), s.login(ann, 2)
+		s.must(s.Commit(s.ctx, &djoser.Change{EndToken: &one.Digest}))
+		ann = s.account(ann.ID)
+		before := s.counted()
+		for range 3 {
+			s.restart()
+			s.equal(s.counted(), before)
+			s.equal(s.account(ann.ID), ann)
+			s.equal(s.account(bob.ID), bob)
+			s.equal(s.holder(username("bob")), bob.ID)
+			s.equal(s.byEmail("BOB@example.com", 9), []uint64{bob.ID})
+			s.equal(s.tokens(ann.ID), []int{2})
+			s.equal(s.tokens(bob.ID), []int{4})
+			s.noToken(one.Digest)
+			got, _, err := s.Token(s.ctx, two.Digest)
+			s.must(err)
+			s.equal(got, two)
+			s.equal(s.mails(base, 9), []*djoser.Mail{m})
+		}
+	}},
+	{"the link key is secret, long, and the same ever after", func(s *suite) {
+		linkKey := func() []byte {
+			key, err := s.LinkKey(s.ctx)
+			s.must(err)
+			return key
+		}
+		first := linkKey()
+		if len(first) != 32 || string(first) == string(make([]byte, 32)) {
+			s.Fatalf("the key is %x", first)
+		}
+		changed := linkKey()
+		changed[0]++
+		s.equal(linkKey(), first)
+		s.restart()
+		s.equal(linkKey(), first)
+	}},
+	{"a closed store says so", func(s *suite) {
+		s.create("ann")
+		s.must(s.Store.Close())
+		for name, err := range s.everything(s.ctx) {
+			if !errors.Is(err, djoser.ErrClosed) {
+				s.Errorf("%s of a closed store: %v", name, err)
+			}
+		}
+	}},
+	{"a cancelled context is heeded", func(s *suite) {
+		ctx, cancel := context.WithCancel(s.ctx)
+		cancel()
+		for name, err := range s.everything(ctx) {
+			if !errors.Is(err, context.Canceled) {
+				s.Errorf("%s with a cancelled context: %v", name, err)
+			}
+		}
+		s.equal(s.counted(), djoser.Stats{})
+	}},
+	{"a store can be closed while it is in use", func(s *suite) {
+		for round := range 3 {
+			var (
+				lock      sync.Mutex
+				confirmed []*djoser.Account
+				group     sync.WaitGroup
+			)
+			for n := range 24 {
+				group.Go(func() {
+					made := s.use(fmt.Sprintf("%d-%d", round, n), n%3 == 0)
+					lock.Lock()
+					defer lock.Unlock()
+					confirmed = append(confirmed, made...)
+				})
+			}
+			time.Sleep(50 * time.Millisecond)
+			together(2, func(int) {
+				if err := s.Store.Close(); err != nil {
+					s.Error(err)
+				}
+			})
+			group.Wait()
+			s.open()
+			if len(confirmed) == 0 {
+				s.Fatal("nothing was written")
+			}
+			for _, a := range confirmed {
+				s.equal(s.account(a.ID), a)
+			}
+		}
+	}},
+}

@@ -1,0 +1,67 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/caddy-djoser/djoser"
+)
+
+var mailPromises = []promise{
+	{"a mail is read as it was written", func(s *suite) {
+		a := user("ann")
+		m := &djoser.Mail{
+			Account: 99, Purpose: djoser.PurposeEmailNotice, Protocol: "http", Address: "old@example.com",
+			Created: base, Due: base.Add(time.Second), Attempts: 3,
+		}
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Mail: m}))
+		s.equal(m.Account, a.ID)
+		if m.ID == 0 {
+			s.Fatal("the mail has no id")
+		}
+		s.equal(s.mails(m.Due, 9), []*djoser.Mail{m})
+		s.equal(s.counted().Mails, uint64(1))
+	}},
+	{"a mail may be for nobody", func(s *suite) {
+		m := s.post(mail(0, base))
+		s.equal(s.mails(base, 9), []*djoser.Mail{m})
+	}},
+	{"mails are given when they are due, the first one first", func(s *suite) {
+		var id [4]uint64
+		for i, minute := range []int{3, 1, 2, 1} {
+			id[i] = s.post(mail(0, base.Add(time.Duration(minute)*time.Minute))).ID
+		}
+		s.equal(s.due(base, 9), []uint64{})
+		s.equal(s.due(base.Add(time.Minute), 9), []uint64{id[1], id[3]})
+		s.equal(s.due(base.Add(time.Hour), 9), []uint64{id[1], id[3], id[2], id[0]})
+		s.equal(s.due(base.Add(time.Hour), 3), []uint64{id[1], id[3], id[2]})
+		s.equal(s.due(base.Add(time.Hour), 0), []uint64{})
+	}},
+	{"a mail that is put back is due at its new time only", func(s *suite) {
+		m := s.post(mail(0, base))
+		m.Due, m.Attempts = base.Add(time.Hour), 1
+		s.must(s.PutMail(s.ctx, m))
+		s.equal(s.due(base.Add(time.Minute), 9), []uint64{})
+		s.equal(s.mails(m.Due, 9), []*djoser.Mail{m})
+		m.Attempts = 2
+		s.must(s.PutMail(s.ctx, m))
+		s.equal(s.mails(m.Due, 9), []*djoser.Mail{m})
+		s.equal(s.counted().Mails, uint64(1))
+	}},
+	{"a deleted mail is gone, and can't be put back", func(s *suite) {
+		m := s.post(mail(s.create("ann").ID, base))
+		s.must(s.DeleteMail(s.ctx, m.ID))
+		s.must(s.DeleteMail(s.ctx, m.ID))
+		s.equal(s.due(base, 9), []uint64{})
+		s.is(s.PutMail(s.ctx, m), djoser.ErrNotFound)
+		s.equal(s.due(base, 9), []uint64{})
+		s.equal(s.counted().Mails, uint64(0))
+	}},
+	{"ids of mails are never given twice", func(s *suite) {
+		m := s.post(mail(0, base))
+		s.must(s.DeleteMail(s.ctx, m.ID))
+		s.restart()
+		if next := s.post(mail(0, base)); next.ID == m.ID {
+			s.Fatal("two mails had one id")
+		}
+	}},
+}

@@ -1,0 +1,117 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddy-djoser/djoser"
+)
+
+// emailKeys makes the folded address the only unique key.
+func emailKeys(a *djoser.Account) ([]djoser.Key, error) {
+	return []djoser.Key{emailKey(a.Email)}, nil
+}
+
+func emailKey(email string) djoser.Key {
+	return djoser.Key{Field: "email", Value: strings.ToLower(email)}
+}
+
+var reindexPromises = []promise{
+	{"the unique keys of all accounts are replaced", func(s *suite) {
+		for n := range 600 {
+			s.create(fmt.Sprintf("user%03d", n))
+		}
+		s.must(s.Reindex(s.ctx, "by email", emailKeys))
+		s.equal(s.holder(username("user007")), uint64(0))
+		key := emailKey("user007@example.com")
+		s.equal(s.holder(key), uint64(8))
+		s.equal(s.account(8).Keys, []djoser.Key{key})
+		s.equal(s.account(600).Version, uint64(1))
+		again := user("user007")
+		again.Keys = []djoser.Key{key}
+		s.taken(s.Commit(s.ctx, &djoser.Change{Account: again}), "email")
+		free := s.account(8)
+		free.Email = "free@example.com"
+		free.Keys = []djoser.Key{emailKey(free.Email)}
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: free}))
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: again}))
+		s.restart()
+		s.equal(s.holder(key), again.ID)
+		s.equal(s.holder(free.Keys[0]), uint64(8))
+	}},
+	{"the same signature does nothing", func(s *suite) {
+		s.create("ann")
+		s.must(s.Reindex(s.ctx, "a", emailKeys))
+		never := func(*djoser.Account) ([]djoser.Key, error) { return nil, errors.New("called") }
+		s.must(s.Reindex(s.ctx, "a", never))
+		s.restart()
+		s.must(s.Reindex(s.ctx, "a", never))
+		if s.Reindex(s.ctx, "b", never) == nil {
+			s.Fatal("another signature did nothing")
+		}
+	}},
+	{"accounts come in order of id", func(s *suite) {
+		for _, id := range []uint64{9, 3, 500} {
+			a := user(fmt.Sprint(id))
+			a.ID = id
+			s.must(s.Commit(s.ctx, &djoser.Change{Account: a}))
+		}
+		// A store may go through the accounts more than once.
+		last, passes := uint64(0), 0
+		s.must(s.Reindex(s.ctx, "order", func(a *djoser.Account) ([]djoser.Key, error) {
+			if a.ID == 3 {
+				last, passes = 0, passes+1
+			}
+			if a.ID <= last {
+				s.Errorf("account %d comes after %d", a.ID, last)
+			}
+			last = a.ID
+			return emailKeys(a)
+		}))
+		if passes == 0 {
+			s.Fatal("no account came")
+		}
+	}},
+	{"two accounts with one key change nothing", func(s *suite) {
+		for n := range 600 {
+			s.create(fmt.Sprintf("user%03d", n))
+		}
+		a := user("twin")
+		a.Email = "USER300@example.com"
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: a}))
+		s.taken(s.Reindex(s.ctx, "by email", emailKeys), "email")
+		s.equal(s.holder(emailKey("user001@example.com")), uint64(0))
+		s.equal(s.holder(username("user300")), uint64(301))
+		s.equal(s.account(301).Keys, []djoser.Key{username("user300")})
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Delete: true}))
+		s.must(s.Reindex(s.ctx, "by email", emailKeys))
+		s.equal(s.holder(emailKey("user300@example.com")), uint64(301))
+	}},
+	{"an error changes nothing", func(s *suite) {
+		ann := s.create("ann")
+		s.create("bob")
+		broken := errors.New("broken")
+		s.is(s.Reindex(s.ctx, "b", func(a *djoser.Account) ([]djoser.Key, error) {
+			if a.Username == "bob" {
+				return nil, broken
+			}
+			return emailKeys(a)
+		}), broken)
+		s.equal(s.holder(username("ann")), ann.ID)
+		s.equal(s.account(ann.ID), ann)
+	}},
+	{"keys can come and go several times", func(s *suite) {
+		ann := s.create("ann")
+		none := func(*djoser.Account) ([]djoser.Key, error) { return nil, nil }
+		byName := func(a *djoser.Account) ([]djoser.Key, error) { return []djoser.Key{username(a.Username)}, nil }
+		for range 3 {
+			s.must(s.Reindex(s.ctx, "none", none))
+			s.equal(s.holder(username("ann")), uint64(0))
+			s.equal(len(s.account(ann.ID).Keys), 0)
+			s.must(s.Reindex(s.ctx, "names", byName))
+			s.equal(s.holder(username("ann")), ann.ID)
+		}
+		s.taken(s.Commit(s.ctx, &djoser.Change{Account: user("ann")}), "username")
+	}},
+}

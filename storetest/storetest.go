@@ -1,0 +1,273 @@
+// Package storetest checks that a store keeps the promises of djoser.Store.
+//
+// A store's own test calls Run:
+//
+//	func TestStore(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) djoser.Store { … })
+//	}
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/caddy-djoser/djoser"
+)
+
+// Run checks a store. Each subtest calls open for an empty store, and some
+// again with the same t, after closing what they had: then it is to be the
+// same store, with all that was in it.
+func Run(t *testing.T, open func(t *testing.T) djoser.Store) {
+	groups := []struct {
+		name     string
+		promises []promise
+	}{
+		{"accounts", accountPromises},
+		{"tokens", tokenPromises},
+		{"mails", mailPromises},
+		{"reindex", reindexPromises},
+		{"concurrency", concurrencyPromises},
+		{"life", lifePromises},
+	}
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) {
+			for _, p := range g.promises {
+				t.Run(p.name, func(t *testing.T) {
+					s := &suite{T: t, ctx: t.Context(), reopen: open}
+					s.open()
+					defer func() { s.Store.Close() }()
+					p.check(s)
+				})
+			}
+		})
+	}
+}
+
+// promise is something that every store does.
+type promise struct {
+	name  string
+	check func(*suite)
+}
+
+// suite is a store under test, with what tests have to say often.
+type suite struct {
+	*testing.T
+	djoser.Store
+	ctx    context.Context
+	reopen func(t *testing.T) djoser.Store
+}
+
+func (s *suite) open() {
+	s.Helper()
+	s.Store = s.reopen(s.T)
+}
+
+// restart closes the store and opens it again.
+func (s *suite) restart() {
+	s.Helper()
+	s.must(s.Store.Close())
+	s.open()
+}
+
+func (s *suite) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// is checks that an error is the wanted one.
+func (s *suite) is(err, want error) {
+	s.Helper()
+	if !errors.Is(err, want) {
+		s.Fatalf("the error is %v, want %v", err, want)
+	}
+}
+
+// taken checks that an error says that a field is taken.
+func (s *suite) taken(err error, field string) {
+	s.Helper()
+	var taken *djoser.TakenError
+	if !errors.As(err, &taken) || taken.Field != field {
+		s.Fatalf("the error is %v, want that %s is taken", err, field)
+	}
+}
+
+func (s *suite) equal(got, want any) {
+	s.Helper()
+	if !reflect.DeepEqual(got, want) {
+		s.Fatalf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// base is a moment to which the times of the tests relate.
+var base = time.Date(2024, 2, 29, 12, 34, 56, 789012000, time.UTC)
+
+// user is an account with a unique username, not yet stored.
+func user(name string) *djoser.Account {
+	return &djoser.Account{
+		Username:   name,
+		Email:      name + "@example.com",
+		Password:   "!",
+		IsActive:   true,
+		DateJoined: base,
+		Keys:       []djoser.Key{username(name)},
+	}
+}
+
+func username(name string) djoser.Key { return djoser.Key{Field: "username", Value: name} }
+
+// create stores a new account.
+func (s *suite) create(name string) *djoser.Account {
+	s.Helper()
+	a := user(name)
+	s.must(s.Commit(s.ctx, &djoser.Change{Account: a}))
+	return a
+}
+
+// account reads an account that must be there.
+func (s *suite) account(id uint64) *djoser.Account {
+	s.Helper()
+	a, err := s.Account(s.ctx, id)
+	s.must(err)
+	return a
+}
+
+// holder returns the id of the account that holds a unique key, or zero.
+func (s *suite) holder(key djoser.Key) uint64 {
+	s.Helper()
+	a, err := s.AccountByKey(s.ctx, key)
+	if errors.Is(err, djoser.ErrNotFound) {
+		return 0
+	}
+	s.must(err)
+	return a.ID
+}
+
+// byEmail returns the ids of the accounts with an address.
+func (s *suite) byEmail(email string, limit int) []uint64 {
+	s.Helper()
+	found, err := s.AccountsByEmail(s.ctx, email, limit)
+	s.must(err)
+	return ids(found)
+}
+
+// token is an endless token with a digest of its own.
+func token(account uint64, n int) *djoser.Token {
+	return &djoser.Token{
+		Digest:  digest(account, n),
+		Account: account,
+		Created: base.Add(time.Duration(n) * time.Second),
+		Address: "192.0.2.1",
+		Agent:   "storetest",
+	}
+}
+
+func digest(account uint64, n int) djoser.Digest {
+	var d djoser.Digest
+	copy(d[:], fmt.Sprintf("%d/%d", n, account))
+	return d
+}
+
+// login stores a token of an account.
+func (s *suite) login(a *djoser.Account, n int) *djoser.Token {
+	s.Helper()
+	t := token(a.ID, n)
+	s.must(s.Commit(s.ctx, &djoser.Change{Token: t, Serial: a.Serial}))
+	return t
+}
+
+// tokens returns the numbers of the tokens that an account has, in order.
+func (s *suite) tokens(account uint64) []int {
+	s.Helper()
+	tokens, err := s.Tokens(s.ctx, account)
+	s.must(err)
+	numbers := []int{}
+	for _, t := range tokens {
+		numbers = append(numbers, int(t.Created.Sub(base)/time.Second))
+		got, a, err := s.Token(s.ctx, t.Digest)
+		s.must(err)
+		s.equal(got, t)
+		s.equal(a.ID, account)
+	}
+	return numbers
+}
+
+// noToken checks that there is no token with a digest.
+func (s *suite) noToken(d djoser.Digest) {
+	s.Helper()
+	_, _, err := s.Token(s.ctx, d)
+	s.is(err, djoser.ErrNotFound)
+}
+
+// mail is a mail that is not yet stored.
+func mail(account uint64, due time.Time) *djoser.Mail {
+	return &djoser.Mail{Account: account, Purpose: djoser.PurposePasswordReset, Protocol: "https", Created: base, Due: due}
+}
+
+// post stores a mail.
+func (s *suite) post(m *djoser.Mail) *djoser.Mail {
+	s.Helper()
+	s.must(s.Commit(s.ctx, &djoser.Change{Mail: m}))
+	return m
+}
+
+// mails returns the mails that are due at a time.
+func (s *suite) mails(at time.Time, limit int) []*djoser.Mail {
+	s.Helper()
+	mails, err := s.Mails(s.ctx, at, limit)
+	s.must(err)
+	return mails
+}
+
+// due returns the ids of the mails that are due at a time.
+func (s *suite) due(at time.Time, limit int) []uint64 {
+	s.Helper()
+	list := []uint64{}
+	for _, m := range s.mails(at, limit) {
+		list = append(list, m.ID)
+	}
+	return list
+}
+
+// counted returns what the store counts, but for its size.
+func (s *suite) counted() djoser.Stats {
+	s.Helper()
+	st, err := s.Stats(s.ctx)
+	s.must(err)
+	st.Bytes = 0
+	return st
+}
+
+func ids(accounts []*djoser.Account) []uint64 {
+	list := []uint64{}
+	for _, a := range accounts {
+		list = append(list, a.ID)
+	}
+	return list
+}
+
+// usernames returns the names of all accounts, in order of id.
+func (s *suite) usernames() []string {
+	s.Helper()
+	names := []string{}
+	for after := uint64(0); ; {
+		page, err := s.Accounts(s.ctx, after, 7)
+		s.must(err)
+		if len(page) == 0 {
+			return names
+		}
+		for _, a := range page {
+			names = append(names, a.Username)
+		}
+		after = page[len(page)-1].ID
+		if !slices.IsSorted(ids(page)) {
+			s.Fatal("accounts are not in order of id")
+		}
+	}
+}

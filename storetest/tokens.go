@@ -1,0 +1,192 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/caddy-djoser/djoser"
+)
+
+var tokenPromises = []promise{
+	{"a token is read as it was written, with its account", func(s *suite) {
+		a := s.create("ann")
+		t := token(a.ID, 1)
+		t.Expires = time.Now().UTC().Add(time.Hour).Truncate(time.Microsecond)
+		t.Used = base.Add(time.Hour)
+		t.Address, t.Agent = "2001:db8::1", "Mozilla/5.0 (…)"
+		s.must(s.Commit(s.ctx, &djoser.Change{Token: t, Serial: a.Serial}))
+		got, account, err := s.Token(s.ctx, t.Digest)
+		s.must(err)
+		s.equal(got, t)
+		s.equal(account, s.account(a.ID))
+		s.noToken(digest(a.ID, 2))
+	}},
+	{"a login is noted in the account", func(s *suite) {
+		a := s.create("ann")
+		t := s.login(a, 5)
+		got := s.account(a.ID)
+		s.equal(got.LastLogin, t.Created)
+		if got.Version <= a.Version {
+			s.Fatal("the version is the same")
+		}
+		a.Email = "late@example.com"
+		s.is(s.Commit(s.ctx, &djoser.Change{Account: a}), djoser.ErrConflict)
+	}},
+	{"a token comes with the account that it is made for", func(s *suite) {
+		a, t := user("ann"), token(0, 3)
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Token: t}))
+		s.equal(t.Account, a.ID)
+		s.equal(a.LastLogin, t.Created)
+		s.equal(s.account(a.ID), a)
+		s.equal(s.tokens(a.ID), []int{3})
+	}},
+	{"no login with a serial of the past, nor while inactive", func(s *suite) {
+		a := s.create("ann")
+		before := s.counted()
+		s.is(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, 1), Serial: a.Serial + 1}), djoser.ErrConflict)
+		a.IsActive, a.Serial = false, a.Serial+1
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: a}))
+		s.is(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, 1), Serial: a.Serial}), djoser.ErrConflict)
+		s.is(s.Commit(s.ctx, &djoser.Change{Token: token(99, 1)}), djoser.ErrNotFound)
+		s.equal(s.counted(), before)
+		s.equal(s.tokens(a.ID), []int{})
+	}},
+	{"a token's digest is taken once", func(s *suite) {
+		a, b := s.create("ann"), s.create("bob")
+		t := s.login(a, 1)
+		again := token(b.ID, 2)
+		again.Digest = t.Digest
+		if err := s.Commit(s.ctx, &djoser.Change{Token: again}); err == nil {
+			s.Fatal("a second token has the digest of the first")
+		}
+		s.equal(s.tokens(a.ID), []int{1})
+		s.equal(s.tokens(b.ID), []int{})
+	}},
+	{"tokens are listed oldest first, without those of others", func(s *suite) {
+		a, b := s.create("ann"), s.create("bob")
+		for _, n := range []int{5, 1, 4, 2, 3} {
+			s.login(a, n)
+			s.login(b, 10+n)
+		}
+		s.equal(s.tokens(a.ID), []int{1, 2, 3, 4, 5})
+		s.equal(s.tokens(b.ID), []int{11, 12, 13, 14, 15})
+		s.equal(s.tokens(99), []int{})
+		s.equal(s.counted().Tokens, uint64(10))
+	}},
+	{"an expired token is not found", func(s *suite) {
+		a := s.create("ann")
+		soon, past := token(a.ID, 1), token(a.ID, 2)
+		soon.Expires = time.Now().Add(700 * time.Millisecond)
+		past.Expires = time.Now().Add(-time.Hour)
+		for _, t := range []*djoser.Token{soon, past} {
+			s.must(s.Commit(s.ctx, &djoser.Change{Token: t}))
+		}
+		_, _, err := s.Token(s.ctx, soon.Digest)
+		s.must(err)
+		s.equal(s.tokens(a.ID), []int{1})
+		time.Sleep(time.Until(soon.Expires))
+		for _, d := range []djoser.Digest{soon.Digest, past.Digest} {
+			s.noToken(d)
+			s.is(s.Commit(s.ctx, &djoser.Change{EndToken: &d}), djoser.ErrNotFound)
+		}
+		s.equal(s.tokens(a.ID), []int{})
+		s.login(a, 3)
+		s.equal(s.tokens(a.ID), []int{3})
+	}},
+	{"one token is ended", func(s *suite) {
+		a := s.create("ann")
+		one, two := s.login(a, 1), s.login(a, 2)
+		s.must(s.Commit(s.ctx, &djoser.Change{EndToken: &one.Digest}))
+		s.noToken(one.Digest)
+		s.is(s.Commit(s.ctx, &djoser.Change{EndToken: &one.Digest}), djoser.ErrNotFound)
+		s.equal(s.tokens(a.ID), []int{2})
+		s.must(s.Commit(s.ctx, &djoser.Change{EndToken: &two.Digest}))
+		s.equal(s.counted().Tokens, uint64(0))
+	}},
+	{"all tokens are ended but the one to keep", func(s *suite) {
+		a, b := s.create("ann"), s.create("bob")
+		for n := range 4 {
+			s.login(a, n)
+		}
+		s.login(b, 9)
+		a = s.account(a.ID)
+		a.Serial++
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, EndTokens: true, Keep: digest(a.ID, 2)}))
+		s.equal(s.tokens(a.ID), []int{2})
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, EndTokens: true}))
+		s.equal(s.tokens(a.ID), []int{})
+		s.equal(s.tokens(b.ID), []int{9})
+		s.equal(s.counted().Tokens, uint64(1))
+	}},
+	{"another account's token is neither kept nor ended", func(s *suite) {
+		a, b := s.create("ann"), s.create("bob")
+		s.login(a, 1)
+		keep := s.login(b, 2)
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: s.account(a.ID), EndTokens: true, Keep: keep.Digest}))
+		s.equal(s.tokens(a.ID), []int{})
+		s.equal(s.tokens(b.ID), []int{2})
+	}},
+	{"a new token outlives the end of all others", func(s *suite) {
+		a := s.create("ann")
+		for n := range 3 {
+			s.login(a, n)
+		}
+		s.must(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, 7), EndTokens: true}))
+		s.equal(s.tokens(a.ID), []int{7})
+		last := digest(a.ID, 7)
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: s.account(a.ID), EndTokens: true, EndToken: &last}))
+		s.equal(s.tokens(a.ID), []int{})
+		s.equal(s.counted().Tokens, uint64(0))
+	}},
+	{"beyond the limit the oldest tokens go", func(s *suite) {
+		a := s.create("ann")
+		for _, n := range []int{3, 1, 2, 5, 4} {
+			s.must(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, n), TokenLimit: 3}))
+		}
+		s.equal(s.tokens(a.ID), []int{3, 4, 5})
+		s.must(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, 6), TokenLimit: 1}))
+		s.equal(s.tokens(a.ID), []int{6})
+		s.equal(s.counted().Tokens, uint64(1))
+		s.login(a, 7)
+		s.equal(s.tokens(a.ID), []int{6, 7})
+	}},
+	{"the last use is noted, and nothing else", func(s *suite) {
+		a := s.create("ann")
+		one, two := s.login(a, 1), s.login(a, 2)
+		version := s.account(a.ID).Version
+		at := base.Add(time.Hour)
+		s.must(s.TouchTokens(s.ctx, map[djoser.Digest]time.Time{one.Digest: at, digest(0, 9): at}))
+		one.Used = at
+		got, account, err := s.Token(s.ctx, one.Digest)
+		s.must(err)
+		s.equal(got, one)
+		s.equal(account.Version, version)
+		got, _, err = s.Token(s.ctx, two.Digest)
+		s.must(err)
+		s.equal(got, two)
+		s.equal(s.counted().Tokens, uint64(2))
+		s.must(s.TouchTokens(s.ctx, nil))
+	}},
+	{"a touch doesn't bring a token back", func(s *suite) {
+		a := s.create("ann")
+		t := s.login(a, 1)
+		s.must(s.Commit(s.ctx, &djoser.Change{EndToken: &t.Digest}))
+		s.must(s.TouchTokens(s.ctx, map[djoser.Digest]time.Time{t.Digest: base}))
+		s.noToken(t.Digest)
+		s.equal(s.tokens(a.ID), []int{})
+	}},
+	{"many tokens are touched at once", func(s *suite) {
+		a := s.create("ann")
+		s.login(a, 1)
+		s.login(a, 599)
+		used := make(map[djoser.Digest]time.Time)
+		for n := range 600 {
+			used[digest(a.ID, n)] = base.Add(time.Hour)
+		}
+		s.must(s.TouchTokens(s.ctx, used))
+		for _, n := range []int{1, 599} {
+			t, _, err := s.Token(s.ctx, digest(a.ID, n))
+			s.must(err)
+			s.equal(t.Used, base.Add(time.Hour))
+		}
+	}},
+}

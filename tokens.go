@@ -1,0 +1,101 @@
+package djoser
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tokenLength is the length of an auth token: 20 random bytes in hexadecimal
+// digits, as REST framework's authtoken makes it.
+const tokenLength = 40
+
+// newAuthToken makes the value of an auth token. It is shown once, to the
+// client; the store gets its digest.
+func newAuthToken() string {
+	var b [tokenLength / 2]byte
+	rand.Read(b[:]) // never fails; see crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
+// digestOf is the digest under which a token is kept. A token has 160 random
+// bits, so that neither salt nor a slow hash would add anything.
+func digestOf(token string) (Digest, bool) {
+	var buf [tokenLength]byte
+	if len(token) != tokenLength {
+		return Digest{}, false
+	}
+	for i := range tokenLength {
+		c := token[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return Digest{}, false
+		}
+		buf[i] = c
+	}
+	return sha256.Sum256(buf[:]), true
+}
+
+// encodeUID is the uid of a link: the base64url of the account's id in decimal
+// digits, as Django's urlsafe_base64_encode makes it.
+func encodeUID(id uint64) string {
+	return base64.RawURLEncoding.EncodeToString(strconv.AppendUint(nil, id, 10))
+}
+
+// decodeUID takes a uid in its canonical form only.
+func decodeUID(uid string) (uint64, bool) {
+	if len(uid) > 27 { // of the 20 digits of the greatest id
+		return 0, false
+	}
+	digits, err := base64.RawURLEncoding.DecodeString(uid)
+	if err != nil {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(string(digits), 10, 64)
+	return id, err == nil && encodeUID(id) == uid
+}
+
+// links signs and checks the tokens of links. A token is good for one purpose,
+// one account, one address, until the account's serial is raised or its time
+// is over: an HMAC-SHA256 (RFC 2104) over all of these, cut to 160 bits, with
+// the time it was made before it.
+type links struct {
+	key []byte
+	ttl time.Duration
+	now func() time.Time
+}
+
+func (l *links) sign(p Purpose, a *Account, address string) string {
+	return l.token(p, a, address, l.now().Unix())
+}
+
+// check compares in constant time.
+func (l *links) check(p Purpose, a *Account, address, token string) bool {
+	stamp, _, ok := strings.Cut(token, "-")
+	made, err := strconv.ParseInt(stamp, 36, 64)
+	if !ok || err != nil || len(stamp) > 12 {
+		return false
+	}
+	age := l.now().Sub(time.Unix(made, 0))
+	fresh := age < l.ttl && age > -time.Hour // a clock set back by more was wrong before
+	return hmac.Equal([]byte(l.token(p, a, address, made)), []byte(token)) && fresh
+}
+
+func (l *links) token(p Purpose, a *Account, address string, made int64) string {
+	mac := hmac.New(sha256.New, l.key)
+	var b []byte
+	for _, s := range []string{string(p), address} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	b = binary.AppendUvarint(b, a.ID)
+	b = binary.AppendUvarint(b, a.Serial)
+	b = binary.AppendVarint(b, made)
+	mac.Write(b)
+	return strconv.FormatInt(made, 36) + "-" + hex.EncodeToString(mac.Sum(nil)[:20])
+}

@@ -1,0 +1,512 @@
+package djoser
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
+)
+
+// UserModel describes the accounts of a realm, as a custom user model does for
+// Django. Without one, accounts are those of Django's own User.
+type UserModel struct {
+	// UsernameField names the field that people log in with. Default:
+	// username. Source: Django's USERNAME_FIELD.
+	UsernameField string `json:"username_field,omitempty"`
+
+	// RequiredFields are the fields that the API takes at registration and
+	// shows under /me, beside the username field. Default: email, unless that
+	// is the username field. Source: Django's REQUIRED_FIELDS.
+	RequiredFields []string `json:"required_fields,omitzero"`
+
+	// Fields declares further fields, or amends the built-in ones, which are
+	// username, email, first_name and last_name.
+	Fields []Field `json:"fields,omitempty"`
+}
+
+// Field is a field of a user model. What is not said of a built-in field stays
+// as Django has it.
+type Field struct {
+	// Name of the field: letters, digits and underscores.
+	Name string `json:"name"`
+
+	// Type is char, text, email, url, integer, boolean or date. Required for
+	// a field that isn't built in.
+	Type string `json:"type,omitempty"`
+
+	// MaxLength is the most characters that a char, email or url field takes.
+	// Default: 254 for email, 200 for url, required for char.
+	MaxLength *int `json:"max_length,omitempty"`
+
+	// Unique refuses a value that another account has. Default: off; always on
+	// for the username field.
+	Unique *bool `json:"unique,omitempty"`
+
+	// Blank lets the field be left out or empty. Default: off; on for
+	// Django's email, first_name and last_name; always off for the username
+	// field.
+	Blank *bool `json:"blank,omitempty"`
+
+	// Default is the value of an account for which none was given.
+	Default *string `json:"default,omitempty"`
+
+	// Choices are the only values that the field takes. Default: any value.
+	Choices []string `json:"choices,omitempty"`
+
+	// ReadOnly shows the field in the API, but takes it from administrators
+	// only. Default: off.
+	ReadOnly *bool `json:"read_only,omitempty"`
+}
+
+// userModel is a UserModel with everything decided.
+type userModel struct {
+	username *field
+	required []*field // the username field is not among them
+	declared []*field // every field, the username field first
+}
+
+// field is a Field with everything decided.
+type field struct {
+	name      string
+	kind      string
+	maxLength int // zero: any
+	unique    bool
+	blank     bool
+	readOnly  bool
+	initial   any
+	choices   []string
+	label     string
+	helpText  string
+}
+
+// fieldTypes are the types of fields, with REST framework's name for each in
+// the answer to OPTIONS.
+var fieldTypes = map[string]string{
+	"char": "string", "text": "string", "email": "email", "url": "url",
+	"integer": "integer", "boolean": "boolean", "date": "date",
+}
+
+// reservedFields are names that mean something else in a request, an answer or
+// an account.
+var reservedFields = []string{
+	"id", "password", "current_password", "new_password", "re_new_password", "uid", "token", "auth_token",
+	"is_active", "is_staff", "is_superuser", "groups", "permissions", "user_permissions",
+	"date_joined", "last_login", nonField, "detail",
+	// These would hide another endpoint, since the username field names one.
+	"me", "register", "login", "logout", "activate", "tokens",
+}
+
+var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
+
+func builtinFields() []*field {
+	return []*field{
+		{name: "username", kind: "char", maxLength: 150, label: "username"},
+		{name: "email", kind: "email", maxLength: 254, blank: true, label: "email address"},
+		{name: "first_name", kind: "char", maxLength: 150, blank: true, label: "first name"},
+		{name: "last_name", kind: "char", maxLength: 150, blank: true, label: "last name"},
+	}
+}
+
+// resolve decides what the model leaves open, and refuses what can't be.
+func (u *UserModel) resolve() (*userModel, error) {
+	if u == nil {
+		u = &UserModel{}
+	}
+	m := &userModel{declared: builtinFields()}
+	declared := make(map[string]bool)
+	for i := range u.Fields {
+		f := &u.Fields[i]
+		if declared[f.Name] {
+			return nil, fmt.Errorf("field %s is declared twice", f.Name)
+		}
+		declared[f.Name] = true
+		if err := m.declare(f); err != nil {
+			return nil, fmt.Errorf("field %s: %w", f.Name, err)
+		}
+	}
+
+	name := u.UsernameField
+	if name == "" {
+		name = "username"
+	}
+	if m.username = m.field(name); m.username == nil {
+		return nil, fmt.Errorf("username_field %s is not a field: declare it with 'field %s char'", name, name)
+	}
+	if kind := m.username.kind; kind != "char" && kind != "email" {
+		return nil, fmt.Errorf("username_field %s is of type %s: it must be char or email", name, kind)
+	}
+	m.username.unique, m.username.blank = true, false
+	if m.username.readOnly {
+		return nil, fmt.Errorf("username_field %s can't be read_only", name)
+	}
+	m.username.helpText = fmt.Sprintf("Required. %d characters or fewer. Letters, digits and @/./+/-/_ only.", m.username.maxLength)
+	if m.username.kind == "email" {
+		m.username.helpText = ""
+	}
+
+	required := u.RequiredFields
+	if required == nil && name != "email" {
+		required = []string{"email"}
+	}
+	for i, n := range required {
+		f := m.field(n)
+		switch {
+		case f == nil:
+			return nil, fmt.Errorf("required_fields: %s is not a field: declare it with 'field %s <type>'", n, n)
+		case f == m.username:
+			return nil, fmt.Errorf("required_fields: %s is the username field, which is always required", n)
+		case slices.Contains(required[:i], n):
+			return nil, fmt.Errorf("required_fields: %s stands there twice", n)
+		}
+		m.required = append(m.required, f)
+	}
+	return m, nil
+}
+
+func (m *userModel) declare(d *Field) error {
+	if !fieldName.MatchString(d.Name) {
+		return errors.New("a name has letters, digits and underscores, and starts with a letter")
+	}
+	if slices.Contains(reservedFields, d.Name) {
+		return errors.New("the name is reserved")
+	}
+	f := m.field(d.Name)
+	if f == nil {
+		if d.Type == "" {
+			return errors.New("a type is needed: char, text, email, url, integer, boolean or date")
+		}
+		f = &field{name: d.Name, kind: d.Type, label: strings.ReplaceAll(d.Name, "_", " ")}
+		m.declared = append(m.declared, f)
+	} else if d.Type != "" && d.Type != f.kind {
+		return fmt.Errorf("the type of this built-in field is %s, not %s", f.kind, d.Type)
+	}
+	return f.amend(d)
+}
+
+func (f *field) amend(d *Field) error {
+	if _, ok := fieldTypes[f.kind]; !ok {
+		return fmt.Errorf("unknown type %s: use char, text, email, url, integer, boolean or date", f.kind)
+	}
+	text := f.kind == "char" || f.kind == "email" || f.kind == "url"
+	switch {
+	case d.MaxLength != nil && !text:
+		return fmt.Errorf("a field of type %s takes no max_length", f.kind)
+	case d.MaxLength != nil && *d.MaxLength < 1:
+		return fmt.Errorf("max_length is %d: it must be at least 1", *d.MaxLength)
+	case d.MaxLength != nil:
+		f.maxLength = *d.MaxLength
+	case f.maxLength == 0 && f.kind == "email":
+		f.maxLength = 254
+	case f.maxLength == 0 && f.kind == "url":
+		f.maxLength = 200
+	case f.maxLength == 0 && f.kind == "char":
+		return errors.New("a field of type char needs max_length")
+	}
+	if d.Unique != nil {
+		f.unique = *d.Unique
+	}
+	if f.unique && !text && f.kind != "integer" {
+		return fmt.Errorf("a field of type %s can't be unique", f.kind)
+	}
+	if d.Blank != nil {
+		f.blank = *d.Blank
+	}
+	if d.ReadOnly != nil {
+		f.readOnly = *d.ReadOnly
+	}
+	f.choices = d.Choices
+	if d.Default != nil {
+		if f.unique {
+			return errors.New("a unique field can't have a default")
+		}
+		value, errs := f.parse(*d.Default)
+		if len(errs) > 0 {
+			return fmt.Errorf("default %q: %s", *d.Default, errs[0])
+		}
+		f.initial = value
+	}
+	return nil
+}
+
+func (m *userModel) field(name string) *field {
+	for _, f := range m.declared {
+		if f.name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// value is what the API shows of an account's field.
+func (f *field) value(a *Account) any {
+	switch f.name {
+	case "username":
+		return a.Username
+	case "email":
+		return a.Email
+	}
+	if v, ok := a.Fields[f.name]; ok {
+		return v
+	}
+	return f.missing()
+}
+
+// missing is the value of a field of which an account has none.
+func (f *field) missing() any {
+	if f.initial != nil {
+		return f.initial
+	}
+	switch f.kind {
+	case "integer", "date":
+		return nil
+	case "boolean":
+		return false
+	}
+	return ""
+}
+
+func (f *field) set(a *Account, v any) {
+	switch f.name {
+	case "username":
+		a.Username, _ = v.(string)
+	case "email":
+		a.Email, _ = v.(string)
+	default:
+		if a.Fields == nil {
+			a.Fields = make(map[string]any)
+		}
+		a.Fields[f.name] = v
+	}
+}
+
+// text is a field's value as a header or a placeholder shows it.
+func (f *field) text(a *Account) string {
+	switch v := f.value(a).(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// name is what an account logs in with.
+func (m *userModel) name(a *Account) string { return m.username.text(a) }
+
+// key is the unique key under which a value of the field is found: an address
+// without regard to case, everything else as it is.
+func (f *field) key(value string) Key {
+	if f.kind == "email" {
+		value = strings.ToLower(value)
+	}
+	return Key{Field: f.name, Value: value}
+}
+
+// keys are the unique keys of an account. An empty value is no key, except for
+// the username field, which must have one.
+func (m *userModel) keys(a *Account) ([]Key, error) {
+	var keys []Key
+	for _, f := range m.declared {
+		if !f.unique {
+			continue
+		}
+		value := f.text(a)
+		if f == m.username && value == "" {
+			return nil, fmt.Errorf("account %d has no %s, which is the username field: set it, or go back to the username field of before", a.ID, f.name)
+		}
+		if value != "" {
+			keys = append(keys, f.key(value))
+		}
+	}
+	return keys, nil
+}
+
+// signature changes whenever the keys of accounts do.
+func (m *userModel) signature() string {
+	names := []string{"1", m.username.name}
+	for _, f := range m.declared {
+		if f.unique {
+			names = append(names, f.name+":"+f.kind)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// takenMessage is Django's message for a value that isn't unique.
+func (m *userModel) takenMessage(name string) string {
+	label := name
+	if f := m.field(name); f != nil {
+		label = f.label
+	}
+	return fmt.Sprintf("User with this %s already exists.", strings.ToUpper(label[:1])+label[1:])
+}
+
+const (
+	msgRequired        = "This field is required."
+	msgInvalidUsername = "Enter a valid username."
+	msgInvalidEmail    = "Enter a valid email address."
+)
+
+func msgTooLong(limit, n int) string {
+	return fmt.Sprintf("Ensure this value has at most %d characters (it has %d).", limit, n)
+}
+
+// parse turns a value from a request into the value of the field. A value that
+// may be missing is the caller's to handle; see empty.
+func (f *field) parse(raw any) (any, []string) {
+	var value any
+	var errs []string
+	switch f.kind {
+	case "integer":
+		value, errs = parseInteger(raw)
+	case "boolean":
+		value, errs = parseBoolean(raw)
+	case "date":
+		value, errs = parseDate(pythonText(raw))
+	default:
+		value, errs = f.parseText(pythonText(raw))
+	}
+	if len(errs) == 0 && len(f.choices) > 0 && !slices.Contains(f.choices, fmt.Sprint(value)) {
+		errs = []string{fmt.Sprintf("Select a valid choice. %v is not one of the available choices.", value)}
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return value, nil
+}
+
+func (f *field) parseText(s string) (any, []string) {
+	var errs []string
+	switch f.kind {
+	case "email":
+		if s = normalizeEmail(s); s != "" && !validEmail(s) {
+			errs = append(errs, msgInvalidEmail)
+		}
+	case "url":
+		if s = strings.TrimSpace(s); s != "" && !validURL(s) {
+			errs = append(errs, "Enter a valid URL.")
+		}
+	}
+	if n := utf8.RuneCountInString(s); f.maxLength > 0 && n > f.maxLength {
+		errs = append(errs, msgTooLong(f.maxLength, n))
+	}
+	return s, errs
+}
+
+func parseInteger(raw any) (any, []string) {
+	n, err := strconv.ParseInt(strings.TrimSpace(pythonText(raw)), 10, 64)
+	if _, isBool := raw.(bool); err != nil || isBool {
+		return nil, []string{"Enter a whole number."}
+	}
+	return n, nil
+}
+
+func parseBoolean(raw any) (any, []string) {
+	switch pythonText(raw) {
+	case "true", "t", "True", "1", "on":
+		return true, nil
+	case "false", "f", "False", "0", "":
+		return false, nil
+	}
+	return nil, []string{fmt.Sprintf("'%s' value must be either True or False.", pythonText(raw))}
+}
+
+func parseDate(s string) (any, []string) {
+	t, err := time.Parse("2006-01-02", strings.TrimSpace(s))
+	if err != nil {
+		return nil, []string{"Date has wrong format. Use one of these formats instead: YYYY[-MM[-DD]]"}
+	}
+	return t.Format("2006-01-02"), nil
+}
+
+// normalizeUsername makes names that look the same be the same, as Django's
+// AbstractBaseUser.normalize_username does.
+func normalizeUsername(s string) string { return norm.NFKC.String(s) }
+
+// normalize gives a username the form in which it is stored.
+func (m *userModel) normalize(s string) string {
+	if m.username.kind == "email" {
+		return normalizeEmail(s)
+	}
+	return normalizeUsername(s)
+}
+
+// checkName applies Django's UnicodeUsernameValidator: word characters and
+// @ . + - only.
+func (m *userModel) checkName(s string) bool {
+	if m.username.kind == "email" {
+		return true // an address was checked as one
+	}
+	for _, r := range s {
+		if !unicode.IsLetter(r) && !unicode.IsNumber(r) && !strings.ContainsRune("@.+-_", r) || r == utf8.RuneError {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// normalizeEmail trims an address and lower-cases its domain, as Django's
+// BaseUserManager.normalize_email does.
+func normalizeEmail(s string) string {
+	s = strings.TrimSpace(s)
+	if at := strings.LastIndexByte(s, '@'); at >= 0 {
+		return s[:at] + strings.ToLower(s[at:])
+	}
+	return s
+}
+
+var (
+	// emailUser is the dot-atom of Django's EmailValidator, or its quoted
+	// string without the control characters.
+	emailUser = regexp.MustCompile("(?i)^([-!#$%&'*+/=?^_`{}|~0-9A-Z]+(\\.[-!#$%&'*+/=?^_`{}|~0-9A-Z]+)*" +
+		`|"([!#-\[\]-~]|\\[ -~])*")$`)
+
+	// emailDomain is a host name of two labels or more.
+	emailDomain = regexp.MustCompile(`(?i)^([A-Z0-9]([A-Z0-9-]{0,61}[A-Z0-9])?\.)+[A-Z0-9-]+[A-Z0-9]$`)
+)
+
+// validEmail follows Django's EmailValidator.
+func validEmail(s string) bool {
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 || !emailUser.MatchString(s[:at]) {
+		return false
+	}
+	domain := s[at+1:]
+	if literal, ok := strings.CutPrefix(domain, "["); ok {
+		literal, ok = strings.CutSuffix(literal, "]")
+		return ok && net.ParseIP(literal) != nil
+	}
+	return domain == "localhost" || validHost(domain)
+}
+
+// validHost tells whether s is a host name, maybe an internationalized one.
+func validHost(s string) bool {
+	ascii, err := idna.Lookup.ToASCII(s)
+	return emailDomain.MatchString(s) || err == nil && emailDomain.MatchString(ascii)
+}
+
+// validURL follows Django's URLValidator with its default schemes.
+func validURL(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || strings.ContainsFunc(s, unicode.IsSpace) {
+		return false
+	}
+	switch strings.ToLower(u.Scheme) {
+	case "http", "https", "ftp", "ftps":
+	default:
+		return false
+	}
+	host := u.Hostname()
+	return host == "localhost" || net.ParseIP(host) != nil || validHost(host)
+}
