@@ -391,11 +391,28 @@ func (m *Mail) protocol(s *Settings) string {
 	return m.Protocol
 }
 
-// templateUser is what mail templates know of an account.
+// templateUser is what mail templates know of an account. Its username is what
+// it logs in with.
 func (m *userModel) templateUser(a *Account) map[string]any {
 	user := map[string]any{"id": a.ID}
 	for _, f := range m.declared {
 		user[f.name] = f.value(a)
 	}
+	user["username"] = m.name(a)
 	return user
+}
+
+// templateFields are the fields that templates may name, with the values of an
+// account that has none.
+func (m *userModel) templateFields() map[string]any {
+	fields := make(map[string]any)
+	for _, f := range m.declared {
+		if f.name == "username" || f.name == "email" {
+			continue
+		}
+		if fields[f.name] = f.missing(); fields[f.name] == nil {
+			fields[f.name] = map[string]any{"integer": int64(0), "date": ""}[f.kind]
+		}
+	}
+	return fields
 }

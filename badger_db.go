@@ -235,6 +235,15 @@ type faultError struct{ text string }
 
 func (e *faultError) Error() string { return e.text }
 
+// whole returns the fault of the store, if it has one: a list that is read from
+// damaged tables may end too early.
+func (s *badgerDB) whole() error {
+	if f := s.fault.Load(); f != nil {
+		return f
+	}
+	return nil
+}
+
 // fail notes a fault of the store. The first one is kept.
 func (s *badgerDB) fail(format string, args ...any) error {
 	f := &faultError{"store " + s.dir + ": " + fmt.Sprintf(format, args...)}
@@ -247,7 +256,8 @@ func (s *badgerDB) fail(format string, args ...any) error {
 // catch turns a panic of Badger, which damaged tables cause, into a fault.
 func (s *badgerDB) catch(err *error) {
 	if r := recover(); r != nil {
-		*err = s.fail("reading failed: a table is damaged: restore the folder from a backup")
+		s.log.Error("reading the store panicked", zap.Any("panic", r), zap.Stack("stack"))
+		*err = s.fail("reading failed, a file of it may be damaged: restart Caddy, which checks them")
 	}
 }
 
@@ -304,6 +314,9 @@ func (s *badgerDB) AccountsByEmail(ctx context.Context, email string, limit int)
 			return len(accounts) < limit, nil
 		})
 	})
+	if err == nil {
+		err = s.whole()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -327,6 +340,9 @@ func (s *badgerDB) Accounts(ctx context.Context, after uint64, limit int) ([]*Ac
 			return len(accounts) < limit, ctx.Err()
 		})
 	})
+	if err == nil {
+		err = s.whole()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -383,6 +399,9 @@ func (s *badgerDB) Tokens(ctx context.Context, account uint64) ([]*Token, error)
 			return true, err
 		})
 	})
+	if err == nil {
+		err = s.whole()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -420,6 +439,9 @@ func (s *badgerDB) Mails(ctx context.Context, due time.Time, limit int) ([]*Mail
 			return len(mails) < limit, nil
 		})
 	})
+	if err == nil {
+		err = s.whole()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -68,9 +68,9 @@ func openBadger(dir string, reserve int64, log *zap.Logger) (*badgerDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard := diskGuard{dir: dir, reserve: reserve}
+	guard := diskGuard{dir: dir, reserve: reserve, tables: func() (int64, error) { return tablesIn(dir) }}
 	if err := guard.check(); err != nil {
-		return nil, fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened because Badger would crash on a full disk", dir, err)
+		return nil, fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened, because Badger would crash on a full disk", dir, err)
 	}
 	db, err := openManaged(badgerOptions(dir, log))
 	if err != nil {
@@ -80,12 +80,13 @@ func openBadger(dir string, reserve int64, log *zap.Logger) (*badgerDB, error) {
 		db:      db,
 		dir:     dir,
 		log:     log,
-		guard:   guard,
 		now:     time.Now,
 		queue:   make(chan *mutation, queueLength),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
+	guard.tables = s.tableBytes
+	s.guard = guard
 	if err := s.load(isNew); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -235,6 +236,25 @@ func lockHolder(dir string) string {
 		return fmt.Sprintf("process %s (%s)", pid, strings.TrimSpace(string(name)))
 	}
 	return "process " + pid
+}
+
+// tablesIn is the size of the tables in a folder.
+func tablesIn(dir string) (size int64, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".sst" {
+			size += info.Size()
+		}
+	}
+	return size, err
+}
+
+// tableBytes is the size of the tables of an open store.
+func (s *badgerDB) tableBytes() (size int64, err error) {
+	for _, level := range s.db.Levels() {
+		size += level.Size
+	}
+	return size, nil
 }
 
 // load reads what the store keeps in memory, and makes it in a new store.

@@ -156,8 +156,8 @@ func (s *badgerDB) runAlone(m *mutation) (err error) {
 
 // writable tells why the store takes no changes, if it doesn't.
 func (s *badgerDB) writable() error {
-	if f := s.fault.Load(); f != nil {
-		return f
+	if err := s.whole(); err != nil {
+		return err
 	}
 	return s.guard.check()
 }

@@ -58,8 +58,12 @@ func (q *recordedRequest) route() (int, *modelEndpoint) {
 		}
 	}
 	path = strings.TrimRight(path, "\n")
-	rest, ok := strings.CutPrefix(path, "/auth")
-	if !ok || rest != "" && rest[0] != '/' {
+	const prefix = "/auth"
+	if len(path) < len(prefix) || !strings.EqualFold(path[:len(prefix)], prefix) {
+		return outside, nil
+	}
+	rest := path[len(prefix):]
+	if rest != "" && rest[0] != '/' {
 		return outside, nil
 	}
 	if rest == "" || rest == "/" {
@@ -276,6 +280,22 @@ func (w *world) root(q *recordedRequest, host string) expectation {
 	e := expectation{status: http.StatusOK, allow: "GET, HEAD, OPTIONS"}
 	if _, text := w.caller(q); text != "" {
 		e.status, e.www, e.body = http.StatusUnauthorized, "Token", detailOf(text)
+		return e
+	}
+	if q.query("format") == "xml" {
+		e.status, e.body = http.StatusNotFound, detailOf("Not found.")
+		return e
+	}
+	switch q.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		e.body = map[string]any{
+			"name": "Root", "renders": []any{"application/json", "text/html"},
+			"parses": []any{"application/json", "application/x-www-form-urlencoded", "multipart/form-data"},
+		}
+		return e
+	default:
+		e.status, e.body = http.StatusMethodNotAllowed, detailOf(fmt.Sprintf("Method '%s' not allowed.", q.Method))
 		return e
 	}
 	base := "http://" + host + "/auth/"

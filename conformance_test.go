@@ -467,6 +467,7 @@ func (r *replay) run() {
 		r.world.over = true
 		r.checkTokens()
 		r.checkLinks()
+		r.checkTokens() // some were ended by a link
 	}
 }
 

@@ -12,17 +12,33 @@ import (
 type diskGuard struct {
 	dir     string
 	reserve int64
+
+	// tables is the size of the store's tables. Badger rewrites some of them
+	// in the background, and removes the old ones only then: so much must be
+	// free too, up to maxRewrite.
+	tables func() (int64, error)
 }
 
-// check returns ErrFull when less than the reserve is free.
+// maxRewrite is what Badger, with our options, rewrites at a time.
+const maxRewrite = 256 << 20
+
+// check returns ErrFull when too little is free. It costs a microsecond, so it
+// is done for each transaction.
 func (g *diskGuard) check() error {
 	free, err := freeSpace(g.dir)
 	if err != nil {
 		return fmt.Errorf("asking for the free space: %w", err)
 	}
-	if free < g.reserve {
-		return fmt.Errorf("%w: %s are free, %s are the reserve", ErrFull,
-			humanize.Bytes(uint64(free)), humanize.Bytes(uint64(g.reserve)))
+	if free >= g.reserve+maxRewrite {
+		return nil
+	}
+	tables, err := g.tables()
+	if err != nil {
+		return err
+	}
+	if need := g.reserve + min(tables, maxRewrite); free < need {
+		return fmt.Errorf("%w: %s are free on its disk, it leaves %s", ErrFull,
+			humanize.Bytes(uint64(free)), humanize.Bytes(uint64(need)))
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func (m *Message) scrub(text string) string {
 // parseSender reads an address with or without a name. A name is taken as
 // people write it, also where RFC 5322 wants it quoted.
 func parseSender(s string) (*netmail.Address, error) {
-	s = oneLine(s)
+	s = singleLine(s)
 	a, err := netmail.ParseAddress(s)
 	if err != nil {
 		i := strings.LastIndexByte(s, '<')
@@ -162,7 +162,7 @@ func parseSender(s string) (*netmail.Address, error) {
 		}
 		a.Name = strings.Trim(s[:i], ` "`)
 	}
-	a.Name = shorten(oneLine(a.Name), maxName)
+	a.Name = shorten(singleLine(a.Name), maxName)
 	if a.Address, err = asciiDomain(a.Address); err != nil {
 		return nil, fmt.Errorf("%q is no mail address: %w", s, err)
 	}
@@ -201,10 +201,10 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
 }
 
-// oneLine makes one line of printable text of s: white space is one blank, and
+// singleLine makes one line of printable text of s: white space is one blank, and
 // control characters are gone, with them the ones that turn the direction of
 // text around, behind which a name could hide something else.
-func oneLine(s string) string {
+func singleLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r), unicode.IsControl(r), r == '\u2028', r == '\u2029':
@@ -229,7 +229,7 @@ const (
 func subjectLine(s string) string {
 	// What looks like an encoded word already is not encoded again, but would
 	// be decoded by who reads it.
-	return shorten(strings.ReplaceAll(oneLine(s), "=?", "= ?"), maxSubject)
+	return shorten(strings.ReplaceAll(singleLine(s), "=?", "= ?"), maxSubject)
 }
 
 // shorten cuts s down to a number of characters.
@@ -298,7 +298,7 @@ type mailRenderer struct {
 // newMailRenderer reads the templates and runs each of them, so that a broken
 // one is an error now, with its file and line.
 func newMailRenderer(s mailSettings) (*mailRenderer, error) {
-	s.Domain, s.SiteName = oneLine(s.Domain), oneLine(s.SiteName)
+	s.Domain, s.SiteName = singleLine(s.Domain), singleLine(s.SiteName)
 	if s.FromEmail == "" {
 		s.FromEmail = "webmaster@localhost"
 	}
@@ -522,7 +522,7 @@ func (r *mailRenderer) path(p Purpose, uid, token string) string {
 	case PurposeActivation, PurposeEmailChange:
 		url = r.settings.ActivationURL
 	}
-	url = strings.TrimPrefix(oneLine(url), "/")
+	url = strings.TrimPrefix(singleLine(url), "/")
 	return strings.NewReplacer("{uid}", uid, "{token}", token).Replace(url)
 }
 
@@ -542,7 +542,7 @@ func (r *mailRenderer) templateUser(user map[string]any) map[string]any {
 	}
 	for _, name := range []string{"username", "email"} {
 		if s, ok := u[name].(string); ok {
-			u[name] = oneLine(s)
+			u[name] = singleLine(s)
 		}
 	}
 	return u

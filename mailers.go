@@ -620,7 +620,7 @@ func sendError(err error) error {
 // smtpErrorText is the text of an error on one line, without the recipient's
 // address that the library appends.
 func smtpErrorText(err error) string {
-	text, _, _ := strings.Cut(oneLine(err.Error()), ", affected ")
+	text, _, _ := strings.Cut(singleLine(err.Error()), ", affected ")
 	return shorten(text, 500)
 }
 

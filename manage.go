@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/caddy-djoser/djoser/password"
 )
@@ -14,14 +16,13 @@ import (
 // accountEdit is a change of an account by an administrator. What is nil stays
 // as it is.
 type accountEdit struct {
-	fields      values // of the user model, checked
-	active      *bool
-	staff       *bool
-	superuser   *bool
-	groups      []string // all groups from now on
-	addGroups   []string
-	dropGroups  []string
-	permissions []string
+	fields     values // of the user model, checked
+	active     *bool
+	staff      *bool
+	superuser  *bool
+	groups     []string // all groups from now on
+	addGroups  []string
+	dropGroups []string
 }
 
 func (e *accountEdit) apply(m *userModel, acc *Account) {
@@ -47,14 +48,10 @@ func setIf(value *bool, to *bool) {
 	}
 }
 
-// unusablePassword is what Django writes for a password that nobody has; a
-// random part as there would say nothing.
-const unusablePassword = "!"
-
 // create makes an account. An empty password makes one that can't log in until
 // it gets a password.
 func (a *accounts) create(ctx context.Context, e *accountEdit, pass string) (*Account, error) {
-	acc := &Account{Password: unusablePassword, IsActive: true, DateJoined: a.now()}
+	acc := &Account{Password: password.Unusable(), IsActive: true, DateJoined: a.now()}
 	if pass != "" {
 		hash, err := a.hash(ctx, pass)
 		if err != nil {
@@ -88,7 +85,7 @@ func (a *accounts) edit(ctx context.Context, id uint64, e *accountEdit) (*Accoun
 // givePassword sets a password, or with an empty one takes it away. Every
 // login of the account ends.
 func (a *accounts) givePassword(ctx context.Context, id uint64, pass string) (*Account, error) {
-	hash := unusablePassword
+	hash := password.Unusable()
 	if pass != "" {
 		var err error
 		if hash, err = a.hash(ctx, pass); err != nil {
@@ -213,4 +210,22 @@ func noUser(name string, err error) error {
 		return fmt.Errorf("%w: %s", errNoUser, name)
 	}
 	return err
+}
+
+// idName is the id in id:<number>.
+func idName(name string) (uint64, bool) {
+	digits, ok := strings.CutPrefix(name, "id:")
+	if !ok {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(digits, 10, 63)
+	return id, err == nil
+}
+
+// passwordState tells whether an account has a password that can be right.
+func passwordState(acc *Account) string {
+	if password.Usable(acc.Password) {
+		return "usable"
+	}
+	return "unusable"
 }

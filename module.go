@@ -78,7 +78,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	path, ok := underPrefix(r.URL.Path, h.Prefix)
+	path, ok := underPrefix(requestPath(r), h.Prefix)
 	if ok && encodedSlash(r.URL.RawPath) {
 		return writeError(w, r, errUnknownPath, "", 0)
 	}
@@ -117,7 +117,20 @@ func underPrefix(path, prefix string) (string, bool) {
 	if rest[0] != '/' {
 		return "", false
 	}
+	if rest == "//" {
+		return "/", true // no endpoint, and not the root with one slash too many
+	}
 	return strings.TrimSuffix(rest[1:], "/"), true
+}
+
+// requestPath is the path of a request without a fragment, which no client
+// should send and Django cuts off.
+func requestPath(r *http.Request) string {
+	if !strings.Contains(r.RequestURI, "#") {
+		return r.URL.Path
+	}
+	path, _, _ := strings.Cut(r.URL.Path, "#")
+	return path
 }
 
 // encodedSlash tells whether a path hides a slash, which no endpoint has.
@@ -318,6 +331,7 @@ func (r *realm) loadMailer(ctx caddy.Context) error {
 		PasswordResetConfirmURL: s.PasswordResetConfirmURL, ActivationURL: s.ActivationURL,
 		FromEmail: s.FromEmail, ReplyTo: s.ReplyTo,
 		Templates: s.Templates, LinkTTL: time.Duration(s.LinkTTL),
+		Fields: r.model.templateFields(),
 	})
 	return err
 }

@@ -95,13 +95,13 @@ type mailerFunc func(ctx context.Context, m *Message) error
 
 func (f mailerFunc) Send(ctx context.Context, m *Message) error { return f(ctx, m) }
 
-// tally counts deliveries by recipient.
-type tally struct {
+// deliveryCount counts deliveries by recipient.
+type deliveryCount struct {
 	mu sync.Mutex
 	n  map[string]int
 }
 
-func (c *tally) add(to string) int {
+func (c *deliveryCount) add(to string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.n == nil {
@@ -111,7 +111,7 @@ func (c *tally) add(to string) int {
 	return c.n[to]
 }
 
-func (c *tally) all() map[string]int {
+func (c *deliveryCount) all() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.n)
@@ -138,7 +138,7 @@ func testOutbox(t *testing.T, s Store, log *zap.Logger) *outbox {
 
 func TestOutboxSendsEachMailOnce(t *testing.T) {
 	s := mailStore(t, t.TempDir())
-	var sent, delivered tally
+	var sent, delivered deliveryCount
 	var busy atomic.Int32
 	o := testOutbox(t, s, nil)
 	defer o.use(&sender{
@@ -179,7 +179,7 @@ func TestOutboxDropsWhatNeedsNoMail(t *testing.T) {
 	if err := s.Commit(t.Context(), &Change{Mail: &Mail{Purpose: PurposePasswordReset, Created: time.Now(), Due: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
-	var sent tally
+	var sent deliveryCount
 	o := testOutbox(t, s, nil)
 	defer o.use(&sender{
 		compose: func(ctx context.Context, m *Mail) (*Message, error) {
@@ -331,7 +331,7 @@ func TestOutboxSurvives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := mailStore(t, t.TempDir())
 			ids := putMails(t, s, 20, time.Now())
-			var sent tally
+			var sent deliveryCount
 			core, logs := observer.New(zapcore.WarnLevel)
 			o := testOutbox(t, s, zap.New(core))
 			var broken atomic.Int32 // the first attempts for one account
@@ -372,7 +372,7 @@ func TestOutboxIsHandedOver(t *testing.T) {
 	s := mailStore(t, t.TempDir())
 	ids := putMails(t, s, 3, time.Now())
 	o := testOutbox(t, s, nil)
-	var old, newer tally
+	var old, newer deliveryCount
 	begun, goOn := make(chan struct{}, 10), make(chan struct{})
 	releaseOld := o.use(&sender{
 		compose: composeTo,
@@ -550,7 +550,7 @@ func TestOutboxSendsNothingTwiceWhenTheDiskIsFull(t *testing.T) {
 	s := &fullStore{Store: mailStore(t, t.TempDir())}
 	ids := putMails(t, s, 30, time.Now())
 	s.full.Store(true)
-	var sent tally
+	var sent deliveryCount
 	o := testOutbox(t, s, nil)
 	defer o.use(&sender{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error {
 		if sent.add(m.To) == 1 && m.To == recipientOf(ids[3]) {

@@ -1,0 +1,790 @@
+package djoser
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddy-djoser/djoser/password"
+)
+
+// Import and export of what Django's dumpdata writes.
+
+// defaultDjangoModel is the user model of a Django project without its own.
+const defaultDjangoModel = "auth.user"
+
+// importPhase is what one reading of a dump does. A dump has its rows in any
+// order, and may be too large to be kept: it is read once to check it, once
+// for the accounts and once for their tokens.
+type importPhase string
+
+const (
+	phaseCheck  importPhase = "check"
+	phaseUsers  importPhase = "users"
+	phaseTokens importPhase = "tokens"
+)
+
+// importWorkers is how many rows are worked on at once: the store commits
+// together what waits together.
+const importWorkers = 256
+
+// maxProblems is how many problems of a dump are listed; more are counted.
+const maxProblems = 100_000
+
+// tally counts rows of a kind.
+type tally struct {
+	Rows    int `json:"rows"`
+	Added   int `json:"added"`   // or could be, in a check
+	Present int `json:"present"` // from an earlier import; left as they are
+	Refused int `json:"refused"`
+	Ended   int `json:"ended,omitempty"` // tokens that would be no good any more
+}
+
+func (t *tally) add(other tally) {
+	t.Rows += other.Rows
+	t.Added += other.Added
+	t.Present += other.Present
+	t.Refused += other.Refused
+	t.Ended += other.Ended
+}
+
+// importProblem is something about a row of a dump. A warning doesn't keep the
+// row from being imported.
+type importProblem struct {
+	Row     int    `json:"row"`
+	Model   string `json:"model"`
+	PK      string `json:"pk,omitempty"` // not of tokens
+	Text    string `json:"problem"`
+	Warning bool   `json:"warning,omitempty"`
+}
+
+// importReport is what reading a dump has come to.
+type importReport struct {
+	Users    tally           `json:"users"`
+	Groups   tally           `json:"groups"`
+	Tokens   tally           `json:"tokens"`
+	LeftOut  map[string]int  `json:"left_out,omitempty"` // rows of other models
+	Problems []importProblem `json:"problems"`
+	More     int             `json:"more_problems,omitempty"`
+}
+
+// merge takes over what another phase has counted.
+func (r *importReport) merge(other *importReport) {
+	r.Users.add(other.Users)
+	r.Groups.add(other.Groups)
+	r.Tokens.add(other.Tokens)
+	r.Problems = append(r.Problems, other.Problems...)
+	r.More += other.More
+}
+
+// refused tells whether there are rows that can't be imported.
+func (r *importReport) refused() int { return r.Users.Refused + r.Groups.Refused + r.Tokens.Refused }
+
+// importer reads a dump into the accounts of a realm.
+type importer struct {
+	accounts *accounts
+	model    string
+	phase    importPhase
+
+	// What rows refer to by their ids in Django.
+	contentTypes map[uint64][2]string // app label, model
+	permissions  map[uint64]string
+	groups       map[uint64]string
+	noted        map[string]bool // names of groups that were taken in
+
+	mu     sync.Mutex // guards what follows
+	report importReport
+	seed   maphash.Seed
+	seen   []hashedRow // keys of the dump's users
+	refs   []hashedRow // what tokens name their users by
+	fields map[string]bool
+}
+
+// hashedRow remembers a value of a row by its hash: of a million rows that is
+// little.
+type hashedRow struct {
+	hash uint64
+	row  int
+}
+
+// importDjango reads a dump.
+func (a *accounts) importDjango(ctx context.Context, r io.Reader, model string, phase importPhase) (*importReport, error) {
+	im := &importer{
+		accounts: a, model: strings.ToLower(cmp.Or(model, defaultDjangoModel)), phase: phase,
+		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string), groups: make(map[uint64]string), noted: make(map[string]bool),
+		report: importReport{LeftOut: make(map[string]int), Problems: []importProblem{}},
+		seed:   maphash.MakeSeed(), fields: make(map[string]bool),
+	}
+	if err := im.loadGroups(ctx); err != nil {
+		return nil, err
+	}
+	if err := im.readAll(ctx, r); err != nil {
+		return nil, err
+	}
+	im.compare()
+	slices.SortStableFunc(im.report.Problems, func(x, y importProblem) int { return cmp.Compare(x.Row, y.Row) })
+	return &im.report, nil
+}
+
+// groupStore is where groups are kept, or nil.
+func groupStore(s Store) GroupStore {
+	if cached, ok := s.(*cachedStore); ok {
+		s = cached.Store
+	}
+	g, _ := s.(GroupStore)
+	return g
+}
+
+func (im *importer) loadGroups(ctx context.Context) error {
+	s := groupStore(im.accounts.store)
+	if s == nil {
+		return nil
+	}
+	groups, err := s.Groups(ctx)
+	for _, g := range groups {
+		im.groups[g.ID] = g.Name
+	}
+	delete(im.groups, 0)
+	return err
+}
+
+// readAll reads the rows and hands those that the phase is about to workers.
+func (im *importer) readAll(ctx context.Context, r io.Reader) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	rows := make(chan *djangoRow, importWorkers)
+	var workers sync.WaitGroup
+	for range importWorkers {
+		workers.Go(func() {
+			for row := range rows {
+				if err := im.work(ctx, row); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	err := readRows(r, func(row *djangoRow) error {
+		if !im.wanted(row) {
+			return im.note(ctx, row)
+		}
+		select {
+		case rows <- row:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
+	close(rows)
+	workers.Wait()
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return err
+}
+
+// tokenModel are REST framework's tokens.
+const tokenModel = "authtoken.token"
+
+func (im *importer) wanted(row *djangoRow) bool {
+	switch row.Model {
+	case im.model:
+		return im.phase != phaseTokens
+	case tokenModel:
+		return im.phase != phaseUsers
+	}
+	return false
+}
+
+func (im *importer) work(ctx context.Context, row *djangoRow) error {
+	if row.Model == tokenModel {
+		return im.token(ctx, row)
+	}
+	return im.user(ctx, row)
+}
+
+func (im *importer) problem(row *djangoRow, warning bool, format string, args ...any) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.list(importProblem{Row: row.Number, Model: row.Model, PK: row.name(), Text: fmt.Sprintf(format, args...), Warning: warning})
+}
+
+func (im *importer) list(p importProblem) {
+	if len(im.report.Problems) == maxProblems {
+		im.report.More++
+		return
+	}
+	im.report.Problems = append(im.report.Problems, p)
+}
+
+// name is the row's primary key for a message; that of a token is a secret.
+func (r *djangoRow) name() string {
+	if r.Model == tokenModel || isNull(r.PK) || len(r.PK) > 40 {
+		return ""
+	}
+	return string(r.PK)
+}
+
+func (im *importer) refuse(row *djangoRow, format string, args ...any) error {
+	im.problem(row, false, format, args...)
+	return im.count(row, tally{Rows: 1, Refused: 1})
+}
+
+func (im *importer) count(row *djangoRow, t tally) error {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	switch row.Model {
+	case tokenModel:
+		im.report.Tokens.add(t)
+	case "auth.group":
+		im.report.Groups.add(t)
+	default:
+		im.report.Users.add(t)
+	}
+	return nil
+}
+
+// note takes in what is no user and no token.
+func (im *importer) note(ctx context.Context, row *djangoRow) error {
+	switch row.Model {
+	case "contenttypes.contenttype":
+		return im.noteContentType(row)
+	case "auth.permission":
+		return im.notePermission(row)
+	case "auth.group":
+		return im.group(ctx, row)
+	case im.model, tokenModel:
+		return nil
+	}
+	im.mu.Lock()
+	im.report.LeftOut[row.Model]++
+	first := im.report.LeftOut[row.Model] == 1
+	im.mu.Unlock()
+	if _, ok := row.Fields["last_login"]; first && ok && im.phase == phaseCheck {
+		im.problem(row, true, "rows of this model look like users, and are left out: the model to import is %s", im.model)
+	}
+	return nil
+}
+
+func (im *importer) noteContentType(row *djangoRow) error {
+	id, err := row.id()
+	app, appErr := row.text("app_label")
+	model, modelErr := row.text("model")
+	if err == nil && appErr == nil && modelErr == nil && id != 0 {
+		im.contentTypes[id] = [2]string{app, model}
+	}
+	return nil
+}
+
+func (im *importer) notePermission(row *djangoRow) error {
+	id, err := row.id()
+	codename, nameErr := row.text("codename")
+	if err != nil || nameErr != nil || id == 0 {
+		return nil
+	}
+	raw := row.Fields["content_type"]
+	natural := naturalKey(raw, 2)
+	if natural == nil {
+		of, err := parseID(raw)
+		if t, ok := im.contentTypes[of]; err == nil && ok {
+			natural = t[:]
+		}
+	}
+	if natural != nil {
+		im.permissions[id] = permissionName([]string{codename, natural[0], natural[1]})
+	}
+	return nil
+}
+
+// permissionsOf names what a row has in its field of permissions.
+func (im *importer) permissionsOf(row *djangoRow, field string) ([]string, error) {
+	keys, err := row.keys(field)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, key := range keys {
+		if natural := naturalKey(key, 3); natural != nil {
+			names = append(names, permissionName(natural))
+			continue
+		}
+		id, err := parseID(key)
+		if err != nil {
+			return nil, fmt.Errorf("%s has a permission that is neither an id nor a natural key", field)
+		}
+		names = append(names, cmp.Or(im.permissions[id], strconv.FormatUint(id, 10)))
+	}
+	return names, nil
+}
+
+// group takes in a group. Accounts have the names of their groups; the rest of
+// it is kept for an export.
+func (im *importer) group(ctx context.Context, row *djangoRow) error {
+	id, err := row.id()
+	if err != nil {
+		return im.refuse(row, "%v", err)
+	}
+	name, err := row.text("name")
+	if err != nil || name == "" {
+		return im.refuse(row, "the group has no name")
+	}
+	permissions, err := im.permissionsOf(row, "permissions")
+	if err != nil {
+		return im.refuse(row, "%v", err)
+	}
+	if id != 0 {
+		im.groups[id] = name
+	}
+	if im.phase == phaseTokens || im.noted[name] {
+		return nil
+	}
+	im.noted[name] = true
+	if im.phase == phaseCheck {
+		im.checkGroup(row, name)
+	} else if s := groupStore(im.accounts.store); s != nil {
+		if err := s.PutGroup(ctx, &Group{ID: id, Name: name, Permissions: permissions}); err != nil {
+			return err
+		}
+	}
+	return im.count(row, tally{Rows: 1, Added: 1})
+}
+
+func (im *importer) checkGroup(row *djangoRow, name string) {
+	if name == "staff" || name == "superuser" {
+		im.problem(row, true, "a back end takes the group %s in Remote-Groups for the flag of this name: rename it", name)
+	}
+	if strings.ContainsAny(name, ",\r\n") {
+		im.problem(row, true, "the name of the group has a comma or a line break, and commas separate groups in Remote-Groups: rename it")
+	}
+}
+
+// user takes in an account, or checks it.
+func (im *importer) user(ctx context.Context, row *djangoRow) error {
+	acc, err := im.account(row)
+	if err != nil {
+		return im.refuse(row, "%v", err)
+	}
+	there, err := im.present(ctx, acc)
+	if errors.As(err, new(*clashError)) {
+		return im.refuse(row, "%v", err)
+	}
+	if err != nil {
+		return err
+	}
+	if im.phase == phaseCheck {
+		im.remember(row, acc)
+	}
+	if there {
+		return im.count(row, tally{Rows: 1, Present: 1})
+	}
+	if im.phase == phaseUsers {
+		err = im.accounts.commit(ctx, &Change{Account: acc})
+		if taken := new(TakenError); errors.As(err, &taken) {
+			return im.refuse(row, "another account has the same %s", taken.Field)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return im.count(row, tally{Rows: 1, Added: 1})
+}
+
+// account makes an account of a row, with warnings about what is odd.
+func (im *importer) account(row *djangoRow) (*Account, error) {
+	m := im.accounts.model
+	acc := &Account{}
+	var err error
+	var errs []error
+	check := func(err error) { errs = append(errs, err) }
+	if acc.ID, err = row.id(); err != nil {
+		return nil, err
+	}
+	acc.Password, err = row.text("password")
+	check(err)
+	acc.IsActive, err = row.flag("is_active", true)
+	check(err)
+	acc.IsStaff, err = row.flag("is_staff", false)
+	check(err)
+	acc.IsSuperuser, err = row.flag("is_superuser", false)
+	check(err)
+	acc.DateJoined, err = row.time("date_joined")
+	check(err)
+	acc.LastLogin, err = row.time("last_login")
+	check(err)
+	acc.Permissions, err = im.permissionsOf(row, "user_permissions")
+	check(err)
+	check(im.setGroups(row, acc))
+	check(im.setFields(row, acc))
+	if err := errors.Join(errs...); err != nil {
+		return nil, errorLine(err)
+	}
+	if m.name(acc) == "" {
+		return nil, fmt.Errorf("it has no %s, which is the username field here", m.username.name)
+	}
+	if acc.Keys, err = m.keys(acc); err != nil {
+		return nil, err
+	}
+	im.warn(row, acc)
+	return acc, nil
+}
+
+// oneLine writes joined errors in one line.
+func errorLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+
+func (im *importer) warn(row *djangoRow, acc *Account) {
+	if im.phase != phaseCheck {
+		return
+	}
+	m := im.accounts.model
+	if name := m.name(acc); m.username.key(m.normalize(name)) != m.username.key(name) {
+		im.problem(row, true, "the %s is not in the normal form in which it is looked up: nobody can log in with it until it is changed", m.username.name)
+	}
+	if password.Usable(acc.Password) && !djangoHash.MatchString(acc.Password) {
+		im.problem(row, true, "the format of the password's hash is unknown: a new password has to be set")
+	}
+}
+
+func (im *importer) setGroups(row *djangoRow, acc *Account) error {
+	keys, err := row.keys("groups")
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if natural := naturalKey(key, 1); natural != nil {
+			acc.Groups = append(acc.Groups, natural[0])
+			continue
+		}
+		id, err := parseID(key)
+		if err != nil {
+			return errors.New("it has a group that is neither an id nor a natural key")
+		}
+		if name, ok := im.groups[id]; ok {
+			acc.Groups = append(acc.Groups, name)
+		} else if im.phase == phaseCheck {
+			im.problem(row, true, "group %d is not in the dump, and is left out: dump auth.group as well", id)
+		}
+	}
+	slices.Sort(acc.Groups)
+	acc.Groups = slices.Compact(acc.Groups)
+	return nil
+}
+
+func (im *importer) setFields(row *djangoRow, acc *Account) error {
+	m := im.accounts.model
+	for _, f := range m.declared {
+		if _, ok := row.Fields[f.name]; !ok {
+			continue
+		}
+		value, warning, err := row.value(f)
+		if err != nil {
+			return err
+		}
+		if warning != "" && im.phase == phaseCheck {
+			im.problem(row, true, "%s", warning)
+		}
+		f.set(acc, value)
+	}
+	if im.phase != phaseCheck {
+		return nil
+	}
+	for name := range row.Fields {
+		if m.field(name) == nil && !slices.Contains(userFields, name) && im.firstTime(name) {
+			im.problem(row, true, "the field %s is left out, here and in other rows: declare it in user_model to keep it", name)
+		}
+	}
+	return nil
+}
+
+func (im *importer) firstTime(field string) bool {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	first := !im.fields[field]
+	im.fields[field] = true
+	return first
+}
+
+// clashError says which stored account is in the way of one in the dump.
+type clashError struct{ text string }
+
+func (e *clashError) Error() string { return e.text }
+
+// present tells whether the account is in the store already.
+func (im *importer) present(ctx context.Context, acc *Account) (bool, error) {
+	name := im.accounts.model.name(acc)
+	if acc.ID != 0 {
+		stored, err := im.accounts.store.Account(ctx, acc.ID)
+		switch {
+		case err == nil && im.accounts.model.name(stored) == name:
+			return true, nil
+		case err == nil:
+			return false, &clashError{fmt.Sprintf("the id belongs to another account here, %s", im.accounts.model.name(stored))}
+		case !errors.Is(err, ErrNotFound):
+			return false, err
+		}
+	}
+	for _, key := range acc.Keys {
+		stored, err := im.accounts.store.AccountByKey(ctx, key)
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return false, err
+		case acc.ID == 0 && key.Field == im.accounts.model.username.name:
+			return true, nil
+		default:
+			return false, &clashError{fmt.Sprintf("account %d here has the same %s", stored.ID, key.Field)}
+		}
+	}
+	return false, nil
+}
+
+// remember notes what may be in the dump once only.
+func (im *importer) remember(row *djangoRow, acc *Account) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	if acc.ID != 0 {
+		im.seen = append(im.seen, hashedRow{im.hash(idKey(acc.ID)), row.Number})
+	}
+	for _, key := range acc.Keys {
+		im.seen = append(im.seen, hashedRow{im.hash(key), row.Number})
+	}
+}
+
+func (im *importer) hash(key Key) uint64 { return maphash.Comparable(im.seed, key) }
+
+func idKey(id uint64) Key { return Key{Field: "id", Value: strconv.FormatUint(id, 10)} }
+
+// compare finds users that can't both be imported, and tokens without a user.
+func (im *importer) compare() {
+	byHash := func(x, y hashedRow) int { return cmp.Or(cmp.Compare(x.hash, y.hash), cmp.Compare(x.row, y.row)) }
+	slices.SortFunc(im.seen, byHash)
+	twice := make(map[int]bool)
+	for i := 1; i < len(im.seen); i++ {
+		if row := im.seen[i].row; im.seen[i].hash == im.seen[i-1].hash && !twice[row] {
+			twice[row] = true
+			im.list(importProblem{Row: im.seen[i].row, Model: im.model,
+				Text: fmt.Sprintf("it has the same id or the same unique field as row %d", im.seen[i-1].row)})
+			im.report.Users.Added--
+			im.report.Users.Refused++
+		}
+	}
+	for _, ref := range im.refs {
+		_, ok := slices.BinarySearchFunc(im.seen, ref.hash, func(s hashedRow, hash uint64) int { return cmp.Compare(s.hash, hash) })
+		if !ok {
+			im.list(importProblem{Row: ref.row, Model: tokenModel, Text: "its user is neither in the dump nor here"})
+			im.report.Tokens.Added--
+			im.report.Tokens.Refused++
+		}
+	}
+}
+
+// token takes in an auth token, or checks it. Only its digest is kept.
+func (im *importer) token(ctx context.Context, row *djangoRow) error {
+	var value string
+	if err := json.Unmarshal(row.PK, &value); err != nil {
+		return im.refuse(row, "it has no key")
+	}
+	digest, ok := digestOf(value)
+	if !ok {
+		return im.refuse(row, "its key is not one of %d hexadecimal digits", tokenLength)
+	}
+	created, err := row.time("created")
+	if err != nil {
+		return im.refuse(row, "%v", err)
+	}
+	acc, key, err := im.holder(ctx, row.Fields["user"])
+	if errors.Is(err, ErrNotFound) {
+		if im.phase == phaseCheck {
+			im.mu.Lock()
+			im.refs = append(im.refs, hashedRow{im.hash(key), row.Number})
+			im.mu.Unlock()
+			return im.count(row, tally{Rows: 1, Added: 1})
+		}
+		return im.refuse(row, "its user is neither in the dump nor here")
+	}
+	if errors.As(err, new(*clashError)) {
+		return im.refuse(row, "%v", err)
+	}
+	if err != nil {
+		return err
+	}
+	return im.addToken(ctx, row, acc, digest, created)
+}
+
+// holder finds the user of a token by id or by natural key.
+func (im *importer) holder(ctx context.Context, raw json.RawMessage) (*Account, Key, error) {
+	m := im.accounts.model
+	if natural := naturalKey(raw, 1); natural != nil {
+		key := m.username.key(natural[0])
+		acc, err := im.accounts.store.AccountByKey(ctx, key)
+		return acc, key, err
+	}
+	id, err := parseID(raw)
+	if err != nil {
+		return nil, Key{}, &clashError{"its user is neither an id nor a natural key"}
+	}
+	acc, err := im.accounts.store.Account(ctx, id)
+	return acc, idKey(id), err
+}
+
+// addToken gives an account its token of before, unless the account isn't
+// active, or its password or address has changed since: that ends tokens.
+func (im *importer) addToken(ctx context.Context, row *djangoRow, acc *Account, digest Digest, created time.Time) error {
+	a := im.accounts
+	stored, _, err := a.store.Token(ctx, digest)
+	switch {
+	case err == nil && stored.Account == acc.ID:
+		return im.count(row, tally{Rows: 1, Present: 1})
+	case err == nil:
+		return im.refuse(row, "another account has the same token here")
+	case !errors.Is(err, ErrNotFound):
+		return err
+	}
+	if im.phase == phaseCheck {
+		return im.count(row, tally{Rows: 1, Added: 1})
+	}
+	now := a.now()
+	if created.IsZero() || created.After(now) {
+		created = now
+	}
+	token := &Token{Digest: digest, Account: acc.ID, Created: created}
+	if ttl := a.settings.Token.ttl(); ttl > 0 {
+		token.Expires = now.Add(ttl)
+	}
+	err = a.commit(ctx, &Change{Token: token, NoLogin: true})
+	switch {
+	case errors.Is(err, ErrConflict):
+		return im.count(row, tally{Rows: 1, Ended: 1})
+	case errors.As(err, new(*TakenError)):
+		return im.refuse(row, "the same token is in the dump twice")
+	case err != nil:
+		return err
+	}
+	return im.count(row, tally{Rows: 1, Added: 1})
+}
+
+// exportPage is how many accounts are read at once.
+const exportPage = 500
+
+// exportDjango writes the accounts and their groups as dumpdata does. Tokens
+// aren't in it: only their digests are known.
+func (a *accounts) exportDjango(ctx context.Context, w io.Writer, model string) (*importReport, error) {
+	ex := &exporter{w: bufio.NewWriterSize(w, 256<<10)}
+	groups, err := a.exportedGroups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids := make(map[string]uint64)
+	for _, g := range groups {
+		ids[g.Name] = g.ID
+		if err := ex.row(g.djangoRow()); err != nil {
+			return nil, err
+		}
+		ex.report.Groups.Rows++
+	}
+	err = a.each(ctx, func(acc *Account) error {
+		ex.report.Users.Rows++
+		return ex.row(a.model.djangoRowOf(acc, cmp.Or(model, defaultDjangoModel), ids))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &ex.report, ex.end()
+}
+
+// each calls fn with every account, in order of id.
+func (a *accounts) each(ctx context.Context, fn func(*Account) error) error {
+	for after := uint64(0); ; {
+		page, err := a.store.Accounts(ctx, after, exportPage)
+		if err != nil {
+			return err
+		}
+		for _, acc := range page {
+			if err := fn(acc); err != nil {
+				return err
+			}
+		}
+		if len(page) < exportPage {
+			return nil
+		}
+		after = page[len(page)-1].ID
+	}
+}
+
+// exportedGroups are the groups that were imported, and those that accounts
+// have besides, which Django finds by their names.
+func (a *accounts) exportedGroups(ctx context.Context) ([]*Group, error) {
+	known := make(map[string]*Group)
+	if s := groupStore(a.store); s != nil {
+		groups, err := s.Groups(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			known[g.Name] = g
+		}
+	}
+	err := a.each(ctx, func(acc *Account) error {
+		for _, name := range acc.Groups {
+			if known[name] == nil {
+				known[name] = &Group{Name: name}
+			}
+		}
+		return nil
+	})
+	groups := slices.Collect(maps.Values(known))
+	slices.SortFunc(groups, func(x, y *Group) int { return cmp.Or(cmp.Compare(x.ID, y.ID), cmp.Compare(x.Name, y.Name)) })
+	return groups, err
+}
+
+func (g *Group) djangoRow() (json.RawMessage, error) {
+	var f, row pythonObject
+	f.member("name", g.Name)
+	f.member("permissions", permissionKeys(g.Permissions))
+	row.member("model", "auth.group")
+	if g.ID != 0 {
+		row.member("pk", g.ID)
+	}
+	row.member("fields", f.end())
+	return row.end(), errors.Join(f.err, row.err)
+}
+
+// exporter writes rows as one array.
+type exporter struct {
+	w      *bufio.Writer
+	rows   int
+	report importReport
+}
+
+func (ex *exporter) row(text json.RawMessage, err error) error {
+	if err != nil {
+		return err
+	}
+	separator := ",\n"
+	if ex.rows == 0 {
+		separator = "[\n"
+	}
+	ex.rows++
+	if _, err := ex.w.WriteString(separator); err != nil {
+		return err
+	}
+	_, err = ex.w.Write(text)
+	return err
+}
+
+func (ex *exporter) end() error {
+	if ex.rows == 0 {
+		ex.w.WriteString("[")
+	}
+	ex.w.WriteString("\n]\n") // the error stays with the writer
+	return ex.w.Flush()
+}

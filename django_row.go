@@ -1,0 +1,346 @@
+package djoser
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// djangoRow is an object in what Django's dumpdata writes.
+type djangoRow struct {
+	Model  string                     `json:"model"`
+	PK     json.RawMessage            `json:"pk"`
+	Fields map[string]json.RawMessage `json:"fields"`
+
+	// Number is the row's place in its array, from 1, unless it says another.
+	Number int `json:"row"`
+}
+
+// maxRow bounds a row of a dump, in bytes: an account takes no more.
+const maxRow = changeBytes
+
+var errRowSize = fmt.Errorf("a row has more than %d bytes", maxRow)
+
+// rowReader keeps a decoder from reading a row without end into memory.
+type rowReader struct {
+	r    io.Reader
+	left int
+}
+
+func (r *rowReader) Read(p []byte) (int, error) {
+	if r.left <= 0 {
+		return 0, errRowSize
+	}
+	n, err := r.r.Read(p)
+	r.left -= n
+	return n, err
+}
+
+// readRows calls fn with every row of one or more JSON arrays.
+func readRows(r io.Reader, fn func(*djangoRow) error) error {
+	limited := &rowReader{r: r, left: maxRow}
+	d := json.NewDecoder(limited)
+	for {
+		start, err := d.Token()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("this is not JSON as dumpdata writes it: %w", err)
+		}
+		if start != json.Delim('[') {
+			return errors.New("this is not JSON as dumpdata writes it: an array of objects is")
+		}
+		for n := 1; d.More(); n++ {
+			limited.left = maxRow
+			row := &djangoRow{Number: n}
+			if err := d.Decode(row); err != nil {
+				return fmt.Errorf("row %d: %w", n, err)
+			}
+			row.Model = strings.ToLower(row.Model)
+			if err := fn(row); err != nil {
+				return err
+			}
+		}
+		if _, err := d.Token(); err != nil {
+			return fmt.Errorf("the dump ends early: %w", err)
+		}
+		limited.left = maxRow
+	}
+}
+
+func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+
+// id is the row's primary key, zero if it has none.
+func (r *djangoRow) id() (uint64, error) {
+	if isNull(r.PK) {
+		return 0, nil
+	}
+	return parseID(r.PK)
+}
+
+func parseID(raw json.RawMessage) (uint64, error) {
+	id, err := strconv.ParseUint(string(raw), 10, 63)
+	if err != nil || id == 0 {
+		return 0, errors.New("its primary key is not a positive whole number, as ids here are")
+	}
+	return id, nil
+}
+
+func (r *djangoRow) text(name string) (string, error) {
+	raw, ok := r.Fields[name]
+	if !ok || isNull(raw) {
+		return "", nil
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return "", fmt.Errorf("%s is not text", name)
+	}
+	return s, nil
+}
+
+func (r *djangoRow) flag(name string, def bool) (bool, error) {
+	raw, ok := r.Fields[name]
+	if !ok || isNull(raw) {
+		return def, nil
+	}
+	var b bool
+	if err := json.Unmarshal(raw, &b); err != nil {
+		return false, fmt.Errorf("%s is not true or false", name)
+	}
+	return b, nil
+}
+
+// time reads a time as DjangoJSONEncoder writes it: in milliseconds, with the
+// fraction left out if there are no microseconds either. A fraction of .000 is
+// some microseconds, then; one is kept, so that the time is written back as it
+// was. Without USE_TZ there is no zone; UTC is taken.
+func (r *djangoRow) time(name string) (time.Time, error) {
+	s, err := r.text(name)
+	if err != nil || s == "" {
+		return time.Time{}, err
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00"} {
+		t, err := time.Parse(layout, s)
+		if err != nil {
+			continue
+		}
+		t = t.UTC().Truncate(time.Microsecond)
+		if t.Nanosecond() == 0 && strings.Contains(s, ".000") {
+			t = t.Add(time.Microsecond)
+		}
+		return t, nil
+	}
+	return time.Time{}, fmt.Errorf("%s is not a time", name)
+}
+
+func formatDjangoTime(t time.Time) string {
+	if t.Nanosecond()/1000 == 0 {
+		return t.UTC().Format("2006-01-02T15:04:05Z")
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// keys are the primary or natural keys in a many-to-many field.
+func (r *djangoRow) keys(name string) ([]json.RawMessage, error) {
+	raw, ok := r.Fields[name]
+	if !ok || isNull(raw) {
+		return nil, nil
+	}
+	var keys []json.RawMessage
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		return nil, fmt.Errorf("%s is not a list", name)
+	}
+	return keys, nil
+}
+
+// naturalKey is a key in the form of a list of texts, or nil.
+func naturalKey(raw json.RawMessage, n int) []string {
+	var key []string
+	if json.Unmarshal(raw, &key) != nil || len(key) != n {
+		return nil
+	}
+	return key
+}
+
+// value is a field of the user model. Text is taken as it is, with a warning
+// where the API would refuse it.
+func (r *djangoRow) value(f *field) (value any, warning string, err error) {
+	raw := r.Fields[f.name]
+	if isNull(raw) {
+		return nil, "", nil
+	}
+	decoded, err := decodeJSON(raw)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", f.name, err)
+	}
+	value, messages := f.parse(decoded)
+	if len(messages) == 0 && f.kind != "email" && f.kind != "url" {
+		return value, "", nil
+	}
+	text, isText := decoded.(string)
+	switch {
+	case len(messages) == 0 && isText:
+		return text, "", nil // not as parse has normalized it
+	case len(messages) == 0:
+		return value, "", nil
+	case isText && f.kind != "integer" && f.kind != "boolean" && f.kind != "date":
+		return text, fmt.Sprintf("%s: %s It is kept.", f.name, messages[0]), nil
+	}
+	return nil, "", fmt.Errorf("%s: %s", f.name, messages[0])
+}
+
+// djangoHash matches the formats of Django's hashes; "!" is an account without
+// a password.
+var djangoHash = regexp.MustCompile(`^(!.*|(pbkdf2_sha256|pbkdf2_sha1|argon2|bcrypt_sha256|bcrypt|scrypt|sha1|md5)\$.*|[0-9a-f]{32}|)$`)
+
+// userFields are the columns of Django's AbstractUser that user models don't
+// declare here.
+var userFields = []string{
+	"password", "last_login", "is_superuser", "is_staff", "is_active", "date_joined", "groups", "user_permissions",
+}
+
+// pythonObject writes JSON as Python's json does: in the order given, with spaces.
+type pythonObject struct {
+	bytes.Buffer
+	err error
+}
+
+func (o *pythonObject) member(name string, value any) {
+	if o.Len() == 0 {
+		o.WriteByte('{')
+	} else {
+		o.WriteString(", ")
+	}
+	o.value(name)
+	o.WriteString(": ")
+	o.value(value)
+}
+
+func (o *pythonObject) value(v any) {
+	if raw, ok := v.(json.RawMessage); ok {
+		o.Write(raw)
+		return
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil && o.err == nil {
+		o.err = err
+	}
+	text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if _, isText := v.(string); !isText {
+		text = spaced(text)
+	}
+	o.Write(text)
+}
+
+// end returns the object's text.
+func (o *pythonObject) end() json.RawMessage {
+	o.WriteByte('}')
+	return o.Bytes()
+}
+
+// permissionName is how a permission is kept: its natural key as
+// app.model.codename, or the decimal id of one that the dump doesn't explain.
+func permissionName(natural []string) string {
+	return natural[1] + "." + natural[2] + "." + natural[0]
+}
+
+// permissionKey is permissionName's reverse.
+func permissionKey(name string) any {
+	if id, err := strconv.ParseUint(name, 10, 64); err == nil {
+		return id
+	}
+	if parts := strings.SplitN(name, ".", 3); len(parts) == 3 {
+		return []string{parts[2], parts[0], parts[1]}
+	}
+	return name
+}
+
+func permissionKeys(names []string) []any {
+	keys := make([]any, len(names))
+	for i, name := range names {
+		keys[i] = permissionKey(name)
+	}
+	return keys
+}
+
+// djangoRowOf is an account as dumpdata would write it.
+func (m *userModel) djangoRowOf(a *Account, model string, groups map[string]uint64) (json.RawMessage, error) {
+	var f pythonObject
+	f.member("password", a.Password)
+	f.member("last_login", djangoTimeOrNull(a.LastLogin))
+	f.member("is_superuser", a.IsSuperuser)
+	written := slices.Clone(userFields)
+	for _, d := range m.djangoFields() {
+		written = append(written, d.name)
+		if d.name == "username" && d != m.username && a.Username == "" {
+			continue // a model without usernames
+		}
+		f.member(d.name, d.value(a))
+		if d.name == "email" {
+			f.member("is_staff", a.IsStaff)
+			f.member("is_active", a.IsActive)
+			if !a.DateJoined.IsZero() {
+				f.member("date_joined", formatDjangoTime(a.DateJoined))
+			}
+		}
+	}
+	keys := make([]any, len(a.Groups))
+	for i, name := range a.Groups {
+		if keys[i] = []string{name}; groups[name] != 0 {
+			keys[i] = groups[name]
+		}
+	}
+	slices.SortFunc(keys, compareKeys)
+	f.member("groups", keys)
+	f.member("user_permissions", permissionKeys(a.Permissions))
+
+	var row pythonObject
+	row.member("model", model)
+	row.member("pk", a.ID)
+	row.member("fields", f.end())
+	return row.end(), errors.Join(f.err, row.err)
+}
+
+// compareKeys puts ids in their order, before names.
+func compareKeys(a, b any) int {
+	x, isID := a.(uint64)
+	y, otherID := b.(uint64)
+	switch {
+	case isID && otherID:
+		return int(min(1, max(-1, int64(x)-int64(y))))
+	case isID:
+		return -1
+	case otherID:
+		return 1
+	}
+	return strings.Compare(a.([]string)[0], b.([]string)[0])
+}
+
+// djangoFields are the declared fields in the order of Django's AbstractUser:
+// the names and email, then what the project added.
+func (m *userModel) djangoFields() []*field {
+	fields := []*field{m.field("username"), m.field("first_name"), m.field("last_name"), m.field("email")}
+	for _, f := range m.declared {
+		if !slices.Contains(fields, f) {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+func djangoTimeOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return formatDjangoTime(t)
+}
