@@ -29,6 +29,7 @@ var (
 	errCredentials = errors.New("wrong credentials")
 	errDisabled    = errors.New("account is not active")
 	errLink        = errors.New("invalid link")
+	errPassword    = errors.New("wrong current password")
 )
 
 // client is where a request came from.
@@ -58,6 +59,7 @@ func (a *accounts) register(ctx context.Context, v values, pass string, c client
 			f.set(acc, value)
 		}
 	}
+	a.model.setDefaults(acc)
 	if acc.Keys, err = a.model.keys(acc); err != nil {
 		return nil, "", err
 	}
@@ -65,7 +67,7 @@ func (a *accounts) register(ctx context.Context, v values, pass string, c client
 	change := &Change{Account: acc}
 	if !acc.IsActive {
 		acc.PendingEmail = acc.Email
-		change.Mail = a.mail(PurposeActivation, acc, c)
+		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
 	}
 	var token string
 	if acc.IsActive && a.settings.LoginAfterRegistration {
@@ -93,19 +95,40 @@ func (a *accounts) login(ctx context.Context, name, pass string, c client) (*Acc
 	case !acc.IsActive:
 		return acc, "", errDisabled
 	}
+	change := &Change{Serial: acc.Serial}
+	token := a.addToken(change, acc, c)
+	if err := a.commitLogin(ctx, change, acc); err != nil {
+		return acc, "", err
+	}
 	if weak {
 		a.upgrade(ctx, acc, pass)
 	}
-	change := &Change{Serial: acc.Serial}
-	token := a.addToken(change, acc, c)
-	if err := a.commit(ctx, change); err != nil {
-		// The password or the account's activity changed while it was checked.
-		if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-			err = errCredentials
-		}
-		return acc, "", err
-	}
 	return acc, token, nil
+}
+
+// commitLogin adds a token, unless the password or the activity of the account
+// changed while they were checked.
+func (a *accounts) commitLogin(ctx context.Context, change *Change, checked *Account) error {
+	for range attempts {
+		err := a.commit(ctx, change)
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		acc, err := a.store.Account(ctx, checked.ID)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if err != nil || !stillChecked(acc, checked) {
+			return errCredentials
+		}
+		change.Serial = acc.Serial // something else changed, such as the address
+	}
+	return ErrConflict
+}
+
+// stillChecked tells whether what a password opened is still open to it.
+func stillChecked(acc, checked *Account) bool {
+	return acc.IsActive && acc.Password == checked.Password
 }
 
 // upgrade rewrites a hash that is weaker than the settings ask for. That it
@@ -161,37 +184,65 @@ func (a *accounts) activate(ctx context.Context, id uint64, link string, c clien
 
 // setUsername renames an account. Its links stay good, unless the username is
 // the address.
-func (a *accounts) setUsername(ctx context.Context, id uint64, name string, c client) (*Account, error) {
-	return a.update(ctx, id, func(acc *Account, change *Change) error {
+//
+// Like setPassword it takes the account whose password was checked: a reset
+// meanwhile, or a deactivation, must win.
+func (a *accounts) setUsername(ctx context.Context, checked *Account, name string, c client) (*Account, error) {
+	return a.update(ctx, checked.ID, func(acc *Account, change *Change) error {
+		if !stillChecked(acc, checked) {
+			return errPassword
+		}
 		before := acc.Email
 		a.model.username.set(acc, name)
-		a.emailChanged(acc, before, change, c)
-		return nil
+		return a.emailChanged(ctx, acc, before, change, c)
 	})
 }
 
 // emailChanged does what a new address asks for. Where activation mails are
 // sent, it counts only once it is confirmed.
-func (a *accounts) emailChanged(acc *Account, before string, change *Change, c client) {
+func (a *accounts) emailChanged(ctx context.Context, acc *Account, before string, change *Change, c client) error {
 	if acc.Email == before {
-		return
+		return nil
 	}
 	acc.Serial++
 	acc.PendingEmail = ""
 	if a.settings.SendActivationEmail && acc.Email != "" {
 		acc.Email, acc.PendingEmail = before, acc.Email
-		change.Mail = a.mail(PurposeEmailChange, acc, c)
+		change.Mails = append(change.Mails, a.mail(PurposeEmailChange, acc, c))
+		return a.checkFree(ctx, a.model.field("email"), acc.PendingEmail, acc)
 	}
+	return nil
+}
+
+// checkFree refuses a value of a unique field that another account has, where
+// the store doesn't do so yet.
+func (a *accounts) checkFree(ctx context.Context, f *field, value string, acc *Account) error {
+	if !f.unique {
+		return nil
+	}
+	other, err := a.store.AccountByKey(ctx, f.key(value))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case other.ID != acc.ID:
+		return &TakenError{Field: f.name}
+	}
+	return nil
 }
 
 // setPassword changes a password. keep is the token of the request, which
 // stays where logout_on_password_change ends the others.
-func (a *accounts) setPassword(ctx context.Context, id uint64, pass string, keep Digest) (*Account, error) {
+func (a *accounts) setPassword(ctx context.Context, checked *Account, pass string, keep Digest) (*Account, error) {
 	hash, err := a.hash(ctx, pass)
 	if err != nil {
 		return nil, err
 	}
-	return a.update(ctx, id, func(acc *Account, change *Change) error {
+	return a.update(ctx, checked.ID, func(acc *Account, change *Change) error {
+		if !stillChecked(acc, checked) {
+			return errPassword
+		}
 		acc.Password = hash
 		acc.Serial++
 		change.EndTokens, change.Keep = a.settings.LogoutOnPasswordChange, keep
@@ -224,13 +275,13 @@ func waitsForActivation(acc *Account) bool { return !acc.IsActive && acc.Pending
 const maxSameAddress = 10
 
 // mailRates keep somebody from filling the mailbox of another.
-var mailRates = []rate{{1, time.Minute}, {5, time.Hour}}
+var mailRates = []Rate{{1, time.Minute}, {5, time.Hour}}
 
 func (a *accounts) mayMail(acc *Account, p Purpose) bool {
 	if a.mails == nil {
 		return true
 	}
-	_, ok := a.mails.allow(string(p) + " " + strconv.FormatUint(acc.ID, 10))
+	_, ok := a.mails.take(limit{limitKey{"mail", string(p), strconv.FormatUint(acc.ID, 10)}, mailRates})
 	return ok
 }
 
@@ -246,7 +297,7 @@ func (a *accounts) mailTo(ctx context.Context, email string, p Purpose, c client
 		found = []*Account{{}}
 	}
 	for _, acc := range found {
-		if err := a.commit(ctx, &Change{Mail: a.mail(p, acc, c)}); err != nil {
+		if err := a.commit(ctx, &Change{Mails: []*Mail{a.mail(p, acc, c)}}); err != nil {
 			return err
 		}
 	}
@@ -285,8 +336,7 @@ func (a *accounts) setFields(ctx context.Context, id uint64, v values, c client)
 				f.set(acc, value)
 			}
 		}
-		a.emailChanged(acc, before, change, c)
-		return nil
+		return a.emailChanged(ctx, acc, before, change, c)
 	})
 }
 
@@ -317,7 +367,7 @@ func (a *accounts) commit(ctx context.Context, c *Change) error {
 	if err := a.store.Commit(ctx, c); err != nil {
 		return err
 	}
-	if c.Mail != nil {
+	if len(c.Mails) > 0 {
 		a.wakeMail()
 	}
 	return nil
@@ -352,19 +402,20 @@ func (a *accounts) hash(ctx context.Context, pass string) (hash string, err erro
 	return hash, err
 }
 
-// verify checks a password. Without an account, or with one that has no usable
-// password, it does the same work for nothing.
+// verify checks a password. Without an account, or with one whose hash is
+// unusable or can't be checked, it does the same work for nothing.
 func (a *accounts) verify(ctx context.Context, acc *Account, pass string) (ok, weak bool, err error) {
-	busy := a.pool.Do(ctx, func() {
-		if acc == nil || !password.Usable(acc.Password) {
-			a.hasher.Dummy(pass)
-			return
+	err = a.pool.Do(ctx, func() {
+		broken := acc == nil || !password.Usable(acc.Password)
+		if !broken {
+			var unknown error
+			ok, weak, unknown = a.hasher.Verify(acc.Password, pass)
+			broken = unknown != nil
 		}
-		ok, weak, err = a.hasher.Verify(acc.Password, pass)
+		if broken {
+			a.hasher.Dummy(pass)
+		}
 	})
-	if busy != nil {
-		return false, false, busy
-	}
 	return ok, weak, err
 }
 

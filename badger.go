@@ -27,10 +27,13 @@ const defaultReserve = 64 << 20
 // BadgerStore keeps a realm in an embedded Badger database, in a folder of its
 // own. Nothing else has to be installed or run.
 //
-// What a request was told is done is on disk. While less than the reserve is
-// free on that disk, the store refuses changes (the requests get 507) and goes
-// on reading, so that logged-in users stay logged in; it recovers by itself
-// when there is space again.
+// What a request was told is done is on disk. While too little is free on that
+// disk, the store refuses changes (the requests get 507) and goes on reading, so
+// that logged-in users stay logged in; it recovers by itself when there is space
+// again. Too little is less than the reserve and the size of the store itself
+// (of which 256 MB count at most), because Badger rewrites its tables in the
+// background, and a disk that is full to the last byte while it does so ends
+// the process: give the store a disk that others can't fill in a second.
 //
 // One process at a time can have the folder open. A reload of the
 // configuration keeps it open.

@@ -16,8 +16,17 @@ import (
 // was deleted and what has expired is taken off the disk.
 const cleaningHour = 3
 
+// quietStart is how long the check of all tables leaves the disk to what is
+// needed at the start.
+const quietStart = time.Second
+
 // keepHouse works on the store in the background.
 func (s *badgerDB) keepHouse() {
+	select {
+	case <-s.stop:
+		return
+	case <-time.After(quietStart):
+	}
 	if err := s.verify(); err != nil {
 		s.fail("%v: stop Caddy, put the folder as it was in a backup in its place, and start again", err)
 	}

@@ -52,6 +52,7 @@ func badgerOptions(dir string, log *zap.Logger) badger.Options {
 		WithValueLogFileSize(64 << 20).
 		WithBaseTableSize(4 << 20).
 		WithBaseLevelSize(64 << 20). // fewer levels to look into
+		WithBlockSize(2 << 10).      // less to read and sum up for one record
 		WithNumLevelZeroTables(3).
 		WithNumLevelZeroTablesStall(10).
 		WithNumCompactors(2).

@@ -354,7 +354,8 @@ type changeWriter struct {
 	change *Change
 	fields []byte // of the account, encoded before the writer has its turn
 
-	id, version, mail uint64 // results
+	id, version uint64   // results
+	mails       []uint64 // results
 }
 
 func newChangeWriter(s *badgerDB, c *Change) (*changeWriter, error) {
@@ -397,10 +398,10 @@ func (w *changeWriter) finish() {
 	if c.Token != nil {
 		c.Token.Account = w.id
 	}
-	if c.Mail != nil {
-		c.Mail.ID = w.mail
+	for i, m := range c.Mails {
+		m.ID = w.mails[i]
 		if w.id != 0 {
-			c.Mail.Account = w.id
+			m.Account = w.id
 		}
 	}
 }
@@ -437,8 +438,9 @@ func (w *changeWriter) apply(b *batch) error {
 			return err
 		}
 	}
-	if c.Mail != nil {
-		w.addMail(b)
+	w.mails = nil // of another try
+	for _, m := range c.Mails {
+		w.addMail(b, *m)
 	}
 	return nil
 }
@@ -656,14 +658,13 @@ func (b *batch) token(digest Digest) (*Token, []byte, error) {
 	return t, unknown, nil
 }
 
-func (w *changeWriter) addMail(b *batch) {
-	m := *w.change.Mail
+func (w *changeWriter) addMail(b *batch, m Mail) {
 	b.stagedCounts.lastMail++
 	m.ID = b.stagedCounts.lastMail
 	if w.id != 0 {
 		m.Account = w.id
 	}
-	w.mail = m.ID
+	w.mails = append(w.mails, m.ID)
 	setMail(b, &m, nil)
 	if m.Account != 0 {
 		b.set(numberKey(prefixMailOf, m.Account, m.ID), []byte{}, 0)

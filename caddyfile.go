@@ -81,6 +81,10 @@ func init() {
 //		templates  <dir>
 //		link_ttl   <duration>
 //		throttle   off
+//		throttle {
+//			<endpoint>      <rate...>|off
+//			wrong_passwords <rate...>|off
+//		}
 //		max_body   <size>
 //		cache      <tokens>|off
 //		disable    <endpoint...>
@@ -222,15 +226,25 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 }
 
 func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
-	var word string
-	if err := oneArg(d, &word); err != nil {
+	if off, err := offArg(d); off || err != nil {
+		s.Throttle.Off = true
 		return err
 	}
-	if word != "off" {
-		return d.Errf("throttle '%s': it must be off", word)
-	}
-	s.ThrottleOff = true
-	return nil
+	s.Throttle.Endpoints = make(map[string][]Rate)
+	return block(d, "throttle", func(name string) error {
+		rates, err := ratesArg(d)
+		switch {
+		case err != nil:
+			return err
+		case name == "wrong_passwords":
+			s.Throttle.WrongPasswords = rates
+		case slices.Contains(endpointNames(), name):
+			s.Throttle.Endpoints[name] = rates
+		default:
+			return d.Errf("unknown word '%s' in throttle: use wrong_passwords, %s", name, strings.Join(endpointNames(), ", "))
+		}
+		return nil
+	})
 }
 
 func (s *Settings) unmarshalCache(d *caddyfile.Dispenser) error {
@@ -581,6 +595,26 @@ func offArg(d *caddyfile.Dispenser) (off bool, err error) {
 		return false, nil
 	}
 	return true, noMoreArgs(d, name)
+}
+
+// ratesArg takes rates such as 10/1m, or off for none.
+func ratesArg(d *caddyfile.Dispenser) ([]Rate, error) {
+	name := d.Val()
+	rates := []Rate{}
+	if off, err := offArg(d); off || err != nil {
+		return rates, err
+	}
+	for d.NextArg() {
+		var r Rate
+		if err := r.UnmarshalText([]byte(d.Val())); err != nil {
+			return nil, d.Errf("%s: %v", name, err)
+		}
+		rates = append(rates, r)
+	}
+	if len(rates) == 0 {
+		return nil, d.Errf("%s needs a rate, such as 10/1m, or off", name)
+	}
+	return rates, nil
 }
 
 // moduleArg takes the name of a guest module and has it parse the rest.

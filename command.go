@@ -84,6 +84,7 @@ type console struct {
 	admin  string // address of the admin API
 
 	server  bool // whether a server answers there
+	told    bool // that it was asked
 	offline *offlineRealm
 }
 
@@ -224,7 +225,10 @@ func (c *console) send(method, path string, body io.Reader, v any) error {
 }
 
 func (c *console) askServer(method, uri string, body io.Reader) ([]byte, error) {
-	c.tellOnce("Realm %s of the server at %s.", c.realm, c.admin)
+	if !c.told {
+		c.told = true
+		c.tell("Realm %s of the server at %s.", c.realm, c.admin)
+	}
 	resp, err := caddycmd.AdminAPIRequest(c.admin, method, uri, nil, body)
 	if err != nil {
 		return nil, serverError(err)
@@ -260,16 +264,6 @@ func answerError(status int, text string, fields json.RawMessage) error {
 		return fmt.Errorf("%w%s", errNoUser, strings.TrimPrefix(text, errNoUser.Error()))
 	}
 	return errors.New(text)
-}
-
-var told string // the last of tellOnce
-
-// tellOnce doesn't repeat itself.
-func (c *console) tellOnce(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); text != told {
-		told = text
-		c.tell("%s", text)
-	}
 }
 
 // askStore has the admin API answer in this process.

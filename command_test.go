@@ -254,6 +254,11 @@ func TestWithoutAServerCommandsOpenTheStore(t *testing.T) {
 	}
 }
 
+func TestCommandsNeedNoSecretsOfTheMailer(t *testing.T) {
+	in := install(t, strings.Replace(settings, "mailer file {$DIR}/mails", "mailer smtp 127.0.0.1:1 {\nusername x\npassword {file./none}\n}", 1))
+	in.djoser("first-Pw-1\n", "user", "add", "alice").want(t, 0)
+}
+
 func TestCommandsReachAServerOnAUnixSocket(t *testing.T) {
 	in := install(t, settings)
 	dir, err := os.MkdirTemp("", "djoser") // a socket's path must be short

@@ -97,7 +97,9 @@ type importer struct {
 	model    string
 	phase    importPhase
 
-	// What rows refer to by their ids in Django.
+	// What rows refer to by their ids in Django. The reader of the rows adds to
+	// it while workers look names up.
+	names        sync.RWMutex
 	contentTypes map[uint64][2]string // app label, model
 	permissions  map[uint64]string
 	groups       map[uint64]string
@@ -281,7 +283,7 @@ func (im *importer) noteContentType(row *djangoRow) error {
 	app, appErr := row.text("app_label")
 	model, modelErr := row.text("model")
 	if err == nil && appErr == nil && modelErr == nil && id != 0 {
-		im.contentTypes[id] = [2]string{app, model}
+		im.contentTypes[id] = [2]string{app, model} // the workers don't use it
 	}
 	return nil
 }
@@ -301,6 +303,8 @@ func (im *importer) notePermission(row *djangoRow) error {
 		}
 	}
 	if natural != nil {
+		im.names.Lock()
+		defer im.names.Unlock()
 		im.permissions[id] = permissionName([]string{codename, natural[0], natural[1]})
 	}
 	return nil
@@ -312,6 +316,8 @@ func (im *importer) permissionsOf(row *djangoRow, field string) ([]string, error
 	if err != nil {
 		return nil, err
 	}
+	im.names.RLock()
+	defer im.names.RUnlock()
 	var names []string
 	for _, key := range keys {
 		if natural := naturalKey(key, 3); natural != nil {
@@ -343,7 +349,9 @@ func (im *importer) group(ctx context.Context, row *djangoRow) error {
 		return im.refuse(row, "%v", err)
 	}
 	if id != 0 {
+		im.names.Lock()
 		im.groups[id] = name
+		im.names.Unlock()
 	}
 	if im.phase == phaseTokens || im.noted[name] {
 		return nil
@@ -450,7 +458,7 @@ func (im *importer) warn(row *djangoRow, acc *Account) {
 		im.problem(row, true, "the %s is not in the normal form in which it is looked up: nobody can log in with it until it is changed", m.username.name)
 	}
 	if password.Usable(acc.Password) && !djangoHash.MatchString(acc.Password) {
-		im.problem(row, true, "the format of the password's hash is unknown: a new password has to be set")
+		im.problem(row, true, "the password's hash is of a format that is not checked here: the user needs a new password")
 	}
 }
 
@@ -468,7 +476,7 @@ func (im *importer) setGroups(row *djangoRow, acc *Account) error {
 		if err != nil {
 			return errors.New("it has a group that is neither an id nor a natural key")
 		}
-		if name, ok := im.groups[id]; ok {
+		if name, ok := im.groupName(id); ok {
 			acc.Groups = append(acc.Groups, name)
 		} else if im.phase == phaseCheck {
 			im.problem(row, true, "group %d is not in the dump, and is left out: dump auth.group as well", id)
@@ -477,6 +485,13 @@ func (im *importer) setGroups(row *djangoRow, acc *Account) error {
 	slices.Sort(acc.Groups)
 	acc.Groups = slices.Compact(acc.Groups)
 	return nil
+}
+
+func (im *importer) groupName(id uint64) (string, bool) {
+	im.names.RLock()
+	defer im.names.RUnlock()
+	name, ok := im.groups[id]
+	return name, ok
 }
 
 func (im *importer) setFields(row *djangoRow, acc *Account) error {

@@ -197,9 +197,9 @@ func (r *djangoRow) value(f *field) (value any, warning string, err error) {
 	return nil, "", fmt.Errorf("%s: %s", f.name, messages[0])
 }
 
-// djangoHash matches the formats of Django's hashes; "!" is an account without
-// a password.
-var djangoHash = regexp.MustCompile(`^(!.*|(pbkdf2_sha256|pbkdf2_sha1|argon2|bcrypt_sha256|bcrypt|scrypt|sha1|md5)\$.*|[0-9a-f]{32}|)$`)
+// djangoHash matches the formats of Django's hashes that package password
+// checks. Django's old ones, plain MD5 and SHA-1, are not among them.
+var djangoHash = regexp.MustCompile(`^(pbkdf2_sha256|pbkdf2_sha1|argon2|bcrypt_sha256|bcrypt|scrypt)\$`)
 
 // userFields are the columns of Django's AbstractUser that user models don't
 // declare here.

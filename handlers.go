@@ -86,12 +86,12 @@ func (e *endpoint) pathIn(r *realm) string {
 // call is one request to an endpoint.
 type call struct {
 	*http.Request
-	w        http.ResponseWriter
-	realm    *realm
-	accounts *accounts
-	endpoint *endpoint
-	prefix   string
-	who      *identity // nil: anonymous
+	w         http.ResponseWriter
+	realm     *realm
+	accounts  *accounts
+	throttles *throttles
+	endpoint  *endpoint
+	who       *identity // nil: anonymous
 }
 
 // serve follows REST framework's order: who is calling, may they, what answer
@@ -138,6 +138,9 @@ func (c *call) answer(indent *int) (*response, error) {
 		return c.options(), nil
 	case c.endpoint == nil:
 		return c.root(), nil
+	}
+	if err := c.throttle(); err != nil {
+		return nil, err
 	}
 	return c.endpoint.serve(c)
 }
@@ -186,7 +189,7 @@ func (c *call) client() client {
 
 // root lists the endpoints.
 func (c *call) root() *response {
-	base := requestScheme(c.Request) + "://" + c.Host + c.prefix + "/"
+	base := requestScheme(c.Request) + "://" + c.Host + originalPath(c.Request) + "/"
 	list := make(map[string]string)
 	for _, e := range endpoints {
 		if !c.realm.disabled(e) && e.name != "activate_resend" {
@@ -230,7 +233,11 @@ func serveMe(c *call) (*response, error) {
 		if err != nil {
 			return nil, err
 		}
-		v, errs := bindPartial(o, c.realm.meInputs())
+		check := bind
+		if c.Method == http.MethodPatch {
+			check = bindPartial
+		}
+		v, errs := check(o, c.realm.meInputs())
 		if err := errs.err(); err != nil {
 			return nil, err
 		}
@@ -270,14 +277,14 @@ func serveRegister(c *call) (*response, error) {
 	// keeps its text.
 	switch raw := o.values[name].(type) {
 	case bool:
-		body[name] = raw
+		body.set(name, raw)
 	case number:
 		if raw.json() {
-			body[name] = raw
+			body.set(name, raw)
 		}
 	}
 	if token != "" {
-		body["auth_token"] = token
+		body.set("auth_token", token)
 	}
 	return &response{status: http.StatusCreated, body: body, private: true}, nil
 }
@@ -304,7 +311,21 @@ func serveLogin(c *call) (*response, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	_, token, err := c.accounts.login(c.Context(), v.text(c.realm.model.username.name), v.text("password"), c.client())
+	name := c.realm.model.normalize(v.text(c.realm.model.username.name))
+	try, err := c.tryLogin(name)
+	if err != nil {
+		return nil, err
+	}
+	_, token, err := c.accounts.login(c.Context(), name, v.text("password"), c.client())
+	switch {
+	case err == nil:
+		c.know(name)
+		try.right()
+	case errors.Is(err, errDisabled):
+		try.right()
+	case !errors.Is(err, errCredentials):
+		try.untried()
+	}
 	if err != nil {
 		return nil, c.accountError(err)
 	}
@@ -334,6 +355,9 @@ func serveActivate(c *call) (*response, error) {
 		return nil, err
 	}
 	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	if err := c.throttlePair(v.text("uid")); err != nil {
 		return nil, err
 	}
 	_, token, err := c.accounts.activate(c.Context(), acc.ID, v.text("token"), c.client())
@@ -371,7 +395,7 @@ func serveUsername(c *call) (*response, error) {
 		return nil, err
 	}
 	name := c.realm.model.username.name
-	if c.realm.settings.SetUsernameRetype && len(errs) == 0 && v.text("new_"+name) != v.text("re_new_"+name) {
+	if c.realm.settings.SetUsernameRetype && len(errs) == 0 && !c.realm.model.sameName(v.text("new_"+name), v.text("re_new_"+name)) {
 		errs.add(nonField, "The two "+name+" fields didn't match.")
 	}
 	if err := errs.err(); err != nil {
@@ -381,7 +405,7 @@ func serveUsername(c *call) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.accounts.setUsername(c.Context(), c.who.account.ID, username, c.client()); err != nil {
+	if _, err := c.accounts.setUsername(c.Context(), c.who.account, username, c.client()); err != nil {
 		return nil, c.accountError(err)
 	}
 	return emptyResponse, nil
@@ -394,14 +418,22 @@ func (c *call) checkCurrentPassword(v values, errs fieldErrors) error {
 	if !ok {
 		return nil
 	}
-	valid := false
-	if utf8.RuneCountInString(current) <= c.realm.settings.Password.MaxLength {
-		var err error
-		if valid, _, err = c.accounts.verify(c.Context(), c.who.account, current); err != nil {
-			return err
-		}
+	if utf8.RuneCountInString(current) > c.realm.settings.Password.MaxLength {
+		errs.add("current_password", "Invalid password.")
+		return nil
 	}
-	if !valid {
+	try, err := c.tryCurrent()
+	if err != nil {
+		return err
+	}
+	valid, _, err := c.accounts.verify(c.Context(), c.who.account, current)
+	switch {
+	case err != nil:
+		try.untried()
+		return err
+	case valid:
+		try.right()
+	default:
 		errs.add("current_password", "Invalid password.")
 	}
 	return nil
@@ -418,7 +450,7 @@ func servePassword(c *call) (*response, error) {
 	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.SetPasswordRetype, c.who.account); err != nil {
 		return nil, err
 	}
-	if _, err := c.accounts.setPassword(c.Context(), c.who.account.ID, v.text("new_password"), c.who.token.Digest); err != nil {
+	if _, err := c.accounts.setPassword(c.Context(), c.who.account, v.text("new_password"), c.who.token.Digest); err != nil {
 		return nil, c.accountError(err)
 	}
 	return emptyResponse, nil
@@ -442,6 +474,9 @@ func serveReset(c *call) (*response, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
+	if err := c.throttlePair(strings.ToLower(v.text("email"))); err != nil {
+		return nil, err
+	}
 	if err := c.accounts.requestReset(c.Context(), v.text("email"), c.client()); err != nil {
 		return nil, err
 	}
@@ -454,6 +489,9 @@ func serveResend(c *call) (*response, error) {
 		return nil, err
 	}
 	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	if err := c.throttlePair(strings.ToLower(v.text("email"))); err != nil {
 		return nil, err
 	}
 	if err := c.accounts.resendActivation(c.Context(), v.text("email"), c.client()); err != nil {
@@ -472,6 +510,9 @@ func serveConfirm(c *call) (*response, error) {
 		return nil, err
 	}
 	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.PasswordResetConfirmRetype, acc); err != nil {
+		return nil, err
+	}
+	if err := c.throttlePair(v.text("uid")); err != nil {
 		return nil, err
 	}
 	// A bad link costs no hash.
@@ -494,6 +535,8 @@ func (c *call) accountError(err error) error {
 		return invalid(nonField, "Unable to login with provided credentials.")
 	case errors.Is(err, errDisabled):
 		return invalid(nonField, "User account is disabled.")
+	case errors.Is(err, errPassword):
+		return invalid("current_password", "Invalid password.")
 	case errors.Is(err, errLink):
 		return invalid(nonField, "Invalid token for given user.")
 	case errors.Is(err, ErrNotFound): // deleted while the request was served

@@ -1,6 +1,8 @@
 package djoser
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -25,6 +27,7 @@ const maxDepth = 64
 type object struct {
 	names  []string
 	values map[string]any
+	form   bool
 }
 
 func newObject() *object { return &object{values: make(map[string]any)} }
@@ -34,6 +37,28 @@ func (o *object) set(name string, value any) {
 		o.names = append(o.names, name)
 	}
 	o.values[name] = value
+}
+
+// MarshalJSON writes the members in their order.
+func (o *object) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	b.WriteByte('{')
+	for i, name := range o.names {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := enc.Encode(name); err != nil {
+			return nil, err
+		}
+		b.WriteByte(':')
+		if err := enc.Encode(o.values[name]); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
 }
 
 // number is a JSON number as it was written, or NaN, Infinity, -Infinity.

@@ -60,6 +60,7 @@ func (a *accounts) create(ctx context.Context, e *accountEdit, pass string) (*Ac
 		acc.Password = hash
 	}
 	e.apply(a.model, acc)
+	a.model.setDefaults(acc)
 	setIf(&acc.IsActive, e.active)
 	var err error
 	if acc.Keys, err = a.model.keys(acc); err != nil {
@@ -174,7 +175,7 @@ func (a *accounts) sendActivation(ctx context.Context, id uint64, c client) (*Ac
 		if acc.PendingEmail == "" {
 			return errMail("the account has no address")
 		}
-		change.Mail = a.mail(PurposeActivation, acc, c)
+		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
 		return nil
 	})
 }
@@ -192,7 +193,7 @@ func (a *accounts) sendReset(ctx context.Context, id uint64, c client) (*Account
 	case !password.Usable(acc.Password):
 		return acc, errMail("the account has no usable password: set one, since a link doesn't")
 	}
-	return acc, a.commit(ctx, &Change{Mail: a.mail(PurposePasswordReset, acc, c)})
+	return acc, a.commit(ctx, &Change{Mails: []*Mail{a.mail(PurposePasswordReset, acc, c)}})
 }
 
 // find looks an account up by what it logs in with, or as id:<number>.

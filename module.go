@@ -89,16 +89,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
-	c := &call{Request: r, w: w, realm: realm, prefix: h.Prefix}
+	c := &call{Request: r, w: w, realm: realm}
 	if path != "" {
 		if c.endpoint = realm.endpoint(path); c.endpoint == nil {
 			return writeError(w, r, errUnknownPath, "", 0)
 		}
 	}
-	if _, err := realm.open(); err != nil {
+	shared, err := realm.open()
+	if err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	c.accounts = realm.accounts
+	c.accounts, c.throttles = realm.accounts, shared.throttles
 	return c.serve()
 }
 
@@ -343,8 +344,8 @@ var stores = caddy.NewUsagePool()
 // sharedStore is an open store with everything that lives as long as it does.
 type sharedStore struct {
 	*cachedStore
-	outbox *outbox
-	mails  *limiter
+	outbox    *outbox
+	throttles *throttles
 }
 
 // Destruct implements caddy.Destructor.
@@ -394,20 +395,20 @@ func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 	return &sharedStore{
 		cachedStore: newCachedStore(store, time.Now),
 		outbox:      newOutbox(store, r.log),
-		mails:       newLimiter(time.Now, mailRates...),
+		throttles:   newThrottles(time.Now),
 	}, nil
 }
 
 func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts, error) {
 	if err := shared.Reindex(ctx, r.model.signature(), r.model.keys); err != nil {
-		return nil, fmt.Errorf("the stored accounts don't fit user_model: %w", err)
+		return nil, misfit(err)
 	}
 	key, err := shared.LinkKey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	mails := shared.mails
-	if r.settings.ThrottleOff {
+	mails := shared.throttles.mails
+	if r.settings.Throttle.Off {
 		mails = nil
 	}
 	return &accounts{

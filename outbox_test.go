@@ -60,7 +60,7 @@ func putMails(t *testing.T, s Store, n int, due time.Time) []uint64 {
 			name := fmt.Sprintf("u%d-%d", i, time.Now().UnixNano())
 			a := &Account{Username: name, Email: name + "@example.com", Keys: []Key{{"username", name}}}
 			m := &Mail{Purpose: PurposeActivation, Protocol: "https", Created: time.Now(), Due: due}
-			if err := s.Commit(context.Background(), &Change{Account: a, Mail: m}); err != nil {
+			if err := s.Commit(context.Background(), &Change{Account: a, Mails: []*Mail{m}}); err != nil {
 				t.Error(err)
 			}
 			ids[i] = a.ID
@@ -176,7 +176,7 @@ func TestOutboxDropsWhatNeedsNoMail(t *testing.T) {
 	s := mailStore(t, t.TempDir())
 	ids := putMails(t, s, 2, time.Now())
 	// A mail to an unknown address is none.
-	if err := s.Commit(t.Context(), &Change{Mail: &Mail{Purpose: PurposePasswordReset, Created: time.Now(), Due: time.Now()}}); err != nil {
+	if err := s.Commit(t.Context(), &Change{Mails: []*Mail{{Purpose: PurposePasswordReset, Created: time.Now(), Due: time.Now()}}}); err != nil {
 		t.Fatal(err)
 	}
 	var sent deliveryCount

@@ -83,6 +83,7 @@ func decodeCharset(body []byte, charset string) []byte {
 // stands for itself, and bytes that aren't UTF-8 are replaced.
 func parseForm(body []byte) *object {
 	o := newObject()
+	o.form = true
 	for pair := range strings.SplitSeq(string(body), "&") {
 		if pair == "" {
 			continue
@@ -117,6 +118,7 @@ func parseMultipart(body []byte, contentType string) (any, error) {
 		return nil, parseError("Multipart form parse error - Invalid boundary in multipart.")
 	}
 	o := newObject()
+	o.form = true
 	parts := multipart.NewReader(bytes.NewReader(body), params["boundary"])
 	for range maxParts {
 		part, err := parts.NextRawPart()

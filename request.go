@@ -2,6 +2,7 @@ package djoser
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -21,4 +22,14 @@ func requestScheme(r *http.Request) string {
 		return "https"
 	}
 	return "http"
+}
+
+// originalPath is the path that the client asked for, before handle_path or a
+// rewrite, with one slash at its start and none at its end.
+func originalPath(r *http.Request) string {
+	path := r.URL.Path
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		path = original.URL.Path
+	}
+	return strings.TrimSuffix("/"+strings.Trim(path, "/"), "/")
 }

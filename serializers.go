@@ -1,7 +1,6 @@
 package djoser
 
 import (
-	"slices"
 	"unicode/utf8"
 
 	"github.com/caddy-djoser/djoser/password"
@@ -14,7 +13,8 @@ type input struct {
 	field     *field // of the user model, or nil for text that isn't one
 	label     string // of the answer to OPTIONS, where the input is declared by a model
 	required  bool
-	maxLength int // in characters; zero: any
+	partial   bool // it may be left out all the same
+	maxLength int  // in characters; zero: any
 }
 
 // values are the members of a request that passed their checks. A member that
@@ -52,7 +52,9 @@ func bind(o *object, inputs []input) (values, fieldErrors) {
 		}
 		raw, ok := o.values[in.name]
 		if !ok {
-			if in.required {
+			if value := in.absent(o); value != nil {
+				v[in.name] = value
+			} else if in.required {
 				errs.add(in.name, msgRequired)
 			}
 			continue
@@ -66,8 +68,22 @@ func bind(o *object, inputs []input) (values, fieldErrors) {
 	return v, errs
 }
 
+// absent is the value of a member that was left out, or nil if it has none: a
+// default, or a box that was not ticked, which a form doesn't send.
+func (in *input) absent(o *object) any {
+	switch {
+	case in.field == nil:
+		return nil
+	case in.field.initial != nil:
+		return in.field.initial
+	case in.field.kind == "boolean" && o.form:
+		return false
+	}
+	return nil
+}
+
 func (in *input) parse(raw any) (any, []string) {
-	if raw == nil || raw == "" {
+	if raw == nil || raw == "" || in.isNumeral() && emptyContainer(raw) {
 		return in.empty()
 	}
 	if in.field != nil && in.field.kind != "char" && in.field.kind != "text" {
@@ -89,48 +105,68 @@ func (in *input) parse(raw any) (any, []string) {
 
 // empty is the value of a member that is there and says nothing.
 func (in *input) empty() (any, []string) {
-	if in.required {
+	switch {
+	case in.required && in.partial && in.isNumeral():
+		return nil, []string{"This field cannot be null."}
+	case in.required && in.partial:
+		return nil, []string{"This field cannot be blank."}
+	case in.required:
 		return nil, []string{msgRequired}
-	}
-	if in.field != nil {
-		if in.field.kind == "integer" || in.field.kind == "date" {
-			return nil, nil
-		}
-		if in.field.kind == "boolean" {
-			return false, nil
-		}
+	case in.isNumeral():
+		return nil, nil
+	case in.field != nil && in.field.kind == "boolean":
+		return false, nil
 	}
 	return "", nil
 }
 
-// modelInputs are the inputs for required fields. With partial, none has to be
-// there, but one that is there must not be empty unless it may be blank.
+// isNumeral tells whether the input has no empty text, but null.
+func (in *input) isNumeral() bool {
+	return in.field != nil && (in.field.kind == "integer" || in.field.kind == "date")
+}
+
+// emptyContainer tells whether a value is one that REST framework takes for no
+// value where it wants a number or a date.
+func emptyContainer(raw any) bool {
+	switch raw := raw.(type) {
+	case []any:
+		return len(raw) == 0
+	case *object:
+		return len(raw.names) == 0
+	}
+	return false
+}
+
+// modelInputs are the inputs for required fields. One that has a default may be
+// left out, but must not be empty unless it may be blank.
 func (m *userModel) modelInputs() []input {
 	inputs := make([]input, len(m.required))
 	for i, f := range m.required {
-		inputs[i] = input{name: f.name, field: f, required: !f.blank && f.initial == nil && f.kind != "boolean"}
+		inputs[i] = input{name: f.name, field: f, required: !f.blank && !f.readOnly && f.kind != "boolean"}
 	}
 	return inputs
 }
 
-// bindPartial is bind for PUT and PATCH /me, where a member that is missing
-// stays as it is.
+// bindPartial is bind for PATCH, where a member that is missing stays as it is.
 func bindPartial(o *object, inputs []input) (values, fieldErrors) {
-	present := slices.DeleteFunc(slices.Clone(inputs), func(in input) bool {
-		_, ok := o.values[in.name]
-		return !ok
-	})
+	var present []input
+	for _, in := range inputs {
+		if _, ok := o.values[in.name]; ok {
+			in.partial = true
+			present = append(present, in)
+		}
+	}
 	return bind(o, present)
 }
 
 // represent is what the API shows of an account: its required fields and the
 // username field.
-func (m *userModel) represent(a *Account) map[string]any {
-	shown := make(map[string]any, len(m.required)+2)
+func (m *userModel) represent(a *Account) *object {
+	shown := newObject()
 	for _, f := range m.required {
-		shown[f.name] = f.value(a)
+		shown.set(f.name, f.value(a))
 	}
-	shown[m.username.name] = m.username.value(a)
+	shown.set(m.username.name, m.username.value(a))
 	return shown
 }
 
@@ -155,9 +191,13 @@ func (in *input) metadata() map[string]any {
 		d["max_length"] = f.maxLength
 	}
 	if len(f.choices) > 0 {
-		choices := make([]map[string]string, len(f.choices))
-		for i, c := range f.choices {
-			choices[i] = map[string]string{"value": c, "display_name": c}
+		var choices []map[string]any
+		if !in.required {
+			choices = append(choices, map[string]any{"value": "", "display_name": "---------"})
+		}
+		for _, c := range f.choices {
+			value, _ := f.parse(c)
+			choices = append(choices, map[string]any{"value": value, "display_name": c})
 		}
 		d["type"], d["choices"] = "choice", choices
 	}

@@ -99,9 +99,8 @@ type Settings struct {
 	// Disable names endpoints that are not there.
 	Disable []string `json:"disable,omitempty"`
 
-	// ThrottleOff turns the limits on requests and mails off. Default: they
-	// are on.
-	ThrottleOff bool `json:"throttle_off,omitempty"`
+	// Throttle bounds how often something may be asked for. Default: it does.
+	Throttle ThrottleSettings `json:"throttle,omitzero"`
 
 	// MaxBody is how large a request body may be, in bytes. Default: 64 KiB.
 	MaxBody int64 `json:"max_body,omitempty"`
@@ -264,6 +263,9 @@ func (s *Settings) validate(model *userModel) error {
 			return fmt.Errorf("disable: unknown endpoint %s: use %s", name, strings.Join(endpointNames(), ", "))
 		}
 	}
+	if err := s.Throttle.validate(); err != nil {
+		return err
+	}
 	if err := s.Password.Hasher.Validate(); err != nil {
 		return fmt.Errorf("password hasher argon2id: %w", err)
 	}
@@ -329,7 +331,7 @@ func (s *Settings) validateMails(model *userModel) error {
 	return nil
 }
 
-func isEmail(f *field) bool { return f.name == "email" }
+func isEmail(f *field) bool { return f.name == "email" && !f.readOnly }
 
 // checkDomain refuses a domain that would make another link than one to a host
 // and maybe a path on it.

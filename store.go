@@ -57,7 +57,7 @@ type Store interface {
 	Tokens(ctx context.Context, account uint64) ([]*Token, error)
 
 	// Commit applies a change in one durable transaction. It sets ID and
-	// Version of the change's account, and the ID of its mail. Errors:
+	// Version of the change's account, and the IDs of its mails. Errors:
 	// *TakenError, ErrConflict, ErrNotFound, ErrFull, ErrClosed.
 	Commit(ctx context.Context, c *Change) error
 
@@ -242,9 +242,9 @@ type Change struct {
 	// EndToken ends one token; an unknown one is ErrNotFound.
 	EndToken *Digest
 
-	// Mail is put into the outbox. Its Account is set to that of the change,
-	// if it has one.
-	Mail *Mail
+	// Mails are put into the outbox. Their Account is set to that of the
+	// change, if it has one.
+	Mails []*Mail
 }
 
 // Group is a group as Django knows it. Accounts have the names of theirs; what

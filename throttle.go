@@ -2,74 +2,437 @@ package djoser
 
 import (
 	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
-// rate is how many times something may happen within a time.
-type rate struct {
-	times int
-	per   time.Duration
+// Rate is how many times something may happen within a time. As text it is the
+// number and the time, such as 10/1m.
+type Rate struct {
+	Times int
+	Per   time.Duration
+}
+
+// Bounds on a rate: what is counted is remembered until the time is over.
+const (
+	maxRateTimes = 10_000
+	maxRatePer   = 30 * 24 * time.Hour
+)
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Rate) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "%d/%s", r.Times, r.Per), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *Rate) UnmarshalText(text []byte) error {
+	times, per, _ := strings.Cut(string(text), "/")
+	var err, errPer error
+	r.Times, err = strconv.Atoi(times)
+	r.Per, errPer = caddy.ParseDuration(per)
+	if err != nil || errPer != nil || r.Times < 1 || r.Times > maxRateTimes || r.Per < time.Second || r.Per > maxRatePer {
+		return fmt.Errorf("rate %q: it must be a number and a time, such as 10/1m, of at most %d and 30d", text, maxRateTimes)
+	}
+	return nil
+}
+
+// ThrottleSettings bound how often something may be asked for. Whoever asks
+// more often is answered with 429, as REST framework's throttles do.
+type ThrottleSettings struct {
+	// Off turns every limit off, that on mails as well. Default: they are on.
+	Off bool `json:"off,omitempty"`
+
+	// Endpoints are the rates of requests from one client address, IPv6 by
+	// /64, by the name of the endpoint. An empty list is no limit. Default:
+	// 10/1m for login, activate, password_reset_confirm, username and
+	// password; 10/1m and 60/1h for register, password_reset and
+	// activate_resend; none for the others.
+	Endpoints map[string][]Rate `json:"endpoints,omitempty"`
+
+	// WrongPasswords are the rates of wrong passwords at the login to one
+	// account, from whatever addresses. Addresses that have logged in to it
+	// are not counted, and not held up. An empty list is no limit. Default:
+	// 25/1m, 100/1h and 400/1d, so that whoever goes on has to wait ever
+	// longer.
+	WrongPasswords []Rate `json:"wrong_passwords,omitzero"`
+}
+
+var (
+	quickRates = []Rate{{10, time.Minute}}
+	slowRates  = []Rate{{10, time.Minute}, {60, time.Hour}}
+
+	defaultEndpointRates = map[string][]Rate{
+		"login":                  quickRates,
+		"register":               slowRates,
+		"activate":               quickRates,
+		"activate_resend":        slowRates,
+		"username":               quickRates,
+		"password":               quickRates,
+		"password_reset":         slowRates,
+		"password_reset_confirm": quickRates,
+	}
+
+	defaultWrongPasswords = []Rate{{25, time.Minute}, {100, time.Hour}, {400, 24 * time.Hour}}
+
+	// pairRates are those of one account from one address, at an endpoint that
+	// has a limit: they hold where many clients share an address, for which
+	// the limit on the address was raised.
+	pairRates = []Rate{{10, time.Minute}, {50, time.Hour}}
+)
+
+// endpoint is the limit on requests to an endpoint from one address.
+func (t *ThrottleSettings) endpoint(name string) []Rate {
+	if t.Off {
+		return nil
+	}
+	if rates, ok := t.Endpoints[name]; ok {
+		return rates
+	}
+	return defaultEndpointRates[name]
+}
+
+func (t *ThrottleSettings) wrongPasswords() []Rate {
+	switch {
+	case t.Off:
+		return nil
+	case t.WrongPasswords != nil:
+		return t.WrongPasswords
+	}
+	return defaultWrongPasswords
+}
+
+func (t *ThrottleSettings) validate() error {
+	for name, rates := range t.Endpoints {
+		if !slices.Contains(endpointNames(), name) {
+			return fmt.Errorf("throttle: unknown endpoint %s: use wrong_passwords, %s", name, strings.Join(endpointNames(), ", "))
+		}
+		if err := validRates(rates); err != nil {
+			return fmt.Errorf("throttle %s: %w", name, err)
+		}
+	}
+	if err := validRates(t.WrongPasswords); err != nil {
+		return fmt.Errorf("throttle wrong_passwords: %w", err)
+	}
+	return nil
+}
+
+// validRates refuses rates that were not parsed from text.
+func validRates(rates []Rate) error {
+	if len(rates) > maxRates {
+		return fmt.Errorf("%d rates: %d are enough", len(rates), maxRates)
+	}
+	for _, r := range rates {
+		if r.Times < 1 || r.Per <= 0 {
+			return errors.New("a rate must be such as 10/1m")
+		}
+	}
+	return nil
+}
+
+const maxRates = 4
+
+// throttles is what is remembered of who asked for what. It lives as long as
+// the store is open, so that a reload forgets nothing.
+type throttles struct {
+	requests *limiter // by address, by account and address, by account
+	known    *limiter // addresses that have logged in, by account
+	mails    *limiter // by account
+}
+
+func newThrottles(now func() time.Time) *throttles {
+	return &throttles{newLimiter(now), newLimiter(now), newLimiter(now)}
 }
 
 // limiter counts what happens by key, and remembers each time of it, as REST
-// framework's throttles do. It is bounded: of too many keys, those that were
-// not seen for longest are forgotten.
+// framework's throttles do. It is bounded: when it has too much to remember,
+// it forgets the keys that were not seen for longest.
 type limiter struct {
-	rates []rate
-	max   int // keys
-	now   func() time.Time
+	max  int // times that are remembered
+	now  func() time.Time
+	seed maphash.Seed
 
 	mu     sync.Mutex
-	byKey  map[string]*list.Element // of *history
+	byKey  map[uint64]*list.Element // of *history, by the hash of the key
 	recent list.List                // the key seen last is at the front
+	times  int                      // that are remembered
+}
+
+// limitKey says what is counted. Of a key only a hash is kept, whose seed
+// nobody knows.
+type limitKey [3]string
+
+// limit is what may happen under a key.
+type limit struct {
+	key   limitKey
+	rates []Rate
 }
 
 type history struct {
-	key   string
-	times []time.Time // oldest first
+	hash  uint64
+	times []int64 // Unix nanoseconds, oldest first
 }
 
-// maxLimited is how many keys a limiter keeps.
-const maxLimited = 50_000
+// maxTimes keeps a limiter under some twenty megabytes.
+const maxTimes = 100_000
 
-func newLimiter(now func() time.Time, rates ...rate) *limiter {
-	return &limiter{rates: rates, max: maxLimited, now: now, byKey: make(map[string]*list.Element)}
+func newLimiter(now func() time.Time) *limiter {
+	return &limiter{max: maxTimes, now: now, seed: maphash.MakeSeed(), byKey: make(map[uint64]*list.Element)}
 }
 
-// allow counts one more time for the key, unless that would be too many: then
-// it says how long to wait.
-func (l *limiter) allow(key string) (wait time.Duration, ok bool) {
+// take counts one more time under every key, unless that would be too many
+// under one: then it counts nothing, and says how long to wait.
+func (l *limiter) take(limits ...limit) (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.now()
-	h := l.history(key)
-	for _, r := range l.rates {
-		if i := len(h.times) - r.times; i >= 0 {
-			wait = max(wait, h.times[i].Add(r.per).Sub(now))
+	now := l.now().UnixNano()
+	for _, lim := range limits {
+		if h := l.find(lim.key); h != nil {
+			wait = max(wait, h.wait(lim.rates, now))
 		}
 	}
 	if wait > 0 {
 		return wait, false
 	}
-	h.times = append(h.times, now)
-	if most := l.rates[len(l.rates)-1].times; len(h.times) > most {
-		h.times = h.times[len(h.times)-most:]
+	for _, lim := range limits {
+		l.add(lim, now)
+	}
+	for l.times > l.max {
+		l.remove(l.recent.Back())
 	}
 	return 0, true
 }
 
-func (l *limiter) history(key string) *history {
-	if e, ok := l.byKey[key]; ok {
-		l.recent.MoveToFront(e)
-		return e.Value.(*history)
+// wait is how long to wait until every rate allows one more time.
+func (h *history) wait(rates []Rate, now int64) (wait time.Duration) {
+	for _, r := range rates {
+		if i := len(h.times) - r.Times; i >= 0 {
+			wait = max(wait, time.Duration(h.times[i]-now)+r.Per)
+		}
 	}
-	if len(l.byKey) >= l.max {
-		oldest := l.recent.Back()
-		delete(l.byKey, oldest.Value.(*history).key)
-		l.recent.Remove(oldest)
+	return wait
+}
+
+func (l *limiter) find(key limitKey) *history {
+	e, ok := l.byKey[maphash.Comparable(l.seed, key)]
+	if !ok {
+		return nil
 	}
-	h := &history{key: key}
-	l.byKey[key] = l.recent.PushFront(h)
-	return h
+	l.recent.MoveToFront(e)
+	return e.Value.(*history)
+}
+
+func (l *limiter) add(lim limit, now int64) {
+	h := l.find(lim.key)
+	if h == nil {
+		h = &history{hash: maphash.Comparable(l.seed, lim.key)}
+		l.byKey[h.hash] = l.recent.PushFront(h)
+	}
+	most, longest := 1, time.Duration(0)
+	for _, r := range lim.rates {
+		most, longest = max(most, r.Times), max(longest, r.Per)
+	}
+	before := len(h.times)
+	h.times = append(h.times, now)
+	for len(h.times) > most || time.Duration(now-h.times[0]) > longest {
+		h.times = slices.Delete(h.times, 0, 1)
+	}
+	l.times += len(h.times) - before
+}
+
+func (l *limiter) remove(e *list.Element) {
+	h := l.recent.Remove(e).(*history)
+	delete(l.byKey, h.hash)
+	l.times -= len(h.times)
+}
+
+// takeBack forgets the last time under a key.
+func (l *limiter) takeBack(key limitKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.find(key)
+	if h == nil {
+		return
+	}
+	if len(h.times) == 1 {
+		l.remove(l.byKey[h.hash])
+		return
+	}
+	h.times = h.times[:len(h.times)-1]
+	l.times--
+}
+
+// forget forgets a key.
+func (l *limiter) forget(key limitKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e, ok := l.byKey[maphash.Comparable(l.seed, key)]; ok {
+		l.remove(e)
+	}
+}
+
+// has tells whether something is counted under a key.
+func (l *limiter) has(key limitKey) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.find(key) != nil
+}
+
+// network is what one client has of the address space: an IPv4 address, or the
+// /64 that an IPv6 network has at least. Clients without an address, such as
+// those of a Unix socket, are one.
+func network(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		return netip.PrefixFrom(a, 64).Masked().String()
+	}
+	return a.String()
+}
+
+// throttle counts the request for its client's address.
+func (c *call) throttle() error {
+	rates := c.realm.settings.Throttle.endpoint(c.endpoint.name)
+	if len(rates) == 0 {
+		return nil
+	}
+	return c.take(limit{limitKey{"address", c.endpoint.name, network(clientAddress(c.Request))}, rates})
+}
+
+func (c *call) take(limits ...limit) error {
+	if wait, ok := c.throttles.requests.take(limits...); !ok {
+		return throttled(wait)
+	}
+	return nil
+}
+
+// throttlePair counts the request for an account, as the client names it, and
+// the client's address together. Whether there is such an account is no matter.
+func (c *call) throttlePair(name string) error {
+	if limits := c.pairLimit(name); len(limits) > 0 {
+		return c.take(limits...)
+	}
+	return nil
+}
+
+func (c *call) pairLimit(name string) []limit {
+	if len(c.realm.settings.Throttle.endpoint(c.endpoint.name)) == 0 {
+		return nil
+	}
+	return []limit{{c.pairKey(c.endpoint.name, name), pairRates}}
+}
+
+func (c *call) pairKey(endpoint, name string) limitKey {
+	return limitKey{endpoint, network(clientAddress(c.Request)), name}
+}
+
+// attempt is a password that is being tried. It counts as a wrong one until it
+// has turned out to be something else, so that many at once get no further
+// than one after the other.
+type attempt struct {
+	requests *limiter
+	keys     []limitKey
+}
+
+// tryLogin begins an attempt to log in under a name.
+func (c *call) tryLogin(name string) (*attempt, error) {
+	limits := c.pairLimit(name)
+	known := c.knownKey(name)
+	rates := c.realm.settings.Throttle.wrongPasswords()
+	if len(rates) == 0 || c.throttles.known.has(known) {
+		return c.try(limits)
+	}
+	t, err := c.try(append(limits, limit{limitKey{"wrong passwords", name}, rates}))
+	if err == nil {
+		return t, nil
+	}
+	// Only now, since the memory may have been lost, and it takes two reads.
+	logged, errLogged := c.hasLoggedIn(c.Context(), name)
+	switch {
+	case errLogged != nil:
+		return nil, errLogged
+	case !logged:
+		return nil, err
+	}
+	c.know(name)
+	return c.try(limits)
+}
+
+// tryCurrent begins an attempt at the password of whoever has a token. It is
+// apart from the logins: whoever fails there can't hold the owner up.
+func (c *call) tryCurrent() (*attempt, error) {
+	if len(c.realm.settings.Throttle.endpoint(c.endpoint.name)) == 0 {
+		return c.try(nil)
+	}
+	id := strconv.FormatUint(c.who.account.ID, 10)
+	return c.try([]limit{{limitKey{"current password", id}, pairRates}})
+}
+
+func (c *call) try(limits []limit) (*attempt, error) {
+	t := &attempt{requests: c.throttles.requests}
+	for _, l := range limits {
+		t.keys = append(t.keys, l.key)
+	}
+	return t, c.take(limits...)
+}
+
+// right ends an attempt with the right password. Of the wrong ones before it,
+// those of all addresses together stay: they may not have been the owner's.
+func (t *attempt) right() {
+	for i, key := range t.keys {
+		if i == 0 {
+			t.requests.forget(key)
+			continue
+		}
+		t.requests.takeBack(key)
+	}
+}
+
+// untried ends an attempt whose password was not looked at.
+func (t *attempt) untried() {
+	for _, key := range t.keys {
+		t.requests.takeBack(key)
+	}
+}
+
+func (c *call) knownKey(name string) limitKey {
+	return limitKey{"known", network(clientAddress(c.Request)), name}
+}
+
+// know notes that the owner of an account is at the client's address: one who
+// has the password, or a link from the account's mailbox. So no attack from
+// elsewhere can lock the owner out.
+func (c *call) know(name string) {
+	c.throttles.known.take(limit{key: c.knownKey(name)})
+	c.throttles.requests.forget(c.pairKey("login", name))
+}
+
+// hasLoggedIn tells whether a token of the account was made at the client's
+// address. It reads as much for a name that nobody has.
+func (c *call) hasLoggedIn(ctx context.Context, name string) (bool, error) {
+	var id uint64
+	acc, err := c.accounts.store.AccountByKey(ctx, c.realm.model.username.key(name))
+	if err == nil {
+		id = acc.ID
+	} else if !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	tokens, err := c.accounts.store.Tokens(ctx, id)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	here := network(clientAddress(c.Request))
+	return slices.ContainsFunc(tokens, func(t *Token) bool { return network(t.Address) == here }), nil
 }

@@ -3,6 +3,7 @@ package djoser
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"regexp"
@@ -87,6 +88,7 @@ type field struct {
 	choices   []string
 	label     string
 	helpText  string
+	login     bool // it is the username field, which has checks of its own
 }
 
 // fieldTypes are the types of fields, with REST framework's name for each in
@@ -145,9 +147,12 @@ func (u *UserModel) resolve() (*userModel, error) {
 	if kind := m.username.kind; kind != "char" && kind != "email" {
 		return nil, fmt.Errorf("username_field %s is of type %s: it must be char or email", name, kind)
 	}
-	m.username.unique, m.username.blank = true, false
+	m.username.unique, m.username.blank, m.username.login = true, false, true
 	if m.username.readOnly {
 		return nil, fmt.Errorf("username_field %s can't be read_only", name)
+	}
+	if m.username.initial != nil {
+		return nil, fmt.Errorf("username_field %s can't have a default", name)
 	}
 	m.username.helpText = fmt.Sprintf("Required. %d characters or fewer. Letters, digits and @/./+/-/_ only.", m.username.maxLength)
 	if m.username.kind == "email" {
@@ -224,7 +229,9 @@ func (f *field) amend(d *Field) error {
 	if d.ReadOnly != nil {
 		f.readOnly = *d.ReadOnly
 	}
-	f.choices = d.Choices
+	if err := f.setChoices(d.Choices); err != nil {
+		return err
+	}
 	if d.Default != nil {
 		if f.unique {
 			return errors.New("a unique field can't have a default")
@@ -235,6 +242,20 @@ func (f *field) amend(d *Field) error {
 		}
 		f.initial = value
 	}
+	return nil
+}
+
+// setChoices refuses choices that the field's type doesn't take.
+func (f *field) setChoices(choices []string) error {
+	if len(choices) > 0 && f.kind == "boolean" {
+		return errors.New("a field of type boolean takes no choices")
+	}
+	for _, c := range choices {
+		if value, errs := f.parse(c); len(errs) > 0 || fmt.Sprint(value) != c {
+			return fmt.Errorf("choices: %q is not a value of type %s as it is stored", c, f.kind)
+		}
+	}
+	f.choices = choices
 	return nil
 }
 
@@ -256,9 +277,55 @@ func (f *field) value(a *Account) any {
 		return a.Email
 	}
 	if v, ok := a.Fields[f.name]; ok {
-		return v
+		return f.fit(v)
 	}
 	return f.missing()
+}
+
+// fit is a stored value in the field's type, which may have been another when
+// the value was stored. What doesn't fit counts as missing, and stays stored.
+func (f *field) fit(v any) any {
+	known := false
+	switch v.(type) {
+	case nil:
+		known = f.kind == "integer" || f.kind == "date"
+	case int64:
+		known = f.kind == "integer"
+	case bool:
+		known = f.kind == "boolean"
+	case string:
+		known = f.kind != "integer" && f.kind != "boolean" && f.kind != "date"
+	}
+	if known {
+		return v
+	}
+	plain := field{kind: f.kind, login: true}
+	if fitted, errs := plain.parse(v); v != nil && len(errs) == 0 {
+		return fitted
+	}
+	return f.missing()
+}
+
+// setDefaults gives a new account the defaults that there are now, so that it
+// keeps them when the model changes.
+func (m *userModel) setDefaults(a *Account) {
+	for _, f := range m.declared {
+		if f.initial != nil && !f.isSet(a) {
+			f.set(a, f.initial)
+		}
+	}
+}
+
+// isSet tells whether an account has a value of its own in the field.
+func (f *field) isSet(a *Account) bool {
+	switch f.name {
+	case "username":
+		return a.Username != ""
+	case "email":
+		return a.Email != ""
+	}
+	_, ok := a.Fields[f.name]
+	return ok
 }
 
 // missing is the value of a field of which an account has none.
@@ -343,6 +410,14 @@ func (m *userModel) signature() string {
 	return strings.Join(names, " ")
 }
 
+// misfit says what a model asks of the stored accounts that they can't satisfy.
+func misfit(err error) error {
+	if taken := new(TakenError); errors.As(err, &taken) {
+		err = fmt.Errorf("%s is unique, but several accounts have the same: change them, or leave 'unique' out", taken.Field)
+	}
+	return fmt.Errorf("the stored accounts don't fit user_model: %w", err)
+}
+
 // takenMessage is Django's message for a value that isn't unique.
 func (m *userModel) takenMessage(name string) string {
 	label := name
@@ -373,11 +448,11 @@ func (f *field) parse(raw any) (any, []string) {
 	case "boolean":
 		value, errs = parseBoolean(raw)
 	case "date":
-		value, errs = parseDate(pythonText(raw))
+		value, errs = parseDate(raw)
 	default:
 		value, errs = f.parseText(pythonText(raw))
 	}
-	if len(errs) == 0 && len(f.choices) > 0 && !slices.Contains(f.choices, fmt.Sprint(value)) {
+	if len(errs) == 0 && len(f.choices) > 0 && value != "" && !slices.Contains(f.choices, fmt.Sprint(value)) {
 		errs = []string{fmt.Sprintf("Select a valid choice. %v is not one of the available choices.", value)}
 	}
 	if len(errs) > 0 {
@@ -394,8 +469,12 @@ func (f *field) parseText(s string) (any, []string) {
 			errs = append(errs, msgInvalidEmail)
 		}
 	case "url":
-		if s = strings.TrimSpace(s); s != "" && !validURL(s) {
+		if s != "" && !validURL(s) {
 			errs = append(errs, "Enter a valid URL.")
+		}
+	default:
+		if errs := checkText(s); len(errs) > 0 && !f.login {
+			return nil, errs
 		}
 	}
 	if n := utf8.RuneCountInString(s); f.maxLength > 0 && n > f.maxLength {
@@ -404,12 +483,40 @@ func (f *field) parseText(s string) (any, []string) {
 	return s, errs
 }
 
-func parseInteger(raw any) (any, []string) {
-	n, err := strconv.ParseInt(strings.TrimSpace(pythonText(raw)), 10, 64)
-	if _, isBool := raw.(bool); err != nil || isBool {
-		return nil, []string{"Enter a whole number."}
+// checkText refuses what can't be kept and shown as it was sent, in the words
+// of later versions of REST framework.
+func checkText(s string) (errs []string) {
+	if strings.ContainsRune(s, 0) {
+		errs = append(errs, "Null characters are not allowed.")
 	}
-	return n, nil
+	for i, r := range s {
+		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
+			return append(errs, fmt.Sprintf("Surrogate characters are not allowed: U+%X.", surrogateAt(s[i:])))
+		}
+	}
+	return errs
+}
+
+// surrogateAt reads what decodeJSON wrote for a lone surrogate.
+func surrogateAt(s string) rune {
+	if len(s) < 3 || s[0] != 0xED {
+		return utf8.RuneError
+	}
+	return 0xD000 | rune(s[1]&0x3F)<<6 | rune(s[2]&0x3F)
+}
+
+func parseInteger(raw any) (any, []string) {
+	text := strings.TrimSpace(pythonText(raw))
+	n, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err == nil:
+		return n, nil
+	case !errors.Is(err, strconv.ErrRange):
+		return nil, []string{"Enter a whole number."}
+	case text[0] == '-':
+		return nil, []string{fmt.Sprintf("Ensure this value is greater than or equal to %d.", math.MinInt64)}
+	}
+	return nil, []string{fmt.Sprintf("Ensure this value is less than or equal to %d.", math.MaxInt64)}
 }
 
 func parseBoolean(raw any) (any, []string) {
@@ -422,9 +529,10 @@ func parseBoolean(raw any) (any, []string) {
 	return nil, []string{fmt.Sprintf("'%s' value must be either True or False.", pythonText(raw))}
 }
 
-func parseDate(s string) (any, []string) {
-	t, err := time.Parse("2006-01-02", strings.TrimSpace(s))
-	if err != nil {
+func parseDate(raw any) (any, []string) {
+	s, _ := raw.(string)
+	t, err := time.Parse("2006-1-2", s) // as Django, which takes one digit for two
+	if err != nil || t.Year() == 0 {
 		return nil, []string{"Date has wrong format. Use one of these formats instead: YYYY[-MM[-DD]]"}
 	}
 	return t.Format("2006-01-02"), nil
@@ -440,6 +548,15 @@ func (m *userModel) normalize(s string) string {
 		return normalizeEmail(s)
 	}
 	return normalizeUsername(s)
+}
+
+// sameName compares a new username with its repetition, which no field has
+// normalized.
+func (m *userModel) sameName(name, again string) bool {
+	if m.username.kind == "email" {
+		again = normalizeEmail(again)
+	}
+	return name == again
 }
 
 // checkName applies Django's UnicodeUsernameValidator: word characters and
@@ -499,7 +616,7 @@ func validHost(s string) bool {
 // validURL follows Django's URLValidator with its default schemes.
 func validURL(s string) bool {
 	u, err := url.Parse(s)
-	if err != nil || strings.ContainsFunc(s, unicode.IsSpace) {
+	if err != nil || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsSpace) {
 		return false
 	}
 	switch strings.ToLower(u.Scheme) {

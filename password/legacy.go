@@ -9,27 +9,42 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
-	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/scrypt"
 )
 
-// Bounds on the cost of hashes of other formats, each some times what Django
-// has ever made by default.
+// Bounds on the cost of stored hashes. Each lets a hash take about two seconds
+// of a processor, and is several times what Django has ever made by default.
 const (
-	maxPBKDF2     = 10_000_000 // iterations
-	maxBcryptCost = 16         // log2 of the rounds
-	maxScryptSize = 256 << 20  // bytes: 128 * N * r
-	maxScryptP    = 16
+	// maxPBKDF2 is the most iterations. Django's 6.0 makes 1,200,000.
+	maxPBKDF2 = 10_000_000
+
+	// maxBcryptCost is the most for the binary logarithm of the rounds.
+	// Django's is 12.
+	maxBcryptCost = 15
+
+	// maxScryptMemory in bytes bounds 128*n*r, and maxScryptWork that times p.
+	// Django's are 16 MiB (n 16384, r 8) and 80 MiB (p 5).
+	maxScryptMemory = 256 << 20
+	maxScryptWork   = 512 << 20
+
+	// maxScryptR and maxScryptP bound what scrypt takes besides, 128*r*p
+	// bytes, which a small n would leave free.
+	maxScryptR = 64
+	maxScryptP = 16
 )
 
-// maxBcrypt is how many bytes of a password bcrypt looks at.
-const maxBcrypt = 72
+// bcryptReads is how many bytes of a password bcrypt looks at, and bcryptLength
+// how many characters its encoding has, as in crypt(3).
+const (
+	bcryptReads  = 72
+	bcryptLength = 60
+)
 
 // legacy are the formats that are checked and no longer made, by Django's
-// names of their algorithms.
+// names of their algorithms. Each gets what follows the name and a dollar.
 var legacy = map[string]func(rest, password string) (bool, error){
 	"pbkdf2_sha256": func(rest, password string) (bool, error) { return verifyPBKDF2(sha256.New, rest, password) },
 	"pbkdf2_sha1":   func(rest, password string) (bool, error) { return verifyPBKDF2(sha1.New, rest, password) },
@@ -38,77 +53,81 @@ var legacy = map[string]func(rest, password string) (bool, error){
 	"scrypt":        verifyScrypt,
 }
 
-// verifyPBKDF2 checks iterations$salt$hash.
-func verifyPBKDF2[H hash.Hash](h func() H, rest, password string) (bool, error) {
+// verifyPBKDF2 checks iterations$salt$hash (RFC 8018). The salt is used as it
+// is written.
+func verifyPBKDF2(h func() hash.Hash, rest, password string) (bool, error) {
 	parts := strings.Split(rest, "$")
 	if len(parts) != 3 {
-		return false, ErrFormat
+		return false, ErrUnknownFormat
 	}
-	iterations, err := strconv.Atoi(parts[0])
-	if err != nil || iterations < 1 {
-		return false, ErrFormat
+	iterations, ok := number(parts[0])
+	want, err := base64.StdEncoding.DecodeString(parts[2])
+	if !ok || iterations < 1 || err != nil || len(want) != h().Size() {
+		return false, ErrUnknownFormat
 	}
 	if iterations > maxPBKDF2 {
 		return false, ErrCost
 	}
-	key, err := base64.StdEncoding.DecodeString(parts[2])
-	if err != nil || len(key) != h().Size() {
-		return false, ErrFormat
-	}
-	got, err := pbkdf2.Key(h, password, []byte(parts[1]), iterations, len(key))
+	got, err := pbkdf2.Key(h, password, []byte(parts[1]), int(iterations), len(want))
 	if err != nil {
-		return false, ErrFormat
+		return false, ErrUnknownFormat
 	}
-	return subtle.ConstantTimeCompare(got, key) == 1, nil
+	return subtle.ConstantTimeCompare(got, want) == 1, nil
 }
 
-// verifyBcrypt checks a hash of crypt(3). bcrypt ignores what comes after the
-// 72nd byte of a password, so that a longer one is never accepted.
+// verifyBcrypt checks a hash of crypt(3), such as $2b$12$…. bcrypt ignores what
+// comes after the 72nd byte of a password, and repeats a shorter one with a
+// zero byte between, so that "a" and "a\x00a" are one to it: passwords that are
+// longer or have such a byte match nothing. The work is done all the same, or
+// the time would tell what format is stored.
 func verifyBcrypt(rest, password string) (bool, error) {
-	if len(password) > maxBcrypt {
-		return false, nil
-	}
 	encoded := []byte(rest)
 	cost, err := bcrypt.Cost(encoded)
-	if err != nil {
-		return false, ErrFormat
+	if err != nil || len(encoded) != bcryptLength {
+		return false, ErrUnknownFormat
 	}
 	if cost > maxBcryptCost {
 		return false, ErrCost
 	}
-	err = bcrypt.CompareHashAndPassword(encoded, []byte(password))
+	err = bcrypt.CompareHashAndPassword(encoded, []byte(password)) // compares in constant time
 	if err != nil && !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
-		return false, ErrFormat
+		return false, ErrUnknownFormat
 	}
-	return err == nil, nil
+	readWhole := len(password) <= bcryptReads && !strings.Contains(password, "\x00")
+	return err == nil && readWhole, nil
 }
 
 // verifyBcryptSHA256 checks a bcrypt hash of the hexadecimal SHA-256 of the
-// password, which may be of any length.
+// password, which so may be of any length and have any byte.
 func verifyBcryptSHA256(rest, password string) (bool, error) {
 	sum := sha256.Sum256([]byte(password))
 	return verifyBcrypt(rest, hex.EncodeToString(sum[:]))
 }
 
-// verifyScrypt checks n$salt$r$p$hash.
+// verifyScrypt checks n$salt$r$p$hash (RFC 7914), with Django's names work
+// factor, salt, block size and parallelism.
 func verifyScrypt(rest, password string) (bool, error) {
 	parts := strings.Split(rest, "$")
 	if len(parts) != 5 {
-		return false, ErrFormat
+		return false, ErrUnknownFormat
 	}
-	n, errN := strconv.Atoi(parts[0])
-	r, errR := strconv.Atoi(parts[2])
-	p, errP := strconv.Atoi(parts[3])
-	key, errKey := base64.StdEncoding.DecodeString(parts[4])
-	if errN != nil || errR != nil || errP != nil || errKey != nil || n < 2 || r < 1 || p < 1 || len(key) < 16 || len(key) > maxKey {
-		return false, ErrFormat
+	n, okN := number(parts[0])
+	r, okR := number(parts[2])
+	p, okP := number(parts[3])
+	want, err := base64.StdEncoding.DecodeString(parts[4])
+	if !okN || !okR || !okP || err != nil || len(want) < minKey || len(want) > maxKey {
+		return false, ErrUnknownFormat
 	}
-	if p > maxScryptP || r > maxScryptSize/128 || n > maxScryptSize/128/r {
+	if n < 2 || r < 1 || p < 1 || n&(n-1) != 0 {
+		return false, ErrUnknownFormat
+	}
+	// The first bounds keep the products within 64 bits.
+	if n > maxScryptMemory || r > maxScryptR || p > maxScryptP || 128*n*r > maxScryptMemory || 128*n*r*p > maxScryptWork {
 		return false, ErrCost
 	}
-	got, err := scrypt.Key([]byte(password), []byte(parts[1]), n, r, p, len(key))
+	got, err := scrypt.Key([]byte(password), []byte(parts[1]), int(n), int(r), int(p), len(want))
 	if err != nil {
-		return false, ErrFormat
+		return false, ErrUnknownFormat
 	}
-	return subtle.ConstantTimeCompare(got, key) == 1, nil
+	return subtle.ConstantTimeCompare(got, want) == 1, nil
 }

@@ -1,14 +1,9 @@
 package password
 
 import (
-	"bytes"
-	"compress/gzip"
-	_ "embed"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -67,6 +62,7 @@ func (v Validators) Validate(password string, attributes []Attribute) []string {
 // maxSimilarity is Django's default.
 const maxSimilarity = 0.7
 
+// nonWord is Python's \W+, at which Django splits a value.
 var nonWord = regexp.MustCompile(`[^\p{L}\p{N}_]+`)
 
 // similar returns the name of the first attribute that the password is like.
@@ -86,7 +82,8 @@ func similar(password string, attributes []Attribute) (string, bool) {
 	return "", false
 }
 
-// tooShort tells whether the value is too short for the password to be like it.
+// tooShort is Django's exceeds_maximum_length_ratio: it tells whether the value
+// is too short for the password to be like it, which saves the comparison.
 func tooShort(password, value []rune) bool {
 	return len(password) >= 10*len(value) && float64(len(value)) < maxSimilarity/2*float64(len(password))
 }
@@ -111,32 +108,8 @@ func ratio(a, b []rune) float64 {
 	return 2 * float64(matches) / float64(len(a)+len(b))
 }
 
+// isNumeric tells whether a password is of decimal digits only, of any script.
+// Django's takes superscripts and the like for digits too.
 func isNumeric(password string) bool {
 	return password != "" && !strings.ContainsFunc(password, func(r rune) bool { return !unicode.IsDigit(r) })
-}
-
-// commonList has 49,233 passwords, one a line, sorted. It is the file
-// src/passwords.json of the npm package @zxcvbn-ts/language-common 4.1.3 in
-// lower case; see NOTICE.
-//
-//go:embed common.txt.gz
-var commonList []byte
-
-// common is the list with a line break around every password. It is unpacked
-// at the first use, and is never changed.
-var common = sync.OnceValue(func() []byte {
-	r, err := gzip.NewReader(bytes.NewReader(commonList))
-	if err != nil {
-		panic(err) // the list is part of the program
-	}
-	list, err := io.ReadAll(r)
-	if err != nil {
-		panic(err)
-	}
-	return append([]byte("\n"), list...)
-})
-
-func isCommon(password string) bool {
-	p := strings.ToLower(strings.TrimSpace(password))
-	return p != "" && !strings.Contains(p, "\n") && bytes.Contains(common(), []byte("\n"+p+"\n"))
 }

@@ -131,7 +131,7 @@ var accountPromises = []promise{
 		before := s.counted()
 		a := user("bob")
 		a.Keys = append(a.Keys, username("ann"))
-		s.taken(s.Commit(s.ctx, &djoser.Change{Account: a, Token: token(0, 1), Mail: mail(0, base)}), "username")
+		s.taken(s.Commit(s.ctx, &djoser.Change{Account: a, Token: token(0, 1), Mails: []*djoser.Mail{mail(0, base)}}), "username")
 		s.equal(s.counted(), before)
 		s.equal(s.holder(username("bob")), uint64(0))
 		s.equal(s.byEmail("bob@example.com", 9), []uint64{})

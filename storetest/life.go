@@ -59,7 +59,7 @@ var lifePromises = []promise{
 	{"all of it is there after a restart", func(s *suite) {
 		ann, bob := s.create("ann"), user("bob")
 		m := mail(0, base)
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: bob, Token: token(0, 4), Mail: m}))
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: bob, Token: token(0, 4), Mails: []*djoser.Mail{m}}))
 		one, two := s.login(ann, 1), s.login(ann, 2)
 		s.must(s.Commit(s.ctx, &djoser.Change{EndToken: &one.Digest}))
 		ann = s.account(ann.ID)

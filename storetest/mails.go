@@ -13,7 +13,7 @@ var mailPromises = []promise{
 			Account: 99, Purpose: djoser.PurposeEmailNotice, Protocol: "http", Address: "old@example.com",
 			Created: base, Due: base.Add(time.Second), Attempts: 3,
 		}
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Mail: m}))
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Mails: []*djoser.Mail{m}}))
 		s.equal(m.Account, a.ID)
 		if m.ID == 0 {
 			s.Fatal("the mail has no id")

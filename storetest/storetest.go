@@ -213,7 +213,7 @@ func mail(account uint64, due time.Time) *djoser.Mail {
 // post stores a mail.
 func (s *suite) post(m *djoser.Mail) *djoser.Mail {
 	s.Helper()
-	s.must(s.Commit(s.ctx, &djoser.Change{Mail: m}))
+	s.must(s.Commit(s.ctx, &djoser.Change{Mails: []*djoser.Mail{m}}))
 	return m
 }
 

@@ -31,6 +31,12 @@ var tokenPromises = []promise{
 		a.Email = "late@example.com"
 		s.is(s.Commit(s.ctx, &djoser.Change{Account: a}), djoser.ErrConflict)
 	}},
+	{"a token that no login made leaves the last login alone", func(s *suite) {
+		a := s.create("ann")
+		s.must(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, 1), NoLogin: true}))
+		s.equal(s.account(a.ID).LastLogin, a.LastLogin)
+		s.equal(s.tokens(a.ID), []int{1})
+	}},
 	{"a token comes with the account that it is made for", func(s *suite) {
 		a, t := user("ann"), token(0, 3)
 		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Token: t}))

@@ -1,0 +1,88 @@
+package djoser
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+var caddyfileBlock = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
+
+// TestEveryCaddyfileInTheDocumentsLoads holds the README and the pages to what
+// they show. A block of the language caddyfile is a whole file, or what stands
+// in a site.
+func TestEveryCaddyfileInTheDocumentsLoads(t *testing.T) {
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := 0
+	for _, page := range append(pages, "README.md", "Caddyfile.example") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := caddyfileBlock.FindAllStringSubmatch(string(text), -1)
+		if page == "Caddyfile.example" {
+			found = [][]string{{"", string(text)}}
+		}
+		for _, block := range found {
+			blocks++
+			if err := validate(t, block[1]); err != nil {
+				t.Errorf("%s: %v\n%s", page, err, block[1])
+			}
+		}
+	}
+	if blocks < 2 {
+		t.Errorf("only %d Caddyfiles were found", blocks)
+	}
+}
+
+// validate does what caddy validate does. The text is a whole file, or stands
+// in a site, or in a djoser directive.
+func validate(t *testing.T, text string) error {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	t.Setenv("SMTP_USER", "user")
+	t.Setenv("SMTP_PASSWORD", "secret")
+	config, err := adapt(text)
+	beside := docsSettings
+	if !strings.Contains(text, "mailer ") {
+		beside += "mailer log\n"
+	}
+	for _, around := range []string{"http://docs.test {\n%s\n}", "http://docs.test {\ndjoser /auth/* {\n" + beside + "%s\n}\n}"} {
+		if err == nil {
+			break
+		}
+		if inside, errInside := adapt(strings.Replace(around, "%s", text, 1)); errInside == nil {
+			config, err = inside, nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	// A test reads and writes nothing of the machine.
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
+		return err
+	}
+	config = []byte(strings.NewReplacer("/var/lib/", dir+"/", "{file./run/secrets/smtp}", "{file."+secret+"}").Replace(string(config)))
+	var parsed caddy.Config
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		return err
+	}
+	return caddy.Validate(&parsed)
+}
+
+// docsSettings are what a line of a djoser directive may need beside it.
+const docsSettings = `
+domain docs.test
+site_name Docs
+password_reset_confirm_url "#/r/{uid}/{token}"
+activation_url "#/a/{uid}/{token}"
+`

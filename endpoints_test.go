@@ -1,0 +1,269 @@
+package djoser
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// tokenOf is the auth_token of an answer, or empty.
+func tokenOf(a answer) string {
+	var body struct {
+		AuthToken string `json:"auth_token"`
+	}
+	_ = json.Unmarshal([]byte(a.body), &body) // an empty body has none
+	return body.AuthToken
+}
+
+// switches are djoser's six.
+var switches = []string{
+	"login_after_registration", "send_activation_email", "login_after_activation",
+	"set_username_retype", "set_password_retype", "password_reset_confirm_retype",
+}
+
+// TestEverySwitch goes through an account's life with every combination of the
+// switches.
+func TestEverySwitch(t *testing.T) {
+	for bits := range 1 << len(switches) {
+		on := make(map[string]bool)
+		var lines, names []string
+		for i, name := range switches {
+			on[name] = bits>>i&1 == 1
+			lines = append(lines, fmt.Sprintf("%s %t", name, on[name]))
+			if on[name] {
+				names = append(names, name)
+			}
+		}
+		t.Run(strings.Join(names, " "), func(t *testing.T) {
+			s := serve(t, site(strings.Join(lines, "\n")+"\n"+settings))
+			live(t, s, on)
+		})
+	}
+}
+
+func live(t *testing.T, s *server, on map[string]bool) {
+	mails := 0
+	hasToken := func(a answer, want bool) {
+		t.Helper()
+		if (tokenOf(a) != "") != want {
+			t.Errorf("a token: %t, want %t: %s", !want, want, a.body)
+		}
+		if want {
+			s.get("/auth/me", tokenOf(a)).want(t, 200)
+		}
+	}
+
+	a := s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example")
+	a.want(t, 201)
+	hasToken(a, on["login_after_registration"] && !on["send_activation_email"])
+	if on["send_activation_email"] {
+		s.post("/auth/register", "", "username", "bob", "password", "pw").want(t, 400, `{"email": ["This field is required."]}`)
+		s.post("/auth/login", "", "username", "ann", "password", "pw").want(t, 400, `{"non_field_errors": ["User account is disabled."]}`)
+		mails++
+		link := s.link(t, mails)
+		a := s.json("POST", "/auth/activate", "", link)
+		a.want(t, 200)
+		hasToken(a, on["login_after_activation"])
+		s.json("POST", "/auth/activate", "", link).want(t, 400)
+	} else {
+		s.post("/auth/register", "", "username", "bob", "password", "pw").want(t, 201)
+	}
+	token := s.login("ann", "pw")
+
+	// twice sends a new value alone, with another, and with itself again; only
+	// the last is taken where the switch is on.
+	twice := func(name, retype string, send func(again ...string) answer) {
+		t.Helper()
+		if on[retype] {
+			send().want(t, 400, fmt.Sprintf(`{"re_new_%s": ["This field is required."]}`, name))
+			send("re_new_"+name, "other").want(t, 400, fmt.Sprintf(`{"non_field_errors": ["The two %s fields didn't match."]}`, name))
+			send("re_new_"+name, "new").want(t, 200, "")
+			return
+		}
+		send("re_new_"+name, "other").want(t, 200, "")
+	}
+	twice("username", "set_username_retype", func(again ...string) answer {
+		return s.post("/auth/username", token, append(again, "new_username", "new", "current_password", "pw")...)
+	})
+	twice("password", "set_password_retype", func(again ...string) answer {
+		return s.post("/auth/password", token, append(again, "new_password", "new", "current_password", "pw")...)
+	})
+	token = s.login("new", "new")
+
+	s.post("/auth/password/reset", "", "email", "a@b.example").want(t, 200, "")
+	mails++
+	var link struct{ UID, Token string }
+	if err := json.Unmarshal([]byte(s.link(t, mails)), &link); err != nil {
+		t.Fatal(err)
+	}
+	s.post("/auth/activate", "", "uid", link.UID, "token", link.Token).want(t, 400)
+	twice("password", "password_reset_confirm_retype", func(again ...string) answer {
+		return s.post("/auth/password/reset/confirm", "", append(again, "uid", link.UID, "token", link.Token, "new_password", "new")...)
+	})
+	s.get("/auth/me", token).want(t, 401)
+	s.login("new", "new")
+	if n := len(s.waitMails(t, mails)); n != mails {
+		t.Errorf("%d mails, want %d", n, mails)
+	}
+}
+
+// The page of the endpoints.
+
+// Fences with a Caddyfile start a server; those with a request are sent to it,
+// and are followed by one with the answer.
+var pageFence = regexp.MustCompile("(?s)```(caddyfile|http)\n(.*?)```")
+
+// What the page shows for what is another in every run.
+const (
+	shownHost  = "127.0.0.1:8088"
+	shownToken = "b704c9fc3655635646356ac2950269f352ea1139"
+	shownLink  = "t2x1k0-3b9c2f50a1d84e6e7f1b0a9c8d7e6f5a4b3c2d1e"
+)
+
+// TestEndpointsPage makes every request of docs/endpoints.md and compares the
+// answers. With -update it writes them into the page.
+func TestEndpointsPage(t *testing.T) {
+	const file = "docs/endpoints.md"
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pageReader{t: t}
+	got := pageFence.ReplaceAllStringFunc(string(page), p.fence)
+	for _, e := range endpoints {
+		if !strings.Contains(got, "## "+e.name+"\n") {
+			t.Errorf("the page has no heading %s", e.name)
+		}
+	}
+	if p.answers < 20 {
+		t.Errorf("the page has only %d answers", p.answers)
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != string(page) {
+		t.Errorf("%s is not what the server answers; go test -run TestEndpointsPage -update writes it anew:\n%s", file, differing(string(page), got))
+	}
+}
+
+// differing is the first line that is not the same.
+func differing(a, b string) string {
+	as, bs := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(as), len(bs)) {
+		if as[i] != bs[i] {
+			return fmt.Sprintf("line %d: %s\ninstead of %s", i+1, bs[i], as[i])
+		}
+	}
+	return "the end"
+}
+
+type pageReader struct {
+	t       *testing.T
+	server  *server
+	mails   int
+	token   string // the newest auth token
+	link    string // the token of the newest link
+	last    answer
+	pending bool // an answer is due
+	answers int
+}
+
+func (p *pageReader) fence(block string) string {
+	m := pageFence.FindStringSubmatch(block)
+	language, text := m[1], m[2]
+	switch {
+	case language == "caddyfile":
+		p.server = serve(p.t, p.site(text))
+		p.mails = 0
+		return block
+	case !strings.HasPrefix(text, "HTTP/"):
+		if p.pending {
+			p.t.Errorf("no answer follows the request before %q", text)
+		}
+		p.send(text)
+		p.pending = true
+		return block
+	case !p.pending:
+		p.t.Errorf("no request precedes the answer %q", text)
+	}
+	p.pending = false
+	p.answers++
+	return "```http\n" + p.answer() + "```"
+}
+
+// site is the Caddyfile of the page in a folder of its own, with cheap hashes.
+func (p *pageReader) site(text string) string {
+	text = strings.ReplaceAll(text, "/var/lib/caddy", "{$DIR}")
+	text = strings.TrimSpace(text)
+	return strings.TrimSuffix(text, "}") + "throttle off\n" + cheap + "}"
+}
+
+func (p *pageReader) send(text string) {
+	p.t.Helper()
+	if strings.Contains(text, shownLink) && p.link == "" {
+		p.newest()
+	}
+	text = strings.NewReplacer(shownToken, p.token, shownLink, p.link).Replace(text)
+	head, body, _ := strings.Cut(text, "\n\n")
+	lines := strings.Split(strings.TrimSpace(head), "\n")
+	method, path, ok := strings.Cut(lines[0], " ")
+	if !ok {
+		p.t.Fatalf("no request: %q", text)
+	}
+	var header []string
+	for _, line := range lines[1:] {
+		name, value, ok := strings.Cut(line, ": ")
+		if !ok {
+			p.t.Fatalf("no header: %q", line)
+		}
+		header = append(header, name, value)
+	}
+	p.last = p.server.do(method, path, strings.TrimSuffix(body, "\n"), header...)
+	if token := tokenOf(p.last); token != "" {
+		p.token = token
+	}
+	if strings.Contains(text, `"token"`) {
+		p.link = "" // used up
+	}
+}
+
+// newest takes the token out of the next mail.
+func (p *pageReader) newest() {
+	p.mails++
+	var link struct{ UID, Token string }
+	if err := json.Unmarshal([]byte(p.server.link(p.t, p.mails)), &link); err != nil {
+		p.t.Fatal(err)
+	}
+	p.link = link.Token
+}
+
+func (p *pageReader) answer() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\n", p.last.status, http.StatusText(p.last.status))
+	for _, name := range []string{"Allow", "Cache-Control", "Content-Type", "WWW-Authenticate"} {
+		for _, value := range p.last.header.Values(name) {
+			fmt.Fprintf(&b, "%s: %s\n", name, value)
+		}
+	}
+	if p.last.body == "" {
+		return b.String()
+	}
+	body := p.last.body
+	var indented bytes.Buffer
+	if len(body) > 200 && json.Indent(&indented, []byte(body), "", "  ") == nil {
+		body = indented.String()
+	}
+	if p.token != "" {
+		body = strings.ReplaceAll(body, p.token, shownToken)
+	}
+	fmt.Fprintf(&b, "\n%s\n", strings.ReplaceAll(body, p.server.addr, shownHost))
+	return b.String()
+}

@@ -1,0 +1,389 @@
+package djoser_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// These tests run Caddy as its users do: as processes, built from cmd/caddy.
+
+var buildCaddy = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "caddy-djoser")
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "caddy")
+	out, err := exec.Command("go", "build", "-o", binary, "./cmd/caddy").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return binary, nil
+})
+
+// caddyProcess is a Caddy in a folder of its own.
+type caddyProcess struct {
+	t           *testing.T
+	binary, dir string
+	site, admin string // host:port
+	cmd         *exec.Cmd
+	log         *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func newProcess(t *testing.T) *caddyProcess {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("builds and runs processes")
+	}
+	binary, err := buildCaddy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &caddyProcess{t: t, binary: binary, dir: t.TempDir(), site: freeAddress(t), admin: freeAddress(t), log: new(lockedBuffer)}
+}
+
+// config writes a Caddyfile and returns its name. {SITE}, {ADMIN} and {DIR}
+// are filled in.
+func (p *caddyProcess) config(site string) string {
+	p.t.Helper()
+	text := "{\n\tadmin {ADMIN}\n\tauto_https off\n\tpersist_config off\n}\nhttp://{SITE} {\n" + site + "\n}\n"
+	text = strings.NewReplacer("{SITE}", p.site, "{ADMIN}", p.admin, "{DIR}", p.dir).Replace(text)
+	name := filepath.Join(p.dir, "Caddyfile")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	return name
+}
+
+// command runs caddy to its end.
+func (p *caddyProcess) command(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.binary, args...)
+	cmd.Env = p.env()
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (p *caddyProcess) env() []string {
+	return append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir+"/data", "XDG_CONFIG_HOME="+p.dir+"/config")
+}
+
+// start runs caddy and waits until it serves.
+func (p *caddyProcess) start(config string) {
+	p.t.Helper()
+	p.cmd = exec.Command(p.binary, "run", "--config", config)
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env(), p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		_ = p.cmd.Process.Signal(os.Interrupt)
+		_ = p.cmd.Wait()
+	})
+	for range 200 {
+		if conn, err := net.Dial("tcp", p.site); err == nil {
+			conn.Close()
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	p.t.Fatalf("the server doesn't serve:\n%s", p.log)
+}
+
+func (p *caddyProcess) post(path string, form ...string) (int, string, error) {
+	v := make(url.Values)
+	for i := 0; i < len(form); i += 2 {
+		v.Set(form[i], form[i+1])
+	}
+	resp, err := http.PostForm("http://"+p.site+path, v)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
+}
+
+// login registers an account, if it isn't there, and logs it in.
+func (p *caddyProcess) login(name string) string {
+	p.t.Helper()
+	if _, _, err := p.post("/auth/register", "username", name, "password", "secret"); err != nil {
+		p.t.Fatal(err)
+	}
+	status, body, err := p.post("/auth/login", "username", name, "password", "secret")
+	var answer struct {
+		AuthToken string `json:"auth_token"`
+	}
+	if err != nil || status != http.StatusOK || json.Unmarshal([]byte(body), &answer) != nil {
+		p.t.Fatalf("login: %d %s %v\n%s", status, body, err, p.log)
+	}
+	return answer.AuthToken
+}
+
+// me asks for /me with a token, on a connection of its own where fresh.
+func (p *caddyProcess) me(client *http.Client, token string) (int, error) {
+	req, err := http.NewRequest(http.MethodGet, "http://"+p.site+"/auth/me", nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Authorization", "Token "+token)
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
+}
+
+const processRealm = `
+	djoser /auth/* {
+		disable password_reset
+		store badger {DIR}/store
+		throttle off
+		password {
+			validators off
+			hasher argon2id {
+				memory 8KiB
+				iterations 1
+			}
+		}
+	}
+`
+
+func TestAConfigurationIsCheckedBesideARunningServer(t *testing.T) {
+	p := newProcess(t)
+	config := p.config(processRealm)
+	p.start(config)
+	token := p.login("alice")
+	for _, args := range [][]string{
+		{"validate", "--config", config},
+		{"adapt", "--validate", "--config", config},
+	} {
+		if out, err := p.command(args...); err != nil {
+			t.Errorf("caddy %s: %v\n%s", args[0], err, out)
+		}
+	}
+	if status, err := p.me(http.DefaultClient, token); status != http.StatusOK || err != nil {
+		t.Errorf("afterwards: %d, %v", status, err)
+	}
+}
+
+func TestASecondServerOnTheFolderIsToldWhoHoldsIt(t *testing.T) {
+	p := newProcess(t)
+	p.start(p.config(processRealm))
+	p.login("alice")
+
+	second := newProcess(t)
+	config := second.config(strings.ReplaceAll(processRealm, "{DIR}", p.dir))
+	out, err := second.command("run", "--config", config)
+	if err == nil {
+		t.Fatal("it runs")
+	}
+	for _, want := range []string{filepath.Join(p.dir, "store"), fmt.Sprint(p.cmd.Process.Pid), "caddy reload"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the error doesn't say %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestARejectedReloadChangesNothing(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	p := newProcess(t)
+	p.start(p.config(processRealm))
+	token := p.login("alice")
+	for name, broken := range map[string]string{
+		"a wrong word":     "djoser /auth/* {\n nonsense\n}",
+		"a missing realm":  processRealm + "\ndjoser_auth /x {\n realm nobody\n}",
+		"a missing mailer": "djoser /auth/* {\n domain x.com\n site_name X\n password_reset_confirm_url \"{uid}{token}\"\n}",
+		"a taken port":     processRealm + "}\nhttp://" + taken.Addr().String() + " {\n",
+	} {
+		if out, err := p.command("reload", "--config", p.config(broken)); err == nil {
+			t.Errorf("%s is accepted:\n%s", name, out)
+		}
+		if status, err := p.me(http.DefaultClient, token); status != http.StatusOK || err != nil {
+			t.Errorf("after %s: %d, %v", name, status, err)
+		}
+	}
+	if out, err := p.command("reload", "--config", p.config(processRealm+"respond /new 204")); err != nil {
+		t.Errorf("a good configuration afterwards: %v\n%s", err, out)
+	}
+	if status, err := p.me(http.DefaultClient, token); status != http.StatusOK || err != nil {
+		t.Errorf("in the end: %d, %v", status, err)
+	}
+}
+
+// reloadUnderLoad reloads many times while clients ask without pause, and
+// counts the answers by status and the connections that broke.
+func reloadUnderLoad(t *testing.T, p *caddyProcess, configs []string, ask func(*http.Client) (int, error)) (statuses map[int]int, broken int) {
+	t.Helper()
+	var (
+		mu      sync.Mutex
+		clients sync.WaitGroup
+		stop    atomic.Bool
+	)
+	statuses = make(map[int]int)
+	for range 4 {
+		clients.Go(func() {
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			client := &http.Client{Transport: transport}
+			for !stop.Load() {
+				status, err := ask(client)
+				mu.Lock()
+				if err != nil {
+					broken++
+				} else {
+					statuses[status]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range 50 {
+		time.Sleep(20 * time.Millisecond) // reloads come one after the other, not at once
+		body, err := os.Open(configs[i%len(configs)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.Post("http://"+p.admin+"/load", "text/caddyfile", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("reload %d: %s", i, answer)
+		}
+	}
+	stop.Store(true)
+	clients.Wait()
+	return statuses, broken
+}
+
+func (p *caddyProcess) twoConfigs(site string) []string {
+	var names []string
+	for i := range 2 {
+		text, err := os.ReadFile(p.config(fmt.Sprintf("%s\nrespond /n \"%d\"", site, i)))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		name := filepath.Join(p.dir, fmt.Sprintf("Caddyfile%d", i))
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// visit asks for /me with the token, and logs in every tenth time.
+func (p *caddyProcess) visit(token string) func(*http.Client) (int, error) {
+	var visits atomic.Int64
+	return func(c *http.Client) (int, error) {
+		if visits.Add(1)%10 != 0 {
+			return p.me(c, token)
+		}
+		// Another account, since an account has a hundred tokens at the most.
+		resp, err := c.PostForm("http://"+p.site+"/auth/login", url.Values{"username": {"bob"}, "password": {"secret"}})
+		if err != nil {
+			return 0, err
+		}
+		defer resp.Body.Close()
+		_, err = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode, err
+	}
+}
+
+func TestNoLoginIsLostOverFiftyReloadsUnderLoad(t *testing.T) {
+	plain := newProcess(t)
+	plainConfigs := plain.twoConfigs("respond /auth/* 200")
+	plain.start(plainConfigs[0])
+	_, plainBroken := reloadUnderLoad(t, plain, plainConfigs, plain.visit("x"))
+
+	p := newProcess(t)
+	configs := p.twoConfigs(processRealm)
+	p.start(configs[0])
+	p.login("bob")
+	statuses, broken := reloadUnderLoad(t, p, configs, p.visit(p.login("alice")))
+	for status, n := range statuses {
+		if status != http.StatusOK {
+			t.Errorf("%d answers of status %d", n, status)
+		}
+	}
+	// Caddy itself drops a few connections at a reload, not always as many.
+	t.Logf("%d answers, %d connections broke; without the module %d", statuses[http.StatusOK], broken, plainBroken)
+	if broken > plainBroken+20 {
+		t.Errorf("%d connections broke, without the module %d", broken, plainBroken)
+	}
+	if strings.Contains(p.log.String(), "panic") {
+		t.Errorf("a panic:\n%s", p.log)
+	}
+}
+
+func TestAcknowledgedAccountsOutliveAKill(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no SIGKILL")
+	}
+	p := newProcess(t)
+	config := p.config(processRealm)
+	p.start(config)
+	token := p.login("alice")
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err == nil || errors.Is(err, os.ErrProcessDone) {
+		t.Fatalf("it wasn't killed: %v", err)
+	}
+	p.start(config)
+	if status, err := p.me(http.DefaultClient, token); status != http.StatusOK || err != nil {
+		t.Errorf("after the kill: %d, %v\n%s", status, err, p.log)
+	}
+}

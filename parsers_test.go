@@ -1,0 +1,352 @@
+package djoser
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+func TestBodiesThatAreNoObject(t *testing.T) {
+	s := serve(t, site(settings))
+	token := s.register("ann", "pw")
+	const invalid, none = `{"non_field_errors": ["Invalid data"]}`, `{"non_field_errors": ["No input provided"]}`
+	for _, body := range []string{`[]`, `[{"username": "x"}]`, `"text"`, `1`, `-0.5`, `true`, `false`, `NaN`} {
+		for _, path := range []string{"register", "login", "activate", "username", "password", "password/reset", "password/reset/confirm"} {
+			s.json("POST", "/auth/"+path, token, body).want(t, 400, invalid)
+		}
+		s.json("PUT", "/auth/me", token, body).want(t, 400, invalid)
+		s.json("PATCH", "/auth/me", token, body).want(t, 400, invalid)
+	}
+	for _, path := range []string{"login", "activate", "username", "password", "password/reset", "password/reset/confirm"} {
+		s.json("POST", "/auth/"+path, token, `null`).want(t, 400, none)
+	}
+	s.json("POST", "/auth/register", "", `null`).want(t, 400, `{"password": ["This field is required."], "username": ["This field is required."]}`)
+	s.json("PUT", "/auth/me", token, `null`).want(t, 200)
+	s.json("POST", "/auth/logout", token, `not JSON at all`).want(t, 200, "")
+}
+
+func TestContent(t *testing.T) {
+	s := serve(t, site(settings))
+	const (
+		wrong    = `{"non_field_errors": ["Unable to login with provided credentials."]}`
+		required = `{"password": ["This field is required."], "username": ["This field is required."]}`
+		user     = "--x\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nann\r\n"
+		pass     = "--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\npw\r\n"
+		file     = "--x\r\nContent-Disposition: form-data; name=\"password\"; filename=\"pw.txt\"\r\n\r\npw\r\n"
+	)
+	for _, c := range []struct {
+		name, contentType, body string
+		status                  int
+		want                    string // empty: any JSON
+	}{
+		{"JSON", "application/json", `{"username": "ann", "password": "pw"}`, 400, wrong},
+		{"JSON with parameters", "Application/JSON; Charset=UTF-8", `{"username": "ann", "password": "pw"}`, 400, wrong},
+		{"JSON in Latin-1", "application/json; charset=iso-8859-1", "{\"username\": \"\xe4\", \"password\": \"pw\"}", 400, wrong},
+		{"JSON in UTF-16", "application/json; charset=utf-16le", "{\x00}\x00", 400, required},
+		{"JSON of an unknown charset", "application/json; charset=klingon", `{}`, 400, required},
+		{"JSON that isn't UTF-8", "application/json", "{\"username\": \"\xff\"}", 400, `{"detail": "JSON parse error - body is not valid UTF-8"}`},
+		{"JSON that ends early", "application/json", `{"username": "ann"`, 400, `{"detail": "JSON parse error - Expecting ',' delimiter: line 1 column 19 (char 18)"}`},
+		{"JSON too deep", "application/json", strings.Repeat("[", 30000), 400, `{"detail": "JSON parse error - Nested too deeply: line 1 column 66 (char 65)"}`},
+		{"the last of equal members", "application/json", `{"username": "ann", "password": "pw", "username": ""}`, 400, `{"username": ["This field is required."]}`},
+		{"numbers", "application/json", `{"username": 1, "password": 2.50}`, 400, wrong},
+		{"containers", "application/json", `{"username": ["a"], "password": {"b": null}}`, 400, wrong},
+		{"lone surrogates", "application/json", `{"username": "\ud800", "password": "\udc00"}`, 400, wrong},
+		{"NUL", "application/json", `{"username": "\u0000", "password": "\u0000"}`, 400, wrong},
+		{"an empty body", "application/json", ``, 400, required},
+		{"an empty body without a type", "", ``, 400, required},
+		{"white space", "application/json", " \n", 400, `{"detail": "JSON parse error - Expecting value: line 2 column 1 (char 2)"}`},
+		{"no type", "", `{}`, 415, `{"detail": "Unsupported media type '' in request."}`},
+		{"another type", "text/xml", `<a/>`, 415, `{"detail": "Unsupported media type 'text/xml' in request."}`},
+		{"a broken type", "json;;=", `{}`, 415, `{"detail": "Unsupported media type 'json;;=' in request."}`},
+		{"a form", mediaForm, "username=ann&password=pw", 400, wrong},
+		{"a form with escapes", mediaForm, "user%6eame=%00+%zz%&password=%ff", 400, wrong},
+		{"the last of equal fields", mediaForm, "username=ann&password=pw&username=", 400, `{"username": ["This field is required."]}`},
+		{"separators", mediaForm, "&&=&username&password;", 400, required},
+		{"many fields", mediaForm, strings.Repeat("a=b&", 15000), 400, required},
+		{"multipart", mediaMultipart + "; boundary=x", user + pass + "--x--\r\n", 400, wrong},
+		{"multipart that ends early", mediaMultipart + "; boundary=x", user + pass, 400, ""},
+		{"multipart with a preamble", mediaMultipart + `; boundary="x"`, "hello\r\n" + user + pass + "--x--\r\nbye", 400, wrong},
+		{"multipart with a file", mediaMultipart + "; boundary=x", user + file + "--x--\r\n", 400, `{"password": ["This field is required."]}`},
+		{"multipart without boundary", mediaMultipart, user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
+		{"multipart with another boundary", mediaMultipart + "; boundary=y", user, 400, required},
+		{"multipart with two boundaries", mediaMultipart + "; boundary=x; boundary=y", user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
+		{"multipart with many parts", mediaMultipart + "; boundary=x", strings.Repeat(user, 600) + "--x--", 400, `{"detail": "Multipart form parse error - more than 100 parts."}`},
+		{"multipart with a huge part", mediaMultipart + "; boundary=x", user + pass[:len(pass)-4] + strings.Repeat("x", 60000) + "\r\n--x--", 400,
+			`{"password": ["Ensure this value has at most 4096 characters (it has 60000)."]}`},
+		{"multipart with huge headers", mediaMultipart + "; boundary=x", "--x\r\nA: " + strings.Repeat("x", 60000) + "\r\n\r\n\r\n--x--", 400, required},
+		{"multipart without names", mediaMultipart + "; boundary=x", "--x\r\n\r\na\r\n--x\r\nContent-Disposition: form-data\r\n\r\nb\r\n--x--", 400, required},
+	} {
+		var header []string
+		if c.contentType != "" {
+			header = []string{"Content-Type", c.contentType}
+		}
+		a := s.do("POST", "/auth/login", c.body, header...)
+		if a.status != c.status || c.want != "" && a.body != c.want || !json.Valid([]byte(a.body)) || !utf8.ValidString(a.body) {
+			t.Errorf("%s: %d %s, want %d %s", c.name, a.status, a.body, c.status, c.want)
+		}
+	}
+}
+
+func TestBodiesAreBounded(t *testing.T) {
+	s := serve(t, site("max_body 8KiB\n"+settings))
+	const tooLarge = `{"detail": "Request body is too large."}`
+	fits := `{"username": "` + strings.Repeat("x", 8<<10-16) + `"}`
+	for _, contentType := range []string{mediaJSON, mediaForm, mediaMultipart + "; boundary=x", "text/plain"} {
+		s.do("POST", "/auth/login", fits+" ", "Content-Type", contentType).want(t, 413, tooLarge)
+	}
+	s.json("POST", "/auth/login", "", fits).want(t, 400)
+
+	// Without a length, too.
+	for body, want := range map[string]int{fits: 400, fits + " ": 413} {
+		req, err := http.NewRequestWithContext(context.Background(), "POST", "http://"+s.addr+"/auth/login", io.MultiReader(strings.NewReader(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", mediaJSON)
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != want || want == 413 && string(text) != tooLarge {
+			t.Errorf("%d bytes in chunks: %d %s", len(body), resp.StatusCode, text)
+		}
+	}
+	s.json("POST", "/auth/logout", s.register("ann", "pw"), fits+" ").want(t, 200) // not read
+}
+
+// raw sends bytes over one connection, with the site for HOST, and reads an
+// answer for each method.
+func (s *server) raw(t *testing.T, text string, methods ...string) []answer {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, strings.ReplaceAll(text, "HOST", s.addr)); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(conn)
+	var answers []answer
+	for _, method := range methods {
+		resp, err := http.ReadResponse(r, &http.Request{Method: method})
+		if err != nil {
+			t.Fatalf("answer %d: %v", len(answers), err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, answer{status: resp.StatusCode, header: resp.Header, body: string(body)})
+	}
+	return answers
+}
+
+func TestRequestsInARow(t *testing.T) {
+	s := serve(t, site(settings))
+	token := s.register("ann", "pw")
+	head := " HTTP/1.1\r\nHost: HOST\r\nAuthorization: Token " + token + "\r\n"
+	form := "Content-Type: " + mediaForm + "\r\n"
+	answers := s.raw(t, ""+
+		"GET /auth/me"+head+"\r\n"+
+		"PATCH /auth/me"+head+form+"Content-Length: 17\r\n\r\nemail=b@x.example"+
+		"HEAD /auth/me"+head+"\r\n"+
+		"PATCH /auth/me"+head+form+"Transfer-Encoding: chunked\r\n\r\n6\r\nemail=\r\nb;x=y\r\nc@x.example\r\n0\r\nTrailer: x\r\n\r\n"+
+		"POST /auth/logout"+head+"Content-Length: 5\r\n\r\nhello"+
+		"GET /auth/me"+head+"\r\n",
+		"GET", "PATCH", "HEAD", "PATCH", "POST", "GET")
+	for i, want := range []string{
+		`{"email": "ann@example.com", "username": "ann"}`, `{"email": "b@x.example", "username": "ann"}`, ``,
+		`{"email": "c@x.example", "username": "ann"}`, ``, `{"detail": "Invalid token"}`,
+	} {
+		if answers[i].body != want {
+			t.Errorf("answer %d: %d %s, want %s", i, answers[i].status, answers[i].body, want)
+		}
+	}
+	if a := answers[2]; a.status != 200 || a.header.Get("Content-Length") != "43" {
+		t.Errorf("HEAD: %v", a)
+	}
+
+	bad := s.raw(t, "POST /auth/login HTTP/1.1\r\nHost: HOST\r\n"+form+"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "POST")
+	bad[0].want(t, 400, `{"detail": "Request body could not be read."}`)
+	for _, text := range []string{
+		"POST /auth/login HTTP/1.1\r\nHost: HOST\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+		"POST /auth/login HTTP/1.1\r\nHost: HOST\r\nContent-Length: -1\r\n\r\n",
+		"POST /auth/login HTTP/1.1\r\n\r\n",
+		"POST /auth/login\x00 HTTP/1.1\r\nHost: HOST\r\n\r\n",
+	} {
+		if a := s.raw(t, text, "POST")[0]; a.status != 400 {
+			t.Errorf("%q: %d", text, a.status)
+		}
+	}
+}
+
+func TestAcceptAndFormat(t *testing.T) {
+	s := serve(t, site(settings))
+	const plain, refused = `{"detail": "Authentication credentials were not provided."}`, `{"detail": "Could not satisfy the request's Accept header"}`
+	for _, accept := range []string{"application/json", "*/*", "application/*", "text/html", "application/json;q=0.1", "image/png, */*;q=0.1", "APPLICATION/JSON"} {
+		s.do("GET", "/auth/me", "", "Accept", accept).want(t, 401, plain)
+		s.do("POST", "/auth/login", "", "Accept", accept).want(t, 400)
+	}
+	for _, accept := range []string{"application/xml", "", "text/plain, image/*", "json", "/", ";;;", strings.Repeat(",", 5000), "application/json-seq"} {
+		s.do("GET", "/auth/me", "", "Accept", accept).want(t, 401, plain) // who is calling comes first
+		s.do("POST", "/auth/login", "", "Accept", accept).want(t, 406, refused)
+	}
+	s.do("GET", "/auth/", "", "Accept", "application/json; indent=999999999").want(t, 200)
+	s.do("GET", "/auth/", "", "Accept", "application/json; indent=-1").want(t, 200)
+	s.do("POST", "/auth/login", "", "Accept", "application/json; indent=2").
+		want(t, 400, "{\n  \"password\": [\n    \"This field is required.\"\n  ],\n  \"username\": [\n    \"This field is required.\"\n  ]\n}")
+	s.do("POST", "/auth/login?format=json", "").want(t, 400)
+	s.do("POST", "/auth/login?format=json", "", "Accept", "text/html").want(t, 406)
+	s.do("POST", "/auth/login?format=xml", "").want(t, 404, `{"detail": "Not found."}`)
+	s.do("POST", "/auth/login?%zz;&format", "").want(t, 400)
+}
+
+func TestParsersOnForms(t *testing.T) {
+	o := parseForm([]byte("b=1&a=%E2%82%ac+x&b=2&%ff=%&c&=d"))
+	if got := pythonText(o); got != "{'b': '2', 'a': '€ x', '\uFFFD': '%', 'c': '', '': 'd'}" {
+		t.Errorf("%s", got)
+	}
+}
+
+// clean tells whether everything that a form gave is text.
+func clean(o *object) bool {
+	for name, value := range o.values {
+		s, ok := value.(string)
+		if !ok || !utf8.ValidString(name) || !utf8.ValidString(s) {
+			return false
+		}
+	}
+	return len(o.names) == len(o.values)
+}
+
+func FuzzForm(f *testing.F) {
+	f.Add([]byte("username=a&password=%41+%zz"))
+	f.Add([]byte("\xff=&&=%"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		o := parseForm(body)
+		if !clean(o) {
+			t.Fatalf("%q: %v", body, o.values)
+		}
+		want, err := url.ParseQuery(string(body))
+		if err != nil || bytes.ContainsAny(body, ";") {
+			return
+		}
+		for name, list := range want {
+			if got, ok := o.values[strings.ToValidUTF8(name, "\uFFFD")]; !ok || utf8.ValidString(string(body)) && utf8.ValidString(name) && got != strings.ToValidUTF8(list[len(list)-1], "\uFFFD") && !strings.ContainsRune(name, '\uFFFD') {
+				t.Fatalf("%q: %q is %q, want %q", body, name, got, list)
+			}
+		}
+	})
+}
+
+func FuzzMultipart(f *testing.F) {
+	f.Add("multipart/form-data; boundary=x", []byte("--x\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--x--"))
+	f.Add("multipart/form-data", []byte("--x"))
+	f.Add(`multipart/form-data; boundary="a b"; boundary*=utf-8''x`, []byte("--\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
+		v, err := parseMultipart(body, contentType)
+		if err != nil {
+			return
+		}
+		o := v.(*object)
+		if !clean(o) || len(o.names) > maxParts {
+			t.Fatalf("%q: %v", body, o.values)
+		}
+		_, params, err := mime.ParseMediaType(contentType)
+		if err != nil {
+			t.Fatalf("%q was taken", contentType)
+		}
+		form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(1 << 20)
+		if err != nil || !utf8.Valid(body) {
+			return
+		}
+		for name, list := range form.Value {
+			if got, ok := o.values[name].(string); !ok || got != list[len(list)-1] && !bytes.Contains(bytes.ToLower(body), []byte("transfer-encoding")) {
+				t.Fatalf("%q: %q is %q, want %q", body, name, got, list)
+			}
+		}
+	})
+}
+
+func FuzzMediaType(f *testing.F) {
+	for _, s := range []string{"application/json", "text/html; charset=utf-8", "*/*;q=0.5", ";;=", "a/b/c; x=\"", " / "} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		m := parseMediaType(s)
+		if want, params, err := mime.ParseMediaType(s); err == nil && !strings.ContainsAny(s, "*\"\\") && strings.Count(want, "/") == 1 {
+			if !m.matches(want) || params["charset"] != m.params["charset"] && utf8.ValidString(s) {
+				t.Errorf("%q is %v, want %s %v", s, m, want, params)
+			}
+		}
+		decodeCharset([]byte(s), m.params["charset"])
+		decodeCharset([]byte(s), s)
+	})
+}
+
+// FuzzEndpoints sends whatever it is to every endpoint of a real Caddy. No
+// answer is 5xx, and every answer with a body is JSON.
+func FuzzEndpoints(f *testing.F) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		f.Fatal(err)
+	}
+	l.Close()
+	addr := l.Addr().String()
+	f.Setenv("DIR", f.TempDir())
+	config, err := adapt(globalOptions + "http://" + addr + " {\n" + site(memberSettings) + "\n}\n")
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { caddy.Stop() })
+
+	f.Add("POST", "login", "", "application/json", "", []byte(`{"email": "a@b.example", "password": "x"}`))
+	f.Add("POST", "register", "", "multipart/form-data; boundary=x", "*/*", []byte("--x--"))
+	f.Add("PUT", "me", "Token 0123456789012345678901234567890123456789", "text/xml", "application/json; indent=4", []byte{})
+	f.Add("POST", "activate", "token x y", "application/x-www-form-urlencoded", "", []byte("uid=MQ&token=a-b"))
+	f.Add("OPTIONS", "password/reset/confirm?format=json", "", "", "text/html", []byte("\xff"))
+	f.Add("POST", "register", "", "application/json; charset=utf-16", "", []byte(`{"email": "a@b.example", "company": "\ud800", "age": 1e9, "password": "x"}`))
+	f.Fuzz(func(t *testing.T, method, path, auth, contentType, accept string, body []byte) {
+		req, err := http.NewRequest(method, fmt.Sprintf("http://%s/auth/%s", addr, strings.TrimLeft(path, "/")), bytes.NewReader(body))
+		if err != nil || strings.ContainsAny(path, "#") {
+			t.Skip()
+		}
+		req.Header = http.Header{"Authorization": {auth}, "Content-Type": {contentType}, "Accept": {accept}}
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Skip() // no HTTP
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented {
+			t.Fatalf("%s %s %q: %d %s", method, path, body, resp.StatusCode, text)
+		}
+		if resp.Header.Get("Content-Type") == mediaJSON && method != "HEAD" && !json.Valid(text) {
+			t.Fatalf("%s %s %q: %s", method, path, body, text)
+		}
+	})
+}

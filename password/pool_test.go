@@ -1,0 +1,106 @@
+package password
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// hold fills a pool of one worker until the returned function is called.
+func hold(t *testing.T, p *Pool) (release func()) {
+	block := make(chan struct{})
+	go func() {
+		if err := p.Do(t.Context(), func() { <-block }); err != nil {
+			t.Error(err)
+		}
+	}()
+	synctest.Wait()
+	return func() { close(block) }
+}
+
+func TestThePoolBoundsWhatWorksAndWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPool(2, 3)
+		block, ran := make(chan struct{}), make(chan struct{}, 6)
+		for range 5 {
+			go p.Do(t.Context(), func() { <-block; ran <- struct{}{} })
+		}
+		synctest.Wait()
+		if p.Running() != 2 || p.Waiting() != 3 {
+			t.Errorf("%d run and %d wait, want 2 and 3", p.Running(), p.Waiting())
+		}
+		if err := p.Do(t.Context(), func() { t.Error("ran") }); !errors.Is(err, ErrBusy) {
+			t.Errorf("a full queue: %v, want ErrBusy", err)
+		}
+		close(block)
+		synctest.Wait()
+		if len(ran) != 5 || p.Running() != 0 || p.Waiting() != 0 {
+			t.Errorf("%d ran, %d run and %d wait, want 5, 0 and 0", len(ran), p.Running(), p.Waiting())
+		}
+	})
+}
+
+func TestThePoolServesInTheOrderOfArrival(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPool(1, 8)
+		release := hold(t, p)
+		var order []int // guarded by the one worker
+		for i := range 8 {
+			go p.Do(t.Context(), func() { order = append(order, i) })
+			synctest.Wait()
+		}
+		release()
+		synctest.Wait()
+		if !slices.Equal(order, []int{0, 1, 2, 3, 4, 5, 6, 7}) {
+			t.Errorf("order is %v", order)
+		}
+	})
+}
+
+func TestWhoGivesUpLeavesTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPool(1, 1)
+		release := hold(t, p)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Do(ctx, func() { t.Error("ran") }); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("at the deadline: %v", err)
+		}
+		if p.Waiting() != 0 {
+			t.Errorf("%d wait, want none", p.Waiting())
+		}
+		release()
+		synctest.Wait()
+		if err := p.Do(ctx, func() { t.Error("ran") }); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("come too late, with a worker free: %v", err)
+		}
+		if err := p.Do(t.Context(), func() {}); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}
+
+func TestAPanicGivesTheWorkerBack(t *testing.T) {
+	p := NewPool(1, 1)
+	func() {
+		defer func() { recover() }()
+		p.Do(t.Context(), func() { panic("broken") })
+	}()
+	if p.Running() != 0 {
+		t.Errorf("%d run, want none", p.Running())
+	}
+}
+
+func TestAPoolLeavesAProcessorFree(t *testing.T) {
+	workers := max(1, runtime.GOMAXPROCS(0)-1)
+	for _, n := range []int{0, -1} {
+		p := NewPool(n, n)
+		if cap(p.workers) != workers || cap(p.queue) != 16*workers {
+			t.Errorf("%d: %d workers and a queue of %d", n, cap(p.workers), cap(p.queue))
+		}
+	}
+}
