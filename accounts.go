@@ -3,6 +3,7 @@ package djoser
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
@@ -344,7 +345,7 @@ func (a *accounts) setFields(ctx context.Context, id uint64, v values, c client)
 // transaction, and writes it. It starts again if the account was changed
 // meanwhile, so that change is applied to what is stored.
 func (a *accounts) update(ctx context.Context, id uint64, change func(*Account, *Change) error) (*Account, error) {
-	for range attempts {
+	for n := range attempts {
 		acc, err := a.store.Account(ctx, id)
 		if err != nil {
 			return nil, err
@@ -359,8 +360,18 @@ func (a *accounts) update(ctx context.Context, id uint64, change func(*Account, 
 		if err := a.commit(ctx, c); !errors.Is(err, ErrConflict) {
 			return acc, err
 		}
+		pause(ctx, n)
 	}
 	return nil, ErrConflict
+}
+
+// pause keeps those who want to change one account at the same time out of each
+// other's way, the more the longer they have been.
+func pause(ctx context.Context, n int) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(rand.N(time.Duration(n+1) * 2 * time.Millisecond)):
+	}
 }
 
 func (a *accounts) commit(ctx context.Context, c *Change) error {

@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -62,10 +63,14 @@ func (g *Rights) allow(r *realm, id *identity) bool {
 	if g.Fresh > 0 && r.accounts.now().Sub(id.token.Created) > time.Duration(g.Fresh) {
 		return false
 	}
+	return g.hasRight(r, id.account)
+}
+
+// hasRight tells whether an account has one of the rights, if any is needed.
+func (g *Rights) hasRight(r *realm, a *Account) bool {
 	if !g.Staff && !g.Superuser && len(g.Users) == 0 && len(g.Groups) == 0 {
 		return true
 	}
-	a := id.account
 	return g.Staff && a.IsStaff || g.Superuser && a.IsSuperuser ||
 		len(g.Users) > 0 && slices.Contains(g.Users, r.model.name(a)) ||
 		slices.ContainsFunc(g.Groups, func(group string) bool { return slices.Contains(a.Groups, group) })
@@ -97,22 +102,57 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 	return c, nil
 }
 
-// setPlaceholders makes {http.auth.user.*} those of the caller.
+// current is the caller whose placeholders a request has: the one that was let
+// through last.
+type current struct{ *caller }
+
+const (
+	currentVar        = "djoser.current"
+	placeholderPrefix = "http.auth.user."
+)
+
+// setPlaceholders makes {http.auth.user.*} those of the caller. They are looked
+// up as they are needed, since most requests need none.
 func (c *caller) setPlaceholders(r *http.Request) {
+	if now, ok := caddyhttp.GetVar(r.Context(), currentVar).(*current); ok {
+		now.caller = c
+		return
+	}
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
 	}
-	a := c.id.account
-	repl.Set("http.auth.user.id", strconv.FormatUint(a.ID, 10))
-	repl.Set("http.auth.user.username", c.realm.model.name(a))
-	repl.Set("http.auth.user.email", a.Email)
-	repl.Set("http.auth.user.is_staff", a.IsStaff)
-	repl.Set("http.auth.user.is_superuser", a.IsSuperuser)
-	repl.Set("http.auth.user.groups", strings.Join(a.Groups, ","))
-	for _, f := range c.realm.model.required {
-		repl.Set("http.auth.user."+f.name, f.value(a))
+	now := &current{c}
+	caddyhttp.SetVar(r.Context(), currentVar, now)
+	repl.Map(now.placeholder)
+}
+
+func (c *current) placeholder(key string) (any, bool) {
+	name, ok := strings.CutPrefix(key, placeholderPrefix)
+	if !ok {
+		return nil, false
 	}
+	a := c.id.account
+	switch name {
+	case "id":
+		return strconv.FormatUint(a.ID, 10), true
+	case "username":
+		return c.realm.model.name(a), true
+	case "email":
+		return a.Email, true
+	case "is_staff":
+		return a.IsStaff, true
+	case "is_superuser":
+		return a.IsSuperuser, true
+	case "groups":
+		return strings.Join(a.Groups, ","), true
+	}
+	for _, f := range c.realm.model.required {
+		if f.name == name {
+			return f.value(a), true
+		}
+	}
+	return nil, false
 }
 
 // Gate lets requests through that carry a valid token of a realm.
@@ -129,7 +169,8 @@ func (c *caller) setPlaceholders(r *http.Request) {
 // every spelling that a back end might take for them.
 //
 // Answers carry Cache-Control: private, no-store unless the back end says
-// otherwise.
+// otherwise. A connection that goes on, such as a WebSocket or a stream of
+// events, ends within ten seconds of its token.
 type Gate struct {
 	Rights
 
@@ -192,7 +233,24 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if !g.KeepAuthorization {
 		r.Header.Del("Authorization")
 	}
-	return next.ServeHTTP(&privateWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}, r)
+	gated := &gatedWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+	gated.watch(func() bool { return g.stillAllowed(c) })
+	defer gated.end()
+	return next.ServeHTTP(gated, r)
+}
+
+// stillAllowed tells whether a request that goes on would be let through if it
+// came now. How fresh its login was is settled.
+func (g *Gate) stillAllowed(c *caller) bool {
+	store, err := c.realm.open()
+	if err != nil {
+		return false
+	}
+	id, err := store.identify(context.Background(), c.id.token.Digest)
+	if err != nil {
+		return !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrClosed)
+	}
+	return id.account.IsActive && g.hasRight(c.realm, id.account)
 }
 
 // removeHeaders removes what the client sent under the names of identity
@@ -203,13 +261,44 @@ func (g *Gate) removeHeaders(r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-	for name := range r.Trailer {
-		if g.reserved(name) {
-			delete(r.Trailer, name)
-		}
+	if len(r.Trailer) > 0 {
+		r.Body = g.filterTrailer(r)
 	}
 	if connection, ok := r.Header["Connection"]; ok {
 		r.Header["Connection"] = g.cleanConnection(connection)
+	}
+}
+
+// filterTrailer gives the request a trailer of its own, which gets what the
+// client sends but for identity headers. The server fills in the old one at the
+// end of the body, whatever was announced.
+func (g *Gate) filterTrailer(r *http.Request) io.ReadCloser {
+	body := &trailerBody{ReadCloser: r.Body, gate: g, from: r.Trailer, to: make(http.Header)}
+	r.Trailer = body.to
+	body.filter()
+	return body
+}
+
+type trailerBody struct {
+	io.ReadCloser
+	gate     *Gate
+	from, to http.Header
+}
+
+// Read implements io.Reader.
+func (b *trailerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.filter()
+	}
+	return n, err
+}
+
+func (b *trailerBody) filter() {
+	for name, values := range b.from {
+		if !b.gate.reserved(name) {
+			b.to[name] = values
+		}
 	}
 }
 
@@ -298,42 +387,6 @@ func groupsOf(a *Account) []string {
 	return groups
 }
 
-// privateWriter keeps shared caches from answering others with what one
-// account was shown, unless the back end has its own word on caching. That is
-// known only once the header is written.
-type privateWriter struct {
-	*caddyhttp.ResponseWriterWrapper
-	wrote bool
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *privateWriter) WriteHeader(status int) {
-	if !w.wrote && status >= 200 {
-		w.wrote = true
-		if w.Header().Get("Cache-Control") == "" {
-			w.Header().Set("Cache-Control", "private, no-store")
-		}
-	}
-	w.ResponseWriterWrapper.WriteHeader(status)
-}
-
-// Write implements http.ResponseWriter.
-func (w *privateWriter) Write(b []byte) (int, error) {
-	if !w.wrote {
-		w.WriteHeader(http.StatusOK)
-	}
-	return w.ResponseWriterWrapper.Write(b)
-}
-
-// ReadFrom implements io.ReaderFrom, so that files are still sent by the
-// kernel.
-func (w *privateWriter) ReadFrom(r io.Reader) (int64, error) {
-	if !w.wrote {
-		w.WriteHeader(http.StatusOK)
-	}
-	return w.ResponseWriterWrapper.ReadFrom(r)
-}
-
 // MatchToken matches requests that carry a valid token of a realm, of an
 // account with the rights that are asked for. It sets the placeholders
 // {http.auth.user.*} as djoser_auth does, and touches no header. A store that
@@ -390,6 +443,8 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
 	c, err := p.identify(r)
 	if err != nil {
+		// Caddy's handler answers 401 to every error of a provider.
+		w.WriteHeader(http.StatusServiceUnavailable)
 		return caddyauth.User{}, false, err
 	}
 	if c.id == nil || !p.allow(c.realm, c.id) {

@@ -1,0 +1,450 @@
+package djoser
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// backEnd answers with what it was sent: its path, headers and trailers.
+func backEnd(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		size, _ := io.Copy(io.Discard, r.Body)
+		if own := r.Header.Get("X-Own-Cache-Control"); own != "" {
+			w.Header().Set("Cache-Control", own)
+		}
+		_ = json.NewEncoder(w).Encode(echo{r.URL.Path, r.Header, r.Trailer, size})
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+type echo struct {
+	Path    string
+	Header  http.Header
+	Trailer http.Header
+	Size    int64
+}
+
+func (a answer) echo(t *testing.T) echo {
+	t.Helper()
+	a.want(t, http.StatusOK)
+	var e echo
+	if err := json.Unmarshal([]byte(a.body), &e); err != nil {
+		t.Fatalf("%q: %v", a.body, err)
+	}
+	return e
+}
+
+// sendRaw sends a request as it stands, apart from its host, and returns the
+// answer.
+func (s *server) sendRaw(request string) answer {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, strings.Replace(request, "Host: x", "Host: "+s.addr, 1)); err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(body)}
+}
+
+// change alters an account behind the API.
+func change(t *testing.T, username string, alter func(*Account)) {
+	t.Helper()
+	r := runningRealm(t, "default")
+	acc, err := r.accounts.store.AccountByKey(context.Background(), Key{"username", username})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.accounts.update(context.Background(), acc.ID, func(a *Account, _ *Change) error {
+		alter(a)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func realmAnd(site string) string { return "djoser /auth/* {\n" + settings + "\n}\n" + site }
+
+func TestTheGateLetsValidTokensThrough(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
+	token := s.register("alice", "secret")
+
+	s.get("/api/x", "").want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
+	for header, want := range map[string]string{
+		"Token " + strings.Repeat("0", 40):     "Invalid token",
+		"Token":                                "Invalid token header. No credentials provided.",
+		"Token a b":                            "Invalid token header. Token string should not contain spaces.",
+		"Token " + strings.ToUpper(token):      "Invalid token",
+		"Token " + token + "0":                 "Invalid token",
+		"Token " + strings.Repeat("a", 2000): "Invalid token",
+		"Token \xe9":                           "Invalid token",
+		"Bearer " + token:                      "Authentication credentials were not provided.",
+	} {
+		a := s.sendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: " + header + "\r\nConnection: close\r\n\r\n")
+		a.want(t, 401, `{"detail": "`+want+`"}`)
+		if got := a.header.Get("WWW-Authenticate"); got != "Token" {
+			t.Errorf("%.20q: WWW-Authenticate %q", header, got)
+		}
+		if got := a.header.Get("Cache-Control"); got != "no-store" {
+			t.Errorf("%.20q: Cache-Control %q", header, got)
+		}
+	}
+	a := s.sendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nAuthorization: Token " + token + "\r\nConnection: close\r\n\r\n")
+	a.want(t, 401)
+
+	e := s.get("/api/x", token).echo(t)
+	for name, want := range map[string]string{
+		"Remote-User": "alice", "Remote-Name": "alice", "Remote-Email": "alice@example.com", "Remote-Groups": "", "Authorization": "",
+	} {
+		if got := e.Header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestIdentityHeadersOfTheClientAreRemovedInEverySpelling(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy /api/* "+backEnd(t)))
+	token := s.register("alice", "secret")
+	spellings := []string{"Remote-User", "remote_user", "Remote.User", "REMOTE_USER", "remote-user", "Remote_Groups", "Remote.Email", "rEmOtE_nAmE"}
+	for _, credentials := range []string{"", "Authorization: Token " + token + "\r\n"} {
+		for _, name := range spellings {
+			a := s.sendRaw("POST /api/x HTTP/1.1\r\nHost: x\r\n" + credentials + name + ": mallory\r\n" +
+				"Connection: close, Remote-User, X-Other\r\nTrailer: " + name + "\r\nTransfer-Encoding: chunked\r\n\r\n" +
+				"1\r\nx\r\n0\r\n" + name + ": mallory\r\n\r\n")
+			e := a.echo(t)
+			if strings.Contains(a.body, "mallory") {
+				t.Errorf("%s reached the back end: %s", name, a.body)
+			}
+			if got := e.Header.Get("Remote-User"); (got == "alice") != (credentials != "") {
+				t.Errorf("%s: Remote-User is %q", name, got)
+			}
+		}
+	}
+}
+
+func TestRightsAreAlternatives(t *testing.T) {
+	s := serve(t, realmAnd(`
+		djoser_auth /staff {
+			staff
+		}
+		djoser_auth /any {
+			superuser
+			user bob carol
+			group editors
+		}
+		djoser_auth /fresh {
+			fresh 1h
+		}
+		respond /staff 204
+		respond /any 204
+		respond /fresh 204
+	`))
+	alice, bob := s.register("alice", "secret"), s.register("bob", "secret")
+	s.get("/staff", alice).want(t, 403, `{"detail": "You do not have permission to perform this action."}`)
+	s.get("/any", alice).want(t, 403)
+	s.get("/any", bob).want(t, 204)
+	s.get("/fresh", bob).want(t, 204)
+
+	change(t, "alice", func(a *Account) { a.IsStaff = true })
+	s.get("/staff", alice).want(t, 204)
+	change(t, "alice", func(a *Account) { a.IsStaff = false })
+	s.get("/staff", alice).want(t, 403)
+	for _, grant := range []func(*Account){
+		func(a *Account) { a.Groups = []string{"editors"} },
+		func(a *Account) { a.Groups = nil; a.IsSuperuser = true },
+	} {
+		change(t, "alice", grant)
+		s.get("/any", alice).want(t, 204)
+	}
+	runningRealm(t, "default").accounts.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	s.get("/fresh", bob).want(t, 403)
+}
+
+func TestWhatEndsATokenCountsFromTheNextRequest(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api\nrespond /api 204"))
+	for name, end := range map[string]func(token string){
+		"logout":       func(token string) { s.post("/auth/logout", token).want(t, 200) },
+		"deactivation": func(string) { change(t, "deactivation", func(a *Account) { a.IsActive = false }) },
+		"deletion": func(string) {
+			accounts := runningRealm(t, "default").accounts
+			acc, err := accounts.store.AccountByKey(context.Background(), Key{"username", "deletion"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := accounts.commit(context.Background(), &Change{Account: acc, Delete: true}); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		token := s.register(name, "secret")
+		for range 3 {
+			s.get("/api", token).want(t, 204)
+		}
+		end(token)
+		if a := s.get("/api", token); a.status != 401 {
+			t.Errorf("after %s: %d %s", name, a.status, a.body)
+		}
+	}
+}
+
+func TestOptionalLetsAnonymousRequestsThroughWithoutIdentity(t *testing.T) {
+	s := serve(t, realmAnd(`
+		djoser_auth /api/* {
+			optional
+			keep_authorization
+			headers {
+				X-Account {http.auth.user.id}
+			}
+		}
+		reverse_proxy /api/* `+backEnd(t)))
+	token := s.register("alice", "secret")
+	if e := s.do("GET", "/api/", "", "X-Account", "7").echo(t); e.Header.Get("X-Account") != "" {
+		t.Errorf("X-Account is %q", e.Header.Get("X-Account"))
+	}
+	s.get("/api/", strings.Repeat("0", 40)).want(t, 401)
+	e := s.get("/api/", token).echo(t)
+	if e.Header.Get("X-Account") != "1" || e.Header.Get("Authorization") != "Token "+token || e.Header.Get("Remote-User") != "" {
+		t.Errorf("%v", e.Header)
+	}
+}
+
+func TestGatedAnswersAreKeptByNobodyUnlessTheBackEndSaysSo(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
+	token := s.register("alice", "secret")
+	auth := []string{"Authorization", "Token " + token}
+	if got := s.do("GET", "/api/", "", auth...).header.Values("Cache-Control"); len(got) != 1 || got[0] != "private, no-store" {
+		t.Errorf("Cache-Control is %q", got)
+	}
+	own := append(auth, "X-Own-Cache-Control", "max-age=60")
+	if got := s.do("GET", "/api/", "", own...).header.Values("Cache-Control"); len(got) != 1 || got[0] != "max-age=60" {
+		t.Errorf("Cache-Control is %q", got)
+	}
+}
+
+func TestPathsCannotBeConfused(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy "+backEnd(t)))
+	for _, path := range []string{
+		"/api/x", "//api/x", "/api//x", "/./api/x", "/x/../api/x", "/API/x", "/%61pi/x", "/api/%2e%2e/api/x", "/api/./x", "///api/x",
+	} {
+		a := s.sendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if a.status != 401 {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
+func TestAFailingStoreIs503OnBothSidesOfNot(t *testing.T) {
+	s := serve(t, realmAnd(`
+		@member djoser_token
+		@stranger not djoser_token
+		djoser_auth /gate
+		handle /gate {
+			respond 200
+		}
+		handle @member {
+			respond "member"
+		}
+		handle @stranger {
+			respond "stranger"
+		}
+		handle_errors {
+			respond "{err.status_code}" {err.status_code}
+		}
+	`))
+	token := s.register("alice", "secret")
+	s.get("/x", token).want(t, 200, "member")
+	s.get("/x", "").want(t, 200, "stranger")
+	s.get("/x", strings.Repeat("0", 40)).want(t, 200, "stranger")
+
+	shared := runningRealm(t, "default").shared.Load()
+	if err := shared.cachedStore.Store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Repeat("1", 40) // in no cache
+	for _, path := range []string{"/x", "/gate", "/auth/me"} {
+		s.get(path, other).want(t, 503, "503")
+	}
+}
+
+func TestMatchersSetPlaceholdersAndTouchNoHeader(t *testing.T) {
+	s := serve(t, realmAnd(`
+		@member {
+			path /hello
+			djoser_token
+		}
+		respond @member "{http.auth.user.id} {http.auth.user.username} {http.auth.user.email} {http.auth.user.is_staff} {http.auth.user.groups} {header.Remote-User}"
+		respond 404
+	`))
+	token := s.register("alice", "secret")
+	change(t, "alice", func(a *Account) { a.Groups = []string{"editors", "writers"} })
+	s.do("GET", "/hello", "", "Authorization", "Token "+token, "Remote-User", "kept").
+		want(t, 200, "1 alice alice@example.com false editors,writers kept")
+	s.get("/hello", "").want(t, 404)
+}
+
+func TestTheGateStandsBeforeEveryHandler(t *testing.T) {
+	s := newServer(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "page.html"), []byte(`{{.Req.Header.Get "Remote-User"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := s.load(realmAnd(`
+		djoser_auth /files/*
+		handle_path /files/* {
+			root {$DIR}
+			templates
+			file_server
+		}
+		handle_path /stripped/* {
+			djoser_auth
+			reverse_proxy ` + backEnd(t) + `
+		}
+		route /routed/* {
+			djoser_auth
+			respond "routed {http.auth.user.username}"
+		}
+	`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := s.register("alice", "secret")
+	for _, path := range []string{"/files/page.html", "/stripped/x", "/routed/x"} {
+		s.get(path, "").want(t, 401)
+	}
+	s.get("/files/page.html", token).want(t, 200, "alice")
+	s.get("/routed/x", token).want(t, 200, "routed alice")
+	if e := s.get("/stripped/x", token).echo(t); e.Path != "/x" || e.Header.Get("Remote-User") != "alice" {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestLargeBodiesPassUnbuffered(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
+	token := s.register("alice", "secret")
+	const size = 100 << 20
+	req, err := http.NewRequest(http.MethodPost, "http://"+s.addr+"/api/", io.LimitReader(zeros{}, size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Token "+token)
+	req.Header.Set("Expect", "100-continue")
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var e echo
+	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil || e.Size != size {
+		t.Errorf("%d bytes, %v", e.Size, err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// streamBackEnd sends a line, and then nothing more until its client goes; or,
+// asked for an upgrade, echoes.
+func streamBackEnd(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, "data: hello\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			return
+		}
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_ = rw.Flush()
+		_, _ = io.Copy(conn, rw)
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func TestALongConnectionEndsWithItsToken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds")
+	}
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+streamBackEnd(t)))
+	for name, upgrade := range map[string]string{
+		"stream":  "",
+		"upgrade": "Connection: Upgrade\r\nUpgrade: echo\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			token := s.register(name, "secret")
+			conn, err := net.Dial("tcp", s.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "GET /api/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n%s\r\n", s.addr, token, upgrade)
+			r := bufio.NewReader(conn)
+			first, err := r.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := map[string]string{"stream": "HTTP/1.1 200", "upgrade": "HTTP/1.1 101"}[name]; !strings.HasPrefix(first, want) {
+				t.Fatalf("%q, want %s", first, want)
+			}
+			s.post("/auth/logout", token).want(t, 200)
+			// A bound, not a measure: without an end the read would never return.
+			_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+			if _, err := io.Copy(io.Discard, r); err != nil && strings.Contains(err.Error(), "timeout") {
+				t.Errorf("the connection goes on: %v", err)
+			}
+		})
+	}
+}
+
+func TestRealmsAreApart(t *testing.T) {
+	s := serve(t, realmAnd(`
+		djoser /two/* {
+			realm two
+			disable password_reset
+			store badger {$DIR}/two
+			throttle off
+			`+cheap+`
+		}
+		djoser_auth /one
+		djoser_auth /both {
+			realm two
+		}
+		respond /one "{http.auth.user.username}"
+		respond /both "{http.auth.user.username}"
+	`))
+	token := s.register("alice", "secret")
+	s.get("/one", token).want(t, 200, "alice")
+	s.get("/both", token).want(t, 401)
+	s.get("/two/me", token).want(t, 401)
+}

@@ -1,0 +1,121 @@
+package djoser
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// watchEvery is how often a request that goes on is looked at again.
+const watchEvery = 5 * time.Second
+
+// gatedWriter is the ResponseWriter behind the gate. It keeps shared caches
+// from answering others with what one account was shown, and ends a connection
+// whose token has ended.
+type gatedWriter struct {
+	caddyhttp.ResponseWriterWrapper
+	wrote bool
+
+	mu    sync.Mutex // guards what follows
+	timer *time.Timer
+	over  bool
+	conn  net.Conn // of an upgraded connection
+}
+
+// WriteHeader implements http.ResponseWriter. Only now is it known whether the
+// back end has its own word on caching.
+func (w *gatedWriter) WriteHeader(status int) {
+	if !w.wrote && status >= 200 {
+		w.wrote = true
+		if header := w.Header(); header["Cache-Control"] == nil {
+			header["Cache-Control"] = privateCache
+		}
+	}
+	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+var privateCache = []string{"private, no-store"}
+
+// Write implements http.ResponseWriter.
+func (w *gatedWriter) Write(b []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriterWrapper.Write(b)
+}
+
+// ReadFrom implements io.ReaderFrom, so that files are still sent by the
+// kernel.
+func (w *gatedWriter) ReadFrom(r io.Reader) (int64, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriterWrapper.ReadFrom(r)
+}
+
+// Flush implements http.Flusher for what doesn't know http.ResponseController.
+func (w *gatedWriter) Flush() {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Hijack implements http.Hijacker, and remembers the connection.
+func (w *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conn = conn
+	return conn, rw, nil
+}
+
+// watch looks from time to time whether the request may go on. It costs a
+// timer, which almost no request lives to see.
+func (w *gatedWriter) watch(allowed func() bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(watchEvery, func() { w.check(allowed) })
+}
+
+func (w *gatedWriter) check(allowed func() bool) {
+	ok := allowed()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.over:
+	case ok:
+		w.timer.Reset(watchEvery)
+	case w.conn != nil:
+		w.conn.Close()
+	default:
+		// The server notices, ends the request's context, and with it what the
+		// back end still does.
+		rc := http.NewResponseController(w.ResponseWriter)
+		_ = rc.SetReadDeadline(time.Unix(1, 0))
+		_ = rc.SetWriteDeadline(time.Unix(1, 0))
+	}
+}
+
+// end stops watching. The ResponseWriter must not be used any more.
+func (w *gatedWriter) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	w.timer.Stop()
+}
+
+// Interface guards
+var (
+	_ http.Flusher  = (*gatedWriter)(nil)
+	_ http.Hijacker = (*gatedWriter)(nil)
+	_ io.ReaderFrom = (*gatedWriter)(nil)
+)
