@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddy-djoser/djoser/password"
@@ -21,6 +22,7 @@ type accounts struct {
 	hasher   password.Argon2id
 	pool     *password.Pool
 	mails    *limiter // of mails that somebody asks for; nil: no limit
+	metrics  *realmMetrics
 	wakeMail func()   // tells the outbox that a mail was committed
 	now      func() time.Time
 }
@@ -379,6 +381,7 @@ func (a *accounts) commit(ctx context.Context, c *Change) error {
 		return err
 	}
 	if len(c.Mails) > 0 {
+		a.metrics.mailed("queued", c.Mails...)
 		a.wakeMail()
 	}
 	return nil
@@ -391,13 +394,17 @@ func (a *accounts) addToken(change *Change, acc *Account, c client) string {
 	now := a.now()
 	change.Token = &Token{
 		Digest: digest, Account: acc.ID, Created: now,
-		Address: c.address, Agent: c.agent[:min(len(c.agent), maxAgent)],
+		Address: c.address, Agent: cutAgent(c.agent),
 	}
 	if ttl := a.settings.Token.ttl(); ttl > 0 {
 		change.Token.Expires = now.Add(ttl)
 	}
 	change.TokenLimit = a.settings.Token.PerUser
 	return value
+}
+
+func cutAgent(agent string) string {
+	return strings.ToValidUTF8(agent[:min(len(agent), maxAgent)], "")
 }
 
 func (a *accounts) mail(p Purpose, acc *Account, c client) *Mail {
@@ -407,7 +414,7 @@ func (a *accounts) mail(p Purpose, acc *Account, c client) *Mail {
 
 // hash runs in the pool; see package password.
 func (a *accounts) hash(ctx context.Context, pass string) (hash string, err error) {
-	if busy := a.pool.Do(ctx, func() { hash, err = a.hasher.Hash(pass) }); busy != nil {
+	if busy := a.metrics.hash(ctx, a.pool, func() { hash, err = a.hasher.Hash(pass) }); busy != nil {
 		return "", busy
 	}
 	return hash, err
@@ -416,7 +423,7 @@ func (a *accounts) hash(ctx context.Context, pass string) (hash string, err erro
 // verify checks a password. Without an account, or with one whose hash is
 // unusable or can't be checked, it does the same work for nothing.
 func (a *accounts) verify(ctx context.Context, acc *Account, pass string) (ok, weak bool, err error) {
-	err = a.pool.Do(ctx, func() {
+	err = a.metrics.hash(ctx, a.pool, func() {
 		broken := acc == nil || !password.Usable(acc.Password)
 		if !broken {
 			var unknown error

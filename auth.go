@@ -13,20 +13,17 @@ import (
 // djoser_token and the authentication provider all come through here.
 //
 // Errors are an *apiError of 401, or what a store that can't be read says.
-func (r *realm) authenticate(req *http.Request) (*identity, error) {
-	token, err := r.credentials(req.Header["Authorization"])
-	if token == "" || err != nil {
+func (r *realm) authenticate(req *http.Request) (id *identity, err error) {
+	defer func() { r.metrics.checked(id, err) }()
+	digest, found, err := r.credentials(req.Header["Authorization"])
+	if !found || err != nil {
 		return nil, err
-	}
-	digest, ok := digestOf(token)
-	if !ok {
-		return nil, errInvalidToken
 	}
 	store, err := r.open()
 	if err != nil {
 		return nil, err
 	}
-	id, err := store.identify(req.Context(), digest)
+	id, err = store.identify(req.Context(), digest)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, errInvalidToken
@@ -41,30 +38,39 @@ func (r *realm) authenticate(req *http.Request) (*identity, error) {
 // whiteSpace separates a scheme from its token, as bytes.split in Python does.
 const whiteSpace = " \t\n\v\f\r"
 
-// credentials takes the token out of the values of the Authorization header.
-// It follows REST framework's TokenAuthentication; several headers are refused
-// rather than guessed at.
-func (r *realm) credentials(headers []string) (string, error) {
+// credentials takes the digest of the token out of the values of the
+// Authorization header. It follows REST framework's TokenAuthentication; several
+// headers are refused rather than guessed at.
+func (r *realm) credentials(headers []string) (digest Digest, found bool, err error) {
 	if len(headers) == 0 {
-		return "", nil
+		return digest, false, nil
 	}
 	if len(headers) > 1 {
-		return "", errTokenSpaces
+		return digest, false, errTokenSpaces
 	}
+	// Almost every header is one scheme, one space and one token.
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	if digest, found = digestOf(token); found && r.takesScheme(scheme) {
+		return digest, true, nil
+	}
+
 	header := strings.Trim(headers[0], whiteSpace)
-	scheme, token := header, ""
+	scheme, token = header, ""
 	if i := strings.IndexAny(header, whiteSpace); i >= 0 {
 		scheme, token = header[:i], strings.TrimLeft(header[i:], whiteSpace)
 	}
 	switch {
 	case !r.takesScheme(scheme):
-		return "", nil
+		return digest, false, nil
 	case token == "":
-		return "", errNoCredentials
+		return digest, false, errNoCredentials
 	case strings.ContainsAny(token, whiteSpace):
-		return "", errTokenSpaces
+		return digest, false, errTokenSpaces
 	}
-	return token, nil
+	if digest, found = digestOf(token); !found {
+		return digest, false, errInvalidToken
+	}
+	return digest, true, nil
 }
 
 func (r *realm) takesScheme(scheme string) bool {

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/password"
 )
 
 // tokenOf is the auth_token of an answer, or empty.
@@ -276,4 +280,116 @@ func (p *pageReader) answer() string {
 	}
 	fmt.Fprintf(&b, "\n%s\n", strings.ReplaceAll(body, p.server.addr, shownHost))
 	return b.String()
+}
+
+// fences are the blocks of a language in a page.
+func fences(t *testing.T, file, language string) []string {
+	t.Helper()
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []string
+	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
+		blocks = append(blocks, m[1])
+	}
+	return blocks
+}
+
+func TestOverridingPage(t *testing.T) {
+	blocks := fences(t, "docs/overriding.md", "caddyfile")
+	templates := fences(t, "docs/overriding.md", "gotemplate")
+	if len(blocks) != 4 || len(templates) != 1 {
+		t.Fatalf("%d Caddyfiles and %d templates", len(blocks), len(templates))
+	}
+	run := func(block string) *server {
+		return serve(t, strings.NewReplacer(
+			"disable", "store badger {$DIR}/store\nthrottle off\n"+cheap+"disable",
+			"reverse_proxy localhost:8000", `respond "hello {http.auth.user.username}"`,
+			"reverse_proxy @register localhost:8000", `respond @register "the back end"`,
+		).Replace(block))
+	}
+
+	s := run(blocks[0])
+	spellings := []string{"/auth/register", "/auth/register/", "/AUTH/register", "//auth/register", "/%61uth/regis%74er", "/auth/x/../register", "/auth/./register"}
+	for _, path := range spellings[:5] {
+		s.post(path, "", "username", "ann", "password", "pw").want(t, 403, `{"detail": "By invitation only."}`)
+	}
+	s.raw(t, "POST /auth/register#x HTTP/1.1\r\nHost: HOST\r\n\r\n", "POST")[0].want(t, 403)
+	s.post("/auth/login", "", "username", "ann", "password", "pw").want(t, 400)
+
+	s = run(blocks[1])
+	token := s.register("ann", "pw")
+	s.get("/auth/me", token).want(t, 200, "hello ann")
+	s.get("/auth/me/", token).want(t, 200, "hello ann")
+	s.get("/auth/me", "").want(t, 401)
+
+	s = run(blocks[2])
+	for _, path := range spellings {
+		if a := s.post(path, "", "username", "eve", "password", "pw"); a.body != "the back end" && a.status != 404 {
+			t.Errorf("%s gets past the back end: %d %s", path, a.status, a.body)
+		}
+	}
+	s.post("/auth/register", "", "username", "ann", "password", "pw").want(t, 200, "the back end")
+	s.raw(t, "POST /auth/register#x HTTP/1.1\r\nHost: HOST\r\n\r\n", "POST")[0].want(t, 200, "the back end")
+	s.post("/internal/register", "", "username", "ann", "password", "pw").want(t, 201)
+	s.login("ann", "pw")
+
+	s = run(blocks[3])
+	s.post("/auth/register", "", "username", "ann", "password", "pw").want(t, 404)
+	s.post("/auth/login", "", "username", "ann", "password", "pw").want(t, 400)
+
+	s = newServer(t)
+	writeTemplate(t, s.dir, "activation_email_subject.txt", templates[0])
+	if err := s.load(site("send_activation_email\ntemplates {$DIR}\n" + settings)); err != nil {
+		t.Fatal(err)
+	}
+	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").want(t, 201)
+	s.waitMails(t, 1)
+	files, _ := filepath.Glob(filepath.Join(s.dir, "mails", "*.eml"))
+	if mail, err := os.ReadFile(files[0]); err != nil || !bytes.Contains(mail, []byte("Subject: Welcome to Frontend, ann\r\n")) {
+		t.Errorf("%s, %v", mail, err)
+	}
+}
+
+// TestSettingsPageHasEverySetting goes by the names in JSON, which are those of
+// the Caddyfile.
+func TestSettingsPageHasEverySetting(t *testing.T) {
+	page, err := os.ReadFile("docs/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{Handler{}, Settings{}, PasswordSettings{}, TokenSettings{}, ThrottleSettings{}, UserModel{}, Field{}, BadgerStore{}, password.Argon2id{}} {
+		typ := reflect.TypeOf(v)
+		for i := range typ.NumField() {
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+			if name != "" && !regexp.MustCompile("[`\" ]"+name+"[`\" ]").Match(page) {
+				t.Errorf("%s of %s is not in the page", name, typ)
+			}
+		}
+	}
+	for name := range strings.SplitSeq(settingNames, ", ") {
+		if !bytes.Contains(page, []byte("| `"+name+"` |")) && !bytes.Contains(page, []byte("\n## "+name+"\n")) {
+			t.Errorf("%s is not in the page", name)
+		}
+	}
+}
+
+// TestDifferencesPageHasEveryRule holds the page to the rules of the replay.
+func TestDifferencesPageHasEveryRule(t *testing.T) {
+	page, err := os.ReadFile("docs/differences.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(string(page)), " ")
+	for _, r := range rules {
+		if want := "**" + r.name + "**: " + r.reason + "."; !strings.Contains(text, want) {
+			t.Errorf("not in the page: %s", want)
+		}
+	}
+	if n := strings.Count(string(page), "\n- **"); n != len(rules) {
+		t.Errorf("%d rules in the page, want %d", n, len(rules))
+	}
+	s := serve(t, strings.Replace(fences(t, "docs/differences.md", "caddyfile")[0], "disable", "store badger {$DIR}/store\ndisable", 1))
+	s.register("ann", "1")
 }

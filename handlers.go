@@ -92,6 +92,11 @@ type call struct {
 	throttles *throttles
 	endpoint  *endpoint
 	who       *identity // nil: anonymous
+
+	// What follows is for the audit log.
+	subject       *Account // that the request is about; nil: unknown
+	event         string   // what is done, if not what the endpoint is for
+	wrongPassword bool     // an endpoint found the current password wrong
 }
 
 // serve follows REST framework's order: who is calling, may they, what answer
@@ -128,6 +133,9 @@ func (c *call) answer(indent *int) (*response, error) {
 	if c.endpoint != nil && c.endpoint.protected && c.who == nil {
 		return nil, errNotAuthenticated
 	}
+	if c.who != nil {
+		c.owned(c.who.account)
+	}
 	if *indent, err = negotiate(c.Request); err != nil {
 		return nil, err
 	}
@@ -139,6 +147,12 @@ func (c *call) answer(indent *int) (*response, error) {
 	case c.endpoint == nil:
 		return c.root(), nil
 	}
+	return c.act()
+}
+
+// act does what the endpoint is for, and tells of it.
+func (c *call) act() (resp *response, err error) {
+	defer func() { c.report(err) }()
 	if err := c.throttle(); err != nil {
 		return nil, err
 	}
@@ -268,10 +282,15 @@ func serveRegister(c *call) (*response, error) {
 		return nil, err
 	}
 
+	if err := c.throttlePair(username); err != nil {
+		return nil, err
+	}
 	acc, token, err := c.accounts.register(c.Context(), v, v.text("password"), c.client())
 	if err != nil {
 		return nil, c.accountError(err)
 	}
+	c.owned(acc)
+	c.know(acc)
 	body := c.realm.model.represent(acc)
 	// REST framework shows a number or a boolean as it was sent, though it
 	// keeps its text.
@@ -312,14 +331,16 @@ func serveLogin(c *call) (*response, error) {
 		return nil, err
 	}
 	name := c.realm.model.normalize(v.text(c.realm.model.username.name))
-	try, err := c.tryLogin(name)
+	try, err := c.tryLogin(c.realm.model.username.key(name).Value)
 	if err != nil {
 		return nil, err
 	}
-	_, token, err := c.accounts.login(c.Context(), name, v.text("password"), c.client())
+	acc, token, err := c.accounts.login(c.Context(), name, v.text("password"), c.client())
+	c.subject = acc
 	switch {
 	case err == nil:
-		c.know(name)
+		c.owned(acc)
+		c.know(acc)
 		try.right()
 	case errors.Is(err, errDisabled):
 		try.right()
@@ -360,10 +381,16 @@ func serveActivate(c *call) (*response, error) {
 	if err := c.throttlePair(v.text("uid")); err != nil {
 		return nil, err
 	}
-	_, token, err := c.accounts.activate(c.Context(), acc.ID, v.text("token"), c.client())
+	c.subject = acc
+	if acc.IsActive {
+		c.event = "email_confirmed"
+	}
+	acc, token, err := c.accounts.activate(c.Context(), acc.ID, v.text("token"), c.client())
 	if err != nil {
 		return nil, c.accountError(err)
 	}
+	c.owned(acc)
+	c.know(acc)
 	if token != "" {
 		return tokenResponse(token), nil
 	}
@@ -434,6 +461,7 @@ func (c *call) checkCurrentPassword(v values, errs fieldErrors) error {
 	case valid:
 		try.right()
 	default:
+		c.wrongPassword = true
 		errs.add("current_password", "Invalid password.")
 	}
 	return nil
@@ -515,30 +543,33 @@ func serveConfirm(c *call) (*response, error) {
 	if err := c.throttlePair(v.text("uid")); err != nil {
 		return nil, err
 	}
+	c.subject = acc
 	// A bad link costs no hash.
 	if !c.accounts.checkReset(acc, v.text("token")) {
 		return nil, c.accountError(errLink)
 	}
-	if _, err := c.accounts.resetPassword(c.Context(), acc.ID, v.text("token"), v.text("new_password")); err != nil {
+	if acc, err = c.accounts.resetPassword(c.Context(), acc.ID, v.text("token"), v.text("new_password")); err != nil {
 		return nil, c.accountError(err)
 	}
+	c.owned(acc)
+	c.know(acc)
 	return emptyResponse, nil
 }
 
 // accountError puts an error of accounts into djoser's words.
 func (c *call) accountError(err error) error {
 	if taken := new(TakenError); errors.As(err, &taken) {
-		return invalid(taken.Field, c.realm.model.takenMessage(taken.Field))
+		return refusal(outcomeTaken, taken.Field, c.realm.model.takenMessage(taken.Field))
 	}
 	switch {
 	case errors.Is(err, errCredentials):
-		return invalid(nonField, "Unable to login with provided credentials.")
+		return refusal(outcomeWrong, nonField, "Unable to login with provided credentials.")
 	case errors.Is(err, errDisabled):
-		return invalid(nonField, "User account is disabled.")
+		return refusal(outcomeDisabled, nonField, "User account is disabled.")
 	case errors.Is(err, errPassword):
-		return invalid("current_password", "Invalid password.")
+		return refusal(outcomeWrong, "current_password", "Invalid password.")
 	case errors.Is(err, errLink):
-		return invalid(nonField, "Invalid token for given user.")
+		return refusal(outcomeLink, nonField, "Invalid token for given user.")
 	case errors.Is(err, ErrNotFound): // deleted while the request was served
 		return errInvalidToken
 	}

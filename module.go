@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 )
@@ -145,6 +146,7 @@ func encodedSlash(rawPath string) bool {
 type App struct {
 	ctx    caddy.Context
 	log    *zap.Logger
+	events *caddyevents.App
 	realms map[string]*realm
 
 	// references are the realms that are used, with where, so that a name that
@@ -209,6 +211,8 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 		return fmt.Errorf("realm %s: %w", name, err)
 	}
 	r.definition = definition
+	r.audit = a.log.Named("audit").With(zap.String("realm", name))
+	r.events, r.eventContext = a.events, a.ctx
 	for _, other := range a.realms {
 		if other.location == r.location {
 			return fmt.Errorf("realms %s and %s have the same store, %s: give each its own", other.name, name, r.location)
@@ -274,6 +278,11 @@ type realm struct {
 	mailer     Mailer
 	renderer   *mailRenderer
 	log        *zap.Logger
+	audit      *zap.Logger
+	metrics    *realmMetrics
+
+	events       *caddyevents.App // nil: nobody is told
+	eventContext caddy.Context    // of the app, from which events come
 
 	mu       sync.Mutex // guards opening and closing
 	closed   bool
@@ -284,7 +293,7 @@ type realm struct {
 
 func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	settings := *s
-	r := &realm{name: name, varKey: "djoser.caller." + name, settings: &settings, log: ctx.Logger().With(zap.String("realm", name))}
+	r := &realm{name: name, varKey: "djoser.caller." + name, settings: &settings, log: ctx.Logger().With(zap.String("realm", name)), metrics: newRealmMetrics(name)}
 	if err := settings.setDefaults(caddy.NewReplacer()); err != nil {
 		return nil, err
 	}
@@ -419,6 +428,7 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts
 		hasher:   *r.settings.Password.Hasher,
 		pool:     r.settings.Password.pool(),
 		mails:    mails,
+		metrics:  r.metrics,
 		wakeMail: shared.outbox.wake,
 		now:      time.Now,
 	}, nil
@@ -442,7 +452,12 @@ func (r *realm) close() error {
 
 // sender delivers the mails of the realm's outbox.
 func (r *realm) sender() *sender {
-	return &sender{mailer: r.mailer, compose: r.compose}
+	return &sender{
+		mailer:    r.mailer,
+		compose:   r.compose,
+		delivered: func(m *Mail) { r.metrics.mailed("sent", m) },
+		failed:    func(m *Mail, _ error) { r.metrics.mailed("failed", m) },
+	}
 }
 
 // compose makes a mail of an outbox entry, from the account as it is now; nil

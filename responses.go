@@ -15,6 +15,7 @@ type apiError struct {
 	status     int
 	body       any           // a fieldErrors, or detail
 	retryAfter time.Duration // for Retry-After; zero: none
+	outcome    string        // for those who watch; empty: refused
 }
 
 func (e *apiError) Error() string { return fmt.Sprintf("%d: %v", e.status, e.body) }
@@ -46,6 +47,11 @@ func (f fieldErrors) err() error {
 
 func invalid(field, message string) error {
 	return fieldErrors{field: {message}}.err()
+}
+
+// refusal is invalid for a reason that those who watch want to know.
+func refusal(outcome, field, message string) error {
+	return &apiError{status: http.StatusBadRequest, body: fieldErrors{field: {message}}, outcome: outcome}
 }
 
 func detailError(status int, text string) *apiError {

@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -343,67 +344,63 @@ func (c *call) pairKey(endpoint, name string) limitKey {
 // than one after the other.
 type attempt struct {
 	requests *limiter
-	keys     []limitKey
+	own      []limit // what the client itself has tried
+	others   []limit // what everybody together has tried
 }
 
 // tryLogin begins an attempt to log in under a name.
 func (c *call) tryLogin(name string) (*attempt, error) {
-	limits := c.pairLimit(name)
-	known := c.knownKey(name)
+	own := c.pairLimit(name)
 	rates := c.realm.settings.Throttle.wrongPasswords()
+	known := c.knownKey(name)
 	if len(rates) == 0 || c.throttles.known.has(known) {
-		return c.try(limits)
+		return c.try(own, nil)
 	}
-	t, err := c.try(append(limits, limit{limitKey{"wrong passwords", name}, rates}))
-	if err == nil {
+	t, refusal := c.try(own, []limit{{limitKey{"wrong passwords", name}, rates}})
+	if refusal == nil {
 		return t, nil
 	}
-	// Only now, since the memory may have been lost, and it takes two reads.
-	logged, errLogged := c.hasLoggedIn(c.Context(), name)
-	switch {
-	case errLogged != nil:
-		return nil, errLogged
-	case !logged:
-		return nil, err
+	// What is known may have been lost with a restart. It takes two reads to
+	// find out, so only now.
+	if logged, err := c.hasLoggedIn(c.Context(), name); err != nil || !logged {
+		return nil, cmp.Or(err, refusal)
 	}
-	c.know(name)
-	return c.try(limits)
+	c.throttles.known.take(limit{key: known})
+	return c.try(own, nil)
 }
 
 // tryCurrent begins an attempt at the password of whoever has a token. It is
-// apart from the logins: whoever fails there can't hold the owner up.
+// apart from the logins: whoever fails there can't hold the owner up here.
 func (c *call) tryCurrent() (*attempt, error) {
 	if len(c.realm.settings.Throttle.endpoint(c.endpoint.name)) == 0 {
-		return c.try(nil)
+		return c.try(nil, nil)
 	}
 	id := strconv.FormatUint(c.who.account.ID, 10)
-	return c.try([]limit{{limitKey{"current password", id}, pairRates}})
+	return c.try([]limit{{limitKey{"current password", id}, pairRates}}, nil)
 }
 
-func (c *call) try(limits []limit) (*attempt, error) {
-	t := &attempt{requests: c.throttles.requests}
-	for _, l := range limits {
-		t.keys = append(t.keys, l.key)
+func (c *call) try(own, others []limit) (*attempt, error) {
+	if err := c.take(append(slices.Clone(own), others...)...); err != nil {
+		return nil, err
 	}
-	return t, c.take(limits...)
+	return &attempt{c.throttles.requests, own, others}, nil
 }
 
-// right ends an attempt with the right password. Of the wrong ones before it,
-// those of all addresses together stay: they may not have been the owner's.
+// right ends an attempt with the right password. The client's own wrong ones
+// before it are forgiven; those of everybody may have been somebody else's.
 func (t *attempt) right() {
-	for i, key := range t.keys {
-		if i == 0 {
-			t.requests.forget(key)
-			continue
-		}
-		t.requests.takeBack(key)
+	for _, l := range t.own {
+		t.requests.forget(l.key)
+	}
+	for _, l := range t.others {
+		t.requests.takeBack(l.key)
 	}
 }
 
 // untried ends an attempt whose password was not looked at.
 func (t *attempt) untried() {
-	for _, key := range t.keys {
-		t.requests.takeBack(key)
+	for _, l := range append(slices.Clone(t.own), t.others...) {
+		t.requests.takeBack(l.key)
 	}
 }
 
@@ -414,7 +411,8 @@ func (c *call) knownKey(name string) limitKey {
 // know notes that the owner of an account is at the client's address: one who
 // has the password, or a link from the account's mailbox. So no attack from
 // elsewhere can lock the owner out.
-func (c *call) know(name string) {
+func (c *call) know(acc *Account) {
+	name := c.realm.model.username.key(c.realm.model.name(acc)).Value
 	c.throttles.known.take(limit{key: c.knownKey(name)})
 	c.throttles.requests.forget(c.pairKey("login", name))
 }
@@ -423,7 +421,7 @@ func (c *call) know(name string) {
 // address. It reads as much for a name that nobody has.
 func (c *call) hasLoggedIn(ctx context.Context, name string) (bool, error) {
 	var id uint64
-	acc, err := c.accounts.store.AccountByKey(ctx, c.realm.model.username.key(name))
+	acc, err := c.accounts.store.AccountByKey(ctx, Key{Field: c.realm.model.username.name, Value: name})
 	if err == nil {
 		id = acc.ID
 	} else if !errors.Is(err, ErrNotFound) {

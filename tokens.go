@@ -24,6 +24,12 @@ func newAuthToken() string {
 	return hex.EncodeToString(b[:])
 }
 
+// hexDigit has the digits that a token is written with.
+var hexDigit = [256]bool{
+	'0': true, '1': true, '2': true, '3': true, '4': true, '5': true, '6': true, '7': true,
+	'8': true, '9': true, 'a': true, 'b': true, 'c': true, 'd': true, 'e': true, 'f': true,
+}
+
 // digestOf is the digest under which a token is kept. A token has 160 random
 // bits, so that neither salt nor a slow hash would add anything.
 func digestOf(token string) (Digest, bool) {
@@ -33,7 +39,7 @@ func digestOf(token string) (Digest, bool) {
 	}
 	for i := range tokenLength {
 		c := token[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+		if !hexDigit[c] {
 			return Digest{}, false
 		}
 		buf[i] = c

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // memberSettings are those of a realm whose accounts log in with an address and
@@ -356,12 +358,17 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 	s.get("/auth/me", token).want(t, 200, `{"company": "12", "level": 4, "username": "ann"}`)
 	s.get("/auth/me", s.login("cid", "pw")).want(t, 200, `{"company": "C", "level": 3, "username": "cid"}`)
 
-	// The data of a removed field stays, also when the account is written.
+	// The data of a removed field stays, also when the account is written, and
+	// over a restart.
 	load("required_fields email")
 	s.json("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
 	acc, err := runningRealm(t, "default").accounts.store.Account(ctx, 1)
 	if err != nil || acc.Fields["company"] != "12" {
 		t.Errorf("stored %v, %v", acc, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
 	}
 	load("required_fields company\n" + company)
 	s.get("/auth/me", token).want(t, 200, `{"company": "12", "username": "ann"}`)

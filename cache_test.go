@@ -1,0 +1,187 @@
+package djoser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// openCache is a cache before a real store.
+func openCache(t testing.TB, size int) *cachedStore {
+	t.Helper()
+	store, err := new(BadgerStore).Open(context.Background(), t.TempDir(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCachedStore(store, time.Now)
+	c.resize(size)
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// addLogin makes an account with a token.
+func addLogin(t testing.TB, c *cachedStore, name string) (*Account, string) {
+	t.Helper()
+	token := newAuthToken()
+	digest, _ := digestOf(token)
+	acc := &Account{Username: name, IsActive: true, DateJoined: time.Now(), Keys: []Key{{"username", name}}}
+	err := c.Commit(context.Background(), &Change{Account: acc, Token: &Token{Digest: digest, Created: time.Now()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return acc, token
+}
+
+func TestNothingOutdatedIsServedWhileItChanges(t *testing.T) {
+	c := openCache(t, 100)
+	acc, token := addLogin(t, c, "alice")
+	digest, _ := digestOf(token)
+	// What is served must never be older than the last change that was done
+	// before it was asked for.
+	var done atomic.Uint64
+	var readers sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				least := done.Load()
+				id, err := c.identify(context.Background(), digest)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if id.account.Serial < least {
+					t.Errorf("serial %d was served after %d was stored", id.account.Serial, least)
+					return
+				}
+			}
+		})
+	}
+	for range 200 {
+		acc.Serial++
+		if err := c.Commit(context.Background(), &Change{Account: acc}); err != nil {
+			t.Fatal(err)
+		}
+		done.Store(acc.Serial)
+	}
+	close(stop)
+	readers.Wait()
+
+	if err := c.Commit(context.Background(), &Change{EndToken: &digest}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.identify(context.Background(), digest); !errors.Is(err, ErrNotFound) {
+		t.Errorf("after the end of the token: %v", err)
+	}
+}
+
+func TestTheCacheIsBounded(t *testing.T) {
+	c := openCache(t, 128)
+	_, token := addLogin(t, c, "alice")
+	digest, _ := digestOf(token)
+	for range 10_000 {
+		made, _ := digestOf(newAuthToken())
+		if _, err := c.identify(context.Background(), made); !errors.Is(err, ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	total := 0
+	for i := range c.shards {
+		total += len(c.shards[i].byID)
+	}
+	if total > 128 {
+		t.Errorf("%d identities are kept", total)
+	}
+	if id, err := c.identify(context.Background(), digest); err != nil || id.account.Username != "alice" {
+		t.Errorf("a real token after a flood of made-up ones: %v", err)
+	}
+	if len(c.accounts) > 128 {
+		t.Errorf("%d accounts are kept", len(c.accounts))
+	}
+}
+
+func TestATokenThatWasUnknownIsKnownOnceItIsMade(t *testing.T) {
+	c := openCache(t, 100)
+	acc, _ := addLogin(t, c, "alice")
+	digest, _ := digestOf(newAuthToken())
+	if _, err := c.identify(context.Background(), digest); !errors.Is(err, ErrNotFound) {
+		t.Fatal(err)
+	}
+	err := c.Commit(context.Background(), &Change{Token: &Token{Digest: digest, Account: acc.ID, Created: time.Now()}, Serial: acc.Serial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.identify(context.Background(), digest); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnExpiredTokenIsUnknownThoughItIsCached(t *testing.T) {
+	c := openCache(t, 100)
+	acc, _ := addLogin(t, c, "alice")
+	digest, _ := digestOf(newAuthToken())
+	token := &Token{Digest: digest, Account: acc.ID, Created: time.Now(), Expires: time.Now().Add(time.Hour)}
+	if err := c.Commit(context.Background(), &Change{Token: token, Serial: acc.Serial}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.identify(context.Background(), digest); err != nil {
+		t.Fatal(err)
+	}
+	c.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	if _, err := c.identify(context.Background(), digest); !errors.Is(err, ErrNotFound) {
+		t.Errorf("after its time: %v", err)
+	}
+}
+
+// BenchmarkTokenCheck is what a request pays to be told who it comes from, out
+// of the header: with one token, and with as many as the cache has by default.
+func BenchmarkTokenCheck(b *testing.B) {
+	for _, tokens := range []int{1, 100_000} {
+		b.Run(fmt.Sprint(tokens), func(b *testing.B) {
+			c := openCache(b, 4*tokens)
+			r := &realm{settings: &Settings{}}
+			r.settings.Token.Schemes = []string{"Token"}
+			r.shared.Store(&sharedStore{cachedStore: c})
+			acc, _ := addLogin(b, c, "alice")
+			headers := make([]string, tokens)
+			for i := range headers {
+				token := newAuthToken()
+				digest, _ := digestOf(token)
+				id := &identity{account: acc, token: &Token{Digest: digest, Account: acc.ID, Created: time.Now()}}
+				id.touched.Store(time.Now().Unix())
+				c.keep(digest, id, c.generation.Load())
+				headers[i] = "Token " + token
+			}
+			request := httptest.NewRequest("GET", "/", nil)
+			value := []string{""}
+			request.Header["Authorization"] = value
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				value[0] = headers[i]
+				if i++; i == tokens {
+					i = 0
+				}
+				if _, err := r.authenticate(request); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

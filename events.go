@@ -1,0 +1,181 @@
+package djoser
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// What happens to accounts is told in three ways: as a line of the logger
+// djoser.audit, as a metric, and what others may want to act upon as an event
+// of Caddy. None of them holds a password, a token or a link, nor what was
+// typed as the name of an account that there is not: it may be a password in
+// the wrong field.
+
+// deed is something that was asked of an account, and what came of it.
+type deed struct {
+	action  string // name of the endpoint; admin_ and what it does
+	event   string // what it is called where it was done
+	outcome string // ok, or why not
+	account *Account
+	by      string // owner or admin
+	client  client
+}
+
+// Outcomes, beside ok.
+const (
+	outcomeOK        = "ok"
+	outcomeRefused   = "refused" // the request can't be meant
+	outcomeWrong     = "wrong_password"
+	outcomeDisabled  = "inactive"
+	outcomeLink      = "bad_link"
+	outcomeTaken     = "taken"
+	outcomeThrottled = "throttled"
+	outcomeBusy      = "busy"  // too many passwords are being hashed
+	outcomeError     = "error" // of the store
+)
+
+// caddyEvents are the events that are emitted, with djoser_ before the name.
+var caddyEvents = []string{
+	"user_registered", "user_activated", "logged_in", "login_failed", "logged_out",
+	"password_changed", "password_reset", "username_changed", "user_deleted",
+}
+
+// tell tells what was done, or was not. A deed that failed is called by its
+// action.
+func (r *realm) tell(d deed) {
+	r.metrics.acted(d.action, d.outcome)
+	name, level := d.event, zapcore.InfoLevel
+	if d.outcome != outcomeOK {
+		name, level = d.action+"_failed", zapcore.WarnLevel
+	}
+	if entry := r.audit.Check(level, name); entry != nil {
+		entry.Write(r.auditFields(&d)...)
+	}
+	if slices.Contains(caddyEvents, name) {
+		r.emit("djoser_"+name, &d)
+	}
+}
+
+func (r *realm) auditFields(d *deed) []zap.Field {
+	fields := []zap.Field{zap.String("action", d.action), zap.String("outcome", d.outcome), zap.String("by", d.by)}
+	if d.account != nil {
+		fields = append(fields, zap.Uint64("user_id", d.account.ID), zap.String("username", r.model.name(d.account)))
+	}
+	if d.client.address != "" {
+		fields = append(fields, zap.String("address", d.client.address))
+	}
+	if d.client.agent != "" {
+		fields = append(fields, zap.String("agent", cutAgent(d.client.agent)))
+	}
+	return fields
+}
+
+// emit is done when every handler of the event is: the request waits for them.
+func (r *realm) emit(name string, d *deed) {
+	if r.events == nil || !r.events.ShouldEmit(name) {
+		return
+	}
+	data := map[string]any{"realm": r.name, "outcome": d.outcome, "by": d.by, "address": d.client.address}
+	if d.account != nil {
+		data["user_id"], data["username"] = strconv.FormatUint(d.account.ID, 10), r.model.name(d.account)
+	}
+	r.events.Emit(r.eventContext, name, data)
+}
+
+// outcomeOf puts what came of a request into one word.
+func outcomeOf(err error) string {
+	api := new(apiError)
+	switch {
+	case err == nil:
+		return outcomeOK
+	case errors.Is(err, password.ErrBusy):
+		return outcomeBusy
+	case !errors.As(err, &api):
+		return outcomeError
+	case api.status == http.StatusTooManyRequests:
+		return outcomeThrottled
+	case api.outcome != "":
+		return api.outcome
+	}
+	return outcomeRefused
+}
+
+// eventNames are what the endpoints do, by their names. An endpoint that is
+// not here is not told of.
+var eventNames = map[string]string{
+	"me":                     "user_changed",
+	"register":               "user_registered",
+	"login":                  "logged_in",
+	"logout":                 "logged_out",
+	"logout_all":             "logged_out_everywhere",
+	"tokens":                 "token_ended",
+	"activate":               "user_activated",
+	"activate_resend":        "activation_requested",
+	"username":               "username_changed",
+	"password":               "password_changed",
+	"password_reset":         "password_reset_requested",
+	"password_reset_confirm": "password_reset",
+}
+
+// report tells of a request to an endpoint that wanted something done.
+func (c *call) report(err error) {
+	if c.Method == http.MethodGet || c.Method == http.MethodHead {
+		return
+	}
+	d := deed{
+		action: c.endpoint.name, event: cmp.Or(c.event, eventNames[c.endpoint.name]), outcome: outcomeOf(err),
+		account: c.subject, by: "owner", client: c.client(),
+	}
+	if c.wrongPassword && d.outcome == outcomeRefused {
+		d.outcome = outcomeWrong
+	}
+	c.realm.tell(d)
+}
+
+// owned notes that the request is by the owner of the account, of whom
+// {http.auth.user.id} is the user_id of the access log.
+func (c *call) owned(acc *Account) {
+	c.subject = acc
+	if repl, ok := c.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.auth.user.id", strconv.FormatUint(acc.ID, 10))
+	}
+}
+
+// adminEvents are what the administrator's changes of an account are called,
+// by method and path behind it.
+var adminEvents = map[string]string{
+	"POST users":           "user_registered",
+	"PATCH ":               "user_changed",
+	"DELETE ":              "user_deleted",
+	"POST password":        "password_changed",
+	"POST activate":        "user_activated",
+	"POST deactivate":      "user_deactivated",
+	"POST send-activation": "activation_requested",
+	"POST send-reset":      "password_reset_requested",
+	"DELETE tokens":        "logged_out_everywhere",
+	"DELETE token":         "token_ended",
+}
+
+// report tells of a change by an administrator.
+func (m *manager) report(verb string, acc *Account, err error) {
+	event, ok := adminEvents[m.r.Method+" "+verb]
+	if !ok {
+		return
+	}
+	outcome := outcomeOK
+	switch {
+	case err != nil && asAdminError(err).status >= 500:
+		outcome = outcomeError
+	case err != nil:
+		outcome = outcomeRefused
+	}
+	m.realm.tell(deed{action: "admin_" + event, event: event, outcome: outcome, account: acc, by: "admin"})
+}
