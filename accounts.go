@@ -23,7 +23,7 @@ type accounts struct {
 	pool     *password.Pool
 	mails    *limiter // of mails that somebody asks for; nil: no limit
 	metrics  *realmMetrics
-	wakeMail func()   // tells the outbox that a mail was committed
+	wakeMail func() // tells the outbox that a mail was committed
 	now      func() time.Time
 }
 
@@ -211,7 +211,15 @@ func (a *accounts) emailChanged(ctx context.Context, acc *Account, before string
 	acc.PendingEmail = ""
 	if a.settings.SendActivationEmail && acc.Email != "" {
 		acc.Email, acc.PendingEmail = before, acc.Email
+		if wait, ok := a.mayAsk(acc, PurposeEmailChange); !ok {
+			return &tooSoonError{wait}
+		}
 		change.Mails = append(change.Mails, a.mail(PurposeEmailChange, acc, c))
+		if before != "" {
+			notice := a.mail(PurposeEmailNotice, acc, c)
+			notice.Address = before
+			change.Mails = append(change.Mails, notice)
+		}
 		return a.checkFree(ctx, a.model.field("email"), acc.PendingEmail, acc)
 	}
 	return nil
@@ -280,11 +288,29 @@ const maxSameAddress = 10
 // mailRates keep somebody from filling the mailbox of another.
 var mailRates = []Rate{{1, time.Minute}, {5, time.Hour}}
 
-func (a *accounts) mayMail(acc *Account, p Purpose) bool {
+// changeRates keep an account from being used to send mails to strangers.
+var changeRates = []Rate{{5, time.Minute}, {10, time.Hour}}
+
+// tooSoonError says that an account has to wait before it is sent another mail.
+type tooSoonError struct{ wait time.Duration }
+
+func (e *tooSoonError) Error() string { return "too many mails" }
+
+// mayAsk counts a mail to an account, and says how long it has to wait for
+// another one.
+func (a *accounts) mayAsk(acc *Account, p Purpose) (wait time.Duration, ok bool) {
 	if a.mails == nil {
-		return true
+		return 0, true
 	}
-	_, ok := a.mails.take(limit{limitKey{"mail", string(p), strconv.FormatUint(acc.ID, 10)}, mailRates})
+	rates := mailRates
+	if p == PurposeEmailChange {
+		rates = changeRates
+	}
+	return a.mails.take(limit{limitKey{"mail", string(p), strconv.FormatUint(acc.ID, 10)}, rates})
+}
+
+func (a *accounts) mayMail(acc *Account, p Purpose) bool {
+	_, ok := a.mayAsk(acc, p)
 	return ok
 }
 

@@ -229,7 +229,9 @@ func (m *manager) route(path []string) (any, error) {
 		return nil, noUser(path[1], err)
 	}
 	if len(path) == 4 {
-		return m.revokeToken(acc, path[2], path[3])
+		answer, err := m.revokeToken(acc, path[2], path[3])
+		m.report("token", acc, err)
+		return answer, err
 	}
 	verbs, ok := userVerbs[strings.Join(path[2:], "/")]
 	if !ok {
@@ -239,7 +241,9 @@ func (m *manager) route(path []string) (any, error) {
 	if !ok {
 		return nil, errAdminMethod
 	}
-	return verb(m, acc)
+	answer, err := verb(m, acc)
+	m.report(strings.Join(path[2:], "/"), acc, err)
+	return answer, err
 }
 
 // maxAdminBody bounds the body of a request, apart from a dump, in bytes.
@@ -535,6 +539,7 @@ func (m *manager) addUser() (any, error) {
 		}
 	}
 	acc, err := m.accounts.create(m.r.Context(), edit, pass)
+	m.report("users", acc, err)
 	if err != nil {
 		return nil, err
 	}

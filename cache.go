@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,7 @@ type cachedStore struct {
 	Store
 	now  func() time.Time
 	size atomic.Int64 // how many identities are kept
+	idle atomic.Int64 // how many seconds a token may go unused; 0: any number
 
 	mu         sync.Mutex // guards everything that adds or drops
 	generation atomic.Uint64
@@ -100,7 +102,7 @@ func (c *cachedStore) identify(ctx context.Context, d Digest) (*identity, error)
 		}
 	}
 	now := c.now()
-	if id.token.Expired(now) {
+	if id.token.Expired(now) || c.idled(id.touched.Load(), now) {
 		return nil, ErrNotFound
 	}
 	c.touch(id, now)
@@ -202,10 +204,39 @@ func (c *cachedStore) dropToken(d Digest) {
 	delete(s.byID, d)
 }
 
-// touch notes the use of a token, at most once in touchEvery.
+// endIdle says how long a token may go unused; 0 for any time.
+func (c *cachedStore) endIdle(idle time.Duration) { c.idle.Store(int64(idle / time.Second)) }
+
+// touchAfter is how exact the time of a token's last use is, in seconds.
+func (c *cachedStore) touchAfter() int64 {
+	exact := int64(touchEvery / time.Second)
+	if idle := c.idle.Load(); idle > 0 {
+		return min(exact, max(1, idle/8))
+	}
+	return exact
+}
+
+// idled tells whether a token went unused for too long. Since uses are noted
+// now and then only, it has that much more time.
+func (c *cachedStore) idled(used int64, now time.Time) bool {
+	idle := c.idle.Load()
+	return idle > 0 && now.Unix()-used > idle+c.touchAfter()
+}
+
+// Tokens implements Store.
+func (c *cachedStore) Tokens(ctx context.Context, account uint64) ([]*Token, error) {
+	c.flushUses()
+	tokens, err := c.Store.Tokens(ctx, account)
+	now := c.now()
+	return slices.DeleteFunc(tokens, func(t *Token) bool {
+		return c.idled(max(t.Used.Unix(), t.Created.Unix()), now)
+	}), err
+}
+
+// touch notes the use of a token, unless it was noted shortly before.
 func (c *cachedStore) touch(id *identity, now time.Time) {
 	last := id.touched.Load()
-	if now.Unix()-last < int64(touchEvery/time.Second) || !id.touched.CompareAndSwap(last, now.Unix()) {
+	if now.Unix()-last < c.touchAfter() || !id.touched.CompareAndSwap(last, now.Unix()) {
 		return
 	}
 	c.usedMu.Lock()

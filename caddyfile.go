@@ -2,7 +2,9 @@ package djoser
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -71,6 +73,7 @@ func init() {
 //		}
 //		token {
 //			ttl      <duration>|off
+//			idle     <duration>|off
 //			per_user <n>
 //			schemes  <name...>
 //		}
@@ -85,6 +88,7 @@ func init() {
 //			<endpoint>      <rate...>|off
 //			wrong_passwords <rate...>|off
 //		}
+//		cors       <origin...>
 //		max_body   <size>
 //		cache      <tokens>|off
 //		disable    <endpoint...>
@@ -96,90 +100,94 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if !h.Next() {
 		return nil, h.ArgErr()
 	}
+	place := *h.Dispenser
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
 		return nil, err
 	}
 	handler := new(Handler)
-	matcher, handler.Prefix = prefixOf(matcher)
-	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+	var known bool
+	matcher, handler.Prefix, known = prefixOf(matcher)
+	said, err := handler.unmarshal(h.Dispenser)
+	if err != nil {
 		return nil, err
+	}
+	if !known && !said["prefix"] {
+		return nil, place.Err("the prefix can't be taken from this matcher: use one path such as /auth/*, or add prefix to the block")
 	}
 	return h.NewRoute(matcher, handler), nil
 }
 
 // prefixOf takes the prefix out of a matcher with one path, such as /auth/*,
-// and has it match the prefix itself, too.
-func prefixOf(matcher caddy.ModuleMap) (caddy.ModuleMap, string) {
+// and has it match the prefix itself, too. It is empty for a matcher without
+// paths, and not known for any other.
+func prefixOf(matcher caddy.ModuleMap) (_ caddy.ModuleMap, prefix string, known bool) {
 	var paths []string
-	if json.Unmarshal(matcher["path"], &paths) != nil || len(paths) != 1 {
-		return matcher, ""
+	if matcher["path"] == nil {
+		return matcher, "", true
 	}
-	prefix, ok := strings.CutSuffix(paths[0], "/*")
-	if !ok || prefix == "" || strings.Contains(prefix, "*") {
-		return matcher, ""
+	if json.Unmarshal(matcher["path"], &paths) != nil || len(paths) != 1 {
+		return matcher, "", false
+	}
+	prefix, known = strings.CutSuffix(paths[0], "/*")
+	switch {
+	case !known, strings.Contains(prefix, "*"):
+		return matcher, "", false
+	case prefix == "":
+		return matcher, "", true
 	}
 	matcher = maps.Clone(matcher) // a named matcher serves other directives, too
 	matcher["path"] = caddyconfig.JSON([]string{prefix, paths[0]}, nil)
-	return matcher, prefix
+	return matcher, prefix, true
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. The syntax stands above
 // parseDirective.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	_, err := h.unmarshal(d)
+	return err
+}
+
+// unmarshal parses the directive, and tells which lines it has.
+func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err error) {
 	d.Next() // the directive's name
 	if d.NextArg() {
-		return d.Errf("unexpected argument '%s': the settings of djoser stand in a block, and a path before it starts with '/'", d.Val())
+		return nil, d.Errf("unexpected argument '%s': the settings of djoser stand in a block, and a path before it starts with '/'", d.Val())
 	}
-	s := &Settings{}
-	defined := false
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
-		if seen[name] {
-			return d.Errf("%s stands here twice", name)
-		}
-		seen[name] = true
+	said = make(map[string]bool)
+	return said, optionalBlock(d, func(name string) error {
+		said[name] = true
 		switch name {
 		case "realm":
-			if err := oneArg(d, &h.Realm); err != nil {
-				return err
-			}
+			return checkedArg(d, &h.Realm, checkRealmName)
 		case "prefix":
-			if err := oneArg(d, &h.Prefix); err != nil {
-				return err
-			}
-		default:
-			defined = true
-			if err := s.unmarshalLine(d, name); err != nil {
-				return err
-			}
+			return checkedArg(d, &h.Prefix, checkPrefix)
 		}
-	}
-	if defined {
-		h.Settings = s
-	}
-	return nil
+		if h.Settings == nil {
+			h.Settings = new(Settings)
+		}
+		return h.Settings.unmarshalLine(d, name)
+	})
 }
 
 // settingNames are what may stand in the block, for the error that names them.
 const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, " +
 	"login_after_registration, send_activation_email, login_after_activation, set_username_retype, set_password_retype, " +
 	"password_reset_confirm_retype, logout_on_password_change, user_model, password, token, store, mailer, from_email, " +
-	"reply_to, templates, link_ttl, throttle, max_body, cache, disable"
+	"reply_to, templates, link_ttl, throttle, cors, max_body, cache, disable"
 
 func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 	switch name {
 	case "domain":
-		return oneArg(d, &s.Domain)
+		return checkedArg(d, &s.Domain, checkDomain)
 	case "site_name":
-		return oneArg(d, &s.SiteName)
+		return textArg(d, &s.SiteName)
 	case "protocol":
-		return oneArg(d, &s.Protocol)
+		return checkedArg(d, &s.Protocol, checkProtocol)
 	case "password_reset_confirm_url":
-		return oneArg(d, &s.PasswordResetConfirmURL)
+		return linkArg(d, &s.PasswordResetConfirmURL)
 	case "activation_url":
-		return oneArg(d, &s.ActivationURL)
+		return linkArg(d, &s.ActivationURL)
 	case "login_after_registration":
 		return switchArg(d, &s.LoginAfterRegistration)
 	case "send_activation_email":
@@ -206,21 +214,23 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 	case "mailer":
 		return moduleArg(d, "djoser.mailers.", &s.MailerRaw)
 	case "from_email":
-		return oneArg(d, &s.FromEmail)
+		return senderArg(d, &s.FromEmail)
 	case "reply_to":
-		return oneArg(d, &s.ReplyTo)
+		return senderArg(d, &s.ReplyTo)
 	case "templates":
-		return oneArg(d, &s.Templates)
+		return textArg(d, &s.Templates)
 	case "link_ttl":
 		return durationArg(d, &s.LinkTTL)
 	case "throttle":
 		return s.unmarshalThrottle(d)
+	case "cors":
+		return checkedListArg(d, &s.CORS, expandable(checkOrigin))
 	case "max_body":
 		return sizeArg(d, &s.MaxBody)
 	case "cache":
 		return s.unmarshalCache(d)
 	case "disable":
-		return listArg(d, &s.Disable)
+		return checkedListArg(d, &s.Disable, checkEndpointName)
 	}
 	return d.Errf("unknown setting '%s': use one of %s", name, settingNames)
 }
@@ -252,24 +262,37 @@ func (s *Settings) unmarshalCache(d *caddyfile.Dispenser) error {
 		s.Cache = -1
 		return err
 	}
-	return intArg(d, &s.Cache, 1)
+	return intArg(d, &s.Cache, 1, math.MaxInt32)
 }
 
 func (u *UserModel) unmarshal(d *caddyfile.Dispenser) error {
-	return block(d, "user_model", func(name string) error {
+	place := *d
+	err := block(d, "user_model", func(name string) error {
 		switch name {
 		case "username_field":
-			return oneArg(d, &u.UsernameField)
+			return textArg(d, &u.UsernameField)
 		case "required_fields":
 			u.RequiredFields = append([]string{}, d.RemainingArgs()...)
 			return nil
 		case "field":
+			place := *d
 			f, err := unmarshalField(d)
+			if err != nil {
+				return err
+			}
 			u.Fields = append(u.Fields, f)
-			return err
+			_, err = declareAll(u.Fields)
+			return refused(&place, err)
 		}
 		return d.Errf("unknown word '%s' in user_model: use username_field, required_fields or field", name)
 	})
+	if err != nil {
+		return err
+	}
+	if _, err := u.resolve(); err != nil {
+		return place.Errf("user_model: %v", err)
+	}
+	return nil
 }
 
 func unmarshalField(d *caddyfile.Dispenser) (f Field, err error) {
@@ -287,7 +310,7 @@ func unmarshalField(d *caddyfile.Dispenser) (f Field, err error) {
 		switch name {
 		case "max_length":
 			f.MaxLength = new(int)
-			return intArg(d, f.MaxLength, 1)
+			return intArg(d, f.MaxLength, 1, math.MaxInt32)
 		case "unique":
 			f.Unique = new(bool)
 			return switchArg(d, f.Unique)
@@ -314,27 +337,26 @@ func (p *PasswordSettings) unmarshal(d *caddyfile.Dispenser) error {
 			return p.unmarshalHasher(d)
 		case "min_length":
 			p.MinLength = new(int)
-			return intArg(d, p.MinLength, 0)
+			return intArg(d, p.MinLength, 0, math.MaxInt32)
 		case "max_length":
-			return intArg(d, &p.MaxLength, 1)
+			return intArg(d, &p.MaxLength, 1, math.MaxInt32)
 		case "validators":
-			if err := listArg(d, &p.Validators); err != nil {
+			p.Validators = []string{}
+			if off, err := offArg(d); off || err != nil {
 				return err
 			}
-			if slices.Equal(p.Validators, []string{"off"}) {
-				p.Validators = []string{}
-			}
-			return nil
+			return checkedListArg(d, &p.Validators, checkValidator)
 		case "workers":
-			return intArg(d, &p.Workers, 1)
+			return intArg(d, &p.Workers, 1, maxWorkers)
 		case "queue":
-			return intArg(d, &p.Queue, 1)
+			return intArg(d, &p.Queue, 1, maxQueue)
 		}
 		return d.Errf("unknown word '%s' in password: use hasher, min_length, max_length, validators, workers or queue", name)
 	})
 }
 
 func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
+	place := *d
 	var name string
 	if err := oneArg(d, &name); err != nil {
 		return err
@@ -344,26 +366,30 @@ func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 	}
 	h := password.Default
 	p.Hasher = &h
-	return optionalBlock(d, func(name string) error {
+	err := optionalBlock(d, func(name string) error {
 		switch name {
 		case "memory":
 			var size int64
 			err := sizeArg(d, &size)
-			h.Memory = uint32(min(size>>10, 1<<32-1))
+			h.Memory = uint32(min(size>>10, math.MaxUint32))
 			return err
 		case "iterations":
 			var n int
-			err := intArg(d, &n, 1)
+			err := intArg(d, &n, 1, math.MaxInt32)
 			h.Iterations = uint32(n)
 			return err
 		case "parallelism":
 			var n int
-			err := intArg(d, &n, 1)
-			h.Parallelism = uint8(min(n, 255))
+			err := intArg(d, &n, 1, math.MaxUint8)
+			h.Parallelism = uint8(n)
 			return err
 		}
 		return d.Errf("unknown word '%s' in hasher argon2id: use memory, iterations or parallelism", name)
 	})
+	if err != nil {
+		return err
+	}
+	return refused(&place, h.Validate())
 }
 
 func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
@@ -375,12 +401,18 @@ func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
 				return err
 			}
 			return durationArg(d, t.TTL)
+		case "idle":
+			t.Idle = 0
+			if off, err := offArg(d); off || err != nil {
+				return err
+			}
+			return durationArg(d, &t.Idle)
 		case "per_user":
-			return intArg(d, &t.PerUser, 1)
+			return intArg(d, &t.PerUser, 1, math.MaxInt32)
 		case "schemes":
-			return listArg(d, &t.Schemes)
+			return checkedListArg(d, &t.Schemes, checkScheme)
 		}
-		return d.Errf("unknown word '%s' in token: use ttl, per_user or schemes", name)
+		return d.Errf("unknown word '%s' in token: use ttl, idle, per_user or schemes", name)
 	})
 }
 
@@ -433,15 +465,23 @@ func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
 	if off, err := offArg(d); off || err != nil {
 		return err
 	}
-	return block(d, "headers", func(name string) error {
+	err := block(d, "headers", func(name string) error {
 		if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
 			return d.Errf("'%s' is not the name of a header", name)
 		}
+		name = http.CanonicalHeaderKey(name)
+		if _, ok := g.Headers[name]; ok {
+			return d.Errf("%s stands here twice", name)
+		}
 		var value string
 		err := oneArg(d, &value)
-		g.Headers[http.CanonicalHeaderKey(name)] = value
+		g.Headers[name] = value
 		return err
 	})
+	if err == nil && len(g.Headers) == 0 {
+		err = d.Err("headers has no lines: name the headers, such as 'Remote-User {http.auth.user.username}', or use 'headers off'")
+	}
+	return err
 }
 
 // UnmarshalCaddyfile parses the djoser_token matcher:
@@ -455,32 +495,30 @@ func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
 //		fresh     <duration>
 //	}
 func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	for d.Next() { // the matcher may stand more than once in a set
-		if err := m.unmarshal(d, "djoser_token"); err != nil {
+	d.Next() // the matcher's name
+	if d.NextArg() {
+		return d.Errf("unexpected argument '%s': what djoser_token asks for stands in a block", d.Val())
+	}
+	err := optionalBlock(d, func(name string) error {
+		if known, err := m.unmarshalRight(d, name); known {
 			return err
 		}
+		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group or fresh", name)
+	})
+	if err != nil {
+		return err
+	}
+	if d.Next() { // Caddy hands over what stands twice in a set at once
+		return d.Errf("%s stands twice in one matcher: its rights are alternatives, and can stand in one block", d.Val())
 	}
 	return nil
-}
-
-// unmarshal parses what djoser_token and the provider have in common.
-func (g *Rights) unmarshal(d *caddyfile.Dispenser, who string) error {
-	if d.NextArg() {
-		return d.Errf("unexpected argument '%s': what %s asks for stands in a block", d.Val(), who)
-	}
-	return optionalBlock(d, func(name string) error {
-		if known, err := g.unmarshalRight(d, name); known {
-			return err
-		}
-		return d.Errf("unknown word '%s' in %s: use realm, staff, superuser, user, group or fresh", name, who)
-	})
 }
 
 // unmarshalRight parses a line of the rights, and tells whether it is one.
 func (g *Rights) unmarshalRight(d *caddyfile.Dispenser, name string) (known bool, err error) {
 	switch name {
 	case "realm":
-		return true, oneArg(d, &g.Realm)
+		return true, checkedArg(d, &g.Realm, checkRealmName)
 	case "staff":
 		return true, switchArg(d, &g.Staff)
 	case "superuser":
@@ -514,14 +552,89 @@ func noMoreArgs(d *caddyfile.Dispenser, name string) error {
 	return nil
 }
 
+// textArg takes one text that isn't empty.
+func textArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	if err := oneArg(d, value); err != nil {
+		return err
+	}
+	if *value == "" {
+		return d.Errf("%s is empty: give it a value, or leave it out", name)
+	}
+	return nil
+}
+
+// checkedArg takes one text that passes a check.
+func checkedArg(d *caddyfile.Dispenser, value *string, check func(string) error) error {
+	if err := oneArg(d, value); err != nil {
+		return err
+	}
+	return refused(d, expandable(check)(*value))
+}
+
+// expandable is a check that passes over placeholders. It is made again with
+// what they stand for when the configuration is loaded.
+func expandable(check func(string) error) func(string) error {
+	return func(value string) error {
+		if strings.Contains(value, "{") {
+			return nil
+		}
+		return check(value)
+	}
+}
+
+// linkWords are what looks like a placeholder in the URL of a link.
+var linkWords = strings.NewReplacer("{uid}", "", "{token}", "")
+
+// linkArg takes the URL of a link.
+func linkArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	if err := textArg(d, value); err != nil || strings.Contains(linkWords.Replace(*value), "{") {
+		return err
+	}
+	return refused(d, checkLinkURL(name, *value))
+}
+
+// senderArg takes an address, maybe with a name.
+func senderArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	return checkedArg(d, value, func(address string) error {
+		if _, err := parseSender(address); err != nil {
+			return fmt.Errorf("%s: %v", name, err)
+		}
+		return nil
+	})
+}
+
+// refused says where the cause of an error stands, if there is one.
+func refused(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.WrapErr(err)
+}
+
 // listArg takes one text or more.
 func listArg(d *caddyfile.Dispenser, values *[]string) error {
+	return checkedListArg(d, values, func(string) error { return nil })
+}
+
+// checkedListArg takes one text or more that pass a check.
+func checkedListArg(d *caddyfile.Dispenser, values *[]string, check func(string) error) error {
 	name := d.Val()
-	args := d.RemainingArgs()
-	if len(args) == 0 {
+	for d.NextArg() {
+		value := d.Val()
+		if value == "" {
+			return d.Errf("%s has an empty value: leave it out", name)
+		}
+		if err := check(value); err != nil {
+			return d.WrapErr(err)
+		}
+		*values = append(*values, value)
+	}
+	if len(*values) == 0 {
 		return d.Errf("%s needs at least one value", name)
 	}
-	*values = append(*values, args...)
 	return nil
 }
 
@@ -542,17 +655,17 @@ func switchArg(d *caddyfile.Dispenser, value *bool) error {
 	return noMoreArgs(d, name)
 }
 
-func intArg(d *caddyfile.Dispenser, value *int, least int) error {
+func intArg(d *caddyfile.Dispenser, value *int, least, most int) error {
 	name := d.Val()
 	var text string
 	if err := oneArg(d, &text); err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || int(n) < least {
-		return d.Errf("%s is '%s': it must be a whole number of at least %d", name, text, least)
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return d.Errf("%s is '%s': it must be a whole number from %d to %d", name, text, least, most)
 	}
-	*value = int(n)
+	*value = n
 	return nil
 }
 
@@ -649,7 +762,13 @@ func block(d *caddyfile.Dispenser, name string, line func(name string) error) er
 	if d.NextArg() {
 		return d.Errf("unexpected argument '%s': %s takes a block", d.Val(), name)
 	}
-	return optionalBlock(d, line)
+	if err := optionalBlock(d, line); err != nil {
+		return err
+	}
+	if d.Val() != "}" {
+		return d.Errf("%s needs a block: '%s {' and its lines", name, name)
+	}
+	return nil
 }
 
 // optionalBlock parses the lines of a block, if there is one.
@@ -657,6 +776,9 @@ func optionalBlock(d *caddyfile.Dispenser, line func(name string) error) error {
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
+		if name == "{" {
+			return d.Err("unexpected '{': this line takes no block")
+		}
 		if seen[name] && name != "field" {
 			return d.Errf("%s stands here twice", name)
 		}

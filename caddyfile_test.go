@@ -4,10 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -54,88 +60,252 @@ func TestDirectivesAdaptToTheirJSON(t *testing.T) {
 // which is line 3 of the Caddyfile.
 func inBlock(lines string) string { return ":8080 {\ndjoser /auth/* {\n" + lines + "\n}\n}" }
 
+// inGate is a site with a djoser_auth directive, and inMatcher one with a
+// djoser_token matcher, with these lines from line 3 on.
+func inGate(lines string) string { return ":8080 {\ndjoser_auth /api/* {\n" + lines + "\n}\n}" }
+func inMatcher(lines string) string {
+	return ":8080 {\n@x djoser_token {\n" + lines + "\n}\nrespond @x 200\n}"
+}
+
+// taughtOf is what an error of the Caddyfile says behind what Caddy puts before
+// it.
+func taughtOf(err error) string {
+	text := err.Error()
+	for {
+		rest, ok := strings.CutPrefix(text, "parsing caddyfile tokens for '")
+		if !ok {
+			return text
+		}
+		_, text, _ = strings.Cut(rest, "': ")
+	}
+}
+
 func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
-	for text, want := range map[string]string{
-		inBlock("nonsense"):                                                "unknown setting 'nonsense': use one of realm, prefix, domain,",
-		inBlock("domain"):                                                  "domain needs a value; one that starts with # must be quoted: domain \"#/...\", at Caddyfile:3",
-		inBlock("activation_url #/x"):                                      "activation_url needs a value; one that starts with # must be quoted: activation_url \"#/...\", at Caddyfile:3",
-		inBlock("domain a b"):                                              "unexpected argument 'b' after domain: a value with spaces must be quoted, at Caddyfile:3",
-		inBlock("domain a\ndomain b"):                                      "domain stands here twice, at Caddyfile:4",
-		inBlock("set_password_retype maybe"):                               "set_password_retype is 'maybe': it must be on or off, at Caddyfile:3",
-		inBlock("set_password_retype on off"):                              "unexpected argument 'off' after set_password_retype: a value with spaces must be quoted, at Caddyfile:3",
-		inBlock("link_ttl soon"):                                           "link_ttl is 'soon': it must be a duration of at least a second, such as 30m, 12h or 3d, at Caddyfile:3",
-		inBlock("max_body much"):                                           "max_body is 'much': it must be a size such as 64KiB or 1MB, at Caddyfile:3",
-		inBlock("cache many"):                                              "cache is 'many': it must be a whole number of at least 1, at Caddyfile:3",
-		inBlock("disable"):                                                 "disable needs at least one value, at Caddyfile:3",
-		inBlock("store"):                                                   "store needs the name of an engine: badger, at Caddyfile:3",
-		inBlock("store sqlite x"):                                          "unknown store 'sqlite': use badger, or build Caddy with the module djoser.stores.sqlite, at Caddyfile:3",
-		inBlock("mailer pigeon"):                                           "unknown mailer 'pigeon': use ",
-		inBlock("user_model x"):                                            "unexpected argument 'x': user_model takes a block, at Caddyfile:3",
-		inBlock("user_model {\nname x\n}"):                                 "unknown word 'name' in user_model: use username_field, required_fields or field, at Caddyfile:4",
-		inBlock("user_model {\nfield\n}"):                                  "field needs a name, such as 'field company char', at Caddyfile:4",
-		inBlock("user_model {\nfield a char b\n}"):                         "unexpected argument 'b': after the type of field a comes a block, at Caddyfile:4",
-		inBlock("user_model {\nfield a char {\nsize 3\n}\n}"):              "unknown word 'size' in field a: use max_length, unique, blank, default, choices or read_only, at Caddyfile:5",
-		inBlock("password {\nhasher md5\n}"):                               "unknown hasher 'md5': new passwords are hashed with argon2id only, at Caddyfile:4",
-		inBlock("password {\nmin_length -1\n}"):                            "min_length is '-1': it must be a whole number of at least 0, at Caddyfile:4",
-		inBlock("password {\nsalt x\n}"):                                   "unknown word 'salt' in password: use hasher, min_length, max_length, validators, workers or queue, at Caddyfile:4",
-		inBlock("token {\nttl never\n}"):                                   "ttl is 'never': it must be a duration of at least a second, such as 30m, 12h or 3d, at Caddyfile:4",
-		":8080 {\ndjoser /auth/* x\n}":                                     "unexpected argument 'x': the settings of djoser stand in a block, and a path before it starts with '/', at Caddyfile:2",
-		":8080 {\ndjoser_auth /api/* x\n}":                                 "unexpected argument 'x': what djoser_auth asks for stands in a block, and a path before it starts with '/', at Caddyfile:2",
-		":8080 {\ndjoser_auth {\nadmin\n}\n}":                              "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, fresh, optional, headers or keep_authorization, at Caddyfile:3",
-		":8080 {\ndjoser_auth {\nuser\n}\n}":                               "user needs at least one value, at Caddyfile:3",
-		":8080 {\ndjoser_auth {\nheaders {\nRemote:User x\n}\n}\n}":        "'Remote:User' is not the name of a header, at Caddyfile:4",
-		":8080 {\n@x djoser_token staff\nrespond @x 200\n}":                "unexpected argument 'staff': what djoser_token asks for stands in a block, at Caddyfile:2",
-		":8080 {\n@x {\ndjoser_token {\noptional\n}\n}\nrespond @x 200\n}": "unknown word 'optional' in djoser_token: use realm, staff, superuser, user, group or fresh, at Caddyfile:4",
+	quoted := func(name string) string {
+		return name + " needs a value; one that starts with # must be quoted: " + name + ` "#/..."`
+	}
+	const (
+		duration = "it must be a duration of at least a second, such as 30m, 12h or 3d"
+		size     = "it must be a size such as 64KiB or 1MB"
+		spaces   = "a value with spaces must be quoted"
+		noBlock  = "unexpected '{': this line takes no block"
+		aPath    = "the prefix can't be taken from this matcher: use one path such as /auth/*, or add prefix to the block"
+	)
+	endpoints := strings.Join(endpointNames(), ", ")
+	for _, c := range []struct {
+		text, want string
+		line       int
+	}{
+		// The directive.
+		{":8080 {\ndjoser /auth/* x\n}", "unexpected argument 'x': the settings of djoser stand in a block, and a path before it starts with '/'", 2},
+		{":8080 {\ndjoser auth/*\n}", "unexpected argument 'auth/*': the settings of djoser stand in a block, and a path before it starts with '/'", 2},
+		{":8080 {\ndjoser /auth* {\ndisable me\n}\n}", aPath, 2},
+		{":8080 {\ndjoser /auth\n}", aPath, 2},
+		{":8080 {\ndjoser /a*/b/*\n}", aPath, 2},
+		{":8080 {\n@two path /a/* /b/*\ndjoser @two\n}", aPath, 3},
+		{inBlock("nonsense"), "unknown setting 'nonsense': use one of " + settingNames, 3},
+		{inBlock("domain a.b\ndomain b.c"), "domain stands here twice", 4},
+		{inBlock("domain a.b {\nx\n}"), noBlock, 3},
+		{inBlock("set_password_retype {\n}"), noBlock, 3},
+
+		// Texts.
+		{inBlock("domain"), quoted("domain"), 3},
+		{inBlock("activation_url #/x"), quoted("activation_url"), 3},
+		{inBlock("domain a b"), "unexpected argument 'b' after domain: " + spaces, 3},
+		{inBlock("site_name My Site"), "unexpected argument 'Site' after site_name: " + spaces, 3},
+		{inBlock(`site_name ""`), "site_name is empty: give it a value, or leave it out", 3},
+		{inBlock("templates"), quoted("templates"), 3},
+		{inBlock("realm"), quoted("realm"), 3},
+		{inBlock("realm ../x"), `realm name "../x": use letters, digits, and . _ - inside`, 3},
+		{inBlock(`realm ""`), `realm name "": use letters, digits, and . _ - inside`, 3},
+		{inBlock("prefix"), quoted("prefix"), 3},
+		{inBlock("prefix /auth/*"), `prefix is "/auth/*": it must be a path such as /auth`, 3},
+		{inBlock("domain https://x.com"), `domain is "https://x.com": it must be a host, maybe with a port and a path, such as frontend.com`, 3},
+		{inBlock("protocol ftp"), `protocol is "ftp": it must be http or https`, 3},
+		{inBlock("password_reset_confirm_url /{uid}"), `password_reset_confirm_url is "/{uid}": it must hold {uid} and {token}`, 3},
+		{inBlock("activation_url /x"), `activation_url is "/x": it must hold {uid} and {token}`, 3},
+		{inBlock(`activation_url "a b{uid}{token}"`), `activation_url is "a b{uid}{token}": it must be a path without white space, quotes or angle brackets`, 3},
+		{inBlock("from_email nobody"), `from_email: "nobody" is no mail address: mail: missing '@' or angle-addr`, 3},
+		{inBlock("reply_to"), quoted("reply_to"), 3},
+		{inBlock("reply_to a@"), `reply_to: "a@" is no mail address: mail: missing '@' or angle-addr`, 3},
+
+		// Switches, numbers, sizes, durations, lists.
+		{inBlock("set_password_retype maybe"), "set_password_retype is 'maybe': it must be on or off", 3},
+		{inBlock("set_password_retype {env.X}"), "set_password_retype is '{env.X}': it must be on or off", 3},
+		{inBlock("set_password_retype on off"), "unexpected argument 'off' after set_password_retype: " + spaces, 3},
+		{inBlock("link_ttl soon"), "link_ttl is 'soon': " + duration, 3},
+		{inBlock("link_ttl -1h"), "link_ttl is '-1h': " + duration, 3},
+		{inBlock("max_body much"), "max_body is 'much': " + size, 3},
+		{inBlock("max_body 0"), "max_body is '0': " + size, 3},
+		{inBlock("cache many"), "cache is 'many': it must be a whole number from 1 to 2147483647", 3},
+		{inBlock("cache"), quoted("cache"), 3},
+		{inBlock("cache off x"), "unexpected argument 'x' after cache: " + spaces, 3},
+		{inBlock("disable"), "disable needs at least one value", 3},
+		{inBlock("disable {\nme\n}"), "disable needs at least one value", 3},
+		{inBlock(`disable me ""`), "disable has an empty value: leave it out", 3},
+		{inBlock("disable me nothing"), "disable: unknown endpoint nothing: use " + endpoints, 3},
+		{inBlock("disable {env.X}"), "disable: unknown endpoint {env.X}: use " + endpoints, 3},
+		{inBlock("cors"), "cors needs at least one value", 3},
+		{inBlock("cors *"), `cors "*": name each front end by its origin, such as https://app.example.com, without a path or a slash at the end`, 3},
+
+		// Stores and mailers.
+		{inBlock("store"), "store needs the name of an engine: badger", 3},
+		{inBlock("store sqlite x"), "unknown store 'sqlite': use badger, or build Caddy with the module djoser.stores.sqlite", 3},
+		{inBlock("store badger a b"), `unexpected argument "b": badger takes one path; quote it if it has spaces`, 3},
+		{inBlock("mailer"), "mailer needs the name of an engine: file, log, smtp", 3},
+		{inBlock("mailer pigeon"), "unknown mailer 'pigeon': use file, log, smtp, or build Caddy with the module djoser.mailers.pigeon", 3},
+		{inBlock("mailer log x"), "unexpected argument 'x' after mailer log: " + spaces, 3},
+		{inBlock("mailer smtp a:25 {\ntls maybe\n}"), "tls is 'maybe': it must be starttls, tls, none or none force", 4},
+
+		// The user model.
+		{inBlock("user_model"), "user_model needs a block: 'user_model {' and its lines", 3},
+		{inBlock("user_model x"), "unexpected argument 'x': user_model takes a block", 3},
+		{inBlock("user_model {\nname x\n}"), "unknown word 'name' in user_model: use username_field, required_fields or field", 4},
+		{inBlock("user_model {\nusername_field nick\n}"), "user_model: username_field nick is not a field: declare it with 'field nick char'", 3},
+		{inBlock("user_model {\nrequired_fields nick\n}"), "user_model: required_fields: nick is not a field: declare it with 'field nick <type>'", 3},
+		{inBlock("user_model {\nrequired_fields username\n}"), "user_model: required_fields: username is the username field, which is always required", 3},
+		{inBlock("user_model {\nfield\n}"), "field needs a name, such as 'field company char'", 4},
+		{inBlock("user_model {\nfield a text b\n}"), "unexpected argument 'b': after the type of field a comes a block", 4},
+		{inBlock("user_model {\nfield a text\nfield a text\n}"), "field a is declared twice", 5},
+		{inBlock("user_model {\nfield a string\n}"), "field a: unknown type string: use char, text, email, url, integer, boolean or date", 4},
+		{inBlock("user_model {\nfield a char {\nblank\n}\n}"), "field a: a field of type char needs max_length", 4},
+		{inBlock("user_model {\nfield a integer {\nmax_length 3\n}\n}"), "field a: a field of type integer takes no max_length", 4},
+		{inBlock("user_model {\nfield is_staff boolean\n}"), "field is_staff: the name is reserved", 4},
+		{inBlock("user_model {\nfield email char\n}"), "field email: the type of this built-in field is email, not char", 4},
+		{inBlock("user_model {\nfield a char {\nsize 3\n}\n}"), "unknown word 'size' in field a: use max_length, unique, blank, default, choices or read_only", 5},
+		{inBlock("user_model {\nfield a char {\nmax_length 3 {\n}\n}\n}"), noBlock, 5},
+		{inBlock("user_model {\nfield a char {\nchoices\n}\n}"), "choices needs at least one value", 5},
+
+		// Passwords, tokens, throttles.
+		{inBlock("password"), "password needs a block: 'password {' and its lines", 3},
+		{inBlock("password {\nsalt x\n}"), "unknown word 'salt' in password: use hasher, min_length, max_length, validators, workers or queue", 4},
+		{inBlock("password {\nhasher md5\n}"), "unknown hasher 'md5': new passwords are hashed with argon2id only", 4},
+		{inBlock("password {\nhasher argon2id {\nmemory 1GiB\n}\n}"), "memory of Argon2id is 1048576 KiB: it must be from 8 KiB to 262144 KiB; use 19456 KiB or more", 4},
+		{inBlock("password {\nhasher argon2id {\nparallelism 256\n}\n}"), "parallelism is '256': it must be a whole number from 1 to 255", 5},
+		{inBlock("password {\nhasher argon2id {\nrounds 2\n}\n}"), "unknown word 'rounds' in hasher argon2id: use memory, iterations or parallelism", 5},
+		{inBlock("password {\nmin_length -1\n}"), "min_length is '-1': it must be a whole number from 0 to 2147483647", 4},
+		{inBlock("password {\nworkers 5000\n}"), "workers is '5000': it must be a whole number from 1 to 1024", 4},
+		{inBlock("password {\nvalidators strong\n}"), "password validators: unknown validator strong: use some of common, numeric and similar, or off alone", 4},
+		{inBlock("password {\nvalidators off common\n}"), "unexpected argument 'common' after validators: " + spaces, 4},
+		{inBlock("token"), "token needs a block: 'token {' and its lines", 3},
+		{inBlock("token {\nlife 1h\n}"), "unknown word 'life' in token: use ttl, idle, per_user or schemes", 4},
+		{inBlock("token {\nttl never\n}"), "ttl is 'never': " + duration, 4},
+		{inBlock("token {\nttl off on\n}"), "unexpected argument 'on' after ttl: " + spaces, 4},
+		{inBlock("token {\nschemes \"a b\"\n}"), `token schemes: "a b" is not the name of a scheme`, 4},
+		{inBlock("throttle"), "throttle needs a block: 'throttle {' and its lines", 3},
+		{inBlock("throttle on"), "unexpected argument 'on': throttle takes a block", 3},
+		{inBlock("throttle {\nlogins 1/1m\n}"), "unknown word 'logins' in throttle: use wrong_passwords, " + endpoints, 4},
+		{inBlock("throttle {\nlogin\n}"), "login needs a rate, such as 10/1m, or off", 4},
+		{inBlock("throttle {\nlogin 10\n}"), `login: rate "10": it must be a number and a time, such as 10/1m, of at most 10000 and 30d`, 4},
+
+		// The gate and the matcher.
+		{":8080 {\ndjoser_auth /api/* x\n}", "unexpected argument 'x': what djoser_auth asks for stands in a block, and a path before it starts with '/'", 2},
+		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, fresh, optional, headers or keep_authorization", 3},
+		{inGate("user"), "user needs at least one value", 3},
+		{inGate("realm a/b"), `realm name "a/b": use letters, digits, and . _ - inside`, 3},
+		{inGate("fresh 0"), "fresh is '0': " + duration, 3},
+		{inGate("staff {\n}"), noBlock, 3},
+		{inGate("headers"), "headers needs a block: 'headers {' and its lines", 3},
+		{inGate("headers {\n}"), "headers has no lines: name the headers, such as 'Remote-User {http.auth.user.username}', or use 'headers off'", 4},
+		{inGate("headers {\nRemote:User x\n}"), "'Remote:User' is not the name of a header", 4},
+		{inGate("headers {\nX-A 1\nx-a 2\n}"), "X-A stands here twice", 5},
+		{inGate("headers {\nX-A\n}"), quoted("X-A"), 4},
+		{":8080 {\n@x djoser_token staff\nrespond @x 200\n}", "unexpected argument 'staff': what djoser_token asks for stands in a block", 2},
+		{inMatcher("optional"), "unknown word 'optional' in djoser_token: use realm, staff, superuser, user, group or fresh", 3},
+		{inMatcher("group"), "group needs at least one value", 3},
+		{":8080 {\n@x {\ndjoser_token\ndjoser_token {\nstaff\n}\n}\nrespond @x 200\n}", "djoser_token stands twice in one matcher: its rights are alternatives, and can stand in one block", 4},
 	} {
-		_, err := adapt(text)
+		_, err := adapt(c.text)
 		if err == nil {
-			t.Errorf("taken:\n%s", text)
+			t.Errorf("taken:\n%s", c.text)
 			continue
 		}
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%s\ngave %q\nwant %q", text, err, want)
-		}
-		if !strings.Contains(err.Error(), "Caddyfile:") || strings.Contains(err.Error(), "Caddyfile:0") {
-			t.Errorf("%s\nno line in %q", text, err)
+		want := fmt.Sprintf("%s, at Caddyfile:%d", c.want, c.line)
+		if got := taughtOf(err); got != want {
+			t.Errorf("%s\n got %s\nwant %s", c.text, got, want)
 		}
 	}
 }
 
-// mails are the settings that mails need.
+// mailLines are the settings that mails need.
 const mailLines = "domain x.com\nsite_name X\npassword_reset_confirm_url \"r/{uid}/{token}\"\nactivation_url \"a/{uid}/{token}\"\nmailer log\n"
 
+// without is text without its line that starts so.
+func without(text, start string) string {
+	return regexp.MustCompile("(?m)^"+start+".*\n").ReplaceAllString(text, "")
+}
+
 func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
-	for text, want := range map[string]string{
-		inBlock("site_name X"): "domain is missing: links in mails need it, since password_reset is enabled; without mails, use 'disable password_reset'",
-		inBlock("disable password_reset\nsend_activation_email"):                                                                                          "domain is missing: links in mails need it, since send_activation_email is on",
-		inBlock("domain x.com"):                                                                                                                           "site_name is missing: mails need it",
-		inBlock("domain x.com\nsite_name X"):                                                                                                              "password_reset_confirm_url is missing, though password_reset is enabled: it is the path to the front end's page, such as \"#/password_reset_confirm/{uid}/{token}\"",
-		inBlock("domain x.com\nsite_name X\npassword_reset_confirm_url /{uid}"):                                                                           "password_reset_confirm_url is \"/{uid}\": it must hold {uid} and {token}",
-		inBlock(strings.Replace(mailLines, "activation_url", "from_email a@b.c\n#", 1) + "send_activation_email"):                                         "activation_url is missing, though send_activation_email is on",
-		inBlock(strings.Replace(mailLines, "mailer log", "", 1)):                                                                                          "mailer is missing, though password_reset is enabled: use 'mailer smtp <host:port>'",
-		inBlock(strings.Replace(mailLines, "x.com", "http://x.com", 1)):                                                                                   "domain is \"http://x.com\": it must be a host, maybe with a port and a path, such as frontend.com",
-		inBlock("protocol ftp\ndisable password_reset"):                                                                                                   "protocol is ftp: it must be http or https",
-		inBlock("disable password_reset nothing"):                                                                                                         "disable: unknown endpoint nothing: use me, register,",
-		inBlock("disable password_reset activate\nlogin_after_activation"):                                                                                "login_after_activation is on, but activate is disabled",
-		inBlock("disable password_reset\nrealm ../x"):                                                                                                     "realm name \"../x\": use letters, digits, and . _ - inside",
-		inBlock("disable password_reset\nuser_model {\nusername_field nick\n}"):                                                                           "user_model: username_field nick is not a field: declare it with 'field nick char'",
-		inBlock("disable password_reset\nuser_model {\nrequired_fields nick\n}"):                                                                          "user_model: required_fields: nick is not a field: declare it with 'field nick <type>'",
-		inBlock("disable password_reset\nuser_model {\nrequired_fields username\n}"):                                                                      "user_model: required_fields: username is the username field, which is always required",
-		inBlock("disable password_reset\nuser_model {\nfield age integer {\nmax_length 3\n}\n}"):                                                          "user_model: field age: a field of type integer takes no max_length",
-		inBlock("disable password_reset\nuser_model {\nfield nick char\n}"):                                                                               "user_model: field nick: a field of type char needs max_length",
-		inBlock("disable password_reset\nuser_model {\nfield is_staff boolean\n}"):                                                                        "user_model: field is_staff: the name is reserved",
-		inBlock("disable password_reset\nuser_model {\nfield email char\n}"):                                                                              "user_model: field email: the type of this built-in field is email, not char",
-		inBlock("disable password_reset\npassword {\nvalidators strong\n}"):                                                                               "password validators: unknown validator strong: use common, numeric, similar, or off",
-		inBlock("disable password_reset\npassword {\nmin_length 9\nmax_length 8\n}"):                                                                      "password min_length 9 is more than max_length 8",
-		inBlock("disable password_reset\npassword {\nhasher argon2id {\nmemory 1GiB\n}\n}"):                                                               "password hasher argon2id: memory of Argon2id is 1048576 KiB",
-		inBlock("disable password_reset") + "\n:8081 {\ndjoser /a/* {\ndisable password_reset me\n}\n}":                                                   "realm default is defined twice, and differently: define it once, and write 'djoser { realm default }' elsewhere",
-		inBlock("disable password_reset\nstore badger {$DIR}") + "\n:8081 {\ndjoser /a/* {\nrealm two\ndisable password_reset\nstore badger {$DIR}\n}\n}": "have the same store, ",
+	const noMails = "disable password_reset\n"
+	t.Setenv("EMPTY", "")
+	t.Setenv("PROTOCOL", "ftp")
+	dir := t.TempDir()
+	t.Setenv("DIR", dir)
+	for _, c := range []struct{ text, want string }{
+		// What mails need.
+		{inBlock("site_name X"), "realm default: domain is missing: links in mails need it, since password_reset is enabled; without mails, use 'disable password_reset'"},
+		{inBlock(noMails + "send_activation_email"), "realm default: domain is missing: links in mails need it, since send_activation_email is on; without mails, use 'disable password_reset'"},
+		{inBlock(without(mailLines, "site_name")), "realm default: site_name is missing: mails need it, since password_reset is enabled; without mails, use 'disable password_reset'"},
+		{inBlock(without(mailLines, "password_reset")), "realm default: password_reset_confirm_url is missing, though password_reset is enabled: it is the path to the front end's page, such as \"#/password_reset_confirm/{uid}/{token}\""},
+		{inBlock(without(mailLines, "activation_url") + "send_activation_email"), "realm default: activation_url is missing, though send_activation_email is on: it is the path to the front end's page, such as \"#/activation/{uid}/{token}\""},
+		{inBlock(without(mailLines, "mailer")), "realm default: mailer is missing, though password_reset is enabled: use 'mailer smtp <host:port>', 'mailer file <dir>' or, to try things out, 'mailer log'; without mails, use 'disable password_reset'"},
+		{inBlock(mailLines + "send_activation_email\nuser_model {\nrequired_fields\n}"), "realm default: send_activation_email needs an address: put email into required_fields of user_model"},
+
+		// What placeholders bring to light.
+		{inBlock(without(mailLines, "domain") + "domain {env.EMPTY}"), "realm default: domain: evaluated placeholder {env.EMPTY} is empty"},
+		{inBlock(without(mailLines, "domain") + "domain {env.PROTOCOL}://x"), `realm default: domain is "ftp://x": it must be a host, maybe with a port and a path, such as frontend.com`},
+		{inBlock(noMails + "protocol {env.PROTOCOL}"), `realm default: protocol is "ftp": it must be http or https`},
+		{inBlock(without(mailLines, "password_reset") + "password_reset_confirm_url \"{env.PROTOCOL}/{uid}\""), `realm default: password_reset_confirm_url is "ftp/{uid}": it must hold {uid} and {token}`},
+		{inBlock(noMails + "realm {env.EMPTY}"), "realm: evaluated placeholder {env.EMPTY} is empty"},
+		{inBlock(noMails + "realm a{env.PROTOCOL}/"), `realm name "aftp/": use letters, digits, and . _ - inside`},
+		{":8080 {\ndjoser /{path}/* {\n" + noMails + "}\n}", "prefix: unrecognized placeholder {http.request.uri.path}"},
+		{inBlock(noMails) + "\n:8081 {\ndjoser_auth {\nuser {env.EMPTY}\n}\n}", "user: evaluated placeholder {env.EMPTY} is empty"},
+		{inBlock(noMails + "cors {env.PROTOCOL}"), `realm default: cors "ftp": name each front end by its origin, such as https://app.example.com, without a path or a slash at the end`},
+
+		// What doesn't go together.
+		{inBlock("disable password_reset activate\nlogin_after_activation"), "realm default: login_after_activation is on, but activate is disabled"},
+		{inBlock(noMails + "password {\nmin_length 9\nmax_length 8\n}"), "realm default: password min_length 9 is more than max_length 8"},
+		{inBlock(noMails + "max_body 1KB"), "realm default: password max_length 4096: it must be from 1 to max_body, which is 1000"},
+		{inBlock(noMails + "token {\nidle 5s\n}"), "realm default: token idle is 5s: it must be at least a minute"},
+		{inBlock(noMails + "mailer smtp mail.x.com:25 {\ntls none\n}"), "mailer smtp: tls none is for a server on this machine; on the way to mail.x.com, the links in mails could be read: if you accept that, say tls none force"},
+		{inBlock(mailLines + "templates {$DIR}/none"), "realm default: templates: open " + dir + "/none: no such file or directory"},
+
+		// Realms.
+		{inBlock(noMails) + "\n:8081 {\ndjoser /a/* {\n" + noMails + "link_ttl 1d\n}\n}", "realm default is defined twice, and differently: define it once, and write 'djoser { realm default }' elsewhere"},
+		{inBlock(noMails+"store badger {$DIR}") + "\n:8081 {\ndjoser /a/* {\nrealm two\n" + noMails + "store badger {$DIR}/../" + filepath.Base(dir) + "\n}\n}", "realms default and two have the same store, " + dir + ": give each its own"},
 	} {
-		t.Setenv("DIR", t.TempDir())
-		if err := validate(t, "{\nadmin off\npersist_config off\n}\n"+text); err == nil {
-			t.Errorf("taken:\n%s", text)
-		} else if !strings.Contains(err.Error(), want) {
-			t.Errorf("%s\ngave %q\nwant %q", text, err, want)
+		if err := validate(t, "{\nadmin off\npersist_config off\nlog {\nlevel ERROR\n}\n}\n"+c.text); err == nil {
+			t.Errorf("taken:\n%s", c.text)
+		} else if !strings.HasSuffix(err.Error(), ": "+c.want) {
+			t.Errorf("%s\n got %s\nwant %s", c.text, err, c.want)
+		}
+	}
+}
+
+// TestSettingsInJSONAreChecked is about what no Caddyfile can say.
+func TestSettingsInJSONAreChecked(t *testing.T) {
+	for settings, want := range map[string]string{
+		`"link_ttl": -1`:                           "realm default: link_ttl is -1ns: it can't be negative",
+		`"token": {"ttl": -1}`:                     "realm default: token ttl is -1ns: it can't be negative; 0 is for ever",
+		`"token": {"per_user": -1}`:                "realm default: token per_user is -1: it can't be negative",
+		`"token": {"schemes": []}`:                 "realm default: token schemes is empty: name one, such as Token",
+		`"password": {"workers": 100000}`:          "realm default: password workers is 100000: it must be at most 1024",
+		`"password": {"queue": -1}`:                "realm default: password queue is -1: it must be at most 1048576",
+		`"password": {"validators": ["x"]}`:        "realm default: password validators: unknown validator x: use some of common, numeric and similar, or off alone",
+		`"password": {"hasher": {"memory": 8}}`:    "realm default: password hasher argon2id: parallelism of Argon2id is 0: it must be from 1 to 32; 1 is right for a server",
+		`"throttle": {"endpoints": {"x": []}}`:     "realm default: throttle: unknown endpoint x: use wrong_passwords, " + strings.Join(endpointNames(), ", "),
+		`"protocol": "gopher"`:                     `realm default: protocol is "gopher": it must be http or https`,
+		`"user_model": {"fields": [{"name": ""}]}`: "realm default: user_model: field : a name has letters, digits and underscores, and starts with a letter",
+	} {
+		config := `{"admin": {"disabled": true}, "logging": {"logs": {"default": {"level": "ERROR"}}}, "apps": {"http": {"servers": {"s": {"listen": ["127.0.0.1:0"], "routes": [{"handle": [
+			{"handler": "djoser", "settings": {"disable": ["password_reset"], ` + settings + `}}]}]}}}}}`
+		var parsed caddy.Config
+		err := json.Unmarshal([]byte(config), &parsed)
+		if err == nil {
+			err = caddy.Validate(&parsed)
+		}
+		if err == nil || !strings.HasSuffix(err.Error(), ": "+want) {
+			t.Errorf("%s\n got %v\nwant %s", settings, err, want)
 		}
 	}
 }
@@ -150,29 +320,168 @@ func TestARealmThatNobodyDefinesIsToldAtTheStart(t *testing.T) {
 }
 
 func TestPlaceholdersStayUntilTheConfigurationIsLoaded(t *testing.T) {
-	t.Setenv("SITE", "Expanded")
-	config, err := adapt(inBlock(strings.Replace(mailLines, "site_name X", "site_name {env.SITE}", 1)))
-	if err != nil || !bytes.Contains(config, []byte(`"site_name":"{env.SITE}"`)) {
-		t.Fatalf("%s, %v", config, err)
+	s := newServer(t)
+	name := filepath.Join(s.dir, "name")
+	if err := os.WriteFile(name, []byte("From a file\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	s := serve(t, "djoser /auth/* {\n"+strings.Replace(settings, "site_name Frontend", "site_name {env.SITE}", 1)+"\n}")
-	_ = s
-	if got := runningRealm(t, "default").settings.SiteName; got != "Expanded" {
-		t.Errorf("site_name is %q", got)
+	for variable, value := range map[string]string{"REALM": "members", "PREFIX": "accounts", "DOMAIN": "front.test", "EDITORS": "editors", "SWITCH": "off", "TTL": "2h", "URL": "reset"} {
+		t.Setenv(variable, value)
 	}
+	lines := strings.NewReplacer(
+		"domain frontend.com", "realm {env.REALM}\ndomain {env.DOMAIN}\nset_password_retype {$SWITCH}\nlink_ttl {$TTL}",
+		"site_name Frontend", "site_name {file."+name+"}",
+		"#/password/reset", "#/{env.URL}",
+	).Replace(settings)
+	site := "djoser /{env.PREFIX}/* {\n" + lines + "\n}\ndjoser_auth /editors {\nrealm {env.REALM}\ngroup {env.EDITORS}\n}\nrespond /editors 200"
+
+	config, err := adapt(":8080 {\n" + site + "\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"realm":"{env.REALM}"`, `"prefix":"/{env.PREFIX}"`, `"domain":"{env.DOMAIN}"`, `"site_name":"{file.` + name + `}"`,
+		`"password_reset_confirm_url":"#/{env.URL}/confirm/{uid}/{token}"`, `"groups":["{env.EDITORS}"]`, `"link_ttl":7200000000000`,
+	} {
+		if !bytes.Contains(config, []byte(want)) {
+			t.Errorf("no %s in %s", want, config)
+		}
+	}
+
+	if err := s.load(site); err != nil {
+		t.Fatal(err)
+	}
+	got := runningRealm(t, "members").settings
+	if got.Domain != "front.test" || got.SiteName != "From a file" || got.SetPasswordRetype || got.PasswordResetConfirmURL != "#/reset/confirm/{uid}/{token}" {
+		t.Errorf("%+v", got)
+	}
+	s.post("/accounts/register", "", "username", "ann", "password", "pw").want(t, 201)
+	a := s.post("/accounts/login", "", "username", "ann", "password", "pw")
+	var body struct {
+		AuthToken string `json:"auth_token"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+		t.Fatal(err)
+	}
+	s.get("/editors", body.AuthToken).want(t, 403)
 }
 
-func FuzzCaddyfile(f *testing.F) {
-	f.Add(inBlock(mailLines))
-	f.Add(inBlock("user_model {\nusername_field email\nrequired_fields a b\nfield a char {\nmax_length 3\n}\n}\npassword {\nhasher argon2id {\nmemory 8KiB\n}\n}\ntoken {\nttl off\n}"))
-	f.Add(":80 {\ndjoser_auth {\nstaff\nheaders {\nX-User {http.auth.user.id}\n}\n}\n@a djoser_token\nrespond @a 200\n}")
-	f.Fuzz(func(t *testing.T, text string) {
-		if strings.Contains(text, "import") { // reads files
-			t.Skip()
+func TestASinglePageAppLeavesTheEndpointsAlone(t *testing.T) {
+	s := newServer(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "index.html"), []byte("the app"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := s.load("root {$DIR}\ntry_files {path} /index.html\nfile_server\nredir /old /new\ndjoser /auth/* {\n" + settings + "\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := s.register("ann", "pw")
+	s.get("/auth/me", token).want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
+	s.get("/auth/nothing", "").want(t, 404, `{"detail": "Not found."}`)
+	for _, path := range []string{"/", "/login", "/authors", "/deep/link"} {
+		s.get(path, "").want(t, 200, "the app")
+	}
+	s.get("/old", "").want(t, 302)
+}
+
+func TestARealmIsMountedWhereAPathIsStripped(t *testing.T) {
+	s := serve(t, "djoser /auth/* {\n"+settings+"\n}\nhandle_path /v1/* {\ndjoser {\nprefix \"\"\n}\n}\nhandle_path /v2/* {\ndjoser\n}")
+	token := s.register("ann", "pw")
+	s.get("/v1/me", token).want(t, 200)
+	s.get("/v2/me/", token).want(t, 200)
+	s.get("/v2/me", "").want(t, 401)
+	s.get("/v1/nothing", token).want(t, 404, `{"detail": "Not found."}`)
+}
+
+func TestSitesShareARealmOrHaveTheirOwn(t *testing.T) {
+	one, two := newServer(t), newServer(t)
+	t.Setenv("DIR", one.dir)
+	second := strings.Replace(settings, "{$DIR}/store", "{$DIR}/second", 1)
+	load := func(snippet, inOne, inTwo string) {
+		t.Helper()
+		config, err := adapt(globalOptions + snippet + "http://" + one.addr + " {\n" + inOne + "\n}\nhttp://" + two.addr + " {\n" + inTwo + "\n}\n")
+		if err == nil {
+			err = caddy.Load(config, true)
 		}
-		config, err := adapt(text)
-		if err == nil && !json.Valid(config) {
-			t.Errorf("%q gave %q", text, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	}
+	load("(accounts) {\ndjoser /auth/* {\n"+settings+"\n}\n}\n", "import accounts", "import accounts")
+	token := one.register("ann", "pw")
+	two.get("/auth/me", token).want(t, 200)
+	two.post("/auth/logout", token).want(t, 200)
+	one.get("/auth/me", token).want(t, 401)
+
+	load("", "djoser /auth/* {\n"+settings+"\n}", "djoser /auth/* {\nrealm second\n"+second+"\n}")
+	token = one.login("ann", "pw")
+	two.get("/auth/me", token).want(t, 401)
+	two.register("ann", "another")
+	one.get("/auth/me", token).want(t, 200)
+	two.get("/auth/me", two.login("ann", "another")).want(t, 200)
+}
+
+// TestTheProviderAuthenticatesForCaddysOwnHandler needs JSON, since no
+// directive of Caddy's takes a provider.
+func TestTheProviderAuthenticatesForCaddysOwnHandler(t *testing.T) {
+	s := newServer(t)
+	t.Setenv("DIR", s.dir)
+	config, err := adapt(globalOptions + "http://" + s.addr + " {\ndjoser /auth/* {\n" + settings + "\n}\nvars /private x y\nrespond /private \"{http.auth.user.id} {http.auth.user.username}\"\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = bytes.Replace(config, []byte(`{"handler":"vars","x":"y"}`), []byte(`{"handler":"authentication","providers":{"djoser":{"groups":["readers"]}}}`), 1)
+	if err := caddy.Load(config, true); err != nil {
+		t.Fatalf("%v\n%s", err, config)
+	}
+	token := s.register("ann", "pw")
+	s.get("/private", "").want(t, 401)
+	s.get("/private", token).want(t, 401)
+	change(t, "ann", func(a *Account) { a.Groups = []string{"readers"} })
+	s.get("/private", token).want(t, 200, "1 ann")
+}
+
+// FuzzCaddyfile feeds the parsers of all directives. What they take they must
+// have understood: it comes back from JSON the same, and is taken again in the
+// same way. What they refuse has a place.
+func FuzzCaddyfile(f *testing.F) {
+	for _, seed := range []string{
+		"djoser {\n" + mailLines + "\n}",
+		"djoser {\nuser_model {\nusername_field email\nrequired_fields a\nfield a char {\nmax_length 3\nchoices b c\ndefault b\n}\n}\npassword {\nhasher argon2id {\nmemory 8KiB\n}\nvalidators off\n}\ntoken {\nttl off\nidle 1h\n}\n}",
+		"djoser {\nthrottle {\nlogin 1/1m 2/1h\nme off\n}\ncache off\ndisable me login\nstore badger /x {\nreserve 1MB\n}\nmailer smtp a:25 {\ntls none force\n}\n}",
+		"djoser {\nprefix \"\"\nrealm {env.X}\n}",
+		"djoser_auth {\nstaff\nuser a b\nfresh 1h\nheaders {\nX-User {http.auth.user.id}\n}\n}",
+		"djoser_token {\ngroup \"a b\"\nsuperuser off\n}",
+		"djoser {\ndomain a.b {\n}\n}",
+		"djoser {",
+		"djoser_token a {\n}\ndjoser_token",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, module := range []func() caddyfile.Unmarshaler{
+			func() caddyfile.Unmarshaler { return new(Handler) },
+			func() caddyfile.Unmarshaler { return new(Gate) },
+			func() caddyfile.Unmarshaler { return new(MatchToken) },
+		} {
+			first, second := module(), module()
+			if err := first.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text)); err != nil {
+				if !regexp.MustCompile(`, at Testfile:[1-9]\d*$`).MatchString(err.Error()) {
+					t.Errorf("%q: no place in %q", text, err)
+				}
+				continue
+			}
+			config, err := json.Marshal(first)
+			if err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			if err := caddy.StrictUnmarshalJSON(config, second); err != nil {
+				t.Fatalf("%q: %v in %s", text, err, config)
+			}
+			if again, err := json.Marshal(second); err != nil || !bytes.Equal(config, again) {
+				t.Errorf("%q: %s came back as %s, %v", text, config, again, err)
+			}
 		}
 	})
 }

@@ -91,7 +91,9 @@ func findDefinitions(tree any, found map[string]*Settings) error {
 			if err := caddy.StrictUnmarshalJSON(text, &h); err != nil {
 				return err
 			}
-			setDefault(&h.Realm, defaultRealm)
+			if err := expandRealm(&h.Realm); err != nil {
+				return err
+			}
 			found[h.Realm] = h.Settings
 			return nil
 		}

@@ -241,7 +241,7 @@ func (p *pageReader) send(text string) {
 }
 
 // sendsMail tells whether a request of the page that is answered with success
-// sends a mail.
+// sends a mail with a link.
 func (p *pageReader) sendsMail(method, path string) bool {
 	switch method + " " + path {
 	case "POST /auth/register", "POST /auth/activate/resend", "POST /auth/password/reset", "PATCH /auth/me":

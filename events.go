@@ -66,7 +66,7 @@ func (r *realm) tell(d deed) {
 
 func (r *realm) auditFields(d *deed) []zap.Field {
 	fields := []zap.Field{zap.String("action", d.action), zap.String("outcome", d.outcome), zap.String("by", d.by)}
-	if d.account != nil {
+	if d.account != nil && d.account.ID != 0 {
 		fields = append(fields, zap.Uint64("user_id", d.account.ID), zap.String("username", r.model.name(d.account)))
 	}
 	if d.client.address != "" {
@@ -84,7 +84,7 @@ func (r *realm) emit(name string, d *deed) {
 		return
 	}
 	data := map[string]any{"realm": r.name, "outcome": d.outcome, "by": d.by, "address": d.client.address}
-	if d.account != nil {
+	if d.account != nil && d.account.ID != 0 {
 		data["user_id"], data["username"] = strconv.FormatUint(d.account.ID, 10), r.model.name(d.account)
 	}
 	r.events.Emit(r.eventContext, name, data)

@@ -3,6 +3,7 @@ package djoser
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -50,12 +51,34 @@ type Rights struct {
 // provision notes the use of the realm. Matchers come before handlers, so the
 // realm can't be looked up here.
 func (g *Rights) provision(ctx caddy.Context, where string) error {
-	setDefault(&g.Realm, defaultRealm)
+	if err := expandRealm(&g.Realm); err != nil {
+		return err
+	}
+	for name, values := range map[string][]string{"user": g.Users, "group": g.Groups} {
+		if err := expandAll(name, values); err != nil {
+			return err
+		}
+	}
+	if g.Fresh < 0 {
+		return fmt.Errorf("fresh is %s: it can't be negative", time.Duration(g.Fresh))
+	}
 	var err error
 	if g.app, err = findApp(ctx); err != nil {
 		return err
 	}
 	g.app.refer(g.Realm, where)
+	return nil
+}
+
+// expandAll replaces placeholders in the values of a setting.
+func expandAll(name string, values []string) error {
+	for i, value := range values {
+		expanded, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		values[i] = expanded
+	}
 	return nil
 }
 
@@ -216,7 +239,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	refusal := c.err
 	switch {
 	case refusal != nil:
-	case c.id == nil && g.Optional:
+	case c.id == nil && (g.Optional || c.realm.allowsPreflight(r)):
 		return next.ServeHTTP(w, r)
 	case c.id == nil:
 		refusal = errNotAuthenticated
@@ -225,6 +248,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	if api := new(apiError); errors.As(refusal, &api) {
 		w.Header().Set("Cache-Control", "no-store")
+		if !preflight(r) {
+			c.realm.crossOrigin(w, r)
+		}
 		return writeError(w, r, api, c.realm.settings.Token.scheme(), 0)
 	}
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/caddy-djoser/djoser/password"
@@ -17,6 +18,7 @@ type endpoint struct {
 	path      string // under the prefix; {username} is the name of the username field
 	methods   []string
 	protected bool   // needs a valid token
+	later     bool   // came after djoser's list of endpoints, so that the root leaves it out
 	view      string // name in the answer to OPTIONS
 	inputs    func(*realm) []input
 	serve     func(*call) (*response, error)
@@ -32,6 +34,8 @@ type response struct {
 var (
 	readWrite = []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodHead, http.MethodOptions}
 	postOnly  = []string{http.MethodPost, http.MethodOptions}
+
+	deleteOnly = []string{http.MethodDelete, http.MethodOptions}
 )
 
 // endpoints in the order in which the root lists them.
@@ -45,14 +49,19 @@ var endpoints = []*endpoint{
 	{name: "password", path: "password", methods: postOnly, protected: true, view: "Set Password", inputs: (*realm).passwordInputs, serve: servePassword},
 	{name: "password_reset", path: "password/reset", methods: postOnly, view: "Password Reset", inputs: (*realm).resetInputs, serve: serveReset},
 	{name: "password_reset_confirm", path: "password/reset/confirm", methods: postOnly, view: "Password Reset Confirm", inputs: (*realm).confirmInputs, serve: serveConfirm},
-	{name: "activate_resend", path: "activate/resend", methods: postOnly, view: "Resend Activation", inputs: (*realm).resetInputs, serve: serveResend},
+	{name: "activate_resend", path: "activate/resend", later: true, methods: postOnly, view: "Resend Activation", inputs: (*realm).resetInputs, serve: serveResend},
+	{name: "logout_all", path: "logout/all", later: true, methods: postOnly, protected: true, view: "Logout All", serve: serveLogoutAll},
+	{name: "tokens", path: "tokens", later: true, methods: rootMethods, protected: true, view: "Tokens", serve: serveTokens},
+	{name: "tokens", path: "tokens/{id}", later: true, methods: deleteOnly, protected: true, view: "Token", serve: serveToken},
 }
 
 // endpointNames are the names that disable takes.
 func endpointNames() []string {
-	names := make([]string, len(endpoints))
-	for i, e := range endpoints {
-		names[i] = e.name
+	var names []string
+	for _, e := range endpoints {
+		if !slices.Contains(names, e.name) {
+			names = append(names, e.name)
+		}
 	}
 	return names
 }
@@ -60,8 +69,7 @@ func endpointNames() []string {
 // rootMethods are what the list of endpoints takes.
 var rootMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 
-// listed is the key of an endpoint in the answer of the root; those without one
-// came after djoser's own list.
+// listed is the key of an endpoint in the answer of the root.
 func (e *endpoint) listed(r *realm) string {
 	switch e.name {
 	case "username":
@@ -72,8 +80,6 @@ func (e *endpoint) listed(r *realm) string {
 		return "password-reset"
 	case "password_reset_confirm":
 		return "password-reset-confirm"
-	case "activate_resend":
-		return "activate-resend"
 	}
 	return e.name
 }
@@ -91,6 +97,7 @@ type call struct {
 	accounts  *accounts
 	throttles *throttles
 	endpoint  *endpoint
+	id        string    // of the token that the path names
 	who       *identity // nil: anonymous
 
 	// What follows is for the audit log.
@@ -206,7 +213,7 @@ func (c *call) root() *response {
 	base := requestScheme(c.Request) + "://" + c.Host + originalPath(c.Request) + "/"
 	list := make(map[string]string)
 	for _, e := range endpoints {
-		if !c.realm.disabled(e) && e.name != "activate_resend" {
+		if !c.realm.disabled(e) && !e.later {
 			list[e.listed(c.realm)] = base + e.pathIn(c.realm)
 		}
 	}
@@ -364,6 +371,54 @@ func serveLogout(c *call) (*response, error) {
 		return nil, err
 	}
 	return emptyResponse, nil
+}
+
+func serveLogoutAll(c *call) (*response, error) {
+	if _, err := c.accounts.revokeAll(c.Context(), c.who.account.ID); err != nil {
+		return nil, c.accountError(err)
+	}
+	return emptyResponse, nil
+}
+
+// tokenView is a login as its owner sees it.
+type tokenView struct {
+	ID       string     `json:"id"`
+	Created  time.Time  `json:"created"`
+	LastUsed time.Time  `json:"last_used"` // to the hour
+	Expires  *time.Time `json:"expires"`
+	Address  string     `json:"address"`
+	Agent    string     `json:"agent"`
+	Current  bool       `json:"current"` // of this request
+}
+
+func serveTokens(c *call) (*response, error) {
+	tokens, err := c.accounts.store.Tokens(c.Context(), c.who.account.ID)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]tokenView, len(tokens))
+	for i, t := range tokens {
+		used := t.Used
+		if used.Before(t.Created) {
+			used = t.Created
+		}
+		list[i] = tokenView{
+			ID: t.Digest.ID(), Created: t.Created.UTC(), LastUsed: used.UTC(), Expires: timeOrNil(t.Expires.UTC()),
+			Address: t.Address, Agent: t.Agent, Current: t.Digest == c.who.token.Digest,
+		}
+	}
+	return &response{status: http.StatusOK, body: list, private: true}, nil
+}
+
+func serveToken(c *call) (*response, error) {
+	err := c.accounts.revoke(c.Context(), c.who.account.ID, c.id)
+	if errors.Is(err, ErrNotFound) {
+		return nil, errUnknownPath
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &response{status: http.StatusNoContent}, nil
 }
 
 func serveActivate(c *call) (*response, error) {
@@ -560,6 +615,9 @@ func serveConfirm(c *call) (*response, error) {
 func (c *call) accountError(err error) error {
 	if taken := new(TakenError); errors.As(err, &taken) {
 		return refusal(outcomeTaken, taken.Field, c.realm.model.takenMessage(taken.Field))
+	}
+	if soon := new(tooSoonError); errors.As(err, &soon) {
+		return throttled(soon.wait)
 	}
 	switch {
 	case errors.Is(err, errCredentials):

@@ -647,7 +647,7 @@ func TestMailerSettings(t *testing.T) {
 		{"smtp h:25 {\ntimeout soon\n}", "timeout is 'soon': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
 		{"smtp h:25 {\nretry -1h\n}", "retry is '-1h': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
 		{"smtp h:25 {\nstarttls\n}", "unknown setting 'starttls' of mailer smtp: use username, password, tls, trusted_ca, timeout or retry, at Testfile:2"},
-		{"smtp h:25 {\ntls starttls {\nx\n}\n}", "unknown setting '{' of mailer smtp: use username, password, tls, trusted_ca, timeout or retry, at Testfile:2"},
+		{"smtp h:25 {\ntls starttls {\nx\n}\n}", "unexpected '{': this line takes no block, at Testfile:2"},
 		{"smtp h:25 {\ntls none\n}", "mailer smtp: tls none is for a server on this machine; on the way to h, the links in mails could be read: if you accept that, say tls none force"},
 		{"smtp h:25 {\nusername me\n}", "mailer smtp: there is a username, but no password"},
 		{"smtp h:25 {\npassword x\n}", "mailer smtp: there is a password, but no username"},

@@ -67,7 +67,7 @@ func (a *App) registerMetrics(registry *prometheus.Registry) error {
 // realmMetrics are the metrics of one realm. Those of the gate are looked up
 // beforehand, since they are counted with every request.
 type realmMetrics struct {
-	realm                                      string
+	realm                                       string
 	valid, anonymous, invalid, inactive, broken prometheus.Counter
 }
 

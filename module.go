@@ -22,6 +22,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/rs/cors"
 	"go.uber.org/zap"
 )
 
@@ -61,12 +62,19 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision registers the realm. It opens nothing, so that a configuration can
 // be checked beside a running server.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	setDefault(&h.Realm, defaultRealm)
-	h.Prefix = "/" + strings.Trim(h.Prefix, "/")
-	if h.Prefix == "/" {
-		h.Prefix = ""
+	if err := expandRealm(&h.Realm); err != nil {
+		return err
 	}
 	var err error
+	if h.Prefix, err = caddy.NewReplacer().ReplaceOrErr(h.Prefix, true, true); err != nil {
+		return fmt.Errorf("prefix: %w", err)
+	}
+	if err := checkPrefix(h.Prefix); err != nil {
+		return err
+	}
+	if h.Prefix = strings.Trim(h.Prefix, "/"); h.Prefix != "" {
+		h.Prefix = "/" + h.Prefix
+	}
 	if h.app, err = findApp(ctx); err != nil {
 		return err
 	}
@@ -90,9 +98,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
+	if realm.crossOrigin(w, r) {
+		return nil
+	}
 	c := &call{Request: r, w: w, realm: realm}
 	if path != "" {
-		if c.endpoint = realm.endpoint(path); c.endpoint == nil {
+		if c.endpoint, c.id = realm.endpoint(path); c.endpoint == nil {
 			return writeError(w, r, errUnknownPath, "", 0)
 		}
 	}
@@ -158,6 +169,33 @@ const defaultRealm = "default"
 
 var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
+// expandRealm replaces placeholders in the name of a realm. An empty one is the
+// default.
+func expandRealm(name *string) error {
+	setDefault(name, defaultRealm)
+	expanded, err := caddy.NewReplacer().ReplaceOrErr(*name, true, true)
+	if err != nil {
+		return fmt.Errorf("realm: %w", err)
+	}
+	*name = expanded
+	return checkRealmName(expanded)
+}
+
+func checkRealmName(name string) error {
+	if !realmName.MatchString(name) {
+		return fmt.Errorf("realm name %q: use letters, digits, and . _ - inside", name)
+	}
+	return nil
+}
+
+// checkPrefix refuses what is no path, but maybe the pattern of one.
+func checkPrefix(prefix string) error {
+	if strings.ContainsAny(prefix, "*?#{} ") {
+		return fmt.Errorf("prefix is %q: it must be a path such as /auth", prefix)
+	}
+	return nil
+}
+
 // CaddyModule returns the Caddy module information.
 func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "djoser", New: func() caddy.Module { return new(App) }}
@@ -167,7 +205,12 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
 	a.realms, a.references = make(map[string]*realm), make(map[string]string)
-	return nil
+	events, err := ctx.App("events")
+	if err != nil {
+		return err
+	}
+	a.events = events.(*caddyevents.App)
+	return a.registerMetrics(ctx.GetMetricsRegistry())
 }
 
 // findApp is the app of the configuration that is being loaded.
@@ -193,8 +236,8 @@ func (a *App) realm(name string) (*realm, error) {
 // define adds a realm. The same definition may come twice, as it does when
 // several sites import one snippet.
 func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
-	if !realmName.MatchString(name) {
-		return fmt.Errorf("realm name %q: use letters, digits, and . _ - inside", name)
+	if err := checkRealmName(name); err != nil {
+		return err
 	}
 	definition, err := json.Marshal(s)
 	if err != nil {
@@ -273,6 +316,7 @@ type realm struct {
 	settings   *Settings
 	model      *userModel
 	validators password.Validators
+	cors       *cors.Cors // nil: no other origins
 	engine     StoreModule
 	location   string
 	mailer     Mailer
@@ -305,6 +349,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 		return nil, err
 	}
 	r.validators = settings.Password.validators()
+	r.cors = newCORS(settings.CORS)
 	if err := r.loadMailer(ctx); err != nil {
 		return nil, err
 	}
@@ -388,6 +433,7 @@ func (r *realm) open() (*sharedStore, error) {
 		return nil, errors.Join(err, delErr)
 	}
 	shared.resize(r.settings.Cache)
+	shared.endIdle(time.Duration(r.settings.Token.Idle))
 	r.accounts = accounts
 	r.shared.Store(shared)
 	if r.mailer != nil {
@@ -478,14 +524,17 @@ func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
 	return r.renderer.render(m.Purpose, r.model.templateUser(acc), to, m.protocol(r.settings), encodeUID(acc.ID), link)
 }
 
-// endpoint is the enabled endpoint at a path under the prefix.
-func (r *realm) endpoint(path string) *endpoint {
+// endpoint is the enabled endpoint at a path under the prefix, and what stands
+// there for {id}.
+func (r *realm) endpoint(path string) (e *endpoint, id string) {
 	for _, e := range endpoints {
-		if e.pathIn(r) == path && !r.disabled(e) {
-			return e
+		base, wantsID := strings.CutSuffix(e.pathIn(r), "{id}")
+		id, found := strings.CutPrefix(path, base)
+		if found && !r.disabled(e) && (id != "") == wantsID && !strings.Contains(id, "/") {
+			return e, id
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 func (r *realm) disabled(e *endpoint) bool {

@@ -102,6 +102,10 @@ type Settings struct {
 	// Throttle bounds how often something may be asked for. Default: it does.
 	Throttle ThrottleSettings `json:"throttle,omitzero"`
 
+	// CORS are the origins of front ends whose pages may use the endpoints,
+	// such as https://app.example.com. Default: none but the site's own.
+	CORS []string `json:"cors,omitempty"`
+
 	// MaxBody is how large a request body may be, in bytes. Default: 64 KiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
@@ -151,6 +155,11 @@ type TokenSettings struct {
 	// TTL is how long a token is good after the login; 0 for ever, as in
 	// djoser. Default: 30 days.
 	TTL *caddy.Duration `json:"ttl,omitempty"`
+
+	// Idle is how long a token may go unused, at least a minute; 0 for as long
+	// as it is good otherwise. It is kept to within an eighth of it, or an
+	// hour. Default: 0.
+	Idle caddy.Duration `json:"idle,omitempty"`
 
 	// PerUser is how many tokens an account may have; the oldest ends when
 	// there are more. Default: 100.
@@ -217,6 +226,9 @@ func (s *Settings) setDefaults(repl *caddy.Replacer) error {
 		}
 		*value = expanded
 	}
+	if err := expandAll("cors", s.CORS); err != nil {
+		return err
+	}
 	// {uid} and {token} are for each mail, so unknown placeholders stay.
 	s.PasswordResetConfirmURL = repl.ReplaceKnown(s.PasswordResetConfirmURL, "")
 	s.ActivationURL = repl.ReplaceKnown(s.ActivationURL, "")
@@ -259,8 +271,8 @@ func (s *Settings) validate(model *userModel) error {
 		return err
 	}
 	for _, name := range s.Disable {
-		if !slices.Contains(endpointNames(), name) {
-			return fmt.Errorf("disable: unknown endpoint %s: use %s", name, strings.Join(endpointNames(), ", "))
+		if err := checkEndpointName(name); err != nil {
+			return err
 		}
 	}
 	if err := s.Throttle.validate(); err != nil {
@@ -270,8 +282,8 @@ func (s *Settings) validate(model *userModel) error {
 		return fmt.Errorf("password hasher argon2id: %w", err)
 	}
 	for _, name := range s.Password.Validators {
-		if !slices.Contains(validatorNames, name) {
-			return fmt.Errorf("password validators: unknown validator %s: use common, numeric, similar, or off", name)
+		if err := checkValidator(name); err != nil {
+			return err
 		}
 	}
 	if v := s.Password.validators(); v.MinLength > s.Password.MaxLength {
@@ -280,17 +292,83 @@ func (s *Settings) validate(model *userModel) error {
 	if s.Password.MaxLength < 1 || int64(s.Password.MaxLength) > s.MaxBody {
 		return fmt.Errorf("password max_length %d: it must be from 1 to max_body, which is %d", s.Password.MaxLength, s.MaxBody)
 	}
-	for _, scheme := range s.Token.Schemes {
-		if !schemeName.MatchString(scheme) {
-			return fmt.Errorf("token schemes: %q is not the name of a scheme", scheme)
+	if idle := time.Duration(s.Token.Idle); idle != 0 && idle < time.Minute {
+		return fmt.Errorf("token idle is %s: it must be at least a minute", idle)
+	}
+	for _, origin := range s.CORS {
+		if err := checkOrigin(origin); err != nil {
+			return err
 		}
+	}
+	if len(s.Token.Schemes) == 0 {
+		return errors.New("token schemes is empty: name one, such as Token")
+	}
+	for _, scheme := range s.Token.Schemes {
+		if err := checkScheme(scheme); err != nil {
+			return err
+		}
+	}
+	return s.validateNumbers()
+}
+
+// validateNumbers refuses what only JSON can say.
+func (s *Settings) validateNumbers() error {
+	p, t := &s.Password, &s.Token
+	switch {
+	case s.LinkTTL < 0:
+		return fmt.Errorf("link_ttl is %s: it can't be negative", time.Duration(s.LinkTTL))
+	case t.ttl() < 0:
+		return fmt.Errorf("token ttl is %s: it can't be negative; 0 is for ever", t.ttl())
+	case t.PerUser < 0:
+		return fmt.Errorf("token per_user is %d: it can't be negative", t.PerUser)
+	case p.Workers < 0 || p.Workers > maxWorkers:
+		return fmt.Errorf("password workers is %d: it must be at most %d", p.Workers, maxWorkers)
+	case p.Queue < 0 || p.Queue > maxQueue:
+		return fmt.Errorf("password queue is %d: it must be at most %d", p.Queue, maxQueue)
 	}
 	return nil
 }
 
+// What may be hashed and wait at most. More would be a mistake: each worker
+// takes a processor and the memory of a hash.
+const (
+	maxWorkers = 1 << 10
+	maxQueue   = 1 << 20
+)
+
+func checkEndpointName(name string) error {
+	if slices.Contains(endpointNames(), name) {
+		return nil
+	}
+	return fmt.Errorf("disable: unknown endpoint %s: use %s", name, strings.Join(endpointNames(), ", "))
+}
+
+func checkValidator(name string) error {
+	if slices.Contains(validatorNames, name) {
+		return nil
+	}
+	return fmt.Errorf("password validators: unknown validator %s: use some of common, numeric and similar, or off alone", name)
+}
+
+func checkScheme(name string) error {
+	if schemeName.MatchString(name) {
+		return nil
+	}
+	return fmt.Errorf("token schemes: %q is not the name of a scheme", name)
+}
+
+func checkProtocol(protocol string) error {
+	if protocol == "http" || protocol == "https" {
+		return nil
+	}
+	return fmt.Errorf("protocol is %q: it must be http or https", protocol)
+}
+
 func (s *Settings) validateMails(model *userModel) error {
-	if s.Protocol != "" && s.Protocol != "http" && s.Protocol != "https" {
-		return fmt.Errorf("protocol is %s: it must be http or https", s.Protocol)
+	if s.Protocol != "" {
+		if err := checkProtocol(s.Protocol); err != nil {
+			return err
+		}
 	}
 	if s.SendActivationEmail && model.username.name != "email" && !slices.ContainsFunc(model.required, isEmail) {
 		return errors.New("send_activation_email needs an address: put email into required_fields of user_model")
@@ -316,12 +394,12 @@ func (s *Settings) validateMails(model *userModel) error {
 		return fmt.Errorf("site_name is missing: mails need it, since %s; without mails, use 'disable password_reset'", why)
 	}
 	if s.sendsResets() {
-		if err := checkLinkURL("password_reset_confirm_url", s.PasswordResetConfirmURL, "password_reset is enabled"); err != nil {
+		if err := requireLinkURL("password_reset_confirm_url", s.PasswordResetConfirmURL, "password_reset is enabled"); err != nil {
 			return err
 		}
 	}
 	if s.sendsActivations() {
-		if err := checkLinkURL("activation_url", s.ActivationURL, "send_activation_email is on"); err != nil {
+		if err := requireLinkURL("activation_url", s.ActivationURL, "send_activation_email is on"); err != nil {
 			return err
 		}
 	}
@@ -346,10 +424,15 @@ func checkDomain(domain string) error {
 	return nil
 }
 
-func checkLinkURL(name, url, why string) error {
-	switch {
-	case url == "":
+func requireLinkURL(name, url, why string) error {
+	if url == "" {
 		return fmt.Errorf("%s is missing, though %s: it is the path to the front end's page, such as \"#/%s/{uid}/{token}\"", name, why, strings.TrimSuffix(name, "_url"))
+	}
+	return checkLinkURL(name, url)
+}
+
+func checkLinkURL(name, url string) error {
+	switch {
 	case !strings.Contains(url, "{uid}") || !strings.Contains(url, "{token}"):
 		return fmt.Errorf("%s is %q: it must hold {uid} and {token}", name, url)
 	case strings.ContainsAny(url, " \t\r\n\"<>"):

@@ -124,19 +124,10 @@ func (u *UserModel) resolve() (*userModel, error) {
 	if u == nil {
 		u = &UserModel{}
 	}
-	m := &userModel{declared: builtinFields()}
-	declared := make(map[string]bool)
-	for i := range u.Fields {
-		f := &u.Fields[i]
-		if declared[f.Name] {
-			return nil, fmt.Errorf("field %s is declared twice", f.Name)
-		}
-		declared[f.Name] = true
-		if err := m.declare(f); err != nil {
-			return nil, fmt.Errorf("field %s: %w", f.Name, err)
-		}
+	m, err := declareAll(u.Fields)
+	if err != nil {
+		return nil, err
 	}
-
 	name := u.UsernameField
 	if name == "" {
 		name = "username"
@@ -174,6 +165,23 @@ func (u *UserModel) resolve() (*userModel, error) {
 			return nil, fmt.Errorf("required_fields: %s stands there twice", n)
 		}
 		m.required = append(m.required, f)
+	}
+	return m, nil
+}
+
+// declareAll is a model with the built-in fields and these.
+func declareAll(fields []Field) (*userModel, error) {
+	m := &userModel{declared: builtinFields()}
+	declared := make(map[string]bool)
+	for i := range fields {
+		f := &fields[i]
+		if declared[f.Name] {
+			return nil, fmt.Errorf("field %s is declared twice", f.Name)
+		}
+		declared[f.Name] = true
+		if err := m.declare(f); err != nil {
+			return nil, fmt.Errorf("field %s: %w", f.Name, err)
+		}
 	}
 	return m, nil
 }

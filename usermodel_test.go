@@ -469,18 +469,20 @@ func (m sentMail) body() string {
 	return fmt.Sprintf(`{"uid": %q, "token": %q}`, parts[len(parts)-2], parts[len(parts)-1])
 }
 
-// waitMails waits for that many mails, oldest first.
+// waitMails waits for that many mails with a link, oldest first.
 func (s *server) waitMails(t *testing.T, n int) []sentMail {
 	t.Helper()
-	var files []string
+	var mails []sentMail
 	eventually(t, fmt.Sprintf("%d mails", n), func() bool {
-		files, _ = filepath.Glob(filepath.Join(s.dir, "mails", "*.eml"))
-		return len(files) >= n
+		files, _ := filepath.Glob(filepath.Join(s.dir, "mails", "*.eml"))
+		slices.Sort(files)
+		mails = nil
+		for _, f := range files {
+			if m := readMail(t, f); m.link != "" {
+				mails = append(mails, m)
+			}
+		}
+		return len(mails) >= n
 	})
-	slices.Sort(files)
-	mails := make([]sentMail, len(files))
-	for i, f := range files {
-		mails[i] = readMail(t, f)
-	}
 	return mails
 }

@@ -1,0 +1,276 @@
+package djoser
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+func init() { caddy.RegisterModule(eventRecorder{}) }
+
+// eventRecorder keeps the events of a test.
+type eventRecorder struct{}
+
+var recordedEvents struct {
+	sync.Mutex
+	list []caddy.Event
+}
+
+func (eventRecorder) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "events.handlers.djoser_recorder", New: func() caddy.Module { return new(eventRecorder) }}
+}
+
+func (eventRecorder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	return nil
+}
+
+func (eventRecorder) Handle(_ context.Context, e caddy.Event) error {
+	recordedEvents.Lock()
+	defer recordedEvents.Unlock()
+	recordedEvents.list = append(recordedEvents.list, e)
+	return nil
+}
+
+// takeEvents are the events since the last call, as names with their data.
+func takeEvents() (names []string, data []map[string]any) {
+	recordedEvents.Lock()
+	defer recordedEvents.Unlock()
+	for _, e := range recordedEvents.list {
+		names = append(names, e.Name())
+		data = append(data, e.Data)
+	}
+	recordedEvents.list = nil
+	return names, data
+}
+
+// serveWatched logs everything to a file, records events, and shows metrics.
+func serveWatched(t *testing.T, site string) *server {
+	t.Helper()
+	s := newServer(t)
+	s.loadWatched(site)
+	takeEvents()
+	return s
+}
+
+func (s *server) loadWatched(site string) {
+	s.t.Helper()
+	s.t.Setenv("DIR", s.dir)
+	var events strings.Builder
+	for _, name := range caddyEvents {
+		fmt.Fprintf(&events, "on djoser_%s djoser_recorder\n", name)
+	}
+	options := strings.Replace(globalOptions, "level ERROR", "level DEBUG\noutput file {$DIR}/caddy.log", 1)
+	options = strings.Replace(options, "auto_https off", "auto_https off\nmetrics\nevents {\n"+events.String()+"}", 1)
+	config, err := adapt(options + "http://" + s.addr + " {\nlog\nmetrics /metrics\n" + site + "\n}\n")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		s.t.Fatal(err)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// logged are the lines of the log, by the name of their logger.
+func (s *server) logged(logger string) []map[string]any {
+	s.t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.dir, "caddy.log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var lines []map[string]any
+	for line := range strings.Lines(string(text)) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			s.t.Fatalf("%q: %v", line, err)
+		}
+		if name, _ := fields["logger"].(string); strings.HasPrefix(name, logger) {
+			lines = append(lines, fields)
+		}
+	}
+	return lines
+}
+
+// metric is the value of a metric, as text; empty if it isn't there.
+func (s *server) metric(name string) string {
+	s.t.Helper()
+	a := s.get("/metrics", "")
+	a.want(s.t, 200)
+	m := regexp.MustCompile("(?m)^" + regexp.QuoteMeta(name) + " (.*)$").FindStringSubmatch(a.body)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+// metricNow reads a counter whose process has other tests.
+func (s *server) metricNow(name string) (n float64) {
+	_, _ = fmt.Sscan(s.metric(name), &n)
+	return n
+}
+
+func TestAccountEventsAreTold(t *testing.T) {
+	s := serveWatched(t, site("realm watched\nsend_activation_email\n"+settings))
+	r := runningRealm(t, "watched")
+	// Each step is followed by what the audit log says of it, and by the event.
+	var token string
+	for i, step := range []struct {
+		do    func() answer
+		audit string
+		event string
+	}{
+		{func() answer {
+			return s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example")
+		}, "user_registered register ok owner ann", "djoser_user_registered"},
+		{func() answer {
+			return s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example")
+		}, "register_failed register taken owner -", ""},
+		{func() answer { return s.post("/auth/login", "", "username", "ann", "password", "pw") }, "login_failed login inactive owner ann", "djoser_login_failed"},
+		{func() answer { return s.json("POST", "/auth/activate", "", `{"uid": "MQ", "token": "x"}`) }, "activate_failed activate bad_link owner ann", ""},
+		{func() answer { return s.post("/auth/activate/resend", "", "email", "a@b.example") }, "activation_requested activate_resend ok owner -", ""},
+		{func() answer { return s.json("POST", "/auth/activate", "", s.link(t, 1)) }, "user_activated activate ok owner ann", "djoser_user_activated"},
+		{func() answer { return s.post("/auth/login", "", "username", "ann", "password", "bad") }, "login_failed login wrong_password owner ann", "djoser_login_failed"},
+		{func() answer { return s.post("/auth/login", "", "username", "zed", "password", "bad") }, "login_failed login wrong_password owner -", "djoser_login_failed"},
+		{func() answer { return s.post("/auth/login", "", "username", "ann", "password", "pw") }, "logged_in login ok owner ann", "djoser_logged_in"},
+		{func() answer { return s.json("PATCH", "/auth/me", token, `{"email": "new@b.example"}`) }, "user_changed me ok owner ann", ""},
+		{func() answer { return s.json("POST", "/auth/activate", "", s.linkTo(t, "new@b.example")) }, "email_confirmed activate ok owner ann", ""},
+		{func() answer {
+			return s.post("/auth/username", token, "new_username", "anna", "current_password", "bad")
+		}, "username_failed username wrong_password owner ann", ""},
+		{func() answer {
+			return s.post("/auth/username", token, "new_username", "anna", "current_password", "pw")
+		}, "username_changed username ok owner", "djoser_username_changed"},
+		{func() answer { return s.post("/auth/password", token, "new_password", "x", "current_password", "pw") }, "password_changed password ok owner anna", "djoser_password_changed"},
+		{func() answer { return s.do("DELETE", "/auth/tokens/0123", "", "Authorization", "Token "+token) }, "tokens_failed tokens refused owner anna", ""},
+		{func() answer { return s.post("/auth/logout/all", token) }, "logged_out_everywhere logout_all ok owner anna", ""},
+		{func() answer { return s.post("/auth/login", "", "username", "anna", "password", "x") }, "logged_in login ok owner anna", "djoser_logged_in"},
+		{func() answer { return s.post("/auth/logout", token) }, "logged_out logout ok owner anna", "djoser_logged_out"},
+		{func() answer { return s.post("/auth/password/reset", "", "email", "new@b.example") }, "password_reset_requested password_reset ok owner -", ""},
+		{func() answer {
+			return s.json("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(s.linkTo(t, "new@b.example"), "}")+`, "new_password": "y"}`)
+		}, "", ""},
+	} {
+		before := len(s.logged("djoser.audit"))
+		a := step.do()
+		if made := tokenOf(a); made != "" {
+			token = made
+		}
+		if step.audit == "" {
+			continue
+		}
+		lines := s.logged("djoser.audit")[before:]
+		if len(lines) != 1 {
+			t.Fatalf("step %d: %d lines of the audit log after %d %s", i, len(lines), a.status, a.body)
+		}
+		l := lines[0]
+		who := "-"
+		if l["username"] != nil {
+			who = fmt.Sprint(l["username"])
+		}
+		if got := fmt.Sprint(l["msg"], " ", l["action"], " ", l["outcome"], " ", l["by"], " ", who); !strings.HasPrefix(got, step.audit) {
+			t.Errorf("step %d: %s, want %s", i, got, step.audit)
+		}
+		if l["address"] != "127.0.0.1" || l["realm"] != "watched" || (who != "-") != (l["user_id"] == float64(1)) {
+			t.Errorf("step %d: %v", i, l)
+		}
+		if names, data := takeEvents(); strings.Join(names, " ") != step.event || len(data) > 0 && data[0]["address"] != "127.0.0.1" {
+			t.Errorf("step %d: events %v with %v, want %s", i, names, data, step.event)
+		}
+	}
+
+	takeEvents()
+	m := &manager{realm: r, accounts: r.accounts}
+	for method, path := range map[string]string{"POST": "users/anna/deactivate", "DELETE": "users/anna"} {
+		var err error
+		if m.r, err = http.NewRequest(method, "/", http.NoBody); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.route(strings.Split(path, "/")); err != nil && method == "POST" {
+			t.Fatal(err)
+		}
+	}
+	names, data := takeEvents()
+	if !slices.Equal(names, []string{"djoser_user_deleted"}) || data[0]["by"] != "admin" || data[0]["username"] != "anna" {
+		t.Errorf("events %v with %v", names, data)
+	}
+}
+
+func TestTheAccessLogHasTheAccount(t *testing.T) {
+	s := serveWatched(t, site(settings)+"\ndjoser_auth /api\nrespond /api ok")
+	token := s.register("ann", "pw")
+	s.get("/auth/me", token).want(t, 200)
+	s.get("/api", token).want(t, 200)
+	s.get("/api", "").want(t, 401)
+	var ids []any
+	for _, l := range s.logged("http.log.access") {
+		ids = append(ids, l["user_id"])
+	}
+	if !slices.Equal(ids, []any{"1", "1", "1", "1", ""}) {
+		t.Errorf("user_id: %v", ids)
+	}
+}
+
+func TestMetricsSurviveAReload(t *testing.T) {
+	text := site("realm counted\n"+settings) + "\ndjoser_auth /api {\nrealm counted\n}\nrespond /api ok"
+	s := serveWatched(t, text)
+	names := []string{
+		`caddy_djoser_actions_total{action="login",outcome="ok",realm="counted"}`,
+		`caddy_djoser_actions_total{action="login",outcome="wrong_password",realm="counted"}`,
+		`caddy_djoser_token_checks_total{outcome="valid",realm="counted"}`,
+		`caddy_djoser_token_checks_total{outcome="invalid",realm="counted"}`,
+		`caddy_djoser_token_checks_total{outcome="anonymous",realm="counted"}`,
+		`caddy_djoser_hashes_total{outcome="done",realm="counted"}`,
+		`caddy_djoser_hash_seconds_count{realm="counted"}`,
+		`caddy_djoser_hash_wait_seconds_count{realm="counted"}`,
+		`caddy_djoser_mails_total{outcome="sent",purpose="password_reset",realm="counted"}`,
+	}
+	before := make(map[string]float64)
+	for _, name := range names {
+		before[name] = s.metricNow(name)
+	}
+	round := func() {
+		t.Helper()
+		token := s.login("ann", "pw")
+		s.post("/auth/login", "", "username", "ann", "password", "bad").want(t, 400)
+		s.get("/api", token).want(t, 200)
+		s.get("/api", strings.Repeat("0", 40)).want(t, 401)
+		s.get("/api", "").want(t, 401)
+		s.post("/auth/password/reset", "", "email", "ann@example.com").want(t, 200)
+	}
+	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").want(t, 201)
+	round()
+	s.waitMails(t, 1)
+	s.loadWatched(text + "\nrespond /x y")
+	round()
+	s.waitMails(t, 2)
+	want := map[string]float64{names[0]: 2, names[1]: 2, names[2]: 2, names[3]: 2, names[5]: 5, names[6]: 5, names[7]: 5, names[8]: 2}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		eventually(t, name, func() bool { return s.metricNow(name)-before[name] == want[name] })
+	}
+	for name, want := range map[string]string{
+		`caddy_djoser_store_accounts{realm="counted"}`: "1",
+		`caddy_djoser_store_tokens{realm="counted"}`:   "2",
+		`caddy_djoser_hashes_running{realm="counted"}`: "0",
+		`caddy_djoser_hashes_waiting{realm="counted"}`: "0",
+	} {
+		if got := s.metric(name); got != want {
+			t.Errorf("%s is %q, want %s", name, got, want)
+		}
+	}
+	if s.metricNow(`caddy_djoser_store_bytes{realm="counted"}`) <= 0 {
+		t.Error("no size of the store")
+	}
+}
