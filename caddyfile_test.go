@@ -460,6 +460,9 @@ func FuzzCaddyfile(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		if !caddyfile.NewTestDispenser(text).Next() {
+			t.Skip("there is no directive")
+		}
 		for _, module := range []func() caddyfile.Unmarshaler{
 			func() caddyfile.Unmarshaler { return new(Handler) },
 			func() caddyfile.Unmarshaler { return new(Gate) },

@@ -1,6 +1,7 @@
 package djoser_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -163,7 +164,7 @@ func (p *caddyProcess) login(name string) string {
 	return answer.AuthToken
 }
 
-// me asks for /me with a token, on a connection of its own where fresh.
+// me asks for /me with a token.
 func (p *caddyProcess) me(client *http.Client, token string) (int, error) {
 	req, err := http.NewRequest(http.MethodGet, "http://"+p.site+"/auth/me", nil)
 	if err != nil {
@@ -252,11 +253,140 @@ func TestARejectedReloadChangesNothing(t *testing.T) {
 			t.Errorf("after %s: %d, %v", name, status, err)
 		}
 	}
-	if out, err := p.command("reload", "--config", p.config(processRealm+"respond /new 204")); err != nil {
-		t.Errorf("a good configuration afterwards: %v\n%s", err, out)
-	}
+	p.reload(processRealm + "respond /new 204")
 	if status, err := p.me(http.DefaultClient, token); status != http.StatusOK || err != nil {
 		t.Errorf("in the end: %d, %v", status, err)
+	}
+}
+
+// reload loads another configuration.
+func (p *caddyProcess) reload(site string) {
+	p.t.Helper()
+	if out, err := p.command("reload", "--config", p.config(site)); err != nil {
+		p.t.Fatalf("reload: %v\n%s", err, out)
+	}
+}
+
+// secondRealm is a realm beside that of processRealm.
+const secondRealm = `
+	djoser /second/* {
+		realm second
+		disable password_reset
+		store badger {DIR}/second
+	}
+`
+
+func TestARealmThatIsRemovedReleasesItsStore(t *testing.T) {
+	p := newProcess(t)
+	p.start(p.config(processRealm + secondRealm))
+	token := p.login("alice")
+	p.reload(secondRealm)
+
+	second := newProcess(t)
+	second.start(second.config(strings.ReplaceAll(processRealm, "{DIR}", p.dir)))
+	if status, err := second.me(http.DefaultClient, token); status != http.StatusOK || err != nil {
+		t.Errorf("with the second server: %d, %v", status, err)
+	}
+}
+
+func TestARejectedReloadKeepsNoStore(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	p := newProcess(t)
+	p.start(p.config(processRealm))
+	broken := p.config(processRealm + secondRealm + "}\nhttp://" + taken.Addr().String() + " {\n")
+	for range 3 { // apps start in any order
+		if out, err := p.command("reload", "--config", broken); err == nil {
+			t.Fatalf("it is accepted:\n%s", out)
+		}
+	}
+	second := newProcess(t)
+	second.start(second.config(strings.ReplaceAll(strings.ReplaceAll(secondRealm, "{DIR}", p.dir), "/second/*", "/auth/*")))
+}
+
+// pending is a request whose handler waits for the body.
+type pending struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+	body string
+}
+
+// begin sends all of a request but the body, and returns once the handler
+// reads that.
+func (p *caddyProcess) begin(method, path, token, body string) *pending {
+	p.t.Helper()
+	conn, err := net.Dial("tcp", p.site)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	if token != "" {
+		token = "Authorization: Token " + token + "\r\n"
+	}
+	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+		method, path, p.site, token, len(body))
+	r := &pending{t: p.t, conn: conn, in: bufio.NewReader(conn), body: body}
+	if got := r.answer(); got != http.StatusContinue {
+		p.t.Fatalf("%s %s: %d", method, path, got)
+	}
+	return r
+}
+
+func (r *pending) answer() int {
+	r.t.Helper()
+	resp, err := http.ReadResponse(r.in, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// end sends the body, and returns the status of the answer.
+func (r *pending) end() int {
+	r.t.Helper()
+	if _, err := io.WriteString(r.conn, r.body); err != nil {
+		r.t.Fatal(err)
+	}
+	return r.answer()
+}
+
+func TestRequestsThatOutliveTheirConfiguration(t *testing.T) {
+	p := newProcess(t)
+	p.start(p.config(processRealm))
+	token := p.login("alice")
+	requests := func() map[string]*pending {
+		return map[string]*pending{
+			"login":    p.begin("POST", "/auth/login", "", `{"username": "alice", "password": "secret"}`),
+			"register": p.begin("POST", "/auth/register", "", fmt.Sprintf(`{"username": "u%d", "password": "secret"}`, time.Now().UnixNano())),
+			"me":       p.begin("PATCH", "/auth/me", token, `{"email": "alice@example.com"}`),
+		}
+	}
+
+	// The new configuration has the realm, too.
+	begun := requests()
+	p.reload(processRealm + "respond /new 204")
+	for name, want := range map[string]int{"login": 200, "register": 201, "me": 200} {
+		if got := begun[name].end(); got != want {
+			t.Errorf("%s over a reload: %d, want %d", name, got, want)
+		}
+	}
+
+	// The new configuration hasn't: the store is closed.
+	begun = requests()
+	p.reload("respond 204")
+	for name, r := range begun {
+		if got := r.end(); got != http.StatusServiceUnavailable {
+			t.Errorf("%s after its realm went: %d, want 503", name, got)
+		}
+	}
+	if log := p.log.String(); strings.Contains(log, "panic") {
+		t.Errorf("a panic:\n%s", log)
 	}
 }
 
@@ -324,44 +454,73 @@ func (p *caddyProcess) twoConfigs(site string) []string {
 	return names
 }
 
-// visit asks for /me with the token, and logs in every tenth time.
-func (p *caddyProcess) visit(token string) func(*http.Client) (int, error) {
-	var visits atomic.Int64
-	return func(c *http.Client) (int, error) {
-		if visits.Add(1)%10 != 0 {
-			return p.me(c, token)
-		}
-		// Another account, since an account has a hundred tokens at the most.
-		resp, err := c.PostForm("http://"+p.site+"/auth/login", url.Values{"username": {"bob"}, "password": {"secret"}})
-		if err != nil {
-			return 0, err
-		}
-		defer resp.Body.Close()
-		_, err = io.Copy(io.Discard, resp.Body)
-		return resp.StatusCode, err
+// visitor asks for /me with its newest token, and logs in every tenth time.
+type visitor struct {
+	p      *caddyProcess
+	mu     sync.Mutex
+	visits int
+	tokens []string
+}
+
+func (v *visitor) visit(c *http.Client) (int, error) {
+	v.mu.Lock()
+	v.visits++
+	login, token := v.visits%10 == 0, v.tokens[len(v.tokens)-1]
+	v.mu.Unlock()
+	if !login {
+		return v.p.me(c, token)
 	}
+	resp, err := c.PostForm("http://"+v.p.site+"/auth/login", url.Values{"username": {"alice"}, "password": {"secret"}})
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		AuthToken string `json:"auth_token"`
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && json.Unmarshal(body, &answer) == nil {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.tokens = append(v.tokens, answer.AuthToken)
+	}
+	return resp.StatusCode, err
 }
 
 func TestNoLoginIsLostOverFiftyReloadsUnderLoad(t *testing.T) {
 	plain := newProcess(t)
-	plainConfigs := plain.twoConfigs("respond /auth/* 200")
+	plainConfigs := plain.twoConfigs(`respond /auth/* "{}" 200`)
 	plain.start(plainConfigs[0])
-	_, plainBroken := reloadUnderLoad(t, plain, plainConfigs, plain.visit("x"))
+	plainVisitor := &visitor{p: plain, tokens: []string{"x"}}
 
 	p := newProcess(t)
-	configs := p.twoConfigs(processRealm)
+	configs := p.twoConfigs(strings.Replace(processRealm, "throttle off", "throttle off\ntoken {\nper_user 100000\n}", 1))
 	p.start(configs[0])
-	p.login("bob")
-	statuses, broken := reloadUnderLoad(t, p, configs, p.visit(p.login("alice")))
-	for status, n := range statuses {
-		if status != http.StatusOK {
-			t.Errorf("%d answers of status %d", n, status)
+	v := &visitor{p: p, tokens: []string{p.login("alice")}}
+
+	// Caddy itself drops a few connections at a reload, not always as many, so
+	// that one more try is allowed.
+	const chance = 10
+	for try := range 2 {
+		_, plainBroken := reloadUnderLoad(t, plain, plainConfigs, plainVisitor.visit)
+		statuses, broken := reloadUnderLoad(t, p, configs, v.visit)
+		t.Logf("%d answers, %d connections broke; without the module %d", statuses[http.StatusOK], broken, plainBroken)
+		delete(statuses, http.StatusOK)
+		if len(statuses) > 0 {
+			t.Errorf("answers by status, beside 200: %v", statuses)
+		}
+		if broken <= plainBroken+chance {
+			break
+		}
+		if try > 0 {
+			t.Errorf("%d connections broke, without the module %d", broken, plainBroken)
 		}
 	}
-	// Caddy itself drops a few connections at a reload, not always as many.
-	t.Logf("%d answers, %d connections broke; without the module %d", statuses[http.StatusOK], broken, plainBroken)
-	if broken > plainBroken+20 {
-		t.Errorf("%d connections broke, without the module %d", broken, plainBroken)
+
+	for _, token := range v.tokens {
+		if status, err := p.me(http.DefaultClient, token); status != http.StatusOK || err != nil {
+			t.Fatalf("one of %d logins is lost: %d, %v", len(v.tokens), status, err)
+		}
 	}
 	if strings.Contains(p.log.String(), "panic") {
 		t.Errorf("a panic:\n%s", p.log)

@@ -50,7 +50,7 @@ const caddyfile = `{
 	persist_config off
 	auto_https off
 	log {
-		level ERROR
+		output discard
 	}
 }
 http://` + site + ` {
@@ -58,6 +58,9 @@ http://` + site + ` {
 		disable password_reset
 		store badger {$DIR}/store
 		throttle off
+		token {
+			per_user 5000
+		}
 	}
 	djoser_auth /gated/*
 	respond /plain/respond "hello"

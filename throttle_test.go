@@ -1,0 +1,333 @@
+package djoser
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// throttledSite is a realm with the limits that are the default.
+func throttledSite(more string) string {
+	return site(strings.Replace(settings, "throttle off", more, 1))
+}
+
+// serveBehindProxy believes X-Forwarded-For, so that a test can come from any
+// address.
+func serveBehindProxy(t *testing.T, site string) *server {
+	t.Helper()
+	s := newServer(t)
+	s.loadBehindProxy(site)
+	return s
+}
+
+func (s *server) loadBehindProxy(site string) {
+	s.t.Helper()
+	s.t.Setenv("DIR", s.dir)
+	options := strings.Replace(globalOptions, "auto_https off", "auto_https off\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t}", 1)
+	config, err := adapt(options + "http://" + s.addr + " {\n" + site + "\n}\n")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// from sends JSON as if from an address.
+func (s *server) from(address, path, body string) answer {
+	s.t.Helper()
+	return s.do(http.MethodPost, path, body, "Content-Type", mediaJSON, "X-Forwarded-For", address)
+}
+
+func (s *server) loginFrom(address, username, password string) answer {
+	s.t.Helper()
+	return s.from(address, "/auth/login", fmt.Sprintf(`{"username": %q, "password": %q}`, username, password))
+}
+
+// wantThrottled checks REST framework's answer to a request that came too soon.
+func (a answer) wantThrottled(t *testing.T) {
+	t.Helper()
+	seconds := a.header.Get("Retry-After")
+	if n, err := strconv.Atoi(seconds); err != nil || n < 1 {
+		t.Errorf("Retry-After is %q in %d %q", seconds, a.status, a.body)
+	}
+	a.want(t, http.StatusTooManyRequests, `{"detail": "Request was throttled. Expected available in `+seconds+` seconds."}`)
+}
+
+// clock is the time of a limiter in a test.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
+func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
+
+// throttleClock puts a clock into the limiter of the running realm.
+func throttleClock(t *testing.T) *clock {
+	t.Helper()
+	c := new(clock)
+	l := runningRealm(t, "default").shared.Load().throttles.requests
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now = c.now
+	return c
+}
+
+func TestALimiterAllowsNoMoreInAnyWindow(t *testing.T) {
+	now := time.Unix(1000, 0)
+	l := newLimiter(func() time.Time { return now })
+	key := limitKey{"x"}
+	rates := []Rate{{2, 10 * time.Second}, {3, time.Minute}}
+	for _, step := range []struct {
+		after time.Duration
+		wait  time.Duration
+	}{
+		{0, 0},
+		{4 * time.Second, 0},
+		{time.Second, 5 * time.Second}, // the first leaves the short window
+		{4 * time.Second, time.Second}, // refusals don't count
+		{time.Second, 0},
+		{time.Second, 49 * time.Second}, // until the first leaves the long one
+		{49 * time.Second, 0},
+	} {
+		now = now.Add(step.after)
+		if wait, ok := l.take(limit{key, rates}); wait != step.wait || ok != (wait == 0) {
+			t.Errorf("at %s: wait %s, %t, want %s", now.Sub(time.Unix(1000, 0)), wait, ok, step.wait)
+		}
+	}
+}
+
+func TestALimiterCountsUnderAllKeysOrNone(t *testing.T) {
+	l := newLimiter(time.Now)
+	a, b := limit{limitKey{"a"}, []Rate{{1, time.Hour}}}, limit{limitKey{"b"}, []Rate{{2, time.Hour}}}
+	for i, want := range []bool{true, false, false} {
+		if _, ok := l.take(a, b); ok != want {
+			t.Errorf("%d: %t", i, ok)
+		}
+	}
+	if _, ok := l.take(b); !ok {
+		t.Error("a refused request was counted under the other key")
+	}
+	l.takeBack(a.key)
+	if _, ok := l.take(a); !ok {
+		t.Error("what was taken back is counted")
+	}
+}
+
+func TestALimiterIsBounded(t *testing.T) {
+	l := newLimiter(time.Now)
+	l.max = 100
+	rates := []Rate{{10, time.Hour}}
+	for i := range 1000 {
+		for range 5 {
+			l.take(limit{limitKey{"flood", strconv.Itoa(i)}, rates})
+		}
+		l.take(limit{limitKey{"steady"}, rates})
+		if l.times > l.max || len(l.byKey) != l.recent.Len() || len(l.byKey) > l.max {
+			t.Fatalf("%d times of %d keys", l.times, len(l.byKey))
+		}
+	}
+	if _, ok := l.take(limit{limitKey{"steady"}, rates}); ok {
+		t.Error("a key in use was forgotten")
+	}
+}
+
+func TestTheEleventhLoginInAMinuteIsThrottled(t *testing.T) {
+	s := serve(t, throttledSite(""))
+	s.register("ann", "pw") // logs in
+	c := throttleClock(t)
+	for _, path := range []string{"/auth/login", "/auth/login/", "//auth/login", "/AUTH/login", "/auth/login?x=1", "/auth/%6cogin", "/%61uth/login", "/auth/login#x", "/auth/login"} {
+		s.post(path, "", "username", "ann", "password", "bad").want(t, 400, `{"non_field_errors": ["Unable to login with provided credentials."]}`)
+	}
+	for _, path := range []string{"/auth/login", "/auth/login/", "//auth/login", "/AUTH/login", "/auth/%6cogin"} {
+		for _, name := range []string{"ann", "nobody"} {
+			s.post(path, "", "username", name, "password", "pw").wantThrottled(t)
+		}
+	}
+	s.post("/auth/register", "", "username", "bob", "password", "pw").want(t, 201)
+	c.advance(time.Minute)
+	s.login("ann", "pw")
+}
+
+func TestEveryEndpointThatCanBeAbusedIsThrottled(t *testing.T) {
+	s := serve(t, throttledSite("send_activation_email"))
+	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").want(t, 201)
+	s.json("POST", "/auth/activate", "", s.link(t, 1)).want(t, 200)
+	token := s.login("ann", "pw")
+	c := throttleClock(t)
+	for path, body := range map[string]string{
+		"/auth/register":               `{"username": "ann", "password": "pw", "email": "x@b.example"}`,
+		"/auth/login":                  `{"username": "ann", "password": "bad"}`,
+		"/auth/activate":               `{"uid": "MQ", "token": "x"}`,
+		"/auth/activate/resend":        `{"email": "a@b.example"}`,
+		"/auth/password/reset":         `{"email": "a@b.example"}`,
+		"/auth/password/reset/confirm": `{"uid": "MQ", "token": "x", "new_password": "y"}`,
+		"/auth/username":               `{"new_username": "x", "current_password": "bad"}`,
+		"/auth/password":               `{"new_password": "x", "current_password": "bad"}`,
+	} {
+		bearer := ""
+		if path == "/auth/username" || path == "/auth/password" {
+			bearer = token
+		}
+		c.advance(time.Hour)
+		n := 0
+		for ; n < 12; n++ {
+			if a := s.json("POST", path, bearer, body); a.status == 429 {
+				a.wantThrottled(t)
+				break
+			}
+		}
+		if n < 1 || n > 10 {
+			t.Errorf("%s: %d requests passed", path, n)
+		}
+	}
+	for range 30 {
+		s.get("/auth/me", token).want(t, 200)
+	}
+}
+
+func TestWrongPasswordsFromManyAddressesHoldUpOnlyStrangers(t *testing.T) {
+	s := serveBehindProxy(t, throttledSite(""))
+	const home = "192.0.2.1"
+	for _, name := range []string{"ann", "bob"} {
+		s.from(home, "/auth/register", fmt.Sprintf(`{"username": %q, "password": "pw", "email": "%s@b.example"}`, name, name)).want(t, 201)
+	}
+	c := throttleClock(t)
+
+	flood := func(name string) {
+		t.Helper()
+		for i := range 25 {
+			s.loginFrom(fmt.Sprintf("198.51.100.%d", i), name, "bad").want(t, 400, `{"non_field_errors": ["Unable to login with provided credentials."]}`)
+		}
+		s.loginFrom("198.51.100.99", name, "bad").wantThrottled(t)
+		s.loginFrom("198.51.100.98", name, "pw").wantThrottled(t)
+	}
+	flood("ann")
+	s.loginFrom(home, "ann", "pw").want(t, 200)
+	s.loginFrom("198.51.100.97", "bob", "pw").want(t, 200)
+	flood("nobody") // is told the same
+
+	t.Run("the delay grows", func(t *testing.T) {
+		var waits []time.Duration
+		for range 400 {
+			a := s.loginFrom(fmt.Sprintf("203.0.%d.%d", len(waits), c.offset.Load()%251), "ann", "bad")
+			if a.status != 429 {
+				c.advance(time.Second)
+				continue
+			}
+			seconds, _ := strconv.Atoi(a.header.Get("Retry-After"))
+			waits = append(waits, time.Duration(seconds)*time.Second)
+			if seconds > 3600 {
+				break
+			}
+			c.advance(time.Duration(seconds) * time.Second)
+		}
+		if first, last := waits[0], waits[len(waits)-1]; first > time.Minute || last < time.Hour {
+			t.Errorf("waits %v", waits)
+		}
+	})
+	t.Run("a link from the mailbox lets the owner in from anywhere", func(t *testing.T) {
+		const abroad = "203.0.113.200"
+		s.loginFrom(abroad, "ann", "pw").wantThrottled(t)
+		s.from(abroad, "/auth/password/reset", `{"email": "ann@b.example"}`).want(t, 200)
+		body := strings.TrimSuffix(s.link(t, 1), "}") + `, "new_password": "new"}`
+		s.from(abroad, "/auth/password/reset/confirm", body).want(t, 200)
+		s.loginFrom(abroad, "ann", "new").want(t, 200)
+	})
+	t.Run("also after a restart", func(t *testing.T) {
+		s.loginFrom(home, "ann", "new").want(t, 200)
+		if err := caddy.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		s.loadBehindProxy(throttledSite(""))
+		flood("ann")
+		s.loginFrom(home, "ann", "new").want(t, 200)
+	})
+}
+
+func TestAnIPv6NetworkIsOneClient(t *testing.T) {
+	s := serveBehindProxy(t, throttledSite("throttle {\nlogin 3/1m\n}"))
+	for i := range 3 {
+		s.loginFrom(fmt.Sprintf("2001:db8:0:1::%d", i), "ann", "bad").want(t, 400)
+	}
+	s.loginFrom("2001:db8:0:1:ffff::1", "bob", "bad").wantThrottled(t)
+	s.loginFrom("2001:db8:0:2::1", "ann", "bad").want(t, 400)
+	for range 3 {
+		s.loginFrom("::ffff:192.0.2.1", "ann", "bad").want(t, 400)
+	}
+	s.loginFrom("192.0.2.1", "ann", "bad").wantThrottled(t)
+}
+
+func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
+	s := serve(t, throttledSite("throttle {\nlogin 3/1m\n}"))
+	for i := range 6 {
+		a := s.do("POST", "/auth/login", `{"username": "ann", "password": "bad"}`, "Content-Type", mediaJSON,
+			"X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i), "X-Real-IP", fmt.Sprintf("192.0.2.%d", i),
+			"Forwarded", fmt.Sprintf("for=192.0.2.%d", i), "CF-Connecting-IP", fmt.Sprintf("192.0.2.%d", i))
+		if i < 3 {
+			a.want(t, 400)
+		} else {
+			a.wantThrottled(t)
+		}
+	}
+}
+
+func TestManyLoginsAtOnceGetNoFurther(t *testing.T) {
+	s := serveBehindProxy(t, throttledSite("throttle {\nlogin 100/1m\n}"))
+	var passed atomic.Int32
+	var all sync.WaitGroup
+	for i := range 60 {
+		all.Go(func() {
+			if s.loginFrom(fmt.Sprintf("192.0.2.%d", i), "ann", "bad").status == 400 {
+				passed.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := passed.Load(); n < 1 || n > 25 {
+		t.Errorf("%d wrong passwords were looked at", n)
+	}
+}
+
+func TestOneAddressAndAccountAreLimitedWhereTheAddressIsNot(t *testing.T) {
+	s := serve(t, throttledSite("throttle {\nlogin 1000/1m\nwrong_passwords off\n}"))
+	s.register("ann", "pw")
+	bad := func(name string) answer { return s.post("/auth/login", "", "username", name, "password", "bad") }
+	for range 9 {
+		bad("ann").want(t, 400)
+	}
+	s.login("ann", "pw") // forgives
+	for range 10 {
+		bad("ann").want(t, 400)
+		bad("nobody").want(t, 400)
+	}
+	bad("ann").wantThrottled(t)
+	bad("nobody").wantThrottled(t)
+	s.post("/auth/login", "", "username", "ann", "password", "pw").wantThrottled(t)
+	bad("bob").want(t, 400)
+}
+
+func TestAReloadForgetsNoThrottle(t *testing.T) {
+	site := throttledSite("throttle {\nlogin 3/1m\n}")
+	s := serve(t, site)
+	for range 3 {
+		s.post("/auth/login", "", "username", "ann", "password", "bad").want(t, 400)
+	}
+	for i := range 2 {
+		if err := s.load(site + fmt.Sprintf("\nrespond /x %d", i)); err != nil {
+			t.Fatal(err)
+		}
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		s.post("/auth/login", "", "username", "ann", "password", "bad").wantThrottled(t)
+	}
+	if err := s.load(throttledSite("throttle {\nlogin off\n}")); err != nil {
+		t.Fatal(err)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	s.post("/auth/login", "", "username", "ann", "password", "bad").want(t, 400)
+}
