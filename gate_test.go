@@ -96,14 +96,14 @@ func TestTheGateLetsValidTokensThrough(t *testing.T) {
 
 	s.get("/api/x", "").want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
 	for header, want := range map[string]string{
-		"Token " + strings.Repeat("0", 40):     "Invalid token",
-		"Token":                                "Invalid token header. No credentials provided.",
-		"Token a b":                            "Invalid token header. Token string should not contain spaces.",
-		"Token " + strings.ToUpper(token):      "Invalid token",
-		"Token " + token + "0":                 "Invalid token",
+		"Token " + strings.Repeat("0", 40):   "Invalid token",
+		"Token":                              "Invalid token header. No credentials provided.",
+		"Token a b":                          "Invalid token header. Token string should not contain spaces.",
+		"Token " + strings.ToUpper(token):    "Invalid token",
+		"Token " + token + "0":               "Invalid token",
 		"Token " + strings.Repeat("a", 2000): "Invalid token",
-		"Token \xe9":                           "Invalid token",
-		"Bearer " + token:                      "Authentication credentials were not provided.",
+		"Token \xe9":                         "Invalid token",
+		"Bearer " + token:                    "Authentication credentials were not provided.",
 	} {
 		a := s.sendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: " + header + "\r\nConnection: close\r\n\r\n")
 		a.want(t, 401, `{"detail": "`+want+`"}`)
