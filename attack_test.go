@@ -57,6 +57,18 @@ func TestAttack(t *testing.T) {
 	}
 }
 
+func TestTheSecurityPageHasEveryAttack(t *testing.T) {
+	page, err := os.ReadFile("docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range attacks {
+		if !bytes.Contains(page, []byte("| "+a.name+" | "+a.reference+" |")) {
+			t.Errorf("%s, %s, is not in the page", a.name, a.reference)
+		}
+	}
+}
+
 // noMoreMails waits until the outbox is empty, and returns the mails with a
 // link.
 func (s *server) noMoreMails(t *testing.T) []sentMail {

@@ -22,20 +22,8 @@ import (
 	"time"
 )
 
-// These tests run Caddy as its users do: as processes, built from cmd/caddy.
-
-var buildCaddy = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "caddy-djoser")
-	if err != nil {
-		return "", err
-	}
-	binary := filepath.Join(dir, "caddy")
-	out, err := exec.Command("go", "build", "-o", binary, "./cmd/caddy").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return binary, nil
-})
+// These tests run Caddy as its users do: as processes. TestMain has the test
+// binary be Caddy.
 
 // caddyProcess is a Caddy in a folder of its own.
 type caddyProcess struct {
@@ -76,9 +64,9 @@ func freeAddress(t *testing.T) string {
 func newProcess(t *testing.T) *caddyProcess {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("builds and runs processes")
+		t.Skip("runs processes")
 	}
-	binary, err := buildCaddy()
+	binary, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +97,7 @@ func (p *caddyProcess) command(args ...string) (string, error) {
 }
 
 func (p *caddyProcess) env() []string {
-	return append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir+"/data", "XDG_CONFIG_HOME="+p.dir+"/config")
+	return append(os.Environ(), "DJOSER_TEST_CADDY=1", "HOME="+p.dir, "XDG_DATA_HOME="+p.dir+"/data", "XDG_CONFIG_HOME="+p.dir+"/config")
 }
 
 // start runs caddy and waits until it serves.

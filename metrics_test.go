@@ -81,7 +81,6 @@ func (s *server) loadWatched(site string) {
 	if err := caddy.Load(config, true); err != nil {
 		s.t.Fatal(err)
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
 // logged are the lines of the log, by the name of their logger.
@@ -254,6 +253,7 @@ func TestMetricsSurviveAReload(t *testing.T) {
 	round()
 	s.waitMails(t, 1)
 	s.loadWatched(text + "\nrespond /x y")
+	s.reconnect()
 	round()
 	s.waitMails(t, 2)
 	want := map[string]float64{names[0]: 2, names[1]: 2, names[2]: 2, names[3]: 2, names[5]: 5, names[6]: 5, names[7]: 5, names[8]: 2}

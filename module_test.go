@@ -96,7 +96,10 @@ func (s *server) load(site string) error {
 	if err != nil {
 		return err
 	}
-	return caddy.Load(config, true)
+	err = caddy.Load(config, true)
+	// Connections to the servers of before are about to be closed.
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	return err
 }
 
 // adapt turns a Caddyfile into JSON, as caddy adapt does.

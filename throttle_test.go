@@ -40,6 +40,15 @@ func (s *server) loadBehindProxy(site string) {
 	}
 }
 
+// reconnect leaves the connections to the configuration of before: a GET is
+// sent again on another one, a POST isn't.
+func (s *server) reconnect() {
+	s.t.Helper()
+	for range 2 {
+		s.get("/auth/me", "").want(s.t, 401)
+	}
+}
+
 // from sends JSON as if from an address.
 func (s *server) from(address, path, body string) answer {
 	s.t.Helper()
@@ -322,12 +331,12 @@ func TestAReloadForgetsNoThrottle(t *testing.T) {
 		if err := s.load(site + fmt.Sprintf("\nrespond /x %d", i)); err != nil {
 			t.Fatal(err)
 		}
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		s.reconnect()
 		s.post("/auth/login", "", "username", "ann", "password", "bad").wantThrottled(t)
 	}
 	if err := s.load(throttledSite("throttle {\nlogin off\n}")); err != nil {
 		t.Fatal(err)
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	s.reconnect()
 	s.post("/auth/login", "", "username", "ann", "password", "bad").want(t, 400)
 }

@@ -21,6 +21,16 @@ var mailPromises = []promise{
 		s.equal(s.mails(m.Due, 9), []*djoser.Mail{m})
 		s.equal(s.counted().Mails, uint64(1))
 	}},
+	{"one change may have several mails", func(s *suite) {
+		a := user("ann")
+		first, second := mail(0, base), mail(0, base.Add(time.Second))
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Mails: []*djoser.Mail{first, second}}))
+		if first.ID == second.ID || first.Account != a.ID || second.Account != a.ID {
+			s.Errorf("mails %d and %d of the accounts %d and %d", first.ID, second.ID, first.Account, second.Account)
+		}
+		s.equal(s.mails(second.Due, 9), []*djoser.Mail{first, second})
+		s.equal(s.counted().Mails, uint64(2))
+	}},
 	{"a mail may be for nobody", func(s *suite) {
 		m := s.post(mail(0, base))
 		s.equal(s.mails(base, 9), []*djoser.Mail{m})
