@@ -155,7 +155,7 @@ func BenchmarkTokenCheck(b *testing.B) {
 	for _, tokens := range []int{1, 100_000} {
 		b.Run(fmt.Sprint(tokens), func(b *testing.B) {
 			c := openCache(b, 4*tokens)
-			r := &realm{settings: &Settings{}}
+			r := &realm{settings: &Settings{}, metrics: newRealmMetrics("benchmark")}
 			r.settings.Token.Schemes = []string{"Token"}
 			r.shared.Store(&sharedStore{cachedStore: c})
 			acc, _ := addLogin(b, c, "alice")

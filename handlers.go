@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -550,23 +551,15 @@ func (c *call) checkNewPasswordTwice(v values, errs fieldErrors, retype bool, ac
 }
 
 func serveReset(c *call) (*response, error) {
-	v, errs, err := c.bind()
-	if err != nil {
-		return nil, err
-	}
-	if err := errs.err(); err != nil {
-		return nil, err
-	}
-	if err := c.throttlePair(strings.ToLower(v.text("email"))); err != nil {
-		return nil, err
-	}
-	if err := c.accounts.requestReset(c.Context(), v.text("email"), c.client()); err != nil {
-		return nil, err
-	}
-	return emptyResponse, nil
+	return c.serveMail(c.accounts.requestReset)
 }
 
 func serveResend(c *call) (*response, error) {
+	return c.serveMail(c.accounts.resendActivation)
+}
+
+// serveMail asks for mails to an address, and answers the same whoever has it.
+func (c *call) serveMail(ask func(ctx context.Context, email string, from client) error) (*response, error) {
 	v, errs, err := c.bind()
 	if err != nil {
 		return nil, err
@@ -574,10 +567,11 @@ func serveResend(c *call) (*response, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	if err := c.throttlePair(strings.ToLower(v.text("email"))); err != nil {
+	email := v.text("email")
+	if err := c.throttlePair(strings.ToLower(email)); err != nil {
 		return nil, err
 	}
-	if err := c.accounts.resendActivation(c.Context(), v.text("email"), c.client()); err != nil {
+	if err := ask(c.Context(), email, c.client()); err != nil {
 		return nil, err
 	}
 	return emptyResponse, nil

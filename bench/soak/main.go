@@ -230,7 +230,7 @@ func (s *session) Data(r io.Reader) error {
 	case 3:
 		return &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 2, 2}, Message: "no space"}
 	case 4:
-		time.Sleep(300 * time.Millisecond) // a stall, and then nothing
+		time.Sleep(50 * time.Millisecond) // a stall, and then nothing
 		return s.conn.Close()
 	}
 	m, err := mail.ReadMessage(bytes.NewReader(text))
