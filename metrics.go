@@ -82,7 +82,6 @@ func newRealmMetrics(realm string) *realmMetrics {
 
 // checked counts what came of a check of credentials.
 func (m *realmMetrics) checked(id *identity, err error) {
-	api := new(apiError)
 	switch {
 	case id != nil:
 		m.valid.Inc()
@@ -90,11 +89,18 @@ func (m *realmMetrics) checked(id *identity, err error) {
 		m.anonymous.Inc()
 	case err == errInactiveUser:
 		m.inactive.Inc()
-	case errors.As(err, &api) && api.status == http.StatusUnauthorized:
+	case isUnauthorized(err):
 		m.invalid.Inc()
 	default:
 		m.broken.Inc()
 	}
+}
+
+// isUnauthorized tells bad credentials from a store that can't be read. It
+// stands by itself since what errors.As needs is allocated.
+func isUnauthorized(err error) bool {
+	api := new(apiError)
+	return errors.As(err, &api) && api.status == http.StatusUnauthorized
 }
 
 func (m *realmMetrics) acted(action, outcome string) {

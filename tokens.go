@@ -24,11 +24,16 @@ func newAuthToken() string {
 	return hex.EncodeToString(b[:])
 }
 
-// hexDigit has the digits that a token is written with.
-var hexDigit = [256]bool{
-	'0': true, '1': true, '2': true, '3': true, '4': true, '5': true, '6': true, '7': true,
-	'8': true, '9': true, 'a': true, 'b': true, 'c': true, 'd': true, 'e': true, 'f': true,
-}
+// notHex has zeros for the digits that a token is written with.
+var notHex = func() (t [256]byte) {
+	for c := range t {
+		t[c] = 1
+	}
+	for _, c := range []byte("0123456789abcdef") {
+		t[c] = 0
+	}
+	return t
+}()
 
 // digestOf is the digest under which a token is kept. A token has 160 random
 // bits, so that neither salt nor a slow hash would add anything.
@@ -37,12 +42,13 @@ func digestOf(token string) (Digest, bool) {
 	if len(token) != tokenLength {
 		return Digest{}, false
 	}
-	for i := range tokenLength {
-		c := token[i]
-		if !hexDigit[c] {
-			return Digest{}, false
-		}
-		buf[i] = c
+	copy(buf[:], token)
+	bad := byte(0)
+	for _, c := range &buf {
+		bad |= notHex[c]
+	}
+	if bad != 0 {
+		return Digest{}, false
 	}
 	return sha256.Sum256(buf[:]), true
 }
