@@ -70,7 +70,7 @@ func (AdminAPI) Routes() []caddy.AdminRoute {
 func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	app, err := caddy.ActiveContext().AppIfConfigured("djoser")
 	if err != nil {
-		return writeAdmin(w, r, nil, &adminError{status: http.StatusNotFound, Text: "no site of this server uses djoser"})
+		return writeAdmin(w, r, nil, &adminError{status: http.StatusNotFound, Text: "no site of this server uses djoser; one that has just been started may need a moment"})
 	}
 	answer, err := app.(*App).manage(w, r)
 	return writeAdmin(w, r, answer, err)

@@ -70,6 +70,23 @@ func (in *installation) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
+// serves tells whether the sites are there, and the admin API knows of them: the
+// port of a site is open a little earlier.
+func (in *installation) serves() bool {
+	conn, err := net.Dial("tcp", in.addr)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	resp, err := http.Get("http://" + in.admin + "/djoser/")
+	if err != nil {
+		return true // it is on a socket, or off
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return err == nil && !strings.Contains(string(body), "no site of this server")
+}
+
 // start runs a server until stop, or the end of the test.
 func (in *installation) start() (stop func()) {
 	in.t.Helper()
@@ -94,8 +111,7 @@ func (in *installation) start() (stop func()) {
 	}
 	in.t.Cleanup(stop)
 	for range 1000 {
-		if conn, err := net.Dial("tcp", in.addr); err == nil {
-			conn.Close()
+		if in.serves() {
 			return stop
 		}
 		select {

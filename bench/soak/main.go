@@ -34,6 +34,7 @@ var (
 	number  = flag.Int("n", 10_000, "registrations")
 	clients = flag.Int("clients", 32, "clients at once")
 	every   = flag.Duration("kill", 4*time.Second, "time between kills")
+	most    = flag.Int("kills", 20, "how many kills, while accounts are registered and while mails are sent")
 	limit   = flag.Duration("limit", 5*time.Minute, "how long the mails may take after the last registration")
 )
 
@@ -73,7 +74,7 @@ func run() error {
 	var kills int
 	var killer sync.WaitGroup
 	killer.Go(func() {
-		for {
+		for kills < *most {
 			select {
 			case <-stop:
 				return
@@ -115,8 +116,6 @@ func run() error {
 		})
 	}
 	wait.Wait()
-	close(stop)
-	killer.Wait()
 	registered := time.Since(begin)
 
 	missing := func() (n int) {
@@ -132,6 +131,8 @@ func run() error {
 	for missing() > 0 && time.Now().Before(deadline) {
 		time.Sleep(500 * time.Millisecond)
 	}
+	close(stop)
+	killer.Wait()
 	mails, again, ids := inbox.count()
 	fmt.Printf("%d registrations in %s, %d answered with 201, %d whose answer was lost in a kill; %d kills\n",
 		*number, registered.Round(time.Second), answered.Load(), refused.Load(), kills)
