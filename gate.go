@@ -10,10 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+	"golang.org/x/net/http/httpguts"
 )
 
 func init() {
@@ -105,6 +107,7 @@ type caller struct {
 	id    *identity
 	err   error
 	realm *realm
+	shown *caller // whose placeholders this one's look-ups give; nil: nobody's
 }
 
 // identify authenticates a request once.
@@ -125,34 +128,41 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 	return c, nil
 }
 
-// current is the caller whose placeholders a request has: the one that was let
-// through last.
-type current struct{ *caller }
-
 const (
-	currentVar        = "djoser.current"
+	// shownVar keeps the caller whose look-ups a request has: the first that
+	// was let through.
+	shownVar          = "djoser.shown"
 	placeholderPrefix = "http.auth.user."
 )
 
 // setPlaceholders makes {http.auth.user.*} those of the caller. They are looked
-// up as they are needed, since most requests need none.
+// up as they are needed, since most requests need none. What another
+// authenticator has set before would come first, so it goes.
 func (c *caller) setPlaceholders(r *http.Request) {
-	if now, ok := caddyhttp.GetVar(r.Context(), currentVar).(*current); ok {
-		now.caller = c
-		return
-	}
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
 	}
-	now := &current{c}
-	caddyhttp.SetVar(r.Context(), currentVar, now)
-	repl.Map(now.placeholder)
+	repl.DeleteByPrefix(placeholderPrefix)
+	if first, ok := caddyhttp.GetVar(r.Context(), shownVar).(*caller); ok {
+		first.shown = c
+		return
+	}
+	c.shown = c
+	caddyhttp.SetVar(r.Context(), shownVar, c)
+	repl.Map(c.placeholder)
 }
 
-func (c *current) placeholder(key string) (any, bool) {
+// clearPlaceholders takes back what a matcher of another realm may have set.
+func clearPlaceholders(r *http.Request) {
+	if first, ok := caddyhttp.GetVar(r.Context(), shownVar).(*caller); ok {
+		first.shown = nil
+	}
+}
+
+func (c *caller) placeholder(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, placeholderPrefix)
-	if !ok {
+	if c = c.shown; !ok || c == nil {
 		return nil, false
 	}
 	a := c.id.account
@@ -224,6 +234,12 @@ func (*Gate) CaddyModule() caddy.ModuleInfo {
 func (g *Gate) Provision(ctx caddy.Context) error {
 	g.names = slices.Clone(identityHeaders)
 	for name := range g.Headers {
+		switch {
+		case !httpguts.ValidHeaderFieldName(name):
+			return fmt.Errorf("headers: %q is not the name of a header", name)
+		case sameHeader(name, "Authorization"):
+			return errors.New("headers: Authorization holds the token; keep_authorization passes it on")
+		}
 		g.names = append(g.names, name)
 	}
 	return g.provision(ctx, "djoser_auth")
@@ -239,7 +255,12 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	refusal := c.err
 	switch {
 	case refusal != nil:
-	case c.id == nil && (g.Optional || c.realm.allowsPreflight(r)):
+	case c.id == nil && c.realm.allowsPreflight(r):
+		removeMethodOverrides(r)
+		return next.ServeHTTP(w, r)
+	case c.id == nil && g.Optional:
+		clearPlaceholders(r)
+		w.Header().Add("Vary", "Authorization")
 		return next.ServeHTTP(w, r)
 	case c.id == nil:
 		refusal = errNotAuthenticated
@@ -259,7 +280,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if !g.KeepAuthorization {
 		r.Header.Del("Authorization")
 	}
-	gated := &gatedWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+	gated := newGatedWriter(w, r)
 	gated.watch(func() bool { return g.stillAllowed(c) })
 	defer gated.end()
 	return next.ServeHTTP(gated, r)
@@ -328,6 +349,15 @@ func (b *trailerBody) filter() {
 	}
 }
 
+// removeMethodOverrides keeps a preflight what it is: a back end might take a
+// request with one of these headers for another than the OPTIONS that the gate
+// let through. No browser sends them.
+func removeMethodOverrides(r *http.Request) {
+	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
+		r.Header.Del(name)
+	}
+}
+
 // cleanConnection keeps identity headers from being declared hop-by-hop, upon
 // which a proxy would drop them.
 func (g *Gate) cleanConnection(values []string) []string {
@@ -392,10 +422,22 @@ func (g *Gate) setHeaders(r *http.Request, c *caller) {
 	setHeader(r, "Remote-Groups", strings.Join(groupsOf(a), ","))
 }
 
+// setHeader sets a header to a single line: fields of an account may have more,
+// with which a proxy would refuse the request.
 func setHeader(r *http.Request, name, value string) {
+	if strings.ContainsFunc(value, unicode.IsControl) {
+		value = strings.TrimSpace(strings.Map(spaceForControl, value))
+	}
 	if value != "" {
 		r.Header.Set(name, value)
 	}
+}
+
+func spaceForControl(c rune) rune {
+	if unicode.IsControl(c) {
+		return ' '
+	}
+	return c
 }
 
 // groupsOf are the groups of an account as a back end sees them.

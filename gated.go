@@ -2,6 +2,7 @@ package djoser
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -21,10 +22,26 @@ type gatedWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	wrote bool
 
+	cancel context.CancelFunc // ends the request where deadlines don't; or nil
+
 	mu    sync.Mutex // guards what follows
 	timer *time.Timer
 	over  bool
 	conn  net.Conn // of an upgraded connection
+}
+
+// newGatedWriter makes the ResponseWriter for what comes after the gate. In
+// HTTP/3, a deadline that is over ends neither the request's context nor a
+// stream that is silent, so the request gets a context that can be cancelled.
+// It is changed in place, since Caddy's placeholders look at this very request.
+func newGatedWriter(w http.ResponseWriter, r *http.Request) *gatedWriter {
+	gated := &gatedWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+	if r.ProtoMajor >= 3 {
+		var ctx context.Context
+		ctx, gated.cancel = context.WithCancel(r.Context())
+		*r = *r.WithContext(ctx)
+	}
+	return gated
 }
 
 // WriteHeader implements http.ResponseWriter. Only now is it known whether the
@@ -58,13 +75,17 @@ func (w *gatedWriter) ReadFrom(r io.Reader) (int64, error) {
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
 
-// Flush implements http.Flusher for what doesn't know http.ResponseController.
-func (w *gatedWriter) Flush() {
+// FlushError is Flush for http.ResponseController, which tells of a client that
+// is gone.
+func (w *gatedWriter) FlushError() error {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	_ = http.NewResponseController(w.ResponseWriter).Flush()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
+
+// Flush implements http.Flusher for what doesn't know http.ResponseController.
+func (w *gatedWriter) Flush() { _ = w.FlushError() }
 
 // Hijack implements http.Hijacker, and remembers the connection.
 func (w *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -102,6 +123,9 @@ func (w *gatedWriter) check(allowed func() bool) {
 		rc := http.NewResponseController(w.ResponseWriter)
 		_ = rc.SetReadDeadline(time.Unix(1, 0))
 		_ = rc.SetWriteDeadline(time.Unix(1, 0))
+		if w.cancel != nil {
+			w.cancel()
+		}
 	}
 }
 
