@@ -410,27 +410,31 @@ func (g *Gate) setHeaders(r *http.Request, c *caller) {
 	if g.Headers != nil {
 		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 		for name, value := range g.Headers {
-			setHeader(r, name, repl.ReplaceAll(value, ""))
+			if value = oneLine(repl.ReplaceAll(value, "")); value != "" {
+				r.Header.Set(name, value)
+			}
 		}
 		return
 	}
 	a := c.id.account
-	name := c.realm.model.name(a)
-	setHeader(r, "Remote-User", name)
-	setHeader(r, "Remote-Name", name)
-	setHeader(r, "Remote-Email", a.Email)
-	setHeader(r, "Remote-Groups", strings.Join(groupsOf(a), ","))
+	name := oneLine(c.realm.model.name(a))
+	// In the order of identityHeaders. All share one slice, which Header.Set
+	// would make for each.
+	values := []string{name, name, oneLine(a.Email), oneLine(strings.Join(groupsOf(a), ","))}
+	for i, name := range identityHeaders {
+		if values[i] != "" {
+			r.Header[name] = values[i : i+1 : i+1]
+		}
+	}
 }
 
-// setHeader sets a header to a single line: fields of an account may have more,
-// with which a proxy would refuse the request.
-func setHeader(r *http.Request, name, value string) {
-	if strings.ContainsFunc(value, unicode.IsControl) {
-		value = strings.TrimSpace(strings.Map(spaceForControl, value))
+// oneLine makes a value fit for a header: fields of an account may have more
+// lines, with which a proxy would refuse the request.
+func oneLine(value string) string {
+	if !strings.ContainsFunc(value, unicode.IsControl) {
+		return value
 	}
-	if value != "" {
-		r.Header.Set(name, value)
-	}
+	return strings.TrimSpace(strings.Map(spaceForControl, value))
 }
 
 func spaceForControl(c rune) rune {
