@@ -35,7 +35,7 @@ var (
 	clients = flag.Int("clients", 32, "clients at once")
 	every   = flag.Duration("kill", 4*time.Second, "time between kills")
 	most    = flag.Int("kills", 20, "how many kills, while accounts are registered and while mails are sent")
-	limit   = flag.Duration("limit", 5*time.Minute, "how long the mails may take after the last registration")
+	limit   = flag.Duration("limit", 30*time.Minute, "how long the mails may take after the last registration")
 )
 
 func main() {
