@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -258,7 +259,10 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 	r.events, r.eventContext = a.events, a.ctx
 	for _, other := range a.realms {
 		if other.location == r.location {
-			return fmt.Errorf("realms %s and %s have the same store, %s: give each its own", other.name, name, r.location)
+			// Caddy provisions servers in any order, and an error is to be the
+			// same each time.
+			first, second := min(name, other.name), max(name, other.name)
+			return fmt.Errorf("realms %s and %s have the same store, %s: give each its own", first, second, r.location)
 		}
 	}
 	a.realms[name] = r
@@ -268,8 +272,9 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 // Start opens the stores, unless a first request has done so already, since
 // Caddy starts its apps in any order.
 func (a *App) Start() error {
-	for name, where := range a.references {
+	for _, name := range slices.Sorted(maps.Keys(a.references)) {
 		if _, ok := a.realms[name]; !ok {
+			where := a.references[name]
 			return fmt.Errorf("%s: realm %s is not defined: add a djoser directive with settings and 'realm %s'%s", where, name, name, a.known())
 		}
 	}
@@ -286,12 +291,7 @@ func (a *App) known() string {
 	if len(a.realms) == 0 {
 		return ""
 	}
-	var names []string
-	for name := range a.realms {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return "; there is " + strings.Join(names, ", ")
+	return "; there is " + strings.Join(slices.Sorted(maps.Keys(a.realms)), ", ")
 }
 
 // Stop implements caddy.App. Requests are still being served, so everything
