@@ -57,6 +57,7 @@ type badgerDB struct {
 	stop    chan struct{} // closed: end the goroutines
 	stopped chan struct{} // closed: the goroutines have ended
 	queue   chan *mutation
+	writing sync.Mutex // held by who makes mutations
 
 	counting   sync.Mutex // guards what follows
 	counts     counts     // changed by the writer alone
@@ -482,6 +483,8 @@ func (s *badgerDB) Close() error {
 		s.closed.Store(true)
 		close(s.stop)
 		<-s.stopped
+		s.writing.Lock() // and wait for a caller who writes
+		defer s.writing.Unlock()
 		s.reading.Lock()
 		defer s.reading.Unlock()
 		if err = s.db.Close(); err != nil {

@@ -73,6 +73,7 @@ func openBadger(dir string, reserve int64, log *zap.Logger) (*badgerDB, error) {
 	if err := guard.check(); err != nil {
 		return nil, fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened, because Badger would crash on a full disk", dir, err)
 	}
+	fetchIndexes(dir)
 	db, err := openManaged(badgerOptions(dir, log))
 	if err != nil {
 		return nil, openError(dir, err)
@@ -237,6 +238,21 @@ func lockHolder(dir string) string {
 		return fmt.Sprintf("process %s (%s)", pid, strings.TrimSpace(string(name)))
 	}
 	return "process " + pid
+}
+
+// fetchIndexes starts to read the indexes of the tables, which are at their
+// ends. Badger needs all of them to open, and reads them page by page: from a
+// cold disk that takes several times as long.
+func fetchIndexes(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".sst" {
+			readAhead(filepath.Join(dir, e.Name()), info.Size()/12)
+		}
+	}
 }
 
 // tablesIn is the size of the tables in a folder.

@@ -15,8 +15,8 @@ import (
 )
 
 // A durable transaction costs a flush of the disk, however much is in it. So
-// all changes go through one goroutine, which takes what is waiting, checks
-// each change against the store and the changes before it, and commits them
+// one goroutine at a time makes changes: it takes what is waiting, checks each
+// change against the store and the changes before it, and commits them
 // together. A change that fails leaves no trace in what is committed.
 
 const (
@@ -51,13 +51,27 @@ type mutation struct {
 	done  chan error
 }
 
-// submit hands a mutation to the writer and waits for it. A mutation that the
-// writer has not yet begun with when the context ends is dropped.
+// submit has a mutation made, and waits for it. While nobody else writes, the
+// caller does it itself, which spares two changes of goroutine; else the writer
+// does. A mutation that the writer has not yet begun with when the context ends
+// is dropped.
 func (s *badgerDB) submit(ctx context.Context, m *mutation) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	m.done = make(chan error, 1)
+	if len(s.queue) == 0 && m.alone == nil && s.writing.TryLock() {
+		if !s.closed.Load() {
+			s.commitAll(m)
+		}
+		s.writing.Unlock()
+		select {
+		case err := <-m.done:
+			return err
+		default:
+			return ErrClosed
+		}
+	}
 	select {
 	case <-s.stop: // before the queue, which may have room
 		return ErrClosed
@@ -92,58 +106,65 @@ func (s *badgerDB) write() {
 		case <-s.stop:
 			return
 		case m := <-s.queue:
-			for m != nil {
-				m = s.commitTogether(m)
-			}
+			s.writing.Lock()
+			s.commitAll(m)
+			s.writing.Unlock()
 		}
 	}
 }
 
+// commitAll commits a mutation, and what has to be done with it.
+func (s *badgerDB) commitAll(m *mutation) {
+	for m != nil {
+		m = s.commitTogether(m)
+	}
+}
+
 // commitTogether commits a mutation with those that wait behind it. It returns
-// one that it took from the queue and must be done next.
+// one that it took from the queue and that must be done next.
 func (s *badgerDB) commitTogether(m *mutation) (next *mutation) {
-	var (
-		b        *batch
-		accepted []*mutation
-	)
-	for range batchChanges {
-		if m.alone != nil {
-			next = m
-			break
-		}
+	if m.alone != nil {
 		if m.taken.CompareAndSwap(false, true) {
-			if b == nil {
-				b = s.newBatch()
-			}
+			m.done <- s.runAlone(m)
+		}
+		return nil
+	}
+	b := s.newBatch()
+	var accepted []*mutation
+	for n := 1; ; n++ {
+		if m.taken.CompareAndSwap(false, true) {
 			if err := b.add(m); err != nil {
 				m.done <- err
 			} else {
 				accepted = append(accepted, m)
 			}
 		}
-		if b != nil && b.full() {
+		if n >= batchChanges || b.full() {
 			break
 		}
-		select {
-		case m = <-s.queue:
-			continue
-		default:
+		if m = s.waiting(); m == nil {
+			break
 		}
-		break
-	}
-	if b != nil {
-		err := b.commit()
-		for _, m := range accepted {
-			m.done <- err
+		if m.alone != nil {
+			next = m
+			break
 		}
 	}
-	if next != nil && len(accepted) == 0 {
-		if next.taken.CompareAndSwap(false, true) {
-			next.done <- s.runAlone(next)
-		}
-		return nil
+	err := b.commit()
+	for _, m := range accepted {
+		m.done <- err
 	}
 	return next
+}
+
+// waiting returns the next mutation of the queue, nil if there is none.
+func (s *badgerDB) waiting() *mutation {
+	select {
+	case m := <-s.queue:
+		return m
+	default:
+		return nil
+	}
 }
 
 func (s *badgerDB) runAlone(m *mutation) (err error) {

@@ -79,6 +79,14 @@ var concurrencyPromises = []promise{
 			return true
 		})
 	}},
+	{"a thousand can write at once", func(s *suite) {
+		together(1000, func(n int) {
+			if err := s.Commit(s.ctx, &djoser.Change{Account: user(fmt.Sprint(n))}); err != nil {
+				s.Error(err)
+			}
+		})
+		s.equal(s.counted().Accounts, uint64(1000))
+	}},
 	{"no update is lost", func(s *suite) {
 		a := user("ann")
 		a.Fields = map[string]any{"n": int64(0)}

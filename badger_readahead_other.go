@@ -1,0 +1,6 @@
+//go:build !linux
+
+package djoser
+
+// readAhead does nothing here: files are fetched as they are read.
+func readAhead(string, int64) {}
