@@ -3,10 +3,12 @@ package djoser
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -23,6 +25,7 @@ type gatedWriter struct {
 	wrote bool
 
 	cancel context.CancelFunc // ends the request where deadlines don't; or nil
+	ended  atomic.Bool        // nothing more may be written
 
 	mu    sync.Mutex // guards what follows
 	timer *time.Timer
@@ -58,8 +61,14 @@ func (w *gatedWriter) WriteHeader(status int) {
 
 var privateCache = []string{"private, no-store"}
 
+// errEnded is what a handler hears that writes on after the end of the token.
+var errEnded = errors.New("the token of the request has ended")
+
 // Write implements http.ResponseWriter.
 func (w *gatedWriter) Write(b []byte) (int, error) {
+	if w.ended.Load() {
+		return 0, errEnded
+	}
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -69,6 +78,9 @@ func (w *gatedWriter) Write(b []byte) (int, error) {
 // ReadFrom implements io.ReaderFrom, so that files are still sent by the
 // kernel.
 func (w *gatedWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.ended.Load() {
+		return 0, errEnded
+	}
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -78,6 +90,9 @@ func (w *gatedWriter) ReadFrom(r io.Reader) (int64, error) {
 // FlushError is Flush for http.ResponseController, which tells of a client that
 // is gone.
 func (w *gatedWriter) FlushError() error {
+	if w.ended.Load() {
+		return errEnded
+	}
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -118,14 +133,33 @@ func (w *gatedWriter) check(allowed func() bool) {
 	case w.conn != nil:
 		w.conn.Close()
 	default:
-		// The server notices, ends the request's context, and with it what the
-		// back end still does.
-		rc := http.NewResponseController(w.ResponseWriter)
-		_ = rc.SetReadDeadline(time.Unix(1, 0))
-		_ = rc.SetWriteDeadline(time.Unix(1, 0))
-		if w.cancel != nil {
-			w.cancel()
+		w.cut()
+	}
+}
+
+// cut ends a request while its handler is at work. The server notices that the
+// connection can't be read, ends the request's context, and with it what the
+// back end still does. The deadline for writing frees a handler that waits for
+// a slow client. It is set on the server's own writer, since Caddy's, which
+// sets deadlines as well, is for the handler's goroutine alone.
+func (w *gatedWriter) cut() {
+	w.ended.Store(true)
+	past := time.Unix(1, 0)
+	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(past)
+	_ = http.NewResponseController(innermost(w.ResponseWriter)).SetWriteDeadline(past)
+	if w.cancel != nil {
+		w.cancel()
+	}
+}
+
+// innermost is the server's own ResponseWriter under those of handlers.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
 		}
+		w = wrapper.Unwrap()
 	}
 }
 

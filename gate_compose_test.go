@@ -1,0 +1,555 @@
+package djoser
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/fcgi"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/quic-go/quic-go/http3"
+)
+
+// secureServer is a site with HTTP/1.1, HTTP/2 and HTTP/3 over TLS.
+func secureServer(t *testing.T, site string) *server {
+	t.Helper()
+	s := newServer(t)
+	t.Setenv("DIR", s.dir)
+	writeCertificate(t, s.dir)
+	config, err := adapt(globalOptions + "https://" + s.addr + " {\ntls {$DIR}/cert.pem {$DIR}/key.pem\n" + site + "\n}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func writeCertificate(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: cert},
+		"key.pem":  {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// protocolClients speak one protocol each.
+func protocolClients(t *testing.T) map[string]http.RoundTripper {
+	t.Helper()
+	config := &tls.Config{InsecureSkipVerify: true}
+	only := func(set func(*http.Protocols)) *http.Transport {
+		transport := &http.Transport{TLSClientConfig: config.Clone(), Protocols: new(http.Protocols)}
+		set(transport.Protocols)
+		t.Cleanup(transport.CloseIdleConnections)
+		return transport
+	}
+	three := &http3.Transport{TLSClientConfig: config.Clone()}
+	t.Cleanup(func() { three.Close() })
+	return map[string]http.RoundTripper{
+		"HTTP/1.1": only(func(p *http.Protocols) { p.SetHTTP1(true) }),
+		"HTTP/2.0": only(func(p *http.Protocols) { p.SetHTTP2(true) }),
+		"HTTP/3.0": three,
+	}
+}
+
+// roundTrip sends a request that ends with the test at the latest.
+func (s *server) roundTrip(rt http.RoundTripper, method, url, token string, body io.Reader) *http.Response {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	s.t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Token "+token)
+	}
+	if method == http.MethodPost && strings.Contains(url, "/auth/") {
+		req.Header.Set("Content-Type", mediaJSON)
+	}
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+// loginOver registers and logs in over a protocol.
+func (s *server) loginOver(rt http.RoundTripper, name string) string {
+	s.t.Helper()
+	body := fmt.Sprintf(`{"username": %q, "password": "secret"}`, name)
+	if resp := s.roundTrip(rt, http.MethodPost, "https://"+s.addr+"/auth/register", "", strings.NewReader(body)); resp.StatusCode != http.StatusCreated {
+		s.t.Fatal(resp.Status)
+	}
+	var answer struct {
+		Token string `json:"auth_token"`
+	}
+	resp := s.roundTrip(rt, http.MethodPost, "https://"+s.addr+"/auth/login", "", strings.NewReader(body))
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		s.t.Fatal(err)
+	}
+	return answer.Token
+}
+
+func TestStreamsEndWithTheirTokenInEveryProtocol(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds")
+	}
+	// The back end says which of its streams are over.
+	over := make(chan string, 10)
+	backEnd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: hello\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		over <- r.URL.Path
+	}))
+	t.Cleanup(backEnd.Close)
+	s := secureServer(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd.Listener.Addr().String()))
+
+	waiting := make(map[string]bool)
+	ends := make(chan string)
+	for protocol, rt := range protocolClients(t) {
+		if resp := s.roundTrip(rt, http.MethodGet, "https://"+s.addr+"/api/", "", nil); resp.StatusCode != 401 || resp.Proto != protocol {
+			t.Fatalf("%s: %s %s", protocol, resp.Proto, resp.Status)
+		}
+		token := s.loginOver(rt, strings.ReplaceAll(protocol, "/", "-"))
+		path := "/api/" + strings.ReplaceAll(protocol, "/", "-")
+		resp := s.roundTrip(rt, http.MethodGet, "https://"+s.addr+path, token, nil)
+		line, err := bufio.NewReader(resp.Body).ReadString('\n')
+		if err != nil || line != "data: hello\n" {
+			t.Fatalf("%s: %q, %v", protocol, line, err)
+		}
+		if resp := s.roundTrip(rt, http.MethodPost, "https://"+s.addr+"/auth/logout", token, nil); resp.StatusCode != 200 {
+			t.Fatalf("%s: logout: %s", protocol, resp.Status)
+		}
+		waiting["client "+protocol], waiting["back end "+path] = true, true
+		go func() {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			ends <- protocol
+		}()
+	}
+	// A bound, not a measure: without an end, they would go on for ever.
+	bound := time.After(40 * time.Second)
+	for len(waiting) > 0 {
+		select {
+		case protocol := <-ends:
+			delete(waiting, "client "+protocol)
+		case path := <-over:
+			delete(waiting, "back end "+path)
+		case <-bound:
+			t.Fatalf("these go on: %v", waiting)
+		}
+	}
+}
+
+func TestAClientThatReadsNothingHoldsNothingUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds")
+	}
+	over := make(chan struct{})
+	backEnd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		defer close(over)
+		for chunk := make([]byte, 1<<16); ; {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(backEnd.Close)
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd.Listener.Addr().String()))
+	token := s.register("alice", "secret")
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /api/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	s.post("/auth/logout", token).want(t, 200)
+	select {
+	case <-over:
+	case <-time.After(40 * time.Second): // a bound, not a measure
+		t.Fatal("the back end goes on")
+	}
+}
+
+func TestBodiesStreamBothWaysAtOnce(t *testing.T) {
+	backEnd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		if err := rc.EnableFullDuplex(); err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(http.StatusOK)
+		_ = rc.Flush()
+		lines := bufio.NewReader(r.Body)
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				return
+			}
+			fmt.Fprint(w, strings.ToUpper(line))
+			_ = rc.Flush()
+		}
+	}))
+	t.Cleanup(backEnd.Close)
+	s := secureServer(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd.Listener.Addr().String()))
+	clients := protocolClients(t)
+	for _, protocol := range []string{"HTTP/2.0", "HTTP/3.0"} {
+		token := s.loginOver(clients[protocol], strings.ReplaceAll(protocol, "/", "-"))
+		r, w := io.Pipe()
+		resp := s.roundTrip(clients[protocol], http.MethodPost, "https://"+s.addr+"/api/", token, r)
+		echo := bufio.NewReader(resp.Body)
+		for _, word := range []string{"one\n", "two\n"} {
+			if _, err := io.WriteString(w, word); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := echo.ReadString('\n'); err != nil || got != strings.ToUpper(word) {
+				t.Fatalf("%s: %q, %v", protocol, got, err)
+			}
+		}
+		w.Close()
+		if rest, err := io.ReadAll(echo); err != nil || len(rest) > 0 {
+			t.Errorf("%s: %q, %v", protocol, rest, err)
+		}
+	}
+}
+
+func TestTheGateWorksOverCleartextHTTP2(t *testing.T) {
+	s := newServer(t)
+	t.Setenv("DIR", s.dir)
+	options := strings.Replace(globalOptions, "admin off", "admin off\nservers {\nprotocols h1 h2c\n}", 1)
+	config, err := adapt(options + "http://" + s.addr + " {\n" + realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)) + "\n}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		t.Fatal(err)
+	}
+	token := s.register("alice", "secret")
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	if resp := s.roundTrip(transport, http.MethodGet, "http://"+s.addr+"/api/", "", nil); resp.StatusCode != 401 || resp.ProtoMajor != 2 {
+		t.Errorf("%s %s", resp.Proto, resp.Status)
+	}
+	resp := s.roundTrip(transport, http.MethodGet, "http://"+s.addr+"/api/", token, nil)
+	var e echo
+	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil || e.Header.Get("Remote-User") != "alice" {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
+func TestABodyIsOnlyAskedForOnceItsTokenIsGood(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
+	token := s.register("alice", "secret")
+	for credentials, want := range map[string]string{
+		"":                                       "HTTP/1.1 401 Unauthorized\r\n",
+		"Authorization: Token " + token + "\r\n": "HTTP/1.1 100 Continue\r\n",
+	} {
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /api/ HTTP/1.1\r\nHost: %s\r\n%sExpect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", s.addr, credentials)
+		r := bufio.NewReader(conn)
+		if got, err := r.ReadString('\n'); err != nil || got != want {
+			t.Fatalf("%q, %v, want %q", got, err, want)
+		}
+		if credentials == "" {
+			continue
+		}
+		_, _ = r.ReadString('\n') // the empty line
+		fmt.Fprint(conn, "hello")
+		resp, err := http.ReadResponse(r, nil)
+		if err == nil && resp.StatusCode == http.StatusContinue { // the back end's own
+			resp, err = http.ReadResponse(r, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e echo
+		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil || e.Size != 5 {
+			t.Errorf("%+v, %v", e, err)
+		}
+	}
+}
+
+func TestUpgradedConnectionsCarryBytesBothWays(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+streamBackEnd(t)))
+	token := s.register("alice", "secret")
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /api/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", s.addr, token)
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	for _, word := range []string{"one", "three"} {
+		got := make([]byte, len(word))
+		fmt.Fprint(conn, word)
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != word {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+}
+
+// TestFastCGISeesTheIdentity has a FastCGI server that tells its environment,
+// as PHP would see it.
+func TestFastCGISeesTheIdentity(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		_ = fcgi.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = json.NewEncoder(w).Encode(map[string]any{"header": r.Header, "user": fcgi.ProcessEnv(r)["REMOTE_USER"]})
+		}))
+	}()
+	s := newServer(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "index.php"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.load(realmAnd("root {$DIR}\ndjoser_auth\nphp_fastcgi " + l.Addr().String())); err != nil {
+		t.Fatal(err)
+	}
+	token := s.register("alice", "secret")
+	for _, path := range []string{"/", "/index.php", "/index.php/x", "/nothing", "//index.php", "/INDEX.PHP"} {
+		if a := s.get(path, ""); a.status == 200 {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	a := s.sendRaw("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nRemote_User: mallory\r\nREMOTE-GROUPS: staff\r\nConnection: close\r\n\r\n")
+	a.want(t, 200)
+	var got struct {
+		Header http.Header
+		User   string
+	}
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.User != "1" || got.Header.Get("Remote-User") != "alice" || got.Header.Get("Remote-Groups") != "" || strings.Contains(a.body, token) {
+		t.Errorf("%s", a.body)
+	}
+}
+
+func TestForwardAuthComesAfterTheGate(t *testing.T) {
+	var asked atomic.Int64
+	plans := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.Header().Set("X-Plan", "plan of "+r.Header.Get("Remote-User"))
+	}))
+	t.Cleanup(plans.Close)
+	s := serve(t, realmAnd("djoser_auth /api/*\nforward_auth /api/* "+plans.Listener.Addr().String()+" {\nuri /plan\ncopy_headers X-Plan\n}\nreverse_proxy /api/* "+backEnd(t)))
+	token := s.register("alice", "secret")
+	s.get("/api/", "").want(t, 401)
+	if n := asked.Load(); n > 0 {
+		t.Errorf("forward_auth was asked %d times about nobody", n)
+	}
+	e := s.do("GET", "/api/", "", "Authorization", "Token "+token, "Remote-User", "mallory", "X-Plan", "free").echo(t)
+	if got := e.Header.Get("X-Plan"); got != "plan of alice" || e.Header.Get("Remote-User") != "alice" {
+		t.Errorf("%v", e.Header)
+	}
+}
+
+func TestASnippetGatesSeveralSites(t *testing.T) {
+	one, two := newServer(t), newServer(t)
+	t.Setenv("DIR", one.dir)
+	config, err := adapt(globalOptions + `
+		(members) {
+			djoser_auth {args[0]} {
+				user alice bob
+			}
+			respond {args[0]} "{http.auth.user.username} at {args[1]}"
+		}
+		http://` + one.addr + " {\n" + realmAnd("import members /one/* first") + `
+		}
+		http://` + two.addr + ` {
+			import members /two/* second
+			respond "open"
+		}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		t.Fatal(err)
+	}
+	alice, carol := one.register("alice", "secret"), one.register("carol", "secret")
+	one.get("/one/x", alice).want(t, 200, "alice at first")
+	two.get("/two/x", alice).want(t, 200, "alice at second")
+	two.get("/two/x", carol).want(t, 403)
+	two.get("/two/x", "").want(t, 401)
+	two.get("/one/x", "").want(t, 200, "open")
+}
+
+func TestRefusalsAreTheGatesAndErrorsTheSites(t *testing.T) {
+	s := serve(t, realmAnd(`
+		djoser_auth /api/*
+		reverse_proxy /api/* 127.0.0.1:1
+		handle_errors {
+			respond "site: {err.status_code} for {http.auth.user.username}"
+		}
+	`))
+	token := s.register("alice", "secret")
+	s.get("/api/", "").want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
+	s.get("/api/", token).want(t, 502, "site: 502 for alice")
+}
+
+func TestHeadersCanBeLeftOut(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/* {\nheaders off\n}\nreverse_proxy /api/* "+backEnd(t)))
+	token := s.register("alice", "secret")
+	a := s.do("GET", "/api/", "", "Authorization", "Token "+token, "Remote-User", "mallory", "Remote-Groups", "staff")
+	for name := range a.echo(t).Header {
+		if strings.HasPrefix(name, "Remote") || name == "Authorization" {
+			t.Errorf("the back end gets %s", name)
+		}
+	}
+}
+
+func TestGroupsAndFlagsAreTold(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
+	token := s.register("alice", "secret")
+	change(t, "alice", func(a *Account) { a.Groups, a.IsStaff, a.IsSuperuser = []string{"editors"}, true, true })
+	if got := s.get("/api/", token).echo(t).Header.Get("Remote-Groups"); got != "editors,staff,superuser" {
+		t.Errorf("Remote-Groups is %q", got)
+	}
+	change(t, "alice", func(a *Account) { a.IsStaff, a.IsSuperuser = false, false })
+	if got := s.get("/api/", token).echo(t).Header.Get("Remote-Groups"); got != "editors" {
+		t.Errorf("Remote-Groups is %q", got)
+	}
+}
+
+func TestAFieldOfSeveralLinesIsAHeaderOfOne(t *testing.T) {
+	s := serve(t, "djoser /auth/* {\nuser_model {\nrequired_fields email about\nfield about text {\nblank\n}\n}\n"+settings+
+		"\n}\ndjoser_auth /api/* {\nheaders {\nX-About {http.auth.user.about}\n}\n}\nreverse_proxy /api/* "+backEnd(t))
+	s.do("POST", "/auth/register", `{"username": "alice", "password": "secret", "email": "a@b.example", "about": "one\r\nX-Admin: 1\ntwo"}`, "Content-Type", mediaJSON).want(t, 201)
+	e := s.get("/api/", s.login("alice", "secret")).echo(t)
+	if got := e.Header.Get("X-About"); !strings.HasPrefix(got, "one") || !strings.HasSuffix(got, "two") || e.Header.Get("X-Admin") != "" {
+		t.Errorf("%v", e.Header)
+	}
+}
+
+func TestOnlyPreflightsPassWithoutAToken(t *testing.T) {
+	s := serve(t, "djoser /auth/* {\ncors https://app.example\n"+settings+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t))
+	preflight := []string{"Origin", "https://app.example", "Access-Control-Request-Method", "DELETE"}
+	e := s.do("OPTIONS", "/api/", "", append(preflight, "X-HTTP-Method-Override", "DELETE", "Remote-User", "mallory")...).echo(t)
+	if e.Header.Get("X-HTTP-Method-Override") != "" || e.Header.Get("Remote-User") != "" || e.Header.Get("Origin") == "" {
+		t.Errorf("%v", e.Header)
+	}
+	for name, request := range map[string][]string{
+		"another origin":    {"Origin", "https://evil.example", "Access-Control-Request-Method", "DELETE"},
+		"no origin":         {"Access-Control-Request-Method", "DELETE"},
+		"a plain OPTIONS":   {"Origin", "https://app.example"},
+		"with a bad token":  append(preflight, "Authorization", "Token "+strings.Repeat("0", 40)),
+		"with empty tokens": append(preflight, "Authorization", "Token"),
+	} {
+		if a := s.do("OPTIONS", "/api/", "", request...); a.status != 401 {
+			t.Errorf("%s: %d", name, a.status)
+		}
+	}
+	s.do("DELETE", "/api/", "", preflight...).want(t, 401)
+}
+
+// TestAnonymousHasNoIdentityOfAnotherRealm has two realms whose tokens stand
+// behind different words, so that what is a token for one is nothing to the
+// other.
+func TestAnonymousHasNoIdentityOfAnotherRealm(t *testing.T) {
+	s := serve(t, realmAnd(`
+		djoser /two/* {
+			realm two
+			disable password_reset
+			store badger {$DIR}/two
+			throttle off
+			token {
+				schemes Bearer
+			}
+			`+cheap+`
+		}
+		@two djoser_token {
+			realm two
+		}
+		vars @two two yes
+		djoser_auth /api {
+			optional
+		}
+		respond /api "{vars.two} {http.auth.user.id}"
+	`))
+	s.register("alice", "secret")
+	s.post("/two/register", "", "username", "mallory", "password", "secret").want(t, 201)
+	a := s.post("/two/login", "", "username", "mallory", "password", "secret")
+	token := strings.Trim(strings.TrimPrefix(a.body, `{"auth_token": `), `"}`)
+	a = s.do("GET", "/api", "", "Authorization", "Bearer "+token)
+	a.want(t, 200, "yes {http.auth.user.id}") // which is not set
+	if got := a.header.Get("Vary"); got != "Authorization" {
+		t.Errorf("Vary is %q", got)
+	}
+}
+
+func TestHeadersThatCannotBeSetAreRefused(t *testing.T) {
+	for name, headers := range map[string]string{
+		"keep_authorization":       `{"Authorization": "x"}`,
+		"is not the name of a hea": `{"X Y": "x"}`,
+	} {
+		config, err := adapt("http://x.test {\ndjoser /auth/* {\n" + strings.ReplaceAll(settings, "{$DIR}", t.TempDir()) + "\n}\ndjoser_auth\n}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		config = bytes.Replace(config, []byte(`{"handler":"djoser_auth"}`), []byte(`{"handler":"djoser_auth","headers":`+headers+`}`), 1)
+		var parsed caddy.Config
+		if err := json.Unmarshal(config, &parsed); err != nil {
+			t.Fatal(err)
+		}
+		if err := caddy.Validate(&parsed); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", headers, err)
+		}
+	}
+}
