@@ -325,12 +325,13 @@ func (a *accounts) mailTo(ctx context.Context, email string, p Purpose, c client
 	if len(found) == 0 {
 		found = []*Account{{}}
 	}
-	for _, acc := range found {
-		if err := a.commit(ctx, &Change{Mails: []*Mail{a.mail(p, acc, c)}}); err != nil {
-			return err
-		}
+	// In one transaction, so that it takes as long for several accounts as for
+	// one or none.
+	mails := make([]*Mail, len(found))
+	for i, acc := range found {
+		mails[i] = a.mail(p, acc, c)
 	}
-	return nil
+	return a.commit(ctx, &Change{Mails: mails})
 }
 
 // checkReset tells whether a reset link is good.

@@ -593,13 +593,17 @@ func TestNoAnswerTellsWhoHasAnAccount(t *testing.T) {
 				t.Fatal(acc, err)
 			}
 		}
+		// Two accounts with one address.
+		for _, name := range []string{"shared", "other"} {
+			s.post("/auth/register", "", "username", name, "password", "pw", "email", "shared@b.example").want(t, 201)
+		}
 		for path, body := range map[string]string{
 			"/auth/login":           `{"username": "%s", "password": "wrong"}`,
 			"/auth/password/reset":  `{"email": "%s@b.example"}`,
 			"/auth/activate/resend": `{"email": "%s@b.example"}`,
 		} {
 			var first string
-			for _, name := range []string{"normal", "unknown", "inactive", "waiting", "unusable"} {
+			for _, name := range []string{"normal", "unknown", "inactive", "waiting", "unusable", "shared"} {
 				storeCalls.Lock()
 				storeCalls.byName = make(map[string]int)
 				storeCalls.Unlock()
