@@ -602,19 +602,36 @@ func failedEarly(err error) bool {
 }
 
 // sendError makes an error for the log out of the library's, and decides
-// whether the mail can ever be delivered.
+// whether the mail can ever be delivered, and whose fault it is.
 func sendError(err error) error {
 	if err == nil {
 		return nil
 	}
+	text := smtpErrorText(err)
 	var e *mail.SendError
-	if errors.As(err, &e) && e.Reason == mail.ErrSMTPRcptTo {
-		code := e.EnhancedStatusCode()
-		if strings.HasPrefix(code, "5.1.") || code == "5.2.1" {
-			return fmt.Errorf("%w: %s", ErrUndeliverable, smtpErrorText(err))
-		}
+	if !errors.As(err, &e) || e.Reason != mail.ErrSMTPRcptTo {
+		return errors.New(text)
 	}
-	return errors.New(smtpErrorText(err))
+	code := e.EnhancedStatusCode()
+	switch {
+	case !aboutRecipient(code):
+		return errors.New(text)
+	case strings.HasPrefix(code, "5.1."), code == "5.2.1":
+		return fmt.Errorf("%w: %s", ErrUndeliverable, text)
+	}
+	return fmt.Errorf("%w: %s", errRecipient, text)
+}
+
+// aboutRecipient tells whether an enhanced status code (RFC 3463) is about the
+// recipient's address (x.1.y) or mailbox (x.2.y). Servers that check the sender
+// only once they know the recipient answer x.1.7, x.1.8, and also x.1.0 then.
+func aboutRecipient(code string) bool {
+	_, detail, _ := strings.Cut(code, ".")
+	switch detail {
+	case "1.0", "1.7", "1.8":
+		return false
+	}
+	return strings.HasPrefix(detail, "1.") || strings.HasPrefix(detail, "2.")
 }
 
 // smtpErrorText is the text of an error on one line, without the recipient's

@@ -350,6 +350,8 @@ func TestSMTPRefusalsLeaveTheConnectionAsItIs(t *testing.T) {
 			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
 		case "later@example.com":
 			return &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 2, 0}, Message: "greylisted"}
+		case "from@example.com":
+			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 8}, Message: "sender rejected"}
 		case "relay@example.com":
 			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "relay access denied"}
 		}
@@ -370,6 +372,7 @@ func TestSMTPRefusalsLeaveTheConnectionAsItIs(t *testing.T) {
 		{"a@example.com", "", false},
 		{"later@example.com", "greylisted", false},
 		{"b@example.com", "", false},
+		{"from@example.com", "sender rejected", false},
 		{"relay@example.com", "relay access denied", false},
 		{"spam@example.com", "rejected", false},
 		{"c@example.com", "", false},

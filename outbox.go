@@ -20,6 +20,11 @@ import (
 // defaultRetry is for how long a mail that failed is tried again.
 const defaultRetry = 24 * time.Hour
 
+// errRecipient is wrapped by the error of a mailer that works, when the
+// recipient is refused for now. Without it, who registers a dozen accounts with
+// addresses that are refused would hold up the mails of everybody else.
+var errRecipient = errors.New("recipient refused for now")
+
 // outboxLimits are the times and amounts of an outbox.
 type outboxLimits struct {
 	// firstPause is how long a mail waits after its first failure. The pause
@@ -365,7 +370,7 @@ func (o *outbox) sendAll(s *sender, mails []*Mail) bool {
 		} else {
 			settle(slots, func() bool { return o.remove(m) })
 		}
-		if errors.Is(err, ErrUndeliverable) {
+		if errors.Is(err, ErrUndeliverable) || errors.Is(err, errRecipient) {
 			continue // says nothing about the mailer
 		}
 		if o.failures++; o.failures >= o.limits.failuresInRow {

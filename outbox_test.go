@@ -469,6 +469,34 @@ func TestOutboxLeavesABrokenMailerAlone(t *testing.T) {
 	}
 }
 
+// Who registers accounts with addresses that the server refuses for now keeps
+// no other mail waiting.
+func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
+	srv := startSMTP(t, "starttls", &testSMTP{})
+	s := mailStore(t, t.TempDir())
+	refused := make(map[string]bool)
+	for _, id := range putMails(t, s, 50, time.Now()) {
+		refused[recipientOf(id)] = true
+	}
+	good := recipientOf(putMails(t, s, 1, time.Now())[0])
+	srv.onRcpt = func(to string) error {
+		if refused[to] {
+			return &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 1, 2}, Message: "domain not found"}
+		}
+		return nil
+	}
+	limits := quickLimits
+	limits.sendTimeout = 10 * time.Second
+	limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
+	o := startOutbox(s, zap.NewNop(), limits)
+	defer o.close()
+	defer o.use(&sender{compose: composeTo, mailer: newSMTP(t, srv, "trusted_ca CA")})()
+	eventually(t, "sent", func() bool { m := srv.received(); return len(m) == 1 && m[0].to == good })
+	if n := len(mailsOf(t, s)); n != 50 {
+		t.Errorf("%d of the refused mails are tried again", n)
+	}
+}
+
 func TestOutboxCloses(t *testing.T) {
 	// It waits for a mail that is being sent.
 	s := mailStore(t, t.TempDir())
