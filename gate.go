@@ -220,6 +220,7 @@ type Gate struct {
 	KeepAuthorization bool `json:"keep_authorization,omitempty"`
 
 	names []string // of the headers that only this module may set
+	watch watch    // over the requests that were let through
 }
 
 // identityHeaders are the headers by which a back end knows who is calling.
@@ -252,9 +253,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if err != nil {
 		return err
 	}
-	refusal := c.err
 	switch {
-	case refusal != nil:
+	case c.err != nil:
+		return c.refuse(w, r, c.err)
 	case c.id == nil && c.realm.allowsPreflight(r):
 		removeMethodOverrides(r)
 		return next.ServeHTTP(w, r)
@@ -263,16 +264,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		w.Header().Add("Vary", "Authorization")
 		return next.ServeHTTP(w, r)
 	case c.id == nil:
-		refusal = errNotAuthenticated
+		return c.refuse(w, r, errNotAuthenticated)
 	case !g.allow(c.realm, c.id):
-		refusal = errForbidden
-	}
-	if api := new(apiError); errors.As(refusal, &api) {
-		w.Header().Set("Cache-Control", "no-store")
-		if !preflight(r) {
-			c.realm.crossOrigin(w, r)
-		}
-		return writeError(w, r, api, c.realm.settings.Token.scheme(), 0)
+		return c.refuse(w, r, errForbidden)
 	}
 
 	c.setPlaceholders(r)
@@ -281,9 +275,23 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		r.Header.Del("Authorization")
 	}
 	gated := newGatedWriter(w, r)
-	gated.watch(func() bool { return g.stillAllowed(c) })
-	defer gated.end()
+	g.watch.begin(gated, func() bool { return g.stillAllowed(c) })
+	defer g.watch.end(gated)
 	return next.ServeHTTP(gated, r)
+}
+
+// refuse answers in place of the back end. Reasons are an *apiError; any other
+// is returned.
+func (c *caller) refuse(w http.ResponseWriter, r *http.Request, reason error) error {
+	var api *apiError
+	if !errors.As(reason, &api) {
+		return reason
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if !preflight(r) {
+		c.realm.crossOrigin(w, r)
+	}
+	return writeError(w, r, api, c.realm.settings.Token.scheme(), 0)
 }
 
 // stillAllowed tells whether a request that goes on would be let through if it

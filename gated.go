@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -14,12 +15,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// watchEvery is how often a request that goes on is looked at again.
-const watchEvery = 5 * time.Second
-
 // gatedWriter is the ResponseWriter behind the gate. It keeps shared caches
-// from answering others with what one account was shown, and ends a connection
-// whose token has ended.
+// from answering others with what one account was shown, and can end the request
+// when its token has ended.
 type gatedWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	wrote bool
@@ -27,10 +25,9 @@ type gatedWriter struct {
 	cancel context.CancelFunc // ends the request where deadlines don't; or nil
 	ended  atomic.Bool        // nothing more may be written
 
-	mu    sync.Mutex // guards what follows
-	timer *time.Timer
-	over  bool
-	conn  net.Conn // of an upgraded connection
+	mu   sync.Mutex // guards what follows
+	over bool
+	conn net.Conn // of an upgraded connection
 }
 
 // newGatedWriter makes the ResponseWriter for what comes after the gate. In
@@ -114,22 +111,12 @@ func (w *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, nil
 }
 
-// watch looks from time to time whether the request may go on. It costs a
-// timer, which almost no request lives to see.
-func (w *gatedWriter) watch(allowed func() bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(watchEvery, func() { w.check(allowed) })
-}
-
-func (w *gatedWriter) check(allowed func() bool) {
-	ok := allowed()
+// stop ends a request that goes on.
+func (w *gatedWriter) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.over:
-	case ok:
-		w.timer.Reset(watchEvery)
 	case w.conn != nil:
 		w.conn.Close()
 	default:
@@ -163,12 +150,66 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 	}
 }
 
-// end stops watching. The ResponseWriter must not be used any more.
-func (w *gatedWriter) end() {
+// finish has stop do nothing any more: a ResponseWriter must not be used once
+// its handler has returned.
+func (w *gatedWriter) finish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.over = true
-	w.timer.Stop()
+}
+
+// watchEvery is how often requests that go on are looked at again.
+const watchEvery = 5 * time.Second
+
+// watch looks from time to time whether the requests that are being served may
+// go on. All share one timer, since almost no request lives to see it.
+type watch struct {
+	mu      sync.Mutex // guards what follows
+	ticking bool
+	allowed map[*gatedWriter]func() bool
+}
+
+// begin starts to watch a request.
+func (t *watch) begin(w *gatedWriter, allowed func() bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.allowed == nil {
+		t.allowed = make(map[*gatedWriter]func() bool)
+	}
+	t.allowed[w] = allowed
+	if !t.ticking {
+		t.ticking = true
+		time.AfterFunc(watchEvery, t.tick)
+	}
+}
+
+// end stops watching a request, whose ResponseWriter isn't used from here on.
+func (t *watch) end(w *gatedWriter) {
+	w.finish()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.allowed, w)
+}
+
+func (t *watch) tick() {
+	for w, allowed := range t.current() {
+		if !allowed() {
+			w.stop()
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ticking = len(t.allowed) > 0; t.ticking {
+		time.AfterFunc(watchEvery, t.tick)
+	}
+}
+
+// current are the requests that are being served now. They may end while they
+// are looked at.
+func (t *watch) current() map[*gatedWriter]func() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.allowed)
 }
 
 // Interface guards
