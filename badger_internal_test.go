@@ -186,7 +186,7 @@ func TestBadgerRefusesChangesOnAFullDisk(t *testing.T) {
 	s := newBadger(t, t.TempDir())
 	a := s.create(t, "ann")
 	reserve := s.guard.reserve
-	s.guard.reserve = 1 << 60
+	s.guard.reserve, s.guard.ample = 1<<60, time.Time{}
 	for name, err := range map[string]error{
 		"Commit":      s.Commit(t.Context(), &Change{Account: testAccount("bob")}),
 		"TouchTokens": s.TouchTokens(t.Context(), map[Digest]time.Time{{1}: time.Now()}),
@@ -220,7 +220,7 @@ func TestDiskGuardLeavesSpaceForTables(t *testing.T) {
 		{free - 64<<20, 128 << 20, true},
 		{free + 64<<20, 0, true},
 	} {
-		g := diskGuard{dir, test.reserve, func() (int64, error) { return test.tables, nil }}
+		g := diskGuard{dir: dir, reserve: test.reserve, tables: func() (int64, error) { return test.tables, nil }}
 		if err := g.check(); errors.Is(err, ErrFull) != test.full {
 			t.Errorf("reserve %d, tables %d of %d free: %v", test.reserve, test.tables, free, err)
 		}

@@ -2,6 +2,7 @@ package djoser
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/dustin/go-humanize"
 )
@@ -17,19 +18,30 @@ type diskGuard struct {
 	// in the background, and removes the old ones only then: so much must be
 	// free too, up to maxRewrite.
 	tables func() (int64, error)
+
+	ample time.Time // until when there is enough, whatever is written
 }
 
 // maxRewrite is what Badger, with our options, rewrites at a time.
 const maxRewrite = 256 << 20
 
-// check returns ErrFull when too little is free. It costs a microsecond, so it
-// is done for each transaction.
+// ampleFor is how long nobody asks again once there is so much that it can't be
+// written in the meantime.
+const ampleFor = 50 * time.Millisecond
+
+// check returns ErrFull when too little is free. It is done before each
+// transaction, by whoever writes.
 func (g *diskGuard) check() error {
+	now := time.Now()
+	if now.Before(g.ample) {
+		return nil
+	}
 	free, err := freeSpace(g.dir)
 	if err != nil {
 		return fmt.Errorf("asking for the free space: %w", err)
 	}
-	if free >= g.reserve+maxRewrite {
+	if free >= g.reserve+2*maxRewrite {
+		g.ample = now.Add(ampleFor)
 		return nil
 	}
 	tables, err := g.tables()

@@ -152,12 +152,23 @@ func registers(dir string) {
 		s := open(filepath.Join(dir, fmt.Sprintf("own-%d", clients)))
 		var raw, own, ratios []float64
 		var rawNext, ownNext atomic.Int64
-		for range int(*seconds / turn * 3) {
+		rawTurn := func() {
 			raw = append(raw, rateFor(turn, clients, func(int) error { return rawRegister(db, int(rawNext.Add(1))) }))
+		}
+		ownTurn := func() {
 			own = append(own, rateFor(turn, clients, func(int) error {
 				return s.Commit(context.Background(), account(int(ownNext.Add(1))))
 			}))
-			ratios = append(ratios, own[len(own)-1]/raw[len(raw)-1])
+		}
+		for n := range int(*seconds / turn * 3) {
+			if n%2 == 0 { // neither always comes second
+				rawTurn()
+				ownTurn()
+			} else {
+				ownTurn()
+				rawTurn()
+			}
+			ratios = append(ratios, own[n]/raw[n])
 		}
 		check(db.Close())
 		check(s.Close())
