@@ -40,6 +40,7 @@ type client struct {
 	address  string
 	agent    string
 	protocol string // of links in mails to it: http or https
+	language string // that it asks for; see Mail
 }
 
 // maxAgent bounds what is kept of a User-Agent, in bytes.
@@ -436,7 +437,7 @@ func cutAgent(agent string) string {
 
 func (a *accounts) mail(p Purpose, acc *Account, c client) *Mail {
 	now := a.now()
-	return &Mail{Account: acc.ID, Purpose: p, Protocol: c.protocol, Created: now, Due: now}
+	return &Mail{Account: acc.ID, Purpose: p, Protocol: c.protocol, Language: c.language, Created: now, Due: now}
 }
 
 // hash runs in the pool; see package password.

@@ -206,6 +206,7 @@ func (c *call) client() client {
 		address:  clientAddress(c.Request),
 		agent:    c.UserAgent(),
 		protocol: requestScheme(c.Request),
+		language: requestLanguage(c.Request),
 	}
 }
 

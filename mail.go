@@ -331,7 +331,10 @@ func newMailRenderer(s mailSettings) (*mailRenderer, error) {
 	// one who has it all, since a template may ask.
 	for _, p := range slices.Sorted(maps.Keys(mailNames)) {
 		for _, full := range []bool{false, true} {
-			if _, err := r.execute(p, r.sampleUser(full), "someone@example.com", "https", "MQ", "token"); err != nil {
+			if _, err := r.execute(letter{
+				purpose: p, user: r.sampleUser(full), to: "someone@example.com",
+				protocol: "https", language: "en", uid: "MQ", token: "token",
+			}); err != nil {
 				return nil, err
 			}
 		}
@@ -450,43 +453,55 @@ func (r *mailRenderer) sampleUser(full bool) map[string]any {
 	return user
 }
 
-// render makes the mail of a purpose to a user.
-func (r *mailRenderer) render(p Purpose, user map[string]any, to, protocol, uid, token string) (*Message, error) {
-	if p != PurposeEmailNotice && r.path(p, uid, token) == "" {
-		return nil, fmt.Errorf("no URL is set for the mail %s", p)
-	}
-	if _, err := parseRecipient(to); err != nil {
-		return nil, fmt.Errorf("%w: recipient: %w", ErrUndeliverable, err)
-	}
-	return r.execute(p, user, to, protocol, uid, token)
+// letter is what one mail is made of.
+type letter struct {
+	purpose  Purpose
+	user     map[string]any
+	to       string
+	protocol string // of the link: http or https
+	language string // see Mail
+	uid      string
+	token    string
 }
 
-// execute runs the templates of a purpose.
-func (r *mailRenderer) execute(p Purpose, user map[string]any, to, protocol, uid, token string) (*Message, error) {
-	t, ok := r.templates[p]
+// render makes a mail.
+func (r *mailRenderer) render(l letter) (*Message, error) {
+	if l.purpose != PurposeEmailNotice && r.path(l.purpose, l.uid, l.token) == "" {
+		return nil, fmt.Errorf("no URL is set for the mail %s", l.purpose)
+	}
+	if _, err := parseRecipient(l.to); err != nil {
+		return nil, fmt.Errorf("%w: recipient: %w", ErrUndeliverable, err)
+	}
+	return r.execute(l)
+}
+
+// execute runs the templates of a mail.
+func (r *mailRenderer) execute(l letter) (*Message, error) {
+	t, ok := r.templates[l.purpose]
 	if !ok {
-		return nil, fmt.Errorf("there is no mail %s", p)
+		return nil, fmt.Errorf("there is no mail %s", l.purpose)
 	}
 	m := &Message{
 		ID:      randomID() + "@" + r.host,
 		Date:    time.Now(),
 		From:    r.from,
 		ReplyTo: r.replyTo,
-		To:      to,
-		secret:  token,
+		To:      l.to,
+		secret:  l.token,
 	}
-	url := r.path(p, uid, token)
+	url := r.path(l.purpose, l.uid, l.token)
 	if url != "" {
-		m.Link = protocol + "://" + r.settings.Domain + "/" + url
+		m.Link = l.protocol + "://" + r.settings.Domain + "/" + url
 	}
 	data := map[string]any{
-		"user":      r.templateUser(user),
+		"user":      r.templateUser(l.user),
 		"domain":    r.settings.Domain,
 		"site_name": r.settings.SiteName,
 		"url":       url,
-		"uid":       uid,
-		"token":     token,
-		"protocol":  protocol,
+		"uid":       l.uid,
+		"token":     l.token,
+		"protocol":  l.protocol,
+		"language":  l.language,
 		"link_ttl":  humanDuration(r.settings.LinkTTL),
 	}
 

@@ -129,7 +129,7 @@ func TestBuiltInMails(t *testing.T) {
 		PurposeEmailChange:   {"Confirm your new address for Frontend", "#/activate/MQ/tok-en"},
 		PurposeEmailNotice:   {"Your address for Frontend is about to change", ""},
 	} {
-		m, err := r.render(p, user, "someone@example.com", "https", "MQ", "tok-en")
+		m, err := r.render(letter{purpose: p, user: user, to: "someone@example.com", protocol: "https", uid: "MQ", token: "tok-en"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestLinkIsTheSettingFilledIn(t *testing.T) {
 	} {
 		s := testSettings()
 		s.Domain, s.ActivationURL = c.domain, c.url
-		m, err := testRenderer(t, s).render(PurposeActivation, nil, "a@b.example", "http", "MQ", "a-b")
+		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", uid: "MQ", token: "a-b"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +212,7 @@ func TestLinkIsTheSettingFilledIn(t *testing.T) {
 func TestMailWithoutURLIsAnError(t *testing.T) {
 	s := testSettings()
 	s.ActivationURL = ""
-	if _, err := testRenderer(t, s).render(PurposeActivation, nil, "a@b.example", "http", "MQ", "x"); err == nil {
+	if _, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", uid: "MQ", token: "x"}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -255,7 +255,7 @@ func TestNothingBreaksOutOfAHeader(t *testing.T) {
 		}
 		user := map[string]any{"username": h, "company": h, "email": h}
 		for p := range mailNames {
-			m, err := r.render(p, user, "someone@example.com", "https", "MQ", "token")
+			m, err := r.render(letter{purpose: p, user: user, to: "someone@example.com", protocol: "https", uid: "MQ", token: "token"})
 			if err != nil {
 				t.Errorf("%.40q: %v", h, err)
 				continue
@@ -295,7 +295,7 @@ func TestRecipientsFromStrangers(t *testing.T) {
 		"", "nobody", "a@b.example, c@d.example", "a@b.example\r\nBcc: c@d.example", "Name <a@b.example>", "<a@b.example>",
 		"a@b.example> <c@d.example", "a@b.example (comment) c@d.example", "\"a\r\nb\"@c.example", "group: a@b.example;", "a@-.bücher..example",
 	} {
-		if _, err := r.render(PurposePasswordReset, nil, to, "https", "MQ", "x"); !errors.Is(err, ErrUndeliverable) {
+		if _, err := r.render(letter{purpose: PurposePasswordReset, to: to, protocol: "https", uid: "MQ", token: "x"}); !errors.Is(err, ErrUndeliverable) {
 			t.Errorf("%q: got %v", to, err)
 		}
 		m := testMessage(to)
@@ -309,7 +309,7 @@ func TestRecipientsFromStrangers(t *testing.T) {
 		"someone@bücher.example": "<someone@xn--bcher-kva.example>",
 		"jürgen@example.com":     "<jürgen@example.com>",
 	} {
-		m, err := r.render(PurposePasswordReset, nil, to, "https", "MQ", "x")
+		m, err := r.render(letter{purpose: PurposePasswordReset, to: to, protocol: "https", uid: "MQ", token: "x"})
 		if err != nil {
 			t.Errorf("%q: %v", to, err)
 			continue
@@ -330,7 +330,7 @@ func TestSenderAsPeopleWriteIt(t *testing.T) {
 	} {
 		s := testSettings()
 		s.FromEmail = from
-		m, err := testRenderer(t, s).render(PurposeActivation, nil, "a@b.example", "http", "MQ", "x")
+		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", uid: "MQ", token: "x"})
 		if err != nil {
 			t.Errorf("%q: %v", from, err)
 			continue
@@ -369,7 +369,7 @@ func TestTemplatesReplaceSingleFiles(t *testing.T) {
 		for name, text := range files {
 			writeTemplate(t, s.Templates, name, text)
 		}
-		m, err := testRenderer(t, s).render(PurposeActivation, user, "a@b.example", "https", "MQ", "tok")
+		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, user: user, to: "a@b.example", protocol: "https", language: "de", uid: "MQ", token: "tok"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -388,8 +388,8 @@ func TestTemplatesReplaceSingleFiles(t *testing.T) {
 
 	// The built-in HTML would say something else than this text.
 	got = render(map[string]string{"activation_email_body.txt": "{{.user.username}}{{.user.company}}{{.user.age}} " +
-		"{{.domain}} {{.url}} {{.uid}} {{.token}} {{.protocol}} {{.link_ttl}} ż\n\n\n"})
-	if got.text != "<someone>0 frontend.com #/activate/MQ/tok MQ tok https 3 days ż\n" || got.html != "" {
+		"{{.domain}} {{.url}} {{.uid}} {{.token}} {{.protocol}} {{.language}} {{.link_ttl}} ż\n\n\n"})
+	if got.text != "<someone>0 frontend.com #/activate/MQ/tok MQ tok https de 3 days ż\n" || got.html != "" {
 		t.Errorf("text %q, HTML %q", got.text, got.html)
 	}
 
@@ -460,6 +460,58 @@ func TestHumanDuration(t *testing.T) {
 	} {
 		if got := humanDuration(d); got != want {
 			t.Errorf("%s: %s", d, got)
+		}
+	}
+}
+
+func TestMailsKnowTheLanguageThatWasAskedFor(t *testing.T) {
+	s := newServer(t)
+	templates := filepath.Join(s.dir, "templates")
+	if err := os.Mkdir(templates, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	subject := `{{if eq .language "de"}}Neues Passwort{{else}}New password ({{.language}}){{end}}`
+	if err := os.WriteFile(filepath.Join(templates, "password_reset_email_subject.txt"), []byte(subject), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.load(site(settings + "\ntemplates {$DIR}/templates")); err != nil {
+		t.Fatal(err)
+	}
+	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@a.example").want(t, 201)
+	sent := make(map[string]bool)
+	for _, c := range []struct{ accept, want string }{
+		{"", "New password ()"},
+		{"de-AT,de;q=0.9,en;q=0.8", "Neues Passwort"},
+		{"en;q=0.5,fr", "New password (fr)"},
+		{"zh-Hant-TW", "New password (zh)"},
+		{"*", "New password ()"},
+		{"und-Latn", "New password ()"},
+		{"no language!", "New password ()"},
+		{strings.Repeat("de,", 1000), "New password ()"},
+	} {
+		s.do("POST", "/auth/password/reset", `{"email": "ann@a.example"}`, "Content-Type", mediaJSON, "Accept-Language", c.accept).want(t, 200)
+		var got string
+		eventually(t, "mail", func() bool {
+			files, _ := filepath.Glob(filepath.Join(s.dir, "mails", "*.eml"))
+			for _, f := range files {
+				if !sent[f] {
+					sent[f] = true
+					b, err := os.ReadFile(f)
+					if err != nil {
+						t.Fatal(err)
+					}
+					m, err := netmail.ReadMessage(bytes.NewReader(b))
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = m.Header.Get("Subject")
+					return true
+				}
+			}
+			return false
+		})
+		if got != c.want {
+			t.Errorf("%.40q: %q, want %q", c.accept, got, c.want)
 		}
 	}
 }

@@ -520,8 +520,11 @@ func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
 	if !ok {
 		return nil, nil
 	}
-	link := r.accounts.links.sign(m.Purpose, acc, to)
-	return r.renderer.render(m.Purpose, r.model.templateUser(acc), to, m.protocol(r.settings), encodeUID(acc.ID), link)
+	return r.renderer.render(letter{
+		purpose: m.Purpose, user: r.model.templateUser(acc), to: to,
+		protocol: m.protocol(r.settings), language: m.Language,
+		uid: encodeUID(acc.ID), token: r.accounts.links.sign(m.Purpose, acc, to),
+	})
 }
 
 // endpoint is the enabled endpoint at a path under the prefix, and what stands

@@ -80,6 +80,7 @@ const (
 	recMailCreated  protowire.Number = 5
 	recMailDue      protowire.Number = 6
 	recMailAttempts protowire.Number = 7
+	recMailLanguage protowire.Number = 8
 )
 
 // accountRecord is an account as it is stored.
@@ -290,6 +291,7 @@ func appendMail(b []byte, m *Mail, unknown []byte) []byte {
 	b = appendTime(b, recMailCreated, m.Created)
 	b = appendTime(b, recMailDue, m.Due)
 	b = appendNumber(b, recMailAttempts, uint64(max(m.Attempts, 0)))
+	b = appendText(b, recMailLanguage, m.Language)
 	return append(b, unknown...)
 }
 
@@ -316,6 +318,8 @@ func decodeMail(id uint64, record []byte) (*Mail, []byte, error) {
 			m.Due = d.time()
 		case recMailAttempts:
 			m.Attempts = int(d.number())
+		case recMailLanguage:
+			m.Language = d.text()
 		default:
 			unknown = append(unknown, d.raw()...)
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/text/language"
 )
 
 // clientAddress is the address of the client as Caddy knows it, behind
@@ -23,6 +24,30 @@ func requestScheme(r *http.Request) string {
 	}
 	return "http"
 }
+
+// requestLanguage is the language that the client likes best, without its
+// region: de for de-AT. Empty if it doesn't say. Source: RFC 9110, 12.5.4.
+func requestLanguage(r *http.Request) string {
+	accept := r.Header.Get("Accept-Language")
+	if len(accept) > maxAcceptLanguage {
+		return ""
+	}
+	tags, _, err := language.ParseAcceptLanguage(accept)
+	if err != nil || len(tags) == 0 {
+		return ""
+	}
+	base, confidence := tags[0].Base()
+	if confidence != language.Exact || base.String() == anyLanguage {
+		return ""
+	}
+	return base.String()
+}
+
+// anyLanguage is what the library makes of an asterisk.
+const anyLanguage = "mul"
+
+// maxAcceptLanguage bounds what is parsed, in bytes: browsers send less.
+const maxAcceptLanguage = 500
 
 // originalPath is the path that the client asked for, before handle_path or a
 // rewrite, with one slash at its start and none at its end.

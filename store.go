@@ -188,6 +188,7 @@ type Mail struct {
 	Account  uint64 // zero: an entry for an unknown address, which sends nothing
 	Purpose  Purpose
 	Protocol string // of the link: http or https
+	Language string // of the client, such as de; empty: unknown
 	Address  string // who is told; only where it is no longer the account's own
 	Created  time.Time
 	Due      time.Time

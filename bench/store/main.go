@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command store measures the Badger store against Badger itself, in one run:
 //
 //	go run ./bench/store                      # small, a minute
