@@ -295,6 +295,36 @@ func TestARejectedReloadKeepsNoStore(t *testing.T) {
 	second.start(second.config(strings.ReplaceAll(strings.ReplaceAll(secondRealm, "{DIR}", p.dir), "/second/*", "/auth/*")))
 }
 
+func TestARejectedReloadLeavesUniqueFieldsUnique(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	realm := strings.Replace(processRealm, "throttle off", `throttle off
+		user_model {
+			required_fields code
+			field code char {
+				max_length 9
+				unique
+			}
+		}`, 1)
+	p := newProcess(t)
+	p.start(p.config(realm))
+	if status, body, err := p.post("/auth/register", "username", "alice", "password", "secret", "code", "1"); status != http.StatusCreated {
+		t.Fatal(status, body, err)
+	}
+	broken := p.config(strings.Replace(realm, "unique", "", 1) + "}\nhttp://" + taken.Addr().String() + " {\n")
+	for range 5 { // apps start in any order
+		if out, err := p.command("reload", "--config", broken); err == nil {
+			t.Fatalf("it is accepted:\n%s", out)
+		}
+		if status, body, err := p.post("/auth/register", "username", "bob", "password", "secret", "code", "1"); status != http.StatusBadRequest {
+			t.Fatal(status, body, err)
+		}
+	}
+}
+
 // pending is a request whose handler waits for the body.
 type pending struct {
 	t    *testing.T

@@ -400,6 +400,41 @@ type sharedStore struct {
 	*cachedStore
 	outbox    *outbox
 	throttles *throttles
+
+	mu     sync.Mutex
+	realms []*realm // that hold the store, the newest last
+}
+
+// join gives the store what a realm's settings ask of it.
+func (s *sharedStore) join(ctx context.Context, r *realm) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.suit(ctx, r); err != nil {
+		return err
+	}
+	s.realms = append(s.realms, r)
+	return nil
+}
+
+// leave gives the store back to the newest of the realms that still hold it,
+// which is another than before when a configuration is rejected.
+func (s *sharedStore) leave(ctx context.Context, r *realm) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.realms = slices.DeleteFunc(s.realms, func(other *realm) bool { return other == r })
+	if len(s.realms) == 0 {
+		return nil
+	}
+	return s.suit(ctx, s.realms[len(s.realms)-1])
+}
+
+func (s *sharedStore) suit(ctx context.Context, r *realm) error {
+	if err := s.Reindex(ctx, r.model.signature(), r.model.keys); err != nil {
+		return misfit(err)
+	}
+	s.resize(r.settings.Cache)
+	s.endIdle(time.Duration(r.settings.Token.Idle))
+	return nil
 }
 
 // Destruct implements caddy.Destructor.
@@ -428,12 +463,13 @@ func (r *realm) open() (*sharedStore, error) {
 	}
 	shared := value.(*sharedStore)
 	accounts, err := r.newAccounts(ctx, shared)
+	if err == nil {
+		err = shared.join(ctx, r)
+	}
 	if err != nil {
 		_, delErr := stores.Delete(r.location)
 		return nil, errors.Join(err, delErr)
 	}
-	shared.resize(r.settings.Cache)
-	shared.endIdle(time.Duration(r.settings.Token.Idle))
 	r.accounts = accounts
 	r.shared.Store(shared)
 	if r.mailer != nil {
@@ -455,9 +491,6 @@ func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 }
 
 func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts, error) {
-	if err := shared.Reindex(ctx, r.model.signature(), r.model.keys); err != nil {
-		return nil, misfit(err)
-	}
 	key, err := shared.LinkKey(ctx)
 	if err != nil {
 		return nil, err
@@ -486,14 +519,16 @@ func (r *realm) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	if r.shared.Load() == nil {
+	shared := r.shared.Load()
+	if shared == nil {
 		return nil
 	}
 	if r.release != nil {
 		r.release()
 	}
-	_, err := stores.Delete(r.location)
-	return err
+	err := shared.leave(context.Background(), r)
+	_, delErr := stores.Delete(r.location)
+	return errors.Join(err, delErr)
 }
 
 // sender delivers the mails of the realm's outbox.
