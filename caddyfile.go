@@ -154,8 +154,9 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 	if d.NextArg() {
 		return nil, d.Errf("unexpected argument '%s': the settings of djoser stand in a block, and a path before it starts with '/'", d.Val())
 	}
+	place := *d
 	said = make(map[string]bool)
-	return said, optionalBlock(d, func(name string) error {
+	err = optionalBlock(d, func(name string) error {
 		said[name] = true
 		switch name {
 		case "realm":
@@ -168,6 +169,13 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 		}
 		return h.Settings.unmarshalLine(d, name)
 	})
+	if err != nil || h.Settings == nil {
+		return said, err
+	}
+	if err := h.Settings.checkComplete(); err != nil {
+		return nil, place.Err(err.Error())
+	}
+	return said, nil
 }
 
 // settingNames are what may stand in the block, for the error that names them.

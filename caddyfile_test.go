@@ -199,6 +199,15 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{inBlock("throttle {\nlogin\n}"), "login needs a rate, such as 10/1m, or off", 4},
 		{inBlock("throttle {\nlogin 10\n}"), `login: rate "10": it must be a number and a time, such as 10/1m, of at most 10000 and 30d`, 4},
 
+		// What is missing.
+		{inBlock("site_name X"), "domain is missing: links in mails need it, since password_reset is enabled; without mails, use 'disable password_reset'", 2},
+		{inBlock("disable password_reset\nsend_activation_email"), "domain is missing: links in mails need it, since send_activation_email is on; without mails, use 'disable password_reset'", 2},
+		{inBlock(without(mailLines, "site_name")), "site_name is missing: mails need it, since password_reset is enabled; without mails, use 'disable password_reset'", 2},
+		{inBlock(without(mailLines, "password_reset")), "password_reset_confirm_url is missing, though password_reset is enabled: it is the path to the front end's page, such as \"#/password_reset_confirm/{uid}/{token}\"", 2},
+		{inBlock(without(mailLines, "activation_url") + "send_activation_email"), "activation_url is missing, though send_activation_email is on: it is the path to the front end's page, such as \"#/activation/{uid}/{token}\"", 2},
+		{inBlock(without(mailLines, "mailer")), "mailer is missing, though password_reset is enabled: use 'mailer smtp <host:port>', 'mailer file <dir>' or, to try things out, 'mailer log'; without mails, use 'disable password_reset'", 2},
+		{inBlock("disable password_reset activate\nlogin_after_activation"), "login_after_activation is on, but activate is disabled", 2},
+
 		// The gate and the matcher.
 		{":8080 {\ndjoser_auth /api/* x\n}", "unexpected argument 'x': what djoser_auth asks for stands in a block, and a path before it starts with '/'", 2},
 		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, fresh, optional, headers or keep_authorization", 3},
@@ -244,12 +253,6 @@ func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 	t.Setenv("DIR", dir)
 	for _, c := range []struct{ text, want string }{
 		// What mails need.
-		{inBlock("site_name X"), "realm default: domain is missing: links in mails need it, since password_reset is enabled; without mails, use 'disable password_reset'"},
-		{inBlock(noMails + "send_activation_email"), "realm default: domain is missing: links in mails need it, since send_activation_email is on; without mails, use 'disable password_reset'"},
-		{inBlock(without(mailLines, "site_name")), "realm default: site_name is missing: mails need it, since password_reset is enabled; without mails, use 'disable password_reset'"},
-		{inBlock(without(mailLines, "password_reset")), "realm default: password_reset_confirm_url is missing, though password_reset is enabled: it is the path to the front end's page, such as \"#/password_reset_confirm/{uid}/{token}\""},
-		{inBlock(without(mailLines, "activation_url") + "send_activation_email"), "realm default: activation_url is missing, though send_activation_email is on: it is the path to the front end's page, such as \"#/activation/{uid}/{token}\""},
-		{inBlock(without(mailLines, "mailer")), "realm default: mailer is missing, though password_reset is enabled: use 'mailer smtp <host:port>', 'mailer file <dir>' or, to try things out, 'mailer log'; without mails, use 'disable password_reset'"},
 		{inBlock(mailLines + "send_activation_email\nuser_model {\nrequired_fields\n}"), "realm default: send_activation_email needs an address: put email into required_fields of user_model"},
 
 		// What placeholders bring to light.
@@ -264,7 +267,6 @@ func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 		{inBlock(noMails + "cors {env.PROTOCOL}"), `realm default: cors "ftp": name each front end by its origin, such as https://app.example.com, without a path or a slash at the end`},
 
 		// What doesn't go together.
-		{inBlock("disable password_reset activate\nlogin_after_activation"), "realm default: login_after_activation is on, but activate is disabled"},
 		{inBlock(noMails + "password {\nmin_length 9\nmax_length 8\n}"), "realm default: password min_length 9 is more than max_length 8"},
 		{inBlock(noMails + "max_body 1KB"), "realm default: password max_length 4096: it must be from 1 to max_body, which is 1000"},
 		{inBlock(noMails + "token {\nidle 5s\n}"), "realm default: token idle is 5s: it must be at least a minute"},
@@ -295,6 +297,7 @@ func TestSettingsInJSONAreChecked(t *testing.T) {
 		`"password": {"validators": ["x"]}`:        "realm default: password validators: unknown validator x: use some of common, numeric and similar, or off alone",
 		`"password": {"hasher": {"memory": 8}}`:    "realm default: password hasher argon2id: parallelism of Argon2id is 0: it must be from 1 to 32; 1 is right for a server",
 		`"throttle": {"endpoints": {"x": []}}`:     "realm default: throttle: unknown endpoint x: use wrong_passwords, " + strings.Join(endpointNames(), ", "),
+		`"send_activation_email": true`:            "realm default: domain is missing: links in mails need it, since send_activation_email is on; without mails, use 'disable password_reset'",
 		`"protocol": "gopher"`:                     `realm default: protocol is "gopher": it must be http or https`,
 		`"user_model": {"fields": [{"name": ""}]}`: "realm default: user_model: field : a name has letters, digits and underscores, and starts with a letter",
 	} {

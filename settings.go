@@ -373,40 +373,52 @@ func (s *Settings) validateMails(model *userModel) error {
 	if s.SendActivationEmail && model.username.name != "email" && !slices.ContainsFunc(model.required, isEmail) {
 		return errors.New("send_activation_email needs an address: put email into required_fields of user_model")
 	}
+	if err := s.checkComplete(); err != nil {
+		return err
+	}
+	if s.sendsResets() || s.sendsActivations() {
+		if err := checkDomain(s.Domain); err != nil {
+			return err
+		}
+	}
+	if err := checkLinkURL("password_reset_confirm_url", s.PasswordResetConfirmURL); err != nil {
+		return err
+	}
+	return checkLinkURL("activation_url", s.ActivationURL)
+}
+
+// checkComplete refuses settings that lack what others of them need. It needs
+// no values, so that it can tell before placeholders are replaced.
+func (s *Settings) checkComplete() error {
 	if s.LoginAfterActivation && slices.Contains(s.Disable, "activate") {
 		return errors.New("login_after_activation is on, but activate is disabled")
 	}
-	if !s.sendsResets() && !s.sendsActivations() {
+	var why string
+	switch {
+	case s.sendsResets():
+		why = "password_reset is enabled"
+	case s.sendsActivations():
+		why = "send_activation_email is on"
+	default:
 		return nil
 	}
-
-	why := "password_reset is enabled"
-	if !s.sendsResets() {
-		why = "send_activation_email is on"
-	}
-	if s.Domain == "" {
+	switch {
+	case s.Domain == "":
 		return fmt.Errorf("domain is missing: links in mails need it, since %s; without mails, use 'disable password_reset'", why)
-	}
-	if err := checkDomain(s.Domain); err != nil {
-		return err
-	}
-	if s.SiteName == "" {
+	case s.SiteName == "":
 		return fmt.Errorf("site_name is missing: mails need it, since %s; without mails, use 'disable password_reset'", why)
-	}
-	if s.sendsResets() {
-		if err := requireLinkURL("password_reset_confirm_url", s.PasswordResetConfirmURL, "password_reset is enabled"); err != nil {
-			return err
-		}
-	}
-	if s.sendsActivations() {
-		if err := requireLinkURL("activation_url", s.ActivationURL, "send_activation_email is on"); err != nil {
-			return err
-		}
-	}
-	if s.MailerRaw == nil {
+	case s.sendsResets() && s.PasswordResetConfirmURL == "":
+		return missingURL("password_reset_confirm_url", why)
+	case s.sendsActivations() && s.ActivationURL == "":
+		return missingURL("activation_url", "send_activation_email is on")
+	case s.MailerRaw == nil:
 		return fmt.Errorf("mailer is missing, though %s: use 'mailer smtp <host:port>', 'mailer file <dir>' or, to try things out, 'mailer log'; without mails, use 'disable password_reset'", why)
 	}
 	return nil
+}
+
+func missingURL(name, why string) error {
+	return fmt.Errorf("%s is missing, though %s: it is the path to the front end's page, such as \"#/%s/{uid}/{token}\"", name, why, strings.TrimSuffix(name, "_url"))
 }
 
 func isEmail(f *field) bool { return f.name == "email" && !f.readOnly }
@@ -424,15 +436,10 @@ func checkDomain(domain string) error {
 	return nil
 }
 
-func requireLinkURL(name, url, why string) error {
-	if url == "" {
-		return fmt.Errorf("%s is missing, though %s: it is the path to the front end's page, such as \"#/%s/{uid}/{token}\"", name, why, strings.TrimSuffix(name, "_url"))
-	}
-	return checkLinkURL(name, url)
-}
-
 func checkLinkURL(name, url string) error {
 	switch {
+	case url == "":
+		return nil
 	case !strings.Contains(url, "{uid}") || !strings.Contains(url, "{token}"):
 		return fmt.Errorf("%s is %q: it must hold {uid} and {token}", name, url)
 	case strings.ContainsAny(url, " \t\r\n\"<>"):
