@@ -257,8 +257,8 @@ func (s *badgerDB) fail(format string, args ...any) error {
 // catch turns a panic of Badger, which damaged tables cause, into a fault.
 func (s *badgerDB) catch(err *error) {
 	if r := recover(); r != nil {
-		s.log.Error("reading the store panicked", zap.Any("panic", r), zap.Stack("stack"))
-		*err = s.fail("reading failed, a file of it may be damaged: restart Caddy, which checks them")
+		s.log.Error("the store panicked", zap.Any("panic", r), zap.Stack("stack"))
+		*err = s.fail("it failed, a file of it may be damaged: restart Caddy, which checks them")
 	}
 }
 

@@ -61,16 +61,12 @@ func (s *badgerDB) submit(ctx context.Context, m *mutation) error {
 	}
 	m.done = make(chan error, 1)
 	if len(s.queue) == 0 && m.alone == nil && s.writing.TryLock() {
-		if !s.closed.Load() {
-			s.commitAll(m)
-		}
-		s.writing.Unlock()
-		select {
-		case err := <-m.done:
-			return err
-		default:
+		defer s.writing.Unlock()
+		if s.closed.Load() {
 			return ErrClosed
 		}
+		s.commitAll(m)
+		return <-m.done
 	}
 	select {
 	case <-s.stop: // before the queue, which may have room
@@ -312,8 +308,9 @@ func (b *batch) account(id uint64) (*accountRecord, error) {
 }
 
 // commit puts the batch on disk.
-func (b *batch) commit() error {
+func (b *batch) commit() (err error) {
 	defer b.txn.Discard()
+	defer b.s.catch(&err)
 	if len(b.accepted) == 0 {
 		return nil
 	}

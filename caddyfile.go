@@ -115,6 +115,11 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if !known && !said["prefix"] {
 		return nil, place.Err("the prefix can't be taken from this matcher: use one path such as /auth/*, or add prefix to the block")
 	}
+	if handler.Settings != nil {
+		if err := handler.Settings.checkComplete(); err != nil {
+			return nil, place.Err(err.Error())
+		}
+	}
 	return h.NewRoute(matcher, handler), nil
 }
 
@@ -154,9 +159,8 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 	if d.NextArg() {
 		return nil, d.Errf("unexpected argument '%s': the settings of djoser stand in a block, and a path before it starts with '/'", d.Val())
 	}
-	place := *d
 	said = make(map[string]bool)
-	err = optionalBlock(d, func(name string) error {
+	return said, optionalBlock(d, func(name string) error {
 		said[name] = true
 		switch name {
 		case "realm":
@@ -169,13 +173,6 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 		}
 		return h.Settings.unmarshalLine(d, name)
 	})
-	if err != nil || h.Settings == nil {
-		return said, err
-	}
-	if err := h.Settings.checkComplete(); err != nil {
-		return nil, place.Err(err.Error())
-	}
-	return said, nil
 }
 
 // settingNames are what may stand in the block, for the error that names them.
