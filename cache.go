@@ -275,5 +275,17 @@ func (c *cachedStore) flushUses() {
 func (c *cachedStore) Close() error {
 	close(c.stop)
 	<-c.done
-	return c.Store.Close()
+	err := c.Store.Close()
+	c.mu.Lock() // from now on every look-up asks the store, which is closed
+	defer c.mu.Unlock()
+	c.resize(0)
+	c.generation.Add(1)
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		clear(s.byID)
+		s.mu.Unlock()
+	}
+	clear(c.accounts)
+	return err
 }

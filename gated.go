@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -32,11 +33,13 @@ type gatedWriter struct {
 
 // newGatedWriter makes the ResponseWriter for what comes after the gate. In
 // HTTP/3, a deadline that is over ends neither the request's context nor a
-// stream that is silent, so the request gets a context that can be cancelled.
-// It is changed in place, since Caddy's placeholders look at this very request.
+// stream that is silent; in HTTP/1.1, nobody notices it while there is a body
+// that the handler doesn't read. There the request gets a context that can be
+// cancelled. It is changed in place, since Caddy's placeholders look at this
+// very request.
 func newGatedWriter(w http.ResponseWriter, r *http.Request) *gatedWriter {
 	gated := &gatedWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
-	if r.ProtoMajor >= 3 {
+	if r.ProtoMajor >= 3 || r.ProtoMajor == 1 && r.Body != http.NoBody {
 		var ctx context.Context
 		ctx, gated.cancel = context.WithCancel(r.Context())
 		*r = *r.WithContext(ctx)
@@ -73,7 +76,7 @@ func (w *gatedWriter) Write(b []byte) (int, error) {
 }
 
 // ReadFrom implements io.ReaderFrom, so that files are still sent by the
-// kernel.
+// kernel: in parts, between which the token may end.
 func (w *gatedWriter) ReadFrom(r io.Reader) (int64, error) {
 	if w.ended.Load() {
 		return 0, errEnded
@@ -81,8 +84,29 @@ func (w *gatedWriter) ReadFrom(r io.Reader) (int64, error) {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)
 	}
-	return w.ResponseWriterWrapper.ReadFrom(r)
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		limited = &io.LimitedReader{R: r, N: math.MaxInt64}
+	}
+	var total int64
+	for limited.N > 0 {
+		if w.ended.Load() {
+			return total, errEnded
+		}
+		part := &io.LimitedReader{R: limited.R, N: min(limited.N, readPart)}
+		size := part.N
+		n, err := w.ResponseWriterWrapper.ReadFrom(part)
+		total += n
+		limited.N -= n
+		if err != nil || n < size {
+			return total, err
+		}
+	}
+	return total, nil
 }
+
+// readPart is how many bytes ReadFrom sends at a time.
+const readPart = 1 << 20
 
 // FlushError is Flush for http.ResponseController, which tells of a client that
 // is gone.
@@ -107,6 +131,10 @@ func (w *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.ended.Load() {
+		conn.Close()
+		return nil, nil, errEnded
+	}
 	w.conn = conn
 	return conn, rw, nil
 }
@@ -118,7 +146,7 @@ func (w *gatedWriter) stop() {
 	switch {
 	case w.over:
 	case w.conn != nil:
-		w.conn.Close()
+		go w.conn.Close() // over TLS it may wait for seconds
 	default:
 		w.cut()
 	}
