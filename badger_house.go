@@ -50,7 +50,10 @@ func (s *badgerDB) keepHouse() {
 // clean drops deleted and expired entries, by putting all tables into one
 // level. Reads find everything there with fewer steps, too.
 func (s *badgerDB) clean() {
-	if s.writable() != nil {
+	s.writing.Lock()
+	err := s.writable()
+	s.writing.Unlock()
+	if err != nil {
 		return
 	}
 	start := time.Now()

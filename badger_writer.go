@@ -61,12 +61,7 @@ func (s *badgerDB) submit(ctx context.Context, m *mutation) error {
 	}
 	m.done = make(chan error, 1)
 	if len(s.queue) == 0 && m.alone == nil && s.writing.TryLock() {
-		defer s.writing.Unlock()
-		if s.closed.Load() {
-			return ErrClosed
-		}
-		s.commitAll(m)
-		return <-m.done
+		return s.writeNow(m)
 	}
 	select {
 	case <-s.stop: // before the queue, which may have room
@@ -92,6 +87,28 @@ func (s *badgerDB) submit(ctx context.Context, m *mutation) error {
 	if m.taken.CompareAndSwap(false, true) {
 		return gaveUp
 	}
+	return <-m.done
+}
+
+// writeNow is submit's for a caller who holds the writing lock, and gives it
+// back. What it took from the queue and needs a turn of its own, such as a
+// Reindex, is not for the caller to wait for.
+func (s *badgerDB) writeNow(m *mutation) error {
+	var next *mutation
+	defer func() {
+		if next == nil {
+			s.writing.Unlock()
+			return
+		}
+		go func() {
+			defer s.writing.Unlock()
+			s.commitAll(next)
+		}()
+	}()
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	next = s.commitTogether(m)
 	return <-m.done
 }
 

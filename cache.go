@@ -265,9 +265,15 @@ func (c *cachedStore) flushUses() {
 	used := maps.Clone(c.used)
 	clear(c.used)
 	c.usedMu.Unlock()
-	if len(used) > 0 {
-		// A use that couldn't be written is noted again with the next.
-		_ = c.TouchTokens(context.Background(), used)
+	if len(used) == 0 || c.TouchTokens(context.Background(), used) == nil {
+		return
+	}
+	c.usedMu.Lock()
+	defer c.usedMu.Unlock()
+	for digest, at := range used { // to be written with the next
+		if c.used[digest].Before(at) {
+			c.used[digest] = at
+		}
 	}
 }
 

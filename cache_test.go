@@ -132,6 +132,26 @@ func TestATokenThatWasUnknownIsKnownOnceItIsMade(t *testing.T) {
 	}
 }
 
+func TestAClosedStoreKnowsNobody(t *testing.T) {
+	store, err := new(BadgerStore).Open(t.Context(), t.TempDir(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCachedStore(store, time.Now)
+	c.resize(100)
+	_, token := addLogin(t, c, "alice")
+	digest, _ := digestOf(token)
+	if _, err := c.identify(t.Context(), digest); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := c.identify(t.Context(), digest); !errors.Is(err, ErrClosed) {
+		t.Errorf("%v, %v", id, err)
+	}
+}
+
 func TestAnExpiredTokenIsUnknownThoughItIsCached(t *testing.T) {
 	c := openCache(t, 100)
 	acc, _ := addLogin(t, c, "alice")

@@ -277,7 +277,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	gated := newGatedWriter(w, r)
 	g.watch.begin(gated, func() bool { return g.stillAllowed(c) })
 	defer g.watch.end(gated)
-	return next.ServeHTTP(gated, r)
+	err = next.ServeHTTP(gated, r)
+	if gated.ended.Load() {
+		panic(http.ErrAbortHandler) // what is cut off must not look whole
+	}
+	return err
 }
 
 // refuse answers in place of the back end. Reasons are an *apiError; any other
@@ -301,7 +305,9 @@ func (g *Gate) stillAllowed(c *caller) bool {
 	if err != nil {
 		return false
 	}
-	id, err := store.identify(context.Background(), c.id.token.Digest)
+	ctx, cancel := context.WithTimeout(context.Background(), watchEvery)
+	defer cancel()
+	id, err := store.identify(ctx, c.id.token.Digest)
 	if err != nil {
 		return !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrClosed)
 	}
@@ -361,8 +367,10 @@ func (b *trailerBody) filter() {
 // request with one of these headers for another than the OPTIONS that the gate
 // let through. No browser sends them.
 func removeMethodOverrides(r *http.Request) {
-	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
-		r.Header.Del(name)
+	for name := range r.Header {
+		if sameHeader(name, "X-HTTP-Method-Override") || sameHeader(name, "X-HTTP-Method") || sameHeader(name, "X-Method-Override") {
+			delete(r.Header, name)
+		}
 	}
 }
 

@@ -408,6 +408,7 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 	for name, upgrade := range map[string]string{
 		"stream":  "",
 		"chatty":  "",
+		"ahead":   "", // the client sends the begin of another request
 		"upgrade": "Connection: Upgrade\r\nUpgrade: echo\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -429,6 +430,9 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 			}
 			if !strings.HasPrefix(first, want) {
 				t.Fatalf("%q, want %s", first, want)
+			}
+			if name == "ahead" {
+				fmt.Fprint(conn, "G")
 			}
 			s.post("/auth/logout", token).want(t, 200)
 			// A bound, not a measure: without an end the read would never return.

@@ -31,15 +31,15 @@ type gatedWriter struct {
 	conn net.Conn // of an upgraded connection
 }
 
-// newGatedWriter makes the ResponseWriter for what comes after the gate. In
-// HTTP/3, a deadline that is over ends neither the request's context nor a
-// stream that is silent; in HTTP/1.1, nobody notices it while there is a body
-// that the handler doesn't read. There the request gets a context that can be
-// cancelled. It is changed in place, since Caddy's placeholders look at this
-// very request.
+// newGatedWriter makes the ResponseWriter for what comes after the gate. The
+// request gets a context that can be cancelled, since a deadline that is over
+// isn't always noticed: in HTTP/3 it ends no silent stream, and in HTTP/1.1
+// nobody reads while a body waits, or after a byte of the next request. In
+// HTTP/2 a deadline does it. The request is changed in place, since Caddy's
+// placeholders look at this very one.
 func newGatedWriter(w http.ResponseWriter, r *http.Request) *gatedWriter {
 	gated := &gatedWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
-	if r.ProtoMajor >= 3 || r.ProtoMajor == 1 && r.Body != http.NoBody {
+	if r.ProtoMajor != 2 {
 		var ctx context.Context
 		ctx, gated.cancel = context.WithCancel(r.Context())
 		*r = *r.WithContext(ctx)
