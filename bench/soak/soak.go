@@ -97,6 +97,9 @@ func soak(ctx context.Context, dir string, o options) (*result, error) {
 	}
 	r.tries, r.failed = mails.tries.Load(), mails.failed.Load()
 	r.count(mails)
+	// The server before the last reload closes its connections any time now, and
+	// a link can't be tried twice.
+	client.CloseIdleConnections()
 	return r, r.useLinks(ctx, c, mails)
 }
 
