@@ -101,93 +101,6 @@ func (g *Rights) hasRight(r *realm, a *Account) bool {
 		slices.ContainsFunc(g.Groups, func(group string) bool { return slices.Contains(a.Groups, group) })
 }
 
-// caller is who a request comes from, kept with the request: matchers of one
-// set are asked in any order, and more than once.
-type caller struct {
-	id    *identity
-	err   error
-	realm *realm
-	shown *caller // whose placeholders this one's look-ups give; nil: nobody's
-}
-
-// identify authenticates a request once.
-func (g *Rights) identify(r *http.Request) (*caller, error) {
-	realm, err := g.app.realm(g.Realm)
-	if err != nil {
-		return nil, caddyhttp.Error(http.StatusInternalServerError, err)
-	}
-	if c, ok := caddyhttp.GetVar(r.Context(), realm.varKey).(*caller); ok {
-		return c, nil
-	}
-	c := &caller{realm: realm}
-	c.id, c.err = realm.authenticate(r)
-	if c.err != nil && !errors.As(c.err, new(*apiError)) {
-		return nil, caddyhttp.Error(http.StatusServiceUnavailable, c.err)
-	}
-	caddyhttp.SetVar(r.Context(), realm.varKey, c)
-	return c, nil
-}
-
-const (
-	// shownVar keeps the caller whose look-ups a request has: the first that
-	// was let through.
-	shownVar          = "djoser.shown"
-	placeholderPrefix = "http.auth.user."
-)
-
-// setPlaceholders makes {http.auth.user.*} those of the caller. They are looked
-// up as they are needed, since most requests need none. What another
-// authenticator has set before would come first, so it goes.
-func (c *caller) setPlaceholders(r *http.Request) {
-	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return
-	}
-	repl.DeleteByPrefix(placeholderPrefix)
-	if first, ok := caddyhttp.GetVar(r.Context(), shownVar).(*caller); ok {
-		first.shown = c
-		return
-	}
-	c.shown = c
-	caddyhttp.SetVar(r.Context(), shownVar, c)
-	repl.Map(c.placeholder)
-}
-
-// clearPlaceholders takes back what a matcher of another realm may have set.
-func clearPlaceholders(r *http.Request) {
-	if first, ok := caddyhttp.GetVar(r.Context(), shownVar).(*caller); ok {
-		first.shown = nil
-	}
-}
-
-func (c *caller) placeholder(key string) (any, bool) {
-	name, ok := strings.CutPrefix(key, placeholderPrefix)
-	if c = c.shown; !ok || c == nil {
-		return nil, false
-	}
-	a := c.id.account
-	switch name {
-	case "id":
-		return strconv.FormatUint(a.ID, 10), true
-	case "username":
-		return c.realm.model.name(a), true
-	case "email":
-		return a.Email, true
-	case "is_staff":
-		return a.IsStaff, true
-	case "is_superuser":
-		return a.IsSuperuser, true
-	case "groups":
-		return strings.Join(a.Groups, ","), true
-	}
-	for _, f := range c.realm.model.required {
-		if f.name == name {
-			return f.value(a), true
-		}
-	}
-	return nil, false
-}
-
 // Gate lets requests through that carry a valid token of a realm.
 //
 // It answers 401 without a valid token and 403 where the account lacks every
@@ -260,7 +173,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		removeMethodOverrides(r)
 		return next.ServeHTTP(w, r)
 	case c.id == nil && g.Optional:
-		clearPlaceholders(r)
+		c.visit.shown = nil // which a matcher of another realm may have set
 		w.Header().Add("Vary", "Authorization")
 		return next.ServeHTTP(w, r)
 	case c.id == nil:
@@ -272,10 +185,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	c.setPlaceholders(r)
 	g.setHeaders(r, c)
 	if !g.KeepAuthorization {
-		r.Header.Del("Authorization")
+		delete(r.Header, "Authorization")
 	}
-	gated := newGatedWriter(w, r)
-	g.watch.begin(gated, func() bool { return g.stillAllowed(c) })
+	gated := newGatedWriter(w, r, g, c)
+	g.watch.begin(gated)
 	defer g.watch.end(gated)
 	err = next.ServeHTTP(gated, r)
 	if gated.ended.Load() {
@@ -434,12 +347,11 @@ func (g *Gate) setHeaders(r *http.Request, c *caller) {
 	}
 	a := c.id.account
 	name := oneLine(c.realm.model.name(a))
-	// In the order of identityHeaders. All share one slice, which Header.Set
-	// would make for each.
-	values := []string{name, name, oneLine(a.Email), oneLine(strings.Join(groupsOf(a), ","))}
+	// Header.Set would make a slice for each.
+	c.headers = [...]string{name, name, oneLine(a.Email), oneLine(strings.Join(groupsOf(a), ","))}
 	for i, name := range identityHeaders {
-		if values[i] != "" {
-			r.Header[name] = values[i : i+1 : i+1]
+		if c.headers[i] != "" {
+			r.Header[name] = c.headers[i : i+1 : i+1]
 		}
 	}
 }

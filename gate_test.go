@@ -474,7 +474,7 @@ func BenchmarkGate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := &realm{name: "default", varKey: "djoser.caller.default", settings: &Settings{}, model: model, metrics: newRealmMetrics("benchmark")}
+	r := &realm{name: "default", settings: &Settings{}, model: model, metrics: newRealmMetrics("benchmark")}
 	r.settings.Token.Schemes = []string{"Token"}
 	r.shared.Store(&sharedStore{cachedStore: c})
 	_, token := addLogin(b, c, "alice")

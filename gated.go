@@ -2,10 +2,8 @@ package djoser
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
-	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -23,27 +21,27 @@ type gatedWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	wrote bool
 
-	cancel context.CancelFunc // ends the request where deadlines don't; or nil
-	ended  atomic.Bool        // nothing more may be written
+	ctx   lateCancel  // of the request
+	ended atomic.Bool // nothing more may be written
 
 	mu   sync.Mutex // guards what follows
 	over bool
 	conn net.Conn // of an upgraded connection
+
+	gate       *Gate
+	caller     *caller
+	prev, next *gatedWriter // among those that are watched; guarded by watch.mu
 }
 
 // newGatedWriter makes the ResponseWriter for what comes after the gate. The
 // request gets a context that can be cancelled, since a deadline that is over
 // isn't always noticed: in HTTP/3 it ends no silent stream, and in HTTP/1.1
-// nobody reads while a body waits, or after a byte of the next request. In
-// HTTP/2 a deadline does it. The request is changed in place, since Caddy's
-// placeholders look at this very one.
-func newGatedWriter(w http.ResponseWriter, r *http.Request) *gatedWriter {
-	gated := &gatedWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
-	if r.ProtoMajor != 2 {
-		var ctx context.Context
-		ctx, gated.cancel = context.WithCancel(r.Context())
-		*r = *r.WithContext(ctx)
-	}
+// nobody reads while a body waits, or after a byte of the next request. The
+// request is changed in place, since Caddy's placeholders look at this very one.
+func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) *gatedWriter {
+	gated := &gatedWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gate: g, caller: c}
+	gated.ctx.Context = r.Context()
+	*r = *r.WithContext(&gated.ctx)
 	return gated
 }
 
@@ -162,9 +160,7 @@ func (w *gatedWriter) cut() {
 	past := time.Unix(1, 0)
 	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(past)
 	_ = http.NewResponseController(innermost(w.ResponseWriter)).SetWriteDeadline(past)
-	if w.cancel != nil {
-		w.cancel()
-	}
+	w.ctx.cancel()
 }
 
 // innermost is the server's own ResponseWriter under those of handlers.
@@ -184,60 +180,6 @@ func (w *gatedWriter) finish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.over = true
-}
-
-// watchEvery is how often requests that go on are looked at again.
-const watchEvery = 5 * time.Second
-
-// watch looks from time to time whether the requests that are being served may
-// go on. All share one timer, since almost no request lives to see it.
-type watch struct {
-	mu      sync.Mutex // guards what follows
-	ticking bool
-	allowed map[*gatedWriter]func() bool
-}
-
-// begin starts to watch a request.
-func (t *watch) begin(w *gatedWriter, allowed func() bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.allowed == nil {
-		t.allowed = make(map[*gatedWriter]func() bool)
-	}
-	t.allowed[w] = allowed
-	if !t.ticking {
-		t.ticking = true
-		time.AfterFunc(watchEvery, t.tick)
-	}
-}
-
-// end stops watching a request, whose ResponseWriter isn't used from here on.
-func (t *watch) end(w *gatedWriter) {
-	w.finish()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.allowed, w)
-}
-
-func (t *watch) tick() {
-	for w, allowed := range t.current() {
-		if !allowed() {
-			w.stop()
-		}
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ticking = len(t.allowed) > 0; t.ticking {
-		time.AfterFunc(watchEvery, t.tick)
-	}
-}
-
-// current are the requests that are being served now. They may end while they
-// are looked at.
-func (t *watch) current() map[*gatedWriter]func() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return maps.Clone(t.allowed)
 }
 
 // Interface guards

@@ -311,7 +311,6 @@ func (a *App) Cleanup() error {
 // open its store and its accounts.
 type realm struct {
 	name       string
-	varKey     string // of the variable that keeps who a request comes from
 	definition []byte
 	settings   *Settings
 	model      *userModel
@@ -337,7 +336,7 @@ type realm struct {
 
 func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	settings := *s
-	r := &realm{name: name, varKey: "djoser.caller." + name, settings: &settings, log: ctx.Logger().With(zap.String("realm", name)), metrics: newRealmMetrics(name)}
+	r := &realm{name: name, settings: &settings, log: ctx.Logger().With(zap.String("realm", name)), metrics: newRealmMetrics(name)}
 	if err := settings.setDefaults(caddy.NewReplacer()); err != nil {
 		return nil, err
 	}

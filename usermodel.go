@@ -366,6 +366,12 @@ func (f *field) set(a *Account, v any) {
 
 // text is a field's value as a header or a placeholder shows it.
 func (f *field) text(a *Account) string {
+	switch f.name { // as they are: value would allocate an interface
+	case "username":
+		return a.Username
+	case "email":
+		return a.Email
+	}
 	switch v := f.value(a).(type) {
 	case nil:
 		return ""

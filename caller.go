@@ -1,0 +1,135 @@
+package djoser
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// visit is what is known of who a request comes from. It is kept with the
+// request, since matchers of one set are asked in any order, and more than once.
+type visit struct {
+	first  caller    // in the realm that was asked first, mostly the only one
+	others []*caller // in other realms
+	shown  *caller   // whom {http.auth.user.*} tells of; nil: nobody
+	mapped bool      // the request's placeholders are looked up here
+}
+
+// caller is who a request comes from in a realm.
+type caller struct {
+	visit *visit
+	realm *realm
+	id    *identity // nil: nobody, or nobody who may be let through
+	err   error
+
+	headers [4]string // the values of identityHeaders
+}
+
+// visitVar is the variable of Caddy's that keeps the visit.
+const visitVar = "djoser.visit"
+
+func visitOf(r *http.Request) *visit {
+	v, ok := caddyhttp.GetVar(r.Context(), visitVar).(*visit)
+	if !ok {
+		v = new(visit)
+		caddyhttp.SetVar(r.Context(), visitVar, v)
+	}
+	return v
+}
+
+// identify authenticates a request once.
+func (g *Rights) identify(r *http.Request) (*caller, error) {
+	realm, err := g.app.realm(g.Realm)
+	if err != nil {
+		return nil, caddyhttp.Error(http.StatusInternalServerError, err)
+	}
+	v := visitOf(r)
+	if c := v.caller(realm); c != nil {
+		return c, nil
+	}
+	id, err := realm.authenticate(r)
+	if err != nil && !errors.As(err, new(*apiError)) {
+		return nil, caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	c := v.add(realm)
+	c.id, c.err = id, err
+	return c, nil
+}
+
+// caller is who the request comes from in a realm, or nil if that wasn't asked
+// yet.
+func (v *visit) caller(r *realm) *caller {
+	if v.first.realm == r {
+		return &v.first
+	}
+	for _, c := range v.others {
+		if c.realm == r {
+			return c
+		}
+	}
+	return nil
+}
+
+func (v *visit) add(r *realm) *caller {
+	c := &v.first
+	if c.realm != nil {
+		c = new(caller)
+		v.others = append(v.others, c)
+	}
+	c.visit, c.realm = v, r
+	return c
+}
+
+const placeholderPrefix = "http.auth.user."
+
+// setPlaceholders makes {http.auth.user.*} those of the caller. They are looked
+// up as they are needed, since most requests need none. What another
+// authenticator has set before would come first, so it goes.
+func (c *caller) setPlaceholders(r *http.Request) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	repl.DeleteByPrefix(placeholderPrefix)
+	c.visit.shown = c
+	if !c.visit.mapped {
+		c.visit.mapped = true
+		repl.Map(c.visit.placeholder)
+	}
+}
+
+func (v *visit) placeholder(key string) (any, bool) {
+	name, ok := strings.CutPrefix(key, placeholderPrefix)
+	if !ok || v.shown == nil {
+		return nil, false
+	}
+	return v.shown.placeholder(name)
+}
+
+func (c *caller) placeholder(name string) (any, bool) {
+	a := c.id.account
+	switch name {
+	case "id":
+		return strconv.FormatUint(a.ID, 10), true
+	case "username":
+		return c.realm.model.name(a), true
+	case "email":
+		return a.Email, true
+	case "is_staff":
+		return a.IsStaff, true
+	case "is_superuser":
+		return a.IsSuperuser, true
+	case "groups":
+		return strings.Join(a.Groups, ","), true
+	}
+	for _, f := range c.realm.model.required {
+		if f.name == name {
+			return f.value(a), true
+		}
+	}
+	return nil, false
+}

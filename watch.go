@@ -1,0 +1,120 @@
+package djoser
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// watchEvery is how often requests that go on are looked at again.
+const watchEvery = 5 * time.Second
+
+// watch looks from time to time whether the requests that are being served may
+// go on. All share one timer, since almost no request lives to see it, and are
+// in a list that costs them no memory.
+type watch struct {
+	mu      sync.Mutex // guards what follows
+	ticking bool
+	first   *gatedWriter
+}
+
+// begin starts to watch a request.
+func (t *watch) begin(w *gatedWriter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if w.next = t.first; w.next != nil {
+		w.next.prev = w
+	}
+	t.first = w
+	if !t.ticking {
+		t.ticking = true
+		time.AfterFunc(watchEvery, t.tick)
+	}
+}
+
+// end stops watching a request, whose ResponseWriter isn't used from here on.
+func (t *watch) end(w *gatedWriter) {
+	w.finish()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if w.next != nil {
+		w.next.prev = w.prev
+	}
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		t.first = w.next
+	}
+}
+
+func (t *watch) tick() {
+	for _, w := range t.current() {
+		if !w.gate.stillAllowed(w.caller) {
+			w.stop()
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ticking = t.first != nil; t.ticking {
+		time.AfterFunc(watchEvery, t.tick)
+	}
+}
+
+// current are the requests that are being served now. They may end while they
+// are looked at.
+func (t *watch) current() []*gatedWriter {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []*gatedWriter
+	for w := t.first; w != nil; w = w.next {
+		all = append(all, w)
+	}
+	return all
+}
+
+// lateCancel is a context that can be cancelled. What that takes is made when
+// somebody waits for it, since most requests only ask for values.
+type lateCancel struct {
+	context.Context
+
+	mu   sync.Mutex
+	made atomic.Pointer[cancelable]
+}
+
+type cancelable struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+func (c *lateCancel) make() *cancelable {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if made := c.made.Load(); made != nil {
+		return made
+	}
+	ctx, cancel := context.WithCancel(c.Context)
+	made := &cancelable{ctx, cancel}
+	c.made.Store(made)
+	return made
+}
+
+// current is the context that answers by now.
+func (c *lateCancel) current() context.Context {
+	if made := c.made.Load(); made != nil {
+		return made.Context
+	}
+	return c.Context
+}
+
+func (c *lateCancel) cancel() { c.make().cancel() }
+
+// Done implements context.Context.
+func (c *lateCancel) Done() <-chan struct{} { return c.make().Done() }
+
+// Err implements context.Context.
+func (c *lateCancel) Err() error { return c.current().Err() }
+
+// Value implements context.Context. What package context asks to find the one
+// to be told by is answered by the context that can be cancelled.
+func (c *lateCancel) Value(key any) any { return c.current().Value(key) }
