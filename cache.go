@@ -16,7 +16,7 @@ type identity struct {
 	account *Account // nil: a token that the store doesn't know
 	token   *Token
 	live    *liveAccount
-	touched atomic.Int64 // when the last use was noted, in Unix seconds
+	touched atomic.Int64 // when the last use was noted, or it was not found, in Unix seconds
 }
 
 // liveAccount tells every identity of an account at once that it is outdated.
@@ -61,6 +61,10 @@ type shard struct {
 // touchEvery is how exact the time of a token's last use is.
 const touchEvery = time.Hour
 
+// unknownFor is how long a token that the store doesn't know is not asked for
+// again.
+const unknownFor = time.Minute
+
 // flushEvery is how long noted uses wait to be written together.
 const flushEvery = time.Minute
 
@@ -89,19 +93,18 @@ func (c *cachedStore) identify(ctx context.Context, d Digest) (*identity, error)
 	s.mu.RLock()
 	id, ok := s.byID[d]
 	s.mu.RUnlock()
-	if ok && id.account == nil {
-		c.hits.Add(1)
-		return nil, ErrNotFound
-	}
-	if ok && !id.live.gone.Load() {
+	now := c.now()
+	if ok && id.current(now) {
 		c.hits.Add(1)
 	} else {
 		var err error
-		if id, err = c.read(ctx, d); err != nil {
+		if id, err = c.read(ctx, d, now); err != nil {
 			return nil, err
 		}
 	}
-	now := c.now()
+	if id.account == nil {
+		return nil, ErrNotFound
+	}
 	if id.token.Expired(now) || c.idled(id.touched.Load(), now) {
 		return nil, ErrNotFound
 	}
@@ -109,7 +112,18 @@ func (c *cachedStore) identify(ctx context.Context, d Digest) (*identity, error)
 	return id, nil
 }
 
-func (c *cachedStore) read(ctx context.Context, d Digest) (*identity, error) {
+// current tells whether an identity of the cache still holds. That a token is
+// unknown holds for a while only: a clock that was wrong may have ended it.
+func (id *identity) current(now time.Time) bool {
+	if id.account != nil {
+		return !id.live.gone.Load()
+	}
+	age := now.Unix() - id.touched.Load()
+	return age >= 0 && age < int64(unknownFor/time.Second)
+}
+
+// read asks the store, and keeps what it says.
+func (c *cachedStore) read(ctx context.Context, d Digest, now time.Time) (*identity, error) {
 	c.misses.Add(1)
 	generation := c.generation.Load()
 	token, account, err := c.Store.Token(ctx, d)
@@ -117,13 +131,12 @@ func (c *cachedStore) read(ctx context.Context, d Digest) (*identity, error) {
 		return nil, err
 	}
 	id := &identity{account: account, token: token}
-	if token != nil {
+	if err != nil {
+		id.touched.Store(now.Unix())
+	} else {
 		id.touched.Store(max(token.Used.Unix(), token.Created.Unix()))
 	}
 	c.keep(d, id, generation)
-	if err != nil {
-		return nil, err
-	}
 	return id, nil
 }
 

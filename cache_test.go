@@ -132,6 +132,47 @@ func TestATokenThatWasUnknownIsKnownOnceItIsMade(t *testing.T) {
 	}
 }
 
+// A machine may start with a wrong clock, which is set right a little later.
+func TestATokenIsKnownAgainOnceTheClockIsRight(t *testing.T) {
+	c := openCache(t, 100)
+	var ahead time.Duration
+	c.now = func() time.Time { return time.Now().Add(ahead) }
+	c.Store.(*badgerDB).now = c.now
+	acc, _ := addLogin(t, c, "alice")
+	digest, _ := digestOf(newAuthToken())
+	token := &Token{Digest: digest, Account: acc.ID, Created: time.Now(), Expires: time.Now().Add(time.Hour)}
+	if err := c.Commit(t.Context(), &Change{Token: token, Serial: acc.Serial}); err != nil {
+		t.Fatal(err)
+	}
+	ahead = 2 * time.Hour
+	if _, err := c.identify(t.Context(), digest); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("with a clock that is ahead: %v", err)
+	}
+	ahead = 0
+	if _, err := c.identify(t.Context(), digest); err != nil {
+		t.Errorf("with the right clock: %v", err)
+	}
+}
+
+func TestATokenIsAskedForAgainAfterAWhile(t *testing.T) {
+	c := openCache(t, 100)
+	var later time.Duration
+	c.now = func() time.Time { return time.Now().Add(later) }
+	digest, _ := digestOf(newAuthToken())
+	for _, test := range []struct {
+		later time.Duration
+		asked uint64
+	}{{0, 1}, {unknownFor / 2, 1}, {2 * unknownFor, 2}} {
+		later = test.later
+		if _, err := c.identify(t.Context(), digest); !errors.Is(err, ErrNotFound) {
+			t.Fatal(err)
+		}
+		if asked := c.misses.Load(); asked != test.asked {
+			t.Errorf("after %v the store was asked %d times, not %d", later, asked, test.asked)
+		}
+	}
+}
+
 func TestAClosedStoreKnowsNobody(t *testing.T) {
 	store, err := new(BadgerStore).Open(t.Context(), t.TempDir(), zap.NewNop())
 	if err != nil {
