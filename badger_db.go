@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -349,121 +348,6 @@ func (s *badgerDB) Accounts(ctx context.Context, after uint64, limit int) ([]*Ac
 	}
 	return accounts, nil
 }
-
-// Token implements Store.
-func (s *badgerDB) Token(ctx context.Context, digest Digest) (*Token, *Account, error) {
-	var (
-		t *Token
-		a *accountRecord
-	)
-	err := s.view(ctx, func(v snapshot) (err error) {
-		if t, _, err = v.token(digest, s.now()); err != nil {
-			return err
-		}
-		a, err = v.account(t.Account)
-		return err
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return t, &a.Account, nil
-}
-
-func (v snapshot) token(digest Digest, now time.Time) (*Token, []byte, error) {
-	record, err := v.get(tokenKey(digest))
-	if err != nil {
-		return nil, nil, err
-	}
-	t, unknown, err := decodeToken(digest, record)
-	if err != nil {
-		return nil, nil, fmt.Errorf("token %s: %w", digest.ID(), err)
-	}
-	if t.Expired(now) {
-		return nil, nil, ErrNotFound
-	}
-	return t, unknown, nil
-}
-
-// Tokens implements Store.
-func (s *badgerDB) Tokens(ctx context.Context, account uint64) ([]*Token, error) {
-	var tokens []*Token
-	err := s.view(ctx, func(v snapshot) error {
-		now := s.now()
-		return v.scan(numberKey(prefixTokenOf, account), nil, func(key, _ []byte) (bool, error) {
-			t, _, err := v.token(Digest(key[1+8:]), now)
-			if err == nil {
-				tokens = append(tokens, t)
-			}
-			if err == ErrNotFound { // expired meanwhile
-				err = nil
-			}
-			return true, err
-		})
-	})
-	if err == nil {
-		err = s.whole()
-	}
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(tokens, func(a, b *Token) int {
-		return cmpTokens(a.Created, a.Digest, b.Created, b.Digest)
-	})
-	return tokens, nil
-}
-
-// cmpTokens puts the older token first.
-func cmpTokens(created time.Time, digest Digest, otherCreated time.Time, other Digest) int {
-	if c := created.Compare(otherCreated); c != 0 {
-		return c
-	}
-	return bytes.Compare(digest[:], other[:])
-}
-
-// Mails implements Store.
-func (s *badgerDB) Mails(ctx context.Context, due time.Time, limit int) ([]*Mail, error) {
-	if limit <= 0 {
-		return nil, ctx.Err()
-	}
-	var mails []*Mail
-	last := dueNumber(due)
-	err := s.view(ctx, func(v snapshot) error {
-		return v.scan([]byte{prefixMailDue}, nil, func(key, _ []byte) (bool, error) {
-			if binary.BigEndian.Uint64(key[1:]) > last {
-				return false, nil
-			}
-			m, _, err := v.mail(binary.BigEndian.Uint64(key[1+8:]))
-			if err != nil {
-				return false, err
-			}
-			mails = append(mails, m)
-			return len(mails) < limit, nil
-		})
-	})
-	if err == nil {
-		err = s.whole()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return mails, nil
-}
-
-func (v snapshot) mail(id uint64) (*Mail, []byte, error) {
-	record, err := v.get(numberKey(prefixMail, id))
-	if err != nil {
-		return nil, nil, err
-	}
-	m, unknown, err := decodeMail(id, record)
-	if err != nil {
-		return nil, nil, fmt.Errorf("mail %d: %w", id, err)
-	}
-	return m, unknown, nil
-}
-
-// dueNumber is a time as a number that sorts, to the microsecond. Times before
-// 1970 are all due first.
-func dueNumber(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) }
 
 // LinkKey implements Store.
 func (s *badgerDB) LinkKey(ctx context.Context) ([]byte, error) {

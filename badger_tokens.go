@@ -1,12 +1,117 @@
 package djoser
 
 import (
+	"bytes"
+	"context"
 	"encoding/binary"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
+
+// Token implements Store.
+func (s *badgerDB) Token(ctx context.Context, digest Digest) (*Token, *Account, error) {
+	var (
+		t *Token
+		a *accountRecord
+	)
+	err := s.view(ctx, func(v snapshot) (err error) {
+		if t, _, err = v.token(digest, s.now()); err != nil {
+			return err
+		}
+		a, err = v.account(t.Account)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return t, &a.Account, nil
+}
+
+func (v snapshot) token(digest Digest, now time.Time) (*Token, []byte, error) {
+	record, err := v.get(tokenKey(digest))
+	if err != nil {
+		return nil, nil, err
+	}
+	t, unknown, err := decodeToken(digest, record)
+	if err != nil {
+		return nil, nil, fmt.Errorf("token %s: %w", digest.ID(), err)
+	}
+	if t.Expired(now) {
+		return nil, nil, ErrNotFound
+	}
+	return t, unknown, nil
+}
+
+// Tokens implements Store.
+func (s *badgerDB) Tokens(ctx context.Context, account uint64) ([]*Token, error) {
+	var tokens []*Token
+	err := s.view(ctx, func(v snapshot) error {
+		now := s.now()
+		return v.scan(numberKey(prefixTokenOf, account), nil, func(key, _ []byte) (bool, error) {
+			t, _, err := v.token(Digest(key[1+8:]), now)
+			if err == nil {
+				tokens = append(tokens, t)
+			}
+			if err == ErrNotFound { // expired meanwhile
+				err = nil
+			}
+			return true, err
+		})
+	})
+	if err == nil {
+		err = s.whole()
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(tokens, func(a, b *Token) int {
+		return cmpTokens(a.Created, a.Digest, b.Created, b.Digest)
+	})
+	return tokens, nil
+}
+
+// cmpTokens puts the older token first.
+func cmpTokens(created time.Time, digest Digest, otherCreated time.Time, other Digest) int {
+	if c := created.Compare(otherCreated); c != 0 {
+		return c
+	}
+	return bytes.Compare(digest[:], other[:])
+}
+
+// TouchTokens implements Store.
+func (s *badgerDB) TouchTokens(ctx context.Context, used map[Digest]time.Time) error {
+	digests := slices.Collect(maps.Keys(used))
+	for part := range slices.Chunk(digests, batchChanges) {
+		err := s.submit(ctx, &mutation{apply: func(b *batch) error {
+			for _, digest := range part {
+				t, unknown, err := b.token(digest)
+				if err == ErrNotFound {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				if at := used[digest]; at.After(t.Used) {
+					t.Used = at
+					setToken(b, t, unknown)
+				}
+			}
+			return nil
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxTokens is how many tokens an account may have at the most. All of them are
+// ended in one transaction.
+const maxTokens = 5000
 
 // tokenRef is what the index of an account's tokens knows of one.
 type tokenRef struct {
@@ -48,6 +153,21 @@ func decodeTokenRef(key, value string) (tokenRef, error) {
 	return r, nil
 }
 
+func (b *batch) token(digest Digest) (*Token, []byte, error) {
+	record, err := b.get(tokenKey(digest))
+	if err != nil {
+		return nil, nil, err
+	}
+	t, unknown, err := decodeToken(digest, record)
+	if err != nil {
+		return nil, nil, err
+	}
+	if t.Expired(b.s.now()) {
+		return nil, nil, ErrNotFound
+	}
+	return t, unknown, nil
+}
+
 // tokensOf returns the tokens of an account, oldest first.
 func tokensOf(b *batch, account uint64) ([]tokenRef, error) {
 	keys, err := b.keys(numberKey(prefixTokenOf, account))
@@ -64,6 +184,19 @@ func tokensOf(b *batch, account uint64) ([]tokenRef, error) {
 		return cmpTokens(a.created, a.digest, b.created, b.digest)
 	})
 	return refs, nil
+}
+
+// endToken ends one token.
+func endToken(b *batch, digest Digest, ended map[Digest]bool) error {
+	if ended[digest] {
+		return nil
+	}
+	t, _, err := b.token(digest)
+	if err != nil {
+		return err
+	}
+	dropToken(b, tokenRef{t.Account, digest, t.Created, t.Expires}, ended)
+	return nil
 }
 
 func setToken(b *batch, t *Token, unknown []byte) {

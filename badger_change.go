@@ -1,0 +1,320 @@
+package djoser
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+)
+
+// Commit implements Store.
+func (s *badgerDB) Commit(ctx context.Context, c *Change) error {
+	w, err := newChangeWriter(s, c)
+	if err != nil {
+		return err
+	}
+	if err := s.submit(ctx, &mutation{apply: w.apply}); err != nil {
+		return err
+	}
+	w.finish()
+	return nil
+}
+
+// errChange is a change that makes no sense: a fault of the caller.
+var errChange = errors.New("invalid change")
+
+// changeWriter applies a Change.
+type changeWriter struct {
+	s      *badgerDB
+	change *Change
+	fields []byte // of the account, encoded before the writer has its turn
+
+	id, version uint64   // results
+	mails       []uint64 // results
+}
+
+func newChangeWriter(s *badgerDB, c *Change) (*changeWriter, error) {
+	switch {
+	case c.Delete && (c.Account == nil || c.Token != nil):
+		return nil, errChange
+	case c.Account == nil && c.Token == nil && (c.EndTokens || c.TokenLimit != 0):
+		return nil, errChange
+	case c.Account != nil && (c.Account.ID == 0 && c.Account.Version != 0 || c.Account.ID > maxID):
+		return nil, errChange
+	}
+	w := &changeWriter{s: s, change: c}
+	if c.Account != nil && !c.Delete {
+		a := c.Account
+		if c.Token != nil && !c.NoLogin {
+			clone := *a
+			clone.LastLogin = c.Token.Created
+			a = &clone
+		}
+		var err error
+		if w.fields, err = appendAccountFields(nil, a); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// maxID is the largest id of Django's, which are signed.
+const maxID = 1<<63 - 1
+
+// finish writes the results into the change.
+func (w *changeWriter) finish() {
+	c := w.change
+	if a := c.Account; a != nil {
+		a.ID, a.Version = w.id, w.version
+		if c.Token != nil && !c.NoLogin {
+			a.LastLogin = c.Token.Created
+		}
+	}
+	if c.Token != nil {
+		c.Token.Account = w.id
+	}
+	for i, m := range c.Mails {
+		m.ID = w.mails[i]
+		if w.id != 0 {
+			m.Account = w.id
+		}
+	}
+}
+
+func (w *changeWriter) apply(b *batch) error {
+	c := w.change
+	ended := make(map[Digest]bool)
+	var err error
+	switch {
+	case c.Delete:
+		err = w.delete(b, ended)
+	case c.Account != nil && c.Account.Version == 0:
+		err = w.create(b)
+	case c.Account != nil:
+		err = w.update(b)
+	case c.Token != nil:
+		err = w.login(b)
+	}
+	if err != nil {
+		return err
+	}
+	if !c.Delete && (c.EndTokens || c.Token != nil) {
+		if err := w.endTokens(b, ended); err != nil {
+			return err
+		}
+	}
+	if c.EndToken != nil {
+		if err := endToken(b, *c.EndToken, ended); err != nil {
+			return err
+		}
+	}
+	if c.Token != nil {
+		if err := w.addToken(b); err != nil {
+			return err
+		}
+	}
+	w.mails = nil // of another try
+	for _, m := range c.Mails {
+		w.addMail(b, *m)
+	}
+	return nil
+}
+
+func (w *changeWriter) create(b *batch) error {
+	a := w.change.Account
+	w.id = a.ID
+	if w.id == 0 {
+		w.id = b.stagedCounts.lastAccount + 1
+	} else if _, err := b.get(numberKey(prefixAccount, w.id)); err == nil {
+		return &TakenError{Field: "id"}
+	} else if err != ErrNotFound {
+		return err
+	}
+	if w.id > maxID {
+		return &TakenError{Field: "id"}
+	}
+	w.version = 1
+	if err := w.setKeys(b, nil, a.Keys); err != nil {
+		return err
+	}
+	w.setEmail(b, "", a.Email)
+	b.set(numberKey(prefixAccount, w.id), append(appendAccountHead(nil, w.version, b.generation), w.fields...), 0)
+	b.stagedCounts.accounts++
+	b.stagedCounts.lastAccount = max(b.stagedCounts.lastAccount, w.id)
+	return nil
+}
+
+func (w *changeWriter) update(b *batch) error {
+	a := w.change.Account
+	stored, err := b.account(a.ID)
+	if err != nil {
+		return err
+	}
+	if stored.Version != a.Version {
+		return ErrConflict
+	}
+	w.id, w.version = a.ID, a.Version+1
+	if err := w.setKeys(b, stored.Keys, a.Keys); err != nil {
+		return err
+	}
+	w.setEmail(b, stored.Email, a.Email)
+	w.setAccount(b, w.fields, stored.unknown)
+	return nil
+}
+
+func (w *changeWriter) delete(b *batch, ended map[Digest]bool) error {
+	a := w.change.Account
+	stored, err := b.account(a.ID)
+	if err != nil {
+		return err
+	}
+	if stored.Version != a.Version {
+		return ErrConflict
+	}
+	w.id, w.version = a.ID, a.Version
+	tokens, err := tokensOf(b, w.id)
+	if err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		dropToken(b, t, ended)
+	}
+	mails, err := b.keys(numberKey(prefixMailOf, w.id))
+	if err != nil {
+		return err
+	}
+	for _, k := range mails[:min(len(mails), maxMails)] {
+		if err := dropMail(b, binary.BigEndian.Uint64([]byte(k.key[1+8:]))); err != nil {
+			return err
+		}
+	}
+	if err := w.setKeys(b, stored.Keys, nil); err != nil {
+		return err
+	}
+	w.setEmail(b, stored.Email, "")
+	b.delete(numberKey(prefixAccount, w.id))
+	b.stagedCounts.accounts--
+	return nil
+}
+
+// login writes the time of a login to the account of the token.
+func (w *changeWriter) login(b *batch) error {
+	c := w.change
+	stored, err := b.account(c.Token.Account)
+	if err != nil {
+		return err
+	}
+	if !stored.IsActive || stored.Serial != c.Serial {
+		return ErrConflict
+	}
+	w.id, w.version = stored.ID, stored.Version+1
+	if !c.NoLogin {
+		stored.LastLogin = c.Token.Created
+	}
+	fields, err := appendAccountFields(nil, &stored.Account)
+	if err != nil {
+		return err
+	}
+	w.setAccount(b, fields, stored.unknown)
+	return nil
+}
+
+func (w *changeWriter) setAccount(b *batch, fields []byte, unknown []byte) {
+	record := appendAccountHead(make([]byte, 0, 16+len(fields)+len(unknown)), w.version, b.generation)
+	b.set(numberKey(prefixAccount, w.id), append(append(record, fields...), unknown...), 0)
+}
+
+// setKeys replaces the unique keys of the account.
+func (w *changeWriter) setKeys(b *batch, old, keys []Key) error {
+	for _, k := range keys {
+		key := uniqueKey(b.generation, k)
+		holder, err := b.get(key)
+		switch {
+		case err == ErrNotFound:
+			b.set(key, binary.BigEndian.AppendUint64(nil, w.id), 0)
+		case err != nil:
+			return err
+		case binary.BigEndian.Uint64(holder) != w.id:
+			return &TakenError{Field: k.Field}
+		}
+	}
+	for _, k := range old {
+		if !slices.Contains(keys, k) {
+			b.delete(uniqueKey(b.generation, k))
+		}
+	}
+	return nil
+}
+
+// setEmail replaces the account's entry in the index of addresses.
+func (w *changeWriter) setEmail(b *batch, old, email string) {
+	old, email = foldEmail(old), foldEmail(email)
+	if old == email {
+		return
+	}
+	if old != "" {
+		b.delete(emailKey(old, w.id))
+	}
+	if email != "" {
+		b.set(emailKey(email, w.id), []byte{}, 0)
+	}
+}
+
+// addToken adds the token to the account.
+func (w *changeWriter) addToken(b *batch) error {
+	t := *w.change.Token
+	t.Account = w.id
+	key := tokenKey(t.Digest)
+	if _, err := b.get(key); err == nil {
+		return &TakenError{Field: "token"}
+	} else if err != ErrNotFound {
+		return err
+	}
+	setToken(b, &t, nil)
+	ref := tokenRef{digest: t.Digest, created: t.Created, expires: t.Expires}
+	b.set(tokenOfKey(w.id, t.Digest), ref.encode(), expiry(t.Expires))
+	b.stagedCounts.tokens++
+	return nil
+}
+
+// endTokens ends tokens of the account: all, or the oldest beyond the limit.
+func (w *changeWriter) endTokens(b *batch, ended map[Digest]bool) error {
+	c := w.change
+	if c.Account != nil && c.Account.Version == 0 {
+		return nil // it has none yet
+	}
+	tokens, err := tokensOf(b, w.id)
+	if err != nil {
+		return err
+	}
+	if c.EndTokens {
+		for _, t := range tokens {
+			if t.digest != c.Keep {
+				dropToken(b, t, ended)
+			}
+		}
+		return nil
+	}
+	limit := maxTokens
+	if c.TokenLimit > 0 {
+		limit = min(c.TokenLimit, limit)
+	}
+	for _, t := range tokens[:max(0, len(tokens)+1-limit)] {
+		dropToken(b, t, ended)
+	}
+	return nil
+}
+
+func (w *changeWriter) addMail(b *batch, m Mail) {
+	b.stagedCounts.lastMail++
+	m.ID = b.stagedCounts.lastMail
+	if w.id != 0 {
+		m.Account = w.id
+	}
+	w.mails = append(w.mails, m.ID)
+	setMail(b, &m, nil)
+	if m.Account != 0 {
+		b.set(numberKey(prefixMailOf, m.Account, m.ID), []byte{}, 0)
+	}
+	b.stagedCounts.mails++
+}
