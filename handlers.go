@@ -147,6 +147,7 @@ func (c *call) answer(indent *int) (*response, error) {
 	if *indent, err = negotiate(c.Request); err != nil {
 		return nil, err
 	}
+	c.Method = strings.ToUpper(c.Method) // browsers send patch as it was written
 	switch {
 	case !slices.Contains(c.methods(), c.Method):
 		return nil, methodNotAllowed(c.Method)

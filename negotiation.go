@@ -13,17 +13,43 @@ type mediaType struct {
 	params    map[string]string
 }
 
-// parseMediaType never fails: what isn't a media type matches none.
+// parseMediaType never fails: what isn't a media type matches none. It follows
+// Django, which takes characters in a boundary that RFC 2045 wants quoted.
 func parseMediaType(s string) mediaType {
-	full, rest, _ := strings.Cut(s, ";")
-	main, sub, _ := strings.Cut(strings.ToLower(strings.TrimSpace(full)), "/")
+	full, rest := cutParameter(s)
+	main, sub, _ := strings.Cut(strings.ToLower(full), "/")
 	m := mediaType{main: main, sub: sub, params: make(map[string]string)}
-	for param := range strings.SplitSeq(rest, ";") {
+	for rest != "" {
+		var param string
+		param, rest = cutParameter(rest)
 		if name, value, ok := strings.Cut(param, "="); ok {
-			m.params[strings.ToLower(strings.TrimSpace(name))] = strings.Trim(strings.TrimSpace(value), `"`)
+			m.params[strings.ToLower(strings.TrimSpace(name))] = unquote(strings.TrimSpace(value))
 		}
 	}
 	return m
+}
+
+// cutParameter splits at the first semicolon that isn't in quotes.
+func cutParameter(s string) (first, rest string) {
+	quoted := false
+	for i := range len(s) {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == ';' && !quoted:
+			return strings.TrimSpace(s[:i]), s[i+1:]
+		}
+	}
+	return strings.TrimSpace(s), ""
+}
+
+var unescapeQuoted = strings.NewReplacer(`\\`, `\`, `\"`, `"`)
+
+func unquote(s string) string {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return s
+	}
+	return unescapeQuoted.Replace(s[1 : len(s)-1])
 }
 
 // matches tells whether the range m includes a type without parameters.
@@ -44,17 +70,19 @@ func negotiate(r *http.Request) (indent int, err error) {
 	if values, ok := r.Header["Accept"]; ok {
 		accept = strings.Join(values, ",")
 	}
+	query := r.URL.Query() // without what is broken
+	if override, ok := last(query, "accept"); ok {
+		accept = override
+	}
 	available := renders
-	if query, err := url.ParseQuery(r.URL.RawQuery); err == nil || query != nil {
-		switch query.Get("format") {
-		case "":
-		case "json":
-			available = renders[:1]
-		case "api":
-			available = renders[1:]
-		default:
-			return 0, errUnknownPath
-		}
+	switch format, _ := last(query, "format"); format {
+	case "":
+	case "json":
+		available = renders[:1]
+	case "api":
+		available = renders[1:]
+	default:
+		return 0, errUnknownPath
 	}
 
 	satisfied := false
@@ -74,4 +102,12 @@ func negotiate(r *http.Request) (indent int, err error) {
 		return 0, errNotAcceptable
 	}
 	return indent, nil
+}
+
+// last is the last value of a parameter, which is the one that counts.
+func last(query url.Values, name string) (value string, ok bool) {
+	if values := query[name]; len(values) > 0 {
+		return values[len(values)-1], true
+	}
+	return "", false
 }

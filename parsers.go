@@ -5,12 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"mime/multipart"
 	"net/http"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 )
 
 // Media types that a request body may have, in the order in which REST
@@ -42,54 +47,74 @@ func parseBody(w http.ResponseWriter, r *http.Request, limit int64) (any, error)
 
 	contentType := r.Header.Get("Content-Type")
 	accepted := parseMediaType(contentType)
+	charset := charsetOf(accepted.params["charset"])
 	switch {
 	case accepted.matches(mediaJSON):
-		return parseJSONBody(body, accepted.params["charset"])
+		return parseJSONBody(body, charset)
 	case accepted.matches(mediaForm):
-		return parseForm(decodeCharset(body, accepted.params["charset"])), nil
+		return parseForm(string(body), charset), nil
 	case accepted.matches(mediaMultipart):
-		return parseMultipart(body, contentType)
+		return parseMultipart(body, accepted.params["boundary"], charset)
 	}
 	return nil, unsupportedMediaType(contentType)
 }
 
-func parseJSONBody(body []byte, charset string) (any, error) {
-	v, err := decodeJSON(decodeCharset(body, charset))
+func parseJSONBody(body []byte, c charset) (any, error) {
+	if c.Encoding != nil {
+		body = []byte(c.decode(string(body)))
+		if bytes.ContainsRune(body, utf8.RuneError) {
+			return nil, parseError("JSON parse error - body does not fit its charset")
+		}
+	}
+	v, err := decodeJSON(body)
 	if err != nil {
 		return nil, parseError("JSON parse error - " + err.Error())
 	}
 	return v, nil
 }
 
-// decodeCharset turns text of another charset into UTF-8. A charset that is
-// unknown is taken for UTF-8, as Django does.
-func decodeCharset(body []byte, charset string) []byte {
-	if charset == "" || strings.EqualFold(charset, "utf-8") {
-		return body
+// charset is how text is encoded; the zero one is UTF-8.
+type charset struct{ encoding.Encoding }
+
+// charsetOf returns UTF-8 for a charset that is unknown, as Django does.
+func charsetOf(name string) charset {
+	switch name = strings.ToLower(name); name {
+	case "", "utf-8":
+		return charset{}
+	case "latin-1", "latin1", "iso-8859-1": // which browsers take for Windows-1252
+		return charset{charmap.ISO8859_1}
 	}
-	enc, err := htmlindex.Get(charset)
-	if err != nil {
-		return body
+	enc, err := htmlindex.Get(name)
+	if err != nil || enc == unicode.UTF8 {
+		return charset{}
 	}
-	decoded, err := enc.NewDecoder().Bytes(body)
+	return charset{enc}
+}
+
+// decode returns UTF-8, with U+FFFD for what the charset doesn't have.
+func (c charset) decode(text string) string {
+	if c.Encoding == nil {
+		return strings.ToValidUTF8(text, "\uFFFD")
+	}
+	decoded, _, err := transform.String(unicode.BOMOverride(c.NewDecoder()), text)
 	if err != nil {
-		return body
+		return "\uFFFD"
 	}
 	return decoded
 }
 
 // parseForm parses a body of application/x-www-form-urlencoded the way
 // Django's QueryDict does: the last of several values counts, a broken escape
-// stands for itself, and bytes that aren't UTF-8 are replaced.
-func parseForm(body []byte) *object {
+// stands for itself, and bytes that the charset doesn't have are replaced.
+func parseForm(body string, c charset) *object {
 	o := newObject()
 	o.form = true
-	for pair := range strings.SplitSeq(string(body), "&") {
+	for pair := range strings.SplitSeq(body, "&") {
 		if pair == "" {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		o.set(unescapeForm(name), unescapeForm(value))
+		o.set(c.decode(unescapeForm(name)), c.decode(unescapeForm(value)))
 	}
 	return o
 }
@@ -107,27 +132,31 @@ func unescapeForm(s string) string {
 			b.WriteByte(s[i])
 		}
 	}
-	return strings.ToValidUTF8(b.String(), "\uFFFD")
+	return b.String()
 }
+
+// validBoundary is the boundary of a multipart body as Python's cgi module
+// takes it.
+var validBoundary = regexp.MustCompile(`^[ -~]{0,200}[!-~]$`)
 
 // parseMultipart parses a body of multipart/form-data. Files are passed over,
 // as is everything after a truncation.
-func parseMultipart(body []byte, contentType string) (any, error) {
-	_, params, err := mime.ParseMediaType(contentType)
-	if err != nil || params["boundary"] == "" {
+func parseMultipart(body []byte, boundary string, c charset) (any, error) {
+	if !validBoundary.MatchString(boundary) {
 		return nil, parseError("Multipart form parse error - Invalid boundary in multipart.")
 	}
 	o := newObject()
 	o.form = true
-	parts := multipart.NewReader(bytes.NewReader(body), params["boundary"])
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	for range maxParts {
 		part, err := parts.NextRawPart()
 		if err != nil {
 			return o, nil // the end, or nothing more that could be read
 		}
 		value, _ := io.ReadAll(part)
-		if name := part.FormName(); name != "" && part.FileName() == "" {
-			o.set(strings.ToValidUTF8(name, "\uFFFD"), strings.ToValidUTF8(string(value), "\uFFFD"))
+		disposition := parseMediaType(part.Header.Get("Content-Disposition")).params
+		if name := strings.TrimSpace(disposition["name"]); name != "" && disposition["filename"] == "" {
+			o.set(c.decode(name), c.decode(string(value)))
 		}
 	}
 	return nil, parseError(fmt.Sprintf("Multipart form parse error - more than %d parts.", maxParts))

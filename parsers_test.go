@@ -57,6 +57,8 @@ func TestContent(t *testing.T) {
 		{"JSON with parameters", "Application/JSON; Charset=UTF-8", `{"username": "ann", "password": "pw"}`, 400, wrong},
 		{"JSON in Latin-1", "application/json; charset=iso-8859-1", "{\"username\": \"\xe4\", \"password\": \"pw\"}", 400, wrong},
 		{"JSON in UTF-16", "application/json; charset=utf-16le", "{\x00}\x00", 400, required},
+		{"JSON in UTF-16 with its mark", "application/json; charset=utf-16", "\xfe\xff\x00{\x00}", 400, required},
+		{"JSON that doesn't fit its charset", "application/json; charset=shift_jis", "{\"username\": \"\xff\"}", 400, `{"detail": "JSON parse error - body does not fit its charset"}`},
 		{"JSON of an unknown charset", "application/json; charset=klingon", `{}`, 400, required},
 		{"JSON that isn't UTF-8", "application/json", "{\"username\": \"\xff\"}", 400, `{"detail": "JSON parse error - body is not valid UTF-8"}`},
 		{"JSON that ends early", "application/json", `{"username": "ann"`, 400, `{"detail": "JSON parse error - Expecting ',' delimiter: line 1 column 19 (char 18)"}`},
@@ -83,7 +85,12 @@ func TestContent(t *testing.T) {
 		{"multipart with a file", mediaMultipart + "; boundary=x", user + file + "--x--\r\n", 400, `{"password": ["This field is required."]}`},
 		{"multipart without boundary", mediaMultipart, user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
 		{"multipart with another boundary", mediaMultipart + "; boundary=y", user, 400, required},
-		{"multipart with two boundaries", mediaMultipart + "; boundary=x; boundary=y", user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
+		{"multipart with two boundaries", mediaMultipart + "; boundary=x; boundary=y", user, 400, required},
+		{"multipart with the boundary of old mail programs", mediaMultipart + "; boundary================0123==", strings.ReplaceAll(user+pass+"--x--\r\n", "--x", "--===============0123=="), 400, wrong},
+		{"multipart with a quoted boundary", mediaMultipart + `; boundary="a;(b)/?=c"; charset=utf-8`, strings.ReplaceAll(user+pass+"--x--\r\n", "--x", `--a;(b)/?=c`), 400, wrong},
+		{"multipart with a boundary of spaces", mediaMultipart + `; boundary="a "`, user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
+		{"multipart with a long boundary", mediaMultipart + "; boundary=" + strings.Repeat("x", 202), user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
+		{"multipart with parts of another kind", mediaMultipart + "; boundary=x", strings.ReplaceAll(user+pass, "form-data", "attachment") + "--x--", 400, wrong},
 		{"multipart with many parts", mediaMultipart + "; boundary=x", strings.Repeat(user, 600) + "--x--", 400, `{"detail": "Multipart form parse error - more than 100 parts."}`},
 		{"multipart with a huge part", mediaMultipart + "; boundary=x", user + pass[:len(pass)-4] + strings.Repeat("x", 60000) + "\r\n--x--", 400,
 			`{"password": ["Ensure this value has at most 4096 characters (it has 60000)."]}`},
@@ -216,13 +223,34 @@ func TestAcceptAndFormat(t *testing.T) {
 	s.do("POST", "/auth/login?format=json", "").want(t, 400)
 	s.do("POST", "/auth/login?format=json", "", "Accept", "text/html").want(t, 406)
 	s.do("POST", "/auth/login?format=xml", "").want(t, 404, `{"detail": "Not found."}`)
+	s.do("POST", "/auth/login?format=xml&format=json", "").want(t, 400)
+	s.do("POST", "/auth/login?accept=text/plain", "").want(t, 406)
+	s.do("POST", "/auth/login?accept=application/json", "", "Accept", "text/plain").want(t, 400)
+	s.do("post", "/auth/login", "").want(t, 400)
 	s.do("POST", "/auth/login?%zz;&format", "").want(t, 400)
 }
 
 func TestParsersOnForms(t *testing.T) {
-	o := parseForm([]byte("b=1&a=%E2%82%ac+x&b=2&%ff=%&c&=d"))
-	if got := pythonText(o); got != "{'b': '2', 'a': '€ x', '\uFFFD': '%', 'c': '', '': 'd'}" {
-		t.Errorf("%s", got)
+	for _, test := range []struct{ charset, body, want string }{
+		{"", "b=1&a=%E2%82%ac+x&b=2&%ff=%&c&=d", "{'b': '2', 'a': '€ x', '\uFFFD': '%', 'c': '', '': 'd'}"},
+		{"Latin-1", "a=%e4%80&%e4=\xe4", "{'a': 'ä\\x80', 'ä': 'ä'}"},
+		{"windows-1252", "a=%80", "{'a': '€'}"},
+		{"utf-16", "%FE%FF%00a=%FE%FF%00b&%FF%FEa%00=%FF%FEc%00", "{'a': 'c'}"},
+		{"klingon", "a=%c3%a4", "{'a': 'ä'}"},
+	} {
+		if got := pythonText(parseForm(test.body, charsetOf(test.charset))); got != test.want {
+			t.Errorf("%s %s: %s, want %s", test.charset, test.body, got, test.want)
+		}
+	}
+}
+
+func TestMultipartHasTheCharsetOfItsType(t *testing.T) {
+	body := "--x\r\nContent-Disposition: form-data; name=\"\xe4\"\r\n\r\n\xfc\r\n--x--"
+	for charset, want := range map[string]string{"latin-1": "{'ä': 'ü'}", "utf-8": "{'\uFFFD': '\uFFFD'}"} {
+		v, err := parseMultipart([]byte(body), "x", charsetOf(charset))
+		if err != nil || pythonText(v) != want {
+			t.Errorf("%s: %s %v, want %s", charset, pythonText(v), err, want)
+		}
 	}
 }
 
@@ -238,19 +266,20 @@ func clean(o *object) bool {
 }
 
 func FuzzForm(f *testing.F) {
-	f.Add([]byte("username=a&password=%41+%zz"))
-	f.Add([]byte("\xff=&&=%"))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		o := parseForm(body)
+	f.Add("username=a&password=%41+%zz", "")
+	f.Add("\xff=&&=%", "utf-16")
+	f.Fuzz(func(t *testing.T, body, charset string) {
+		c := charsetOf(charset)
+		o := parseForm(body, c)
 		if !clean(o) {
 			t.Fatalf("%q: %v", body, o.values)
 		}
-		want, err := url.ParseQuery(string(body))
-		if err != nil || bytes.ContainsAny(body, ";") {
+		want, err := url.ParseQuery(body)
+		if err != nil || strings.Contains(body, ";") || c.Encoding != nil {
 			return
 		}
 		for name, list := range want {
-			if got, ok := o.values[strings.ToValidUTF8(name, "\uFFFD")]; !ok || utf8.ValidString(string(body)) && utf8.ValidString(name) && got != strings.ToValidUTF8(list[len(list)-1], "\uFFFD") && !strings.ContainsRune(name, '\uFFFD') {
+			if got, ok := o.values[strings.ToValidUTF8(name, "\uFFFD")]; !ok || utf8.ValidString(body) && utf8.ValidString(name) && got != strings.ToValidUTF8(list[len(list)-1], "\uFFFD") && !strings.ContainsRune(name, '\uFFFD') {
 				t.Fatalf("%q: %q is %q, want %q", body, name, got, list)
 			}
 		}
@@ -262,7 +291,8 @@ func FuzzMultipart(f *testing.F) {
 	f.Add("multipart/form-data", []byte("--x"))
 	f.Add(`multipart/form-data; boundary="a b"; boundary*=utf-8''x`, []byte("--\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
-		v, err := parseMultipart(body, contentType)
+		boundary := parseMediaType(contentType).params["boundary"]
+		v, err := parseMultipart(body, boundary, charsetOf(parseMediaType(contentType).params["charset"]))
 		if err != nil {
 			return
 		}
@@ -270,15 +300,14 @@ func FuzzMultipart(f *testing.F) {
 		if !clean(o) || len(o.names) > maxParts {
 			t.Fatalf("%q: %v", body, o.values)
 		}
-		_, params, err := mime.ParseMediaType(contentType)
-		if err != nil {
-			t.Fatalf("%q was taken", contentType)
-		}
-		form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(1 << 20)
-		if err != nil || !utf8.Valid(body) {
+		form, err := multipart.NewReader(bytes.NewReader(body), boundary).ReadForm(1 << 20)
+		if err != nil || !utf8.Valid(body) || bytes.ContainsAny(body, `*\`) || strings.Contains(contentType, "charset") {
 			return
 		}
 		for name, list := range form.Value {
+			if name = strings.TrimSpace(name); name == "" {
+				continue
+			}
 			if got, ok := o.values[name].(string); !ok || got != list[len(list)-1] && !bytes.Contains(bytes.ToLower(body), []byte("transfer-encoding")) {
 				t.Fatalf("%q: %q is %q, want %q", body, name, got, list)
 			}
@@ -297,8 +326,11 @@ func FuzzMediaType(f *testing.F) {
 				t.Errorf("%q is %v, want %s %v", s, m, want, params)
 			}
 		}
-		decodeCharset([]byte(s), m.params["charset"])
-		decodeCharset([]byte(s), s)
+		for _, name := range []string{s, m.params["charset"]} {
+			if text := charsetOf(name).decode(s); !utf8.ValidString(text) {
+				t.Errorf("%q in %q: %q", s, name, text)
+			}
+		}
 	})
 }
 

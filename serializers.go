@@ -181,9 +181,10 @@ func (in *input) metadata() map[string]any {
 		return d
 	}
 	d["type"], d["read_only"] = fieldTypes[f.kind], f.readOnly
-	if f.label != "" {
-		d["label"] = f.label
+	if f.label == "" { // not the model's
+		return d
 	}
+	d["label"] = f.label
 	if f.helpText != "" {
 		d["help_text"] = f.helpText
 	}
@@ -258,7 +259,8 @@ func (r *realm) newPasswordInputs(retype bool) []input {
 	return inputs
 }
 
-// unlabelled is the field as a serializer shows it that declares it by hand.
+// unlabelled is the field of a serializer that declares it by hand, which shows
+// no more than its type.
 func (f *field) unlabelled() *field {
 	plain := *f
 	plain.label, plain.helpText = "", ""

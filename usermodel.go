@@ -479,9 +479,10 @@ func (f *field) parseText(s string) (any, []string) {
 	var errs []string
 	switch f.kind {
 	case "email":
-		if s = normalizeEmail(s); s != "" && !validEmail(s) {
+		if s = trimSpace(s); s != "" && !validEmail(s) {
 			errs = append(errs, msgInvalidEmail)
 		}
+		s = normalizeEmail(s)
 	case "url":
 		if s != "" && !validURL(s) {
 			errs = append(errs, "Enter a valid URL.")
@@ -590,11 +591,16 @@ func (m *userModel) checkName(s string) bool {
 // normalizeEmail trims an address and lower-cases its domain, as Django's
 // BaseUserManager.normalize_email does.
 func normalizeEmail(s string) string {
-	s = strings.TrimSpace(s)
+	s = trimSpace(s)
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
 		return s[:at] + strings.ToLower(s[at:])
 	}
 	return s
+}
+
+// trimSpace is strip of Python, which has four characters more for white space.
+func trimSpace(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || '\x1C' <= r && r <= '\x1F' })
 }
 
 var (

@@ -294,6 +294,45 @@ func TestOptionsDescribeTheModel(t *testing.T) {
 	}
 }
 
+// As djoser declares the new name by hand.
+func TestOptionsOfAChangeTellNoMoreThanTypes(t *testing.T) {
+	s := serve(t, site(settings))
+	token := s.register("ann", "pw")
+	a := s.do("OPTIONS", "/auth/username", "", "Authorization", "Token "+token)
+	const input = `{"read_only": false, "required": true, "type": "string"}`
+	var got struct{ Actions json.RawMessage }
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"POST": {"current_password": ` + input + `, "new_username": ` + input + `}}`; string(got.Actions) != want {
+		t.Errorf("%s, want %s", got.Actions, want)
+	}
+}
+
+func TestAddressesAreCheckedAsTheyWereSent(t *testing.T) {
+	s := serve(t, withModel(`required_fields email`))
+	for i, test := range []struct{ sent, stored string }{
+		{"Ann@EXAMPLE.com", "Ann@example.com"},
+		{" ann@example.com\\u001f\\u00a0", "ann@example.com"},
+		{"ann@localhost", "ann@localhost"},
+		{"ann@LOCALHOST", ""},
+		{"ann@[::1]", "ann@[::1]"},
+		{"ann@[1.2.3]", ""},
+		{"ann@münchen.example", "ann@münchen.example"},
+		{`\"a b\"@example.com`, ""},
+		{`\"a@b\"@example.com`, `\"a@b\"@example.com`},
+		{"ann@example.com\\n", "ann@example.com"},
+		{"ann\\n@example.com", ""},
+	} {
+		body := fmt.Sprintf(`{"username": "ann%d", "password": "pw", "email": "%s"}`, i, test.sent)
+		if test.stored == "" {
+			s.json("POST", "/auth/register", "", body).want(t, 400, `{"email": ["Enter a valid email address."]}`)
+			continue
+		}
+		s.json("POST", "/auth/register", "", body).want(t, 201, fmt.Sprintf(`{"email": "%s", "username": "ann%d"}`, test.stored, i))
+	}
+}
+
 func TestUniqueFields(t *testing.T) {
 	s := serve(t, withModel(`required_fields email phone
 		field email {
