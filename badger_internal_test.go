@@ -336,7 +336,7 @@ func TestBadgerCleansUp(t *testing.T) {
 	s := newBadger(t, dir)
 	size := func() int64 {
 		t.Helper()
-		n, err := tablesIn(dir)
+		n, err := tableSize(dir)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func openBadger(dir string, reserve int64, log *zap.Logger) (*badgerDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard := diskGuard{dir: dir, reserve: reserve, tables: func() (int64, error) { return tablesIn(dir) }}
+	guard := diskGuard{dir: dir, reserve: reserve, tables: func() (int64, error) { return tableSize(dir) }}
 	if err := guard.check(); err != nil {
 		return nil, fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened, because Badger would crash on a full disk", dir, err)
 	}
@@ -244,24 +244,31 @@ func lockHolder(dir string) string {
 // ends. Badger needs all of them to open, and reads them page by page: from a
 // cold disk that takes several times as long.
 func fetchIndexes(dir string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".sst" {
-			readAhead(filepath.Join(dir, e.Name()), info.Size()/12)
-		}
+	tables, _ := tablesIn(dir) // Badger reports what can't be read
+	for _, t := range tables {
+		index := t.Size() / 12 // or a little less
+		readAhead(filepath.Join(dir, t.Name()), t.Size()-index, index)
 	}
 }
 
-// tablesIn is the size of the tables in a folder.
-func tablesIn(dir string) (size int64, err error) {
+// tablesIn are the tables in a folder. One that is dropped meanwhile is left
+// out.
+func tablesIn(dir string) ([]fs.FileInfo, error) {
 	entries, err := os.ReadDir(dir)
+	var tables []fs.FileInfo
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".sst" {
-			size += info.Size()
+			tables = append(tables, info)
 		}
+	}
+	return tables, err
+}
+
+// tableSize is the size of the tables in a folder.
+func tableSize(dir string) (size int64, err error) {
+	tables, err := tablesIn(dir)
+	for _, t := range tables {
+		size += t.Size()
 	}
 	return size, err
 }

@@ -503,16 +503,10 @@ func TestOnlyPreflightsPassWithoutAToken(t *testing.T) {
 // other.
 func TestAnonymousHasNoIdentityOfAnotherRealm(t *testing.T) {
 	s := serve(t, realmAnd(`
-		djoser /two/* {
-			realm two
-			disable password_reset
-			store badger {$DIR}/two
-			throttle off
+		`+realmTwo(`
 			token {
 				schemes Bearer
-			}
-			`+cheap+`
-		}
+			}`)+`
 		@two djoser_token {
 			realm two
 		}

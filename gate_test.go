@@ -444,15 +444,20 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 	}
 }
 
-func TestRealmsAreApart(t *testing.T) {
-	s := serve(t, realmAnd(`
-		djoser /two/* {
+// realmTwo is another realm than the one of realmAnd.
+func realmTwo(options string) string {
+	return `djoser /two/* {
 			realm two
 			disable password_reset
 			store badger {$DIR}/two
 			throttle off
-			`+cheap+`
-		}
+			` + cheap + options + `
+		}`
+}
+
+func TestRealmsAreApart(t *testing.T) {
+	s := serve(t, realmAnd(`
+		`+realmTwo("")+`
 		djoser_auth /one
 		djoser_auth /both {
 			realm two

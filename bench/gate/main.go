@@ -221,17 +221,28 @@ func login() request {
 func compare(name string, a, b request) {
 	rate(a) // warm up
 	rate(b)
-	var as, bs, ratios []float64
+	var measured series
 	for n := range 10 * *pairs {
-		var x, y float64
 		if n%2 == 0 { // neither always comes second
-			x, y = rate(a), rate(b)
+			x := rate(a)
+			measured.add(x, rate(b))
 		} else {
-			y, x = rate(b), rate(a)
+			y := rate(b)
+			measured.add(rate(a), y)
 		}
-		as, bs, ratios = append(as, x), append(bs, y), append(ratios, x/y)
 	}
-	fmt.Printf("%-36s %8.0f / %8.0f requests/s  ratio %.3f\n", name, median(as), median(bs), median(ratios))
+	measured.print(name, "requests/s")
+}
+
+// series are the two halves of pairs.
+type series struct{ as, bs, ratios []float64 }
+
+func (s *series) add(a, b float64) {
+	s.as, s.bs, s.ratios = append(s.as, a), append(s.bs, b), append(s.ratios, a/b)
+}
+
+func (s *series) print(name, unit string) {
+	fmt.Printf("%-36s %8.5g / %8.5g %-10s  ratio %.3f\n", name, median(s.as), median(s.bs), unit, median(s.ratios))
 }
 
 // rate is how many such requests a second are answered.
@@ -312,17 +323,16 @@ var errBusy = errors.New("503")
 // hash by themselves.
 func compareLogins() {
 	pool := password.NewPool(0, 0)
-	var as, bs, ratios []float64
+	var measured series
 	for range *pairs {
 		begin := time.Now()
 		stop, done := startLogins(4)
 		time.Sleep(2 * *slice)
 		stop()
 		x := float64(done.Load()) / time.Since(begin).Seconds()
-		y := hashRate(pool)
-		as, bs, ratios = append(as, x), append(bs, y), append(ratios, x/y)
+		measured.add(x, hashRate(pool))
 	}
-	fmt.Printf("%-36s %8.1f / %8.1f a second    ratio %.3f\n", "logins / hashes", median(as), median(bs), median(ratios))
+	measured.print("logins / hashes", "a second")
 }
 
 // hashRate is how many passwords a second the pool hashes.
@@ -345,16 +355,16 @@ func hashRate(pool *password.Pool) float64 {
 // compareLatency measures something while 50 clients log in without pause, and
 // while they don't.
 func compareLatency(name string, measure func() time.Duration) {
-	var as, bs, ratios []float64
+	var measured series
 	for range *pairs {
 		quiet := measure()
 		stop, _ := startLogins(50)
 		time.Sleep(time.Second)
 		flooded := measure()
 		stop()
-		as, bs, ratios = append(as, ms(flooded)), append(bs, ms(quiet)), append(ratios, ms(flooded)/ms(quiet))
+		measured.add(ms(flooded), ms(quiet))
 	}
-	fmt.Printf("%-36s %8.2f / %8.2f ms          ratio %.2f\n", name, median(as), median(bs), median(ratios))
+	measured.print(name, "ms")
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
