@@ -1,0 +1,372 @@
+package djoser
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// adminUser is a user in an answer.
+type adminUser struct {
+	ID           uint64         `json:"id"`
+	Name         string         `json:"name"` // what the user logs in with
+	Fields       map[string]any `json:"fields"`
+	IsActive     bool           `json:"is_active"`
+	IsStaff      bool           `json:"is_staff"`
+	IsSuperuser  bool           `json:"is_superuser"`
+	Groups       []string       `json:"groups"`
+	DateJoined   *time.Time     `json:"date_joined"`
+	LastLogin    *time.Time     `json:"last_login"`
+	PendingEmail string         `json:"pending_email,omitempty"`
+	Password     string         `json:"password"` // usable or unusable
+}
+
+func (m *manager) user(acc *Account) *adminUser {
+	u := &adminUser{
+		ID: acc.ID, Name: m.realm.model.name(acc), Fields: make(map[string]any),
+		IsActive: acc.IsActive, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
+		Groups: append([]string{}, acc.Groups...), DateJoined: timeOrNil(acc.DateJoined), LastLogin: timeOrNil(acc.LastLogin),
+		PendingEmail: acc.PendingEmail, Password: passwordState(acc),
+	}
+	for _, f := range m.realm.model.declared {
+		u.Fields[f.name] = f.value(acc)
+	}
+	return u
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// adminPage is a page of users. The next one begins after Next; zero is the
+// last page. A filter that lets few through may leave a page short.
+type adminPage struct {
+	Users []*adminUser `json:"users"`
+	Next  uint64       `json:"next,omitempty"`
+}
+
+// listUsers takes after (an id), limit, and the filters search (a part of any
+// text field), group, active, staff and superuser (true or false).
+func (m *manager) listUsers() (any, error) {
+	query := m.r.URL.Query()
+	filter, err := newUserFilter(m.realm.model, query)
+	if err != nil {
+		return nil, err
+	}
+	limit := defaultPage
+	if s := query.Get("limit"); s != "" {
+		if limit, err = strconv.Atoi(s); err != nil || limit < 1 || limit > maxPage {
+			return nil, badRequest("limit is from 1 to %d", maxPage)
+		}
+	}
+	var after uint64
+	if s := query.Get("after"); s != "" {
+		if after, err = strconv.ParseUint(s, 10, 63); err != nil {
+			return nil, badRequest("after is an id")
+		}
+	}
+	return m.page(after, limit, filter)
+}
+
+func (m *manager) page(after uint64, limit int, filter *userFilter) (*adminPage, error) {
+	page := &adminPage{Users: []*adminUser{}}
+	for scanned := 0; scanned < maxScan; {
+		found, err := m.accounts.store.Accounts(m.r.Context(), after, maxPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, acc := range found {
+			if len(page.Users) == limit {
+				page.Next = after
+				return page, nil
+			}
+			after = acc.ID
+			if filter.lets(acc) {
+				page.Users = append(page.Users, m.user(acc))
+			}
+		}
+		if len(found) < maxPage {
+			return page, nil
+		}
+		scanned += len(found)
+	}
+	page.Next = after
+	return page, nil
+}
+
+// userFilter is what a listing is restricted to.
+type userFilter struct {
+	model  *userModel
+	search string
+	group  string
+	flags  map[string]bool
+}
+
+func newUserFilter(model *userModel, query url.Values) (*userFilter, error) {
+	f := &userFilter{model: model, search: strings.ToLower(query.Get("search")), group: query.Get("group"), flags: make(map[string]bool)}
+	for name, values := range query {
+		switch name {
+		case "after", "limit", "search", "group":
+		case "active", "staff", "superuser":
+			on, err := strconv.ParseBool(values[0])
+			if err != nil {
+				return nil, badRequest("%s is true or false", name)
+			}
+			f.flags[name] = on
+		default:
+			return nil, badRequest("unknown parameter %s: use after, limit, search, group, active, staff or superuser", name)
+		}
+	}
+	return f, nil
+}
+
+func (f *userFilter) lets(acc *Account) bool {
+	for name, want := range f.flags {
+		has := map[string]bool{"active": acc.IsActive, "staff": acc.IsStaff, "superuser": acc.IsSuperuser}[name]
+		if has != want {
+			return false
+		}
+	}
+	if f.group != "" && !slices.Contains(acc.Groups, f.group) {
+		return false
+	}
+	return f.search == "" || slices.ContainsFunc(f.model.declared, func(d *field) bool {
+		text, ok := d.value(acc).(string)
+		return ok && strings.Contains(strings.ToLower(text), f.search)
+	})
+}
+
+func (m *manager) showUser(acc *Account) (any, error) { return m.user(acc), nil }
+
+// adminEdit is the body of a new user, or of a change of one.
+type adminEdit struct {
+	Name         *string                    `json:"name"` // what the user logs in with
+	Fields       map[string]json.RawMessage `json:"fields"`
+	Password     *string                    `json:"password"`  // of a new user; left out: unusable
+	IsActive     *bool                      `json:"is_active"` // of a new user
+	IsStaff      *bool                      `json:"is_staff"`
+	IsSuperuser  *bool                      `json:"is_superuser"`
+	Groups       []string                   `json:"groups"` // all of them
+	AddGroups    []string                   `json:"add_groups"`
+	RemoveGroups []string                   `json:"remove_groups"`
+}
+
+// maxGroups and maxGroup bound the groups of an account, and a group's name in
+// bytes.
+const (
+	maxGroups = 1000
+	maxGroup  = 150
+)
+
+// read checks an edit.
+func (m *manager) read(e *adminEdit) (*accountEdit, error) {
+	edit := &accountEdit{
+		active: e.IsActive, staff: e.IsStaff, superuser: e.IsSuperuser,
+		groups: e.Groups, addGroups: e.AddGroups, dropGroups: e.RemoveGroups, fields: make(values),
+	}
+	for _, name := range slices.Concat(e.Groups, e.AddGroups) {
+		if name == "" || len(name) > maxGroup || strings.ContainsAny(name, ",\r\n") || name == "staff" || name == "superuser" {
+			return nil, badRequest("group %q: a name has up to %d bytes and no comma, and is not staff or superuser", name, maxGroup)
+		}
+	}
+	if len(e.Groups) > maxGroups || len(e.AddGroups) > maxGroups {
+		return nil, badRequest("more than %d groups", maxGroups)
+	}
+	fields := maps.Clone(e.Fields)
+	if e.Name != nil {
+		if fields == nil {
+			fields = make(map[string]json.RawMessage)
+		}
+		fields[m.realm.model.username.name], _ = json.Marshal(*e.Name) // a text always can be
+	}
+	errs := make(fieldErrors)
+	for name, raw := range fields {
+		f := m.realm.model.field(name)
+		if f == nil {
+			errs.add(name, "There is no such field.")
+			continue
+		}
+		decoded, err := decodeJSON(raw)
+		if err != nil {
+			return nil, badRequest("%s: %v", name, err)
+		}
+		in := input{name: name, field: f, required: !f.blank}
+		value, messages := in.parse(decoded)
+		errs.add(name, messages...)
+		edit.fields[name] = value
+	}
+	if err := errs.err(); err != nil {
+		return nil, err
+	}
+	u := m.realm.model.username
+	if name, ok := edit.fields[u.name].(string); ok {
+		checked, err := m.realm.checkUsername(name)
+		if err != nil {
+			return nil, err
+		}
+		edit.fields[u.name] = checked
+	}
+	return edit, nil
+}
+
+func (m *manager) addUser() (any, error) {
+	var e adminEdit
+	if err := m.body(&e); err != nil {
+		return nil, err
+	}
+	edit, err := m.read(&e)
+	if err != nil {
+		return nil, err
+	}
+	if name := m.realm.model.username.name; edit.fields.text(name) == "" {
+		return nil, invalid(name, msgRequired)
+	}
+	pass := ""
+	if e.Password != nil {
+		pass = *e.Password
+		texts := func(name string) string { return edit.fields.text(name) }
+		if err := m.checkPassword(pass, texts); err != nil {
+			return nil, err
+		}
+	}
+	acc, err := m.accounts.create(m.r.Context(), edit, pass)
+	m.report("users", acc, err)
+	if err != nil {
+		return nil, err
+	}
+	return m.user(acc), nil
+}
+
+func (m *manager) checkPassword(pass string, texts func(string) string) error {
+	if pass == "" {
+		return badRequest("the password is empty")
+	}
+	if limit := m.realm.settings.Password.MaxLength; len([]rune(pass)) > limit {
+		return badRequest("the password has more than %d characters", limit)
+	}
+	return m.realm.checkNewPassword("password", pass, texts)
+}
+
+func (m *manager) editUser(acc *Account) (any, error) {
+	var e adminEdit
+	if err := m.body(&e); err != nil {
+		return nil, err
+	}
+	if e.Password != nil || e.IsActive != nil {
+		return nil, badRequest("password and activity have requests of their own: password, activate and deactivate")
+	}
+	edit, err := m.read(&e)
+	if err != nil {
+		return nil, err
+	}
+	return m.done(m.accounts.edit(m.r.Context(), acc.ID, edit))
+}
+
+// done answers with the user as it is now.
+func (m *manager) done(acc *Account, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m.user(acc), nil
+}
+
+func (m *manager) deleteUser(acc *Account) (any, error) {
+	return m.done(m.accounts.remove(m.r.Context(), acc.ID))
+}
+
+func (m *manager) setPassword(acc *Account) (any, error) {
+	var body struct {
+		Password string `json:"password"`
+		Unusable bool   `json:"unusable"`
+	}
+	if err := m.body(&body); err != nil {
+		return nil, err
+	}
+	if body.Unusable {
+		if body.Password != "" {
+			return nil, badRequest("a password, or unusable, but not both")
+		}
+		return m.done(m.accounts.givePassword(m.r.Context(), acc.ID, ""))
+	}
+	if err := m.checkPassword(body.Password, m.realm.model.texts(acc)); err != nil {
+		return nil, err
+	}
+	return m.done(m.accounts.givePassword(m.r.Context(), acc.ID, body.Password))
+}
+
+func (m *manager) activate(acc *Account) (any, error) {
+	return m.done(m.accounts.enable(m.r.Context(), acc.ID))
+}
+
+func (m *manager) deactivate(acc *Account) (any, error) {
+	return m.done(m.accounts.disable(m.r.Context(), acc.ID))
+}
+
+func (m *manager) sendActivation(acc *Account) (any, error) {
+	if !m.realm.settings.SendActivationEmail {
+		return nil, &adminError{http.StatusConflict, "send_activation_email is off in this realm: activate the user instead", nil}
+	}
+	return m.done(m.accounts.sendActivation(m.r.Context(), acc.ID, m.client()))
+}
+
+func (m *manager) sendReset(acc *Account) (any, error) {
+	if !m.realm.settings.sendsResets() {
+		return nil, &adminError{http.StatusConflict, "password_reset is disabled in this realm: set a password instead", nil}
+	}
+	return m.done(m.accounts.sendReset(m.r.Context(), acc.ID, m.client()))
+}
+
+// client stands in for the request that a mail otherwise comes from; links
+// have the scheme that the settings say.
+func (m *manager) client() client { return client{protocol: "https"} }
+
+// adminToken is a login in an answer. Its id tells nothing about its value.
+type adminToken struct {
+	ID      string     `json:"id"`
+	Created time.Time  `json:"created"`
+	Expires *time.Time `json:"expires"`
+	Used    *time.Time `json:"used"` // to the hour
+	Address string     `json:"address"`
+	Agent   string     `json:"agent"`
+}
+
+func (m *manager) listTokens(acc *Account) (any, error) {
+	tokens, err := m.accounts.store.Tokens(m.r.Context(), acc.ID)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*adminToken, len(tokens))
+	for i, t := range tokens {
+		list[i] = &adminToken{t.Digest.ID(), t.Created, timeOrNil(t.Expires), timeOrNil(t.Used), t.Address, t.Agent}
+	}
+	return map[string]any{"tokens": list}, nil
+}
+
+func (m *manager) revokeTokens(acc *Account) (any, error) {
+	return m.done(m.accounts.revokeAll(m.r.Context(), acc.ID))
+}
+
+func (m *manager) revokeToken(acc *Account, kind, id string) (any, error) {
+	if kind != "tokens" {
+		return nil, errAdminPath
+	}
+	if m.r.Method != http.MethodDelete {
+		return nil, errAdminMethod
+	}
+	if err := m.accounts.revoke(m.r.Context(), acc.ID, id); err != nil {
+		if errors.Is(err, ErrNotFound) {
+			err = &adminError{http.StatusNotFound, "the user has no such token", nil}
+		}
+		return nil, err
+	}
+	return m.user(acc), nil
+}
