@@ -47,14 +47,14 @@ func parseBody(w http.ResponseWriter, r *http.Request, limit int64) (any, error)
 
 	contentType := r.Header.Get("Content-Type")
 	accepted := parseMediaType(contentType)
-	charset := charsetOf(accepted.params["charset"])
+	c := charsetOf(accepted.params["charset"])
 	switch {
 	case accepted.matches(mediaJSON):
-		return parseJSONBody(body, charset)
+		return parseJSONBody(body, c)
 	case accepted.matches(mediaForm):
-		return parseForm(string(body), charset), nil
+		return parseForm(string(body), c), nil
 	case accepted.matches(mediaMultipart):
-		return parseMultipart(body, accepted.params["boundary"], charset)
+		return parseMultipart(body, accepted.params["boundary"], c)
 	}
 	return nil, unsupportedMediaType(contentType)
 }

@@ -291,8 +291,8 @@ func FuzzMultipart(f *testing.F) {
 	f.Add("multipart/form-data", []byte("--x"))
 	f.Add(`multipart/form-data; boundary="a b"; boundary*=utf-8''x`, []byte("--\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
-		boundary := parseMediaType(contentType).params["boundary"]
-		v, err := parseMultipart(body, boundary, charsetOf(parseMediaType(contentType).params["charset"]))
+		params := parseMediaType(contentType).params
+		v, err := parseMultipart(body, params["boundary"], charsetOf(params["charset"]))
 		if err != nil {
 			return
 		}
@@ -300,7 +300,7 @@ func FuzzMultipart(f *testing.F) {
 		if !clean(o) || len(o.names) > maxParts {
 			t.Fatalf("%q: %v", body, o.values)
 		}
-		form, err := multipart.NewReader(bytes.NewReader(body), boundary).ReadForm(1 << 20)
+		form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(1 << 20)
 		if err != nil || !utf8.Valid(body) || bytes.ContainsAny(body, `*\`) || strings.Contains(contentType, "charset") {
 			return
 		}

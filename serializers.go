@@ -263,7 +263,7 @@ func (r *realm) newPasswordInputs(retype bool) []input {
 // no more than its type.
 func (f *field) unlabelled() *field {
 	plain := *f
-	plain.label, plain.helpText = "", ""
+	plain.label = ""
 	return &plain
 }
 

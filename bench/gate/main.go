@@ -242,7 +242,7 @@ func (s *series) add(a, b float64) {
 }
 
 func (s *series) print(name, unit string) {
-	fmt.Printf("%-36s %8.5g / %8.5g %-10s  ratio %.3f\n", name, median(s.as), median(s.bs), unit, median(s.ratios))
+	fmt.Printf("%-36s %9.2f / %9.2f %-10s  ratio %.3f\n", name, median(s.as), median(s.bs), unit, median(s.ratios))
 }
 
 // rate is how many such requests a second are answered.
