@@ -77,22 +77,13 @@ func soak(ctx context.Context, dir string, o options) (*result, error) {
 	})
 	r.registerAll(ctx, c, begin)
 	r.registered = time.Since(begin)
-	r.await(ctx, mails, begin.Add(r.registered+o.limit))
+	deadline := begin.Add(r.registered + o.limit)
+	r.await(ctx, mails, deadline)
 	r.delivered = time.Since(begin)
+	err = r.awaitEmpty(ctx, c, deadline)
 	close(quiet)
 	disrupting.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return nil, err
-	}
-
-	// The last result may still be on its way into the store.
-	for range 50 {
-		if r.waiting, err = c.waiting(ctx); err != nil || r.waiting == 0 {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	if err != nil {
+	if err := errors.Join(context.Cause(ctx), err); err != nil {
 		return nil, err
 	}
 	r.tries, r.failed = mails.tries.Load(), mails.failed.Load()
@@ -181,6 +172,20 @@ func (r *result) await(ctx context.Context, mails *inbox, deadline time.Time) {
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
+}
+
+// awaitEmpty waits for the outbox to be empty. A mail whose result was lost in a
+// kill is there though it was delivered, and may fail at its next try: then it
+// waits for a reload.
+func (r *result) awaitEmpty(ctx context.Context, c *caddy, deadline time.Time) (err error) {
+	for ctx.Err() == nil {
+		r.waiting, err = c.waiting(ctx) // an error while Caddy starts
+		if err == nil && r.waiting == 0 || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return err
 }
 
 // around is the time before a crash in which a mail that was delivered may not

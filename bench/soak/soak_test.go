@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -35,7 +36,8 @@ func testBinary(t *testing.T) string {
 // Every account gets its mail, though Caddy is killed and reloaded, and the
 // mail server fails a third of the time.
 func TestNoMailIsLost(t *testing.T) {
-	r, err := soak(t.Context(), t.TempDir(), options{
+	dir := t.TempDir()
+	r, err := soak(t.Context(), dir, options{
 		binary: testBinary(t), number: 300, clients: 32,
 		over: 4 * time.Second, every: 1500 * time.Millisecond, kills: 2, limit: 2 * time.Minute,
 	})
@@ -44,7 +46,8 @@ func TestNoMailIsLost(t *testing.T) {
 	}
 	t.Log(r)
 	if err := r.verdict(); err != nil {
-		t.Error(err)
+		text, _ := os.ReadFile(filepath.Join(dir, "log"))
+		t.Errorf("%v\n%s", err, text)
 	}
 	if len(r.crashes) == 0 || r.reloads == 0 || r.failed < 100 || r.links == 0 {
 		t.Errorf("%d kills, %d reloads, %d failures, %d links", len(r.crashes), r.reloads, r.failed, r.links)
