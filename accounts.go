@@ -80,6 +80,9 @@ func (a *accounts) register(ctx context.Context, v values, pass string, c client
 	if err := a.commit(ctx, change); err != nil {
 		return nil, "", err
 	}
+	if !acc.IsActive {
+		a.mayMail(acc, PurposeActivation) // so that this mail counts among those asked for
+	}
 	return acc, token, nil
 }
 

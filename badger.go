@@ -96,12 +96,9 @@ func (b *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Provision expands placeholders in the path.
 func (b *BadgerStore) Provision(caddy.Context) error {
-	path, err := caddy.NewReplacer().ReplaceOrErr(b.Path, true, true)
-	if err != nil {
-		return fmt.Errorf("path of the badger store: %v", err)
-	}
-	b.Path = path
-	return nil
+	var err error
+	b.Path, err = expand("path of the badger store", b.Path)
+	return err
 }
 
 // Validate checks the settings.

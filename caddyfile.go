@@ -1,7 +1,10 @@
 package djoser
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math"
 	"net/http"
@@ -115,8 +118,37 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		if err := handler.Settings.checkComplete(); err != nil {
 			return nil, place.Err(err.Error())
 		}
+		if err := refuseSecond(h, &place, handler); err != nil {
+			return nil, err
+		}
 	}
 	return h.NewRoute(matcher, handler), nil
+}
+
+// definition is where a realm is defined, and as what.
+type definition struct {
+	place string
+	text  []byte
+}
+
+// refuseSecond refuses to define a realm for the second time, unless it is the
+// same, as in sites that import one snippet. Loading refuses that, too, but
+// can't say where it stands.
+func refuseSecond(h httpcaddyfile.Helper, place *caddyfile.Dispenser, handler *Handler) error {
+	name := cmp.Or(handler.Realm, defaultRealm)
+	key := "djoser.realm." + name
+	text, err := json.Marshal(handler.Settings)
+	if err != nil {
+		return err
+	}
+	first, ok := h.State[key].(definition)
+	if ok && !bytes.Equal(first.text, text) {
+		return place.Errf("realm %s is defined at %s already, and differently: %s", name, first.place, adviceOnTwice(name))
+	}
+	if !ok {
+		h.State[key] = definition{fmt.Sprintf("%s:%d", place.File(), place.Line()), text}
+	}
+	return nil
 }
 
 // prefixOf takes the prefix out of a matcher with one path, such as /auth/*,
@@ -371,9 +403,14 @@ func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 		switch name {
 		case "memory":
 			var size int64
-			err := sizeArg(d, &size)
+			if err := sizeArg(d, &size); err != nil {
+				return err
+			}
+			if size < 1<<10 {
+				return d.Errf("memory is '%s', which is %d bytes: add a unit, such as 19MiB", d.Val(), size)
+			}
 			h.Memory = uint32(min(size>>10, math.MaxUint32))
-			return err
+			return nil
 		case "iterations":
 			var n int
 			err := intArg(d, &n, 1, math.MaxInt32)

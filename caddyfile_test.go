@@ -182,6 +182,7 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{inBlock("password {\nsalt x\n}"), "unknown word 'salt' in password: use hasher, min_length, max_length, validators, workers or queue", 4},
 		{inBlock("password {\nhasher md5\n}"), "unknown hasher 'md5': new passwords are hashed with argon2id only", 4},
 		{inBlock("password {\nhasher argon2id {\nmemory 1GiB\n}\n}"), "memory of Argon2id is 1048576 KiB: it must be from 8 KiB to 262144 KiB; use 19456 KiB or more", 4},
+		{inBlock("password {\nhasher argon2id {\nmemory 19\n}\n}"), "memory is '19', which is 19 bytes: add a unit, such as 19MiB", 5},
 		{inBlock("password {\nhasher argon2id {\nparallelism 256\n}\n}"), "parallelism is '256': it must be a whole number from 1 to 255", 5},
 		{inBlock("password {\nhasher argon2id {\nrounds 2\n}\n}"), "unknown word 'rounds' in hasher argon2id: use memory, iterations or parallelism", 5},
 		{inBlock("password {\nmin_length -1\n}"), "min_length is '-1': it must be a whole number from 0 to 2147483647", 4},
@@ -256,14 +257,14 @@ func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 		{inBlock(mailLines + "send_activation_email\nuser_model {\nrequired_fields\n}"), "realm default: send_activation_email needs an address: put email into required_fields of user_model"},
 
 		// What placeholders bring to light.
-		{inBlock(without(mailLines, "domain") + "domain {env.EMPTY}"), "realm default: domain: evaluated placeholder {env.EMPTY} is empty"},
+		{inBlock(without(mailLines, "domain") + "domain {env.EMPTY}"), "realm default: domain: {env.EMPTY} is empty"},
 		{inBlock(without(mailLines, "domain") + "domain {env.PROTOCOL}://x"), `realm default: domain is "ftp://x": it must be a host, maybe with a port and a path, such as frontend.com`},
 		{inBlock(noMails + "protocol {env.PROTOCOL}"), `realm default: protocol is "ftp": it must be http or https`},
 		{inBlock(without(mailLines, "password_reset") + "password_reset_confirm_url \"{env.PROTOCOL}/{uid}\""), `realm default: password_reset_confirm_url is "ftp/{uid}": it must hold {uid} and {token}`},
-		{inBlock(noMails + "realm {env.EMPTY}"), "realm: evaluated placeholder {env.EMPTY} is empty"},
+		{inBlock(noMails + "realm {env.EMPTY}"), "realm: {env.EMPTY} is empty"},
 		{inBlock(noMails + "realm a{env.PROTOCOL}/"), `realm name "aftp/": use letters, digits, and . _ - inside`},
-		{":8080 {\ndjoser /{path}/* {\n" + noMails + "}\n}", "prefix: unrecognized placeholder {http.request.uri.path}"},
-		{inBlock(noMails) + "\n:8081 {\ndjoser_auth {\nuser {env.EMPTY}\n}\n}", "user: evaluated placeholder {env.EMPTY} is empty"},
+		{":8080 {\ndjoser /{path}/* {\n" + noMails + "}\n}", `prefix: a brace stands for a placeholder, and this one is unknown; write \{ for the brace itself`},
+		{inBlock(noMails) + "\n:8081 {\ndjoser_auth {\nuser {env.EMPTY}\n}\n}", "user: {env.EMPTY} is empty"},
 		{inBlock(noMails + "cors {env.PROTOCOL}"), `realm default: cors "ftp": name each front end by its origin, such as https://app.example.com, without a path or a slash at the end`},
 
 		// What doesn't go together.
@@ -274,7 +275,7 @@ func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 		{inBlock(mailLines + "templates {$DIR}/none"), "realm default: templates: open " + dir + "/none: no such file or directory"},
 
 		// Realms.
-		{inBlock(noMails) + "\n:8081 {\ndjoser /a/* {\n" + noMails + "link_ttl 1d\n}\n}", "realm default is defined twice, and differently: define it once, and write 'djoser { realm default }' elsewhere"},
+		{inBlock(noMails) + "\n:8081 {\ndjoser /a/* {\n" + noMails + "link_ttl 1d\n}\n}", "realm default is defined at Caddyfile:9 already, and differently: define it once, and write 'djoser' with its path and without a block elsewhere, at Caddyfile:15"},
 		{inBlock(noMails+"store badger {$DIR}") + "\n:8081 {\ndjoser /a/* {\nrealm two\n" + noMails + "store badger {$DIR}/../" + filepath.Base(dir) + "\n}\n}", "realms default and two have the same store, " + dir + ": give each its own"},
 	} {
 		if err := validate(t, "{\nadmin off\npersist_config off\nlog {\nlevel ERROR\n}\n}\n"+c.text); err == nil {
@@ -314,12 +315,17 @@ func TestSettingsInJSONAreChecked(t *testing.T) {
 	}
 }
 
-func TestARealmThatNobodyDefinesIsToldAtTheStart(t *testing.T) {
-	s := newServer(t)
-	err := s.load("djoser /auth/* {\nrealm members\ndisable password_reset\nstore badger {$DIR}/store\n}\ndjoser_auth /api/* {\nrealm member\n}")
-	const want = "djoser_auth: realm member is not defined: add a djoser directive with settings and 'realm member'; there is members"
-	if err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("%v, want %s", err, want)
+func TestUsesOfARealmAreCheckedAtTheStart(t *testing.T) {
+	const members = "djoser /auth/* {\nrealm members\ndisable password_reset\nstore badger {$DIR}/store\n}\n"
+	for site, want := range map[string]string{
+		members + "djoser_auth /api/* {\nrealm member\n}": "djoser_auth: realm member is not defined: give a djoser directive a block with 'realm member' and its settings, at least 'disable password_reset'; there is members",
+		"djoser /auth/*": "djoser /auth: realm default is not defined: give a djoser directive a block with its settings, at least 'disable password_reset'",
+		"djoser":         "djoser: realm default is not defined: give",
+		members + "djoser_auth {\nrealm members\nheaders {\nX-Id {http.auth.user.id}\nX-Company \"of {http.auth.user.company}\"\n}\n}": "djoser_auth: realm members: header X-Company: unknown placeholder {http.auth.user.company}: after {http.auth.user. there is id, username, email, is_staff, is_superuser, groups; another field must be one of required_fields",
+	} {
+		if err := newServer(t).load(site); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }
 

@@ -2,7 +2,10 @@ package djoser
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +18,7 @@ import (
 type visit struct {
 	first  caller    // in the realm that was asked first, mostly the only one
 	others []*caller // in other realms
-	shown  *caller   // whom {http.auth.user.*} tells of; nil: nobody
+	shown  *caller   // whom {http.auth.user.*} tells of; nil: nobody has said
 	mapped bool      // the request's placeholders are looked up here
 }
 
@@ -86,15 +89,18 @@ func (v *visit) add(r *realm) *caller {
 
 const placeholderPrefix = "http.auth.user."
 
-// setPlaceholders makes {http.auth.user.*} those of the caller. They are looked
-// up as they are needed, since most requests need none. What another
-// authenticator has set before would come first, so it goes.
+// setPlaceholders makes {http.auth.user.*} those of the caller; they are empty
+// if that is nobody. They are looked up as they are needed, since most requests
+// need none. What another authenticator has set before comes first, so it goes
+// where there is a caller.
 func (c *caller) setPlaceholders(r *http.Request) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
 	}
-	repl.DeleteByPrefix(placeholderPrefix)
+	if c.id != nil {
+		repl.DeleteByPrefix(placeholderPrefix)
+	}
 	c.visit.shown = c
 	if !c.visit.mapped {
 		c.visit.mapped = true
@@ -111,6 +117,9 @@ func (v *visit) placeholder(key string) (any, bool) {
 }
 
 func (c *caller) placeholder(name string) (any, bool) {
+	if c.id == nil {
+		return "", slices.Contains(c.realm.model.placeholders(), name)
+	}
 	a := c.id.account
 	switch name {
 	case "id":
@@ -132,4 +141,30 @@ func (c *caller) placeholder(name string) (any, bool) {
 		}
 	}
 	return nil, false
+}
+
+// placeholders are the names after http.auth.user. that accounts of the model
+// have.
+func (m *userModel) placeholders() []string {
+	names := []string{"id", "username", "email", "is_staff", "is_superuser", "groups"}
+	for _, f := range m.required {
+		if !slices.Contains(names, f.name) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+var userPlaceholder = regexp.MustCompile(`\{http\.auth\.user\.([^{}]*)\}`)
+
+// checkPlaceholders refuses a text that asks for what accounts of the model
+// don't have.
+func (m *userModel) checkPlaceholders(text string) error {
+	known := m.placeholders()
+	for _, found := range userPlaceholder.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(known, found[1]) {
+			return fmt.Errorf("unknown placeholder %s: after {%s there is %s; another field must be one of required_fields", found[0], placeholderPrefix, strings.Join(known, ", "))
+		}
+	}
+	return nil
 }

@@ -55,8 +55,25 @@ func djoserCommand(cmd *cobra.Command) {
 	flags.StringP("config", "c", "", "Configuration file, for the address of the admin API and for the store (default: Caddyfile in this folder, if there is one)")
 	flags.String("adapter", "", "Name of the adapter of the configuration file (default: caddyfile, unless the file is .json)")
 	flags.Bool("json", false, "Write JSON instead of tables")
-	cmd.AddCommand(userCommand(), tokenCommand(), sendActivationCommand(), sendResetCommand(),
+	group(cmd, userCommand(), tokenCommand(), sendActivationCommand(), sendResetCommand(),
 		importCommand(), exportCommand(), backupCommand(), restoreCommand(), checkCommand(), statsCommand())
+}
+
+// group makes a command of those that it has. A mistyped one is an error, where
+// cobra would show the help and be content.
+func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(commands...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var names []string
+		for _, c := range commands {
+			names = append(names, c.Name())
+		}
+		return fmt.Errorf("unknown command '%s' after '%s': use %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
+	}
+	return cmd
 }
 
 // Exit statuses of the commands. Caddy itself uses 2.
@@ -260,11 +277,17 @@ func answerError(status int, text string, fields json.RawMessage) error {
 	if len(fields) > 0 {
 		text += ": " + string(fields)
 	}
-	if status == http.StatusNotFound && strings.HasPrefix(text, errNoUser.Error()) {
+	switch {
+	case status == http.StatusNotFound && strings.HasPrefix(text, errNoUser.Error()):
 		return fmt.Errorf("%w%s", errNoUser, strings.TrimPrefix(text, errNoUser.Error()))
+	case status == http.StatusNotFound && strings.HasPrefix(text, "realm "):
+		text += nameRealm
 	}
 	return errors.New(text)
 }
+
+// nameRealm follows an error about a realm that isn't there.
+const nameRealm = " (name one with --realm)"
 
 // askStore has the admin API answer in this process.
 func (c *console) askStore(method, uri string, body io.Reader) ([]byte, error) {

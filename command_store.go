@@ -38,7 +38,7 @@ func loadRealm(config []byte, name string) (*offlineRealm, error) {
 			names = append(names, known)
 		}
 		slices.Sort(names)
-		return nil, fmt.Errorf("realm %s is not defined there; it has: %s", name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("realm %s is not defined there; there is %s%s", name, strings.Join(names, ", "), nameRealm)
 	}
 	if settings.MailerRaw != nil {
 		// The secrets of the real one may be known to the server alone.

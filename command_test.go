@@ -250,7 +250,11 @@ func TestCommandsRefuseWhatTheApiRefuses(t *testing.T) {
 	in.djoser("pw\n", "user", "add", "alice").want(t, 0)
 	in.djoser("pw\n", "user", "add", "alice").want(t, 1, "another user has the same username")
 	in.djoser("", "user", "edit", "alice").want(t, 1, "nothing to change")
-	in.djoser("", "stats", "--realm", "other").want(t, 1, "realm other is not defined")
+	in.djoser("", "stats", "--realm", "other").want(t, 1, "realm other is not defined there; there is default (name one with --realm)")
+	in.djoser("", "user", "deactvate", "alice").want(t, 1, "unknown command 'deactvate' after 'caddy djoser user': use add, list, ")
+	in.djoser("", "chek").want(t, 1, "unknown command 'chek' after 'caddy djoser': use ")
+	in.djoser("", "tokn", "list", "alice").want(t, 1, "unknown command 'tokn'")
+	in.djoser("").want(t, 0, "Usage:")
 	in.djoser("", "stats", "--address", "127.0.0.1:1").want(t, 1, "no server at 127.0.0.1:1")
 }
 

@@ -27,11 +27,10 @@ func userCommand() *cobra.Command {
 		Long: `Adds, shows, changes and deletes users. NAME is what the user logs in with, or
 id: and the user's id, such as id:42.`,
 	}
-	cmd.AddCommand(userAdd(), userList(), userShow(), userEdit(), userSetPassword(),
+	return group(cmd, userAdd(), userList(), userShow(), userEdit(), userSetPassword(),
 		userVerb("activate", "Lets a user log in", http.MethodPost, "/activate", "%s is active."),
 		userVerb("deactivate", "Ends every login of a user and allows no new one", http.MethodPost, "/deactivate", "%s is not active any more."),
 		userDelete())
-	return cmd
 }
 
 func userPath(name string) string { return "/users/" + url.PathEscape(name) }
@@ -430,8 +429,7 @@ func tokenCommand() *cobra.Command {
 		}
 		return c.change(http.MethodDelete, path, nil, done)
 	})
-	cmd.AddCommand(list, revoke)
-	return cmd
+	return group(cmd, list, revoke)
 }
 
 func showTokens(w io.Writer, tokens []*adminToken) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -50,9 +51,10 @@ type Rights struct {
 	app *App
 }
 
-// provision notes the use of the realm. Matchers come before handlers, so the
-// realm can't be looked up here.
-func (g *Rights) provision(ctx caddy.Context, where string) error {
+// provision notes the use of the realm, with what is to be checked once it is
+// known, if anything: matchers come before handlers, so it can't be looked up
+// here.
+func (g *Rights) provision(ctx caddy.Context, where string, check func(*realm) error) error {
 	if err := expandRealm(&g.Realm); err != nil {
 		return err
 	}
@@ -68,27 +70,19 @@ func (g *Rights) provision(ctx caddy.Context, where string) error {
 	if g.app, err = findApp(ctx); err != nil {
 		return err
 	}
-	g.app.refer(g.Realm, where)
+	g.app.refer(use{g.Realm, where, check})
 	return nil
 }
 
-// expandAll replaces placeholders in the values of a setting.
-func expandAll(name string, values []string) error {
-	for i, value := range values {
-		expanded, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		values[i] = expanded
+// check tells why an account isn't let through: nil if it is.
+func (g *Rights) check(r *realm, id *identity) error {
+	switch {
+	case !g.hasRight(r, id.account):
+		return errForbidden
+	case g.Fresh > 0 && r.accounts.now().Sub(id.token.Created) > time.Duration(g.Fresh):
+		return errStaleLogin
 	}
 	return nil
-}
-
-func (g *Rights) allow(r *realm, id *identity) bool {
-	if g.Fresh > 0 && r.accounts.now().Sub(id.token.Created) > time.Duration(g.Fresh) {
-		return false
-	}
-	return g.hasRight(r, id.account)
 }
 
 // hasRight tells whether an account has one of the rights, if any is needed.
@@ -156,7 +150,17 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		}
 		g.names = append(g.names, name)
 	}
-	return g.provision(ctx, "djoser_auth")
+	return g.provision(ctx, "djoser_auth", g.checkHeaders)
+}
+
+// checkHeaders refuses values that no account can have.
+func (g *Gate) checkHeaders(r *realm) error {
+	for _, name := range slices.Sorted(maps.Keys(g.Headers)) {
+		if err := r.model.checkPlaceholders(g.Headers[name]); err != nil {
+			return fmt.Errorf("header %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -171,15 +175,17 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return c.refuse(w, r, c.err)
 	case c.id == nil && c.realm.allowsPreflight(r):
 		removeMethodOverrides(r)
+		c.setPlaceholders(r)
 		return next.ServeHTTP(w, r)
 	case c.id == nil && g.Optional:
-		c.visit.shown = nil // which a matcher of another realm may have set
+		c.setPlaceholders(r)
 		w.Header().Add("Vary", "Authorization")
 		return next.ServeHTTP(w, r)
 	case c.id == nil:
 		return c.refuse(w, r, errNotAuthenticated)
-	case !g.allow(c.realm, c.id):
-		return c.refuse(w, r, errForbidden)
+	}
+	if err := g.check(c.realm, c.id); err != nil {
+		return c.refuse(w, r, err)
 	}
 
 	c.setPlaceholders(r)
@@ -401,7 +407,7 @@ func (*MatchToken) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision implements caddy.Provisioner.
-func (m *MatchToken) Provision(ctx caddy.Context) error { return m.provision(ctx, "djoser_token") }
+func (m *MatchToken) Provision(ctx caddy.Context) error { return m.provision(ctx, "djoser_token", nil) }
 
 // Match implements caddyhttp.RequestMatcher.
 func (m *MatchToken) Match(r *http.Request) bool {
@@ -415,7 +421,7 @@ func (m *MatchToken) Match(r *http.Request) bool {
 // MatchWithError implements caddyhttp.RequestMatcherWithError.
 func (m *MatchToken) MatchWithError(r *http.Request) (bool, error) {
 	c, err := m.identify(r)
-	if err != nil || c.id == nil || !m.allow(c.realm, c.id) {
+	if err != nil || c.id == nil || m.check(c.realm, c.id) != nil {
 		return false, err
 	}
 	c.setPlaceholders(r)
@@ -436,7 +442,7 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (p *Provider) Provision(ctx caddy.Context) error {
-	return p.provision(ctx, "authentication provider djoser")
+	return p.provision(ctx, "authentication provider djoser", nil)
 }
 
 // Authenticate implements caddyauth.Authenticator.
@@ -447,7 +453,7 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return caddyauth.User{}, false, err
 	}
-	if c.id == nil || !p.allow(c.realm, c.id) {
+	if c.id == nil || p.check(c.realm, c.id) != nil {
 		w.Header().Set("WWW-Authenticate", c.realm.settings.Token.scheme())
 		return caddyauth.User{}, false, nil
 	}

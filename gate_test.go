@@ -185,7 +185,7 @@ func TestRightsAreAlternatives(t *testing.T) {
 		s.get("/any", alice).want(t, 204)
 	}
 	runningRealm(t, "default").accounts.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
-	s.get("/fresh", bob).want(t, 403)
+	s.get("/fresh", bob).want(t, 403, `{"detail": "The login was too long ago. Log in again."}`)
 }
 
 func TestWhatEndsATokenCountsFromTheNextRequest(t *testing.T) {
@@ -224,13 +224,16 @@ func TestOptionalLetsAnonymousRequestsThroughWithoutIdentity(t *testing.T) {
 				X-Account {http.auth.user.id}
 			}
 		}
-		reverse_proxy /api/* `+backEnd(t)))
+		reverse_proxy /api/* `+backEnd(t)+` {
+			header_up X-Own "{http.auth.user.id}{http.auth.user.username}{http.auth.user.email}{http.auth.user.is_staff}{http.auth.user.is_superuser}{http.auth.user.groups}."
+		}`))
 	token := s.register("alice", "secret")
-	if e := s.do("GET", "/api/", "", "X-Account", "7").echo(t); e.Header.Get("X-Account") != "" {
-		t.Errorf("X-Account is %q", e.Header.Get("X-Account"))
+	e := s.do("GET", "/api/", "", "X-Account", "7").echo(t)
+	if e.Header.Get("X-Account") != "" || e.Header.Get("X-Own") != "." {
+		t.Errorf("%v", e.Header)
 	}
 	s.get("/api/", strings.Repeat("0", 40)).want(t, 401)
-	e := s.get("/api/", token).echo(t)
+	e = s.get("/api/", token).echo(t)
 	if e.Header.Get("X-Account") != "1" || e.Header.Get("Authorization") != "Token "+token || e.Header.Get("Remote-User") != "" {
 		t.Errorf("%v", e.Header)
 	}

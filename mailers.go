@@ -658,20 +658,6 @@ func isLoopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
 }
 
-// expand replaces the placeholders in a setting. An empty or unknown one is an
-// error: better no server than one with an empty password.
-func expand(setting, value string) (string, error) {
-	expanded, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
-	if err == nil {
-		return expanded, nil
-	}
-	if strings.Contains(value, "{env.") || strings.Contains(value, "{file.") {
-		return "", fmt.Errorf("%s: %v", setting, err)
-	}
-	// What looks like a placeholder may be a part of a password.
-	return "", fmt.Errorf(`%s: a brace stands for a placeholder, and this one is unknown; write \{ for the brace itself`, setting)
-}
-
 // Interface guards
 var (
 	_ caddy.Provisioner     = (*LogMailer)(nil)

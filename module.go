@@ -6,6 +6,7 @@ package djoser
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,8 +68,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	var err error
-	if h.Prefix, err = caddy.NewReplacer().ReplaceOrErr(h.Prefix, true, true); err != nil {
-		return fmt.Errorf("prefix: %w", err)
+	if h.Prefix, err = expand("prefix", h.Prefix); err != nil {
+		return err
 	}
 	if err := checkPrefix(h.Prefix); err != nil {
 		return err
@@ -79,8 +80,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.app, err = findApp(ctx); err != nil {
 		return err
 	}
+	// A prefix that was taken from no matcher shows here.
+	ctx.Logger().Info("endpoints", zap.String("realm", h.Realm), zap.String("under", h.Prefix+"/"))
 	if h.Settings == nil {
-		h.app.refer(h.Realm, "djoser "+h.Prefix)
+		h.app.refer(use{h.Realm, strings.TrimSpace("djoser " + h.Prefix), nil})
 		return nil
 	}
 	return h.app.define(ctx, h.Realm, h.Settings)
@@ -160,10 +163,14 @@ type App struct {
 	log    *zap.Logger
 	events *caddyevents.App
 	realms map[string]*realm
+	uses   []use
+}
 
-	// references are the realms that are used, with where, so that a name that
-	// nobody defines can be told once all of the configuration is known.
-	references map[string]string
+// use is where a realm is used, so that a name that nobody defines can be told
+// once all of the configuration is known.
+type use struct {
+	realm, where string
+	check        func(*realm) error // nil: nothing else is to be checked then
 }
 
 const defaultRealm = "default"
@@ -174,9 +181,9 @@ var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 // default.
 func expandRealm(name *string) error {
 	setDefault(name, defaultRealm)
-	expanded, err := caddy.NewReplacer().ReplaceOrErr(*name, true, true)
+	expanded, err := expand("realm", *name)
 	if err != nil {
-		return fmt.Errorf("realm: %w", err)
+		return err
 	}
 	*name = expanded
 	return checkRealmName(expanded)
@@ -205,7 +212,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
-	a.realms, a.references = make(map[string]*realm), make(map[string]string)
+	a.realms = make(map[string]*realm)
 	events, err := ctx.App("events")
 	if err != nil {
 		return err
@@ -223,8 +230,8 @@ func findApp(ctx caddy.Context) (*App, error) {
 	return app.(*App), nil
 }
 
-// refer notes that a realm is used, and where.
-func (a *App) refer(name, where string) { a.references[name] = where }
+// refer notes that a realm is used.
+func (a *App) refer(u use) { a.uses = append(a.uses, u) }
 
 // realm is the running realm of the name.
 func (a *App) realm(name string) (*realm, error) {
@@ -246,7 +253,7 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 	}
 	if known, ok := a.realms[name]; ok {
 		if !bytes.Equal(known.definition, definition) {
-			return fmt.Errorf("realm %s is defined twice, and differently: define it once, and write 'djoser { realm %s }' elsewhere", name, name)
+			return fmt.Errorf("realm %s is defined twice, and differently: %s", name, adviceOnTwice(name))
 		}
 		return nil
 	}
@@ -269,14 +276,19 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 	return nil
 }
 
+// adviceOnTwice says how a realm is used in more than one place.
+func adviceOnTwice(name string) string {
+	if name == defaultRealm {
+		return "define it once, and write 'djoser' with its path and without a block elsewhere"
+	}
+	return fmt.Sprintf("define it once, and write 'djoser' with its path and a block of one line, 'realm %s', elsewhere", name)
+}
+
 // Start opens the stores, unless a first request has done so already, since
 // Caddy starts its apps in any order.
 func (a *App) Start() error {
-	for _, name := range slices.Sorted(maps.Keys(a.references)) {
-		if _, ok := a.realms[name]; !ok {
-			where := a.references[name]
-			return fmt.Errorf("%s: realm %s is not defined: add a djoser directive with settings and 'realm %s'%s", where, name, name, a.known())
-		}
+	if err := a.checkUses(); err != nil {
+		return err
 	}
 	for _, r := range a.realms {
 		if _, err := r.open(); err != nil {
@@ -284,6 +296,36 @@ func (a *App) Start() error {
 		}
 	}
 	return nil
+}
+
+// checkUses refuses uses of a realm that nobody defines, or that doesn't have
+// what they need. They are sorted, since Caddy provisions servers in any order.
+func (a *App) checkUses() error {
+	slices.SortStableFunc(a.uses, func(u, v use) int {
+		return cmp.Or(strings.Compare(u.realm, v.realm), strings.Compare(u.where, v.where))
+	})
+	for _, u := range a.uses {
+		r, ok := a.realms[u.realm]
+		if !ok {
+			return fmt.Errorf("%s: %w", u.where, a.undefined(u.realm))
+		}
+		if u.check == nil {
+			continue
+		}
+		if err := u.check(r); err != nil {
+			return fmt.Errorf("%s: realm %s: %w", u.where, u.realm, err)
+		}
+	}
+	return nil
+}
+
+// undefined says what to do about a realm that nobody defines.
+func (a *App) undefined(name string) error {
+	line := ""
+	if name != defaultRealm {
+		line = fmt.Sprintf("'realm %s' and ", name)
+	}
+	return fmt.Errorf("realm %s is not defined: give a djoser directive a block with %sits settings, at least 'disable password_reset'%s", name, line, a.known())
 }
 
 // known lists the realms that there are, for an error message.
@@ -337,7 +379,7 @@ type realm struct {
 func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	settings := *s
 	r := &realm{name: name, settings: &settings, log: ctx.Logger().With(zap.String("realm", name)), metrics: newRealmMetrics(name)}
-	if err := settings.setDefaults(caddy.NewReplacer()); err != nil {
+	if err := settings.setDefaults(); err != nil {
 		return nil, err
 	}
 	var err error

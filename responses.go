@@ -65,6 +65,7 @@ var (
 	errTokenSpaces      = detailError(http.StatusUnauthorized, "Invalid token header. Token string should not contain spaces.")
 	errInvalidToken     = detailError(http.StatusUnauthorized, "Invalid token")
 	errInactiveUser     = detailError(http.StatusUnauthorized, "User inactive or deleted")
+	errStaleLogin       = detailError(http.StatusForbidden, "The login was too long ago. Log in again.")
 	errForbidden        = detailError(http.StatusForbidden, "You do not have permission to perform this action.")
 	errUnknownPath      = detailError(http.StatusNotFound, "Not found.")
 	errNotAcceptable    = detailError(http.StatusNotAcceptable, "Could not satisfy the request's Accept header")

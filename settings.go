@@ -215,14 +215,14 @@ var validatorNames = []string{"common", "numeric", "similar"}
 
 // setDefaults fills in what was left out and replaces placeholders such as
 // {env.*} and {file.*}. An error names the setting.
-func (s *Settings) setDefaults(repl *caddy.Replacer) error {
+func (s *Settings) setDefaults() error {
 	for name, value := range map[string]*string{
 		"domain": &s.Domain, "site_name": &s.SiteName, "protocol": &s.Protocol,
 		"from_email": &s.FromEmail, "reply_to": &s.ReplyTo, "templates": &s.Templates,
 	} {
-		expanded, err := repl.ReplaceOrErr(*value, true, true)
+		expanded, err := expand(name, *value)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
 		*value = expanded
 	}
@@ -230,6 +230,7 @@ func (s *Settings) setDefaults(repl *caddy.Replacer) error {
 		return err
 	}
 	// {uid} and {token} are for each mail, so unknown placeholders stay.
+	repl := caddy.NewReplacer()
 	s.PasswordResetConfirmURL = repl.ReplaceKnown(s.PasswordResetConfirmURL, "")
 	s.ActivationURL = repl.ReplaceKnown(s.ActivationURL, "")
 

@@ -80,10 +80,12 @@ func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 func throttleClock(t *testing.T) *clock {
 	t.Helper()
 	c := new(clock)
-	l := runningRealm(t, "default").shared.Load().throttles.requests
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.now = c.now
+	all := runningRealm(t, "default").shared.Load().throttles
+	for _, l := range []*limiter{all.requests, all.mails} {
+		l.mu.Lock()
+		l.now = c.now
+		l.mu.Unlock()
+	}
 	return c
 }
 
@@ -197,6 +199,23 @@ func TestEveryEndpointThatCanBeAbusedIsThrottled(t *testing.T) {
 	}
 	for range 30 {
 		s.get("/auth/me", token).want(t, 200)
+	}
+}
+
+func TestTheMailOfARegistrationCountsAmongThoseAskedFor(t *testing.T) {
+	s := serve(t, throttledSite("send_activation_email"))
+	c := throttleClock(t)
+	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").want(t, 201)
+	s.post("/auth/activate/resend", "", "email", "a@b.example").want(t, 200)
+	s.post("/auth/register", "", "username", "bob", "password", "pw", "email", "b@b.example").want(t, 201)
+	// Mails go out in order: ann's second one would stand before bob's.
+	if mails := s.waitMails(t, 2); mails[0].to != "a@b.example" || mails[1].to != "b@b.example" {
+		t.Errorf("%v", mails)
+	}
+	c.advance(time.Minute)
+	s.post("/auth/activate/resend", "", "email", "a@b.example").want(t, 200)
+	if mails := s.waitMails(t, 3); mails[2].to != "a@b.example" {
+		t.Errorf("%v", mails)
 	}
 }
 
