@@ -527,6 +527,42 @@ func TestAnonymousHasNoIdentityOfAnotherRealm(t *testing.T) {
 	}
 }
 
+// TestAPageIncludesWhatItsTokenOpens has a page ask the server itself for
+// another one, with the headers that the gate has left.
+func TestAPageIncludesWhatItsTokenOpens(t *testing.T) {
+	s := newServer(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "page.html"), []byte(`page, {{httpInclude "/part"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := s.load(realmAnd(`
+		djoser_auth /kept/* {
+			keep_authorization
+		}
+		djoser_auth /dropped/*
+		handle_path /kept/* {
+			root {$DIR}
+			templates
+			file_server
+		}
+		handle_path /dropped/* {
+			root {$DIR}
+			templates
+			file_server
+		}
+		handle /part {
+			djoser_auth
+			respond "{http.auth.user.username}"
+		}
+	`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := s.register("alice", "secret")
+	s.get("/kept/page.html", "").want(t, 401)
+	s.get("/kept/page.html", token).want(t, 200, "page, alice")
+	s.get("/dropped/page.html", token).want(t, 500) // Remote-User alone opens nothing
+}
+
 func TestHeadersThatCannotBeSetAreRefused(t *testing.T) {
 	for name, headers := range map[string]string{
 		"keep_authorization":       `{"Authorization": "x"}`,

@@ -521,7 +521,7 @@ func surrogateAt(s string) rune {
 }
 
 func parseInteger(raw any) (any, []string) {
-	text := strings.TrimSpace(pythonText(raw))
+	text := trimSpace(pythonText(raw))
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err == nil:

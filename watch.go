@@ -78,39 +78,39 @@ func (t *watch) current() []*gatedWriter {
 type lateCancel struct {
 	context.Context
 
-	mu   sync.Mutex
-	made atomic.Pointer[cancelable]
+	mu   sync.Mutex  // held while what follows is made
+	made atomic.Bool // it may be read
+	live context.Context
+	end  context.CancelFunc
 }
 
-type cancelable struct {
-	context.Context
-	cancel context.CancelFunc
-}
-
-func (c *lateCancel) make() *cancelable {
+func (c *lateCancel) make() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if made := c.made.Load(); made != nil {
-		return made
+	if !c.made.Load() {
+		c.live, c.end = context.WithCancel(c.Context)
+		c.made.Store(true)
 	}
-	ctx, cancel := context.WithCancel(c.Context)
-	made := &cancelable{ctx, cancel}
-	c.made.Store(made)
-	return made
 }
 
 // current is the context that answers by now.
 func (c *lateCancel) current() context.Context {
-	if made := c.made.Load(); made != nil {
-		return made.Context
+	if c.made.Load() {
+		return c.live
 	}
 	return c.Context
 }
 
-func (c *lateCancel) cancel() { c.make().cancel() }
+func (c *lateCancel) cancel() {
+	c.make()
+	c.end()
+}
 
 // Done implements context.Context.
-func (c *lateCancel) Done() <-chan struct{} { return c.make().Done() }
+func (c *lateCancel) Done() <-chan struct{} {
+	c.make()
+	return c.live.Done()
+}
 
 // Err implements context.Context.
 func (c *lateCancel) Err() error { return c.current().Err() }
