@@ -46,7 +46,7 @@ func install(t *testing.T, realm string) *installation {
 
 func (in *installation) configure(admin, realm string) {
 	in.t.Helper()
-	text := "{\n\tadmin " + admin + "\n" + strings.TrimPrefix(globalOptions, "{\n\tadmin off\n") +
+	text := strings.Replace(strings.Replace(globalOptions, "admin off", "admin "+admin, 1), "level ERROR", "level INFO", 1) +
 		"http://" + in.addr + " {\n\tdjoser /auth/* {\n" + realm + "\n}\n\tdjoser_auth /api/*\n\trespond /api/* \"hello {http.auth.user.username} {http.auth.user.groups}\"\n}\n"
 	if err := os.WriteFile(filepath.Join(in.dir, "Caddyfile"), []byte(text), 0o600); err != nil {
 		in.t.Fatal(err)
@@ -70,29 +70,20 @@ func (in *installation) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// serves tells whether the sites are there, and the admin API knows of them: the
-// port of a site is open a little earlier.
-func (in *installation) serves() bool {
-	conn, err := net.Dial("tcp", in.addr)
-	if err != nil {
-		return false
-	}
-	conn.Close()
-	resp, err := http.Get("http://" + in.admin + "/djoser/")
-	if err != nil {
-		return true // it is on a socket, or off
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return err == nil && !strings.Contains(string(body), "no site of this server")
-}
-
 // start runs a server until stop, or the end of the test.
 func (in *installation) start() (stop func()) {
 	in.t.Helper()
 	cmd := in.command("run")
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
+	file, err := os.CreateTemp(in.dir, "log")
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer file.Close()
+	log := func() string {
+		text, _ := os.ReadFile(file.Name())
+		return string(text)
+	}
+	cmd.Stdout, cmd.Stderr = file, file
 	if err := cmd.Start(); err != nil {
 		in.t.Fatal(err)
 	}
@@ -106,17 +97,18 @@ func (in *installation) start() (stop func()) {
 		stopped = true
 		cmd.Process.Signal(syscall.SIGTERM)
 		if err := <-ended; err != nil {
-			in.t.Errorf("the server ended with %v: %s", err, &log)
+			in.t.Errorf("the server ended with %v: %s", err, log())
 		}
 	}
 	in.t.Cleanup(stop)
 	for range 1000 {
-		if in.serves() {
+		// Its ports are open earlier, but commands aren't answered yet.
+		if strings.Contains(log(), "serving initial configuration") {
 			return stop
 		}
 		select {
 		case err := <-ended:
-			in.t.Fatalf("the server didn't start: %v: %s", err, &log)
+			in.t.Fatalf("the server didn't start: %v: %s", err, log())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
