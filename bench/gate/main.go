@@ -69,12 +69,26 @@ http://` + site + ` {
 		}
 	}
 	` + routes("djoser_auth") + `
+	handle /bare {
+		djoser_auth {
+			headers off
+		}
+		reverse_proxy ` + origin + `
+	}
 }
 http://` + openSite + ` {
 	djoser /auth/* {
 		realm default
 	}
 	` + routes("") + `
+	# The headers that djoser_auth changes, changed by Caddy's own directives.
+	handle /headers {
+		request_header -Authorization
+		request_header Remote-User alice
+		request_header Remote-Name alice
+		header ?Cache-Control "private, no-store"
+		reverse_proxy ` + origin + `
+	}
 	handle /forward {
 		forward_auth ` + origin + ` {
 			uri /check
@@ -133,6 +147,8 @@ func run() error {
 	proxied := get(site, "/api/proxy", token)
 	compare("gated respond / respond", get(site, "/api/respond", token), get(openSite, "/api/respond", token))
 	compare("gated proxy / proxy", proxied, get(openSite, "/api/proxy", token))
+	compare("gated proxy / the same headers by Caddy", proxied, get(openSite, "/headers", token))
+	compare("gated proxy, headers off / proxy", get(site, "/bare", token), get(openSite, "/api/proxy", token))
 	compare("gated respond / forward_auth", get(site, "/api/respond", token), get(openSite, "/forward", token))
 	compareLogins()
 	compareLatency("p99 of a gated proxy, logins / quiet", func() time.Duration { return busyLatency(proxied) })
@@ -242,7 +258,7 @@ func (s *series) add(a, b float64) {
 }
 
 func (s *series) print(name, unit string) {
-	fmt.Printf("%-36s %9.2f / %9.2f %-10s  ratio %.3f\n", name, median(s.as), median(s.bs), unit, median(s.ratios))
+	fmt.Printf("%-40s %9.2f / %9.2f %-10s  ratio %.3f\n", name, median(s.as), median(s.bs), unit, median(s.ratios))
 }
 
 // rate is how many such requests a second are answered.
