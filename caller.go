@@ -117,36 +117,43 @@ func (v *visit) placeholder(key string) (any, bool) {
 }
 
 func (c *caller) placeholder(name string) (any, bool) {
+	m := c.realm.model
 	if c.id == nil {
-		return "", slices.Contains(c.realm.model.placeholders(), name)
+		return "", slices.Contains(m.placeholders(), name)
 	}
-	a := c.id.account
-	switch name {
-	case "id":
-		return strconv.FormatUint(a.ID, 10), true
-	case "username":
-		return c.realm.model.name(a), true
-	case "email":
-		return a.Email, true
-	case "is_staff":
-		return a.IsStaff, true
-	case "is_superuser":
-		return a.IsSuperuser, true
-	case "groups":
-		return strings.Join(a.Groups, ","), true
+	for _, p := range accountPlaceholders {
+		if p.name == name {
+			return p.value(m, c.id.account), true
+		}
 	}
-	for _, f := range c.realm.model.required {
+	for _, f := range m.required {
 		if f.name == name {
-			return f.value(a), true
+			return f.value(c.id.account), true
 		}
 	}
 	return nil, false
 }
 
+// accountPlaceholders are what {http.auth.user.*} tells of every account.
+var accountPlaceholders = []struct {
+	name  string
+	value func(*userModel, *Account) any
+}{
+	{"id", func(_ *userModel, a *Account) any { return strconv.FormatUint(a.ID, 10) }},
+	{"username", func(m *userModel, a *Account) any { return m.name(a) }},
+	{"email", func(_ *userModel, a *Account) any { return a.Email }},
+	{"is_staff", func(_ *userModel, a *Account) any { return a.IsStaff }},
+	{"is_superuser", func(_ *userModel, a *Account) any { return a.IsSuperuser }},
+	{"groups", func(_ *userModel, a *Account) any { return strings.Join(a.Groups, ",") }},
+}
+
 // placeholders are the names after http.auth.user. that accounts of the model
 // have.
 func (m *userModel) placeholders() []string {
-	names := []string{"id", "username", "email", "is_staff", "is_superuser", "groups"}
+	var names []string
+	for _, p := range accountPlaceholders {
+		names = append(names, p.name)
+	}
 	for _, f := range m.required {
 		if !slices.Contains(names, f.name) {
 			names = append(names, f.name)

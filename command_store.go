@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -33,12 +34,8 @@ func loadRealm(config []byte, name string) (*offlineRealm, error) {
 	}
 	settings := definitions[name]
 	if settings == nil {
-		names := make([]string, 0, len(definitions))
-		for known := range definitions {
-			names = append(names, known)
-		}
-		slices.Sort(names)
-		return nil, fmt.Errorf("realm %s is not defined there; there is %s%s", name, strings.Join(names, ", "), nameRealm)
+		known := slices.Sorted(maps.Keys(definitions))
+		return nil, fmt.Errorf("realm %s is not defined there; there is %s%s", name, strings.Join(known, ", "), nameRealm)
 	}
 	if settings.MailerRaw != nil {
 		// The secrets of the real one may be known to the server alone.

@@ -458,16 +458,12 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 		return caddyauth.User{}, false, nil
 	}
 	c.setPlaceholders(r)
-	a := c.id.account
-	user := caddyauth.User{ID: strconv.FormatUint(a.ID, 10), Metadata: map[string]string{
-		"username":     c.realm.model.name(a),
-		"email":        a.Email,
-		"is_staff":     strconv.FormatBool(a.IsStaff),
-		"is_superuser": strconv.FormatBool(a.IsSuperuser),
-		"groups":       strings.Join(a.Groups, ","),
-	}}
-	for _, f := range c.realm.model.required {
-		user.Metadata[f.name] = f.text(a)
+	user := caddyauth.User{ID: strconv.FormatUint(c.id.account.ID, 10), Metadata: make(map[string]string)}
+	for _, name := range c.realm.model.placeholders() {
+		if name != "id" {
+			value, _ := c.placeholder(name)
+			user.Metadata[name] = caddy.ToString(value)
+		}
 	}
 	return user, true, nil
 }
