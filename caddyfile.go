@@ -406,8 +406,9 @@ func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 			if err := sizeArg(d, &size); err != nil {
 				return err
 			}
-			if size < 1<<10 {
-				return d.Errf("memory is '%s', which is %d bytes: add a unit, such as 19MiB", d.Val(), size)
+			// What is a number of bytes to this parser is one of KiB to most tools.
+			if text := d.Val(); '0' <= text[len(text)-1] && text[len(text)-1] <= '9' {
+				return d.Errf("memory is '%s', which is %d bytes: add a unit, such as 19MiB", text, size)
 			}
 			h.Memory = uint32(min(size>>10, math.MaxUint32))
 			return nil

@@ -183,6 +183,7 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{inBlock("password {\nhasher md5\n}"), "unknown hasher 'md5': new passwords are hashed with argon2id only", 4},
 		{inBlock("password {\nhasher argon2id {\nmemory 1GiB\n}\n}"), "memory of Argon2id is 1048576 KiB: it must be from 8 KiB to 262144 KiB; use 19456 KiB or more", 4},
 		{inBlock("password {\nhasher argon2id {\nmemory 19\n}\n}"), "memory is '19', which is 19 bytes: add a unit, such as 19MiB", 5},
+		{inBlock("password {\nhasher argon2id {\nmemory 19456\n}\n}"), "memory is '19456', which is 19456 bytes: add a unit, such as 19MiB", 5},
 		{inBlock("password {\nhasher argon2id {\nparallelism 256\n}\n}"), "parallelism is '256': it must be a whole number from 1 to 255", 5},
 		{inBlock("password {\nhasher argon2id {\nrounds 2\n}\n}"), "unknown word 'rounds' in hasher argon2id: use memory, iterations or parallelism", 5},
 		{inBlock("password {\nmin_length -1\n}"), "min_length is '-1': it must be a whole number from 0 to 2147483647", 4},

@@ -389,6 +389,9 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	if err := settings.validate(r.model); err != nil {
 		return nil, err
 	}
+	if h := *settings.Password.Hasher; h.Weak() {
+		r.log.Warn("passwords are hashed at too low a cost: for tests only", zap.Any("hasher", h), zap.Any("default", password.Default))
+	}
 	r.validators = settings.Password.validators()
 	r.cors = newCORS(settings.CORS)
 	if err := r.loadMailer(ctx); err != nil {

@@ -74,6 +74,13 @@ func (a Argon2id) Validate() error {
 	return nil
 }
 
+// Weak tells whether a hash costs less than any of the equal choices of OWASP's
+// Password Storage Cheat Sheet, of which the one of least memory is 7 MiB with 5
+// iterations.
+func (a Argon2id) Weak() bool {
+	return a.Memory < 7<<10 || uint64(a.Memory)*uint64(a.Iterations) < 5*7<<10
+}
+
 // Hash makes a hash with a new salt, in the encoding of Django's
 // Argon2PasswordHasher; the longest has 119 characters, and Django's column
 // takes 128. It fails with parameters that aren't valid only.

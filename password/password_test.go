@@ -193,3 +193,16 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+func TestWeakParametersAreThoseBelowOWASPs(t *testing.T) {
+	for _, strong := range []Argon2id{Default, {47104, 1, 1}, {12288, 3, 1}, {9216, 4, 1}, {7168, 5, 1}, {102400, 2, 8}} {
+		if strong.Weak() {
+			t.Errorf("%+v is weak", strong)
+		}
+	}
+	for _, weak := range []Argon2id{quick, {19, 2, 1}, {19456, 1, 1}, {7168, 4, 1}, {4096, 64, 1}} {
+		if !weak.Weak() {
+			t.Errorf("%+v isn't weak", weak)
+		}
+	}
+}
