@@ -44,21 +44,25 @@ func visitOf(r *http.Request) *visit {
 	return v
 }
 
-// identify authenticates a request once.
+// identify authenticates a request once. That it had no credentials isn't held
+// against those that a handler has given it since.
 func (g *Rights) identify(r *http.Request) (*caller, error) {
 	realm, err := g.app.realm(g.Realm)
 	if err != nil {
 		return nil, caddyhttp.Error(http.StatusInternalServerError, err)
 	}
 	v := visitOf(r)
-	if c := v.caller(realm); c != nil {
+	c := v.caller(realm)
+	if c != nil && (c.id != nil || c.err != nil || r.Header["Authorization"] == nil) {
 		return c, nil
 	}
 	id, err := realm.authenticate(r)
 	if err != nil && !errors.As(err, new(*apiError)) {
 		return nil, caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	c := v.add(realm)
+	if c == nil {
+		c = v.add(realm)
+	}
 	c.id, c.err = id, err
 	return c, nil
 }

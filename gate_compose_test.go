@@ -20,6 +20,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,19 +29,15 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/quic-go/quic-go/http3"
+	"golang.org/x/net/websocket"
 )
 
 // secureServer is a site with HTTP/1.1, HTTP/2 and HTTP/3 over TLS.
 func secureServer(t *testing.T, site string) *server {
 	t.Helper()
 	s := newServer(t)
-	t.Setenv("DIR", s.dir)
 	writeCertificate(t, s.dir)
-	config, err := adapt(globalOptions + "https://" + s.addr + " {\ntls {$DIR}/cert.pem {$DIR}/key.pem\n" + site + "\n}\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
+	if err := s.loadFile(globalOptions + "https://" + s.addr + " {\ntls {$DIR}/cert.pem {$DIR}/key.pem\n" + site + "\n}\n"); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -260,13 +258,8 @@ func TestBodiesStreamBothWaysAtOnce(t *testing.T) {
 
 func TestTheGateWorksOverCleartextHTTP2(t *testing.T) {
 	s := newServer(t)
-	t.Setenv("DIR", s.dir)
 	options := strings.Replace(globalOptions, "admin off", "admin off\nservers {\nprotocols h1 h2c\n}", 1)
-	config, err := adapt(options + "http://" + s.addr + " {\n" + realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)) + "\n}\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
+	if err := s.loadWith(options, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t))); err != nil {
 		t.Fatal(err)
 	}
 	token := s.register("alice", "secret")
@@ -338,6 +331,80 @@ func TestUpgradedConnectionsCarryBytesBothWays(t *testing.T) {
 		if _, err := io.ReadFull(r, got); err != nil || string(got) != word {
 			t.Fatalf("%q, %v", got, err)
 		}
+	}
+}
+
+// TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol runs the recipe of the
+// document.
+func TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol(t *testing.T) {
+	page, err := os.ReadFile("docs/gate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe := regexp.MustCompile("(?s)```caddyfile\n({\n[^`]*handle /live/.*?)```").FindSubmatch(page)
+	server := httptest.NewServer(websocket.Server{
+		Handshake: func(c *websocket.Config, r *http.Request) error {
+			if !slices.Equal(c.Protocol, []string{"access"}) {
+				t.Errorf("the back end was offered %q", c.Protocol)
+			}
+			return nil
+		},
+		Handler: func(c *websocket.Conn) { fmt.Fprintf(c, "%q", c.Request().Header["Remote-User"]) },
+	})
+	t.Cleanup(server.Close)
+	s := newServer(t)
+	err = s.loadFile(strings.NewReplacer(
+		"{\n\tlog {", "{\nadmin off\npersist_config off\nauto_https off\nlog {\noutput file {$DIR}/log\n",
+		"localhost:8080", s.addr,
+		"disable password_reset", settings,
+		"localhost:8000", server.Listener.Addr().String(),
+	).Replace(string(recipe[1])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := s.register("alice", "secret")
+
+	connect := func(header http.Header, protocols ...string) (string, error) {
+		config, err := websocket.NewConfig("ws://"+s.addr+"/live/x", "http://"+s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.Protocol = protocols
+		config.Header = header
+		conn, err := websocket.DialConfig(config)
+		if err != nil {
+			return "", err
+		}
+		defer conn.Close()
+		var text string
+		err = websocket.Message.Receive(conn, &text)
+		return text, err
+	}
+	if got, err := connect(nil, "access", token); err != nil || got != `["alice"]` {
+		t.Errorf("%q, %v", got, err)
+	}
+	for name, protocols := range map[string][]string{
+		"none":                   nil,
+		"no token":               {"access"},
+		"an unknown token":       {"access", strings.Repeat("0", 40)},
+		"a token of another use": {"graphql-ws", token},
+		"a token and more":       {"access", token, "x"},
+	} {
+		if got, err := connect(nil, protocols...); err == nil {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	bad := http.Header{"Authorization": {"Token " + strings.Repeat("0", 40)}}
+	if got, err := connect(bad, "access", token); err == nil {
+		t.Errorf("with another header: %q", got)
+	}
+	server.Close()
+	if got, err := connect(nil, "access", token); err == nil {
+		t.Errorf("without a back end: %q", got)
+	}
+	log, err := os.ReadFile(filepath.Join(s.dir, "log"))
+	if err != nil || bytes.Count(log, []byte("/live/x")) < 9 || bytes.Contains(log, []byte(token)) {
+		t.Errorf("%v: %s", err, log)
 	}
 }
 

@@ -509,3 +509,24 @@ func BenchmarkGate(b *testing.B) {
 		})
 	}
 }
+
+// TestCredentialsThatAHandlerAddsCount has a matcher ask before Caddy moves a
+// token from elsewhere into the header.
+func TestCredentialsThatAHandlerAddsCount(t *testing.T) {
+	s := serve(t, realmAnd(`@member djoser_token
+	@elsewhere header X-Token *
+	route {
+		respond @member member
+		request_header @elsewhere Authorization "Token {header.X-Token}"
+		djoser_auth
+		@known djoser_token
+		respond @known "gated {http.auth.user.username}"
+	}`))
+	token := s.register("alice", "secret")
+	s.get("/api", token).want(t, 200, "member")
+	s.do(http.MethodGet, "/api", "", "X-Token", token).want(t, 200, "gated alice")
+	s.do(http.MethodGet, "/api", "", "X-Token", strings.Repeat("0", 40)).want(t, 401, `{"detail": "Invalid token"}`)
+	s.get("/api", "").want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
+	// What was refused once stays so.
+	s.do(http.MethodGet, "/api", "", "X-Token", token, "Authorization", "Token x").want(t, 401, `{"detail": "Invalid token"}`)
+}

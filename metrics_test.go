@@ -67,18 +67,13 @@ func serveWatched(t *testing.T, site string) *server {
 
 func (s *server) loadWatched(site string) {
 	s.t.Helper()
-	s.t.Setenv("DIR", s.dir)
 	var events strings.Builder
 	for _, name := range caddyEvents {
 		fmt.Fprintf(&events, "on djoser_%s djoser_recorder\n", name)
 	}
 	options := strings.Replace(globalOptions, "level ERROR", "level DEBUG\noutput file {$DIR}/caddy.log", 1)
 	options = strings.Replace(options, "auto_https off", "auto_https off\nmetrics\nevents {\n"+events.String()+"}", 1)
-	config, err := adapt(options + "http://" + s.addr + " {\nlog\nmetrics /metrics\n" + site + "\n}\n")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
+	if err := s.loadWith(options, "log\nmetrics /metrics\n"+site); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -92,9 +92,21 @@ func newServer(t *testing.T) *server {
 // load replaces the running configuration.
 func (s *server) load(site string) error {
 	s.t.Helper()
+	return s.loadWith(globalOptions, site)
+}
+
+// loadWith is load with other options or sites before the site.
+func (s *server) loadWith(options, site string) error {
+	s.t.Helper()
+	return s.loadFile(options + "http://" + s.addr + " {\n" + site + "\n}\n")
+}
+
+// loadFile is load for a whole Caddyfile.
+func (s *server) loadFile(text string) error {
+	s.t.Helper()
 	s.t.Setenv("DIR", s.dir)
 	s.t.Setenv("XDG_DATA_HOME", filepath.Join(s.dir, "data"))
-	config, err := adapt(globalOptions + "http://" + s.addr + " {\n" + site + "\n}\n")
+	config, err := adapt(text)
 	if err != nil {
 		return err
 	}

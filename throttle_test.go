@@ -29,13 +29,8 @@ func serveBehindProxy(t *testing.T, site string) *server {
 
 func (s *server) loadBehindProxy(site string) {
 	s.t.Helper()
-	s.t.Setenv("DIR", s.dir)
 	options := strings.Replace(globalOptions, "auto_https off", "auto_https off\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t}", 1)
-	config, err := adapt(options + "http://" + s.addr + " {\n" + site + "\n}\n")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
+	if err := s.loadWith(options, site); err != nil {
 		s.t.Fatal(err)
 	}
 }
