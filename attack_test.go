@@ -42,6 +42,7 @@ var attacks = []struct {
 	{"hostile stored hash", "CWE-770", attackHostileHash},
 	{"header spoofing", "CWE-290", attackHeaders},
 	{"hop-by-hop header", "CWE-444", attackHopByHop},
+	{"requests after an upgrade to h2c", "CWE-441", attackUpgrade},
 	{"path confusion before the gate", "CWE-647", attackPaths},
 	{"throttle evasion by X-Forwarded-For", "CWE-348", attackForwardedFor},
 	{"throttle evasion by path", "CWE-307", attackThrottledPath},
@@ -308,6 +309,37 @@ func attackHopByHop(t *testing.T) {
 		if got := a.echo(t).Header.Get("Remote-User"); got != "ann" {
 			t.Errorf("Connection: %s: Remote-User is %q", connection, got)
 		}
+	}
+}
+
+// attackUpgrade would have the back end take further requests on the
+// connection, which nobody looks at.
+func attackUpgrade(t *testing.T) {
+	s := serve(t, "djoser /auth/* {\n"+settings+"cors https://front.example\n}\n"+`
+		djoser_auth /api/*
+		djoser_auth /open/* {
+			optional
+		}
+		reverse_proxy `+backEnd(t))
+	credentials := "Authorization: Token " + s.register("ann", "pw") + "\r\n"
+	preflight := "Origin: https://front.example\r\nAccess-Control-Request-Method: GET\r\n"
+	upgrade := func(line, header string) http.Header {
+		t.Helper()
+		return s.sendRaw(line + " HTTP/1.1\r\nHost: x\r\n" + header + "Connection: close, Upgrade\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n").echo(t).Header
+	}
+	if got := upgrade("GET /api/x", credentials+"Upgrade: WebSocket\r\n").Get("Upgrade"); got != "websocket" {
+		t.Errorf("a WebSocket is %q", got)
+	}
+	for _, protocols := range []string{"h2c", "H2C", "HTTP/2.0", "TLS/1.0", "h2c, websocket", "websocket, h2c", "websocket\r\nUpgrade: h2c", "h2c\r\nUpgrade: websocket", ""} {
+		for line, header := range map[string]string{"GET /api/x": credentials, "GET /open/x": "", "OPTIONS /api/x": preflight} {
+			got := upgrade(line, header+"Upgrade: "+protocols+"\r\n")
+			if got["Upgrade"] != nil || got["Http2-Settings"] != nil {
+				t.Errorf("%s, Upgrade: %s: the back end saw %q", line, protocols, got)
+			}
+		}
+	}
+	if got := upgrade("OPTIONS /api/x", preflight+"Upgrade: websocket\r\n"); got["Upgrade"] != nil {
+		t.Errorf("a preflight asked for %q", got["Upgrade"])
 	}
 }
 

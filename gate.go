@@ -105,12 +105,14 @@ func (g *Rights) hasRight(r *realm, a *Account) bool {
 // .is_superuser, .groups and one for each required field of the user model,
 // and the request headers Remote-User and Remote-Name (the username),
 // Remote-Email and Remote-Groups (separated by commas; staff and superuser
-// count as groups). It removes what the client sent under those names, in
-// every spelling that a back end might take for them.
+// count as groups). It removes what the client sent under those names, and
+// under those that any other djoser_auth sets, in every spelling that a back end
+// might take for them.
 //
 // Answers carry Cache-Control: private, no-store unless the back end says
 // otherwise. A connection that goes on, such as a WebSocket or a stream of
-// events, ends within ten seconds of its token.
+// events, ends within ten seconds of its token. It becomes a WebSocket only: no
+// other Upgrade is passed on.
 type Gate struct {
 	Rights
 
@@ -126,8 +128,7 @@ type Gate struct {
 	// KeepAuthorization passes the token on to the back end. Default: off.
 	KeepAuthorization bool `json:"keep_authorization,omitempty"`
 
-	names []string // of the headers that only this module may set
-	watch watch    // over the requests that were let through
+	watch watch // over the requests that were let through
 }
 
 // identityHeaders are the headers by which a back end knows who is calling.
@@ -140,7 +141,6 @@ func (*Gate) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (g *Gate) Provision(ctx caddy.Context) error {
-	g.names = slices.Clone(identityHeaders)
 	for name := range g.Headers {
 		switch {
 		case !httpguts.ValidHeaderFieldName(name):
@@ -148,9 +148,14 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		case sameHeader(name, "Authorization"):
 			return errors.New("headers: Authorization holds the token; keep_authorization passes it on")
 		}
-		g.names = append(g.names, name)
 	}
-	return g.provision(ctx, "djoser_auth", g.checkHeaders)
+	if err := g.provision(ctx, "djoser_auth", g.checkHeaders); err != nil {
+		return err
+	}
+	for name := range g.Headers {
+		g.app.reserve(name)
+	}
+	return nil
 }
 
 // checkHeaders refuses values that no account can have.
@@ -166,6 +171,7 @@ func (g *Gate) checkHeaders(r *realm) error {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	g.removeHeaders(r)
+	removeUpgrade(r)
 	c, err := g.identify(r)
 	if err != nil {
 		return err
@@ -174,7 +180,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	case c.err != nil:
 		return c.refuse(w, r, c.err)
 	case c.id == nil && c.realm.allowsPreflight(r):
-		removeMethodOverrides(r)
+		keepPreflight(r)
 		c.setPlaceholders(r)
 		return next.ServeHTTP(w, r)
 	case c.id == nil && g.Optional:
@@ -200,6 +206,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if gated.ended.Load() {
 		panic(http.ErrAbortHandler) // what is cut off must not look whole
 	}
+	if err != nil && !gated.wrote {
+		gated.setCacheControl() // of the answer that handle_errors makes
+	}
 	return err
 }
 
@@ -218,26 +227,31 @@ func (c *caller) refuse(w http.ResponseWriter, r *http.Request, reason error) er
 }
 
 // stillAllowed tells whether a request that goes on would be let through if it
-// came now. How fresh its login was is settled.
-func (g *Gate) stillAllowed(c *caller) bool {
+// came now. How fresh its login was is settled. An error is the store's, which
+// can't tell.
+func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
+	if c.id.token.Expired(c.realm.accounts.now()) {
+		return false, nil
+	}
+	var id *identity
 	store, err := c.realm.open()
-	if err != nil {
-		return false
+	if err == nil {
+		id, err = store.identify(ctx, c.id.token.Digest)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), watchEvery)
-	defer cancel()
-	id, err := store.identify(ctx, c.id.token.Digest)
-	if err != nil {
-		return !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrClosed)
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrClosed):
+		return false, nil
+	case err != nil:
+		return false, err
 	}
-	return id.account.IsActive && g.hasRight(c.realm, id.account)
+	return id.account.IsActive && g.hasRight(c.realm, id.account), nil
 }
 
 // removeHeaders removes what the client sent under the names of identity
 // headers, also from what it may have a proxy remove, or send at the end.
 func (g *Gate) removeHeaders(r *http.Request) {
 	for name := range r.Header {
-		if g.reserved(name) {
+		if g.app.reserved(name) {
 			delete(r.Header, name)
 		}
 	}
@@ -276,16 +290,28 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 
 func (b *trailerBody) filter() {
 	for name, values := range b.from {
-		if !b.gate.reserved(name) {
+		if !b.gate.app.reserved(name) {
 			b.to[name] = values
 		}
 	}
 }
 
-// removeMethodOverrides keeps a preflight what it is: a back end might take a
-// request with one of these headers for another than the OPTIONS that the gate
-// let through. No browser sends them.
-func removeMethodOverrides(r *http.Request) {
+// removeUpgrade lets the connection become a WebSocket, and nothing else: over
+// h2c or TLS the client would send the back end further requests, past the gate.
+func removeUpgrade(r *http.Request) {
+	upgrade, ok := r.Header["Upgrade"]
+	if !ok || len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket") {
+		return
+	}
+	delete(r.Header, "Upgrade")
+	delete(r.Header, "Http2-Settings")
+}
+
+// keepPreflight keeps a preflight what it is: a back end might take a request
+// with one of these headers for another than the OPTIONS that the gate let
+// through. No browser sends them.
+func keepPreflight(r *http.Request) {
+	delete(r.Header, "Upgrade")
 	for name := range r.Header {
 		if sameHeader(name, "X-HTTP-Method-Override") || sameHeader(name, "X-HTTP-Method") || sameHeader(name, "X-Method-Override") {
 			delete(r.Header, name)
@@ -299,7 +325,7 @@ func (g *Gate) cleanConnection(values []string) []string {
 	var kept []string
 	for _, value := range values {
 		for option := range strings.SplitSeq(value, ",") {
-			if option = strings.TrimSpace(option); option != "" && !g.reserved(option) {
+			if option = strings.TrimSpace(option); option != "" && !g.app.reserved(option) {
 				kept = append(kept, option)
 			}
 		}
@@ -307,8 +333,17 @@ func (g *Gate) cleanConnection(values []string) []string {
 	return kept
 }
 
-func (g *Gate) reserved(name string) bool {
-	for _, n := range g.names {
+// reserve has every gate of the configuration remove a header, since several
+// may stand before one back end.
+func (a *App) reserve(name string) {
+	if !a.reserved(name) {
+		a.headers = append(a.headers, name)
+	}
+}
+
+// reserved tells whether only djoser_auth may set a header.
+func (a *App) reserved(name string) bool {
+	for _, n := range a.headers {
 		if sameHeader(name, n) {
 			return true
 		}

@@ -374,7 +374,7 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // streamBackEnd sends a line, and then nothing more until its client goes; or,
-// asked for an upgrade, echoes.
+// asked for an upgrade, echoes, whatever a WebSocket would.
 func streamBackEnd(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -395,7 +395,7 @@ func streamBackEnd(t *testing.T) string {
 			return
 		}
 		defer conn.Close()
-		fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 		_ = rw.Flush()
 		_, _ = io.Copy(conn, rw)
 	}))
@@ -412,7 +412,7 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 		"stream":  "",
 		"chatty":  "",
 		"ahead":   "", // the client sends the begin of another request
-		"upgrade": "Connection: Upgrade\r\nUpgrade: echo\r\n",
+		"upgrade": "Connection: Upgrade\r\nUpgrade: websocket\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := s.register(name, "secret")
@@ -486,7 +486,7 @@ func BenchmarkGate(b *testing.B) {
 	r.settings.Token.Schemes = []string{"Token"}
 	r.shared.Store(&sharedStore{cachedStore: c})
 	_, token := addLogin(b, c, "alice")
-	gate := &Gate{Rights: Rights{Realm: "default", app: &App{realms: map[string]*realm{"default": r}}}, names: identityHeaders}
+	gate := &Gate{Rights: Rights{Realm: "default", app: &App{realms: map[string]*realm{"default": r}, headers: identityHeaders}}}
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
@@ -529,4 +529,56 @@ func TestCredentialsThatAHandlerAddsCount(t *testing.T) {
 	s.get("/api", "").want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
 	// What was refused once stays so.
 	s.do(http.MethodGet, "/api", "", "X-Token", token, "Authorization", "Token x").want(t, 401, `{"detail": "Invalid token"}`)
+}
+
+func TestEveryGateProtectsTheHeadersOfAll(t *testing.T) {
+	to := backEnd(t)
+	s := serve(t, realmAnd(`
+		handle /api/* {
+			djoser_auth {
+				headers {
+					X-Account-Id {http.auth.user.id}
+				}
+			}
+			reverse_proxy `+to+`
+		}
+		handle /other/* {
+			djoser_auth
+			reverse_proxy `+to+`
+		}
+		handle /open/* {
+			djoser_auth {
+				optional
+				headers off
+			}
+			reverse_proxy `+to+`
+		}`))
+	token := s.register("alice", "secret")
+	for path, want := range map[string]string{"/api/x": "1", "/other/x": "", "/open/x": ""} {
+		header := s.do(http.MethodGet, path, "", "Authorization", "Token "+token, "X-Account-Id", "777", "x_account_id", "777").echo(t).Header
+		if header.Get("X-Account-Id") != want || header["X_account_id"] != nil {
+			t.Errorf("%s: %q", path, header)
+		}
+	}
+	if got := s.do(http.MethodGet, "/open/x", "", "X-Account-Id", "777").echo(t).Header.Get("X-Account-Id"); got != "" {
+		t.Errorf("anonymous: %q", got)
+	}
+}
+
+func TestErrorPagesBehindTheGateAreNotCached(t *testing.T) {
+	s := serve(t, realmAnd(`
+		djoser_auth /api/*
+		error /api/* 404
+		error 404
+		handle_errors {
+			header /api/own Cache-Control no-cache
+			respond "nothing for {http.auth.user.username}" {err.status_code}
+		}`))
+	token := s.register("alice", "secret")
+	for path, want := range map[string]string{"/api/x": "private, no-store", "/api/own": "no-cache", "/public": ""} {
+		a := s.get(path, token)
+		if got := strings.Join(a.header["Cache-Control"], "; "); a.status != 404 || got != want {
+			t.Errorf("%s: %d with Cache-Control %q, want %q", path, a.status, got, want)
+		}
+	}
 }

@@ -30,6 +30,7 @@ type gatedWriter struct {
 
 	gate       *Gate
 	caller     *caller
+	unsure     bool         // the store couldn't tell when it was last asked; for the watch alone
 	prev, next *gatedWriter // among those that are watched; guarded by watch.mu
 }
 
@@ -50,11 +51,15 @@ func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) 
 func (w *gatedWriter) WriteHeader(status int) {
 	if !w.wrote && status >= 200 {
 		w.wrote = true
-		if header := w.Header(); header["Cache-Control"] == nil {
-			header["Cache-Control"] = privateCache
-		}
+		w.setCacheControl()
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+func (w *gatedWriter) setCacheControl() {
+	if header := w.Header(); header["Cache-Control"] == nil {
+		header["Cache-Control"] = privateCache
+	}
 }
 
 var privateCache = []string{"private, no-store"}

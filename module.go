@@ -164,6 +164,8 @@ type App struct {
 	events *caddyevents.App
 	realms map[string]*realm
 	uses   []use
+
+	headers []string // that only djoser_auth may set
 }
 
 // use is where a realm is used, so that a name that nobody defines can be told
@@ -213,6 +215,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
 	a.realms = make(map[string]*realm)
+	a.headers = slices.Clone(identityHeaders)
 	events, err := ctx.App("events")
 	if err != nil {
 		return err

@@ -7,8 +7,17 @@ import (
 	"time"
 )
 
-// watchEvery is how often requests that go on are looked at again.
-const watchEvery = 5 * time.Second
+const (
+	// watchEvery is how often requests that go on are looked at again.
+	watchEvery = 4 * time.Second
+
+	// watchFor is how long the store has for that, for all of them together.
+	watchFor = time.Second
+
+	// watchers are how many are looked at at once, so that one that takes its
+	// time doesn't keep the others.
+	watchers = 8
+)
 
 // watch looks from time to time whether the requests that are being served may
 // go on. All share one timer, since almost no request lives to see it, and are
@@ -49,16 +58,40 @@ func (t *watch) end(w *gatedWriter) {
 }
 
 func (t *watch) tick() {
-	for _, w := range t.current() {
-		if !w.gate.stillAllowed(w.caller) {
-			w.stop()
-		}
-	}
+	next := time.Now().Add(watchEvery)
+	t.look()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ticking = t.first != nil; t.ticking {
-		time.AfterFunc(watchEvery, t.tick)
+		time.AfterFunc(time.Until(next), t.tick)
 	}
+}
+
+// look looks at all requests, and ends those that may not go on.
+func (t *watch) look() {
+	ctx, cancel := context.WithTimeout(context.Background(), watchFor)
+	defer cancel()
+	all := t.current()
+	var taken atomic.Int64
+	var wait sync.WaitGroup
+	for range min(watchers, len(all)) {
+		wait.Go(func() {
+			for i := taken.Add(1); i <= int64(len(all)); i = taken.Add(1) {
+				all[i-1].look(ctx)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// look ends a request that may not go on: at once if that is known, the second
+// time if the store can't tell.
+func (w *gatedWriter) look(ctx context.Context) {
+	allowed, err := w.gate.stillAllowed(ctx, w.caller)
+	if !allowed && (err == nil || w.unsure) {
+		w.stop()
+	}
+	w.unsure = err != nil
 }
 
 // current are the requests that are being served now. They may end while they

@@ -1,9 +1,20 @@
 package djoser
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 )
 
 type contextKey struct{}
@@ -46,4 +57,111 @@ func TestALateCancelIsAContextThatCanBeCancelled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hangingStore is the Badger store, of which reads hang when a test wants it.
+type hangingStore struct {
+	BadgerStore
+}
+
+// answered is the token of which alone the store tells; nil: of all.
+var answered atomic.Pointer[Digest]
+
+func init() { caddy.RegisterModule(hangingStore{}) }
+
+func (hangingStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "djoser.stores.hanging", New: func() caddy.Module { return new(hangingStore) }}
+}
+
+func (s *hangingStore) Open(ctx context.Context, location string, log *zap.Logger) (Store, error) {
+	store, err := s.BadgerStore.Open(ctx, location, log)
+	return hangingReads{store}, err
+}
+
+type hangingReads struct{ Store }
+
+func (s hangingReads) Token(ctx context.Context, d Digest) (*Token, *Account, error) {
+	if only := answered.Load(); only != nil && *only != d {
+		<-ctx.Done()
+		return nil, nil, ctx.Err()
+	}
+	return s.Store.Token(ctx, d)
+}
+
+func TestALongConnectionEndsThoughTheStoreHangs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds")
+	}
+	t.Cleanup(func() { answered.Store(nil) })
+	s := serve(t, "djoser /auth/* {\ncache off\n"+strings.Replace(settings, "store badger", "store hanging", 1)+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+streamBackEnd(t))
+	stream := func(token string) net.Conn {
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprintf(conn, "GET /api/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
+		if first, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(first, "HTTP/1.1 200") {
+			t.Fatalf("%q, %v", first, err)
+		}
+		return conn
+	}
+	other := s.register("bob", "secret")
+	var streams []net.Conn
+	for range 3 * watchers {
+		streams = append(streams, stream(other))
+	}
+	token := s.register("alice", "secret")
+	streams = append(streams, stream(token))
+	s.post("/auth/logout", token).want(t, 200)
+	digest, _ := digestOf(token)
+	answered.Store(&digest)
+	// The one has ended; of the others nobody can tell. The time is a bound, not
+	// a measure.
+	bound := time.Now().Add(30 * time.Second)
+	for i, conn := range streams {
+		_ = conn.SetReadDeadline(bound)
+		if _, err := io.Copy(io.Discard, conn); err != nil && strings.Contains(err.Error(), "timeout") {
+			t.Fatalf("stream %d goes on: %v", i, err)
+		}
+	}
+}
+
+func TestARequestGoesOnForOneLookThatCannotTell(t *testing.T) {
+	c := openCache(t, 0)
+	c.Store = hangingReads{c.Store}
+	t.Cleanup(func() { answered.Store(nil) })
+	r := &realm{settings: &Settings{}, accounts: &accounts{now: time.Now}}
+	r.shared.Store(&sharedStore{cachedStore: c})
+	_, token := addLogin(t, c, "alice")
+	digest, _ := digestOf(token)
+	id, err := c.identify(t.Context(), digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := func(id *identity) *gatedWriter {
+		return newGatedWriter(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), new(Gate), &caller{realm: r, id: id})
+	}
+	look := func(w *gatedWriter, hangs, wantEnded bool) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		answered.Store(nil)
+		if hangs {
+			answered.Store(new(Digest))
+			cancel()
+		}
+		if w.look(ctx); w.ended.Load() != wantEnded {
+			t.Errorf("ended: %t", !wantEnded)
+		}
+	}
+	w := begin(id)
+	look(w, true, false)
+	look(w, false, false)
+	look(w, true, false)
+	look(w, true, true)
+
+	over := *id.token
+	over.Expires = time.Now().Add(-time.Second)
+	look(begin(&identity{account: id.account, token: &over}), true, true)
 }
