@@ -158,9 +158,10 @@ func newThrottles(now func() time.Time) *throttles {
 // framework's throttles do. It is bounded: when it has too much to remember,
 // it forgets the keys that were not seen for longest.
 type limiter struct {
-	max  int // times that are remembered
-	now  func() time.Time
-	seed maphash.Seed
+	max   int // times that are remembered
+	now   func() time.Time
+	begin time.Time // to count from, so that a clock that is set back holds nobody up
+	seed  maphash.Seed
 
 	mu     sync.Mutex
 	byKey  map[uint64]*list.Element // of *history, by the hash of the key
@@ -180,14 +181,14 @@ type limit struct {
 
 type history struct {
 	hash  uint64
-	times []int64 // Unix nanoseconds, oldest first
+	times []time.Duration // since the limiter's begin, oldest first
 }
 
 // maxTimes keeps a limiter under some twenty megabytes.
 const maxTimes = 100_000
 
 func newLimiter(now func() time.Time) *limiter {
-	return &limiter{max: maxTimes, now: now, seed: maphash.MakeSeed(), byKey: make(map[uint64]*list.Element)}
+	return &limiter{max: maxTimes, now: now, begin: now(), seed: maphash.MakeSeed(), byKey: make(map[uint64]*list.Element)}
 }
 
 // take counts one more time under every key, unless that would be too many
@@ -195,7 +196,7 @@ func newLimiter(now func() time.Time) *limiter {
 func (l *limiter) take(limits ...limit) (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.now().UnixNano()
+	now := l.now().Sub(l.begin)
 	for _, lim := range limits {
 		if h := l.find(lim.key); h != nil {
 			wait = max(wait, h.wait(lim.rates, now))
@@ -214,10 +215,10 @@ func (l *limiter) take(limits ...limit) (wait time.Duration, ok bool) {
 }
 
 // wait is how long to wait until every rate allows one more time.
-func (h *history) wait(rates []Rate, now int64) (wait time.Duration) {
+func (h *history) wait(rates []Rate, now time.Duration) (wait time.Duration) {
 	for _, r := range rates {
 		if i := len(h.times) - r.Times; i >= 0 {
-			wait = max(wait, time.Duration(h.times[i]-now)+r.Per)
+			wait = max(wait, h.times[i]-now+r.Per)
 		}
 	}
 	return wait
@@ -232,7 +233,7 @@ func (l *limiter) find(key limitKey) *history {
 	return e.Value.(*history)
 }
 
-func (l *limiter) add(lim limit, now int64) {
+func (l *limiter) add(lim limit, now time.Duration) {
 	h := l.find(lim.key)
 	if h == nil {
 		h = &history{hash: maphash.Comparable(l.seed, lim.key)}
@@ -244,7 +245,7 @@ func (l *limiter) add(lim limit, now int64) {
 	}
 	before := len(h.times)
 	h.times = append(h.times, now)
-	for len(h.times) > most || time.Duration(now-h.times[0]) > longest {
+	for len(h.times) > most || now-h.times[0] > longest {
 		h.times = slices.Delete(h.times, 0, 1)
 	}
 	l.times += len(h.times) - before
