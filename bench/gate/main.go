@@ -5,10 +5,11 @@
 //	go run ./bench/gate
 //
 // Every comparison is a number of pairs, A and B in turn; what is printed are
-// the medians, and the median of the ratios pair by pair. Rates are taken in ten
-// short pairs for one, since a machine's speed varies from second to second.
-// Caddy is a process of its own; the clients and the back end are another. They
-// share the machine, as they share it in both halves of a pair.
+// the medians, and the median of the ratios pair by pair with its standard error.
+// Rates are taken in many pairs of a fortieth of a second, since a machine's speed
+// varies from one moment to the next. Caddy is a process of its own; the clients
+// and the back end are another. They share the machine, as they share it in both
+// halves of a pair.
 package main
 
 import (
@@ -20,12 +21,14 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,8 +41,11 @@ import (
 )
 
 var (
-	pairs   = flag.Int("pairs", 10, "pairs of each comparison")
-	slice   = flag.Duration("slice", time.Second, "time of each half of a pair")
+	only    = flag.String("run", "", "compare only what has this in its name")
+	rates   = flag.Int("rates", 2000, "pairs of each comparison of rates")
+	slice   = flag.Duration("slice", time.Second/40, "time of each half of such a pair")
+	pairs   = flag.Int("pairs", 10, "pairs of logins and latencies")
+	span    = flag.Duration("span", 2*time.Second, "time of each half of such a pair")
 	clients = flag.Int("clients", 8, "connections at once")
 	serve   = flag.Bool("serve", false, "be the Caddy that is measured; the program starts itself so")
 )
@@ -100,10 +106,13 @@ http://` + openSite + ` {
 `
 
 func routes(gate string) string {
-	return `handle /api/* {
+	return `handle /respond {
 		` + gate + `
-		respond /api/respond "hello"
-		reverse_proxy /api/proxy ` + origin + `
+		respond "hello"
+	}
+	handle /proxy {
+		` + gate + `
+		reverse_proxy ` + origin + `
 	}`
 }
 
@@ -144,16 +153,65 @@ func run() error {
 		return err
 	}
 	checked.Store(&token)
-	proxied := get(site, "/api/proxy", token)
-	compare("gated respond / respond", get(site, "/api/respond", token), get(openSite, "/api/respond", token))
-	compare("gated proxy / proxy", proxied, get(openSite, "/api/proxy", token))
-	compare("gated proxy / the same headers by Caddy", proxied, get(openSite, "/headers", token))
-	compare("gated proxy, headers off / proxy", get(site, "/bare", token), get(openSite, "/api/proxy", token))
-	compare("gated respond / forward_auth", get(site, "/api/respond", token), get(openSite, "/forward", token))
-	compareLogins()
-	compareLatency("p99 of a gated proxy, logins / quiet", func() time.Duration { return busyLatency(proxied) })
-	compareLatency("the same at a modest rate", func() time.Duration { return modestLatency(proxied) })
+	for _, c := range comparisons(token) {
+		if strings.Contains(c.name, *only) {
+			c.run()
+		}
+	}
 	return nil
+}
+
+func comparisons(token string) []comparison {
+	to := func(site, path string) func() float64 { return rate(get(site, path, token)) }
+	respond, proxy := to(site, "/respond"), to(site, "/proxy")
+	openProxy := to(openSite, "/proxy")
+	gated := get(site, "/proxy", token)
+	busy, modest := busyLatency(gated), modestLatency(gated)
+	return []comparison{
+		{"gated respond / respond", "requests/s", *rates, respond, to(openSite, "/respond")},
+		{"gated proxy / proxy", "requests/s", *rates, proxy, openProxy},
+		{"gated proxy / the same headers by Caddy", "requests/s", *rates, proxy, to(openSite, "/headers")},
+		{"gated proxy, headers off / proxy", "requests/s", *rates, to(site, "/bare"), openProxy},
+		{"gated respond / forward_auth", "requests/s", *rates, respond, to(openSite, "/forward")},
+		{"logins / hashes", "a second", *pairs, loginRate, hashRate()},
+		{"p99 of a gated proxy, logins / quiet", "ms", *pairs, whileLoggingIn(busy), busy},
+		{"the same at a modest rate", "ms", *pairs, whileLoggingIn(modest), modest},
+	}
+}
+
+// comparison measures two things in turn, neither of which always comes second.
+type comparison struct {
+	name, unit string
+	pairs      int
+	a, b       func() float64
+}
+
+func (c *comparison) run() {
+	c.a() // warm up
+	c.b()
+	var as, bs, ratios []float64
+	for n := range c.pairs {
+		var a, b float64
+		if n%2 == 0 {
+			a, b = c.a(), c.b()
+		} else {
+			b, a = c.b(), c.a()
+		}
+		as, bs, ratios = append(as, a), append(bs, b), append(ratios, a/b)
+	}
+	fmt.Printf("%-40s %9.2f / %9.2f %-10s  ratio %.3f, standard error %.3f\n",
+		c.name, quantile(as, .5), quantile(bs, .5), c.unit, quantile(ratios, .5), standardError(ratios))
+}
+
+// standardError is that of the median, as far as values are normally distributed.
+func standardError(values []float64) float64 {
+	deviation := (quantile(values, .75) - quantile(values, .25)) / 1.349
+	return 1.253 * deviation / math.Sqrt(float64(len(values)))
+}
+
+func quantile(values []float64, q float64) float64 {
+	s := slices.Sorted(slices.Values(values))
+	return s[int(q*float64(len(s)-1)+.5)]
 }
 
 // runCaddy serves until the process is killed.
@@ -234,58 +292,30 @@ func login() request {
 	return request{site, fmt.Sprintf("POST /auth/login HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", site, len(body), body)}
 }
 
-func compare(name string, a, b request) {
-	rate(a) // warm up
-	rate(b)
-	var measured series
-	for n := range 10 * *pairs {
-		if n%2 == 0 { // neither always comes second
-			x := rate(a)
-			measured.add(x, rate(b))
-		} else {
-			y := rate(b)
-			measured.add(rate(a), y)
-		}
-	}
-	measured.print(name, "requests/s")
-}
-
-// series are the two halves of pairs.
-type series struct{ as, bs, ratios []float64 }
-
-func (s *series) add(a, b float64) {
-	s.as, s.bs, s.ratios = append(s.as, a), append(s.bs, b), append(s.ratios, a/b)
-}
-
-func (s *series) print(name, unit string) {
-	fmt.Printf("%-40s %9.2f / %9.2f %-10s  ratio %.3f\n", name, median(s.as), median(s.bs), unit, median(s.ratios))
-}
-
-// rate is how many such requests a second are answered.
-func rate(r request) float64 {
-	var n atomic.Int64
-	begin := time.Now()
-	each(*clients, r, func(err error, _ time.Duration) bool {
-		if err != nil {
-			log.Fatalf("%s: %v", r.text, err)
-		}
-		n.Add(1)
-		return time.Since(begin) < *slice/10
-	})
-	return float64(n.Load()) / time.Since(begin).Seconds()
-}
-
-// each lets clients, on connections of their own, send a request until what is
-// called after each answer, with the time it took, returns false.
-func each(clients int, r request, answered func(error, time.Duration) bool) {
-	var wait sync.WaitGroup
-	for range clients {
-		wait.Go(func() {
-			c, err := dial(r.site)
+// rate tells how many such requests a second are answered. The connections stay
+// from turn to turn.
+func rate(r request) func() float64 {
+	connect := sync.OnceValue(func() []*connection { return dialAll(r.site, *clients) })
+	return func() float64 {
+		var n atomic.Int64
+		begin := time.Now()
+		each(connect(), r, func(err error, _ time.Duration) bool {
 			if err != nil {
-				log.Fatal(err)
+				log.Fatalf("%s: %v", r.text, err)
 			}
-			defer c.Close()
+			n.Add(1)
+			return time.Since(begin) < *slice
+		})
+		return float64(n.Load()) / time.Since(begin).Seconds()
+	}
+}
+
+// each sends a request on every connection until what is called after each
+// answer, with the time it took, returns false.
+func each(connections []*connection, r request, answered func(error, time.Duration) bool) {
+	var wait sync.WaitGroup
+	for _, c := range connections {
+		wait.Go(func() {
 			for {
 				begin := time.Now()
 				err := c.do(r.text)
@@ -304,12 +334,22 @@ type connection struct {
 	r *bufio.Reader
 }
 
-func dial(site string) (*connection, error) {
-	conn, err := net.Dial("tcp", site)
-	if err != nil {
-		return nil, err
+func dialAll(site string, n int) []*connection {
+	var all []*connection
+	for range n {
+		conn, err := net.Dial("tcp", site)
+		if err != nil {
+			log.Fatal(err)
+		}
+		all = append(all, &connection{conn, bufio.NewReader(conn)})
 	}
-	return &connection{conn, bufio.NewReader(conn)}, nil
+	return all
+}
+
+func closeAll(connections []*connection) {
+	for _, c := range connections {
+		c.Close()
+	}
 }
 
 func (c *connection) do(request string) error {
@@ -335,55 +375,44 @@ func (c *connection) do(request string) error {
 
 var errBusy = errors.New("503")
 
-// compareLogins tells how near logins come to what as many workers as Caddy has
-// hash by themselves.
-func compareLogins() {
-	pool := password.NewPool(0, 0)
-	var measured series
-	for range *pairs {
-		begin := time.Now()
-		stop, done := startLogins(4)
-		time.Sleep(2 * *slice)
-		stop()
-		x := float64(done.Load()) / time.Since(begin).Seconds()
-		measured.add(x, hashRate(pool))
-	}
-	measured.print("logins / hashes", "a second")
-}
-
-// hashRate is how many passwords a second the pool hashes.
-func hashRate(pool *password.Pool) float64 {
-	var hashes atomic.Int64
+// loginRate is how many logins a second are answered.
+func loginRate() float64 {
 	begin := time.Now()
-	var wait sync.WaitGroup
-	for range 4 {
-		wait.Go(func() {
-			for time.Since(begin) < 2**slice {
-				_ = pool.Do(context.Background(), func() { password.Default.Dummy(secret) })
-				hashes.Add(1)
-			}
-		})
-	}
-	wait.Wait()
-	return float64(hashes.Load()) / time.Since(begin).Seconds()
+	stop, done := startLogins(4)
+	time.Sleep(*span)
+	stop()
+	return float64(done.Load()) / time.Since(begin).Seconds()
 }
 
-// compareLatency measures something while 50 clients log in without pause, and
-// while they don't.
-func compareLatency(name string, measure func() time.Duration) {
-	var measured series
-	for range *pairs {
-		quiet := measure()
+// hashRate is how many passwords a second a pool like Caddy's hashes.
+func hashRate() func() float64 {
+	pool := password.NewPool(0, 0)
+	return func() float64 {
+		var hashes atomic.Int64
+		begin := time.Now()
+		var wait sync.WaitGroup
+		for range 4 {
+			wait.Go(func() {
+				for time.Since(begin) < *span {
+					_ = pool.Do(context.Background(), func() { password.Default.Dummy(secret) })
+					hashes.Add(1)
+				}
+			})
+		}
+		wait.Wait()
+		return float64(hashes.Load()) / time.Since(begin).Seconds()
+	}
+}
+
+// whileLoggingIn measures while 50 clients log in without pause.
+func whileLoggingIn(measure func() float64) func() float64 {
+	return func() float64 {
 		stop, _ := startLogins(50)
+		defer stop()
 		time.Sleep(time.Second)
-		flooded := measure()
-		stop()
-		measured.add(ms(flooded), ms(quiet))
+		return measure()
 	}
-	measured.print(name, "ms")
 }
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // startLogins lets clients log in, again and again, until stop is called. One
 // that hears that the server is busy tries again after a twentieth of a second,
@@ -393,7 +422,9 @@ func startLogins(clients int) (stop func(), done *atomic.Int64) {
 	var over atomic.Bool
 	var wait sync.WaitGroup
 	wait.Go(func() {
-		each(clients, login(), func(err error, _ time.Duration) bool {
+		connections := dialAll(site, clients)
+		defer closeAll(connections)
+		each(connections, login(), func(err error, _ time.Duration) bool {
 			switch {
 			case errors.Is(err, errBusy):
 				time.Sleep(50 * time.Millisecond)
@@ -408,44 +439,45 @@ func startLogins(clients int) (stop func(), done *atomic.Int64) {
 	return func() { over.Store(true); wait.Wait() }, done
 }
 
-// busyLatency is the 99th percentile with as many requests as can be.
-func busyLatency(r request) time.Duration {
-	var mu sync.Mutex
-	var times []time.Duration
-	begin := time.Now()
-	each(*clients, r, func(err error, took time.Duration) bool {
-		if err != nil {
-			log.Fatal(err)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		times = append(times, took)
-		return time.Since(begin) < 2**slice
-	})
-	return percentile99(times)
+// busyLatency is the 99th percentile, in milliseconds, with as many requests as
+// can be.
+func busyLatency(r request) func() float64 {
+	return func() float64 {
+		connections := dialAll(r.site, *clients)
+		defer closeAll(connections)
+		var mu sync.Mutex
+		var times []float64
+		begin := time.Now()
+		each(connections, r, func(err error, took time.Duration) bool {
+			if err != nil {
+				log.Fatal(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			times = append(times, ms(took))
+			return time.Since(begin) < *span
+		})
+		return quantile(times, .99)
+	}
 }
 
-// modestLatency is the 99th percentile with one request after the other, and a
-// pause between them.
-func modestLatency(r request) time.Duration {
-	var times []time.Duration
-	each(1, r, func(err error, took time.Duration) bool {
-		if err != nil {
-			log.Fatal(err)
-		}
-		times = append(times, took)
-		time.Sleep(time.Millisecond)
-		return len(times) < 1000
-	})
-	return percentile99(times)
+// modestLatency is the 99th percentile, in milliseconds, with one request after
+// the other, and a pause between them.
+func modestLatency(r request) func() float64 {
+	return func() float64 {
+		connections := dialAll(r.site, 1)
+		defer closeAll(connections)
+		var times []float64
+		each(connections, r, func(err error, took time.Duration) bool {
+			if err != nil {
+				log.Fatal(err)
+			}
+			times = append(times, ms(took))
+			time.Sleep(time.Millisecond)
+			return len(times) < 1000
+		})
+		return quantile(times, .99)
+	}
 }
 
-func percentile99(times []time.Duration) time.Duration {
-	slices.Sort(times)
-	return times[len(times)*99/100]
-}
-
-func median(values []float64) float64 {
-	s := slices.Sorted(slices.Values(values))
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
-}
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
