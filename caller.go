@@ -20,6 +20,8 @@ type visit struct {
 	others []*caller // in other realms
 	shown  *caller   // whom {http.auth.user.*} tells of; nil: nobody has said
 	mapped bool      // the request's placeholders are looked up here
+
+	writer gatedWriter // behind the first gate, mostly the only one
 }
 
 // caller is who a request comes from in a realm.
@@ -35,11 +37,14 @@ type caller struct {
 // visitVar is the variable of Caddy's that keeps the visit.
 const visitVar = "djoser.visit"
 
+// visitOf finds the variables once, where caddyhttp.GetVar and SetVar would look
+// for them through the whole context twice.
 func visitOf(r *http.Request) *visit {
-	v, ok := caddyhttp.GetVar(r.Context(), visitVar).(*visit)
+	vars := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	v, ok := vars[visitVar].(*visit)
 	if !ok {
 		v = new(visit)
-		caddyhttp.SetVar(r.Context(), visitVar, v)
+		vars[visitVar] = v
 	}
 	return v
 }

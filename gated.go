@@ -32,6 +32,7 @@ type gatedWriter struct {
 	caller     *caller
 	unsure     bool         // the store couldn't tell when it was last asked; for the watch alone
 	prev, next *gatedWriter // among those that are watched; guarded by watch.mu
+	seen       bool         // the watch has looked at it; guarded by watch.mu
 }
 
 // newGatedWriter makes the ResponseWriter for what comes after the gate. The
@@ -40,7 +41,11 @@ type gatedWriter struct {
 // nobody reads while a body waits, or after a byte of the next request. The
 // request is changed in place, since Caddy's placeholders look at this very one.
 func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) *gatedWriter {
-	gated := &gatedWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, gate: g, caller: c}
+	gated := &c.visit.writer
+	if gated.gate != nil {
+		gated = new(gatedWriter)
+	}
+	gated.ResponseWriter, gated.gate, gated.caller = w, g, c
 	gated.ctx.Context = r.Context()
 	*r = *r.WithContext(&gated.ctx)
 	return gated

@@ -43,8 +43,15 @@ func (t *watch) begin(w *gatedWriter) {
 }
 
 // end stops watching a request, whose ResponseWriter isn't used from here on.
+// Most requests were never looked at, and nobody else knows of them.
 func (t *watch) end(w *gatedWriter) {
-	w.finish()
+	if t.remove(w) {
+		w.finish()
+	}
+}
+
+// remove takes a request out of the list, and tells whether it was looked at.
+func (t *watch) remove(w *gatedWriter) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if w.next != nil {
@@ -55,6 +62,7 @@ func (t *watch) end(w *gatedWriter) {
 	} else {
 		t.first = w.next
 	}
+	return w.seen
 }
 
 func (t *watch) tick() {
@@ -101,6 +109,7 @@ func (t *watch) current() []*gatedWriter {
 	defer t.mu.Unlock()
 	var all []*gatedWriter
 	for w := t.first; w != nil; w = w.next {
+		w.seen = true
 		all = append(all, w)
 	}
 	return all
