@@ -82,8 +82,26 @@ func newCachedStore(s Store, now func() time.Time) *cachedStore {
 	return c
 }
 
-// resize says how many identities are kept. What is more goes as others come.
-func (c *cachedStore) resize(size int) { c.size.Store(int64(size)) }
+// resize says how many identities are kept. If it is fewer than before, the cache
+// starts anew.
+func (c *cachedStore) resize(size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before := c.size.Swap(int64(size)); int64(size) < before {
+		c.forget()
+	}
+}
+
+// forget empties the cache. The caller holds mu.
+func (c *cachedStore) forget() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		clear(s.byID)
+		s.mu.Unlock()
+	}
+	clear(c.accounts)
+}
 
 func (c *cachedStore) shard(d *Digest) *shard { return &c.shards[d[0]%64] }
 
@@ -295,16 +313,6 @@ func (c *cachedStore) Close() error {
 	close(c.stop)
 	<-c.done
 	err := c.Store.Close()
-	c.mu.Lock() // from now on every look-up asks the store, which is closed
-	defer c.mu.Unlock()
-	c.resize(0)
-	c.generation.Add(1)
-	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.Lock()
-		clear(s.byID)
-		s.mu.Unlock()
-	}
-	clear(c.accounts)
+	c.resize(0) // from now on every look-up asks the store, which is closed
 	return err
 }

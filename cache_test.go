@@ -173,6 +173,24 @@ func TestATokenIsAskedForAgainAfterAWhile(t *testing.T) {
 	}
 }
 
+func TestASmallerCacheStartsAnew(t *testing.T) {
+	c := openCache(t, 100)
+	_, token := addLogin(t, c, "alice")
+	digest, _ := digestOf(token)
+	for _, test := range []struct {
+		size   int
+		missed uint64
+	}{{100, 1}, {1000, 1}, {100, 2}, {100, 2}, {-1, 3}, {-1, 4}, {100, 5}, {100, 5}} {
+		c.resize(test.size)
+		if _, err := c.identify(t.Context(), digest); err != nil {
+			t.Fatal(err)
+		}
+		if missed := c.misses.Load(); missed != test.missed {
+			t.Errorf("of %d: %d look-ups in the store, not %d", test.size, missed, test.missed)
+		}
+	}
+}
+
 func TestAClosedStoreKnowsNobody(t *testing.T) {
 	store, err := new(BadgerStore).Open(t.Context(), t.TempDir(), zap.NewNop())
 	if err != nil {

@@ -62,6 +62,7 @@ func (t *watch) remove(w *gatedWriter) bool {
 	} else {
 		t.first = w.next
 	}
+	w.prev, w.next = nil, nil // or one that is kept would keep all others
 	return w.seen
 }
 
