@@ -155,6 +155,10 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	for name := range g.Headers {
 		g.app.reserve(name)
 	}
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && !slices.Contains(g.app.servers, server) {
+		g.app.servers = append(g.app.servers, server)
+		keepConnections(server)
+	}
 	return nil
 }
 

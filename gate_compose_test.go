@@ -408,19 +408,15 @@ func TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol(t *testing.T) {
 	}
 }
 
-// TestFastCGISeesTheIdentity has a FastCGI server that tells its environment,
-// as PHP would see it.
-func TestFastCGISeesTheIdentity(t *testing.T) {
+// fastCGI serves FastCGI to a site with djoser_auth and php_fastcgi.
+func fastCGI(t *testing.T, handler http.HandlerFunc) *server {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	go func() {
-		_ = fcgi.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_ = json.NewEncoder(w).Encode(map[string]any{"header": r.Header, "user": fcgi.ProcessEnv(r)["REMOTE_USER"]})
-		}))
-	}()
+	go func() { _ = fcgi.Serve(l, handler) }()
 	s := newServer(t)
 	if err := os.WriteFile(filepath.Join(s.dir, "index.php"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -428,6 +424,47 @@ func TestFastCGISeesTheIdentity(t *testing.T) {
 	if err := s.load(realmAnd("root {$DIR}\ndjoser_auth\nphp_fastcgi " + l.Addr().String())); err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// Caddy waits for a FastCGI program whatever becomes of the request.
+func TestASilentStreamOfFastCGIEndsWithItsToken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds")
+	}
+	over := make(chan struct{})
+	s := fastCGI(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: hello\n\n")
+		w.(http.Flusher).Flush()
+		<-over
+	})
+	t.Cleanup(func() { close(over) })
+	token := s.register("alice", "secret")
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
+	// A bound, not a measure: without an end the read would never return.
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	r := bufio.NewReader(conn)
+	if first, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(first, "HTTP/1.1 200") {
+		t.Fatalf("%q, %v", first, err)
+	}
+	s.post("/auth/logout", token).want(t, 200)
+	if _, err := io.Copy(io.Discard, r); err != nil && strings.Contains(err.Error(), "timeout") {
+		t.Errorf("the connection goes on: %v", err)
+	}
+}
+
+// TestFastCGISeesTheIdentity has a FastCGI server that tells its environment,
+// as PHP would see it.
+func TestFastCGISeesTheIdentity(t *testing.T) {
+	s := fastCGI(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]any{"header": r.Header, "user": fcgi.ProcessEnv(r)["REMOTE_USER"]})
+	})
 	token := s.register("alice", "secret")
 	for _, path := range []string{"/", "/index.php", "/index.php/x", "/nothing", "//index.php", "/INDEX.PHP"} {
 		if a := s.get(path, ""); a.status == 200 {

@@ -2,6 +2,7 @@ package djoser
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"math"
@@ -22,6 +23,7 @@ type gatedWriter struct {
 	wrote bool
 
 	ctx   lateCancel  // of the request
+	http1 bool        // the connection is this request's alone
 	ended atomic.Bool // nothing more may be written
 
 	mu   sync.Mutex // guards what follows
@@ -46,6 +48,7 @@ func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) 
 		gated = new(gatedWriter)
 	}
 	gated.ResponseWriter, gated.gate, gated.caller = w, g, c
+	gated.http1 = r.ProtoMajor == 1
 	gated.ctx.Context = r.Context()
 	*r = *r.WithContext(&gated.ctx)
 	return gated
@@ -164,13 +167,29 @@ func (w *gatedWriter) stop() {
 // connection can't be read, ends the request's context, and with it what the
 // back end still does. The deadline for writing frees a handler that waits for
 // a slow client. It is set on the server's own writer, since Caddy's, which
-// sets deadlines as well, is for the handler's goroutine alone.
+// sets deadlines as well, is for the handler's goroutine alone. A handler that
+// does not look at the context, as FastCGI's, may go on; over HTTP/1.1 it would
+// hold the client's connection, which is closed.
 func (w *gatedWriter) cut() {
 	w.ended.Store(true)
 	past := time.Unix(1, 0)
 	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(past)
 	_ = http.NewResponseController(innermost(w.ResponseWriter)).SetWriteDeadline(past)
+	if conn, ok := w.ctx.Value(connectionKey{}).(net.Conn); ok && w.http1 {
+		go conn.Close() // over TLS it may wait for seconds
+	}
 	w.ctx.cancel()
+}
+
+// connectionKey is the key of the connection in the contexts of its requests.
+type connectionKey struct{}
+
+// keepConnections puts the connections of a server into the contexts of their
+// requests.
+func keepConnections(server *caddyhttp.Server) {
+	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, connectionKey{}, conn)
+	})
 }
 
 // innermost is the server's own ResponseWriter under those of handlers.

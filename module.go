@@ -165,7 +165,8 @@ type App struct {
 	realms map[string]*realm
 	uses   []use
 
-	headers []string // that only djoser_auth may set
+	headers []string            // that only djoser_auth may set
+	servers []*caddyhttp.Server // that have a djoser_auth
 }
 
 // use is where a realm is used, so that a name that nobody defines can be told
