@@ -478,7 +478,7 @@ func (s *sharedStore) leave(ctx context.Context, r *realm) error {
 
 func (s *sharedStore) suit(ctx context.Context, r *realm) error {
 	if err := s.Reindex(ctx, r.model.signature(), r.model.keys); err != nil {
-		return misfit(err)
+		return r.model.misfit(err)
 	}
 	s.resize(r.settings.Cache)
 	s.endIdle(time.Duration(r.settings.Token.Idle))

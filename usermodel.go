@@ -424,10 +424,14 @@ func (m *userModel) signature() string {
 	return strings.Join(names, " ")
 }
 
-// misfit says what a model asks of the stored accounts that they can't satisfy.
-func misfit(err error) error {
+// misfit says what the model asks of the stored accounts that they can't satisfy.
+func (m *userModel) misfit(err error) error {
 	if taken := new(TakenError); errors.As(err, &taken) {
-		err = fmt.Errorf("%s is unique, but several accounts have the same: change them, or leave 'unique' out", taken.Field)
+		remedy := "leave 'unique' out"
+		if taken.Field == m.username.name {
+			remedy = "take another username_field"
+		}
+		err = fmt.Errorf("%s is unique, but several accounts have the same: change them, or %s", taken.Field, remedy)
 	}
 	return fmt.Errorf("the stored accounts don't fit user_model: %w", err)
 }
