@@ -174,8 +174,8 @@ func (m *manager) read(e *adminEdit) (*accountEdit, error) {
 		groups: e.Groups, addGroups: e.AddGroups, dropGroups: e.RemoveGroups, fields: make(values),
 	}
 	for _, name := range slices.Concat(e.Groups, e.AddGroups) {
-		if name == "" || len(name) > maxGroup || strings.ContainsAny(name, ",\r\n") || name == "staff" || name == "superuser" {
-			return nil, badRequest("group %q: a name has up to %d bytes and no comma, and is not staff or superuser", name, maxGroup)
+		if len(name) > maxGroup || misleadingGroup(name) {
+			return nil, badRequest("group %q: a name has 1 to %d bytes, no comma, line break or white space around it, and is not staff or superuser", name, maxGroup)
 		}
 	}
 	if len(e.Groups) > maxGroups || len(e.AddGroups) > maxGroups {

@@ -73,8 +73,10 @@ func (r *realm) credentials(headers []string) (digest Digest, found bool, err er
 	return digest, true, nil
 }
 
+// takesScheme compares without regard to ASCII's case: what Unicode folds to the
+// letters of a scheme is longer.
 func (r *realm) takesScheme(scheme string) bool {
 	return slices.ContainsFunc(r.settings.Token.Schemes, func(s string) bool {
-		return strings.EqualFold(s, scheme)
+		return len(s) == len(scheme) && strings.EqualFold(s, scheme)
 	})
 }

@@ -153,7 +153,7 @@ var accountPlaceholders = []struct {
 	{"email", func(_ *userModel, a *Account) any { return a.Email }},
 	{"is_staff", func(_ *userModel, a *Account) any { return a.IsStaff }},
 	{"is_superuser", func(_ *userModel, a *Account) any { return a.IsSuperuser }},
-	{"groups", func(_ *userModel, a *Account) any { return strings.Join(a.Groups, ",") }},
+	{"groups", func(_ *userModel, a *Account) any { return strings.Join(groupsOf(a), ",") }},
 }
 
 // placeholders are the names after http.auth.user. that accounts of the model

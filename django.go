@@ -366,11 +366,8 @@ func (im *importer) group(ctx context.Context, row *djangoRow) error {
 }
 
 func (im *importer) checkGroup(row *djangoRow, name string) {
-	if name == "staff" || name == "superuser" {
-		im.problem(row, true, "a back end takes the group %s in Remote-Groups for the flag of this name: rename it", name)
-	}
-	if strings.ContainsAny(name, ",\r\n") {
-		im.problem(row, true, "the name of the group has a comma or a line break, and commas separate groups in Remote-Groups: rename it")
+	if misleadingGroup(name) {
+		im.problem(row, true, "the group %q is left out of Remote-Groups, where commas separate groups, white space around them counts for nothing, and staff and superuser are flags: rename it", name)
 	}
 }
 

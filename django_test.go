@@ -247,7 +247,7 @@ func TestADryRunListsEveryProblem(t *testing.T) {
 		"row 5 (auth.user 5): error: account 1 here has the same username",
 		"row 6 (auth.user 6): error: is_staff is not true or false; date_joined is not a time",
 		"row 7 (auth.user 7): error: it has no username",
-		"row 8 (auth.group 1): warning: a back end takes the group staff",
+		"row 8 (auth.group 1): warning: the group \"staff\" is left out of Remote-Groups",
 		"row 9 (authtoken.token): error: its key is not one of 40 hexadecimal digits",
 		"row 10 (authtoken.token): error: its user is neither in the dump nor here",
 		"row 12 (auth.user 12): warning: the username is not in the normal form",

@@ -98,8 +98,9 @@ func (g *Rights) hasRight(r *realm, a *Account) bool {
 // Gate lets requests through that carry a valid token of a realm.
 //
 // It answers 401 without a valid token and 403 where the account lacks every
-// right that is asked for, both as REST framework does; a store that fails is
-// an error of status 503 for handle_errors.
+// right that is asked for, both as REST framework does, and 400 to a path with
+// dot segments, which a back end may resolve to another; a store that fails is an
+// error of status 503 for handle_errors.
 //
 // It sets the placeholders {http.auth.user.id}, .username, .email, .is_staff,
 // .is_superuser, .groups and one for each required field of the user model,
@@ -174,6 +175,9 @@ func (g *Gate) checkHeaders(r *realm) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if ambiguousTarget(r) {
+		return writeError(w, r, errMalformed, "", 0)
+	}
 	g.removeHeaders(r)
 	removeUpgrade(r)
 	c, err := g.identify(r)
@@ -250,6 +254,28 @@ func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
 	}
 	return id.account.IsActive && g.hasRight(c.realm, id.account), nil
 }
+
+// ambiguousTarget tells whether a back end may take a request for another path
+// than the one that matchers have compared: they see none of an opaque target
+// (foo:http://host/admin), and resolve dot segments, which a proxy passes on as
+// they came. A client is to remove these itself: RFC 3986, 5.2.4. Some servers
+// take a backslash for a slash, or leave out what follows a semicolon.
+func ambiguousTarget(r *http.Request) bool {
+	if r.URL.Opaque != "" {
+		return true
+	}
+	if !strings.Contains(r.URL.Path, ".") {
+		return false
+	}
+	for segment := range strings.FieldsFuncSeq(r.URL.Path, isSlash) {
+		if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+func isSlash(c rune) bool { return c == '/' || c == '\\' }
 
 // removeHeaders removes what the client sent under the names of identity
 // headers, also from what it may have a proxy remove, or send at the end.
@@ -393,7 +419,7 @@ func (g *Gate) setHeaders(r *http.Request, c *caller) {
 	a := c.id.account
 	name := oneLine(c.realm.model.name(a))
 	// Header.Set would make a slice for each.
-	c.headers = [...]string{name, name, oneLine(a.Email), oneLine(strings.Join(groupsOf(a), ","))}
+	c.headers = [...]string{name, name, oneLine(a.Email), strings.Join(groupsAndFlags(a), ",")}
 	for i, name := range identityHeaders {
 		if c.headers[i] != "" {
 			r.Header[name] = c.headers[i : i+1 : i+1]
@@ -417,12 +443,13 @@ func spaceForControl(c rune) rune {
 	return c
 }
 
-// groupsOf are the groups of an account as a back end sees them.
-func groupsOf(a *Account) []string {
+// groupsAndFlags are the groups of an account as a back end sees them.
+func groupsAndFlags(a *Account) []string {
+	groups := groupsOf(a)
 	if !a.IsStaff && !a.IsSuperuser {
-		return a.Groups
+		return groups
 	}
-	groups := slices.Clone(a.Groups)
+	groups = slices.Clone(groups)
 	if a.IsStaff {
 		groups = append(groups, "staff")
 	}
@@ -432,10 +459,29 @@ func groupsOf(a *Account) []string {
 	return groups
 }
 
+// groupsOf are the groups of an account but for those that a back end would take
+// for others.
+func groupsOf(a *Account) []string {
+	if !slices.ContainsFunc(a.Groups, misleadingGroup) {
+		return a.Groups
+	}
+	return slices.DeleteFunc(slices.Clone(a.Groups), misleadingGroup)
+}
+
+// misleadingGroup tells whether a group can't be passed on: commas separate
+// groups, back ends trim what stands between them, and staff and superuser are
+// flags of an account. Django allows each of these names.
+func misleadingGroup(name string) bool {
+	return name == "" || strings.TrimSpace(name) != name ||
+		strings.Contains(name, ",") || strings.ContainsFunc(name, unicode.IsControl) ||
+		strings.EqualFold(name, "staff") || strings.EqualFold(name, "superuser")
+}
+
 // MatchToken matches requests that carry a valid token of a realm, of an
 // account with the rights that are asked for. It sets the placeholders
 // {http.auth.user.*} as djoser_auth does, and touches no header. A store that
-// fails is an error of status 503, not a request without a token.
+// fails is an error of status 503, not a request without a token; a path with dot
+// segments is one of status 400.
 type MatchToken struct {
 	Rights
 }
@@ -459,6 +505,9 @@ func (m *MatchToken) Match(r *http.Request) bool {
 
 // MatchWithError implements caddyhttp.RequestMatcherWithError.
 func (m *MatchToken) MatchWithError(r *http.Request) (bool, error) {
+	if ambiguousTarget(r) {
+		return false, caddyhttp.Error(http.StatusBadRequest, errMalformed)
+	}
 	c, err := m.identify(r)
 	if err != nil || c.id == nil || m.check(c.realm, c.id) != nil {
 		return false, err
@@ -486,6 +535,9 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 
 // Authenticate implements caddyauth.Authenticator.
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+	if ambiguousTarget(r) {
+		return caddyauth.User{}, false, errMalformed
+	}
 	c, err := p.identify(r)
 	if err != nil {
 		// Caddy's handler answers 401 to every error of a provider.

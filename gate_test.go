@@ -107,6 +107,7 @@ func TestTheGateLetsValidTokensThrough(t *testing.T) {
 		"Token " + strings.Repeat("a", 2000): "Invalid token",
 		"Token \xe9":                         "Invalid token",
 		"Bearer " + token:                    "Authentication credentials were not provided.",
+		"To\u212Aen " + token:                "Authentication credentials were not provided.",
 	} {
 		a := s.sendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: " + header + "\r\nConnection: close\r\n\r\n")
 		a.want(t, 401, `{"detail": "`+want+`"}`)
@@ -254,13 +255,81 @@ func TestGatedAnswersAreKeptByNobodyUnlessTheBackEndSaysSo(t *testing.T) {
 
 func TestPathsCannotBeConfused(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy "+backEnd(t)))
-	for _, path := range []string{
-		"/api/x", "//api/x", "/api//x", "/./api/x", "/x/../api/x", "/API/x", "/%61pi/x", "/api/%2e%2e/api/x", "/api/./x", "///api/x",
+	for path, want := range map[string]int{
+		"/api/x": 401, "//api/x": 401, "/api//x": 401, "/API/x": 401, "/%61pi/x": 401, "///api/x": 401,
+		"/./api/x": 400, "/x/../api/x": 400, "/api/%2e%2e/api/x": 400, "/api/./x": 400,
 	} {
-		a := s.sendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-		if a.status != 401 {
+		if a := s.sendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); a.status != want {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
+	}
+}
+
+// What matchers don't see of a path is refused, since a back end may take it for
+// that of a stricter gate.
+func TestAPathThatABackEndMayResolveIsRefused(t *testing.T) {
+	to := backEnd(t)
+	s := serve(t, realmAnd(`
+		handle /admin/* {
+			djoser_auth {
+				staff
+			}
+			reverse_proxy `+to+`
+		}
+		@member {
+			path /matched/*
+			djoser_token
+		}
+		reverse_proxy @member `+to+`
+		handle {
+			djoser_auth {
+				optional
+			}
+			reverse_proxy `+to+`
+		}`))
+	token := s.register("alice", "secret")
+	get := func(path string) answer {
+		return s.sendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nConnection: close\r\n\r\n")
+	}
+	for _, path := range []string{
+		"foo:http://h/admin/x", "http:http://h/admin/x", "/admin/x/../../public", "/admin/..%2fpublic", "/public/..%2Fadmin/x",
+		"/public/..;/admin/x", "/public/..;a=b/admin/x", "/public\\..\\admin/x", "/public/%2e%2e%5cadmin/x", "/./admin/x", "/public/..", "/..",
+		"/matched/x/../x",
+	} {
+		get(path).want(t, 400, `{"detail": "Malformed request."}`)
+	}
+	for _, path := range []string{"/public/..x/y", "/.well-known/x", "/a.b/c..", "/...", "/x;a=../y", "/", "/matched/.x"} {
+		if got := get(path).echo(t).Path; got != path {
+			t.Errorf("%s reached the back end as %s", path, got)
+		}
+	}
+}
+
+func TestAMatcherRefusesAPathThatABackEndMayResolve(t *testing.T) {
+	s := serve(t, realmAnd("@member djoser_token\n@stranger not djoser_token\nrespond @member member\nrespond @stranger stranger"))
+	for _, path := range []string{"/x/../y", "foo:http://h/x"} {
+		s.sendRaw("GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, 400, "")
+	}
+}
+
+// Django's groups may have any name, which an import takes over.
+func TestAGroupIsNotPassedOnThatABackEndTakesForAnother(t *testing.T) {
+	s := serve(t, realmAnd(`
+		djoser_auth /api/*
+		reverse_proxy /api/* `+backEnd(t)+`
+		djoser_auth /placeholder
+		respond /placeholder {http.auth.user.groups}`))
+	token := s.register("alice", "secret")
+	change(t, "alice", func(a *Account) {
+		a.Groups = []string{"", "a,staff", "editors", "staff", " staff", "Superuser", "staff\t", "x\nstaff", "\u00a0admins", "staffers"}
+	})
+	if got := s.get("/api/x", token).echo(t).Header.Get("Remote-Groups"); got != "editors,staffers" {
+		t.Errorf("Remote-Groups is %q", got)
+	}
+	s.get("/placeholder", token).want(t, 200, "editors,staffers")
+	change(t, "alice", func(a *Account) { a.IsStaff = true })
+	if got := s.get("/api/x", token).echo(t).Header.Get("Remote-Groups"); got != "editors,staffers,staff" {
+		t.Errorf("Remote-Groups of staff is %q", got)
 	}
 }
 

@@ -67,6 +67,7 @@ var (
 	errInactiveUser     = detailError(http.StatusUnauthorized, "User inactive or deleted")
 	errStaleLogin       = detailError(http.StatusForbidden, "The login was too long ago. Log in again.")
 	errForbidden        = detailError(http.StatusForbidden, "You do not have permission to perform this action.")
+	errMalformed        = detailError(http.StatusBadRequest, "Malformed request.")
 	errUnknownPath      = detailError(http.StatusNotFound, "Not found.")
 	errNotAcceptable    = detailError(http.StatusNotAcceptable, "Could not satisfy the request's Accept header")
 	errBodyTooLarge     = detailError(http.StatusRequestEntityTooLarge, "Request body is too large.")
