@@ -295,7 +295,7 @@ func (m *manager) stats() (any, error) {
 	return &adminStats{
 		Realm: m.realm.name, Store: m.realm.location,
 		Accounts: s.Accounts, Tokens: s.Tokens, Mails: s.Mails, Bytes: s.Bytes,
-		CacheHits: shared.hits.Load(), CacheMisses: shared.misses.Load(),
+		CacheHits: shared.hits(), CacheMisses: shared.misses.Load(),
 	}, nil
 }
 

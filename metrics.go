@@ -184,7 +184,7 @@ func (s storeCollector) Collect(ch chan<- prometheus.Metric) {
 			gauge(storeMails, float64(stats.Mails))
 			gauge(storeBytes, float64(stats.Bytes))
 		}
-		ch <- prometheus.MustNewConstMetric(cacheHits, prometheus.CounterValue, float64(shared.hits.Load()), r.name)
+		ch <- prometheus.MustNewConstMetric(cacheHits, prometheus.CounterValue, float64(shared.hits()), r.name)
 		ch <- prometheus.MustNewConstMetric(cacheMisses, prometheus.CounterValue, float64(shared.misses.Load()), r.name)
 	}
 }
