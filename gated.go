@@ -22,9 +22,9 @@ type gatedWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	wrote bool
 
-	ctx   lateCancel  // of the request
-	http1 bool        // the connection is this request's alone
-	ended atomic.Bool // nothing more may be written
+	ctx    context.Context    // of the request
+	cancel context.CancelFunc // ends it; nil: the connection has to end
+	ended  atomic.Bool        // nothing more may be written
 
 	mu   sync.Mutex // guards what follows
 	over bool
@@ -37,10 +37,9 @@ type gatedWriter struct {
 	seen       bool         // the watch has looked at it; guarded by watch.mu
 }
 
-// newGatedWriter makes the ResponseWriter for what comes after the gate. The
-// request gets a context that can be cancelled, since a deadline that is over
-// isn't always noticed: in HTTP/3 it ends no silent stream, and in HTTP/1.1
-// nobody reads while a body waits, or after a byte of the next request. The
+// newGatedWriter makes the ResponseWriter for what comes after the gate. Over
+// HTTP/2 and 3 the request gets a context that can be cancelled, since the end of
+// a stream's deadline isn't always noticed: in HTTP/3 it ends no silent one. The
 // request is changed in place, since Caddy's placeholders look at this very one.
 func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) *gatedWriter {
 	gated := &c.visit.writer
@@ -48,9 +47,11 @@ func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) 
 		gated = new(gatedWriter)
 	}
 	gated.ResponseWriter, gated.gate, gated.caller = w, g, c
-	gated.http1 = r.ProtoMajor == 1
-	gated.ctx.Context = r.Context()
-	*r = *r.WithContext(&gated.ctx)
+	gated.ctx = r.Context()
+	if r.ProtoMajor > 1 {
+		gated.ctx, gated.cancel = context.WithCancel(gated.ctx)
+		*r = *r.WithContext(gated.ctx)
+	}
 	return gated
 }
 
@@ -163,32 +164,46 @@ func (w *gatedWriter) stop() {
 	}
 }
 
-// cut ends a request while its handler is at work. The server notices that the
-// connection can't be read, ends the request's context, and with it what the
+// cut ends a request while its handler is at work, and with its context what the
 // back end still does. The deadline for writing frees a handler that waits for
 // a slow client. It is set on the server's own writer, since Caddy's, which
 // sets deadlines as well, is for the handler's goroutine alone. A handler that
 // does not look at the context, as FastCGI's, may go on; over HTTP/1.1 it would
-// hold the client's connection, which is closed.
+// hold the client's connection, which ends.
 func (w *gatedWriter) cut() {
 	w.ended.Store(true)
 	past := time.Unix(1, 0)
 	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(past)
 	_ = http.NewResponseController(innermost(w.ResponseWriter)).SetWriteDeadline(past)
-	if conn, ok := w.ctx.Value(connectionKey{}).(net.Conn); ok && w.http1 {
-		go conn.Close() // over TLS it may wait for seconds
+	if w.cancel != nil {
+		w.cancel()
+	} else if conn, ok := w.ctx.Value(connectionKey{}).(*connection); ok {
+		conn.end()
 	}
-	w.ctx.cancel()
+}
+
+// connection is one of HTTP/1.1, which has one request at a time. That its end is
+// noticed can't be relied on: nobody reads while a body waits, or after a byte of
+// the next request.
+type connection struct {
+	net.Conn
+	cancel context.CancelFunc // ends the contexts of its requests
+}
+
+func (c *connection) end() {
+	c.cancel()
+	go c.Close() // over TLS it may wait for seconds
 }
 
 // connectionKey is the key of the connection in the contexts of its requests.
 type connectionKey struct{}
 
 // keepConnections puts the connections of a server into the contexts of their
-// requests.
+// requests. A context for each connection costs less than one for each request.
 func keepConnections(server *caddyhttp.Server) {
 	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
-		return context.WithValue(ctx, connectionKey{}, conn)
+		ctx, cancel := context.WithCancel(ctx)
+		return context.WithValue(ctx, connectionKey{}, &connection{conn, cancel})
 	})
 }
 

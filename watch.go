@@ -48,6 +48,9 @@ func (t *watch) end(w *gatedWriter) {
 	if t.remove(w) {
 		w.finish()
 	}
+	if w.cancel != nil {
+		w.cancel()
+	}
 }
 
 // remove takes a request out of the list, and tells whether it was looked at.
@@ -115,49 +118,3 @@ func (t *watch) current() []*gatedWriter {
 	}
 	return all
 }
-
-// lateCancel is a context that can be cancelled. What that takes is made when
-// somebody waits for it, since most requests only ask for values.
-type lateCancel struct {
-	context.Context
-
-	mu   sync.Mutex  // held while what follows is made
-	made atomic.Bool // it may be read
-	live context.Context
-	end  context.CancelFunc
-}
-
-func (c *lateCancel) make() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.made.Load() {
-		c.live, c.end = context.WithCancel(c.Context)
-		c.made.Store(true)
-	}
-}
-
-// current is the context that answers by now.
-func (c *lateCancel) current() context.Context {
-	if c.made.Load() {
-		return c.live
-	}
-	return c.Context
-}
-
-func (c *lateCancel) cancel() {
-	c.make()
-	c.end()
-}
-
-// Done implements context.Context.
-func (c *lateCancel) Done() <-chan struct{} {
-	c.make()
-	return c.live.Done()
-}
-
-// Err implements context.Context.
-func (c *lateCancel) Err() error { return c.current().Err() }
-
-// Value implements context.Context. What package context asks to find the one
-// to be told by is answered by the context that can be cancelled.
-func (c *lateCancel) Value(key any) any { return c.current().Value(key) }
