@@ -179,7 +179,6 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return writeError(w, r, errMalformed, "", 0)
 	}
 	g.removeHeaders(r)
-	removeUpgrade(r)
 	c, err := g.identify(r)
 	if err != nil {
 		return err
@@ -280,17 +279,26 @@ func isSlash(c rune) bool { return c == '/' || c == '\\' }
 // removeHeaders removes what the client sent under the names of identity
 // headers, also from what it may have a proxy remove, or send at the end.
 func (g *Gate) removeHeaders(r *http.Request) {
-	for name := range r.Header {
-		if g.app.reserved(name) {
+	for name, values := range r.Header {
+		switch {
+		case g.app.reserved(name):
 			delete(r.Header, name)
+		case name == "Connection":
+			r.Header[name] = g.cleanConnection(values)
+		case name == "Upgrade" && !webSocket(values):
+			delete(r.Header, name)
+			delete(r.Header, "Http2-Settings")
 		}
 	}
 	if len(r.Trailer) > 0 {
 		r.Body = g.filterTrailer(r)
 	}
-	if connection, ok := r.Header["Connection"]; ok {
-		r.Header["Connection"] = g.cleanConnection(connection)
-	}
+}
+
+// webSocket tells whether the connection is to become a WebSocket. Over h2c or
+// TLS the client would send the back end further requests, past the gate.
+func webSocket(upgrade []string) bool {
+	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
 }
 
 // filterTrailer gives the request a trailer of its own, which gets what the
@@ -324,17 +332,6 @@ func (b *trailerBody) filter() {
 			b.to[name] = values
 		}
 	}
-}
-
-// removeUpgrade lets the connection become a WebSocket, and nothing else: over
-// h2c or TLS the client would send the back end further requests, past the gate.
-func removeUpgrade(r *http.Request) {
-	upgrade, ok := r.Header["Upgrade"]
-	if !ok || len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket") {
-		return
-	}
-	delete(r.Header, "Upgrade")
-	delete(r.Header, "Http2-Settings")
 }
 
 // keepPreflight keeps a preflight what it is: a back end might take a request
@@ -430,10 +427,12 @@ func (g *Gate) setHeaders(r *http.Request, c *caller) {
 // oneLine makes a value fit for a header: fields of an account may have more
 // lines, with which a proxy would refuse the request.
 func oneLine(value string) string {
-	if !strings.ContainsFunc(value, unicode.IsControl) {
-		return value
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c > '~' {
+			return strings.TrimSpace(strings.Map(spaceForControl, value))
+		}
 	}
-	return strings.TrimSpace(strings.Map(spaceForControl, value))
+	return value
 }
 
 func spaceForControl(c rune) rune {
