@@ -667,6 +667,55 @@ func TestAPageIncludesWhatItsTokenOpens(t *testing.T) {
 	s.get("/dropped/page.html", token).want(t, 500) // Remote-User alone opens nothing
 }
 
+// What a page includes is asked for without a connection, whose end would end it.
+func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds")
+	}
+	begun, over := make(chan bool), make(chan bool)
+	backEnd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_ = http.NewResponseController(w).Flush()
+		begun <- true
+		<-r.Context().Done()
+		close(over)
+	}))
+	t.Cleanup(backEnd.Close)
+	t.Cleanup(backEnd.CloseClientConnections)
+	s := newServer(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "page.html"), []byte(`page, {{httpInclude "/part"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := s.load(realmAnd(`
+		handle /page.html {
+			root {$DIR}
+			templates
+			file_server
+		}
+		handle /part {
+			djoser_auth
+			reverse_proxy ` + backEnd.Listener.Addr().String() + `
+		}
+	`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := s.register("alice", "secret")
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /page.html HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
+	<-begun
+	s.post("/auth/logout", token).want(t, 200)
+	select {
+	case <-over:
+	case <-time.After(30 * time.Second): // a bound, not a measure
+		t.Error("the stream goes on")
+	}
+}
+
 func TestHeadersThatCannotBeSetAreRefused(t *testing.T) {
 	for name, headers := range map[string]string{
 		"keep_authorization":       `{"Authorization": "x"}`,

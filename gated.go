@@ -39,8 +39,10 @@ type gatedWriter struct {
 
 // newGatedWriter makes the ResponseWriter for what comes after the gate. Over
 // HTTP/2 and 3 the request gets a context that can be cancelled, since the end of
-// a stream's deadline isn't always noticed: in HTTP/3 it ends no silent one. The
-// request is changed in place, since Caddy's placeholders look at this very one.
+// a stream's deadline isn't always noticed: in HTTP/3 it ends no silent one. So
+// does one that has no connection at all, as httpInclude makes it: only a server
+// fills in the RequestURI. The request is changed in place, since Caddy's
+// placeholders look at this very one.
 func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) *gatedWriter {
 	gated := &c.visit.writer
 	if gated.gate != nil {
@@ -48,7 +50,7 @@ func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) 
 	}
 	gated.ResponseWriter, gated.gate, gated.caller = w, g, c
 	gated.ctx = r.Context()
-	if r.ProtoMajor > 1 {
+	if r.ProtoMajor > 1 || r.RequestURI == "" {
 		gated.ctx, gated.cancel = context.WithCancel(gated.ctx)
 		*r = *r.WithContext(gated.ctx)
 	}
