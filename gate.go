@@ -277,7 +277,8 @@ func ambiguousTarget(r *http.Request) bool {
 func isSlash(c rune) bool { return c == '/' || c == '\\' }
 
 // removeHeaders removes what the client sent under the names of identity
-// headers, also from what it may have a proxy remove, or send at the end.
+// headers, also from what it may have a proxy remove, or send at the end, and
+// upgrades but for those to a WebSocket.
 func (g *Gate) removeHeaders(r *http.Request) {
 	for name, values := range r.Header {
 		switch {
@@ -427,12 +428,10 @@ func (g *Gate) setHeaders(r *http.Request, c *caller) {
 // oneLine makes a value fit for a header: fields of an account may have more
 // lines, with which a proxy would refuse the request.
 func oneLine(value string) string {
-	for i := range len(value) {
-		if c := value[i]; c < ' ' || c > '~' {
-			return strings.TrimSpace(strings.Map(spaceForControl, value))
-		}
+	if !strings.ContainsFunc(value, unicode.IsControl) {
+		return value
 	}
-	return value
+	return strings.TrimSpace(strings.Map(spaceForControl, value))
 }
 
 func spaceForControl(c rune) rune {

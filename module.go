@@ -496,10 +496,6 @@ func (r *realm) open() (*sharedStore, error) {
 	if shared := r.shared.Load(); shared != nil {
 		return shared, nil
 	}
-	return r.openNow()
-}
-
-func (r *realm) openNow() (*sharedStore, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if shared := r.shared.Load(); shared != nil {
