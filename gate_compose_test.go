@@ -198,10 +198,7 @@ func TestAClientThatReadsNothingHoldsNothingUp(t *testing.T) {
 	t.Cleanup(backEnd.Close)
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd.Listener.Addr().String()))
 	token := s.register("alice", "secret")
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := s.dial()
 	defer conn.Close()
 	fmt.Fprintf(conn, "GET /api/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
@@ -283,10 +280,7 @@ func TestABodyIsOnlyAskedForOnceItsTokenIsGood(t *testing.T) {
 		"":                                       http.StatusUnauthorized,
 		"Authorization: Token " + token + "\r\n": http.StatusContinue,
 	} {
-		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := s.dial()
 		defer conn.Close()
 		fmt.Fprintf(conn, "POST /api/ HTTP/1.1\r\nHost: %s\r\n%sExpect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", s.addr, credentials)
 		r := bufio.NewReader(conn)
@@ -314,10 +308,7 @@ func TestABodyIsOnlyAskedForOnceItsTokenIsGood(t *testing.T) {
 func TestUpgradedConnectionsCarryBytesBothWays(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+streamBackEnd(t)))
 	token := s.register("alice", "secret")
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := s.dial()
 	defer conn.Close()
 	fmt.Fprintf(conn, "GET /api/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", s.addr, token)
 	r := bufio.NewReader(conn)
@@ -441,10 +432,7 @@ func TestASilentStreamOfFastCGIEndsWithItsToken(t *testing.T) {
 	})
 	t.Cleanup(func() { close(over) })
 	token := s.register("alice", "secret")
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := s.dial()
 	defer conn.Close()
 	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
 	// A bound, not a measure: without an end the read would never return.
@@ -635,9 +623,7 @@ func TestAnonymousHasNoIdentityOfAnotherRealm(t *testing.T) {
 // another one, with the headers that the gate has left.
 func TestAPageIncludesWhatItsTokenOpens(t *testing.T) {
 	s := newServer(t)
-	if err := os.WriteFile(filepath.Join(s.dir, "page.html"), []byte(`page, {{httpInclude "/part"}}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.page(`page, {{httpInclude "/part"}}`)
 	err := s.load(realmAnd(`
 		djoser_auth /kept/* {
 			keep_authorization
@@ -683,9 +669,7 @@ func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 	t.Cleanup(backEnd.Close)
 	t.Cleanup(backEnd.CloseClientConnections)
 	s := newServer(t)
-	if err := os.WriteFile(filepath.Join(s.dir, "page.html"), []byte(`page, {{httpInclude "/part"}}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.page(`page, {{httpInclude "/part"}}`)
 	err := s.load(realmAnd(`
 		handle /page.html {
 			root {$DIR}
@@ -701,10 +685,7 @@ func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := s.register("alice", "secret")
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := s.dial()
 	defer conn.Close()
 	fmt.Fprintf(conn, "GET /page.html HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
 	<-begun

@@ -6,11 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -54,10 +51,7 @@ func (a answer) echo(t *testing.T) echo {
 // answer.
 func (s *server) sendRaw(request string) answer {
 	s.t.Helper()
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	conn := s.dial()
 	defer conn.Close()
 	if _, err := io.WriteString(conn, strings.Replace(request, "Host: x", "Host: "+s.addr, 1)); err != nil {
 		s.t.Fatal(err)
@@ -384,9 +378,7 @@ func TestMatchersSetPlaceholdersAndTouchNoHeader(t *testing.T) {
 
 func TestTheGateStandsBeforeEveryHandler(t *testing.T) {
 	s := newServer(t)
-	if err := os.WriteFile(filepath.Join(s.dir, "page.html"), []byte(`{{.Req.Header.Get "Remote-User"}}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.page(`{{.Req.Header.Get "Remote-User"}}`)
 	err := s.load(realmAnd(`
 		djoser_auth /files/*
 		handle_path /files/* {
@@ -485,10 +477,7 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := s.register(name, "secret")
-			conn, err := net.Dial("tcp", s.addr)
-			if err != nil {
-				t.Fatal(err)
-			}
+			conn := s.dial()
 			defer conn.Close()
 			fmt.Fprintf(conn, "GET /api/%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n%s\r\n", name, s.addr, token, upgrade)
 			r := bufio.NewReader(conn)

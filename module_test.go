@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -178,6 +179,24 @@ func (s *server) post(path, token string, form ...string) answer {
 		header = append(header, "Authorization", "Token "+token)
 	}
 	return s.do(http.MethodPost, path, v.Encode(), header...)
+}
+
+// dial connects to the site, for what no client sends or reads.
+func (s *server) dial() net.Conn {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return conn
+}
+
+// page writes the template page.html, which {$DIR} holds.
+func (s *server) page(template string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, "page.html"), []byte(template), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // get sends a GET with a token, if there is one.

@@ -141,10 +141,7 @@ func TestBodiesAreBounded(t *testing.T) {
 // answer for each method.
 func (s *server) raw(t *testing.T, text string, methods ...string) []answer {
 	t.Helper()
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := s.dial()
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
 	if _, err := io.WriteString(conn, strings.ReplaceAll(text, "HOST", s.addr)); err != nil {

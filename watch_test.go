@@ -52,10 +52,7 @@ func TestALongConnectionEndsThoughTheStoreHangs(t *testing.T) {
 	t.Cleanup(func() { answered.Store(nil) })
 	s := serve(t, "djoser /auth/* {\ncache off\n"+strings.Replace(settings, "store badger", "store hanging", 1)+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+streamBackEnd(t))
 	stream := func(token string) net.Conn {
-		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := s.dial()
 		t.Cleanup(func() { conn.Close() })
 		fmt.Fprintf(conn, "GET /api/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
 		if first, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(first, "HTTP/1.1 200") {
