@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -406,18 +405,13 @@ func TestARealmIsMountedWhereAPathIsStripped(t *testing.T) {
 
 func TestSitesShareARealmOrHaveTheirOwn(t *testing.T) {
 	one, two := newServer(t), newServer(t)
-	t.Setenv("DIR", one.dir)
 	second := strings.Replace(settings, "{$DIR}/store", "{$DIR}/second", 1)
 	load := func(snippet, inOne, inTwo string) {
 		t.Helper()
-		config, err := adapt(globalOptions + snippet + "http://" + one.addr + " {\n" + inOne + "\n}\nhttp://" + two.addr + " {\n" + inTwo + "\n}\n")
-		if err == nil {
-			err = caddy.Load(config, true)
-		}
-		if err != nil {
+		two.loads++
+		if err := one.loadFile(globalOptions + snippet + "http://" + one.addr + " {\n" + inOne + "\n}\nhttp://" + two.addr + " {\n" + inTwo + "\n}\n"); err != nil {
 			t.Fatal(err)
 		}
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	}
 	load("(accounts) {\ndjoser /auth/* {\n"+settings+"\n}\n}\n", "import accounts", "import accounts")
 	token := one.register("ann", "pw")
