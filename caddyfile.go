@@ -16,13 +16,12 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 func init() {
 	httpcaddyfile.RegisterDirective("djoser", parseDirective)
 	httpcaddyfile.RegisterDirectiveOrder("djoser", httpcaddyfile.After, "redir")
-	httpcaddyfile.RegisterHandlerDirective("djoser_auth", parseGate)
+	httpcaddyfile.RegisterDirective("djoser_auth", parseGate)
 	httpcaddyfile.RegisterDirectiveOrder("djoser_auth", httpcaddyfile.Before, "basic_auth")
 }
 
@@ -471,9 +470,24 @@ func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
 //		}
 //		keep_authorization [on|off]
 //	}
-func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+//
+// With a matcher, a handler comes along that removes identity headers from the
+// requests that don't match.
+func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
 	g := new(Gate)
-	return g, g.UnmarshalCaddyfile(h.Dispenser)
+	if err := g.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	routes := h.NewRoute(matcher, g)
+	if matcher != nil {
+		routes = append(routes, h.NewRoute(nil, new(Strip))...)
+	}
+	return routes, nil
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. The syntax stands above

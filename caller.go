@@ -49,6 +49,9 @@ func visitOf(r *http.Request) *visit {
 	return v
 }
 
+// gated tells whether a gate has let the request through with an identity.
+func (v *visit) gated() bool { return v.writer.gate != nil }
+
 // identify authenticates a request once. That it had no credentials isn't held
 // against those that a handler has given it since.
 func (g *Rights) identify(r *http.Request) (*caller, error) {

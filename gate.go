@@ -21,6 +21,7 @@ import (
 
 func init() {
 	caddy.RegisterModule(new(Gate))
+	caddy.RegisterModule(new(Strip))
 	caddy.RegisterModule(new(MatchToken))
 	caddy.RegisterModule(new(Provider))
 }
@@ -178,7 +179,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if ambiguousTarget(r) {
 		return writeError(w, r, errMalformed, "", 0)
 	}
-	g.removeHeaders(r)
+	g.app.removeHeaders(r)
 	c, err := g.identify(r)
 	if err != nil {
 		return err
@@ -279,20 +280,20 @@ func isSlash(c rune) bool { return c == '/' || c == '\\' }
 // removeHeaders removes what the client sent under the names of identity
 // headers, also from what it may have a proxy remove, or send at the end, and
 // upgrades but for those to a WebSocket.
-func (g *Gate) removeHeaders(r *http.Request) {
+func (a *App) removeHeaders(r *http.Request) {
 	for name, values := range r.Header {
 		switch {
-		case g.app.reserved(name):
+		case a.reserved(name):
 			delete(r.Header, name)
 		case name == "Connection":
-			r.Header[name] = g.cleanConnection(values)
+			r.Header[name] = a.cleanConnection(values)
 		case name == "Upgrade" && !webSocket(values):
 			delete(r.Header, name)
 			delete(r.Header, "Http2-Settings")
 		}
 	}
 	if len(r.Trailer) > 0 {
-		r.Body = g.filterTrailer(r)
+		r.Body = a.filterTrailer(r)
 	}
 }
 
@@ -305,8 +306,8 @@ func webSocket(upgrade []string) bool {
 // filterTrailer gives the request a trailer of its own, which gets what the
 // client sends but for identity headers. The server fills in the old one at the
 // end of the body, whatever was announced.
-func (g *Gate) filterTrailer(r *http.Request) io.ReadCloser {
-	body := &trailerBody{ReadCloser: r.Body, gate: g, from: r.Trailer, to: make(http.Header)}
+func (a *App) filterTrailer(r *http.Request) io.ReadCloser {
+	body := &trailerBody{ReadCloser: r.Body, app: a, from: r.Trailer, to: make(http.Header)}
 	r.Trailer = body.to
 	body.filter()
 	return body
@@ -314,7 +315,7 @@ func (g *Gate) filterTrailer(r *http.Request) io.ReadCloser {
 
 type trailerBody struct {
 	io.ReadCloser
-	gate     *Gate
+	app      *App
 	from, to http.Header
 }
 
@@ -329,7 +330,7 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 
 func (b *trailerBody) filter() {
 	for name, values := range b.from {
-		if !b.gate.app.reserved(name) {
+		if !b.app.reserved(name) {
 			b.to[name] = values
 		}
 	}
@@ -349,11 +350,11 @@ func keepPreflight(r *http.Request) {
 
 // cleanConnection keeps identity headers from being declared hop-by-hop, upon
 // which a proxy would drop them.
-func (g *Gate) cleanConnection(values []string) []string {
+func (a *App) cleanConnection(values []string) []string {
 	var kept []string
 	for _, value := range values {
 		for option := range strings.SplitSeq(value, ",") {
-			if option = strings.TrimSpace(option); option != "" && !g.app.reserved(option) {
+			if option = strings.TrimSpace(option); option != "" && !a.reserved(option) {
 				kept = append(kept, option)
 			}
 		}
@@ -475,6 +476,33 @@ func misleadingGroup(name string) bool {
 		strings.EqualFold(name, "staff") || strings.EqualFold(name, "superuser")
 }
 
+// Strip removes the identity headers that the client sent, in every spelling,
+// from requests that no djoser_auth has let through. In a Caddyfile it comes with
+// each djoser_auth that has a matcher: what doesn't match may go to the same back
+// end, which trusts these headers.
+type Strip struct {
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Strip) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.djoser_strip", New: func() caddy.Module { return new(Strip) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (s *Strip) Provision(ctx caddy.Context) (err error) {
+	s.app, err = findApp(ctx)
+	return err
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !visitOf(r).gated() {
+		s.app.removeHeaders(r)
+	}
+	return next.ServeHTTP(w, r)
+}
+
 // MatchToken matches requests that carry a valid token of a realm, of an
 // account with the rights that are asked for. It sets the placeholders
 // {http.auth.user.*} as djoser_auth does, and touches no header. A store that
@@ -560,10 +588,12 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 // Interface guards
 var (
 	_ caddyhttp.MiddlewareHandler       = (*Gate)(nil)
+	_ caddyhttp.MiddlewareHandler       = (*Strip)(nil)
 	_ caddyhttp.RequestMatcher          = (*MatchToken)(nil)
 	_ caddyhttp.RequestMatcherWithError = (*MatchToken)(nil)
 	_ caddyauth.Authenticator           = (*Provider)(nil)
 	_ caddy.Provisioner                 = (*Gate)(nil)
+	_ caddy.Provisioner                 = (*Strip)(nil)
 	_ caddy.Provisioner                 = (*MatchToken)(nil)
 	_ caddy.Provisioner                 = (*Provider)(nil)
 )

@@ -145,6 +145,36 @@ func TestIdentityHeadersOfTheClientAreRemovedInEverySpelling(t *testing.T) {
 	}
 }
 
+func TestWhatAGateDoesNotMatchHasNoIdentity(t *testing.T) {
+	s := serve(t, realmAnd(`
+		djoser_auth /api/*
+		djoser_auth /admin/* {
+			headers {
+				X-Admin {http.auth.user.username}
+			}
+		}
+		reverse_proxy `+backEnd(t)))
+	token := s.register("alice", "secret")
+	for path, identity := range map[string][2]string{
+		"/api/x":   {"alice", ""},
+		"/admin/x": {"", "alice"},
+		"/other":   {"", ""},
+	} {
+		a := s.sendRaw("POST " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\n" +
+			"remote.user: mallory\r\nRemote-Groups: mallory\r\nX_Admin: mallory\r\nConnection: close, Remote-User, X-Admin\r\n" +
+			"Trailer: Remote-User\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nRemote-User: mallory\r\n\r\n")
+		if e := a.echo(t); [2]string{e.Header.Get("Remote-User"), e.Header.Get("X-Admin")} != identity {
+			t.Errorf("%s: %v", path, e.Header)
+		}
+		if strings.Contains(a.body, "mallory") {
+			t.Errorf("%s: %s", path, a.body)
+		}
+	}
+	if e := s.sendRaw("GET /other HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n").echo(t); e.Header.Get("Upgrade") != "" {
+		t.Errorf("%v", e.Header)
+	}
+}
+
 func TestRightsAreAlternatives(t *testing.T) {
 	s := serve(t, realmAnd(`
 		djoser_auth /staff {

@@ -45,7 +45,7 @@ type gatedWriter struct {
 // placeholders look at this very one.
 func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) *gatedWriter {
 	gated := &c.visit.writer
-	if gated.gate != nil {
+	if c.visit.gated() {
 		gated = new(gatedWriter)
 	}
 	gated.ResponseWriter, gated.gate, gated.caller = w, g, c
