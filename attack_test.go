@@ -348,7 +348,8 @@ func attackPaths(t *testing.T) {
 	for _, path := range []string{
 		"/api/x", "//api/x", "///api//x", "/./api/x", "/public/../api/x", "/api/../api/x", "/API/x", "/%61pi/x",
 		"/api%2fx", "/api%2Fx", "/%2e/api/x", "/public/%2e%2e/api/x", "/api/%2e%2e/api/x", "/api/x?/../public", "/api/x#/public",
-		"http://evil.example/api/x",
+		"http://evil.example/api/x", "http://" + s.addr + "/api/x", "foo:http://" + s.addr + "/api/x", "/api/x/../../y", "/api/..%2fy",
+		"http://" + s.addr, "*",
 	} {
 		if a := s.sendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); strings.Contains(a.body, `"Path"`) {
 			t.Errorf("%s reached the back end: %s", path, a.body)

@@ -256,12 +256,13 @@ func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
 }
 
 // ambiguousTarget tells whether a back end may take a request for another path
-// than the one that matchers have compared: they see none of an opaque target
-// (foo:http://host/admin), and resolve dot segments, which a proxy passes on as
-// they came. A client is to remove these itself: RFC 3986, 5.2.4. Some servers
-// take a backslash for a slash, or leave out what follows a semicolon.
+// than the one that matchers have compared: they see no path in an opaque target
+// (foo:http://host/admin), "*", CONNECT, or http://host, which a proxy passes on as
+// "/"; and they resolve dot segments, which it passes on as they came. A client is
+// to remove these itself: RFC 3986, 5.2.4. Some servers take a backslash for a
+// slash, or leave out what follows a semicolon.
 func ambiguousTarget(r *http.Request) bool {
-	if r.URL.Opaque != "" {
+	if r.URL.Opaque != "" || r.URL.Path == "" || r.URL.Path == "*" {
 		return true
 	}
 	if !strings.Contains(r.URL.Path, ".") {
@@ -292,9 +293,7 @@ func (a *App) removeHeaders(r *http.Request) {
 			delete(r.Header, "Http2-Settings")
 		}
 	}
-	if len(r.Trailer) > 0 {
-		r.Body = a.filterTrailer(r)
-	}
+	a.removeTrailers(r)
 }
 
 // webSocket tells whether the connection is to become a WebSocket. Over h2c or
@@ -303,14 +302,20 @@ func webSocket(upgrade []string) bool {
 	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
 }
 
-// filterTrailer gives the request a trailer of its own, which gets what the
+// removeTrailers gives the request a trailer of its own, which gets what the
 // client sends but for identity headers. The server fills in the old one at the
-// end of the body, whatever was announced.
-func (a *App) filterTrailer(r *http.Request) io.ReadCloser {
-	body := &trailerBody{ReadCloser: r.Body, app: a, from: r.Trailer, to: make(http.Header)}
-	r.Trailer = body.to
-	body.filter()
-	return body
+// end of the body, whatever was announced. A request of httpInclude has the
+// trailer of another request, and no body that it could follow.
+func (a *App) removeTrailers(r *http.Request) {
+	switch {
+	case len(r.Trailer) == 0:
+	case r.Body == nil:
+		r.Trailer = nil
+	default:
+		body := &trailerBody{ReadCloser: r.Body, app: a, from: r.Trailer, to: make(http.Header)}
+		body.filter()
+		r.Body, r.Trailer = body, body.to
+	}
 }
 
 type trailerBody struct {
@@ -476,10 +481,11 @@ func misleadingGroup(name string) bool {
 		strings.EqualFold(name, "staff") || strings.EqualFold(name, "superuser")
 }
 
-// Strip removes the identity headers that the client sent, in every spelling,
-// from requests that no djoser_auth has let through. In a Caddyfile it comes with
-// each djoser_auth that has a matcher: what doesn't match may go to the same back
-// end, which trusts these headers.
+// Strip is for the requests that no djoser_auth has let through, on their way to
+// what may be the same back end. It removes the identity headers that they came
+// with, in every spelling, and refuses what djoser_auth refuses with 400: no
+// matcher knows which path these are for. In a Caddyfile it follows each
+// djoser_auth that has a matcher.
 type Strip struct {
 	app *App
 }
@@ -497,9 +503,14 @@ func (s *Strip) Provision(ctx caddy.Context) (err error) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !visitOf(r).gated() {
-		s.app.removeHeaders(r)
+	if visitOf(r).gated() {
+		s.app.removeTrailers(r) // a handler in between may have copied the request
+		return next.ServeHTTP(w, r)
 	}
+	if ambiguousTarget(r) {
+		return writeError(w, r, errMalformed, "", 0)
+	}
+	s.app.removeHeaders(r)
 	return next.ServeHTTP(w, r)
 }
 

@@ -653,6 +653,49 @@ func TestAPageIncludesWhatItsTokenOpens(t *testing.T) {
 	s.get("/dropped/page.html", token).want(t, 500) // Remote-User alone opens nothing
 }
 
+// A request of httpInclude has the trailer of another one, but no body.
+func TestAPageIncludesWhateverTrailersItIsAskedForWith(t *testing.T) {
+	s := newServer(t)
+	s.page(`page, {{httpInclude "/part"}}`)
+	err := s.load(realmAnd(`
+		djoser_auth /api/*
+		handle /page.html {
+			root {$DIR}
+			templates
+			file_server
+		}
+		reverse_proxy ` + backEnd(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := s.sendRaw("GET /page.html HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n" +
+		"Trailer: X-Other\r\n\r\n0\r\nX-Other: y\r\n\r\n")
+	if a.status != 200 || !strings.Contains(a.body, `page, {`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// Handlers before the gate may pass on a copy of the request, of which error
+// routes have the original.
+func TestErrorPagesSeeNoTrailersOfTheClient(t *testing.T) {
+	s := serve(t, realmAnd(`
+		tracing {
+			span x
+		}
+		djoser_auth /api/*
+		error /api/* "x" 418
+		handle_errors {
+			djoser_auth /other
+			reverse_proxy `+backEnd(t)+`
+		}`))
+	token := s.register("alice", "secret")
+	a := s.sendRaw("POST /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n" +
+		"Trailer: X-Other, remote_user\r\n\r\n1\r\nx\r\n0\r\nX-Other: y\r\nRemote-User: mallory\r\nremote_user: mallory\r\n\r\n")
+	if e := a.echo(t); e.Header.Get("Remote-User") != "alice" || strings.Contains(a.body, "mallory") {
+		t.Errorf("%s", a.body)
+	}
+}
+
 // What a page includes is asked for without a connection, whose end would end it.
 func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 	if testing.Short() {

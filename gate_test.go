@@ -282,11 +282,15 @@ func TestPathsCannotBeConfused(t *testing.T) {
 	for path, want := range map[string]int{
 		"/api/x": 401, "//api/x": 401, "/api//x": 401, "/API/x": 401, "/%61pi/x": 401, "///api/x": 401,
 		"/./api/x": 400, "/x/../api/x": 400, "/api/%2e%2e/api/x": 400, "/api/./x": 400,
+		"/api/../x": 400, "/api/..%2fx": 400, "foo:http://h/api/x": 400, "*": 400,
+		"http://" + s.addr: 400, "http://" + s.addr + "?q": 400, "http://" + s.addr + "/api/x": 401,
+		"http://" + s.addr + "/": 200, "/x": 200,
 	} {
 		if a := s.sendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); a.status != want {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
 	}
+	s.sendRaw("CONNECT "+s.addr+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, 400)
 }
 
 // What matchers don't see of a path is refused, since a back end may take it for
@@ -318,7 +322,7 @@ func TestAPathThatABackEndMayResolveIsRefused(t *testing.T) {
 	for _, path := range []string{
 		"foo:http://h/admin/x", "http:http://h/admin/x", "/admin/x/../../public", "/admin/..%2fpublic", "/public/..%2Fadmin/x",
 		"/public/..;/admin/x", "/public/..;a=b/admin/x", "/public\\..\\admin/x", "/public/%2e%2e%5cadmin/x", "/./admin/x", "/public/..", "/..",
-		"/matched/x/../x",
+		"/matched/x/../x", "http://" + s.addr, "http://" + s.addr + "?q", "*",
 	} {
 		get(path).want(t, 400, `{"detail": "Malformed request."}`)
 	}
