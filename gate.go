@@ -39,14 +39,16 @@ type Rights struct {
 	// Superuser lets accounts through whose is_superuser is set. Default: off.
 	Superuser bool `json:"superuser,omitempty"`
 
-	// Users are the usernames that get through. Default: none.
+	// Users are the usernames that get through, case included. Default: none.
+	// An empty list is an error.
 	Users []string `json:"users,omitempty"`
 
-	// Groups are the groups whose accounts get through. Default: none.
+	// Groups are the groups whose accounts get through. Default: none. An empty
+	// list is an error.
 	Groups []string `json:"groups,omitempty"`
 
-	// Fresh is how long ago the login may have been at the most. Default: any
-	// time.
+	// Fresh is how long ago the login may have been at the most; a second or
+	// more. Default: any time.
 	Fresh caddy.Duration `json:"fresh,omitempty"`
 
 	app *App
@@ -59,13 +61,14 @@ func (g *Rights) provision(ctx caddy.Context, where string, check func(*realm) e
 	if err := expandRealm(&g.Realm); err != nil {
 		return err
 	}
-	for name, values := range map[string][]string{"user": g.Users, "group": g.Groups} {
-		if err := expandAll(name, values); err != nil {
-			return err
-		}
+	if err := expandNames("user", g.Users); err != nil {
+		return err
 	}
-	if g.Fresh < 0 {
-		return fmt.Errorf("fresh is %s: it can't be negative", time.Duration(g.Fresh))
+	if err := expandNames("group", g.Groups); err != nil {
+		return err
+	}
+	if g.Fresh != 0 && g.Fresh < caddy.Duration(time.Second) {
+		return fmt.Errorf("fresh is %s: it must be at least a second", time.Duration(g.Fresh))
 	}
 	var err error
 	if g.app, err = findApp(ctx); err != nil {
@@ -73,6 +76,18 @@ func (g *Rights) provision(ctx caddy.Context, where string, check func(*realm) e
 	}
 	g.app.refer(use{g.Realm, where, check})
 	return nil
+}
+
+// expandNames fills in the names of users or groups. None at all would let every
+// account through, which whoever makes such a list can't mean.
+func expandNames(kind string, names []string) error {
+	if names != nil && len(names) == 0 {
+		return fmt.Errorf("%ss is empty: leave it out to let every account through", kind)
+	}
+	if slices.Contains(names, "") {
+		return fmt.Errorf("%ss: no %s has an empty name", kind, kind)
+	}
+	return expandAll(kind, names)
 }
 
 // check tells why an account isn't let through: nil if it is.
@@ -136,6 +151,12 @@ type Gate struct {
 // identityHeaders are the headers by which a back end knows who is calling.
 var identityHeaders = []string{"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"}
 
+// connectionHeaders are those that a proxy makes itself, or takes off: RFC 9110,
+// 7.2, 7.6.1 and 8.6.
+var connectionHeaders = []string{
+	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
 // CaddyModule returns the Caddy module information.
 func (*Gate) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.djoser_auth", New: func() caddy.Module { return new(Gate) }}
@@ -149,6 +170,8 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("headers: %q is not the name of a header", name)
 		case sameHeader(name, "Authorization"):
 			return errors.New("headers: Authorization holds the token; keep_authorization passes it on")
+		case slices.Contains(connectionHeaders, http.CanonicalHeaderKey(name)):
+			return fmt.Errorf("headers: %s is for the connection to the back end, and can't be set here", name)
 		}
 	}
 	if err := g.provision(ctx, "djoser_auth", g.checkHeaders); err != nil {

@@ -740,22 +740,29 @@ func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 	}
 }
 
-func TestHeadersThatCannotBeSetAreRefused(t *testing.T) {
-	for name, headers := range map[string]string{
-		"keep_authorization":       `{"Authorization": "x"}`,
-		"is not the name of a hea": `{"X Y": "x"}`,
+// TestAGateThatCannotBeMeantIsRefused needs JSON, which has more ways to say
+// nothing than a Caddyfile.
+func TestAGateThatCannotBeMeantIsRefused(t *testing.T) {
+	for members, want := range map[string]string{
+		`"headers": {"Authorization": "x"}`: "headers: Authorization holds the token; keep_authorization passes it on",
+		`"headers": {"X Y": "x"}`:           `headers: "X Y" is not the name of a header`,
+		`"headers": {"host": "x"}`:          "headers: host is for the connection to the back end, and can't be set here",
+		`"users": []`:                       "users is empty: leave it out to let every account through",
+		`"groups": []`:                      "groups is empty: leave it out to let every account through",
+		`"groups": ["a", ""]`:               "groups: no group has an empty name",
+		`"fresh": 5`:                        "fresh is 5ns: it must be at least a second",
 	} {
 		config, err := adapt("http://x.test {\ndjoser /auth/* {\n" + strings.ReplaceAll(settings, "{$DIR}", t.TempDir()) + "\n}\ndjoser_auth\n}")
 		if err != nil {
 			t.Fatal(err)
 		}
-		config = bytes.Replace(config, []byte(`{"handler":"djoser_auth"}`), []byte(`{"handler":"djoser_auth","headers":`+headers+`}`), 1)
+		config = bytes.Replace(config, []byte(`{"handler":"djoser_auth"}`), []byte(`{"handler":"djoser_auth",`+members+`}`), 1)
 		var parsed caddy.Config
 		if err := json.Unmarshal(config, &parsed); err != nil {
 			t.Fatal(err)
 		}
-		if err := caddy.Validate(&parsed); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", headers, err)
+		if err := caddy.Validate(&parsed); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v", members, err)
 		}
 	}
 }
