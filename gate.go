@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -21,7 +20,6 @@ import (
 
 func init() {
 	caddy.RegisterModule(new(Gate))
-	caddy.RegisterModule(new(Strip))
 	caddy.RegisterModule(new(MatchToken))
 	caddy.RegisterModule(new(Provider))
 }
@@ -278,92 +276,6 @@ func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
 	return id.account.IsActive && g.hasRight(c.realm, id.account), nil
 }
 
-// ambiguousTarget tells whether a back end may take a request for another path
-// than the one that matchers have compared: they see no path in an opaque target
-// (foo:http://host/admin), "*", CONNECT, or http://host, which a proxy passes on as
-// "/"; and they resolve dot segments, which it passes on as they came. A client is
-// to remove these itself: RFC 3986, 5.2.4. Some servers take a backslash for a
-// slash, or leave out what follows a semicolon.
-func ambiguousTarget(r *http.Request) bool {
-	if r.URL.Opaque != "" || r.URL.Path == "" || r.URL.Path == "*" {
-		return true
-	}
-	if !strings.Contains(r.URL.Path, ".") {
-		return false
-	}
-	for segment := range strings.FieldsFuncSeq(r.URL.Path, isSlash) {
-		if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
-			return true
-		}
-	}
-	return false
-}
-
-func isSlash(c rune) bool { return c == '/' || c == '\\' }
-
-// removeHeaders removes what the client sent under the names of identity
-// headers, also from what it may have a proxy remove, or send at the end, and
-// upgrades but for those to a WebSocket.
-func (a *App) removeHeaders(r *http.Request) {
-	for name, values := range r.Header {
-		switch {
-		case a.reserved(name):
-			delete(r.Header, name)
-		case name == "Connection":
-			r.Header[name] = a.cleanConnection(values)
-		case name == "Upgrade" && !webSocket(values):
-			delete(r.Header, name)
-			delete(r.Header, "Http2-Settings")
-		}
-	}
-	a.removeTrailers(r)
-}
-
-// webSocket tells whether the connection is to become a WebSocket. Over h2c or
-// TLS the client would send the back end further requests, past the gate.
-func webSocket(upgrade []string) bool {
-	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
-}
-
-// removeTrailers gives the request a trailer of its own, which gets what the
-// client sends but for identity headers. The server fills in the old one at the
-// end of the body, whatever was announced. A request of httpInclude has the
-// trailer of another request, and no body that it could follow.
-func (a *App) removeTrailers(r *http.Request) {
-	switch {
-	case len(r.Trailer) == 0:
-	case r.Body == nil:
-		r.Trailer = nil
-	default:
-		body := &trailerBody{ReadCloser: r.Body, app: a, from: r.Trailer, to: make(http.Header)}
-		body.filter()
-		r.Body, r.Trailer = body, body.to
-	}
-}
-
-type trailerBody struct {
-	io.ReadCloser
-	app      *App
-	from, to http.Header
-}
-
-// Read implements io.Reader.
-func (b *trailerBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		b.filter()
-	}
-	return n, err
-}
-
-func (b *trailerBody) filter() {
-	for name, values := range b.from {
-		if !b.app.reserved(name) {
-			b.to[name] = values
-		}
-	}
-}
-
 // keepPreflight keeps a preflight what it is: a back end might take a request
 // with one of these headers for another than the OPTIONS that the gate let
 // through. No browser sends them.
@@ -374,62 +286,6 @@ func keepPreflight(r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-}
-
-// cleanConnection keeps identity headers from being declared hop-by-hop, upon
-// which a proxy would drop them.
-func (a *App) cleanConnection(values []string) []string {
-	var kept []string
-	for _, value := range values {
-		for option := range strings.SplitSeq(value, ",") {
-			if option = strings.TrimSpace(option); option != "" && !a.reserved(option) {
-				kept = append(kept, option)
-			}
-		}
-	}
-	return kept
-}
-
-// reserve has every gate of the configuration remove a header, since several
-// may stand before one back end.
-func (a *App) reserve(name string) {
-	if !a.reserved(name) {
-		a.headers = append(a.headers, name)
-	}
-}
-
-// reserved tells whether only djoser_auth may set a header.
-func (a *App) reserved(name string) bool {
-	for _, n := range a.headers {
-		if sameHeader(name, n) {
-			return true
-		}
-	}
-	return false
-}
-
-// sameHeader compares names as a back end might that turns them into variables:
-// case and the kind of a separator are no matter.
-func sameHeader(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if foldHeader(a[i]) != foldHeader(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func foldHeader(c byte) byte {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
-	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		return c
-	}
-	return '-'
 }
 
 // setHeaders tells the back end who is calling. An empty value is left out.
@@ -502,39 +358,6 @@ func misleadingGroup(name string) bool {
 	return name == "" || strings.TrimSpace(name) != name ||
 		strings.Contains(name, ",") || strings.ContainsFunc(name, unicode.IsControl) ||
 		strings.EqualFold(name, "staff") || strings.EqualFold(name, "superuser")
-}
-
-// Strip is for the requests that no djoser_auth has let through, on their way to
-// what may be the same back end. It removes the identity headers that they came
-// with, in every spelling, and refuses what djoser_auth refuses with 400: no
-// matcher knows which path these are for. In a Caddyfile it follows each
-// djoser_auth that has a matcher.
-type Strip struct {
-	app *App
-}
-
-// CaddyModule returns the Caddy module information.
-func (*Strip) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.djoser_strip", New: func() caddy.Module { return new(Strip) }}
-}
-
-// Provision implements caddy.Provisioner.
-func (s *Strip) Provision(ctx caddy.Context) (err error) {
-	s.app, err = findApp(ctx)
-	return err
-}
-
-// ServeHTTP implements caddyhttp.MiddlewareHandler.
-func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if visitOf(r).gated() {
-		s.app.removeTrailers(r) // a handler in between may have copied the request
-		return next.ServeHTTP(w, r)
-	}
-	if ambiguousTarget(r) {
-		return writeError(w, r, errMalformed, "", 0)
-	}
-	s.app.removeHeaders(r)
-	return next.ServeHTTP(w, r)
 }
 
 // MatchToken matches requests that carry a valid token of a realm, of an
@@ -622,12 +445,10 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 // Interface guards
 var (
 	_ caddyhttp.MiddlewareHandler       = (*Gate)(nil)
-	_ caddyhttp.MiddlewareHandler       = (*Strip)(nil)
 	_ caddyhttp.RequestMatcher          = (*MatchToken)(nil)
 	_ caddyhttp.RequestMatcherWithError = (*MatchToken)(nil)
 	_ caddyauth.Authenticator           = (*Provider)(nil)
 	_ caddy.Provisioner                 = (*Gate)(nil)
-	_ caddy.Provisioner                 = (*Strip)(nil)
 	_ caddy.Provisioner                 = (*MatchToken)(nil)
 	_ caddy.Provisioner                 = (*Provider)(nil)
 )
