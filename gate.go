@@ -162,15 +162,20 @@ func (*Gate) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (g *Gate) Provision(ctx caddy.Context) error {
+	seen := make(map[string]bool)
 	for name := range g.Headers {
+		canonical := http.CanonicalHeaderKey(name)
 		switch {
+		case seen[canonical]:
+			return fmt.Errorf("headers: %s stands here twice", canonical)
 		case !httpguts.ValidHeaderFieldName(name):
 			return fmt.Errorf("headers: %q is not the name of a header", name)
 		case sameHeader(name, "Authorization"):
 			return errors.New("headers: Authorization holds the token; keep_authorization passes it on")
-		case slices.Contains(connectionHeaders, http.CanonicalHeaderKey(name)):
+		case slices.Contains(connectionHeaders, canonical):
 			return fmt.Errorf("headers: %s is for the connection to the back end, and can't be set here", name)
 		}
+		seen[canonical] = true
 	}
 	if err := g.provision(ctx, "djoser_auth", g.checkHeaders); err != nil {
 		return err
@@ -232,6 +237,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	g.watch.begin(gated)
 	defer g.watch.end(gated)
 	err = next.ServeHTTP(gated, r)
+	gated.restore(r)
 	if gated.ended.Load() {
 		panic(http.ErrAbortHandler) // what is cut off must not look whole
 	}

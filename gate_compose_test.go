@@ -182,6 +182,41 @@ func TestStreamsEndWithTheirTokenInEveryProtocol(t *testing.T) {
 	}
 }
 
+func TestErrorPagesBehindTheGateAreProxiedInEveryProtocol(t *testing.T) {
+	s := secureServer(t, realmAnd("djoser_auth /api/*\nerror /api/* \"x\" 500\nhandle_errors {\nreverse_proxy "+backEnd(t)+"\n}"))
+	for protocol, rt := range protocolClients(t) {
+		token := s.loginOver(rt, strings.ReplaceAll(protocol, "/", "-"))
+		if resp := s.roundTrip(rt, http.MethodGet, "https://"+s.addr+"/api/", token, nil); resp.StatusCode != 200 || resp.Proto != protocol {
+			t.Errorf("%s: %s %s", protocol, resp.Proto, resp.Status)
+		}
+	}
+}
+
+// A proxy passes on what follows a CONNECT as it comes, and a back end may take
+// that for requests.
+func TestNoTunnelPassesTheGate(t *testing.T) {
+	s := secureServer(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy "+backEnd(t)))
+	three := protocolClients(t)["HTTP/3.0"]
+	for _, path := range []string{"/api/x", "/other"} {
+		for protocol, want := range map[string]int{"foo": 400, "WebSocket": 400, "websocket": 502} { // the back end speaks none
+			smuggled := strings.NewReader("GET /api/y HTTP/1.1\r\nHost: x\r\nRemote-User: mallory\r\n\r\n")
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodConnect, "https://"+s.addr+path, smuggled)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Proto = protocol // an extended CONNECT
+			resp, err := three.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s to %s: %s", protocol, path, resp.Status)
+			}
+		}
+	}
+}
+
 func TestAClientThatReadsNothingHoldsNothingUp(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for seconds")
@@ -719,7 +754,7 @@ func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 			templates
 			file_server
 		}
-		handle /part {
+		handle_path /part* { # which gives the request a RequestURI
 			djoser_auth
 			reverse_proxy ` + backEnd.Listener.Addr().String() + `
 		}
@@ -747,6 +782,7 @@ func TestAGateThatCannotBeMeantIsRefused(t *testing.T) {
 		`"headers": {"Authorization": "x"}`: "headers: Authorization holds the token; keep_authorization passes it on",
 		`"headers": {"X Y": "x"}`:           `headers: "X Y" is not the name of a header`,
 		`"headers": {"host": "x"}`:          "headers: host is for the connection to the back end, and can't be set here",
+		`"headers": {"x-a": "", "X-A": ""}`: "headers: X-A stands here twice",
 		`"users": []`:                       "users is empty: leave it out to let every account through",
 		`"groups": []`:                      "groups is empty: leave it out to let every account through",
 		`"groups": ["a", ""]`:               "groups: no group has an empty name",

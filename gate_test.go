@@ -428,16 +428,22 @@ func TestTheGateStandsBeforeEveryHandler(t *testing.T) {
 			djoser_auth
 			respond "routed {http.auth.user.username}"
 		}
+		route /emptied {
+			uri path_regexp ^/emptied ""
+			djoser_auth
+			respond "emptied {http.auth.user.username}"
+		}
 	`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	token := s.register("alice", "secret")
-	for _, path := range []string{"/files/page.html", "/stripped/x", "/routed/x"} {
+	for _, path := range []string{"/files/page.html", "/stripped/x", "/routed/x", "/emptied"} {
 		s.get(path, "").want(t, 401)
 	}
 	s.get("/files/page.html", token).want(t, 200, "alice")
 	s.get("/routed/x", token).want(t, 200, "routed alice")
+	s.get("/emptied", token).want(t, 200, "emptied alice")
 	if e := s.get("/stripped/x", token).echo(t); e.Path != "/x" || e.Header.Get("Remote-User") != "alice" {
 		t.Errorf("%+v", e)
 	}

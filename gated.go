@@ -22,7 +22,7 @@ type gatedWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	wrote bool
 
-	ctx    context.Context    // of the request
+	ctx    context.Context    // of the request, before the gate
 	cancel context.CancelFunc // ends it; nil: the connection has to end
 	ended  atomic.Bool        // nothing more may be written
 
@@ -41,8 +41,8 @@ type gatedWriter struct {
 // HTTP/2 and 3 the request gets a context that can be cancelled, since the end of
 // a stream's deadline isn't always noticed: in HTTP/3 it ends no silent one. So
 // does one that has no connection at all, as httpInclude makes it: only a server
-// fills in the RequestURI. The request is changed in place, since Caddy's
-// placeholders look at this very one.
+// gives every request a body and a RequestURI. The request is changed in place,
+// until restore, since Caddy's placeholders look at this very one.
 func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) *gatedWriter {
 	gated := &c.visit.writer
 	if c.visit.gated() {
@@ -50,11 +50,20 @@ func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) 
 	}
 	gated.ResponseWriter, gated.gate, gated.caller = w, g, c
 	gated.ctx = r.Context()
-	if r.ProtoMajor > 1 || r.RequestURI == "" {
-		gated.ctx, gated.cancel = context.WithCancel(gated.ctx)
-		*r = *r.WithContext(gated.ctx)
+	if r.ProtoMajor > 1 || r.Body == nil || r.RequestURI == "" {
+		ctx, cancel := context.WithCancel(gated.ctx)
+		gated.cancel = cancel
+		*r = *r.WithContext(ctx)
 	}
 	return gated
+}
+
+// restore gives a request its own context back, for what is around the gate, such
+// as handle_errors.
+func (w *gatedWriter) restore(r *http.Request) {
+	if w.cancel != nil {
+		*r = *r.WithContext(w.ctx)
+	}
 }
 
 // WriteHeader implements http.ResponseWriter. Only now is it known whether the

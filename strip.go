@@ -46,12 +46,12 @@ func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 
 // ambiguousTarget tells whether a back end may take a request for another path
 // than the one that matchers have compared: they see no path in an opaque target
-// (foo:http://host/admin), "*", CONNECT, or http://host, which a proxy passes on as
-// "/"; and they resolve dot segments, which it passes on as they came. A client is
-// to remove these itself: RFC 3986, 5.2.4. Some servers take a backslash for a
-// slash, or leave out what follows a semicolon.
+// (foo:http://host/admin), "*", or http://host, which a proxy passes on as "/"; and
+// they resolve dot segments, which it passes on as they came. A client is to
+// remove these itself: RFC 3986, 5.2.4. Some servers take a backslash for a slash,
+// or leave out what follows a semicolon. An empty path alone comes from a rewrite.
 func ambiguousTarget(r *http.Request) bool {
-	if r.URL.Opaque != "" || r.URL.Path == "" || r.URL.Path == "*" {
+	if r.URL.Opaque != "" || r.URL.Path == "*" || r.URL.Path == "" && r.URL.Host != "" || tunnel(r) {
 		return true
 	}
 	if !strings.Contains(r.URL.Path, ".") {
@@ -63,6 +63,14 @@ func ambiguousTarget(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// tunnel tells whether a request is for a tunnel, in which a proxy would pass on
+// whatever follows: a back end takes that for further requests. HTTP/2 and HTTP/3
+// open WebSockets with an extended CONNECT (RFC 8441 and 9220), of which Caddy makes
+// a GET if it is for exactly that protocol.
+func tunnel(r *http.Request) bool {
+	return r.Method == http.MethodConnect && r.Proto != "websocket" && r.Header.Get(":protocol") != "websocket"
 }
 
 func isSlash(c rune) bool { return c == '/' || c == '\\' }
