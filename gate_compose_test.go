@@ -221,7 +221,7 @@ func TestAClientThatReadsNothingHoldsNothingUp(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for seconds")
 	}
-	over := make(chan struct{})
+	over := make(chan bool)
 	backEnd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		defer close(over)
 		for chunk := make([]byte, 1<<16); ; {
@@ -233,16 +233,21 @@ func TestAClientThatReadsNothingHoldsNothingUp(t *testing.T) {
 	t.Cleanup(backEnd.Close)
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd.Listener.Addr().String()))
 	token := s.register("alice", "secret")
-	conn := s.dial()
+	conn := s.open("/api/", token, "")
 	defer conn.Close()
-	fmt.Fprintf(conn, "GET /api/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
 	s.post("/auth/logout", token).want(t, 200)
+	mustEnd(t, over)
+}
+
+// mustEnd waits for the back end to hear of the end of a request.
+func mustEnd(t *testing.T, over <-chan bool) {
+	t.Helper()
 	select {
 	case <-over:
-	case <-time.After(40 * time.Second): // a bound, not a measure
+	case <-time.After(30 * time.Second): // a bound, not a measure
 		t.Fatal("the back end goes on")
 	}
 }
@@ -343,9 +348,8 @@ func TestABodyIsOnlyAskedForOnceItsTokenIsGood(t *testing.T) {
 func TestUpgradedConnectionsCarryBytesBothWays(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+streamBackEnd(t)))
 	token := s.register("alice", "secret")
-	conn := s.dial()
+	conn := s.open("/api/", token, "Connection: Upgrade\r\nUpgrade: websocket\r\n")
 	defer conn.Close()
-	fmt.Fprintf(conn, "GET /api/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", s.addr, token)
 	r := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -467,9 +471,8 @@ func TestASilentStreamOfFastCGIEndsWithItsToken(t *testing.T) {
 	})
 	t.Cleanup(func() { close(over) })
 	token := s.register("alice", "secret")
-	conn := s.dial()
+	conn := s.open("/", token, "")
 	defer conn.Close()
-	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
 	// A bound, not a measure: without an end the read would never return.
 	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	r := bufio.NewReader(conn)
@@ -763,16 +766,11 @@ func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := s.register("alice", "secret")
-	conn := s.dial()
+	conn := s.open("/page.html", token, "")
 	defer conn.Close()
-	fmt.Fprintf(conn, "GET /page.html HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
 	<-begun
 	s.post("/auth/logout", token).want(t, 200)
-	select {
-	case <-over:
-	case <-time.After(30 * time.Second): // a bound, not a measure
-		t.Error("the stream goes on")
-	}
+	mustEnd(t, over)
 }
 
 // TestAGateThatCannotBeMeantIsRefused needs JSON, which has more ways to say

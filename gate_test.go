@@ -290,7 +290,9 @@ func TestPathsCannotBeConfused(t *testing.T) {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
 	}
-	s.sendRaw("CONNECT "+s.addr+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, 400)
+	for _, target := range []string{s.addr, "/api/x", "/x"} {
+		s.sendRaw("CONNECT "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, 400)
+	}
 }
 
 // What matchers don't see of a path is refused, since a back end may take it for
@@ -517,9 +519,8 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			token := s.register(name, "secret")
-			conn := s.dial()
+			conn := s.open("/api/"+name, token, upgrade)
 			defer conn.Close()
-			fmt.Fprintf(conn, "GET /api/%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n%s\r\n", name, s.addr, token, upgrade)
 			r := bufio.NewReader(conn)
 			first, err := r.ReadString('\n')
 			if err != nil {

@@ -191,6 +191,17 @@ func (s *server) dial() net.Conn {
 	return conn
 }
 
+// open asks for a path with a token on a connection of its own, and leaves the
+// answer to be read. Further header lines end in \r\n.
+func (s *server) open(path, token, header string) net.Conn {
+	s.t.Helper()
+	conn := s.dial()
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n%s\r\n", path, s.addr, token, header); err != nil {
+		s.t.Fatal(err)
+	}
+	return conn
+}
+
 // page writes the template page.html, which {$DIR} holds.
 func (s *server) page(template string) {
 	s.t.Helper()

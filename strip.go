@@ -33,14 +33,14 @@ func (s *Strip) Provision(ctx caddy.Context) (err error) {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if visitOf(r).gated() {
+	switch {
+	case visitOf(r).gated():
 		s.app.removeTrailers(r) // a handler in between may have copied the request
-		return next.ServeHTTP(w, r)
-	}
-	if ambiguousTarget(r) {
+	case ambiguousTarget(r):
 		return writeError(w, r, errMalformed, "", 0)
+	default:
+		s.app.removeHeaders(r)
 	}
-	s.app.removeHeaders(r)
 	return next.ServeHTTP(w, r)
 }
 
@@ -49,7 +49,8 @@ func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 // (foo:http://host/admin), "*", or http://host, which a proxy passes on as "/"; and
 // they resolve dot segments, which it passes on as they came. A client is to
 // remove these itself: RFC 3986, 5.2.4. Some servers take a backslash for a slash,
-// or leave out what follows a semicolon. An empty path alone comes from a rewrite.
+// or leave out what follows a semicolon. A tunnel hides the paths of what is sent
+// in it. An empty path alone comes from a rewrite.
 func ambiguousTarget(r *http.Request) bool {
 	if r.URL.Opaque != "" || r.URL.Path == "*" || r.URL.Path == "" && r.URL.Host != "" || tunnel(r) {
 		return true

@@ -3,7 +3,6 @@ package djoser
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -52,9 +51,8 @@ func TestALongConnectionEndsThoughTheStoreHangs(t *testing.T) {
 	t.Cleanup(func() { answered.Store(nil) })
 	s := serve(t, "djoser /auth/* {\ncache off\n"+strings.Replace(settings, "store badger", "store hanging", 1)+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+streamBackEnd(t))
 	stream := func(token string) net.Conn {
-		conn := s.dial()
+		conn := s.open("/api/", token, "")
 		t.Cleanup(func() { conn.Close() })
-		fmt.Fprintf(conn, "GET /api/ HTTP/1.1\r\nHost: %s\r\nAuthorization: Token %s\r\n\r\n", s.addr, token)
 		if first, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(first, "HTTP/1.1 200") {
 			t.Fatalf("%q, %v", first, err)
 		}
