@@ -17,7 +17,7 @@ import (
 type accounts struct {
 	store    Store
 	model    *userModel
-	settings *Settings
+	rules    Rules
 	links    links
 	hasher   password.Argon2id
 	pool     *password.Pool
@@ -25,6 +25,17 @@ type accounts struct {
 	metrics  *realmMetrics
 	wakeMail func() // tells the outbox that a mail was committed
 	now      func() time.Time
+}
+
+// Rules are what a realm's settings decide about its accounts. The settings of
+// the same names say what they mean.
+type Rules struct {
+	SendActivationEmail    bool
+	LoginAfterRegistration bool
+	LoginAfterActivation   bool
+	LogoutOnPasswordChange bool
+	TokenTTL               time.Duration // zero: for ever
+	TokensPerUser          int
 }
 
 // Errors of accounts, for the caller to put into words.
@@ -57,7 +68,7 @@ func (a *accounts) register(ctx context.Context, v values, pass string, c client
 	if err != nil {
 		return nil, "", err
 	}
-	acc := &Account{Password: hash, IsActive: !a.settings.SendActivationEmail, DateJoined: a.now()}
+	acc := &Account{Password: hash, IsActive: !a.rules.SendActivationEmail, DateJoined: a.now()}
 	for _, f := range a.model.declared {
 		if value, ok := v[f.name]; ok {
 			f.set(acc, value)
@@ -74,7 +85,7 @@ func (a *accounts) register(ctx context.Context, v values, pass string, c client
 		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
 	}
 	var token string
-	if acc.IsActive && a.settings.LoginAfterRegistration {
+	if acc.IsActive && a.rules.LoginAfterRegistration {
 		token = a.addToken(change, acc, c)
 	}
 	if err := a.commit(ctx, change); err != nil {
@@ -178,7 +189,7 @@ func (a *accounts) activate(ctx context.Context, id uint64, link string, c clien
 		acc.IsActive = true
 		acc.Email, acc.PendingEmail = acc.PendingEmail, ""
 		acc.Serial++
-		if a.settings.LoginAfterActivation {
+		if a.rules.LoginAfterActivation {
 			token = a.addToken(change, acc, c)
 		}
 		return nil
@@ -213,7 +224,7 @@ func (a *accounts) emailChanged(ctx context.Context, acc *Account, before string
 	}
 	acc.Serial++
 	acc.PendingEmail = ""
-	if a.settings.SendActivationEmail && acc.Email != "" {
+	if a.rules.SendActivationEmail && acc.Email != "" {
 		acc.Email, acc.PendingEmail = before, acc.Email
 		if wait, ok := a.mayAsk(acc, PurposeEmailChange); !ok {
 			return &tooSoonError{wait}
@@ -260,7 +271,7 @@ func (a *accounts) setPassword(ctx context.Context, checked *Account, pass strin
 		}
 		acc.Password = hash
 		acc.Serial++
-		change.EndTokens, change.Keep = a.settings.LogoutOnPasswordChange, keep
+		change.EndTokens, change.Keep = a.rules.LogoutOnPasswordChange, keep
 		return nil
 	})
 }
@@ -427,10 +438,10 @@ func (a *accounts) addToken(change *Change, acc *Account, c client) string {
 		Digest: digest, Account: acc.ID, Created: now,
 		Address: c.address, Agent: cutAgent(c.agent),
 	}
-	if ttl := a.settings.Token.ttl(); ttl > 0 {
+	if ttl := a.rules.TokenTTL; ttl > 0 {
 		change.Token.Expires = now.Add(ttl)
 	}
-	change.TokenLimit = a.settings.Token.PerUser
+	change.TokenLimit = a.rules.TokensPerUser
 	return value
 }
 
@@ -481,14 +492,6 @@ func (m *Mail) recipient(acc *Account) (string, bool) {
 		return m.Address, m.Address != ""
 	}
 	return "", false
-}
-
-// protocol is the scheme of the links in a mail.
-func (m *Mail) protocol(s *Settings) string {
-	if s.Protocol != "" {
-		return s.Protocol
-	}
-	return m.Protocol
 }
 
 // templateUser is what mail templates know of an account. Its username is what

@@ -7,19 +7,26 @@ import (
 	"strings"
 )
 
+// authenticator tells who is calling from the tokens of a realm.
+type authenticator struct {
+	schemes []string                     // words that may stand before a token
+	open    func() (*cachedStore, error) // the realm's store
+	checked func(*identity, error)       // counts what came of a check
+}
+
 // authenticate tells who is calling, from the Authorization header. Nobody is
 // nil without an error: no credentials, or credentials of another scheme. It
 // is the one place where tokens are checked: the endpoints, djoser_auth,
 // djoser_token and the authentication provider all come through here.
 //
 // Errors are an *apiError of 401, or what a store that can't be read says.
-func (r *realm) authenticate(req *http.Request) (id *identity, err error) {
-	defer func() { r.metrics.checked(id, err) }()
-	digest, found, err := r.credentials(req.Header["Authorization"])
+func (a *authenticator) authenticate(req *http.Request) (id *identity, err error) {
+	defer func() { a.checked(id, err) }()
+	digest, found, err := a.credentials(req.Header["Authorization"])
 	if !found || err != nil {
 		return nil, err
 	}
-	store, err := r.open()
+	store, err := a.open()
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +48,7 @@ const whiteSpace = " \t\n\v\f\r"
 // credentials takes the digest of the token out of the values of the
 // Authorization header. It follows REST framework's TokenAuthentication; several
 // headers are refused rather than guessed at.
-func (r *realm) credentials(headers []string) (digest Digest, found bool, err error) {
+func (a *authenticator) credentials(headers []string) (digest Digest, found bool, err error) {
 	if len(headers) == 0 {
 		return digest, false, nil
 	}
@@ -50,7 +57,7 @@ func (r *realm) credentials(headers []string) (digest Digest, found bool, err er
 	}
 	// Almost every header is one scheme, one space and one token.
 	scheme, token, _ := strings.Cut(headers[0], " ")
-	if digest, found = digestOf(token); found && r.takesScheme(scheme) {
+	if digest, found = digestOf(token); found && a.takesScheme(scheme) {
 		return digest, true, nil
 	}
 
@@ -60,7 +67,7 @@ func (r *realm) credentials(headers []string) (digest Digest, found bool, err er
 		scheme, token = header[:i], strings.TrimLeft(header[i:], whiteSpace)
 	}
 	switch {
-	case !r.takesScheme(scheme):
+	case !a.takesScheme(scheme):
 		return digest, false, nil
 	case token == "":
 		return digest, false, errNoCredentials
@@ -75,8 +82,8 @@ func (r *realm) credentials(headers []string) (digest Digest, found bool, err er
 
 // takesScheme compares without regard to ASCII's case: what Unicode folds to the
 // letters of a scheme is longer.
-func (r *realm) takesScheme(scheme string) bool {
-	return slices.ContainsFunc(r.settings.Token.Schemes, func(s string) bool {
+func (a *authenticator) takesScheme(scheme string) bool {
+	return slices.ContainsFunc(a.schemes, func(s string) bool {
 		return len(s) == len(scheme) && strings.EqualFold(s, scheme)
 	})
 }

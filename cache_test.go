@@ -228,15 +228,18 @@ func TestAnExpiredTokenIsUnknownThoughItIsCached(t *testing.T) {
 	}
 }
 
+// testAuthenticator is that of a realm with the store.
+func testAuthenticator(c *cachedStore) authenticator {
+	return authenticator{[]string{"Token"}, func() (*cachedStore, error) { return c, nil }, newRealmMetrics("benchmark").checked}
+}
+
 // BenchmarkTokenCheck is what a request pays to be told who it comes from, out
 // of the header: with one token, and with as many as the cache has by default.
 func BenchmarkTokenCheck(b *testing.B) {
 	for _, tokens := range []int{1, 100_000} {
 		b.Run(fmt.Sprint(tokens), func(b *testing.B) {
 			c := openCache(b, 4*tokens)
-			r := &realm{settings: &Settings{}, metrics: newRealmMetrics("benchmark")}
-			r.settings.Token.Schemes = []string{"Token"}
-			r.shared.Store(&sharedStore{cachedStore: c})
+			auth := testAuthenticator(c)
 			acc, _ := addLogin(b, c, "alice")
 			headers := make([]string, tokens)
 			for i := range headers {
@@ -257,7 +260,7 @@ func BenchmarkTokenCheck(b *testing.B) {
 				if i++; i == tokens {
 					i = 0
 				}
-				if _, err := r.authenticate(request); err != nil {
+				if _, err := auth.authenticate(request); err != nil {
 					b.Fatal(err)
 				}
 			}

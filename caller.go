@@ -64,7 +64,7 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 	if c != nil && (c.id != nil || c.err != nil || r.Header["Authorization"] == nil) {
 		return c, nil
 	}
-	id, err := realm.authenticate(r)
+	id, err := realm.auth.authenticate(r)
 	if err != nil && !errors.As(err, new(*apiError)) {
 		return nil, caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}

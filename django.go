@@ -667,7 +667,7 @@ func (im *importer) addToken(ctx context.Context, row *djangoRow, acc *Account, 
 		created = now
 	}
 	token := &Token{Digest: digest, Account: acc.ID, Created: created}
-	if ttl := a.settings.Token.ttl(); ttl > 0 {
+	if ttl := a.rules.TokenTTL; ttl > 0 {
 		token.Expires = now.Add(ttl)
 	}
 	err = a.commit(ctx, &Change{Token: token, NoLogin: true})

@@ -357,15 +357,6 @@ func groupsOf(a *Account) []string {
 	return slices.DeleteFunc(slices.Clone(a.Groups), misleadingGroup)
 }
 
-// misleadingGroup tells whether a group can't be passed on: commas separate
-// groups, back ends trim what stands between them, and staff and superuser are
-// flags of an account. Django allows each of these names.
-func misleadingGroup(name string) bool {
-	return name == "" || strings.TrimSpace(name) != name ||
-		strings.Contains(name, ",") || strings.ContainsFunc(name, unicode.IsControl) ||
-		strings.EqualFold(name, "staff") || strings.EqualFold(name, "superuser")
-}
-
 // MatchToken matches requests that carry a valid token of a realm, of an
 // account with the rights that are asked for. It sets the placeholders
 // {http.auth.user.*} as djoser_auth does, and touches no header. A store that

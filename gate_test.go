@@ -581,8 +581,7 @@ func BenchmarkGate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := &realm{name: "default", settings: &Settings{}, model: model, metrics: newRealmMetrics("benchmark")}
-	r.settings.Token.Schemes = []string{"Token"}
+	r := &realm{name: "default", settings: &Settings{}, model: model, auth: testAuthenticator(c)}
 	r.shared.Store(&sharedStore{cachedStore: c})
 	_, token := addLogin(b, c, "alice")
 	gate := &Gate{Rights: Rights{Realm: "default", app: &App{realms: map[string]*realm{"default": r}, headers: identityHeaders}}}

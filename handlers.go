@@ -135,7 +135,7 @@ func (c *call) methods() []string {
 
 func (c *call) answer(indent *int) (*response, error) {
 	var err error
-	if c.who, err = c.realm.authenticate(c.Request); err != nil {
+	if c.who, err = c.realm.auth.authenticate(c.Request); err != nil {
 		return nil, err
 	}
 	if c.endpoint != nil && c.endpoint.protected && c.who == nil {

@@ -361,6 +361,7 @@ type realm struct {
 	settings   *Settings
 	model      *userModel
 	validators password.Validators
+	auth       authenticator
 	cors       *cors.Cors // nil: no other origins
 	engine     StoreModule
 	location   string
@@ -397,6 +398,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 		r.log.Warn("passwords are hashed at too low a cost: for tests only", zap.Any("hasher", h), zap.Any("default", password.Default))
 	}
 	r.validators = settings.Password.validators()
+	r.auth = authenticator{settings.Token.Schemes, r.identities, r.metrics.checked}
 	r.cors = newCORS(settings.CORS)
 	if err := r.loadMailer(ctx); err != nil {
 		return nil, err
@@ -526,6 +528,15 @@ func (r *realm) open() (*sharedStore, error) {
 	return shared, nil
 }
 
+// identities are those of the realm's store.
+func (r *realm) identities() (*cachedStore, error) {
+	shared, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	return shared.cachedStore, nil
+}
+
 func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 	store, err := r.engine.Open(ctx, r.location, r.log)
 	if err != nil {
@@ -550,7 +561,7 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts
 	return &accounts{
 		store:    shared.cachedStore,
 		model:    r.model,
-		settings: r.settings,
+		rules:    r.settings.rules(),
 		links:    links{key: key, ttl: time.Duration(r.settings.LinkTTL), now: time.Now},
 		hasher:   *r.settings.Password.Hasher,
 		pool:     r.settings.Password.pool(),
@@ -605,7 +616,7 @@ func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
 	}
 	return r.renderer.render(letter{
 		purpose: m.Purpose, user: r.model.templateUser(acc), to: to,
-		protocol: m.protocol(r.settings), language: m.Language,
+		protocol: cmp.Or(r.settings.Protocol, m.Protocol), language: m.Language,
 		uid: encodeUID(acc.ID), token: r.accounts.links.sign(m.Purpose, acc, to),
 	})
 }

@@ -17,16 +17,6 @@ type input struct {
 	maxLength int  // in characters; zero: any
 }
 
-// values are the members of a request that passed their checks. A member that
-// was left out is not among them.
-type values map[string]any
-
-// text is a value that is text, or empty.
-func (v values) text(name string) string {
-	s, _ := v[name].(string)
-	return s
-}
-
 // dataObject is the object that the data of a request must be. What stands for
 // null is REST framework's to say, and differs by endpoint.
 func dataObject(data any, nullIsEmpty bool) (*object, error) {

@@ -180,6 +180,18 @@ func (t *TokenSettings) ttl() time.Duration {
 	return time.Duration(*t.TTL)
 }
 
+// rules are the settings that the accounts of the realm follow.
+func (s *Settings) rules() Rules {
+	return Rules{
+		SendActivationEmail:    s.SendActivationEmail,
+		LoginAfterRegistration: s.LoginAfterRegistration,
+		LoginAfterActivation:   s.LoginAfterActivation,
+		LogoutOnPasswordChange: s.LogoutOnPasswordChange,
+		TokenTTL:               s.Token.ttl(),
+		TokensPerUser:          s.Token.PerUser,
+	}
+}
+
 // scheme is what WWW-Authenticate names.
 func (t *TokenSettings) scheme() string { return t.Schemes[0] }
 
