@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -21,8 +20,6 @@ import (
 func init() {
 	httpcaddyfile.RegisterDirective("djoser", parseDirective)
 	httpcaddyfile.RegisterDirectiveOrder("djoser", httpcaddyfile.After, "redir")
-	httpcaddyfile.RegisterDirective("djoser_auth", parseGate)
-	httpcaddyfile.RegisterDirectiveOrder("djoser_auth", httpcaddyfile.Before, "basic_auth")
 }
 
 // parseDirective makes a route of the djoser directive:
@@ -236,7 +233,7 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return switchArg(d, &s.LogoutOnPasswordChange)
 	case "user_model":
 		s.UserModel = new(UserModel)
-		return s.UserModel.unmarshal(d)
+		return unmarshalUserModel(d, s.UserModel)
 	case "password":
 		return s.Password.unmarshal(d)
 	case "token":
@@ -297,7 +294,7 @@ func (s *Settings) unmarshalCache(d *caddyfile.Dispenser) error {
 	return intArg(d, &s.Cache, 1, math.MaxInt32)
 }
 
-func (u *UserModel) unmarshal(d *caddyfile.Dispenser) error {
+func unmarshalUserModel(d *caddyfile.Dispenser, u *UserModel) error {
 	place := *d
 	err := block(d, "user_model", func(name string) error {
 		switch name {
@@ -454,143 +451,45 @@ func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
 	})
 }
 
-// parseGate parses the djoser_auth directive:
-//
-//	djoser_auth [<matcher>] {
-//		realm     <name>
-//		staff     [on|off]
-//		superuser [on|off]
-//		user      <name...>
-//		group     <name...>
-//		fresh     <duration>
-//		optional  [on|off]
-//		headers   off
-//		headers {
-//			<name> <value>
-//		}
-//		keep_authorization [on|off]
-//	}
-//
-// With a matcher, a handler comes along that removes identity headers from the
-// requests that don't match.
-func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	h.Next() // the directive's name
-	matcher, err := h.ExtractMatcherSet()
-	if err != nil {
-		return nil, err
+// linkArg takes the URL of a link.
+func linkArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	if err := textArg(d, value); err != nil || strings.Contains(linkWords.Replace(*value), "{") {
+		return err
 	}
-	g := new(Gate)
-	if err := g.UnmarshalCaddyfile(h.Dispenser); err != nil {
-		return nil, err
-	}
-	routes := h.NewRoute(matcher, g)
-	if matcher != nil {
-		routes = append(routes, h.NewRoute(nil, new(Strip))...)
-	}
-	return routes, nil
+	return refused(d, checkLinkURL(name, *value))
 }
 
-// UnmarshalCaddyfile implements caddyfile.Unmarshaler. The syntax stands above
-// parseGate.
-func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the directive's name
-	if d.NextArg() {
-		return d.Errf("unexpected argument '%s': what djoser_auth asks for stands in a block, and a path before it starts with '/'", d.Val())
-	}
-	return optionalBlock(d, func(name string) error {
-		switch name {
-		case "optional":
-			return switchArg(d, &g.Optional)
-		case "keep_authorization":
-			return switchArg(d, &g.KeepAuthorization)
-		case "headers":
-			return g.unmarshalHeaders(d)
+// senderArg takes an address, maybe with a name.
+func senderArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	return checkedArg(d, value, func(address string) error {
+		if _, err := parseSender(address); err != nil {
+			return fmt.Errorf("%s: %v", name, err)
 		}
-		if known, err := g.unmarshalRight(d, name); known {
-			return err
-		}
-		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, fresh, optional, headers or keep_authorization", name)
+		return nil
 	})
 }
 
-func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
-	g.Headers = make(map[string]string)
+// ratesArg takes rates such as 10/1m, or off for none.
+func ratesArg(d *caddyfile.Dispenser) ([]Rate, error) {
+	name := d.Val()
+	rates := []Rate{}
 	if off, err := offArg(d); off || err != nil {
-		return err
+		return rates, err
 	}
-	err := block(d, "headers", func(name string) error {
-		if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
-			return d.Errf("'%s' is not the name of a header", name)
+	for d.NextArg() {
+		var r Rate
+		if err := r.UnmarshalText([]byte(d.Val())); err != nil {
+			return nil, d.Errf("%s: %v", name, err)
 		}
-		name = http.CanonicalHeaderKey(name)
-		if _, ok := g.Headers[name]; ok {
-			return d.Errf("%s stands here twice", name)
-		}
-		var value string
-		err := oneArg(d, &value)
-		g.Headers[name] = value
-		return err
-	})
-	if err == nil && len(g.Headers) == 0 {
-		err = d.Err("headers has no lines: name the headers, such as 'Remote-User {http.auth.user.username}', or use 'headers off'")
+		rates = append(rates, r)
 	}
-	return err
+	if len(rates) == 0 {
+		return nil, d.Errf("%s needs a rate, such as 10/1m, or off", name)
+	}
+	return rates, nil
 }
 
-// UnmarshalCaddyfile parses the djoser_token matcher:
-//
-//	djoser_token {
-//		realm     <name>
-//		staff     [on|off]
-//		superuser [on|off]
-//		user      <name...>
-//		group     <name...>
-//		fresh     <duration>
-//	}
-func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the matcher's name
-	if d.NextArg() {
-		return d.Errf("unexpected argument '%s': what djoser_token asks for stands in a block", d.Val())
-	}
-	err := optionalBlock(d, func(name string) error {
-		if known, err := m.unmarshalRight(d, name); known {
-			return err
-		}
-		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group or fresh", name)
-	})
-	if err != nil {
-		return err
-	}
-	if d.Next() { // Caddy hands over what stands twice in a set at once
-		return d.Errf("%s stands twice in one matcher: its rights are alternatives, and can stand in one block", d.Val())
-	}
-	return nil
-}
-
-// unmarshalRight parses a line of the rights, and tells whether it is one.
-func (g *Rights) unmarshalRight(d *caddyfile.Dispenser, name string) (known bool, err error) {
-	switch name {
-	case "realm":
-		return true, checkedArg(d, &g.Realm, checkRealmName)
-	case "staff":
-		return true, switchArg(d, &g.Staff)
-	case "superuser":
-		return true, switchArg(d, &g.Superuser)
-	case "user":
-		return true, listArg(d, &g.Users)
-	case "group":
-		return true, listArg(d, &g.Groups)
-	case "fresh":
-		return true, durationArg(d, &g.Fresh)
-	}
-	return false, nil
-}
-
-// The kinds of lines. Each refuses what it doesn't take.
-
-// Interface guards
-var (
-	_ caddyfile.Unmarshaler = (*Handler)(nil)
-	_ caddyfile.Unmarshaler = (*Gate)(nil)
-	_ caddyfile.Unmarshaler = (*MatchToken)(nil)
-)
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -2,7 +2,6 @@ package djoser
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -63,26 +62,6 @@ func expandable(check func(string) error) func(string) error {
 
 // linkWords are what looks like a placeholder in the URL of a link.
 var linkWords = strings.NewReplacer("{uid}", "", "{token}", "")
-
-// linkArg takes the URL of a link.
-func linkArg(d *caddyfile.Dispenser, value *string) error {
-	name := d.Val()
-	if err := textArg(d, value); err != nil || strings.Contains(linkWords.Replace(*value), "{") {
-		return err
-	}
-	return refused(d, checkLinkURL(name, *value))
-}
-
-// senderArg takes an address, maybe with a name.
-func senderArg(d *caddyfile.Dispenser, value *string) error {
-	name := d.Val()
-	return checkedArg(d, value, func(address string) error {
-		if _, err := parseSender(address); err != nil {
-			return fmt.Errorf("%s: %v", name, err)
-		}
-		return nil
-	})
-}
 
 // refused says where the cause of an error stands, if there is one.
 func refused(d *caddyfile.Dispenser, err error) error {
@@ -186,26 +165,6 @@ func offArg(d *caddyfile.Dispenser) (off bool, err error) {
 		return false, nil
 	}
 	return true, noMoreArgs(d, name)
-}
-
-// ratesArg takes rates such as 10/1m, or off for none.
-func ratesArg(d *caddyfile.Dispenser) ([]Rate, error) {
-	name := d.Val()
-	rates := []Rate{}
-	if off, err := offArg(d); off || err != nil {
-		return rates, err
-	}
-	for d.NextArg() {
-		var r Rate
-		if err := r.UnmarshalText([]byte(d.Val())); err != nil {
-			return nil, d.Errf("%s: %v", name, err)
-		}
-		rates = append(rates, r)
-	}
-	if len(rates) == 0 {
-		return nil, d.Errf("%s needs a rate, such as 10/1m, or off", name)
-	}
-	return rates, nil
 }
 
 // moduleArg takes the name of a guest module and has it parse the rest.

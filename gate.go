@@ -143,6 +143,7 @@ type Gate struct {
 	// KeepAuthorization passes the token on to the back end. Default: off.
 	KeepAuthorization bool `json:"keep_authorization,omitempty"`
 
+	names *identityNames
 	watch watch // over the requests that were let through
 }
 
@@ -180,12 +181,12 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err := g.provision(ctx, "djoser_auth", g.checkHeaders); err != nil {
 		return err
 	}
+	g.names = g.app.Identity()
 	for name := range g.Headers {
-		g.app.reserve(name)
+		g.names.reserve(name)
 	}
-	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && !slices.Contains(g.app.servers, server) {
-		g.app.servers = append(g.app.servers, server)
-		keepConnections(server)
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		g.names.keepConnections(server)
 	}
 	return nil
 }
@@ -205,7 +206,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if ambiguousTarget(r) {
 		return writeError(w, r, errMalformed, "", 0)
 	}
-	g.app.removeHeaders(r)
+	g.names.removeHeaders(r)
 	c, err := g.identify(r)
 	if err != nil {
 		return err

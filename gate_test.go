@@ -584,7 +584,7 @@ func BenchmarkGate(b *testing.B) {
 	r := &realm{name: "default", settings: &Settings{}, model: model, auth: testAuthenticator(c)}
 	r.shared.Store(&sharedStore{cachedStore: c})
 	_, token := addLogin(b, c, "alice")
-	gate := &Gate{Rights: Rights{Realm: "default", app: &App{realms: map[string]*realm{"default": r}, headers: identityHeaders}}}
+	gate := &Gate{Rights: Rights{Realm: "default", app: &App{realms: map[string]*realm{"default": r}}}, names: &identityNames{headers: identityHeaders}}
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 		w.WriteHeader(http.StatusOK)
 		return nil

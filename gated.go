@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -211,7 +212,11 @@ type connectionKey struct{}
 
 // keepConnections puts the connections of a server into the contexts of their
 // requests. A context for each connection costs less than one for each request.
-func keepConnections(server *caddyhttp.Server) {
+func (n *identityNames) keepConnections(server *caddyhttp.Server) {
+	if slices.Contains(n.servers, server) {
+		return
+	}
+	n.servers = append(n.servers, server)
 	server.RegisterConnContext(func(ctx context.Context, conn net.Conn) context.Context {
 		ctx, cancel := context.WithCancel(ctx)
 		return context.WithValue(ctx, connectionKey{}, &connection{conn, cancel})

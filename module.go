@@ -165,8 +165,7 @@ type App struct {
 	realms map[string]*realm
 	uses   []use
 
-	headers []string            // that only djoser_auth may set
-	servers []*caddyhttp.Server // that have a djoser_auth
+	identity identityNames
 }
 
 // use is where a realm is used, so that a name that nobody defines can be told
@@ -216,7 +215,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
 	a.realms = make(map[string]*realm)
-	a.headers = slices.Clone(identityHeaders)
+	a.identity.headers = slices.Clone(identityHeaders)
 	events, err := ctx.App("events")
 	if err != nil {
 		return err
@@ -233,6 +232,9 @@ func findApp(ctx caddy.Context) (*App, error) {
 	}
 	return app.(*App), nil
 }
+
+// Identity is what the gates of the configuration share.
+func (a *App) Identity() *identityNames { return &a.identity }
 
 // refer notes that a realm is used.
 func (a *App) refer(u use) { a.uses = append(a.uses, u) }

@@ -17,7 +17,7 @@ func init() { caddy.RegisterModule(new(Strip)) }
 // matcher knows which path these are for. In a Caddyfile it follows each
 // djoser_auth that has a matcher.
 type Strip struct {
-	app *App
+	names *identityNames
 }
 
 // CaddyModule returns the Caddy module information.
@@ -26,8 +26,11 @@ func (*Strip) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision implements caddy.Provisioner.
-func (s *Strip) Provision(ctx caddy.Context) (err error) {
-	s.app, err = findApp(ctx)
+func (s *Strip) Provision(ctx caddy.Context) error {
+	app, err := findApp(ctx)
+	if err == nil {
+		s.names = app.Identity()
+	}
 	return err
 }
 
@@ -35,11 +38,11 @@ func (s *Strip) Provision(ctx caddy.Context) (err error) {
 func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	switch {
 	case visitOf(r).gated():
-		s.app.removeTrailers(r) // a handler in between may have copied the request
+		s.names.removeTrailers(r) // a handler in between may have copied the request
 	case ambiguousTarget(r):
 		return writeError(w, r, errMalformed, "", 0)
 	default:
-		s.app.removeHeaders(r)
+		s.names.removeHeaders(r)
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -76,22 +79,29 @@ func tunnel(r *http.Request) bool {
 
 func isSlash(c rune) bool { return c == '/' || c == '\\' }
 
+// identityNames are the headers that only a djoser_auth of the configuration may
+// set, since several may stand before one back end.
+type identityNames struct {
+	headers []string
+	servers []*caddyhttp.Server // that have a djoser_auth
+}
+
 // removeHeaders removes what the client sent under the names of identity
 // headers, also from what it may have a proxy remove, or send at the end, and
 // upgrades but for those to a WebSocket.
-func (a *App) removeHeaders(r *http.Request) {
+func (n *identityNames) removeHeaders(r *http.Request) {
 	for name, values := range r.Header {
 		switch {
-		case a.reserved(name):
+		case n.reserved(name):
 			delete(r.Header, name)
 		case name == "Connection":
-			r.Header[name] = a.cleanConnection(values)
+			r.Header[name] = n.cleanConnection(values)
 		case name == "Upgrade" && !webSocket(values):
 			delete(r.Header, name)
 			delete(r.Header, "Http2-Settings")
 		}
 	}
-	a.removeTrailers(r)
+	n.removeTrailers(r)
 }
 
 // webSocket tells whether the connection is to become a WebSocket. Over h2c or
@@ -104,13 +114,13 @@ func webSocket(upgrade []string) bool {
 // client sends but for identity headers. The server fills in the old one at the
 // end of the body, whatever was announced. A request of httpInclude has the
 // trailer of another request, and no body that it could follow.
-func (a *App) removeTrailers(r *http.Request) {
+func (n *identityNames) removeTrailers(r *http.Request) {
 	switch {
 	case len(r.Trailer) == 0:
 	case r.Body == nil:
 		r.Trailer = nil
 	default:
-		body := &trailerBody{ReadCloser: r.Body, app: a, from: r.Trailer, to: make(http.Header)}
+		body := &trailerBody{ReadCloser: r.Body, names: n, from: r.Trailer, to: make(http.Header)}
 		body.filter()
 		r.Body, r.Trailer = body, body.to
 	}
@@ -118,7 +128,7 @@ func (a *App) removeTrailers(r *http.Request) {
 
 type trailerBody struct {
 	io.ReadCloser
-	app      *App
+	names    *identityNames
 	from, to http.Header
 }
 
@@ -133,7 +143,7 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 
 func (b *trailerBody) filter() {
 	for name, values := range b.from {
-		if !b.app.reserved(name) {
+		if !b.names.reserved(name) {
 			b.to[name] = values
 		}
 	}
@@ -141,11 +151,11 @@ func (b *trailerBody) filter() {
 
 // cleanConnection keeps identity headers from being declared hop-by-hop, upon
 // which a proxy would drop them.
-func (a *App) cleanConnection(values []string) []string {
+func (n *identityNames) cleanConnection(values []string) []string {
 	var kept []string
 	for _, value := range values {
 		for option := range strings.SplitSeq(value, ",") {
-			if option = strings.TrimSpace(option); option != "" && !a.reserved(option) {
+			if option = strings.TrimSpace(option); option != "" && !n.reserved(option) {
 				kept = append(kept, option)
 			}
 		}
@@ -153,18 +163,17 @@ func (a *App) cleanConnection(values []string) []string {
 	return kept
 }
 
-// reserve has every gate of the configuration remove a header, since several
-// may stand before one back end.
-func (a *App) reserve(name string) {
-	if !a.reserved(name) {
-		a.headers = append(a.headers, name)
+// reserve has every gate of the configuration remove a header.
+func (n *identityNames) reserve(name string) {
+	if !n.reserved(name) {
+		n.headers = append(n.headers, name)
 	}
 }
 
 // reserved tells whether only djoser_auth may set a header.
-func (a *App) reserved(name string) bool {
-	for _, n := range a.headers {
-		if sameHeader(name, n) {
+func (n *identityNames) reserved(name string) bool {
+	for _, known := range n.headers {
+		if sameHeader(name, known) {
 			return true
 		}
 	}
