@@ -75,11 +75,10 @@ func (a *accounts) register(ctx context.Context, v values, pass string, c client
 		}
 	}
 	a.model.setDefaults(acc)
-	if acc.Keys, err = a.model.keys(acc); err != nil {
+	change := &Change{Account: acc}
+	if err := a.model.key(change); err != nil {
 		return nil, "", err
 	}
-
-	change := &Change{Account: acc}
 	if !acc.IsActive {
 		acc.PendingEmail = acc.Email
 		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
@@ -398,7 +397,7 @@ func (a *accounts) update(ctx context.Context, id uint64, change func(*Account, 
 		if err := change(acc, c); err != nil {
 			return nil, err
 		}
-		if acc.Keys, err = a.model.keys(acc); err != nil {
+		if err := a.model.key(c); err != nil {
 			return nil, err
 		}
 		if err := a.commit(ctx, c); !errors.Is(err, ErrConflict) {

@@ -87,5 +87,5 @@ func (m *manager) check() (any, error) {
 		return nil, err
 	}
 	m.patient()
-	return checkStore(m.r.Context(), s)
+	return checkStore(m.r.Context(), s, m.realm.model)
 }

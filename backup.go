@@ -27,9 +27,11 @@ type BackupStore interface {
 	// changes nothing. Nobody else uses the store meanwhile.
 	Restore(ctx context.Context, r io.ReadSeeker) error
 
-	// Check reads every record and compares it with the others. It calls
-	// report with each fault, and returns what it has counted.
-	Check(ctx context.Context, report func(fault string)) (Stats, error)
+	// Check reads every record and compares it with the others, and the unique
+	// keys of every account with what keys makes of it, provided that the
+	// signature is that of the last Reindex. It calls report with each fault,
+	// and returns what it has counted.
+	Check(ctx context.Context, signature string, keys func(*Account) ([]Key, error), report func(fault string)) (Stats, error)
 }
 
 // errNoBackup is for stores that are backed up with tools of their own.
@@ -121,10 +123,10 @@ type checkup struct {
 	Took     time.Duration `json:"took_ns"`
 }
 
-func checkStore(ctx context.Context, s BackupStore) (*checkup, error) {
+func checkStore(ctx context.Context, s BackupStore, m *userModel) (*checkup, error) {
 	c := &checkup{Faults: []string{}}
 	start := time.Now()
-	stats, err := s.Check(ctx, func(fault string) {
+	stats, err := s.Check(ctx, m.signature(), m.keys, func(fault string) {
 		if len(c.Faults) == maxFaults {
 			c.More++
 			return

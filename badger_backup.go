@@ -262,7 +262,8 @@ func (s *badgerDB) restore(ctx context.Context, r io.Reader) error {
 	if err := b.commit(); err != nil {
 		return err
 	}
-	s.linkKey = nil
+	s.linkKey, s.signature = nil, ""
+	s.generation.Store(0)
 	s.counting.Lock()
 	s.tokens = tokenCount{}
 	s.counting.Unlock()

@@ -83,6 +83,9 @@ func (w *changeWriter) finish() {
 
 func (w *changeWriter) apply(b *batch) error {
 	c := w.change
+	if c.Account != nil && !c.Delete && c.Signature != w.s.signature {
+		return ErrModel
+	}
 	ended := make(map[Digest]bool)
 	var err error
 	switch {

@@ -12,10 +12,10 @@ import (
 )
 
 // Check implements BackupStore.
-func (s *badgerDB) Check(ctx context.Context, report func(fault string)) (Stats, error) {
+func (s *badgerDB) Check(ctx context.Context, signature string, keys func(*Account) ([]Key, error), report func(fault string)) (Stats, error) {
 	var c *checker
 	err := s.view(ctx, func(v snapshot) error {
-		c = &checker{v: v, now: s.now(), report: report}
+		c = &checker{v: v, now: s.now(), report: report, signature: signature, keys: keys}
 		if err := c.own(); err != nil {
 			return err
 		}
@@ -48,6 +48,10 @@ type checker struct {
 	v      snapshot
 	now    time.Time
 	report func(fault string)
+
+	signature string                        // of the user model
+	keys      func(*Account) ([]Key, error) // of the user model; nil: the store's is another
+
 	counts counts
 	found  Stats
 	last   uint64 // highest id of an account
@@ -71,9 +75,13 @@ func (c *checker) own() error {
 	if err != nil && err != ErrNotFound {
 		c.fault("the counters can't be read: %v", err)
 	}
+	signature := ""
 	record, err = c.v.get(indexKey)
 	if err == nil {
-		c.v.generation, _, err = decodeIndex(record)
+		c.v.generation, signature, err = decodeIndex(record)
+	}
+	if signature != c.signature {
+		c.keys = nil
 	}
 	if err != nil && err != ErrNotFound {
 		c.fault("the record of the unique keys can't be read: %v", err)
@@ -142,6 +150,7 @@ func (c *checker) account(id uint64, record []byte) error {
 	if a.Version == 0 {
 		c.fault("account %d has no version", id)
 	}
+	c.compareKeys(a)
 	for _, k := range a.Keys {
 		err := c.wants(uniqueKey(c.v.generation, k), binary.BigEndian.AppendUint64(nil, id),
 			"account %d isn't found by its %s", id, k.Field)
@@ -153,6 +162,30 @@ func (c *checker) account(id uint64, record []byte) error {
 		return c.wants(emailKey(folded, id), nil, "account %d isn't found by its address", id)
 	}
 	return nil
+}
+
+// compareKeys compares the unique keys of an account with those that it should
+// have.
+func (c *checker) compareKeys(a *accountRecord) {
+	if c.keys == nil {
+		return
+	}
+	account := a.Account
+	keys, err := c.keys(&account)
+	if err != nil {
+		c.fault("account %d: %v", a.ID, err)
+		return
+	}
+	for _, k := range keys {
+		if !slices.Contains(a.Keys, k) {
+			c.fault("account %d lacks the unique key of its %s", a.ID, k.Field)
+		}
+	}
+	for _, k := range a.Keys {
+		if !slices.Contains(keys, k) {
+			c.fault("account %d has a unique key of a %s that it doesn't have", a.ID, k.Field)
+		}
+	}
 }
 
 // holder is the account that an index entry leads to, nil after a fault.

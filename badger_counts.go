@@ -86,8 +86,9 @@ func (s *badgerDB) loadState(v snapshot) error {
 	if err != nil {
 		return err
 	}
-	generation, _, err := decodeIndex(record)
+	generation, signature, err := decodeIndex(record)
 	s.generation.Store(generation)
+	s.signature = signature
 	return err
 }
 

@@ -223,9 +223,9 @@ func (c *confirmed) check(t *testing.T, s djoser.Store) {
 func consistent(t *testing.T, s djoser.Store) {
 	t.Helper()
 	if b, ok := s.(interface {
-		Check(context.Context, func(string)) (djoser.Stats, error)
+		Check(context.Context, string, func(*djoser.Account) ([]djoser.Key, error), func(string)) (djoser.Stats, error)
 	}); ok {
-		_, err := b.Check(t.Context(), func(fault string) { t.Error(fault) })
+		_, err := b.Check(t.Context(), "", nil, func(fault string) { t.Error(fault) })
 		if err != nil {
 			t.Error(err)
 		}

@@ -58,6 +58,8 @@ type badgerDB struct {
 	queue   chan *mutation
 	writing sync.Mutex // held by who makes mutations
 
+	signature string // of the unique keys; guarded by writing
+
 	counting   sync.Mutex // guards what follows
 	counts     counts     // changed by the writer alone
 	tokens     tokenCount

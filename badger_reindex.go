@@ -64,6 +64,7 @@ func (r *reindex) run(signature string) error {
 		return err
 	}
 	r.s.generation.Store(old + 1)
+	r.s.signature = signature
 	if err := r.s.dropGenerations(); err != nil {
 		r.s.log.Warn("old keys of the store are left to the next change of its fields", zap.Error(err))
 	}

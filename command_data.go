@@ -290,7 +290,7 @@ func (c *console) backup(file string) (*adminBackup, error) {
 		err := c.do(http.MethodPost, "/backup", &fileBody{File: file}, answer)
 		return answer, err
 	}
-	err := c.withStore(func(s BackupStore) error {
+	err := c.withStore(func(s BackupStore, _ *userModel) error {
 		stats, err := writeBackup(c.ctx, s, file)
 		*answer = adminBackup{file, stats.Bytes, stats.Accounts, stats.Tokens, stats.Mails}
 		return err
@@ -299,7 +299,7 @@ func (c *console) backup(file string) (*adminBackup, error) {
 }
 
 // withStore opens the store itself, as it is.
-func (c *console) withStore(do func(BackupStore) error) error {
+func (c *console) withStore(do func(BackupStore, *userModel) error) error {
 	o, err := c.open()
 	if err != nil {
 		return err
@@ -308,7 +308,7 @@ func (c *console) withStore(do func(BackupStore) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(s), s.Close())
+	return errors.Join(do(s, o.realm.model), s.Close())
 }
 
 func restoreCommand() *cobra.Command {
@@ -328,11 +328,11 @@ links work afterwards as they did when the backup was made.`,
 				return err
 			}
 			defer f.Close()
-			return c.withStore(func(s BackupStore) error {
+			return c.withStore(func(s BackupStore, m *userModel) error {
 				if err := s.Restore(c.ctx, f); err != nil {
 					return err
 				}
-				return c.showCheck(checkStore(c.ctx, s))
+				return c.showCheck(checkStore(c.ctx, s, m))
 			})
 		}),
 	}
@@ -351,7 +351,9 @@ func checkCommand() *cobra.Command {
 				err := c.do(http.MethodPost, "/check", nil, result)
 				return c.showCheck(result, err)
 			}
-			return c.withStore(func(s BackupStore) error { return c.showCheck(checkStore(c.ctx, s)) })
+			return c.withStore(func(s BackupStore, m *userModel) error {
+				return c.showCheck(checkStore(c.ctx, s, m))
+			})
 		}),
 	}
 }

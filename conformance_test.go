@@ -618,7 +618,7 @@ func (r *replay) control(op, username string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	change := &Change{Account: acc}
+	change := &Change{Account: acc, Signature: r.realm.model.signature()}
 	switch op {
 	case "set_inactive":
 		acc.IsActive, acc.PendingEmail = false, ""

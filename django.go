@@ -391,7 +391,7 @@ func (im *importer) user(ctx context.Context, row *djangoRow) error {
 		return im.count(row, tally{Rows: 1, Present: 1})
 	}
 	if im.phase == phaseUsers {
-		err = im.accounts.commit(ctx, &Change{Account: acc})
+		err = im.accounts.commit(ctx, &Change{Account: acc, Signature: im.accounts.model.signature()})
 		if taken := new(TakenError); errors.As(err, &taken) {
 			return im.refuse(row, "another account has the same %s", taken.Field)
 		}

@@ -176,6 +176,9 @@ func (c *call) failure(err error) error {
 	case errors.Is(err, password.ErrBusy):
 		c.w.Header().Set("Retry-After", "1")
 		status = http.StatusServiceUnavailable
+	case errors.Is(err, ErrModel):
+		c.w.Header().Set("Retry-After", "1")
+		status = http.StatusServiceUnavailable
 	case errors.Is(err, ErrFull):
 		status = http.StatusInsufficientStorage
 	case errors.Is(err, ErrClosed), errors.Is(err, ErrConflict), c.Context().Err() != nil:

@@ -365,12 +365,19 @@ func (r *pending) answer() int {
 	return resp.StatusCode
 }
 
-// end sends the body, and returns the status of the answer.
-func (r *pending) end() int {
+// send sends the body, and returns what the answer is read from.
+func (r *pending) send() *bufio.Reader {
 	r.t.Helper()
 	if _, err := io.WriteString(r.conn, r.body); err != nil {
 		r.t.Fatal(err)
 	}
+	return r.in
+}
+
+// end sends the body, and returns the status of the answer.
+func (r *pending) end() int {
+	r.t.Helper()
+	r.send()
 	return r.answer()
 }
 
@@ -405,6 +412,40 @@ func TestRequestsThatOutliveTheirConfiguration(t *testing.T) {
 	}
 	if log := p.log.String(); strings.Contains(log, "panic") {
 		t.Errorf("a panic:\n%s", log)
+	}
+}
+
+func TestNoKeysOfAnotherUserModelAreKept(t *testing.T) {
+	p := newProcess(t)
+	byEmail := strings.Replace(processRealm, "disable password_reset", "disable password_reset\n\t\tuser_model {\n\t\t\tusername_field email\n\t\t}", 1)
+	p.start(p.config(processRealm))
+	for _, name := range []string{"victim", "mallory"} {
+		if status, body, err := p.post("/auth/register", "username", name, "email", name+"@example.com", "password", "secret"); status != http.StatusCreated {
+			t.Fatal(status, body, err)
+		}
+	}
+	token := p.login("mallory")
+	change := p.begin("PATCH", "/auth/me", token, `{"email": "victim@example.com"}`)
+	rename := p.begin("POST", "/auth/username", token, `{"new_username": "other", "current_password": "secret"}`)
+	register := p.begin("POST", "/auth/register", "", `{"username": "late", "email": "late@example.com", "password": "secret"}`)
+	p.reload(byEmail)
+	for name, r := range map[string]*pending{"PATCH /me": change, "set username": rename, "register": register} {
+		resp, err := http.ReadResponse(r.send(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+			t.Errorf("%s with the keys of before: %d %v", name, resp.StatusCode, resp.Header)
+		}
+	}
+	for name, want := range map[string]int{"victim": 200, "mallory": 200, "late": 400} {
+		if status, body, err := p.post("/auth/login", "email", name+"@example.com", "password", "secret"); status != want {
+			t.Errorf("log-in of %s: %d %s %v, want %d", name, status, body, err, want)
+		}
+	}
+	if out, err := p.command("djoser", "check", "--address", p.admin); err != nil {
+		t.Errorf("check: %v %s", err, out)
 	}
 }
 

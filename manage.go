@@ -62,11 +62,11 @@ func (a *accounts) create(ctx context.Context, e *accountEdit, pass string) (*Ac
 	e.apply(a.model, acc)
 	a.model.setDefaults(acc)
 	setIf(&acc.IsActive, e.active)
-	var err error
-	if acc.Keys, err = a.model.keys(acc); err != nil {
+	change := &Change{Account: acc}
+	if err := a.model.key(change); err != nil {
 		return nil, err
 	}
-	return acc, a.commit(ctx, &Change{Account: acc})
+	return acc, a.commit(ctx, change)
 }
 
 // edit changes an account. A new address counts at once, and ends the links

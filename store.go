@@ -28,7 +28,7 @@ type StoreModule interface {
 // Every implementation promises, and package storetest checks, that
 //   - a change is applied whole or not at all, and is on disk when Commit
 //     returns nil;
-//   - unique keys stay unique, and of two changes that were made from the same
+//   - unique keys are those of one user model, and stay unique, and of two changes that were made from the same
 //     version of an account only one is applied;
 //   - methods may be called from many goroutines, also while and after Close:
 //     then they return ErrClosed.
@@ -58,7 +58,7 @@ type Store interface {
 
 	// Commit applies a change in one durable transaction. It sets ID and
 	// Version of the change's account, and the IDs of its mails. Errors:
-	// *TakenError, ErrConflict, ErrNotFound, ErrFull, ErrClosed.
+	// *TakenError, ErrConflict, ErrModel, ErrNotFound, ErrFull, ErrClosed.
 	Commit(ctx context.Context, c *Change) error
 
 	// TouchTokens notes the time of the last use of tokens. Unknown tokens are
@@ -76,8 +76,8 @@ type Store interface {
 	DeleteMail(ctx context.Context, id uint64) error
 
 	// Reindex makes keys the unique keys of every account, now and in the
-	// order of their ids. It does nothing if the signature is that of the last
-	// successful call. On an error of keys, or a *TakenError, nothing changes.
+	// order of their ids, and the signature the one that changes must have. It
+	// does nothing if the signature is that of the last successful call. On an error of keys, or a *TakenError, nothing changes.
 	Reindex(ctx context.Context, signature string, keys func(*Account) ([]Key, error)) error
 
 	// LinkKey returns the 32 secret bytes under which links are signed. They
@@ -99,6 +99,10 @@ var (
 	// ErrConflict means that the account was changed since it was read: read
 	// it again, and decide again.
 	ErrConflict = errors.New("account was changed by another request")
+
+	// ErrModel means that the unique keys of a change are those of another user
+	// model than the store's: the configuration was changed meanwhile.
+	ErrModel = errors.New("user model was changed by a reload of the configuration: try again")
 
 	// ErrFull means that the store takes no writes for lack of space.
 	ErrFull = errors.New("store is out of space")
@@ -219,6 +223,12 @@ type Change struct {
 	// with its ID if that isn't zero), else written over the stored one, whose
 	// Version must be the same. Nil: no change of the account.
 	Account *Account
+
+	// Signature is that of the user model by which the keys of Account were
+	// made. It must be that of the last Reindex, or empty where there was none,
+	// else the change is refused with ErrModel. An account that is deleted needs
+	// none.
+	Signature string
 
 	// Delete deletes Account instead, with its keys, tokens and mails.
 	Delete bool

@@ -413,6 +413,16 @@ func (m *userModel) keys(a *Account) ([]Key, error) {
 	return keys, nil
 }
 
+// key gives the account of a change its unique keys.
+func (m *userModel) key(c *Change) error {
+	keys, err := m.keys(c.Account)
+	if err != nil {
+		return err
+	}
+	c.Account.Keys, c.Signature = keys, m.signature()
+	return nil
+}
+
 // signature changes whenever the keys of accounts do.
 func (m *userModel) signature() string {
 	names := []string{"1", m.username.name}

@@ -30,12 +30,12 @@ var reindexPromises = []promise{
 		s.equal(s.account(600).Version, uint64(1))
 		again := user("user007")
 		again.Keys = []djoser.Key{key}
-		s.taken(s.Commit(s.ctx, &djoser.Change{Account: again}), "email")
+		s.taken(s.Commit(s.ctx, &djoser.Change{Account: again, Signature: "by email"}), "email")
 		free := s.account(8)
 		free.Email = "free@example.com"
 		free.Keys = []djoser.Key{emailKey(free.Email)}
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: free}))
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: again}))
+		s.createUnder("by email", free)
+		s.createUnder("by email", again)
 		s.restart()
 		s.equal(s.holder(key), again.ID)
 		s.equal(s.holder(free.Keys[0]), uint64(8))
@@ -112,6 +112,59 @@ var reindexPromises = []promise{
 			s.must(s.Reindex(s.ctx, "names", byName))
 			s.equal(s.holder(username("ann")), ann.ID)
 		}
-		s.taken(s.Commit(s.ctx, &djoser.Change{Account: user("ann")}), "username")
+		s.taken(s.Commit(s.ctx, &djoser.Change{Account: user("ann"), Signature: "names"}), "username")
+	}},
+	{"a change with keys of another user model is refused", func(s *suite) {
+		ann := s.create("ann")
+		s.is(s.Commit(s.ctx, &djoser.Change{Account: user("bob"), Signature: "early"}), djoser.ErrModel)
+		s.must(s.Reindex(s.ctx, "a", emailKeys))
+		for range 2 {
+			for _, signature := range []string{"", "b"} {
+				s.is(s.Commit(s.ctx, &djoser.Change{Account: user("bob"), Signature: signature}), djoser.ErrModel)
+				s.is(s.Commit(s.ctx, &djoser.Change{Account: s.account(ann.ID), Signature: signature}), djoser.ErrModel)
+			}
+			s.restart()
+		}
+		s.equal(s.usernames(), []string{"ann"})
+		s.equal(s.account(ann.ID).Version, uint64(1))
+
+		s.must(s.Reindex(s.ctx, "b", emailKeys))
+		bob := user("bob")
+		bob.Keys = []djoser.Key{emailKey(bob.Email)}
+		s.is(s.Commit(s.ctx, &djoser.Change{Account: bob, Signature: "a"}), djoser.ErrModel)
+		s.createUnder("b", bob)
+	}},
+	{"what writes no keys needs no user model", func(s *suite) {
+		ann := s.create("ann")
+		s.must(s.Reindex(s.ctx, "a", emailKeys))
+		login := s.login(ann, 1)
+		s.must(s.Commit(s.ctx, &djoser.Change{EndToken: &login.Digest}))
+		s.post(mail(ann.ID, base))
+		s.must(s.Commit(s.ctx, &djoser.Change{Account: s.account(ann.ID), Delete: true}))
+		s.equal(s.holder(emailKey(ann.Email)), uint64(0))
+	}},
+	{"a check makes the keys of accounts anew", func(s *suite) {
+		b, ok := s.Store.(djoser.BackupStore)
+		if !ok {
+			s.Skip("the store has no check")
+		}
+		faults := func(signature string) (faults []string) {
+			_, err := b.Check(s.ctx, signature, emailKeys, func(fault string) { faults = append(faults, fault) })
+			s.must(err)
+			return faults
+		}
+		s.create("ann")
+		s.equal(len(faults("a")), 0) // of another user model than the store's
+		s.must(s.Reindex(s.ctx, "a", emailKeys))
+		s.equal(len(faults("a")), 0)
+		bob := user("bob") // without keys
+		bob.Keys = nil
+		s.createUnder("a", bob)
+		s.equal(len(faults("a")), 1)
+		cat := user("cat") // with a key that is another's
+		cat.Keys = []djoser.Key{emailKey(cat.Email), emailKey("dan@example.com")}
+		s.createUnder("a", cat)
+		s.equal(len(faults("a")), 2)
+		s.equal(len(faults("b")), 0)
 	}},
 }

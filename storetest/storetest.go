@@ -130,6 +130,12 @@ func (s *suite) create(name string) *djoser.Account {
 	return a
 }
 
+// createUnder stores a new account under the user model of a signature.
+func (s *suite) createUnder(signature string, a *djoser.Account) {
+	s.Helper()
+	s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Signature: signature}))
+}
+
 // account reads an account that must be there.
 func (s *suite) account(id uint64) *djoser.Account {
 	s.Helper()
