@@ -8,7 +8,8 @@ import (
 
 // importDump takes the parameters phase (check, users or tokens) and model.
 // The body is one or more arrays of rows; groups, permissions and content
-// types must come before the rows that refer to them by id. A row may say its
+// types must come before the rows that refer to them by id, and the rows of
+// users must be with the tokens: they tell whose these are. A row may say its
 // number in a file as "row".
 func (m *manager) importDump() (any, error) {
 	query := m.r.URL.Query()

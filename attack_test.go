@@ -32,6 +32,7 @@ var attacks = []struct {
 	{"fallback login", "CVE-2024-21543", attackFallbackLogin},
 	{"mass assignment", "CWE-915", attackMassAssignment},
 	{"takeover by id", "CWE-639", attackID},
+	{"imported token of another person", "CWE-639", attackImportedToken},
 	{"purpose-confused link", "CWE-640", attackConfusedLink},
 	{"replayed link", "CWE-294", attackReplayedLink},
 	{"link after the address was changed", "CWE-613", attackOldAddress},

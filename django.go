@@ -3,7 +3,6 @@ package djoser
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -12,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/caddy-djoser/djoser/password"
 )
@@ -101,13 +99,15 @@ type importer struct {
 	contentTypes map[uint64][2]string // app label, model
 	permissions  map[uint64]string
 	groups       map[uint64]string
-	noted        map[string]bool // names of groups that were taken in
+	stored       map[uint64]string // groups that were here before
+	noted        map[string]bool   // names of groups that were taken in
 
 	mu     sync.Mutex // guards what follows
 	report importReport
 	seed   maphash.Seed
-	seen   []hashedRow // keys of the dump's users
-	refs   []hashedRow // what tokens name their users by
+	seen   []hashedRow        // keys of the dump's users
+	users  map[uint64]userRef // by the hash of what rows refer to them by
+	tokens []*heldToken
 	fields map[string]bool
 }
 
@@ -122,9 +122,10 @@ type hashedRow struct {
 func (a *accounts) importDjango(ctx context.Context, r io.Reader, model string, phase importPhase) (*importReport, error) {
 	im := &importer{
 		accounts: a, model: strings.ToLower(cmp.Or(model, defaultDjangoModel)), phase: phase,
-		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string), groups: make(map[uint64]string), noted: make(map[string]bool),
+		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string),
+		groups: make(map[uint64]string), stored: make(map[uint64]string), noted: make(map[string]bool),
 		report: importReport{LeftOut: make(map[string]int), Problems: []importProblem{}},
-		seed:   maphash.MakeSeed(), fields: make(map[string]bool),
+		seed:   maphash.MakeSeed(), users: make(map[uint64]userRef), fields: make(map[string]bool),
 	}
 	if err := im.loadGroups(ctx); err != nil {
 		return nil, err
@@ -133,6 +134,9 @@ func (a *accounts) importDjango(ctx context.Context, r io.Reader, model string, 
 		return nil, err
 	}
 	im.compare()
+	if err := im.addTokens(ctx); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(im.report.Problems, func(x, y importProblem) int { return cmp.Compare(x.Row, y.Row) })
 	return &im.report, nil
 }
@@ -153,39 +157,47 @@ func (im *importer) loadGroups(ctx context.Context) error {
 	}
 	groups, err := s.Groups(ctx)
 	for _, g := range groups {
-		im.groups[g.ID] = g.Name
+		im.stored[g.ID] = g.Name
 	}
-	delete(im.groups, 0)
 	return err
 }
 
 // readAll reads the rows and hands those that the phase is about to workers.
 func (im *importer) readAll(ctx context.Context, r io.Reader) error {
+	return inParallel(ctx, im.work, func(put func(*djangoRow) error) error {
+		return readRows(r, func(row *djangoRow) error {
+			if !im.wanted(row) {
+				return im.note(ctx, row)
+			}
+			return put(row)
+		})
+	})
+}
+
+// inParallel does work on what feed puts, with many workers.
+func inParallel[T any](ctx context.Context, work func(context.Context, T) error, feed func(put func(T) error) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	rows := make(chan *djangoRow, importWorkers)
+	items := make(chan T, importWorkers)
 	var workers sync.WaitGroup
 	for range importWorkers {
 		workers.Go(func() {
-			for row := range rows {
-				if err := im.work(ctx, row); err != nil {
+			for item := range items {
+				if err := work(ctx, item); err != nil {
 					cancel(err)
 				}
 			}
 		})
 	}
-	err := readRows(r, func(row *djangoRow) error {
-		if !im.wanted(row) {
-			return im.note(ctx, row)
-		}
+	err := feed(func(item T) error {
 		select {
-		case rows <- row:
+		case items <- item:
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	})
-	close(rows)
+	close(items)
 	workers.Wait()
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -199,7 +211,7 @@ const tokenModel = "authtoken.token"
 func (im *importer) wanted(row *djangoRow) bool {
 	switch row.Model {
 	case im.model:
-		return im.phase != phaseTokens
+		return true // for tokens it tells whose they are
 	case tokenModel:
 		return im.phase != phaseUsers
 	}
@@ -207,8 +219,11 @@ func (im *importer) wanted(row *djangoRow) bool {
 }
 
 func (im *importer) work(ctx context.Context, row *djangoRow) error {
-	if row.Model == tokenModel {
-		return im.token(ctx, row)
+	switch {
+	case row.Model == tokenModel:
+		return im.token(row)
+	case im.phase == phaseTokens:
+		return im.owner(ctx, row)
 	}
 	return im.user(ctx, row)
 }
@@ -355,9 +370,17 @@ func (im *importer) group(ctx context.Context, row *djangoRow) error {
 		return nil
 	}
 	im.noted[name] = true
+	other := im.stored[id]
+	clash := id != 0 && other != "" && other != name
 	if im.phase == phaseCheck {
 		im.checkGroup(row, name)
+		if clash {
+			im.problem(row, true, "the id belongs to another group here, %s: Django will give this one a new id", other)
+		}
 	} else if s := groupStore(im.accounts.store); s != nil {
+		if clash {
+			id = 0
+		}
 		if err := s.PutGroup(ctx, &Group{ID: id, Name: name, Permissions: permissions}); err != nil {
 			return err
 		}
@@ -373,12 +396,9 @@ func (im *importer) checkGroup(row *djangoRow, name string) {
 
 // user takes in an account, or checks it.
 func (im *importer) user(ctx context.Context, row *djangoRow) error {
-	acc, err := im.account(row)
-	if err != nil {
-		return im.refuse(row, "%v", err)
-	}
-	there, err := im.present(ctx, acc)
+	acc, stored, err := im.find(ctx, row)
 	if errors.As(err, new(*clashError)) {
+		im.refer(row, userRef{refused: true})
 		return im.refuse(row, "%v", err)
 	}
 	if err != nil {
@@ -387,7 +407,8 @@ func (im *importer) user(ctx context.Context, row *djangoRow) error {
 	if im.phase == phaseCheck {
 		im.remember(row, acc)
 	}
-	if there {
+	if stored != nil {
+		im.refer(row, userRef{account: stored.ID})
 		return im.count(row, tally{Rows: 1, Present: 1})
 	}
 	if im.phase == phaseUsers {
@@ -399,7 +420,31 @@ func (im *importer) user(ctx context.Context, row *djangoRow) error {
 			return err
 		}
 	}
+	im.refer(row, userRef{})
 	return im.count(row, tally{Rows: 1, Added: 1})
+}
+
+// owner notes which account a user of the dump is here, for the tokens.
+func (im *importer) owner(ctx context.Context, row *djangoRow) error {
+	_, stored, err := im.find(ctx, row)
+	if err != nil && !errors.As(err, new(*clashError)) {
+		return err
+	}
+	ref := userRef{refused: stored == nil}
+	if stored != nil {
+		ref.account = stored.ID
+	}
+	im.refer(row, ref)
+	return nil
+}
+
+// find makes an account of a row, and looks for it in the store.
+func (im *importer) find(ctx context.Context, row *djangoRow) (acc, stored *Account, err error) {
+	if acc, err = im.account(row); err != nil {
+		return nil, nil, &clashError{err.Error()}
+	}
+	stored, err = im.present(ctx, acc)
+	return acc, stored, err
 }
 
 // account makes an account of a row, with warnings about what is odd.
@@ -523,23 +568,27 @@ func (im *importer) firstTime(field string) bool {
 	return first
 }
 
-// clashError says which stored account is in the way of one in the dump.
+// clashError says why a row can't come in, such as which stored account is in
+// its way.
 type clashError struct{ text string }
 
 func (e *clashError) Error() string { return e.text }
 
-// present tells whether the account is in the store already.
-func (im *importer) present(ctx context.Context, acc *Account) (bool, error) {
+// present returns the account as it is in the store already, or nil: it is the
+// same if its id and its name are. Without an id that is too little, since
+// anybody may have registered the name here: it has joined at the same time,
+// too.
+func (im *importer) present(ctx context.Context, acc *Account) (*Account, error) {
 	name := im.accounts.model.name(acc)
 	if acc.ID != 0 {
 		stored, err := im.accounts.store.Account(ctx, acc.ID)
 		switch {
 		case err == nil && im.accounts.model.name(stored) == name:
-			return true, nil
+			return stored, nil
 		case err == nil:
-			return false, &clashError{fmt.Sprintf("the id belongs to another account here, %s", im.accounts.model.name(stored))}
+			return nil, &clashError{fmt.Sprintf("the id belongs to another account here, %s", im.accounts.model.name(stored))}
 		case !errors.Is(err, ErrNotFound):
-			return false, err
+			return nil, err
 		}
 	}
 	for _, key := range acc.Keys {
@@ -547,14 +596,14 @@ func (im *importer) present(ctx context.Context, acc *Account) (bool, error) {
 		switch {
 		case errors.Is(err, ErrNotFound):
 		case err != nil:
-			return false, err
-		case acc.ID == 0 && key.Field == im.accounts.model.username.name:
-			return true, nil
+			return nil, err
+		case acc.ID == 0 && im.accounts.model.name(stored) == name && stored.DateJoined.Equal(acc.DateJoined):
+			return stored, nil
 		default:
-			return false, &clashError{fmt.Sprintf("account %d here has the same %s", stored.ID, key.Field)}
+			return nil, &clashError{fmt.Sprintf("account %d here has the same %s", stored.ID, key.Field)}
 		}
 	}
-	return false, nil
+	return nil, nil
 }
 
 // remember notes what may be in the dump once only.
@@ -571,115 +620,26 @@ func (im *importer) remember(row *djangoRow, acc *Account) {
 
 func (im *importer) hash(key Key) uint64 { return maphash.Comparable(im.seed, key) }
 
-func idKey(id uint64) Key { return Key{Field: "id", Value: strconv.FormatUint(id, 10)} }
-
-// compare finds users that can't both be imported, and tokens without a user.
+// compare finds users that can't both be imported.
 func (im *importer) compare() {
 	byHash := func(x, y hashedRow) int { return cmp.Or(cmp.Compare(x.hash, y.hash), cmp.Compare(x.row, y.row)) }
 	slices.SortFunc(im.seen, byHash)
+	again := func(i int) bool { return i > 0 && im.seen[i].hash == im.seen[i-1].hash }
 	twice := make(map[int]bool)
-	for i := 1; i < len(im.seen); i++ {
-		if row := im.seen[i].row; im.seen[i].hash == im.seen[i-1].hash && !twice[row] {
-			twice[row] = true
-			im.list(importProblem{Row: im.seen[i].row, Model: im.model,
+	for i, s := range im.seen {
+		if again(i) && !twice[s.row] {
+			twice[s.row] = true
+			im.list(importProblem{Row: s.row, Model: im.model,
 				Text: fmt.Sprintf("it has the same id or the same unique field as row %d", im.seen[i-1].row)})
 			im.report.Users.Added--
 			im.report.Users.Refused++
 		}
 	}
-	for _, ref := range im.refs {
-		_, ok := slices.BinarySearchFunc(im.seen, ref.hash, func(s hashedRow, hash uint64) int { return cmp.Compare(s.hash, hash) })
-		if !ok {
-			im.list(importProblem{Row: ref.row, Model: tokenModel, Text: "its user is neither in the dump nor here"})
-			im.report.Tokens.Added--
-			im.report.Tokens.Refused++
+	for i, s := range im.seen {
+		if twice[s.row] && !again(i) {
+			im.users[s.hash] = userRef{refused: true}
 		}
 	}
-}
-
-// token takes in an auth token, or checks it. Only its digest is kept.
-func (im *importer) token(ctx context.Context, row *djangoRow) error {
-	var value string
-	if err := json.Unmarshal(row.PK, &value); err != nil {
-		return im.refuse(row, "it has no key")
-	}
-	digest, ok := digestOf(value)
-	if !ok {
-		return im.refuse(row, "its key is not one of %d hexadecimal digits", tokenLength)
-	}
-	created, err := row.time("created")
-	if err != nil {
-		return im.refuse(row, "%v", err)
-	}
-	acc, key, err := im.holder(ctx, row.Fields["user"])
-	if errors.Is(err, ErrNotFound) {
-		if im.phase == phaseCheck {
-			im.mu.Lock()
-			im.refs = append(im.refs, hashedRow{im.hash(key), row.Number})
-			im.mu.Unlock()
-			return im.count(row, tally{Rows: 1, Added: 1})
-		}
-		return im.refuse(row, "its user is neither in the dump nor here")
-	}
-	if errors.As(err, new(*clashError)) {
-		return im.refuse(row, "%v", err)
-	}
-	if err != nil {
-		return err
-	}
-	return im.addToken(ctx, row, acc, digest, created)
-}
-
-// holder finds the user of a token by id or by natural key.
-func (im *importer) holder(ctx context.Context, raw json.RawMessage) (*Account, Key, error) {
-	m := im.accounts.model
-	if natural := naturalKey(raw, 1); natural != nil {
-		key := m.username.key(natural[0])
-		acc, err := im.accounts.store.AccountByKey(ctx, key)
-		return acc, key, err
-	}
-	id, err := parseID(raw)
-	if err != nil {
-		return nil, Key{}, &clashError{"its user is neither an id nor a natural key"}
-	}
-	acc, err := im.accounts.store.Account(ctx, id)
-	return acc, idKey(id), err
-}
-
-// addToken gives an account its token of before, unless the account isn't
-// active, or its password or address has changed since: that ends tokens.
-func (im *importer) addToken(ctx context.Context, row *djangoRow, acc *Account, digest Digest, created time.Time) error {
-	a := im.accounts
-	stored, _, err := a.store.Token(ctx, digest)
-	switch {
-	case err == nil && stored.Account == acc.ID:
-		return im.count(row, tally{Rows: 1, Present: 1})
-	case err == nil:
-		return im.refuse(row, "another account has the same token here")
-	case !errors.Is(err, ErrNotFound):
-		return err
-	}
-	if im.phase == phaseCheck {
-		return im.count(row, tally{Rows: 1, Added: 1})
-	}
-	now := a.now()
-	if created.IsZero() || created.After(now) {
-		created = now
-	}
-	token := &Token{Digest: digest, Account: acc.ID, Created: created}
-	if ttl := a.rules.TokenTTL; ttl > 0 {
-		token.Expires = now.Add(ttl)
-	}
-	err = a.commit(ctx, &Change{Token: token, NoLogin: true})
-	switch {
-	case errors.Is(err, ErrConflict):
-		return im.count(row, tally{Rows: 1, Ended: 1})
-	case errors.As(err, new(*TakenError)):
-		return im.refuse(row, "the same token is in the dump twice")
-	case err != nil:
-		return err
-	}
-	return im.count(row, tally{Rows: 1, Added: 1})
 }
 
 // exportPage is how many accounts are read at once.

@@ -1,0 +1,156 @@
+package djoser
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func userRow(pk any, name, more string) string {
+	id := ""
+	if pk != nil {
+		id = fmt.Sprintf(`"pk": %v, `, pk)
+	}
+	return fmt.Sprintf(`{"model": "auth.user", %s"fields": {"username": %q, "password": "!", "date_joined": "2020-01-02T03:04:05.678Z"%s}}`, id, name, more)
+}
+
+func tokenRow(n int, user string) string {
+	return fmt.Sprintf(`{"model": "authtoken.token", "pk": %q, "fields": {"user": %s, "created": "2020-01-02T03:04:05Z"}}`, madeUpToken(n), user)
+}
+
+func dumpOf(rows ...string) string { return "[" + strings.Join(rows, ",\n") + "]" }
+
+// otherPeoplesRows are dumps whose token 1 must open no account, in a realm
+// where alice is account 1 and bob account 2.
+var otherPeoplesRows = map[string]string{
+	"the id is another's here":                dumpOf(userRow(1, "eve", ""), tokenRow(1, "1")),
+	"the token comes first":                   dumpOf(tokenRow(1, "1"), userRow(1, "eve", "")),
+	"the name is another's here":              dumpOf(userRow(7, "alice", ""), tokenRow(1, `["alice"]`)),
+	"the name is another's here, by id":       dumpOf(userRow(7, "alice", ""), tokenRow(1, "7")),
+	"the name is another's, without an id":    dumpOf(userRow(nil, "alice", ""), tokenRow(1, `["alice"]`)),
+	"the user isn't in the dump":              dumpOf(tokenRow(1, "1")),
+	"the user isn't in the dump, by name":     dumpOf(tokenRow(1, `["alice"]`)),
+	"the user's row is damaged":               dumpOf(userRow(1, "alice", `, "is_staff": 7`), tokenRow(1, "1")),
+	"the user's row is damaged, by name":      dumpOf(userRow(1, "alice", `, "is_staff": 7`), tokenRow(1, `["alice"]`)),
+	"the user has no name":                    dumpOf(userRow(1, "", ""), tokenRow(1, "1")),
+	"rows of one id disagree":                 dumpOf(userRow(1, "alice", ""), userRow(1, "eve", ""), tokenRow(1, "1")),
+	"rows of one name disagree":               dumpOf(userRow(1, "alice", ""), userRow(2, "alice", ""), tokenRow(1, `["alice"]`)),
+	"the user is of another model":            dumpOf(strings.Replace(userRow(1, "alice", ""), "auth.user", "shop.user", 1), tokenRow(1, "1")),
+	"the user is named by a list of two":      dumpOf(userRow(1, "alice", ""), tokenRow(1, `["alice", "bob"]`)),
+	"the user is named by a number in a text": dumpOf(userRow(1, "alice", ""), tokenRow(1, `"1"`)),
+	"the id is in another spelling":           dumpOf(userRow(1, "eve", ""), tokenRow(1, "1.0")),
+	"another case of the name":                dumpOf(userRow(1, "Alice", ""), tokenRow(1, "1")),
+}
+
+// realmOfTwo has alice as account 1 and bob as account 2.
+func realmOfTwo(t *testing.T) *installation {
+	t.Helper()
+	in := install(t, settings)
+	in.start()
+	for _, name := range []string{"alice", "bob"} {
+		if status, answer := in.ask("POST", "default/users", fmt.Sprintf(`{"name": %q}`, name)); status != 200 {
+			t.Fatalf("%d %s", status, answer)
+		}
+	}
+	return in
+}
+
+func attackImportedToken(t *testing.T) {
+	in := realmOfTwo(t)
+	for name, dump := range otherPeoplesRows {
+		file := filepath.Join(in.dir, "dump.json")
+		os.WriteFile(file, []byte(dump), 0o600)
+		in.djoser("", "import", file, "--dry-run").want(t, 4, "authtoken.token")
+		in.djoser("", "import", file, "--skip").want(t, 0)
+		if a := in.get("/api/x", madeUpToken(1)); a.status != 401 {
+			t.Fatalf("%s: %d %s", name, a.status, a.body)
+		}
+		for _, phase := range []string{"check", "users", "tokens"} {
+			status, answer := in.ask("POST", "default/import?phase="+phase, dump)
+			var report importReport
+			if err := json.Unmarshal([]byte(answer), &report); status != 200 || err != nil {
+				t.Fatalf("%s: %d %s", name, status, answer)
+			}
+			if phase != "users" && (report.Tokens.Refused != 1 || report.Tokens.Added != 0) {
+				t.Errorf("%s: %s: %s", name, phase, answer)
+			}
+		}
+		if a := in.get("/api/x", madeUpToken(1)); a.status != 401 {
+			t.Fatalf("%s, by the admin API: %d %s", name, a.status, a.body)
+		}
+	}
+	if out := in.ok("check"); !strings.HasPrefix(out, "2 users, 0 tokens") {
+		t.Error(out)
+	}
+}
+
+func TestATokenComesToTheSameAccount(t *testing.T) {
+	in := realmOfTwo(t)
+	imported := func(dump string, phases ...string) {
+		t.Helper()
+		for _, phase := range phases {
+			if status, answer := in.ask("POST", "default/import?phase="+phase, dump); status != 200 {
+				t.Fatalf("%s: %d %s", phase, status, answer)
+			}
+		}
+	}
+	imported(dumpOf(tokenRow(1, "1"), userRow(1, "alice", ""), tokenRow(2, `["alice"]`)), "tokens")
+	imported(dumpOf(tokenRow(3, "9"), userRow(9, "carl", "")), "users", "tokens")
+	byName := dumpOf(tokenRow(4, `["dora"]`), userRow(nil, "dora", ""), tokenRow(5, `["dora"]`))
+	imported(byName, "check", "users", "tokens", "check", "users", "tokens")
+	for n, name := range []string{"", "alice", "alice", "carl", "dora", "dora"} {
+		if n > 0 {
+			in.get("/api/x", madeUpToken(n)).want(t, 200, "hello "+name+" ")
+		}
+	}
+	in.ok("user", "edit", "carl", "--name", "charles")
+	imported(dumpOf(tokenRow(6, "9"), userRow(9, "carl", "")), "users", "tokens")
+	in.get("/api/x", madeUpToken(6)).want(t, 401)
+	in.ok("check")
+}
+
+func TestAGroupIsTheOneInTheDump(t *testing.T) {
+	in := realmOfTwo(t)
+	group := func(pk int, name, permissions string) string {
+		return fmt.Sprintf(`{"model": "auth.group", "pk": %d, "fields": {"name": %q, "permissions": %s}}`, pk, name, permissions)
+	}
+	file := filepath.Join(in.dir, "dump.json")
+	imported := func(rows ...string) string {
+		t.Helper()
+		os.WriteFile(file, []byte(dumpOf(rows...)), 0o600)
+		return in.ok("import", file, "--skip")
+	}
+	imported(group(3, "admins", "[]"), userRow(10, "root", `, "groups": [3]`))
+	imported(userRow(11, "eve", `, "groups": [3]`))
+	imported(userRow(12, "fay", `, "groups": [3]`), group(3, "guests", `"none"`))
+	if out := imported(userRow(13, "gus", `, "groups": [3]`), group(3, "guests", "[]")); !strings.Contains(out, "another group here, admins") {
+		t.Error(out)
+	}
+	in.comesBackAs(map[string]string{"root": "admins", "eve": "", "fay": "", "gus": "guests"})
+	ids := make(map[any]bool)
+	out := filepath.Join(in.dir, "export.json")
+	in.ok("export", out)
+	for key := range dumped(t, out, "none") {
+		if key != "auth.group <nil>" && ids[key] {
+			t.Errorf("%s is there twice", key)
+		}
+		ids[key] = true
+	}
+	if !ids["auth.group 3"] || !ids["auth.group <nil>"] {
+		t.Errorf("groups %v", ids)
+	}
+}
+
+// comesBackAs compares the groups of users.
+func (in *installation) comesBackAs(groups map[string]string) {
+	in.t.Helper()
+	for name, want := range groups {
+		var u adminUser
+		if err := json.Unmarshal([]byte(in.ok("user", "show", name, "--json")), &u); err != nil || strings.Join(u.Groups, ",") != want {
+			in.t.Errorf("%s is in %v, want %s: %v", name, u.Groups, want, err)
+		}
+	}
+}
