@@ -379,6 +379,7 @@ func (m *MatchToken) Provision(ctx caddy.Context) error { return m.provision(ctx
 func (m *MatchToken) Match(r *http.Request) bool {
 	match, err := m.MatchWithError(r)
 	if err != nil {
+		//lint:ignore SA1019 callers of Match alone have no other way to learn of the error
 		caddyhttp.SetVar(r.Context(), caddyhttp.MatcherErrorVarKey, err)
 	}
 	return match
@@ -443,7 +444,6 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 // Interface guards
 var (
 	_ caddyhttp.MiddlewareHandler       = (*Gate)(nil)
-	_ caddyhttp.RequestMatcher          = (*MatchToken)(nil)
 	_ caddyhttp.RequestMatcherWithError = (*MatchToken)(nil)
 	_ caddyauth.Authenticator           = (*Provider)(nil)
 	_ caddy.Provisioner                 = (*Gate)(nil)
