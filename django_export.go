@@ -29,7 +29,7 @@ func exportDjango(ctx context.Context, a *accounts, w io.Writer, model string) (
 	}
 	err = eachAccount(ctx, a.store, func(acc *Account) error {
 		ex.report.Users.Rows++
-		return ex.row(userRow(a.model, acc, cmp.Or(model, defaultDjangoModel), ids))
+		return ex.row(accountRow(a.model, acc, cmp.Or(model, defaultDjangoModel), ids))
 	})
 	if err != nil {
 		return nil, err

@@ -273,8 +273,8 @@ func permissionKeys(names []string) []any {
 	return keys
 }
 
-// userRow is an account as dumpdata would write it.
-func userRow(m *userModel, a *Account, model string, groups map[string]uint64) (json.RawMessage, error) {
+// accountRow is an account as dumpdata would write it.
+func accountRow(m *userModel, a *Account, model string, groups map[string]uint64) (json.RawMessage, error) {
 	var f pythonObject
 	f.member("password", a.Password)
 	f.member("last_login", djangoTimeOrNull(a.LastLogin))
