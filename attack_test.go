@@ -48,6 +48,7 @@ var attacks = []struct {
 	{"requests after an upgrade to h2c", "CWE-441", attackUpgrade},
 	{"path confusion before the gate", "CWE-647", attackPaths},
 	{"throttle evasion by X-Forwarded-For", "CWE-348", attackForwardedFor},
+	{"chosen address behind a proxy", "CWE-348", attackChosenAddress},
 	{"throttle evasion by path", "CWE-307", attackThrottledPath},
 	{"cached answers", "CWE-524", attackCache},
 	{"token in the URL", "CWE-598", attackURLToken},

@@ -181,6 +181,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err := g.provision(ctx, "djoser_auth", g.checkHeaders); err != nil {
 		return err
 	}
+	g.app.proxies.check(ctx)
 	g.names = g.app.Identity()
 	for name := range g.Headers {
 		g.names.reserve(name)

@@ -80,6 +80,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.app, err = findApp(ctx); err != nil {
 		return err
 	}
+	h.app.proxies.check(ctx)
 	// A prefix that was taken from no matcher shows here.
 	ctx.Logger().Info("endpoints", zap.String("realm", h.Realm), zap.String("under", h.Prefix+"/"))
 	if h.Settings == nil {
@@ -166,6 +167,7 @@ type App struct {
 	uses   []use
 
 	identity identityNames
+	proxies  proxies
 }
 
 // use is where a realm is used, so that a name that nobody defines can be told

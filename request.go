@@ -9,7 +9,8 @@ import (
 )
 
 // clientAddress is the address of the client as Caddy knows it, behind
-// trusted_proxies too.
+// trusted_proxies too. With trusted_proxies_strict it is the proxy's word, and not
+// the client's.
 func clientAddress(r *http.Request) string {
 	address, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return address
