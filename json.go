@@ -308,36 +308,49 @@ func pythonText(v any) string {
 	if s, ok := v.(string); ok {
 		return s
 	}
-	return pythonRepr(v)
+	var b strings.Builder
+	writeRepr(&b, v)
+	return b.String()
 }
 
-func pythonRepr(v any) string {
+// writeRepr writes repr(v) of Python.
+func writeRepr(b *strings.Builder, v any) {
 	switch v := v.(type) {
 	case nil:
-		return "None"
+		b.WriteString("None")
 	case bool:
 		if v {
-			return "True"
+			b.WriteString("True")
+		} else {
+			b.WriteString("False")
 		}
-		return "False"
 	case number:
-		return v.python()
+		b.WriteString(v.python())
 	case string:
-		return pythonQuote(v)
+		writeQuoted(b, v)
 	case []any:
-		items := make([]string, len(v))
+		b.WriteByte('[')
 		for i, item := range v {
-			items[i] = pythonRepr(item)
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			writeRepr(b, item)
 		}
-		return "[" + strings.Join(items, ", ") + "]"
+		b.WriteByte(']')
 	case *object:
-		items := make([]string, len(v.names))
+		b.WriteByte('{')
 		for i, name := range v.names {
-			items[i] = pythonQuote(name) + ": " + pythonRepr(v.values[name])
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			writeQuoted(b, name)
+			b.WriteString(": ")
+			writeRepr(b, v.values[name])
 		}
-		return "{" + strings.Join(items, ", ") + "}"
+		b.WriteByte('}')
+	default:
+		fmt.Fprint(b, v)
 	}
-	return fmt.Sprint(v)
 }
 
 // integer tells whether Python reads n as an int, not a float.
@@ -376,12 +389,11 @@ func (n number) python() string {
 	return s
 }
 
-func pythonQuote(s string) string {
+func writeQuoted(b *strings.Builder, s string) {
 	quote := byte('\'')
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
 		quote = '"'
 	}
-	var b strings.Builder
 	b.WriteByte(quote)
 	for _, r := range s {
 		switch {
@@ -397,15 +409,14 @@ func pythonQuote(s string) string {
 		case unicode.IsPrint(r):
 			b.WriteRune(r)
 		case r < 0x100:
-			fmt.Fprintf(&b, `\x%02x`, r)
+			fmt.Fprintf(b, `\x%02x`, r)
 		case r < 0x10000:
-			fmt.Fprintf(&b, `\u%04x`, r)
+			fmt.Fprintf(b, `\u%04x`, r)
 		default:
-			fmt.Fprintf(&b, `\U%08x`, r)
+			fmt.Fprintf(b, `\U%08x`, r)
 		}
 	}
 	b.WriteByte(quote)
-	return b.String()
 }
 
 // json tells whether n can stand in an answer, since NaN can't.

@@ -63,6 +63,13 @@ func (m mediaType) matches(full string) bool {
 // in JSON.
 var renders = []string{mediaJSON, "text/html"}
 
+// What is looked at of a request's head, in bytes. Browsers send a tenth.
+const (
+	maxQuery       = 8 << 10
+	maxAccept      = 8 << 10
+	maxContentType = 1 << 10
+)
+
 // negotiate finds the indentation of the answer, or the *apiError that says
 // that the client takes no JSON.
 func negotiate(r *http.Request) (indent int, err error) {
@@ -70,9 +77,15 @@ func negotiate(r *http.Request) (indent int, err error) {
 	if values, ok := r.Header["Accept"]; ok {
 		accept = strings.Join(values, ",")
 	}
+	if len(r.URL.RawQuery) > maxQuery {
+		return 0, errQueryTooLong
+	}
 	query := r.URL.Query() // without what is broken
 	if override, ok := last(query, "accept"); ok {
 		accept = override
+	}
+	if len(accept) > maxAccept {
+		return 0, errNotAcceptable
 	}
 	available := renders
 	switch format, _ := last(query, "format"); format {

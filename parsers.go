@@ -46,6 +46,9 @@ func parseBody(w http.ResponseWriter, r *http.Request, limit int64) (any, error)
 	}
 
 	contentType := r.Header.Get("Content-Type")
+	if len(contentType) > maxContentType {
+		return nil, unsupportedMediaType(contentType)
+	}
 	accepted := parseMediaType(contentType)
 	c := charsetOf(accepted.params["charset"])
 	switch {

@@ -70,6 +70,7 @@ var (
 	errMalformed        = detailError(http.StatusBadRequest, "Malformed request.")
 	errUnknownPath      = detailError(http.StatusNotFound, "Not found.")
 	errNotAcceptable    = detailError(http.StatusNotAcceptable, "Could not satisfy the request's Accept header")
+	errQueryTooLong     = detailError(http.StatusRequestURITooLong, "Query is too long.")
 	errBodyTooLarge     = detailError(http.StatusRequestEntityTooLarge, "Request body is too large.")
 )
 
@@ -80,6 +81,7 @@ func methodNotAllowed(method string) error {
 }
 
 func unsupportedMediaType(contentType string) error {
+	contentType = strings.ToValidUTF8(contentType[:min(len(contentType), maxContentType)], "")
 	return detailError(http.StatusUnsupportedMediaType, fmt.Sprintf("Unsupported media type '%s' in request.", contentType))
 }
 
