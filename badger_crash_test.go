@@ -70,7 +70,6 @@ func TestBadgerChild(t *testing.T) {
 	defer s.Close()
 	fmt.Println("ready")
 	switch work {
-	case "open":
 	case "hold":
 		select {}
 	case "write":

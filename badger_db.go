@@ -14,7 +14,6 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
-	"golang.org/x/text/unicode/norm"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -127,8 +126,13 @@ func emailKey(folded string, id uint64) []byte {
 	return binary.BigEndian.AppendUint64(emailPrefix(folded), id)
 }
 
-// foldEmail is an address without regard to case.
-func foldEmail(email string) string { return strings.ToLower(norm.NFKC.String(email)) }
+// foldEmail is an address without regard to case and to the spelling of its
+// domain.
+func foldEmail(email string) string { return formerFold(normalizeEmail(email)) }
+
+// formerFold is what the index of addresses had before domains had one
+// spelling. The next change of the unique keys writes such an entry anew.
+func formerFold(email string) string { return strings.ToLower(nfkc(email)) }
 
 // maxKeyText is how long a text may be in a key; of a longer one it is the
 // hash. Badger's keys must be shorter than 64 KB.

@@ -191,6 +191,10 @@ func (r *reindex) fill(old, generation uint64) error {
 		for _, k := range keys {
 			b.set(uniqueKey(generation, k), binary.BigEndian.AppendUint64(nil, a.ID), 0)
 		}
+		if former, folded := formerFold(a.Email), foldEmail(a.Email); former != folded {
+			b.delete(emailKey(former, a.ID))
+			b.set(emailKey(folded, a.ID), []byte{}, 0)
+		}
 		b.accept()
 		if !b.full() {
 			return nil

@@ -52,6 +52,8 @@ func init() {
 //				default    <value>
 //				choices    <value...>
 //				read_only  [on|off]
+//				case_insensitive [on|off]
+//				single_script    [on|off]
 //			}
 //		}
 //		password {
@@ -349,13 +351,19 @@ func unmarshalField(d *caddyfile.Dispenser) (f Field, err error) {
 		case "read_only":
 			f.ReadOnly = new(bool)
 			return switchArg(d, f.ReadOnly)
+		case "case_insensitive":
+			f.CaseInsensitive = new(bool)
+			return switchArg(d, f.CaseInsensitive)
+		case "single_script":
+			f.SingleScript = new(bool)
+			return switchArg(d, f.SingleScript)
 		case "default":
 			f.Default = new(string)
 			return oneArg(d, f.Default)
 		case "choices":
 			return listArg(d, &f.Choices)
 		}
-		return d.Errf("unknown word '%s' in field %s: use max_length, unique, blank, default, choices or read_only", name, f.Name)
+		return d.Errf("unknown word '%s' in field %s: use max_length, unique, blank, default, choices, read_only, case_insensitive or single_script", name, f.Name)
 	})
 }
 

@@ -172,7 +172,7 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{inBlock("user_model {\nfield a integer {\nmax_length 3\n}\n}"), "field a: a field of type integer takes no max_length", 4},
 		{inBlock("user_model {\nfield is_staff boolean\n}"), "field is_staff: the name is reserved", 4},
 		{inBlock("user_model {\nfield email char\n}"), "field email: the type of this built-in field is email, not char", 4},
-		{inBlock("user_model {\nfield a char {\nsize 3\n}\n}"), "unknown word 'size' in field a: use max_length, unique, blank, default, choices or read_only", 5},
+		{inBlock("user_model {\nfield a char {\nsize 3\n}\n}"), "unknown word 'size' in field a: use max_length, unique, blank, default, choices, read_only, case_insensitive or single_script", 5},
 		{inBlock("user_model {\nfield a char {\nmax_length 3 {\n}\n}\n}"), noBlock, 5},
 		{inBlock("user_model {\nfield a char {\nchoices\n}\n}"), "choices needs at least one value", 5},
 

@@ -435,6 +435,10 @@ func (w *world) answer(q *recordedRequest, ep *modelEndpoint, u *modelUser, data
 			}
 			errs["username"] = []any{"Enter a valid username."}
 			return refuse()
+		case misleadingName(plain):
+			why = ruleUsernameForm
+			errs["username"] = []any{"Enter a valid username."}
+			return refuse()
 		case half(pass):
 			why = ruleSurrogate
 			errs["password"] = anyText{}
@@ -492,7 +496,12 @@ func (w *world) answer(q *recordedRequest, ep *modelEndpoint, u *modelUser, data
 		if recorded.status == http.StatusBadRequest {
 			return recorded, nil // the address is missing or not valid
 		}
-		if text("email"); len(errs) > 0 {
+		email := text("email")
+		if utf8.RuneCountInString(strings.TrimSpace(email)) > 254 {
+			why = ruleAddressLength
+			errs["email"] = []any{"Enter a valid email address."}
+		}
+		if len(errs) > 0 {
 			return refuse()
 		}
 		e.body = emptyBody{}
@@ -532,6 +541,10 @@ func (w *world) answer(q *recordedRequest, ep *modelEndpoint, u *modelUser, data
 		}
 		plain := norm.NFKC.String(name)
 		switch other := w.find(plain); {
+		case misleadingName(plain):
+			why = ruleUsernameForm
+			errs["username"] = []any{"Enter a valid username."}
+			return refuse()
 		case !validName(plain):
 			why = ruleChecks
 			errs["username"] = []any{"Enter a valid username."}
@@ -625,6 +638,11 @@ func (w *world) activateOptions(recorded expectation) expectation {
 var modelName = regexp.MustCompile(`\A[\pL\pN_.@+-]+\z`)
 
 func validName(s string) bool { return modelName.MatchString(s) }
+
+// misleadingName tells whether a name of allowed characters is none all the same.
+func misleadingName(s string) bool {
+	return validName(s) && (strings.HasPrefix(s, ".") || strings.HasPrefix(s, "-") || strings.Trim(s, "@.+-_") == "")
+}
 
 // normalEmail is an address as it is kept.
 func normalEmail(s string) string {

@@ -72,6 +72,10 @@ var (
 		"activation and reset links were the same, and outlived a change of address and a deactivation")
 	ruleNFKC = newRule("usernames are NFKC-normalised",
 		"two accounts could have names that look alike; later versions of Django do this")
+	ruleUsernameForm = newRule("a username holds a letter or a digit, and begins with neither a dot nor a hyphen",
+		"back ends make paths and commands of usernames, and there .. is the folder of everybody, and -x an option")
+	ruleAddressLength = newRule("an address has 254 characters at most",
+		"no mail server takes more, and the work of checking it grew with the square of its length")
 	ruleBlank = newRule("a blank address is an empty one",
 		"a space was stored as an address")
 	ruleDomain = newRule("the domain of an address is lower-cased wherever it is set",

@@ -119,7 +119,7 @@ type hashedRow struct {
 }
 
 // importDjango reads a dump.
-func importDjango(ctx context.Context, a *accounts, r io.Reader, model string, phase importPhase) (*importReport, error) {
+func (a *accounts) importDjango(ctx context.Context, r io.Reader, model string, phase importPhase) (*importReport, error) {
 	im := &importer{
 		accounts: a, model: strings.ToLower(cmp.Or(model, defaultDjangoModel)), phase: phase,
 		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string),
@@ -496,6 +496,9 @@ func (im *importer) warn(row *djangoRow, acc *Account) {
 	m := im.accounts.model
 	if name := m.name(acc); m.username.key(m.normalize(name)) != m.username.key(name) {
 		im.problem(row, true, "the %s is not in the normal form in which it is looked up: nobody can log in with it until it is changed", m.username.name)
+	}
+	if !m.checkName(m.normalize(m.name(acc))) {
+		im.problem(row, true, "the %s is none that the API takes: it has other characters than letters, digits and @/./+/-/_, begins with . or -, or has no letter or digit; it is kept, and may stand for a folder or an option where a path or a command is made of it", m.username.name)
 	}
 	if password.Usable(acc.Password) && !djangoHash.MatchString(acc.Password) {
 		im.problem(row, true, "the password's hash is of a format that is not checked here: the user needs a new password")

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -506,7 +505,7 @@ func (c *call) checkCurrentPassword(v values, errs fieldErrors) error {
 	if !ok {
 		return nil
 	}
-	if utf8.RuneCountInString(current) > c.realm.settings.Password.MaxLength {
+	if characters(current) > c.realm.settings.Password.MaxLength {
 		errs.add("current_password", "Invalid password.")
 		return nil
 	}
@@ -536,7 +535,10 @@ func servePassword(c *call) (*response, error) {
 	if err := c.checkCurrentPassword(v, errs); err != nil {
 		return nil, err
 	}
-	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.SetPasswordRetype, c.who.account); err != nil {
+	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.SetPasswordRetype); err != nil {
+		return nil, err
+	}
+	if err := c.realm.checkNewPassword("new_password", v.text("new_password"), c.realm.model.texts(c.who.account)); err != nil {
 		return nil, err
 	}
 	if _, err := c.accounts.setPassword(c.Context(), c.who.account, v.text("new_password"), c.who.token.Digest); err != nil {
@@ -545,14 +547,16 @@ func servePassword(c *call) (*response, error) {
 	return emptyResponse, nil
 }
 
-func (c *call) checkNewPasswordTwice(v values, errs fieldErrors, retype bool, acc *Account) error {
+// checkNewPasswordTwice adds what is wrong with a new password by itself, and
+// with its repetition.
+func (c *call) checkNewPasswordTwice(v values, errs fieldErrors, retype bool) error {
 	if retype && len(errs) == 0 && v.text("new_password") != v.text("re_new_password") {
 		errs.add(nonField, "The two password fields didn't match.")
 	}
 	if err := errs.err(); err != nil {
 		return err
 	}
-	return c.realm.checkNewPassword("new_password", v.text("new_password"), c.realm.model.texts(acc))
+	return checkWhole("new_password", v.text("new_password"))
 }
 
 func serveReset(c *call) (*response, error) {
@@ -591,16 +595,21 @@ func serveConfirm(c *call) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.PasswordResetConfirmRetype, acc); err != nil {
+	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.PasswordResetConfirmRetype); err != nil {
 		return nil, err
 	}
 	if err := c.throttlePair(v.text("uid")); err != nil {
 		return nil, err
 	}
 	c.subject = acc
-	// A bad link costs no hash.
+	// Nothing of the account is looked at before the link is found good: what
+	// the validators say of a password would tell its fields to anybody. A bad
+	// link costs no hash, either.
 	if !c.accounts.checkReset(acc, v.text("token")) {
 		return nil, c.accountError(errLink)
+	}
+	if err := c.realm.checkNewPassword("new_password", v.text("new_password"), c.realm.model.texts(acc)); err != nil {
+		return nil, err
 	}
 	if acc, err = c.accounts.resetPassword(c.Context(), acc.ID, v.text("token"), v.text("new_password")); err != nil {
 		return nil, c.accountError(err)

@@ -483,8 +483,12 @@ func (s *sharedStore) leave(ctx context.Context, r *realm) error {
 }
 
 func (s *sharedStore) suit(ctx context.Context, r *realm) error {
-	if err := s.Reindex(ctx, r.model.signature(), r.model.keys); err != nil {
+	kept, err := r.model.reindex(ctx, s)
+	if err != nil {
 		return r.model.misfit(err)
+	}
+	if len(kept) > 0 {
+		r.log.Warn("accounts have the address of another one, in a spelling that was told apart before: nobody can log in to them with it until it is changed", zap.Uint64s("accounts", kept))
 	}
 	s.resize(r.settings.Cache)
 	s.endIdle(time.Duration(r.settings.Token.Idle))

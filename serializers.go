@@ -76,7 +76,7 @@ func (in *input) parse(raw any) (any, []string) {
 	if raw == nil || raw == "" || in.isNumeral() && emptyContainer(raw) {
 		return in.empty()
 	}
-	if in.field != nil && in.field.kind != "char" && in.field.kind != "text" {
+	if in.field != nil {
 		value, messages := in.field.parse(raw)
 		if len(messages) == 0 && value == "" {
 			return in.empty() // an address of white space
@@ -84,11 +84,8 @@ func (in *input) parse(raw any) (any, []string) {
 		return value, messages
 	}
 	value := pythonText(raw)
-	if n := utf8.RuneCountInString(value); in.maxLength > 0 && n > in.maxLength {
+	if n := characters(value); in.maxLength > 0 && n > in.maxLength {
 		return nil, []string{msgTooLong(in.maxLength, n)}
-	}
-	if in.field != nil {
-		return in.field.parse(value)
 	}
 	return value, nil
 }
@@ -262,11 +259,14 @@ func (f *field) unlabelled() *field {
 func (r *realm) checkUsername(name string) (string, error) {
 	u := r.model.username
 	name = r.model.normalize(name)
-	if n := utf8.RuneCountInString(name); n > u.maxLength { // NFKC may lengthen it
+	if n := characters(name); n > u.maxLength { // NFKC may lengthen it
 		return "", invalid(u.name, msgTooLong(u.maxLength, n))
 	}
 	if !r.model.checkName(name) {
 		return "", invalid(u.name, msgInvalidUsername)
+	}
+	if u.oneScript && !singleScript(name) {
+		return "", invalid(u.name, msgScripts)
 	}
 	return name, nil
 }
@@ -274,8 +274,8 @@ func (r *realm) checkUsername(name string) (string, error) {
 // checkNewPassword applies the validators. fields gives the values that a
 // password must not be like.
 func (r *realm) checkNewPassword(member, pass string, fields func(name string) string) error {
-	if !utf8.ValidString(pass) {
-		return invalid(member, "Enter a valid password: it holds half a character.")
+	if err := checkWhole(member, pass); err != nil {
+		return err
 	}
 	var attributes []password.Attribute
 	for _, f := range r.model.declared {
@@ -287,6 +287,14 @@ func (r *realm) checkNewPassword(member, pass string, fields func(name string) s
 		return fieldErrors{member: messages}.err()
 	}
 	return nil
+}
+
+// checkWhole refuses a password with half a character.
+func checkWhole(member, pass string) error {
+	if utf8.ValidString(pass) {
+		return nil
+	}
+	return invalid(member, "Enter a valid password: it holds half a character.")
 }
 
 // texts looks up the values of an account's fields.

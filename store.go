@@ -43,7 +43,8 @@ type Store interface {
 	AccountByKey(ctx context.Context, key Key) (*Account, error)
 
 	// AccountsByEmail returns at most limit accounts whose address equals
-	// email without regard to case, in order of id.
+	// email without regard to case, and to whether its domain is written in
+	// Unicode or in A-labels, in order of id.
 	AccountsByEmail(ctx context.Context, email string, limit int) ([]*Account, error)
 
 	// Accounts returns at most limit accounts with an id greater than after,

@@ -4,18 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/net/idna"
-	"golang.org/x/text/unicode/norm"
 )
 
 // UserModel describes the accounts of a realm, as a custom user model does for
@@ -67,6 +61,17 @@ type Field struct {
 	// ReadOnly shows the field in the API, but takes it from administrators
 	// only. Default: off.
 	ReadOnly *bool `json:"read_only,omitempty"`
+
+	// CaseInsensitive makes usernames that differ by case alone the same: at
+	// the log-in, and for whether one is taken. For the username field.
+	// Default: off, as in Django.
+	CaseInsensitive *bool `json:"case_insensitive,omitempty"`
+
+	// SingleScript refuses new usernames with letters of more than one script,
+	// such as a Cyrillic letter among Latin ones that looks like one of them,
+	// and with digits of more than one. Which scripts go together says UTS 39.
+	// For the username field. Default: off, as in Django.
+	SingleScript *bool `json:"single_script,omitempty"`
 }
 
 // userModel is a UserModel with everything decided.
@@ -88,6 +93,8 @@ type field struct {
 	choices   []string
 	label     string
 	helpText  string
+	foldCase  bool
+	oneScript bool
 	login     bool // it is the username field, which has checks of its own
 }
 
@@ -144,6 +151,9 @@ func (u *UserModel) resolve() (*userModel, error) {
 	}
 	if m.username.initial != nil {
 		return nil, fmt.Errorf("username_field %s can't have a default", name)
+	}
+	if err := m.checkNameSettings(); err != nil {
+		return nil, err
 	}
 	m.username.helpText = fmt.Sprintf("Required. %d characters or fewer. Letters, digits and @/./+/-/_ only.", m.username.maxLength)
 	if m.username.kind == "email" {
@@ -236,6 +246,12 @@ func (f *field) amend(d *Field) error {
 	}
 	if d.ReadOnly != nil {
 		f.readOnly = *d.ReadOnly
+	}
+	if d.CaseInsensitive != nil {
+		f.foldCase = *d.CaseInsensitive
+	}
+	if d.SingleScript != nil {
+		f.oneScript = *d.SingleScript
 	}
 	if err := f.setChoices(d.Choices); err != nil {
 		return err
@@ -386,10 +402,14 @@ func (f *field) text(a *Account) string {
 func (m *userModel) name(a *Account) string { return m.username.text(a) }
 
 // key is the unique key under which a value of the field is found: an address
-// without regard to case, everything else as it is.
+// without regard to case or to how its domain is spelled, a username without
+// regard to case where the model says so, everything else as it is.
 func (f *field) key(value string) Key {
-	if f.kind == "email" {
-		value = strings.ToLower(value)
+	switch {
+	case f.kind == "email":
+		value = strings.ToLower(normalizeEmail(value))
+	case f.foldCase:
+		value = foldCase(value)
 	}
 	return Key{Field: f.name, Value: value}
 }
@@ -407,7 +427,7 @@ func (m *userModel) keys(a *Account) ([]Key, error) {
 			return nil, fmt.Errorf("account %d has no %s, which is the username field: set it, or go back to the username field of before", a.ID, f.name)
 		}
 		if value != "" {
-			keys = append(keys, f.key(value))
+			keys = append(keys, f.keptKey(value, a.Keys))
 		}
 	}
 	return keys, nil
@@ -425,11 +445,16 @@ func (m *userModel) key(c *Change) error {
 
 // signature changes whenever the keys of accounts do.
 func (m *userModel) signature() string {
-	names := []string{"1", m.username.name}
+	names := []string{"2", m.username.name}
 	for _, f := range m.declared {
-		if f.unique {
-			names = append(names, f.name+":"+f.kind)
+		if !f.unique {
+			continue
 		}
+		name := f.name + ":" + f.kind
+		if f.foldCase {
+			name += ":case_insensitive"
+		}
+		names = append(names, name)
 	}
 	return strings.Join(names, " ")
 }
@@ -438,7 +463,10 @@ func (m *userModel) signature() string {
 func (m *userModel) misfit(err error) error {
 	if taken := new(TakenError); errors.As(err, &taken) {
 		remedy := "leave 'unique' out"
-		if taken.Field == m.username.name {
+		switch {
+		case m.field(taken.Field).foldCase:
+			remedy = "leave case_insensitive out"
+		case taken.Field == m.username.name:
 			remedy = "take another username_field"
 		}
 		err = fmt.Errorf("%s is unique, but several accounts have the same: change them, or %s", taken.Field, remedy)
@@ -459,27 +487,35 @@ const (
 	msgRequired        = "This field is required."
 	msgInvalidUsername = "Enter a valid username."
 	msgInvalidEmail    = "Enter a valid email address."
+	msgScripts         = "Enter a username with the letters of one script."
 )
 
 func msgTooLong(limit, n int) string {
 	return fmt.Sprintf("Ensure this value has at most %d characters (it has %d).", limit, n)
 }
 
+// What a value is looked at of, in characters, where its field has no
+// max_length.
+const (
+	maxText = 65_536 // of type text or integer
+	maxWord = 1000   // of type boolean or date
+)
+
+// limit is how many characters a value may have. Nothing longer is parsed.
+func (f *field) limit() int {
+	switch {
+	case f.maxLength > 0:
+		return f.maxLength
+	case f.kind == "boolean", f.kind == "date":
+		return maxWord
+	}
+	return maxText
+}
+
 // parse turns a value from a request into the value of the field. A value that
 // may be missing is the caller's to handle; see empty.
 func (f *field) parse(raw any) (any, []string) {
-	var value any
-	var errs []string
-	switch f.kind {
-	case "integer":
-		value, errs = parseInteger(raw)
-	case "boolean":
-		value, errs = parseBoolean(raw)
-	case "date":
-		value, errs = parseDate(raw)
-	default:
-		value, errs = f.parseText(pythonText(raw))
-	}
+	value, errs := f.parseKind(raw, pythonText(raw))
 	if len(errs) == 0 && len(f.choices) > 0 && value != "" && !slices.Contains(f.choices, fmt.Sprint(value)) {
 		errs = []string{fmt.Sprintf("Select a valid choice. %v is not one of the available choices.", value)}
 	}
@@ -489,27 +525,61 @@ func (f *field) parse(raw any) (any, []string) {
 	return value, nil
 }
 
-func (f *field) parseText(s string) (any, []string) {
-	var errs []string
-	switch f.kind {
-	case "email":
-		if s = trimSpace(s); s != "" && !validEmail(s) {
-			errs = append(errs, msgInvalidEmail)
-		}
-		s = normalizeEmail(s)
-	case "url":
-		if s != "" && !validURL(s) {
-			errs = append(errs, "Enter a valid URL.")
-		}
-	default:
-		if errs := checkText(s); len(errs) > 0 && !f.login {
-			return nil, errs
-		}
+// parseKind looks at the length first.
+func (f *field) parseKind(raw any, text string) (any, []string) {
+	if f.kind == "email" {
+		return f.parseAddress(text)
 	}
-	if n := utf8.RuneCountInString(s); f.maxLength > 0 && n > f.maxLength {
+	if n, limit := characters(text), f.limit(); n > limit {
+		return nil, []string{msgTooLong(limit, n)}
+	}
+	switch f.kind {
+	case "integer":
+		return parseInteger(text)
+	case "boolean":
+		return parseBoolean(text)
+	case "date":
+		return parseDate(raw)
+	}
+	return f.parseText(text)
+}
+
+func (f *field) parseText(s string) (any, []string) {
+	if f.kind == "url" && s != "" && !validURL(s) {
+		return nil, []string{"Enter a valid URL."}
+	}
+	if f.kind != "url" && !f.login {
+		return s, checkText(s)
+	}
+	return s, nil
+}
+
+// parseAddress checks the length of an address of more than maxAddress
+// characters alone: it can't be one.
+func (f *field) parseAddress(s string) (any, []string) {
+	address, ok := parseEmail(s)
+	if address == "" {
+		return address, nil
+	}
+	var errs []string
+	if !ok {
+		errs = append(errs, msgInvalidEmail)
+	}
+	if n := characters(address); f.maxLength > 0 && n > f.maxLength {
 		errs = append(errs, msgTooLong(f.maxLength, n))
 	}
-	return s, errs
+	return address, errs
+}
+
+// characters counts what Python counts: half a character, which decodeJSON
+// leaves in three bytes, is one.
+func characters(s string) (n int) {
+	for i := range len(s) {
+		if s[i]&0xC0 != 0x80 {
+			n++
+		}
+	}
+	return n
 }
 
 // checkText refuses what can't be kept and shown as it was sent, in the words
@@ -534,8 +604,8 @@ func surrogateAt(s string) rune {
 	return 0xD000 | rune(s[1]&0x3F)<<6 | rune(s[2]&0x3F)
 }
 
-func parseInteger(raw any) (any, []string) {
-	text := trimSpace(pythonText(raw))
+func parseInteger(text string) (any, []string) {
+	text = trimSpace(text)
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err == nil:
@@ -548,14 +618,14 @@ func parseInteger(raw any) (any, []string) {
 	return nil, []string{fmt.Sprintf("Ensure this value is less than or equal to %d.", math.MaxInt64)}
 }
 
-func parseBoolean(raw any) (any, []string) {
-	switch pythonText(raw) {
+func parseBoolean(text string) (any, []string) {
+	switch text {
 	case "true", "t", "True", "1", "on":
 		return true, nil
 	case "false", "f", "False", "0", "":
 		return false, nil
 	}
-	return nil, []string{fmt.Sprintf("'%s' value must be either True or False.", pythonText(raw))}
+	return nil, []string{fmt.Sprintf("'%s' value must be either True or False.", text)}
 }
 
 func parseDate(raw any) (any, []string) {
@@ -565,99 +635,4 @@ func parseDate(raw any) (any, []string) {
 		return nil, []string{"Date has wrong format. Use one of these formats instead: YYYY[-MM[-DD]]"}
 	}
 	return t.Format("2006-01-02"), nil
-}
-
-// normalizeUsername makes names that look the same be the same, as Django's
-// AbstractBaseUser.normalize_username does.
-func normalizeUsername(s string) string { return norm.NFKC.String(s) }
-
-// normalize gives a username the form in which it is stored.
-func (m *userModel) normalize(s string) string {
-	if m.username.kind == "email" {
-		return normalizeEmail(s)
-	}
-	return normalizeUsername(s)
-}
-
-// sameName compares a new username with its repetition, which no field has
-// normalized.
-func (m *userModel) sameName(name, again string) bool {
-	if m.username.kind == "email" {
-		again = normalizeEmail(again)
-	}
-	return name == again
-}
-
-// checkName applies Django's UnicodeUsernameValidator: word characters and
-// @ . + - only.
-func (m *userModel) checkName(s string) bool {
-	if m.username.kind == "email" {
-		return true // an address was checked as one
-	}
-	for _, r := range s {
-		if !unicode.IsLetter(r) && !unicode.IsNumber(r) && !strings.ContainsRune("@.+-_", r) || r == utf8.RuneError {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// normalizeEmail trims an address and lower-cases its domain, as Django's
-// BaseUserManager.normalize_email does.
-func normalizeEmail(s string) string {
-	s = trimSpace(s)
-	if at := strings.LastIndexByte(s, '@'); at >= 0 {
-		return s[:at] + strings.ToLower(s[at:])
-	}
-	return s
-}
-
-// trimSpace is strip of Python, which has four characters more for white space.
-func trimSpace(s string) string {
-	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || '\x1C' <= r && r <= '\x1F' })
-}
-
-var (
-	// emailUser is the dot-atom of Django's EmailValidator, or its quoted
-	// string without the control characters.
-	emailUser = regexp.MustCompile("(?i)^([-!#$%&'*+/=?^_`{}|~0-9A-Z]+(\\.[-!#$%&'*+/=?^_`{}|~0-9A-Z]+)*" +
-		`|"([!#-\[\]-~]|\\[ -~])*")$`)
-
-	// emailDomain is a host name of two labels or more.
-	emailDomain = regexp.MustCompile(`(?i)^([A-Z0-9]([A-Z0-9-]{0,61}[A-Z0-9])?\.)+[A-Z0-9-]+[A-Z0-9]$`)
-)
-
-// validEmail follows Django's EmailValidator.
-func validEmail(s string) bool {
-	at := strings.LastIndexByte(s, '@')
-	if at < 0 || !emailUser.MatchString(s[:at]) {
-		return false
-	}
-	domain := s[at+1:]
-	if literal, ok := strings.CutPrefix(domain, "["); ok {
-		literal, ok = strings.CutSuffix(literal, "]")
-		return ok && net.ParseIP(literal) != nil
-	}
-	return domain == "localhost" || validHost(domain)
-}
-
-// validHost tells whether s is a host name, maybe an internationalized one.
-func validHost(s string) bool {
-	ascii, err := idna.Lookup.ToASCII(s)
-	return emailDomain.MatchString(s) || err == nil && emailDomain.MatchString(ascii)
-}
-
-// validURL follows Django's URLValidator with its default schemes.
-func validURL(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsSpace) {
-		return false
-	}
-	switch strings.ToLower(u.Scheme) {
-	case "http", "https", "ftp", "ftps":
-	default:
-		return false
-	}
-	host := u.Hostname()
-	return host == "localhost" || net.ParseIP(host) != nil || validHost(host)
 }

@@ -1,0 +1,129 @@
+package djoser
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// misleading are usernames that a path or a command takes for something else.
+var misleading = []string{"..", ".", "-x", "-", "--help", ".ssh", "...", "\u2025", "\u2024", "\uFF0Ex", "\uFF0D\uFF0Dhelp", "_", "@", "+", "__", "@.+-_", "\u2024.x"}
+
+// attackUsernamePaths climbs out of the folder of an account's own.
+func attackUsernamePaths(t *testing.T) {
+	s := newServer(t)
+	for path, text := range map[string]string{"ann/x": "ann's", "x": "everybody's"} {
+		path = filepath.Join(s.dir, "users", path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := s.load(site(settings) + "\nroute /files/* {\ndjoser_auth\nuri strip_prefix /files\nroot {$DIR}/users/{http.auth.user.username}\nfile_server\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := s.register("ann", "pw")
+	s.get("/files/x", token).want(t, 200, "ann's")
+	for _, name := range misleading {
+		body, _ := json.Marshal(map[string]string{"username": name, "new_username": name, "password": "pw", "current_password": "pw"})
+		s.json("POST", "/auth/register", "", string(body)).want(t, 400, `{"username": ["Enter a valid username."]}`)
+		s.json("POST", "/auth/username", token, string(body)).want(t, 400, `{"username": ["Enter a valid username."]}`)
+	}
+	for _, name := range []string{"_x", "@x", "x-", "x..", "+1", "日本", "٣", "a.b-c"} {
+		s.post("/auth/register", "", "username", name, "password", "pw").want(t, 201)
+	}
+}
+
+func TestAccountsWithNamesOfBeforeGoOn(t *testing.T) {
+	s := serve(t, site(settings))
+	s.register("ann", "pw")
+	change(t, "ann", func(a *Account) { a.Username = "-ann" })
+	token := s.login("-ann", "pw")
+	s.json("PATCH", "/auth/me", token, `{"email": "new@b.example"}`).want(t, 200)
+	s.post("/auth/password", token, "new_password", "new", "current_password", "pw").want(t, 200)
+	s.post("/auth/username", s.login("-ann", "new"), "new_username", "ann", "current_password", "new").want(t, 200)
+	s.login("ann", "new")
+}
+
+func TestAnImportWarnsOfMisleadingUsernames(t *testing.T) {
+	in := install(t, settings)
+	dump := filepath.Join(in.dir, "dump.json")
+	var rows []string
+	for i, name := range append([]string{"ann", "a b"}, misleading[:5]...) {
+		rows = append(rows, fmt.Sprintf(`{"model": "auth.user", "pk": %d, "fields": {"username": %q, "password": "!", "email": "a@b.example"}}`, i+1, name))
+	}
+	if err := os.WriteFile(dump, []byte("["+strings.Join(rows, ",\n")+"]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := in.ok("import", dump)
+	if n := strings.Count(out, "the username is none that the API takes"); n != 6 {
+		t.Errorf("%d warnings in %s", n, out)
+	}
+	if out := in.ok("user", "list"); !strings.Contains(out, "--help") {
+		t.Error(out)
+	}
+}
+
+// attackLookAlikes takes the names of others, as they look.
+func attackLookAlikes(t *testing.T) {
+	s := serve(t, withModel("field username {\ncase_insensitive\nsingle_script\n}"))
+	token := s.register("Owner", "pw")
+	taken, scripts := `{"username": ["User with this Username already exists."]}`, `{"username": ["Enter a username with the letters of one script."]}`
+	for name, want := range map[string]string{
+		"owner": taken, "OWNER": taken, "ｏｗｎｅｒ": taken, "oWNER": taken,
+		"\u043Ewner": scripts, "Own\u0435r": scripts, "\u03BFwner": scripts, "\u0555wner": scripts,
+		"owner1\u0661": scripts, "\u0967\u0661": scripts, "日本a": scripts,
+	} {
+		s.json("POST", "/auth/register", "", fmt.Sprintf(`{"username": "%s", "password": "pw"}`, name)).want(t, 400, want)
+	}
+	s.get("/auth/me", token).want(t, 200)
+	for _, name := range []string{"日本のカナ", "владелец", "straße", "a_1.é+@-", "한국韓國", "\u0661\u0662"} {
+		s.post("/auth/register", "", "username", name, "password", "pw").want(t, 201)
+	}
+	s.json("POST", "/auth/register", "", `{"username": "STRASSE", "password": "pw"}`).want(t, 400, taken)
+}
+
+func TestCaseOfUsernamesIsNoMatterOnceTheModelSaysSo(t *testing.T) {
+	s := serve(t, withModel(""))
+	s.register("Ann", "pw")
+	s.post("/auth/login", "", "username", "ann", "password", "pw").want(t, 400)
+	load := func(model string) error {
+		http.DefaultClient.CloseIdleConnections()
+		return s.load(withModel(model))
+	}
+	const model = "field username {\ncase_insensitive\n}"
+	if err := load(model); err != nil {
+		t.Fatal(err)
+	}
+	token := s.login("aNN", "pw")
+	s.get("/auth/me", token).want(t, 200, `{"email": "Ann@example.com", "username": "Ann"}`)
+	s.post("/auth/username", token, "new_username", "ANN", "current_password", "pw").want(t, 200)
+	s.get("/auth/me", token).want(t, 200, `{"email": "Ann@example.com", "username": "ANN"}`)
+
+	// Two that are the same then are told.
+	if err := load(""); err != nil {
+		t.Fatal(err)
+	}
+	s.register("ann", "pw")
+	if err := load(model); err == nil || !strings.Contains(err.Error(), "leave case_insensitive out") {
+		t.Error(err)
+	}
+}
+
+func TestSettingsOfUsernamesAreForUsernames(t *testing.T) {
+	for lines, want := range map[string]string{
+		"field first_name {\ncase_insensitive\n}":                                "field first_name: case_insensitive is for the username field, which is username",
+		"username_field email\nrequired_fields\nfield email {\nsingle_script\n}": "field email: single_script is for usernames: case is no matter in addresses, and their letters are ASCII",
+	} {
+		if err := newServer(t).load(withModel(lines)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", lines, err)
+		}
+	}
+}

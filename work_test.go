@@ -1,0 +1,229 @@
+package djoser
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"runtime/metrics"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// work counts what reaches the functions whose work is more than one pass over
+// a text: the square of its length for A-labels, its length for normal forms.
+var work atomic.Int64
+
+func init() {
+	ascii, normal := toASCII, nfkc
+	toASCII = func(s string) (string, error) {
+		work.Add(int64(len(s) * len(s)))
+		return ascii(s)
+	}
+	nfkc = func(s string) string {
+		work.Add(int64(len(s)))
+		return normal(s)
+	}
+}
+
+// mostWork is what a request may ask of these functions: some names of hosts of
+// the greatest length.
+const mostWork = 20 * maxHost * maxHost
+
+// heapBytes is what the process has taken from its heap so far.
+func heapBytes() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// alphabets fill texts. What looks the same to a reader of code is not to one
+// of Unicode: each goes another way through the functions that parse.
+var alphabets = map[string]func(i int) string{
+	"one letter":         func(int) string { return "a" },
+	"different letters":  func(i int) string { return string(rune(0x4E00 + i%0x5000)) },
+	"growing letters":    func(int) string { return "\uFDFA" },
+	"letters and marks":  func(i int) string { return []string{"o", "\u0301", "\u0327"}[i%3] },
+	"full width":         func(i int) string { return string(rune(0xFF21 + i%26)) },
+	"labels":             func(i int) string { return []string{"ü", "."}[i%2] },
+	"ideographic dots":   func(i int) string { return []string{"a", "\u3002"}[i%2] },
+	"soft hyphens":       func(i int) string { return []string{"a", "\u00AD"}[i%2] },
+	"digits":             func(int) string { return "9" },
+	"both directions":    func(i int) string { return []string{"\u05D0", "b"}[i%2] },
+	"spaces":             func(int) string { return "\u00A0" },
+	"signs of addresses": func(i int) string { return string("@.[]-\"/?#&%"[i%11]) },
+}
+
+// fill makes a text of about n bytes between a beginning and an end.
+func fill(n int, start, end string, letter func(int) string) string {
+	var b strings.Builder
+	b.WriteString(start)
+	for i := 0; b.Len()+len(end) < n-4; i++ {
+		b.WriteString(letter(i))
+	}
+	return b.String() + end
+}
+
+// attackLongTexts sends as much as fits into a body to every input of every
+// endpoint, and counts what is done with it.
+func attackLongTexts(t *testing.T) {
+	const members = `user_model {
+		username_field email
+		required_fields c t u i b d e
+		field c char {
+			max_length 30
+		}
+		field t text {
+			blank
+		}
+		field u url
+		field i integer
+		field b boolean
+		field d date
+		field e email
+	}
+	`
+	both := "set_username_retype\nset_password_retype\npassword_reset_confirm_retype\nsend_activation_email\n"
+	for _, model := range []string{members, "user_model {\nfield username {\ncase_insensitive\nsingle_script\n}\n}\n"} {
+		s := serve(t, site(both+model+settings))
+		r := runningRealm(t, "default")
+		password := "pw"
+		known := values{r.model.username.name: "ann@b.example"}
+		acc, err := r.accounts.create(t.Context(), &accountEdit{fields: known}, password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, token, err := r.accounts.login(t.Context(), "ann@b.example", password, client{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		likely := map[string]string{
+			"c": "x", "u": "http://b.example", "i": "1", "d": "2000-01-01", "e": "e@b.example", "username": "bob", "email": "ann@b.example",
+			"password": "pw", "current_password": "wrong", "new_password": "x", "re_new_password": "x",
+			"new_username": "eve", "re_new_username": "eve", "new_email": "eve@b.example", "re_new_email": "eve@b.example",
+			"uid": encodeUID(acc.ID), "token": "x-y",
+		}
+		for _, e := range endpoints {
+			if e.inputs == nil {
+				continue
+			}
+			for _, in := range e.inputs(r) {
+				for name, letter := range alphabets {
+					for _, around := range [][2]string{{"", ""}, {"a@", ".com"}, {"http://", ".com/"}} {
+						s.sendLong(t, e, in.name, likely, token, name, around, letter)
+					}
+				}
+			}
+		}
+	}
+}
+
+// sendLong sends a body of the greatest length, most of which is one input, as
+// JSON and as a form.
+func (s *server) sendLong(t *testing.T, e *endpoint, input string, likely map[string]string, token, alphabet string, around [2]string, letter func(int) string) {
+	t.Helper()
+	body := make(map[string]any)
+	for name, value := range likely {
+		body[name] = value
+	}
+	text := fill(60<<10, around[0], around[1], letter)
+	body[input] = text
+	inJSON, _ := json.Marshal(body)
+	if len(inJSON) > 64<<10 { // quotes are longer there
+		inJSON = nil
+	}
+	form := url.Values{input: {fill(20<<10, around[0], around[1], letter)}}
+	for name, value := range likely {
+		if name != input {
+			form.Set(name, value)
+		}
+	}
+	header := []string{"Authorization", "Token " + token, "Content-Type"}
+	method := "POST"
+	if e.name == "me" {
+		method = "PUT"
+	}
+	path := "/auth/" + e.pathIn(runningRealm(t, "default"))
+	for contentType, body := range map[string]string{mediaJSON: string(inJSON), mediaForm: form.Encode()} {
+		if body == "" {
+			continue
+		}
+		before, heap := work.Load(), heapBytes()
+		a := s.do(method, path, body, append(header, contentType)...)
+		done, taken := work.Load()-before, heapBytes()-heap
+		if a.status >= 500 || done > mostWork || taken > 100*64<<10 {
+			t.Errorf("%s of %s, %s between %q: %d, %d steps, %d bytes of the heap", input, e.path, alphabet, around, a.status, done, taken)
+		}
+	}
+}
+
+func TestTheHeadOfARequestIsBounded(t *testing.T) {
+	s := serve(t, site(settings))
+	s.do("POST", "/auth/login?x="+strings.Repeat("a", maxQuery), "").want(t, 414, `{"detail": "Query is too long."}`)
+	s.do("POST", "/auth/login?"+strings.Repeat("a&", maxQuery/2), "").want(t, 400)
+	s.do("POST", "/auth/login", "", "Accept", strings.Repeat("a/b;c=d,", maxAccept/8)+"*/*").want(t, 406)
+	s.do("POST", "/auth/login", "{}", "Content-Type", mediaJSON+strings.Repeat(";a=b", maxContentType)).want(t, 415)
+	s.do("POST", "/auth/login", "{}", "Content-Type", mediaJSON+";charset=utf-8").want(t, 400)
+}
+
+func TestLongTextsThatNothingParses(t *testing.T) {
+	long := strings.Repeat("ü", 1<<20)
+	link := links{key: make([]byte, 32)}
+	for name, parse := range map[string]func() bool{
+		"host":  func() bool { _, ok := asciiHost(long); return ok },
+		"email": func() bool { _, ok := parseEmail(long); return ok },
+		"uid":   func() bool { _, ok := decodeUID(long); return ok },
+		"token": func() bool { return link.check(PurposeActivation, &Account{}, "", long) },
+	} {
+		if n := testing.AllocsPerRun(10, func() { parse() }); parse() || n != 0 {
+			t.Errorf("%s: taken, or %v allocations", name, n)
+		}
+	}
+	for kind, limit := range map[string]int{"text": maxText, "integer": maxText, "boolean": maxWord, "date": maxWord} {
+		f := field{kind: kind}
+		if _, errs := f.parse(long); len(errs) != 1 || errs[0] != fmt.Sprintf("Ensure this value has at most %d characters (it has %d).", limit, 1<<20) {
+			t.Errorf("%s: %.200q", kind, errs)
+		}
+	}
+}
+
+func TestTextOfContainersIsWrittenInOnePass(t *testing.T) {
+	deep := strings.Repeat("[", maxDepth) + `"` + strings.Repeat("x", 60<<10) + `"` + strings.Repeat("]", maxDepth)
+	v, err := decodeJSON([]byte(deep))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := heapBytes()
+	text := pythonText(v)
+	if taken := heapBytes() - before; len(text) != len(deep) || taken > 16*64<<10 {
+		t.Errorf("%d bytes of text took %d of the heap", len(text), taken)
+	}
+}
+
+// attackBadLink asks for somebody's address with links that are none.
+func attackBadLink(t *testing.T) {
+	s := serve(t, strings.Replace(site(settings), "validators off", "min_length 1\nvalidators similar", 1))
+	s.post("/auth/register", "", "username", "johndoe", "password", "pw", "email", "jane.roe@corp.example").want(t, 201)
+	s.post("/auth/register", "", "username", "away", "password", "pw", "email", "a@b.example").want(t, 201)
+	change(t, "away", func(a *Account) { a.IsActive = false })
+	for uid, want := range map[string]string{
+		encodeUID(1): `{"non_field_errors": ["Invalid token for given user."]}`,
+		encodeUID(2): `{"non_field_errors": ["Invalid token for given user."]}`,
+		encodeUID(3): `{"uid": ["Invalid user id or user doesn't exist."]}`,
+	} {
+		for _, pass := range []string{"jane.roe@corp.example", "johndoe", "a@b.example", "j", "unlike-anything", strings.Repeat("x", 4096)} {
+			for _, token := range []string{"x", "1-2", "t2x1k0-3b9c2f50a1d84e6e7f1b0a9c8d7e6f5a4b3c2d1e", strings.Repeat("a", 9000)} {
+				s.post("/auth/password/reset/confirm", "", "uid", uid, "token", token, "new_password", pass).want(t, 400, want)
+			}
+		}
+		s.post("/auth/activate", "", "uid", uid, "token", "x").want(t, 400, want)
+	}
+
+	// With a good link the validators speak, and the link stays good.
+	s.post("/auth/password/reset", "", "email", "jane.roe@corp.example").want(t, 200)
+	link := strings.TrimSuffix(s.link(t, 1), "}")
+	s.json("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "jane.roe@corp.example"}`).
+		want(t, 400, `{"new_password": ["The password is too similar to the email address."]}`)
+	s.json("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "unlike-anything"}`).want(t, 200)
+	s.login("johndoe", "unlike-anything")
+}
