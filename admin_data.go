@@ -18,7 +18,7 @@ func (m *manager) importDump() (any, error) {
 		return nil, badRequest("phase is check, users or tokens, to be done in this order")
 	}
 	m.patient()
-	report, err := m.accounts.importDjango(m.r.Context(), m.r.Body, query.Get("model"), phase)
+	report, err := importDjango(m.r.Context(), m.accounts, m.r.Body, query.Get("model"), phase)
 	if err != nil && !errors.Is(err, ErrFull) && !errors.Is(err, ErrClosed) {
 		return nil, badRequest("%v", err)
 	}
@@ -39,7 +39,7 @@ func (m *manager) exportDump() (any, error) {
 	m.patient()
 	var report *importReport
 	err := writeNewFile(body.File, func(f *os.File) (err error) {
-		report, err = m.accounts.exportDjango(m.r.Context(), f, body.Model)
+		report, err = exportDjango(m.r.Context(), m.accounts, f, body.Model)
 		return err
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -171,6 +172,8 @@ func folderError(dir string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("store %s: %w: the user that runs Caddy%s must own this folder and be allowed to write in it", dir, err, whoami())
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("store %s: %w: an open store is written to all the time: mount it without ro, or in a container put it on a volume", dir, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("store %s: the folder %s doesn't exist: create it, or mount the disk that belongs there", dir, filepath.Dir(dir))
 	}

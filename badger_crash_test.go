@@ -70,6 +70,7 @@ func TestBadgerChild(t *testing.T) {
 	defer s.Close()
 	fmt.Println("ready")
 	switch work {
+	case "open":
 	case "hold":
 		select {}
 	case "write":

@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -62,10 +64,7 @@ func badgerOptions(dir string, log *zap.Logger) badger.Options {
 
 // openBadger opens the store in a folder and starts its writer.
 func openBadger(dir string, reserve int64, log *zap.Logger) (*badgerDB, error) {
-	if err := makeFolder(dir); err != nil {
-		return nil, folderError(dir, err)
-	}
-	isNew, err := checkFolder(dir)
+	isNew, err := prepareFolder(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -114,50 +113,84 @@ func openManaged(opts badger.Options) (db *badger.DB, err error) {
 	return badger.OpenManaged(opts)
 }
 
-// makeFolder makes the folder, for its owner only.
-func makeFolder(dir string) error {
+// prepareFolder makes the folder, or looks at the one that is there, and keeps
+// others out of it. One that holds something else isn't touched.
+func prepareFolder(dir string) (isNew bool, err error) {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.Mkdir(dir, 0o700)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return false, folderError(dir, err)
+		}
+		return true, draftMarker(dir)
 	}
 	if err != nil {
-		return err
+		return false, folderError(dir, err)
 	}
 	if !info.IsDir() {
-		return errors.New("this is a file: the store needs a folder of its own")
+		return false, folderError(dir, errors.New("this is a file: the store needs a folder of its own"))
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return os.Chmod(dir, 0o700)
+	if isNew, err = checkFolder(dir); err != nil {
+		return false, err
 	}
-	return nil
+	if err := keepOthersOut(dir, info); err != nil {
+		return false, err
+	}
+	if isNew {
+		err = draftMarker(dir)
+	}
+	return isNew, err
+}
+
+// keepOthersOut makes a folder that of its owner only.
+func keepOthersOut(dir string, info fs.FileInfo) error {
+	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	err := os.Chmod(dir, 0o700)
+	if err == nil {
+		return nil
+	}
+	owner, known := fileOwner(info)
+	if errors.Is(err, fs.ErrPermission) && known && owner != os.Geteuid() && info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("store %s: the folder belongs to another user (uid %d), as the mount point of a volume may, and only its owner can keep others out: name a folder inside it, such as %s, which is made then", dir, owner, filepath.Join(dir, "djoser"))
+	}
+	return folderError(dir, err)
 }
 
 // checkFolder tells whether the folder has no store yet, and refuses one whose
-// content Badger would destroy, or that isn't ours.
+// content Badger would destroy, or that isn't ours. It changes nothing.
 func checkFolder(dir string) (isNew bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return false, folderError(dir, err)
 	}
-	var marker, manifest bool
-	var foreign, table string
+	var marker, draft, manifest bool
+	var foreign, database, table string
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case name == badgerMarker:
 			marker = true
+		case name == badgerDraft:
+			draft = true
+		case name == lostAndFound:
 		case name == badger.ManifestFilename:
-			manifest = true
+			manifest, database = true, name
 		case filepath.Ext(name) == ".sst":
 			table = name
-		case !slices.Contains(badgerFiles, name) && !slices.Contains(badgerExtensions, filepath.Ext(name)):
+		case slices.Contains(badgerFiles, name) || slices.Contains(badgerExtensions, filepath.Ext(name)):
+			database = name
+		default:
 			foreign = name
 		}
+	}
+	if draft && table == "" {
+		database = "" // ours: it was never opened to its end
 	}
 	switch {
 	case !marker && foreign != "":
 		return false, fmt.Errorf("store %s: the folder holds %s, which is not part of a store: name an empty folder, or one that doesn't exist yet", dir, foreign)
-	case !marker && table != "":
-		return false, fmt.Errorf("store %s: the folder holds a Badger database (%s), but not the file %s of this module: name another folder, or restore that file if it was lost", dir, table, badgerMarker)
+	case !marker && cmp.Or(table, database) != "":
+		return false, noMarkerError(dir, cmp.Or(table, database))
 	case !marker:
 		return true, nil
 	case !manifest:
@@ -177,25 +210,39 @@ func checkFolder(dir string) (isNew bool, err error) {
 	return false, nil
 }
 
-// badgerFiles and badgerExtensions are what a store that was never opened to
-// its end may consist of. A file system of its own has lost+found.
+func noMarkerError(dir, file string) error {
+	return fmt.Errorf("store %s: the folder holds a Badger database (%s), but not the file %s of this module: name another folder, or restore that file if it was lost", dir, file, badgerMarker)
+}
+
+// badgerFiles and badgerExtensions are what a database that was never opened to
+// its end may consist of.
 var (
-	badgerFiles      = []string{"LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD", badgerMarker + ".new", "lost+found"}
+	badgerFiles      = []string{"LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD"}
 	badgerExtensions = []string{".mem", ".vlog"}
 )
 
-// writeMarker writes the marker file, whole or not at all.
-func writeMarker(dir string) error {
-	name := filepath.Join(dir, badgerMarker)
-	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+// lostAndFound is in a file system of its own from the start.
+const lostAndFound = "lost+found"
+
+// badgerDraft is the marker of a store that is being made. It is there before
+// Badger's files are, so that those of somebody else aren't taken for ours.
+const badgerDraft = badgerMarker + ".new"
+
+func draftMarker(dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, badgerDraft), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return folderError(dir, err)
 	}
 	_, err = fmt.Fprintf(f, badgerMarkerText, badgerSchema)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
+		return folderError(dir, err)
 	}
-	if err := os.Rename(name+".new", name); err != nil {
+	return nil
+}
+
+// finishMarker makes the draft the marker.
+func finishMarker(dir string) error {
+	if err := os.Rename(filepath.Join(dir, badgerDraft), filepath.Join(dir, badgerMarker)); err != nil {
 		return err
 	}
 	return syncFolder(dir)
@@ -217,6 +264,9 @@ func syncFolder(dir string) error {
 func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "Another process is using this Badger database") {
 		return fmt.Errorf("store %s is in use by %s: one server at a time can have it open; to change the configuration of a running Caddy use `caddy reload`", dir, lockHolder(dir))
+	}
+	if errors.Is(err, syscall.EROFS) || strings.Contains(err.Error(), syscall.EROFS.Error()) {
+		return folderError(dir, syscall.EROFS)
 	}
 	if errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), fs.ErrPermission.Error()) {
 		return folderError(dir, fs.ErrPermission)
@@ -297,9 +347,9 @@ func (s *badgerDB) load(isNew bool) error {
 			return err
 		}
 		if !empty {
-			return fmt.Errorf("store %s: the folder holds a Badger database, but not the file %s of this module: name another folder, or restore that file if it was lost", s.dir, badgerMarker)
+			return noMarkerError(s.dir, badger.ManifestFilename)
 		}
-		if err := writeMarker(s.dir); err != nil {
+		if err := finishMarker(s.dir); err != nil {
 			return folderError(s.dir, err)
 		}
 	}

@@ -188,6 +188,89 @@ func TestBadgerKeepsOthersOut(t *testing.T) {
 	check()
 }
 
+// everything lists the names and rights of what is in a folder, and the
+// folder's own.
+func everything(t *testing.T, dir string) string {
+	t.Helper()
+	var list strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			fmt.Fprintln(&list, path, info.Mode(), info.Size(), info.ModTime().UnixNano())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list.String()
+}
+
+func TestBadgerLeavesFoldersOfOthersAlone(t *testing.T) {
+	for name, files := range map[string][]string{
+		"a site":                {"index.html"},
+		"a hidden file":         {".bashrc"},
+		"a folder":              {"sub/"},
+		"a database":            {"MANIFEST", "LOCK", "000001.vlog", "00001.mem", "KEYREGISTRY"},
+		"tables":                {"MANIFEST", "000001.sst"},
+		"a log of a database":   {"000001.vlog"},
+		"a lock":                {"LOCK"},
+		"a site and a draft":    {"index.html", "DJOSER.new"},
+		"tables and a draft":    {"000001.sst", "DJOSER.new"},
+		"a new disk and a file": {"lost+found/", "file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, file := range files {
+				var err error
+				if folder, ok := strings.CutSuffix(file, "/"); ok {
+					err = os.Mkdir(filepath.Join(dir, folder), 0o755)
+				} else {
+					err = os.WriteFile(filepath.Join(dir, file), nil, 0o644)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			before := everything(t, dir)
+			refuses(t, dir)
+			if after := everything(t, dir); after != before {
+				t.Errorf("before:\n%safter:\n%s", before, after)
+			}
+		})
+	}
+}
+
+func TestBadgerGoesOnWithAFirstStartThatWasBrokenOff(t *testing.T) {
+	dir := t.TempDir()
+	s := openBadger(t, dir)
+	s.Close()
+	for _, draft := range []string{"", "caddy-djo"} {
+		for _, name := range []string{"*.sst", "DJOSER"} {
+			found, err := filepath.Glob(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range found {
+				os.Remove(file)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, "DJOSER.new"), []byte(draft), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		os.Remove(filepath.Join(dir, "MANIFEST"))
+		s := openBadger(t, dir)
+		register(t, s, "ann")
+		s.Close()
+	}
+}
+
 func TestBadgerRefusesFolders(t *testing.T) {
 	write := func(t *testing.T, dir, name, text string) {
 		t.Helper()

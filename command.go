@@ -52,7 +52,7 @@ func djoserCommand(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.String("realm", defaultRealm, "Name of the realm")
 	flags.String("address", "", "Address of the server's admin API, such as localhost:2019 or unix//run/caddy.sock; the store is not opened instead")
-	flags.StringP("config", "c", "", "Configuration file, for the address of the admin API and for the store (default: Caddyfile in this folder, if there is one)")
+	flags.StringP("config", "c", "", "Configuration file, for the address of the admin API and for the store (default: Caddyfile in this folder, if there is one and only you or root can change it)")
 	flags.String("adapter", "", "Name of the adapter of the configuration file (default: caddyfile, unless the file is .json)")
 	flags.Bool("json", false, "Write JSON instead of tables")
 	group(cmd, userCommand(), tokenCommand(), sendActivationCommand(), sendResetCommand(),
@@ -142,9 +142,10 @@ func (c *console) setUp() error {
 	address, _ := flags.GetString("address")
 	file, _ := flags.GetString("config")
 	adapter, _ := flags.GetString("adapter")
-	if file == "" {
-		if _, err := os.Stat("Caddyfile"); err == nil {
-			file = "Caddyfile"
+	if file == "" && address == "" {
+		var err error
+		if file, err = findConfig(); err != nil {
+			return err
 		}
 	}
 	if file != "" {

@@ -119,7 +119,7 @@ type hashedRow struct {
 }
 
 // importDjango reads a dump.
-func (a *accounts) importDjango(ctx context.Context, r io.Reader, model string, phase importPhase) (*importReport, error) {
+func importDjango(ctx context.Context, a *accounts, r io.Reader, model string, phase importPhase) (*importReport, error) {
 	im := &importer{
 		accounts: a, model: strings.ToLower(cmp.Or(model, defaultDjangoModel)), phase: phase,
 		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string),

@@ -13,23 +13,23 @@ import (
 
 // exportDjango writes the accounts and their groups as dumpdata does. Tokens
 // aren't in it: only their digests are known.
-func (a *accounts) exportDjango(ctx context.Context, w io.Writer, model string) (*importReport, error) {
+func exportDjango(ctx context.Context, a *accounts, w io.Writer, model string) (*importReport, error) {
 	ex := &exporter{w: bufio.NewWriterSize(w, 256<<10)}
-	groups, err := a.exportedGroups(ctx)
+	groups, err := exportedGroups(ctx, a.store)
 	if err != nil {
 		return nil, err
 	}
 	ids := make(map[string]uint64)
 	for _, g := range groups {
 		ids[g.Name] = g.ID
-		if err := ex.row(g.djangoRow()); err != nil {
+		if err := ex.row(groupRow(g)); err != nil {
 			return nil, err
 		}
 		ex.report.Groups.Rows++
 	}
-	err = a.each(ctx, func(acc *Account) error {
+	err = eachAccount(ctx, a.store, func(acc *Account) error {
 		ex.report.Users.Rows++
-		return ex.row(a.model.djangoRowOf(acc, cmp.Or(model, defaultDjangoModel), ids))
+		return ex.row(accountRow(a.model, acc, cmp.Or(model, defaultDjangoModel), ids))
 	})
 	if err != nil {
 		return nil, err
@@ -37,10 +37,10 @@ func (a *accounts) exportDjango(ctx context.Context, w io.Writer, model string) 
 	return &ex.report, ex.end()
 }
 
-// each calls fn with every account, in order of id.
-func (a *accounts) each(ctx context.Context, fn func(*Account) error) error {
+// eachAccount calls fn with every account, in order of id.
+func eachAccount(ctx context.Context, store Store, fn func(*Account) error) error {
 	for after := uint64(0); ; {
-		page, err := a.store.Accounts(ctx, after, exportPage)
+		page, err := store.Accounts(ctx, after, exportPage)
 		if err != nil {
 			return err
 		}
@@ -58,9 +58,9 @@ func (a *accounts) each(ctx context.Context, fn func(*Account) error) error {
 
 // exportedGroups are the groups that were imported, and those that accounts
 // have besides, which Django finds by their names.
-func (a *accounts) exportedGroups(ctx context.Context) ([]*Group, error) {
+func exportedGroups(ctx context.Context, store Store) ([]*Group, error) {
 	known := make(map[string]*Group)
-	if s := groupStore(a.store); s != nil {
+	if s := groupStore(store); s != nil {
 		groups, err := s.Groups(ctx)
 		if err != nil {
 			return nil, err
@@ -69,7 +69,7 @@ func (a *accounts) exportedGroups(ctx context.Context) ([]*Group, error) {
 			known[g.Name] = g
 		}
 	}
-	err := a.each(ctx, func(acc *Account) error {
+	err := eachAccount(ctx, store, func(acc *Account) error {
 		for _, name := range acc.Groups {
 			if known[name] == nil {
 				known[name] = &Group{Name: name}
@@ -82,7 +82,7 @@ func (a *accounts) exportedGroups(ctx context.Context) ([]*Group, error) {
 	return groups, err
 }
 
-func (g *Group) djangoRow() (json.RawMessage, error) {
+func groupRow(g *Group) (json.RawMessage, error) {
 	var f, row pythonObject
 	f.member("name", g.Name)
 	f.member("permissions", permissionKeys(g.Permissions))

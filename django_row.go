@@ -273,14 +273,14 @@ func permissionKeys(names []string) []any {
 	return keys
 }
 
-// djangoRowOf is an account as dumpdata would write it.
-func (m *userModel) djangoRowOf(a *Account, model string, groups map[string]uint64) (json.RawMessage, error) {
+// accountRow is an account as dumpdata would write it.
+func accountRow(m *userModel, a *Account, model string, groups map[string]uint64) (json.RawMessage, error) {
 	var f pythonObject
 	f.member("password", a.Password)
 	f.member("last_login", djangoTimeOrNull(a.LastLogin))
 	f.member("is_superuser", a.IsSuperuser)
 	written := slices.Clone(userFields)
-	for _, d := range m.djangoFields() {
+	for _, d := range djangoFields(m) {
 		written = append(written, d.name)
 		if d.name == "username" && d != m.username && a.Username == "" {
 			continue // a model without usernames
@@ -328,7 +328,7 @@ func compareKeys(a, b any) int {
 
 // djangoFields are the declared fields in the order of Django's AbstractUser:
 // the names and email, then what the project added.
-func (m *userModel) djangoFields() []*field {
+func djangoFields(m *userModel) []*field {
 	fields := []*field{m.field("username"), m.field("first_name"), m.field("last_name"), m.field("email")}
 	for _, f := range m.declared {
 		if !slices.Contains(fields, f) {

@@ -42,6 +42,12 @@ type Retrier interface {
 	RetryFor() time.Duration
 }
 
+// LocalMailer is a Mailer that says whether it is given mails to recipients on
+// this machine or in the network around it; see localRecipient. Others are not.
+type LocalMailer interface {
+	SendsLocally() bool
+}
+
 // ErrUndeliverable is wrapped by the error of a Mailer when this mail will
 // never be taken, whatever happens elsewhere: it is given up at once.
 var ErrUndeliverable = errors.New("undeliverable")
@@ -181,6 +187,23 @@ func parseRecipient(s string) (*netmail.Address, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// localRecipient tells whether an address names a machine, by its number or by
+// a name without a dot, rather than a domain of the world's. Anybody can claim
+// such an address: what listens there is not made for strangers' mails.
+func localRecipient(address string) bool {
+	domain := strings.ToLower(strings.Trim(domainOf(address), "."))
+	top := domain[strings.LastIndexByte(domain, '.')+1:]
+	return strings.ContainsAny(domain, "[]:") ||
+		!strings.Contains(domain, ".") ||
+		top == "localhost" || top == "localdomain" ||
+		strings.Trim(top, "0123456789") == "" || strings.HasPrefix(top, "0x")
+}
+
+// domainOf is the domain of an address.
+func domainOf(address string) string {
+	return address[strings.LastIndexByte(address, '@')+1:]
 }
 
 // asciiDomain writes the domain of an address in the form that every mail
@@ -398,7 +421,8 @@ func parseTemplates(dir, name string) (t mailTemplates, err error) {
 			path = filepath.Join(dir, name+ending)
 			b, err := os.ReadFile(path)
 			if err == nil {
-				return path, string(b), true, nil
+				text, err = templateText(path, b)
+				return path, text, true, err
 			}
 			if !errors.Is(err, fs.ErrNotExist) {
 				return "", "", false, fmt.Errorf("templates: %w", err)
@@ -430,7 +454,10 @@ func parseTemplates(dir, name string) (t mailTemplates, err error) {
 	if ownText && !ownHTML {
 		return t, nil
 	}
-	t.html, err = htmltemplate.New(path).Option("missingkey=error").Parse(text)
+	if text, err = keepConditionals(path, text); err != nil {
+		return t, err
+	}
+	t.html, err = htmltemplate.New(path).Option("missingkey=error").Funcs(conditionalFuncs).Parse(text)
 	return t, err
 }
 

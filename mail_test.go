@@ -405,6 +405,52 @@ func TestTemplatesReplaceSingleFiles(t *testing.T) {
 	}
 }
 
+// Editors put a mark of the byte order before a text, and mail designers put
+// tables for Outlook into conditional comments.
+func TestTemplatesOfOtherPrograms(t *testing.T) {
+	const name = `--><script>alert(1)</script><![endif]-->"`
+	s := testSettings()
+	s.Templates = t.TempDir()
+	writeTemplate(t, s.Templates, "activation_email_subject.txt", "\ufeffHello")
+	writeTemplate(t, s.Templates, "activation_email_body.txt", "\ufeffHello there")
+	html := "<!-- gone -->" +
+		`<!--[if mso]><table title="{{.user.username}}"><tr><td>{{.user.username}}<![endif]-->` +
+		`<!--[if (gte mso 9)|(IE)]><v:roundrect href="{{.url}}"/><![endif]-->` +
+		`<!--[if !mso]><!--><p>{{.site_name}}</p><!--<![endif]-->` +
+		`<!--[if !mso]><!-- --><i></i><!-- <![endif]--><!--[if IE 9]>--><b></b><!--<![ENDIF]-->`
+	writeTemplate(t, s.Templates, "activation_email_body.html", "\ufeff"+html)
+	m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, user: map[string]any{"username": name},
+		to: "a@b.example", protocol: "https", uid: "MQ", token: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Subject != "Hello" || m.Text != "Hello there\n" {
+		t.Errorf("subject %q, text %q", m.Subject, m.Text)
+	}
+	escaped := `--&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;![endif]--&gt;&#34;`
+	want := strings.NewReplacer("<!-- gone -->", "", "{{.user.username}}", escaped,
+		"{{.site_name}}", "Frontend", "{{.url}}", "#/activate/MQ/x").Replace(html) + "\n"
+	if m.HTML != want {
+		t.Errorf("HTML\n got %s\nwant %s", m.HTML, want)
+	}
+
+	for text, want := range map[string]string{
+		"\xff\xfeH\x00":                        "is not in UTF-8: save it in that encoding",
+		"H\x00i\x00":                           "is not in UTF-8: save it in that encoding",
+		"<!--[if mso]>x":                       ": 1 conditional comments begin, 0 end",
+		"x<![endif]-->":                        ": 0 conditional comments begin, 1 end",
+		"<!--[if {{.language}}]>x<![endif]-->": ": 0 conditional comments begin, 1 end",
+		"<!-- [if mso]>x<!-- -->":              `: a conditional comment can't be read at "<!-- [if"`,
+	} {
+		s := testSettings()
+		s.Templates = t.TempDir()
+		writeTemplate(t, s.Templates, "activation_email_body.html", text)
+		if _, err := newMailRenderer(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestBrokenTemplatesAreErrorsWithFileAndLine(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"activation_email_body.txt", "a\n\n{{.site_name", ":3: unclosed action"},

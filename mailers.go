@@ -64,6 +64,9 @@ func (l *LogMailer) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// SendsLocally implements LocalMailer: nothing leaves this machine.
+func (LogMailer) SendsLocally() bool { return true }
+
 // Send logs the mail. The link stands in the message of the log entry, where
 // it is whole and in sight whatever the encoding of the log.
 func (l *LogMailer) Send(_ context.Context, m *Message) error {
@@ -93,6 +96,10 @@ type FileMailer struct {
 	// Default: 24h
 	Retry caddy.Duration `json:"retry,omitempty"`
 
+	// LocalRecipients takes mails to address literals such as x@[127.0.0.1],
+	// and to names without a dot such as root@localhost. Default: false
+	LocalRecipients bool `json:"local_recipients,omitempty"`
+
 	dir string
 }
 
@@ -107,7 +114,8 @@ func (FileMailer) CaddyModule() caddy.ModuleInfo {
 // UnmarshalCaddyfile sets up the mailer from Caddyfile tokens. Syntax:
 //
 //	mailer file <dir> {
-//		retry <duration>
+//		local_recipients [on|off]
+//		retry            <duration>
 //	}
 func (f *FileMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // file
@@ -119,10 +127,13 @@ func (f *FileMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return optionalBlock(d, func(name string) error {
-		if name == "retry" {
+		switch name {
+		case "local_recipients":
+			return switchArg(d, &f.LocalRecipients)
+		case "retry":
 			return durationArg(d, &f.Retry)
 		}
-		return d.Errf("unknown setting '%s' of mailer file: use retry", name)
+		return d.Errf("unknown setting '%s' of mailer file: use local_recipients or retry", name)
 	})
 }
 
@@ -152,6 +163,9 @@ func (f *FileMailer) Validate() error {
 
 // RetryFor implements Retrier.
 func (f *FileMailer) RetryFor() time.Duration { return time.Duration(f.Retry) }
+
+// SendsLocally implements LocalMailer.
+func (f *FileMailer) SendsLocally() bool { return f.LocalRecipients }
 
 // Send writes the mail to a new file. It is on disk when Send returns.
 func (f *FileMailer) Send(_ context.Context, m *Message) error {
@@ -216,8 +230,8 @@ const (
 // SMTPMailer sends mails through a mail server.
 //
 // The connection is encrypted, and the server's certificate is checked. With a
-// user name, it authenticates by the best mechanism that the server offers.
-// Mails that come in quick succession go over one connection.
+// user name, it authenticates by the best mechanism that the server offers and
+// takes. Mails that come in quick succession go over one connection.
 //
 // A recipient whom the server refuses for good (an enhanced status code that
 // begins with 5.1, or 5.2.1) is given up at once. Every other failure, wrong
@@ -229,9 +243,26 @@ type SMTPMailer struct {
 
 	// Username and Password are the credentials; without them, there is no
 	// authentication. Placeholders are supported: {env.*} and {file.*} keep
-	// the secret out of the configuration.
+	// the secret out of the configuration. The password is read anew for each
+	// connection.
 	Username string `json:"username,omitempty"`
 	Password string `json:"password,omitempty"`
+
+	// Auth is how to authenticate: plain, login, cram-md5, xoauth2 (the
+	// password is an access token then) or none. Default: with a user name the
+	// best that the server offers of SCRAM, NTLM, CRAM-MD5, PLAIN and LOGIN,
+	// the next where it answers 504; without one none
+	Auth string `json:"auth,omitempty"`
+
+	// Helo is the name by which the mailer greets the server. Default: the
+	// domain of the sender's address (from_email)
+	Helo string `json:"helo,omitempty"`
+
+	// LocalRecipients sends mails to address literals such as x@[127.0.0.1],
+	// and to names without a dot such as root@localhost. Anybody can register
+	// with such an address, so the server is not asked to take them
+	// otherwise. Default: false
+	LocalRecipients bool `json:"local_recipients,omitempty"`
 
 	// TLS is how the connection is encrypted: starttls (begin in the clear and
 	// go no further without encryption), tls (encrypted from the first byte)
@@ -257,7 +288,7 @@ type SMTPMailer struct {
 	host     string
 	port     int
 	username string
-	password string
+	helo     string // empty: by the sender
 	mode     string
 	tls      *tls.Config
 	timeout  time.Duration
@@ -280,12 +311,15 @@ func (*SMTPMailer) CaddyModule() caddy.ModuleInfo {
 // UnmarshalCaddyfile sets up the mailer from Caddyfile tokens. Syntax:
 //
 //	mailer smtp <host:port> {
-//		username   <name>
-//		password   <password>
-//		tls        starttls|tls|none [force]
-//		trusted_ca <file…>
-//		timeout    <duration>
-//		retry      <duration>
+//		username         <name>
+//		password         <password>
+//		auth             plain|login|cram-md5|xoauth2|none
+//		tls              starttls|tls|none [force]
+//		trusted_ca       <file…>
+//		helo             <name>
+//		local_recipients [on|off]
+//		timeout          <duration>
+//		retry            <duration>
 //	}
 func (s *SMTPMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // smtp
@@ -307,6 +341,12 @@ func (s *SMTPMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return oneArg(d, &s.Username)
 		case "password":
 			return oneArg(d, &s.Password)
+		case "auth":
+			return s.unmarshalAuth(d)
+		case "helo":
+			return oneArg(d, &s.Helo)
+		case "local_recipients":
+			return switchArg(d, &s.LocalRecipients)
 		case "tls":
 			return s.unmarshalTLS(d)
 		case "trusted_ca":
@@ -316,8 +356,18 @@ func (s *SMTPMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "retry":
 			return durationArg(d, &s.Retry)
 		}
-		return d.Errf("unknown setting '%s' of mailer smtp: use username, password, tls, trusted_ca, timeout or retry", name)
+		return d.Errf("unknown setting '%s' of mailer smtp: use username, password, auth, tls, trusted_ca, helo, local_recipients, timeout or retry", name)
 	})
+}
+
+func (s *SMTPMailer) unmarshalAuth(d *caddyfile.Dispenser) error {
+	if err := oneArg(d, &s.Auth); err != nil {
+		return err
+	}
+	if !slices.Contains(authModes, s.Auth) {
+		return d.Errf("auth is '%s': it must be one of %s", s.Auth, strings.Join(authModes, ", "))
+	}
+	return nil
 }
 
 func (s *SMTPMailer) unmarshalTLS(d *caddyfile.Dispenser) error {
@@ -346,7 +396,10 @@ func (s *SMTPMailer) Provision(ctx caddy.Context) error {
 	if s.username, err = expand("username", s.Username); err != nil {
 		return fmt.Errorf("mailer smtp: %v", err)
 	}
-	if s.password, err = expand("password", s.Password); err != nil {
+	if _, err = expand("password", s.Password); err != nil {
+		return fmt.Errorf("mailer smtp: %v", err)
+	}
+	if s.helo, err = expand("helo", s.Helo); err != nil {
 		return fmt.Errorf("mailer smtp: %v", err)
 	}
 	s.mode = s.TLS
@@ -391,10 +444,18 @@ func (s *SMTPMailer) Validate() error {
 		return fmt.Errorf("mailer smtp: force goes with tls none, not with tls %s", s.mode)
 	case s.mode == tlsNone && len(s.TrustedCA) > 0:
 		return errors.New("mailer smtp: trusted_ca goes with tls starttls or tls, not with tls none")
-	case s.username == "" && s.password != "":
+	case s.username == "" && s.Password != "":
 		return errors.New("mailer smtp: there is a password, but no username")
-	case s.username != "" && s.password == "":
+	case s.username != "" && s.Password == "":
 		return errors.New("mailer smtp: there is a username, but no password")
+	case s.Auth != "" && !slices.Contains(authModes, s.Auth):
+		return fmt.Errorf("mailer smtp: auth is '%s': it must be one of %s", s.Auth, strings.Join(authModes, ", "))
+	case s.Auth == authNone && s.username != "":
+		return errors.New("mailer smtp: auth none takes no username")
+	case s.Auth != "" && s.Auth != authNone && s.username == "":
+		return fmt.Errorf("mailer smtp: auth %s needs username and password", s.Auth)
+	case s.helo != "" && strings.Trim(s.helo, "[]:.-_"+hostCharacters) != "":
+		return fmt.Errorf("mailer smtp: helo is '%s': it must be a host's name, such as mail.example.com", s.helo)
 	case s.timeout < 0 || s.timeout > maxSMTPTimeout:
 		return fmt.Errorf("mailer smtp: timeout is %s: it must be at most %s", s.timeout, maxSMTPTimeout)
 	case s.Retry < 0:
@@ -402,6 +463,9 @@ func (s *SMTPMailer) Validate() error {
 	}
 	return nil
 }
+
+// hostCharacters are those of a host's name, beside dots and hyphens.
+const hostCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // Cleanup closes a connection that waits for one more mail. A mail that is
 // being sent is sent to its end.
@@ -418,6 +482,9 @@ func (s *SMTPMailer) Cleanup() error {
 // RetryFor implements Retrier.
 func (s *SMTPMailer) RetryFor() time.Duration { return time.Duration(s.Retry) }
 
+// SendsLocally implements LocalMailer.
+func (s *SMTPMailer) SendsLocally() bool { return s.LocalRecipients }
+
 // Send hands the mail to the mail server.
 func (s *SMTPMailer) Send(ctx context.Context, m *Message) error {
 	msg, err := m.compose()
@@ -433,7 +500,7 @@ func (s *SMTPMailer) Send(ctx context.Context, m *Message) error {
 	reused := s.conn != nil
 	for {
 		if s.conn == nil {
-			if s.conn, err = s.dial(ctx); err != nil {
+			if s.conn, err = s.connect(ctx, msg); err != nil {
 				return fmt.Errorf("connecting to %s:%d: %s", s.host, s.port, smtpErrorText(err))
 			}
 		}
@@ -482,8 +549,43 @@ type smtpConn struct {
 	broken bool // nothing can be said over it any more
 }
 
+// connect makes a connection for a mail, by another mechanism to authenticate
+// where the server refuses the one before.
+func (s *SMTPMailer) connect(ctx context.Context, msg *mail.Msg) (*smtpConn, error) {
+	auth, err := s.auth()
+	if err != nil {
+		return nil, err
+	}
+	helo := s.helo
+	if helo == "" {
+		helo = domainOf(msg.GetFrom()[0].Address)
+	}
+	for {
+		c, err := s.dial(ctx, helo, auth)
+		if err == nil || auth == nil || !auth.fallBack(err) {
+			return c, err
+		}
+	}
+}
+
+// auth is how to authenticate; nil: not at all.
+func (s *SMTPMailer) auth() (*smtpAuth, error) {
+	if s.username == "" {
+		return nil, nil
+	}
+	password, err := expand("password", s.Password) // a token in a file changes
+	if err != nil {
+		return nil, err
+	}
+	mechanisms := smtpMechanisms
+	if s.Auth != "" {
+		mechanisms = []string{strings.ToUpper(s.Auth)}
+	}
+	return &smtpAuth{mechanisms: mechanisms, host: s.host, username: s.username, password: password, inClear: s.mode == tlsNone}, nil
+}
+
 // dial connects and authenticates.
-func (s *SMTPMailer) dial(ctx context.Context) (_ *smtpConn, err error) {
+func (s *SMTPMailer) dial(ctx context.Context, helo string, auth *smtpAuth) (_ *smtpConn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	c := new(smtpConn)
@@ -516,7 +618,7 @@ func (s *SMTPMailer) dial(ctx context.Context) (_ *smtpConn, err error) {
 	}
 	options := []mail.Option{
 		mail.WithPort(s.port), mail.WithTimeout(s.timeout), mail.WithTLSConfig(s.tls),
-		mail.WithDialContextFunc(connect),
+		mail.WithDialContextFunc(connect), mail.WithHELO(helo),
 		// Three questions less for each mail; see send.
 		mail.WithoutNoop(), mail.WithoutRset(),
 	}
@@ -530,17 +632,8 @@ func (s *SMTPMailer) dial(ctx context.Context) (_ *smtpConn, err error) {
 	case tlsNone:
 		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
 	}
-	if s.username != "" {
-		options = append(options, mail.WithUsername(s.username), mail.WithPassword(s.password))
-		if s.mode == tlsNone {
-			// Without encryption the library would leave out the mechanisms
-			// that show the password, often the only ones of a server on the
-			// same machine.
-			options = append(options, mail.WithOpportunisticSMTPAuth(mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthSCRAMSHA1,
-				mail.SMTPAuthCramMD5, mail.SMTPAuthPlainNoEnc, mail.SMTPAuthLoginNoEnc))
-		} else {
-			options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover))
-		}
+	if auth != nil {
+		options = append(options, mail.WithSMTPAuthCustom(auth))
 	}
 	if c.client, err = mail.NewClient(s.host, options...); err != nil {
 		return nil, err
@@ -663,12 +756,14 @@ var (
 	_ caddy.Provisioner     = (*LogMailer)(nil)
 	_ caddyfile.Unmarshaler = (*LogMailer)(nil)
 	_ Mailer                = (*LogMailer)(nil)
+	_ LocalMailer           = (*LogMailer)(nil)
 
 	_ caddy.Provisioner     = (*FileMailer)(nil)
 	_ caddy.Validator       = (*FileMailer)(nil)
 	_ caddyfile.Unmarshaler = (*FileMailer)(nil)
 	_ Mailer                = (*FileMailer)(nil)
 	_ Retrier               = (*FileMailer)(nil)
+	_ LocalMailer           = (*FileMailer)(nil)
 
 	_ caddy.Provisioner     = (*SMTPMailer)(nil)
 	_ caddy.Validator       = (*SMTPMailer)(nil)
@@ -676,4 +771,5 @@ var (
 	_ caddyfile.Unmarshaler = (*SMTPMailer)(nil)
 	_ Mailer                = (*SMTPMailer)(nil)
 	_ Retrier               = (*SMTPMailer)(nil)
+	_ LocalMailer           = (*SMTPMailer)(nil)
 )

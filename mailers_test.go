@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/md5"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -51,7 +54,9 @@ type testSMTP struct {
 	mechanisms  []string
 	connections int
 	mails       []testMail
+	refused     []string // mechanisms that are offered, and answered with 504
 	auths       []string
+	hellos      []string
 	conns       []net.Conn
 }
 
@@ -178,12 +183,72 @@ func (c *testSession) Auth(mech string) (sasl.Server, error) {
 		}
 		return nil
 	}
+	if slices.Contains(c.s.refused, mech) {
+		c.s.set(func() { c.s.auths = append(c.s.auths, mech) })
+		return nil, smtp.ErrAuthUnknownMechanism
+	}
 	switch mech {
 	case sasl.Plain:
 		return sasl.NewPlainServer(func(_, username, password string) error { return check(username, password) }), nil
+	case sasl.Login:
+		return &loginServer{check: check}, nil
+	case "CRAM-MD5":
+		return &cramServer{password: c.s.plainAuth["me"], check: check}, nil
+	case "XOAUTH2":
+		return saslFunc(func(response []byte) error {
+			user, token, _ := strings.Cut(strings.TrimSuffix(string(response), "\x01\x01"), "\x01auth=Bearer ")
+			return check(strings.TrimPrefix(user, "user="), token)
+		}), nil
 	default:
 		return nil, smtp.ErrAuthUnknownMechanism
 	}
+}
+
+// saslFunc is the server's side of a mechanism of one response.
+type saslFunc func(response []byte) error
+
+func (f saslFunc) Next(response []byte) (challenge []byte, done bool, err error) {
+	return nil, true, f(response)
+}
+
+// loginServer is the server's side of LOGIN.
+type loginServer struct {
+	answers []string
+	check   func(username, password string) error
+}
+
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	if response != nil {
+		l.answers = append(l.answers, string(response))
+	}
+	switch len(l.answers) {
+	case 0:
+		return []byte("Username:"), false, nil
+	case 1:
+		return []byte("Password:"), false, nil
+	}
+	return nil, true, l.check(l.answers[0], l.answers[1])
+}
+
+// cramServer is the server's side of CRAM-MD5 (RFC 2195).
+type cramServer struct {
+	password  string
+	check     func(username, password string) error
+	challenge []byte
+}
+
+func (c *cramServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	if c.challenge == nil {
+		c.challenge = []byte("<1@localhost>")
+		return c.challenge, false, nil
+	}
+	mac := hmac.New(md5.New, []byte(c.password))
+	mac.Write(c.challenge)
+	username, digest, _ := strings.Cut(string(response), " ")
+	if digest != hex.EncodeToString(mac.Sum(nil)) {
+		return nil, true, c.check(username, "")
+	}
+	return nil, true, c.check(username, c.password)
 }
 
 func (c *testSession) Reset()        {}
@@ -192,6 +257,7 @@ func (c *testSession) Logout() error { return nil }
 func (c *testSession) Mail(from string, opts *smtp.MailOptions) error {
 	c.from, c.utf8 = from, opts.UTF8
 	c.s.mu.Lock()
+	c.s.hellos = append(c.s.hellos, c.conn.Hostname())
 	f := c.s.onMail
 	c.s.mu.Unlock()
 	if f != nil {
@@ -504,6 +570,101 @@ func TestSMTPWrongPasswordIsTriedAgainLater(t *testing.T) {
 	}
 }
 
+func TestSMTPAuthenticatesAsTheServerLikesIt(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("of yesterday"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, block      string
+		offered, refused []string
+		auths            []string
+		want             string // in the error
+	}{
+		{"the best", "", []string{"LOGIN", "PLAIN", "CRAM-MD5"}, nil, []string{"CRAM-MD5"}, ""},
+		{"fall back", "", []string{"PLAIN", "LOGIN"}, []string{"PLAIN"}, []string{"PLAIN", "LOGIN"}, ""},
+		{"fall back twice", "", []string{"PLAIN", "LOGIN", "CRAM-MD5"}, []string{"PLAIN", "CRAM-MD5"}, []string{"CRAM-MD5", "PLAIN", "LOGIN"}, ""},
+		{"nothing left", "", []string{"PLAIN", "LOGIN"}, []string{"PLAIN", "LOGIN"}, []string{"PLAIN", "LOGIN"}, "504"},
+		{"plain", "auth plain", []string{"CRAM-MD5", "PLAIN", "LOGIN"}, nil, []string{"PLAIN"}, ""},
+		{"plain alone", "auth plain", []string{"PLAIN", "LOGIN"}, []string{"PLAIN"}, []string{"PLAIN"}, "504"},
+		{"login", "auth login", []string{"CRAM-MD5", "PLAIN", "LOGIN"}, nil, []string{"LOGIN"}, ""},
+		{"cram-md5", "auth cram-md5", []string{"PLAIN", "CRAM-MD5"}, nil, []string{"CRAM-MD5"}, ""},
+		{"xoauth2", "auth xoauth2", []string{"PLAIN", "XOAUTH2"}, nil, []string{"XOAUTH2"}, ""},
+		{"nothing fits", "auth cram-md5", []string{"PLAIN", "LOGIN"}, nil, nil,
+			"no way to authenticate: the server offers PLAIN, LOGIN, this mailer would use CRAM-MD5"},
+		{"nothing known", "", []string{"GSSAPI"}, nil, nil, "the server offers GSSAPI, this mailer would use SCRAM-SHA-256"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := startSMTP(t, "starttls", &testSMTP{mechanisms: c.offered, refused: c.refused, plainAuth: map[string]string{"me": "s3cret"}})
+			m := newSMTP(t, s, "trusted_ca CA\nusername me\npassword {file."+token+"}\n"+c.block)
+			// The password is read for each connection, since tokens change.
+			if err := os.WriteFile(token, []byte("s3cret"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := m.Send(t.Context(), testMessage("someone@example.com"))
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+			if err != nil && strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("the password is in the error: %v", err)
+			}
+			if !slices.Equal(s.auths, c.auths) {
+				t.Errorf("tried %v, want %v", s.auths, c.auths)
+			}
+		})
+	}
+
+	s := startSMTP(t, "starttls", &testSMTP{mechanisms: []string{}})
+	m := newSMTP(t, s, "trusted_ca CA\nusername me\npassword s3cret")
+	if err := m.Send(t.Context(), testMessage("someone@example.com")); err == nil || !strings.Contains(err.Error(), "the server offers no authentication") {
+		t.Errorf("got %v", err)
+	}
+	m = newSMTP(t, s, "trusted_ca CA\nauth none")
+	if err := m.Send(t.Context(), testMessage("someone@example.com")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSMTPGreetsByName(t *testing.T) {
+	for block, want := range map[string]string{
+		"":                      "frontend.com", // the sender's
+		"helo mail.example.com": "mail.example.com",
+		"helo [192.0.2.1]":      "[192.0.2.1]",
+	} {
+		for _, mode := range []string{"starttls", "tls", "none"} {
+			s := startSMTP(t, mode, nil)
+			ca := "\ntrusted_ca CA"
+			if mode == "none" {
+				ca = ""
+			}
+			if err := newSMTP(t, s, "tls "+mode+ca+"\n"+block).Send(t.Context(), testMessage("someone@example.com")); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(s.hellos, []string{want}) {
+				t.Errorf("%q with tls %s: greeted as %v", block, mode, s.hellos)
+			}
+		}
+	}
+}
+
+// No mail goes to a machine by its number or short name, whoever asks.
+func TestLocalRecipients(t *testing.T) {
+	for address, local := range map[string]bool{
+		"root@localhost": true, "root@LOCALHOST": true, "x@[127.0.0.1]": true, "x@[::1]": true,
+		"x@127.0.0.1": true, "x@intranet": true, "x@127.1": true, "x@0x7f.0x1": true, "x@a.localhost": true,
+		"x@localhost.localdomain": true, `"a@example.com"@localhost`: true, "x@１２７.０.０.１": true, "x@ｌocalhost": true,
+		"x@example.com": false, "x@bücher.example": false, "x@corp.local": false, "x@1.example": false,
+	} {
+		srv := startSMTP(t, "none", nil)
+		for block, sends := range map[string]bool{"": !local, "local_recipients": true} {
+			s := &sender{mailer: newSMTP(t, srv, "tls none\n"+block)}
+			if err := s.mayReach(address); (err == nil) != sends || err != nil && !errors.Is(err, ErrUndeliverable) {
+				t.Errorf("%s with %q: %v", address, block, err)
+			}
+		}
+	}
+}
+
 func TestSMTPInternationalAddresses(t *testing.T) {
 	s := startSMTP(t, "starttls", nil)
 	m := newSMTP(t, s, "trusted_ca CA")
@@ -625,7 +786,7 @@ func TestMailerSettings(t *testing.T) {
 		{"file /mails", ""},
 		{"file", "mailer file needs the folder for the mails: mailer file <dir>, at Testfile:1"},
 		{"file /a /b", "unexpected argument '/b' after mailer file: a value with spaces must be quoted, at Testfile:1"},
-		{"file /a {\nmode 0600\n}", "unknown setting 'mode' of mailer file: use retry, at Testfile:2"},
+		{"file /a {\nmode 0600\n}", "unknown setting 'mode' of mailer file: use local_recipients or retry, at Testfile:2"},
 		{"file /a {\nretry 0\n}", "retry is '0': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
 		{"file {env.TEST_UNSET_FOLDER}", "mailer file: dir: {env.TEST_UNSET_FOLDER} is not set in the environment"},
 
@@ -641,6 +802,15 @@ func TestMailerSettings(t *testing.T) {
 		{"smtp {env.TEST_UNSET_HOST}:25", "mailer smtp: address: {env.TEST_UNSET_HOST} is not set in the environment"},
 		{"smtp h:25 {\nusername a b\n}", "unexpected argument 'b' after username: a value with spaces must be quoted, at Testfile:2"},
 		{"smtp h:25 {\npassword\n}", `password needs a value; one that starts with # must be quoted: password "#/...", at Testfile:2`},
+		{"smtp h:25 {\nhelo mail.example.com\nlocal_recipients\n}", ""},
+		{"smtp h:25 {\nhelo [192.0.2.1]\nauth none\n}", ""},
+		{"smtp h:25 {\nhelo two words\n}", "unexpected argument 'words' after helo: a value with spaces must be quoted, at Testfile:2"},
+		{"smtp h:25 {\nhelo \"two words\"\n}", "mailer smtp: helo is 'two words': it must be a host's name, such as mail.example.com"},
+		{"smtp h:25 {\nhelo {env.TEST_UNSET_HELO}\n}", "mailer smtp: helo: {env.TEST_UNSET_HELO} is not set in the environment"},
+		{"smtp h:25 {\nlocal_recipients never\n}", "local_recipients is 'never': it must be on or off, at Testfile:2"},
+		{"smtp h:25 {\nauth ntlm\n}", "auth is 'ntlm': it must be one of plain, login, cram-md5, xoauth2, none, at Testfile:2"},
+		{"smtp h:25 {\nauth plain\n}", "mailer smtp: auth plain needs username and password"},
+		{"smtp h:25 {\nauth none\nusername me\npassword x\n}", "mailer smtp: auth none takes no username"},
 		{"smtp h:25 {\ntls\n}", "tls is '': it must be starttls, tls, none or none force, at Testfile:2"},
 		{"smtp h:25 {\ntls ssl\n}", "tls is 'ssl': it must be starttls, tls, none or none force, at Testfile:2"},
 		{"smtp h:25 {\ntls tls force\n}", "tls is 'tls force': it must be starttls, tls, none or none force, at Testfile:2"},
@@ -649,7 +819,7 @@ func TestMailerSettings(t *testing.T) {
 		{"smtp h:25 {\ntrusted_ca\n}", "trusted_ca needs at least one value, at Testfile:2"},
 		{"smtp h:25 {\ntimeout soon\n}", "timeout is 'soon': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
 		{"smtp h:25 {\nretry -1h\n}", "retry is '-1h': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
-		{"smtp h:25 {\nstarttls\n}", "unknown setting 'starttls' of mailer smtp: use username, password, tls, trusted_ca, timeout or retry, at Testfile:2"},
+		{"smtp h:25 {\nstarttls\n}", "unknown setting 'starttls' of mailer smtp: use username, password, auth, tls, trusted_ca, helo, local_recipients, timeout or retry, at Testfile:2"},
 		{"smtp h:25 {\ntls starttls {\nx\n}\n}", "unexpected '{': this line takes no block, at Testfile:2"},
 		{"smtp h:25 {\ntls none\n}", "mailer smtp: tls none is for a server on this machine; on the way to h, the links in mails could be read: if you accept that, say tls none force"},
 		{"smtp h:25 {\nusername me\n}", "mailer smtp: there is a username, but no password"},

@@ -417,6 +417,10 @@ func (o *outbox) attempt(s *sender, m *Mail) (sent bool, err error) {
 		if message == nil {
 			return
 		}
+		if err := s.mayReach(message.To); err != nil {
+			r.err = err
+			return
+		}
 		message.ID = steadyID(&mail, message.ID)
 		if err := s.mailer.Send(ctx, message); err != nil {
 			r.err = &mailError{text: message.scrub(err.Error()), err: err}
@@ -438,6 +442,19 @@ func (o *outbox) attempt(s *sender, m *Mail) (sent bool, err error) {
 	case <-timer.C:
 		return false, fmt.Errorf("the mailer has not returned: %w", ctx.Err())
 	}
+}
+
+// mayReach refuses recipients that a mailer is not given unless it says so.
+func (s *sender) mayReach(to string) error {
+	recipient, err := parseRecipient(to)
+	if err != nil {
+		return nil // for the mailer to refuse
+	}
+	if l, ok := s.mailer.(LocalMailer); ok && l.SendsLocally() || !localRecipient(recipient.Address) {
+		return nil
+	}
+	return fmt.Errorf("%w: the recipient is on an IP address, or on a name without a dot or of this machine: "+
+		"no mail goes there unless the mailer says local_recipients on", ErrUndeliverable)
 }
 
 // mailError is an error of a mailer, with a text that is fit for the log.

@@ -469,6 +469,28 @@ func TestOutboxLeavesABrokenMailerAlone(t *testing.T) {
 	}
 }
 
+// A mail to a local name is given up at once, with one line, unasked.
+func TestOutboxSendsNothingToLocalNames(t *testing.T) {
+	for _, to := range []string{"root@localhost", "x@[127.0.0.1]"} {
+		srv := startSMTP(t, "none", nil)
+		s := mailStore(t, t.TempDir())
+		putMails(t, s, 1, time.Now())
+		core, logs := observer.New(zapcore.WarnLevel)
+		o := testOutbox(t, s, zap.New(core))
+		defer o.use(&sender{
+			compose: func(context.Context, *Mail) (*Message, error) { return testMessage(to), nil },
+			mailer:  newSMTP(t, srv, "tls none"),
+		})()
+		eventually(t, "given up", func() bool { return len(mailsOf(t, s)) == 0 })
+		if logs.Len() != 1 || logs.All()[0].Level != zapcore.ErrorLevel || !strings.Contains(fmt.Sprint(logs.All()[0].ContextMap()["error"]), "local_recipients on") {
+			t.Errorf("logged %v", logs.All())
+		}
+		if srv.set(func() {}); srv.connections > 0 || len(srv.received()) > 0 {
+			t.Error("the server was asked")
+		}
+	}
+}
+
 // Who registers accounts with addresses that the server refuses for now keeps
 // no other mail waiting.
 func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
