@@ -452,7 +452,10 @@ func cutAgent(agent string) string {
 
 func (a *accounts) mail(p Purpose, acc *Account, c client) *Mail {
 	now := a.now()
-	return &Mail{Account: acc.ID, Purpose: p, Protocol: c.protocol, Language: c.language, Created: now, Due: now}
+	return &Mail{
+		Account: acc.ID, Purpose: p, Protocol: c.protocol, Language: c.language,
+		Source: mailSource(c.address), Created: now, Due: now,
+	}
 }
 
 // hash runs in the pool; see package password.

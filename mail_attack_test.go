@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/emersion/go-smtp"
 )
 
 // smtpSettings are the usual ones, with mails that go to a server.
@@ -29,4 +31,24 @@ func attackLocalRecipients(t *testing.T) {
 	if len(srv.received()) == 0 {
 		t.Error("no mail at all")
 	}
+}
+
+func attackRefusedRecipients(t *testing.T) {
+	srv := startSMTP(t, "none", &testSMTP{})
+	srv.onRcpt = func(to string) error {
+		if strings.HasSuffix(to, "@refused.example") {
+			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "no"}
+		}
+		return nil
+	}
+	s := serve(t, site(smtpSettings(srv)+"send_activation_email"))
+	for i := range 40 {
+		name := fmt.Sprintf("u%d", i)
+		s.post("/auth/register", "", "username", name, "password", "pw", "email", name+"@refused.example").want(t, 201)
+	}
+	s.post("/auth/register", "", "username", "bob", "password", "pw", "email", "bob@b.example").want(t, 201)
+	eventually(t, "bob's mail", func() bool {
+		mails := srv.received()
+		return len(mails) == 1 && mails[0].to == "bob@b.example"
+	})
 }

@@ -702,29 +702,35 @@ func sendError(err error) error {
 	}
 	text := smtpErrorText(err)
 	var e *mail.SendError
-	if !errors.As(err, &e) || e.Reason != mail.ErrSMTPRcptTo {
+	if !errors.As(err, &e) || !aboutMail(e) {
 		return errors.New(text)
 	}
-	code := e.EnhancedStatusCode()
-	switch {
-	case !aboutRecipient(code):
-		return errors.New(text)
-	case strings.HasPrefix(code, "5.1."), code == "5.2.1":
+	if e.Reason == mail.ErrSMTPRcptTo && noSuchRecipient(e.EnhancedStatusCode()) {
 		return fmt.Errorf("%w: %s", ErrUndeliverable, text)
 	}
 	return fmt.Errorf("%w: %s", errRecipient, text)
 }
 
-// aboutRecipient tells whether an enhanced status code (RFC 3463) is about the
-// recipient's address (x.1.y) or mailbox (x.2.y). Servers that check the sender
-// only once they know the recipient answer x.1.7, x.1.8, and also x.1.0 then.
-func aboutRecipient(code string) bool {
-	_, detail, _ := strings.Cut(code, ".")
-	switch detail {
-	case "1.0", "1.7", "1.8":
+// aboutMail tells whether the server refused this mail, once it had taken the
+// sender. 421 says that it takes none.
+func aboutMail(e *mail.SendError) bool {
+	switch e.Reason {
+	case mail.ErrSMTPRcptTo, mail.ErrSMTPData, mail.ErrSMTPDataClose:
+		return e.ErrorCode() >= 400 && e.ErrorCode() != 421
+	}
+	return false
+}
+
+// noSuchRecipient tells whether an enhanced status code (RFC 3463) says for
+// good that the address (5.1.y) is bad, or the mailbox disabled. Servers that
+// check the sender only once they know the recipient answer 5.1.7 and 5.1.8,
+// and also 5.1.0 then.
+func noSuchRecipient(code string) bool {
+	switch code {
+	case "5.1.0", "5.1.7", "5.1.8":
 		return false
 	}
-	return strings.HasPrefix(detail, "1.") || strings.HasPrefix(detail, "2.")
+	return strings.HasPrefix(code, "5.1.") || code == "5.2.1"
 }
 
 // smtpErrorText is the text of an error on one line, without the recipient's

@@ -418,6 +418,8 @@ func TestSMTPRefusalsLeaveTheConnectionAsItIs(t *testing.T) {
 			return &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 2, 0}, Message: "greylisted"}
 		case "from@example.com":
 			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 8}, Message: "sender rejected"}
+		case "bare@example.com":
+			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.NoEnhancedCode, Message: "no"}
 		case "relay@example.com":
 			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "relay access denied"}
 		}
@@ -440,6 +442,7 @@ func TestSMTPRefusalsLeaveTheConnectionAsItIs(t *testing.T) {
 		{"b@example.com", "", false},
 		{"from@example.com", "sender rejected", false},
 		{"relay@example.com", "relay access denied", false},
+		{"bare@example.com", "550", false},
 		{"spam@example.com", "rejected", false},
 		{"c@example.com", "", false},
 	} {

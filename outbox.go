@@ -20,9 +20,9 @@ import (
 // defaultRetry is for how long a mail that failed is tried again.
 const defaultRetry = 24 * time.Hour
 
-// errRecipient is wrapped by the error of a mailer that works, when the
-// recipient is refused for now. Without it, who registers a dozen accounts with
-// addresses that are refused would hold up the mails of everybody else.
+// errRecipient is wrapped by the error of a mailer that works, when this mail
+// is refused for now. Without it, who registers a dozen accounts with addresses
+// that are refused would hold up the mails of everybody else.
 var errRecipient = errors.New("recipient refused for now")
 
 // outboxLimits are the times and amounts of an outbox.
@@ -55,6 +55,10 @@ type outboxLimits struct {
 	// one, while the next is being sent: a crash brings those a second time.
 	settling int
 
+	// slow is how long a mail may take before a mail that came meanwhile is
+	// looked at first. A mail that failed makes room for it at once.
+	slow time.Duration
+
 	// idle is how long the outbox sleeps if nothing wakes it.
 	idle time.Duration
 }
@@ -73,6 +77,7 @@ var defaultOutboxLimits = outboxLimits{
 	batch:         256,
 	pending:       100_000,
 	settling:      32,
+	slow:          time.Second,
 	idle:          time.Minute,
 }
 
@@ -118,6 +123,9 @@ type outbox struct {
 
 	// What follows belongs to the worker.
 
+	queue     []*Mail        // read and not tried yet, the next at the head
+	failed    map[string]int // mails that failed since one was sent, by share
+	refusals  *refusals
 	heldUntil time.Time // nothing is tried before
 	failures  int       // in a row
 	troubles  int       // of the store, in a row
@@ -141,6 +149,8 @@ func startOutbox(store Store, log *zap.Logger, limits outboxLimits) *outbox {
 		limits:    limits,
 		signal:    make(chan struct{}, 1),
 		ended:     make(chan struct{}),
+		failed:    make(map[string]int),
+		refusals:  newRefusals(),
 		unsettled: make(map[uint64]struct{}),
 	}
 	o.running, o.stop = context.WithCancel(context.Background())
@@ -181,6 +191,14 @@ func (o *outbox) use(s *sender) (release func()) {
 func (o *outbox) wake() {
 	select {
 	case o.signal <- struct{}{}:
+	default:
+	}
+}
+
+// unsignal takes back what wake said.
+func (o *outbox) unsignal() {
+	select {
+	case <-o.signal:
 	default:
 	}
 }
@@ -241,7 +259,8 @@ func (o *outbox) round() time.Duration {
 		return o.limits.idle
 	}
 	if fresh {
-		o.failures, o.heldUntil = 0, time.Time{}
+		o.failures, o.heldUntil, o.queue = 0, time.Time{}, nil
+		clear(o.failed)
 	}
 	if wait := time.Until(o.heldUntil); wait > 0 {
 		return wait
@@ -250,7 +269,8 @@ func (o *outbox) round() time.Duration {
 	if !o.settleRest() {
 		return o.trouble(fresh)
 	}
-	due, limit := time.Now(), o.limits.batch
+	o.unsignal() // what was committed until now is about to be read
+	due, limit := time.Now(), len(o.queue)+o.limits.batch
 	if fresh {
 		due, limit = endOfTime, o.limits.pending
 	}
@@ -258,13 +278,14 @@ func (o *outbox) round() time.Duration {
 	if err != nil {
 		return o.storeError("reading the outbox", err, fresh)
 	}
-	if !o.sendAll(s, mails) {
+	o.queue = enqueue(o.queue, mails, o.failed)
+	if !o.sendAll(s) {
 		return o.trouble(false)
 	}
 	if wait := time.Until(o.heldUntil); wait > 0 {
 		return wait
 	}
-	if len(mails) == limit || o.replaced(s) {
+	if len(o.queue) > 0 || len(mails) == limit || o.replaced(s) {
 		return 0
 	}
 	next, err := o.store.Mails(o.running, endOfTime, 1)
@@ -316,9 +337,10 @@ func (o *outbox) trouble(fresh bool) time.Duration {
 	return 0
 }
 
-// sendAll tries mails one after the other, and returns when their results are
-// in the store; false if it couldn't take them.
-func (o *outbox) sendAll(s *sender, mails []*Mail) bool {
+// sendAll tries the queue's mails one after the other, and returns when their
+// results are in the store; false if it couldn't take them. It leaves off where
+// others are to come first.
+func (o *outbox) sendAll(s *sender) bool {
 	sentSlot, slots := make(chan struct{}, 1), make(chan struct{}, o.limits.settling)
 	var results sync.WaitGroup
 	var bad bool // guarded by unsettledMu
@@ -339,43 +361,55 @@ func (o *outbox) sendAll(s *sender, mails []*Mail) bool {
 		return bad
 	}
 
-	for _, m := range mails {
-		if o.running.Err() != nil || isBad() || o.replaced(s) {
-			break
-		}
+	for len(o.queue) > 0 && o.running.Err() == nil && !isBad() && !o.replaced(s) {
+		m := o.queue[0]
+		o.queue = o.queue[1:]
 		if m.Account == 0 {
 			settle(slots, func() bool { return o.remove(m) })
 			continue
 		}
-		sent, err := o.attempt(s, m)
+		begin := time.Now()
+		to, err := o.attempt(s, m)
 		if err != nil && o.sending.Err() != nil {
 			break // cut off by close; it says nothing about the mail
 		}
-		if err == nil && !sent {
+		if err == nil && to == "" {
 			settle(slots, func() bool { return o.remove(m) })
 			continue
 		}
 		if err == nil {
 			o.failures = 0
+			clear(o.failed)
+			o.refusals.accepted(to)
 			settle(sentSlot, func() bool { return o.remove(m) })
 			o.tell(func() {
 				if s.delivered != nil {
 					s.delivered(m)
 				}
 			})
+			if time.Since(begin) > o.limits.slow && len(o.signal) > 0 {
+				break
+			}
 			continue
 		}
+		for _, share := range shares(m) {
+			o.failed[share]++
+		}
+		err, own := o.judge(to, err)
 		if again := o.reschedule(s, m, err); again {
 			settle(slots, func() bool { return o.put(m) })
 		} else {
 			settle(slots, func() bool { return o.remove(m) })
 		}
-		if errors.Is(err, ErrUndeliverable) || errors.Is(err, errRecipient) {
-			continue // says nothing about the mailer
+		if !own {
+			o.failures++
 		}
-		if o.failures++; o.failures >= o.limits.failuresInRow {
+		if !own && o.failures >= o.limits.failuresInRow {
 			pause := backoff(o.limits.firstPause, o.limits.probePause, o.failures-o.limits.failuresInRow+1)
 			o.heldUntil = time.Now().Add(pause)
+			break
+		}
+		if len(o.signal) > 0 {
 			break
 		}
 	}
@@ -383,15 +417,27 @@ func (o *outbox) sendAll(s *sender, mails []*Mail) bool {
 	return !bad
 }
 
-// attempt composes a mail and sends it. A mail that there is no reason for any
-// more is neither sent nor an error.
-func (o *outbox) attempt(s *sender, m *Mail) (sent bool, err error) {
+// judge decides whether a failure is the mail's own, and says nothing about the
+// mailer. Where recipients are refused who can have nothing in common, no mail
+// is given up for it.
+func (o *outbox) judge(to string, err error) (_ error, own bool) {
+	own = errors.Is(err, ErrUndeliverable) || errors.Is(err, errRecipient)
+	var byMailer *mailError
+	if own && errors.As(err, &byMailer) && o.refusals.refused(to) {
+		return errors.New(byMailer.text), false
+	}
+	return err, own
+}
+
+// attempt composes a mail and sends it. It returns the recipient, once there is
+// one: a mail that there is no reason for any more has none, and is no error.
+func (o *outbox) attempt(s *sender, m *Mail) (to string, err error) {
 	ctx, cancel := context.WithTimeout(o.sending, o.limits.sendTimeout)
 	defer cancel()
 
 	type result struct {
-		sent bool
-		err  error
+		to  string
+		err error
 	}
 	// On its own, since a mailer that never returns must not end everything.
 	done := make(chan result, 1)
@@ -422,25 +468,24 @@ func (o *outbox) attempt(s *sender, m *Mail) (sent bool, err error) {
 			return
 		}
 		message.ID = steadyID(&mail, message.ID)
+		r.to = message.To
 		if err := s.mailer.Send(ctx, message); err != nil {
 			r.err = &mailError{text: message.scrub(err.Error()), err: err}
-			return
 		}
-		r.sent = true
 	}()
 
 	select {
 	case r := <-done:
-		return r.sent, r.err
+		return r.to, r.err
 	case <-ctx.Done():
 	}
 	timer := time.NewTimer(o.limits.grace)
 	defer timer.Stop()
 	select {
 	case r := <-done:
-		return r.sent, r.err
+		return r.to, r.err
 	case <-timer.C:
-		return false, fmt.Errorf("the mailer has not returned: %w", ctx.Err())
+		return "", fmt.Errorf("the mailer has not returned: %w", ctx.Err())
 	}
 }
 

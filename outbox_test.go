@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ var quickLimits = outboxLimits{
 	batch:         64,
 	pending:       100_000,
 	settling:      32,
+	slow:          50 * time.Millisecond,
 	idle:          time.Minute,
 }
 
@@ -50,6 +52,12 @@ func mailStore(t *testing.T, dir string) Store {
 // returns the ids of the accounts.
 func putMails(t *testing.T, s Store, n int, due time.Time) []uint64 {
 	t.Helper()
+	return putMailsFrom(t, s, n, due, "")
+}
+
+// putMailsFrom is putMails for the clients of a network.
+func putMailsFrom(t *testing.T, s Store, n int, due time.Time, source string) []uint64 {
+	t.Helper()
 	ids := make([]uint64, n)
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 32)
@@ -59,7 +67,7 @@ func putMails(t *testing.T, s Store, n int, due time.Time) []uint64 {
 			defer func() { <-slots }()
 			name := fmt.Sprintf("u%d-%d", i, time.Now().UnixNano())
 			a := &Account{Username: name, Email: name + "@example.com", Keys: []Key{{"username", name}}}
-			m := &Mail{Purpose: PurposeActivation, Protocol: "https", Created: time.Now(), Due: due}
+			m := &Mail{Purpose: PurposeActivation, Protocol: "https", Source: source, Created: time.Now(), Due: due}
 			if err := s.Commit(context.Background(), &Change{Account: a, Mails: []*Mail{m}}); err != nil {
 				t.Error(err)
 			}
@@ -491,30 +499,174 @@ func TestOutboxSendsNothingToLocalNames(t *testing.T) {
 	}
 }
 
-// Who registers accounts with addresses that the server refuses for now keeps
-// no other mail waiting.
+// Who registers accounts with addresses that the server refuses keeps no other
+// mail waiting, however it refuses them.
 func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
-	srv := startSMTP(t, "starttls", &testSMTP{})
-	s := mailStore(t, t.TempDir())
-	refused := make(map[string]bool)
-	for _, id := range putMails(t, s, 50, time.Now()) {
-		refused[recipientOf(id)] = true
-	}
-	good := recipientOf(putMails(t, s, 1, time.Now())[0])
-	srv.onRcpt = func(to string) error {
-		if refused[to] {
-			return &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 1, 2}, Message: "domain not found"}
+	for _, refusal := range []smtp.SMTPError{
+		{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 1, 2}},
+		{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}},
+		{Code: 550, EnhancedCode: smtp.NoEnhancedCode},
+		{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 4, 1}},
+		{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}},
+		{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 509}},
+	} {
+		for _, at := range []string{"RCPT", "DATA"} {
+			srv := startSMTP(t, "starttls", &testSMTP{})
+			s := mailStore(t, t.TempDir())
+			refused := make(map[string]bool)
+			for _, id := range putMails(t, s, 40, time.Now()) {
+				refused[recipientOf(id)] = true
+			}
+			good := recipientOf(putMails(t, s, 1, time.Now())[0])
+			refuse := func(to string, here bool) error {
+				if here && refused[to] {
+					return &refusal
+				}
+				return nil
+			}
+			srv.onRcpt = func(to string) error { return refuse(to, at == "RCPT") }
+			srv.onData = func(to string, _ []byte) error { return refuse(to, at == "DATA") }
+			limits := quickLimits
+			limits.sendTimeout = 10 * time.Second
+			limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
+			o := startOutbox(s, zap.NewNop(), limits)
+			release := o.use(&sender{compose: composeTo, mailer: newSMTP(t, srv, "trusted_ca CA")})
+			eventually(t, fmt.Sprint(refusal, at, ": sent"), func() bool { m := srv.received(); return len(m) == 1 && m[0].to == good })
+			eventually(t, "only the refused ones are tried again", func() bool { return len(mailsOf(t, s)) == 40 })
+			release()
+			o.close()
 		}
-		return nil
 	}
-	limits := quickLimits
-	limits.sendTimeout = 10 * time.Second
-	limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
-	o := startOutbox(s, zap.NewNop(), limits)
-	defer o.close()
-	defer o.use(&sender{compose: composeTo, mailer: newSMTP(t, srv, "trusted_ca CA")})()
-	eventually(t, "sent", func() bool { m := srv.received(); return len(m) == 1 && m[0].to == good })
-	eventually(t, "only the refused ones are tried again", func() bool { return len(mailsOf(t, s)) == 50 })
+}
+
+// A mail server that refuses everybody, people who got mails before among them,
+// is at fault itself: it is left alone, and no mail is given up.
+func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		srv := startSMTP(t, "starttls", &testSMTP{})
+		s := mailStore(t, t.TempDir())
+		first := putMails(t, s, 1, time.Now())[0]
+		var refusing atomic.Bool
+		var asked atomic.Int32
+		srv.onRcpt = func(string) error {
+			if !refusing.Load() {
+				return nil
+			}
+			asked.Add(1)
+			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
+		}
+		limits := quickLimits
+		limits.sendTimeout = 10 * time.Second
+		limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
+		o := startOutbox(s, zap.NewNop(), limits)
+		t.Cleanup(o.close)
+		defer o.use(&sender{
+			compose: func(_ context.Context, m *Mail) (*Message, error) {
+				if m.Account == first || m.Account == first+1 && known {
+					return testMessage("known@example.com"), nil
+				}
+				return testMessage(fmt.Sprintf("a@d%d.example", m.Account)), nil
+			},
+			mailer: newSMTP(t, srv, "trusted_ca CA"),
+		})()
+		eventually(t, "sent", func() bool { return len(mailsOf(t, s)) == 0 })
+		refusing.Store(true)
+		putMails(t, s, 1, time.Now())
+		putMails(t, s, 40, time.Now())
+		o.wake()
+		if known {
+			// The first two were given up: until then it could have been them.
+			eventually(t, "held", func() bool { return asked.Load() == int32(limits.failuresInRow)+2 })
+			time.Sleep(100 * time.Millisecond)
+			if n := len(mailsOf(t, s)); n != 39 || asked.Load() != int32(limits.failuresInRow)+2 {
+				t.Errorf("%d mails left after %d attempts", n, asked.Load())
+			}
+			continue
+		}
+		eventually(t, "given up", func() bool { return len(mailsOf(t, s)) == 0 })
+	}
+}
+
+// While mails fail, those of others come first: at the next attempt of a mailer
+// that is left alone, and after the attempt at work.
+func TestOutboxIsFair(t *testing.T) {
+	for _, held := range []bool{true, false} {
+		s := mailStore(t, t.TempDir())
+		bad := make(map[string]bool)
+		var mu sync.Mutex
+		var tried []string
+		blocked, goOn := make(chan struct{}, 100), make(chan struct{})
+		for _, id := range putMailsFrom(t, s, 40, time.Now(), "192.0.2.0/24") {
+			bad[recipientOf(id)] = true
+		}
+		limits := quickLimits
+		limits.sendTimeout = 10 * time.Second
+		limits.firstPause, limits.lastPause, limits.probePause = 300*time.Millisecond, time.Hour, 300*time.Millisecond
+		o := startOutbox(s, zap.NewNop(), limits)
+		t.Cleanup(o.close)
+		defer o.use(&sender{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error {
+			mu.Lock()
+			tried = append(tried, m.To)
+			mu.Unlock()
+			if !bad[m.To] {
+				return nil
+			}
+			if !held {
+				blocked <- struct{}{}
+				<-goOn
+				return fmt.Errorf("%w: refused", errRecipient)
+			}
+			return errors.New("down")
+		})})()
+		count := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(tried)
+		}
+		if held {
+			eventually(t, "held", func() bool { return count() >= limits.failuresInRow })
+		} else {
+			<-blocked
+		}
+		before := count()
+		good := recipientOf(putMailsFrom(t, s, 1, time.Now(), "198.51.100.0/24")[0])
+		o.wake()
+		close(goOn)
+		eventually(t, "tried", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Contains(tried, good)
+		})
+		mu.Lock()
+		if i := slices.Index(tried, good); i > before {
+			t.Errorf("held %v: %d attempts before the mail of somebody else", held, i-before)
+		}
+		mu.Unlock()
+	}
+}
+
+func TestMailsTakeTurns(t *testing.T) {
+	due := time.Unix(1, 0)
+	queue := enqueue(nil, []*Mail{
+		{ID: 1, Account: 1, Source: "a", Due: due}, {ID: 2, Account: 2, Source: "a", Due: due}, {ID: 3, Account: 3, Source: "a", Due: due},
+		{ID: 4, Account: 3, Source: "b", Due: due}, {ID: 5, Account: 4, Due: due, Attempts: 1},
+		{ID: 6, Account: 5, Due: due}, {ID: 7, Account: 6, Source: "c", Due: due},
+	}, map[string]int{"c": 9})
+	queue = enqueue(queue, []*Mail{{ID: 6}, {ID: 8, Account: 8, Due: due}}, map[string]int{"c": 9})
+	var ids []uint64
+	for _, m := range queue {
+		ids = append(ids, m.ID)
+	}
+	if want := []uint64{1, 6, 8, 2, 4, 5, 3, 7}; !slices.Equal(ids, want) {
+		t.Errorf("got %v, want %v", ids, want)
+	}
+	for address, want := range map[string]string{
+		"192.0.2.77": "192.0.2.0/24", "::ffff:192.0.2.77": "192.0.2.0/24", "2001:db8:1:2::3%eth0": "2001:db8:1::/48", "": "", "@": "",
+	} {
+		if got := mailSource(address); got != want {
+			t.Errorf("%s: %q", address, got)
+		}
+	}
 }
 
 func TestOutboxCloses(t *testing.T) {

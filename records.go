@@ -81,6 +81,7 @@ const (
 	recMailDue      protowire.Number = 6
 	recMailAttempts protowire.Number = 7
 	recMailLanguage protowire.Number = 8
+	recMailSource   protowire.Number = 9
 )
 
 // accountRecord is an account as it is stored.
@@ -292,6 +293,7 @@ func appendMail(b []byte, m *Mail, unknown []byte) []byte {
 	b = appendTime(b, recMailDue, m.Due)
 	b = appendNumber(b, recMailAttempts, uint64(max(m.Attempts, 0)))
 	b = appendText(b, recMailLanguage, m.Language)
+	b = appendText(b, recMailSource, m.Source)
 	return append(b, unknown...)
 }
 
@@ -320,6 +322,8 @@ func decodeMail(id uint64, record []byte) (*Mail, []byte, error) {
 			m.Attempts = int(d.number())
 		case recMailLanguage:
 			m.Language = d.text()
+		case recMailSource:
+			m.Source = d.text()
 		default:
 			unknown = append(unknown, d.raw()...)
 		}

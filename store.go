@@ -195,6 +195,7 @@ type Mail struct {
 	Protocol string // of the link: http or https
 	Language string // of the client, such as de; empty: unknown
 	Address  string // who is told; only where it is no longer the account's own
+	Source   string // the network of the client that asked; empty: unknown
 	Created  time.Time
 	Due      time.Time
 	Attempts int

@@ -10,7 +10,7 @@ var mailPromises = []promise{
 	{"a mail is read as it was written", func(s *suite) {
 		a := user("ann")
 		m := &djoser.Mail{
-			Account: 99, Purpose: djoser.PurposeEmailNotice, Protocol: "http", Language: "de", Address: "old@example.com",
+			Account: 99, Purpose: djoser.PurposeEmailNotice, Protocol: "http", Language: "de", Address: "old@example.com", Source: "192.0.2.0/24",
 			Created: base, Due: base.Add(time.Second), Attempts: 3,
 		}
 		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Mails: []*djoser.Mail{m}}))

@@ -1,0 +1,131 @@
+package djoser
+
+import (
+	"cmp"
+	"container/list"
+	"hash/maphash"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// mailSource is the network of a client that asks for mails: wide, since it
+// only decides whose mails wait for whose.
+func mailSource(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	ip = ip.Unmap()
+	bits := 24
+	if ip.Is6() {
+		bits = 48
+	}
+	network, err := ip.WithZone("").Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return network.String()
+}
+
+// shares are the names under which a mail takes its turn.
+func shares(m *Mail) []string {
+	account := strconv.FormatUint(m.Account, 10)
+	if m.Source == "" {
+		return []string{account}
+	}
+	return []string{account, m.Source}
+}
+
+// enqueue adds mails to those that wait for their turn, and puts them in order:
+// who causes many mails, or mails that fail, lets the others go first. failed
+// is how many mails failed by share.
+func enqueue(queue, mails []*Mail, failed map[string]int) []*Mail {
+	queued := make(map[uint64]struct{}, len(queue))
+	for _, m := range queue {
+		queued[m.ID] = struct{}{}
+	}
+	for _, m := range mails {
+		if _, ok := queued[m.ID]; !ok {
+			queue = append(queue, m)
+		}
+	}
+	slices.SortFunc(queue, func(a, b *Mail) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
+
+	next := maps.Clone(failed)
+	turns := make(map[uint64]int, len(queue))
+	for _, m := range queue {
+		turn := 0
+		for _, share := range shares(m) {
+			turn = max(turn, next[share])
+			next[share]++
+		}
+		turns[m.ID] = turn + m.Attempts
+	}
+	slices.SortStableFunc(queue, func(a, b *Mail) int { return cmp.Compare(turns[a.ID], turns[b.ID]) })
+	return queue
+}
+
+// refusals tells a mail server that refuses everybody from one that refuses
+// some recipients, who may have been chosen for that.
+type refusals struct {
+	seed    maphash.Seed
+	taken   map[uint64]struct{} // recipients of mails that were taken, by hash
+	recent  list.List           // of them, the newest at the front
+	domains map[string]struct{} // of recipients refused since then
+	known   bool                // one of those got a mail before
+}
+
+const (
+	// maxTaken bounds how many recipients are remembered.
+	maxTaken = 10_000
+
+	// refusedDomains is how many domains without anything in common are
+	// refused before the fault may be the server's.
+	refusedDomains = 3
+)
+
+func newRefusals() *refusals {
+	return &refusals{seed: maphash.MakeSeed(), taken: make(map[uint64]struct{}), domains: make(map[string]struct{})}
+}
+
+// accepted notes that the mail to a recipient was taken.
+func (r *refusals) accepted(to string) {
+	clear(r.domains)
+	r.known = false
+	hash := maphash.String(r.seed, to)
+	if _, ok := r.taken[hash]; ok {
+		return
+	}
+	r.taken[hash] = struct{}{}
+	r.recent.PushFront(hash)
+	if r.recent.Len() > maxTaken {
+		delete(r.taken, r.recent.Remove(r.recent.Back()).(uint64))
+	}
+}
+
+// refused notes that a recipient was refused, and tells whether the fault seems
+// to be the server's.
+func (r *refusals) refused(to string) bool {
+	if _, ok := r.taken[maphash.String(r.seed, to)]; ok {
+		r.known = true
+	}
+	if len(r.domains) < refusedDomains {
+		r.domains[ownedDomain(domainOf(to))] = struct{}{}
+	}
+	return r.known && len(r.domains) >= refusedDomains
+}
+
+// ownedDomain is the part of a domain that somebody registered, since its owner
+// makes as many below it as he likes.
+func ownedDomain(domain string) string {
+	domain = strings.ToLower(domain)
+	if owned, err := publicsuffix.EffectiveTLDPlusOne(domain); err == nil {
+		return owned
+	}
+	return domain
+}
