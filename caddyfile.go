@@ -31,8 +31,8 @@ func init() {
 //		domain                     <host>
 //		site_name                  <name>
 //		protocol                   http|https
-//		password_reset_confirm_url <path>
-//		activation_url             <path>
+//		password_reset_confirm_url <path or URL>
+//		activation_url             <path or URL>
 //
 //		login_after_registration      [on|off]
 //		send_activation_email         [on|off]
@@ -41,6 +41,7 @@ func init() {
 //		set_password_retype           [on|off]
 //		password_reset_confirm_retype [on|off]
 //		logout_on_password_change     [on|off]
+//		ignore_bad_token              [on|off]
 //
 //		user_model {
 //			username_field  <field>
@@ -204,7 +205,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 // settingNames are what may stand in the block, for the error that names them.
 const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, " +
 	"login_after_registration, send_activation_email, login_after_activation, set_username_retype, set_password_retype, " +
-	"password_reset_confirm_retype, logout_on_password_change, user_model, password, token, store, mailer, from_email, " +
+	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, user_model, password, token, store, mailer, from_email, " +
 	"reply_to, templates, link_ttl, throttle, cors, max_body, cache, disable"
 
 func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
@@ -233,6 +234,8 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return switchArg(d, &s.PasswordResetConfirmRetype)
 	case "logout_on_password_change":
 		return switchArg(d, &s.LogoutOnPasswordChange)
+	case "ignore_bad_token":
+		return switchArg(d, &s.IgnoreBadToken)
 	case "user_model":
 		s.UserModel = new(UserModel)
 		return unmarshalUserModel(d, s.UserModel)
@@ -457,15 +460,6 @@ func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
 		}
 		return d.Errf("unknown word '%s' in token: use ttl, idle, per_user or schemes", name)
 	})
-}
-
-// linkArg takes the URL of a link.
-func linkArg(d *caddyfile.Dispenser, value *string) error {
-	name := d.Val()
-	if err := textArg(d, value); err != nil || strings.Contains(linkWords.Replace(*value), "{") {
-		return err
-	}
-	return refused(d, checkLinkURL(name, *value))
 }
 
 // senderArg takes an address, maybe with a name.

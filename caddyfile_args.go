@@ -60,9 +60,6 @@ func expandable(check func(string) error) func(string) error {
 	}
 }
 
-// linkWords are what looks like a placeholder in the URL of a link.
-var linkWords = strings.NewReplacer("{uid}", "", "{token}", "")
-
 // refused says where the cause of an error stands, if there is one.
 func refused(d *caddyfile.Dispenser, err error) error {
 	if err == nil {

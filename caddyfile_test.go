@@ -124,7 +124,7 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{inBlock("protocol ftp"), `protocol is "ftp": it must be http or https`, 3},
 		{inBlock("password_reset_confirm_url /{uid}"), `password_reset_confirm_url is "/{uid}": it must hold {uid} and {token}`, 3},
 		{inBlock("activation_url /x"), `activation_url is "/x": it must hold {uid} and {token}`, 3},
-		{inBlock(`activation_url "a b{uid}{token}"`), `activation_url is "a b{uid}{token}": it must be a path without white space, quotes or angle brackets`, 3},
+		{inBlock(`activation_url "a b{uid}{token}"`), `activation_url is "a b{uid}{token}": it must be a path without white space, quotes, backslashes or angle brackets`, 3},
 		{inBlock("from_email nobody"), `from_email: "nobody" is no mail address: mail: missing '@' or angle-addr`, 3},
 		{inBlock("reply_to"), quoted("reply_to"), 3},
 		{inBlock("reply_to a@"), `reply_to: "a@" is no mail address: mail: missing '@' or angle-addr`, 3},

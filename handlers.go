@@ -134,10 +134,10 @@ func (c *call) methods() []string {
 
 func (c *call) answer(indent *int) (*response, error) {
 	var err error
-	if c.who, err = c.realm.auth.authenticate(c.Request); err != nil {
+	if c.who, err = c.realm.auth.authenticate(c.Request); err != nil && !c.ignores(err) {
 		return nil, err
 	}
-	if c.endpoint != nil && c.endpoint.protected && c.who == nil {
+	if c.protected() && c.who == nil {
 		return nil, errNotAuthenticated
 	}
 	if c.who != nil {
@@ -156,6 +156,14 @@ func (c *call) answer(indent *int) (*response, error) {
 		return c.root(), nil
 	}
 	return c.act()
+}
+
+// protected tells whether the endpoint needs a token.
+func (c *call) protected() bool { return c.endpoint != nil && c.endpoint.protected }
+
+// ignores tells whether the token that an error is about is no matter.
+func (c *call) ignores(err error) bool {
+	return c.realm.settings.IgnoreBadToken && !c.protected() && errors.As(err, new(*apiError))
 }
 
 // act does what the endpoint is for, and tells of it.

@@ -286,8 +286,8 @@ type mailSettings struct {
 	Domain   string
 	SiteName string
 
-	// PasswordResetConfirmURL and ActivationURL are the paths of links, with
-	// {uid} and {token}. One may be empty if no such mail is sent.
+	// PasswordResetConfirmURL and ActivationURL are the paths of links, or whole
+	// URLs, with {uid} and {token}. One may be empty if no such mail is sent.
 	PasswordResetConfirmURL string
 	ActivationURL           string
 
@@ -516,18 +516,18 @@ func (r *mailRenderer) execute(l letter) (*Message, error) {
 		To:      l.to,
 		secret:  l.token,
 	}
-	url := r.path(l.purpose, l.uid, l.token)
+	protocol, domain, url := linkParts(l.protocol, r.settings.Domain, r.path(l.purpose, l.uid, l.token))
 	if url != "" {
-		m.Link = l.protocol + "://" + r.settings.Domain + "/" + url
+		m.Link = protocol + "://" + domain + "/" + url
 	}
 	data := map[string]any{
 		"user":      r.templateUser(l.user),
-		"domain":    r.settings.Domain,
+		"domain":    domain,
 		"site_name": r.settings.SiteName,
 		"url":       url,
 		"uid":       l.uid,
 		"token":     l.token,
-		"protocol":  l.protocol,
+		"protocol":  protocol,
 		"language":  l.language,
 		"link_ttl":  humanDuration(r.settings.LinkTTL),
 	}
@@ -555,7 +555,7 @@ func (r *mailRenderer) execute(l letter) (*Message, error) {
 	return m, nil
 }
 
-// path is what follows the domain in the link of a mail.
+// path is the URL of a mail's link: a whole one, or what follows the domain.
 func (r *mailRenderer) path(p Purpose, uid, token string) string {
 	var url string
 	switch p {
@@ -564,8 +564,7 @@ func (r *mailRenderer) path(p Purpose, uid, token string) string {
 	case PurposeActivation, PurposeEmailChange:
 		url = r.settings.ActivationURL
 	}
-	url = strings.TrimPrefix(singleLine(url), "/")
-	return strings.NewReplacer("{uid}", uid, "{token}", token).Replace(url)
+	return strings.NewReplacer("{uid}", uid, "{token}", token).Replace(singleLine(url))
 }
 
 // templateUser is the user as templates see it: with every field that is

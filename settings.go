@@ -51,6 +51,10 @@ type Settings struct {
 	// SEND_ACTIVATION_EMAIL.
 	SendActivationEmail bool `json:"send_activation_email,omitempty"`
 
+	// IgnoreBadToken has endpoints that need no token take a request with a bad
+	// one as one without. Default: off, as in REST framework.
+	IgnoreBadToken bool `json:"ignore_bad_token,omitempty"`
+
 	// LoginAfterActivation puts an auth_token into the answer of /activate.
 	// Default: off. Source: djoser's LOGIN_AFTER_ACTIVATION.
 	LoginAfterActivation bool `json:"login_after_activation,omitempty"`
@@ -445,18 +449,6 @@ func checkDomain(domain string) error {
 	}
 	if host == "" || strings.ContainsAny(domain, " \t\r\n\"<>\\@?#") || strings.Contains(domain, "//") {
 		return fmt.Errorf("domain is %q: it must be a host, maybe with a port and a path, such as frontend.com", domain)
-	}
-	return nil
-}
-
-func checkLinkURL(name, url string) error {
-	switch {
-	case url == "":
-		return nil
-	case !strings.Contains(url, "{uid}") || !strings.Contains(url, "{token}"):
-		return fmt.Errorf("%s is %q: it must hold {uid} and {token}", name, url)
-	case strings.ContainsAny(url, " \t\r\n\"<>"):
-		return fmt.Errorf("%s is %q: it must be a path without white space, quotes or angle brackets", name, url)
 	}
 	return nil
 }
