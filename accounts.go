@@ -34,6 +34,7 @@ type Rules struct {
 	LoginAfterRegistration bool
 	LoginAfterActivation   bool
 	LogoutOnPasswordChange bool
+	ReserveUsernames       time.Duration
 	TokenTTL               time.Duration // zero: for ever
 	TokensPerUser          int
 }
@@ -246,14 +247,17 @@ func (a *accounts) checkFree(ctx context.Context, f *field, value string, acc *A
 	if !f.unique {
 		return nil
 	}
-	other, err := a.store.AccountByKey(ctx, f.key(value))
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil
-	case err != nil:
-		return err
-	case other.ID != acc.ID:
-		return &TakenError{Field: f.name}
+	for _, reserved := range []bool{false, true} {
+		key := f.key(value)
+		key.Reserved = reserved
+		other, err := a.store.AccountByKey(ctx, key)
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return err
+		case other.ID != acc.ID:
+			return &TakenError{Field: f.name}
+		}
 	}
 	return nil
 }
@@ -396,10 +400,11 @@ func (a *accounts) update(ctx context.Context, id uint64, change func(*Account, 
 			return nil, err
 		}
 		c := &Change{Account: acc}
+		former := a.model.names(acc)
 		if err := change(acc, c); err != nil {
 			return nil, err
 		}
-		if err := a.model.key(c); err != nil {
+		if err := a.rekey(c, former); err != nil {
 			return nil, err
 		}
 		if err := a.commit(ctx, c); !errors.Is(err, ErrConflict) {
@@ -408,6 +413,18 @@ func (a *accounts) update(ctx context.Context, id uint64, change func(*Account, 
 		pause(ctx, n)
 	}
 	return nil, ErrConflict
+}
+
+// rekey gives a changed account its unique keys; those of former names that it
+// has no more become reserved.
+func (a *accounts) rekey(c *Change, former []Key) error {
+	if c.Delete {
+		return nil
+	}
+	if err := a.model.reserve(c.Account, former); err != nil {
+		return err
+	}
+	return a.model.key(c)
 }
 
 // pause keeps those who want to change one account at the same time out of each

@@ -92,6 +92,7 @@ func asAdminError(err error) *adminError {
 		api   *apiError
 		taken *TakenError
 		mail  errMail
+		names *namesError
 	)
 	switch {
 	case errors.As(err, &admin):
@@ -100,6 +101,8 @@ func asAdminError(err error) *adminError {
 		return &adminError{api.status, "the values were refused", api.body}
 	case errors.As(err, &taken):
 		return &adminError{http.StatusConflict, "another user has the same " + taken.Field, nil}
+	case errors.As(err, &names):
+		return &adminError{http.StatusConflict, names.Error(), nil}
 	case errors.As(err, &mail):
 		return &adminError{http.StatusConflict, mail.Error(), nil}
 	case errors.Is(err, ErrNotFound), errors.Is(err, errNoUser):
@@ -195,6 +198,7 @@ var (
 		"export": {"POST": (*manager).exportDump},
 		"backup": {"POST": (*manager).backup},
 		"check":  {"POST": (*manager).check},
+		"free":   {"POST": (*manager).freeName},
 	}
 	userVerbs = map[string]map[string]func(*manager, *Account) (any, error){
 		"":                {"GET": (*manager).showUser, "PATCH": (*manager).editUser, "DELETE": (*manager).deleteUser},

@@ -3,6 +3,7 @@ package djoser
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -25,6 +26,14 @@ type adminUser struct {
 	LastLogin    *time.Time     `json:"last_login"`
 	PendingEmail string         `json:"pending_email,omitempty"`
 	Password     string         `json:"password"` // usable or unusable
+
+	// Reserved are names that it gave up.
+	Reserved []reservedName `json:"reserved,omitempty"`
+}
+
+type reservedName struct {
+	Field string `json:"field"`
+	Name  string `json:"name"`
 }
 
 func (m *manager) user(acc *Account) *adminUser {
@@ -36,6 +45,9 @@ func (m *manager) user(acc *Account) *adminUser {
 	}
 	for _, f := range m.realm.model.declared {
 		u.Fields[f.name] = f.value(acc)
+	}
+	for _, k := range acc.Reserved {
+		u.Reserved = append(u.Reserved, reservedName{k.Field, k.Value})
 	}
 	return u
 }
@@ -281,6 +293,24 @@ func (m *manager) done(acc *Account, err error) (any, error) {
 
 func (m *manager) deleteUser(acc *Account) (any, error) {
 	return m.done(m.accounts.remove(m.r.Context(), acc.ID))
+}
+
+// freeName frees a name that an account gave up, or that a deleted account had.
+func (m *manager) freeName() (any, error) {
+	var name reservedName
+	if err := m.body(&name); err != nil {
+		return nil, err
+	}
+	setDefault(&name.Field, m.realm.model.username.name)
+	acc, err := m.accounts.freeName(m.r.Context(), name.Field, name.Name)
+	if errors.Is(err, ErrNotFound) {
+		return nil, &adminError{http.StatusNotFound, fmt.Sprintf("the %s %q is not reserved", name.Field, name.Name), nil}
+	}
+	m.report("free", acc, err)
+	if err != nil {
+		return nil, err
+	}
+	return &name, nil
 }
 
 func (m *manager) setPassword(acc *Account) (any, error) {

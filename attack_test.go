@@ -61,6 +61,8 @@ var attacks = []struct {
 	{"markup in an address", "CWE-79", attackQuoted},
 	{"username that is a path", "CWE-22", attackUsernamePaths},
 	{"look-alikes of a username", "CWE-1007", attackLookAlikes},
+	{"name that somebody gave up", "CWE-282", attackFormerName},
+	{"address that somebody gave up", "CWE-282", attackFormerAddress},
 }
 
 func TestAttack(t *testing.T) {
@@ -141,7 +143,7 @@ func attackMassAssignment(t *testing.T) {
 	token := s.login("eve", "pw")
 	s.json("PATCH", "/auth/me", token, `{"username": "ann", "password": "x", `+extra+`}`).want(t, 200)
 	s.json("PUT", "/auth/me", token, `{"email": "e@b.example", "username": "ann", `+extra+`}`).want(t, 200)
-	acc, err := runningRealm(t, "default").accounts.store.AccountByKey(context.Background(), Key{"username", "eve"})
+	acc, err := runningRealm(t, "default").accounts.store.AccountByKey(context.Background(), Key{Field: "username", Value: "eve"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +305,7 @@ func attackHostileHash(t *testing.T) {
 
 func attackHeaders(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy /api/* "+backEnd(t)))
-	for _, name := range []string{"Remote-User", "Remote_User", "Remote.User", "remote.user", "REMOTE_USER", "Remote-Groups", "remote_groups", "Remote.Email", "Remote-Name"} {
+	for _, name := range []string{"Remote-User", "Remote_User", "Remote.User", "remote.user", "REMOTE_USER", "Remote-Groups", "remote_groups", "Remote.Email", "Remote-Name", "Remote-Id", "remote.id"} {
 		a := s.sendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\n" + name + ": mallory\r\nConnection: close\r\n\r\n")
 		a.want(t, 200)
 		if strings.Contains(a.body, "mallory") {
@@ -623,7 +625,7 @@ func TestNoAnswerTellsWhoHasAnAccount(t *testing.T) {
 		accounts := runningRealm(t, "secretive").accounts
 		for _, name := range []string{"normal", "inactive", "waiting", "unusable"} {
 			s.post("/auth/register", "", "username", name, "password", "pw", "email", name+"@b.example").want(t, 201)
-			acc, err := accounts.store.AccountByKey(t.Context(), Key{"username", name})
+			acc, err := accounts.store.AccountByKey(t.Context(), Key{Field: "username", Value: name})
 			if err == nil && name != "waiting" {
 				acc, err = accounts.enable(t.Context(), acc.ID)
 			}

@@ -25,10 +25,12 @@ var errChange = errors.New("invalid change")
 
 // changeWriter applies a Change.
 type changeWriter struct {
-	s      *badgerDB
-	change *Change
-	fields []byte // of the account, encoded before the writer has its turn
+	s       *badgerDB
+	change  *Change
+	account *Account // as it is to be; nil: not to be written
+	fields  []byte   // of the account, encoded before the writer has its turn
 
+	keys        []Key    // result: without those that another account has reserved
 	id, version uint64   // results
 	mails       []uint64 // results
 }
@@ -50,6 +52,7 @@ func newChangeWriter(s *badgerDB, c *Change) (*changeWriter, error) {
 			clone.LastLogin = c.Token.Created
 			a = &clone
 		}
+		w.account = a
 		var err error
 		if w.fields, err = appendAccountFields(nil, a); err != nil {
 			return nil, err
@@ -66,6 +69,9 @@ func (w *changeWriter) finish() {
 	c := w.change
 	if a := c.Account; a != nil {
 		a.ID, a.Version = w.id, w.version
+		if !c.Delete {
+			a.Keys = w.keys
+		}
 		if c.Token != nil && !c.NoLogin {
 			a.LastLogin = c.Token.Created
 		}
@@ -116,6 +122,14 @@ func (w *changeWriter) apply(b *batch) error {
 			return err
 		}
 	}
+	if c.Free != nil {
+		if err := freeKey(b, *c.Free); err != nil {
+			return err
+		}
+	}
+	for _, k := range c.Hold {
+		holdKey(b, k, c.HoldUntil)
+	}
 	w.mails = nil // of another try
 	for _, m := range c.Mails {
 		w.addMail(b, *m)
@@ -137,11 +151,12 @@ func (w *changeWriter) create(b *batch) error {
 		return &TakenError{Field: "id"}
 	}
 	w.version = 1
-	if err := w.setKeys(b, nil, a.Keys); err != nil {
+	fields, err := w.setKeys(b, nil)
+	if err != nil {
 		return err
 	}
 	w.setEmail(b, "", a.Email)
-	b.set(numberKey(prefixAccount, w.id), append(appendAccountHead(nil, w.version, b.generation), w.fields...), 0)
+	w.setAccount(b, fields, nil)
 	b.stagedCounts.accounts++
 	b.stagedCounts.lastAccount = max(b.stagedCounts.lastAccount, w.id)
 	return nil
@@ -157,11 +172,12 @@ func (w *changeWriter) update(b *batch) error {
 		return ErrConflict
 	}
 	w.id, w.version = a.ID, a.Version+1
-	if err := w.setKeys(b, stored.Keys, a.Keys); err != nil {
+	fields, err := w.setKeys(b, stored.Keys)
+	if err != nil {
 		return err
 	}
 	w.setEmail(b, stored.Email, a.Email)
-	w.setAccount(b, w.fields, stored.unknown)
+	w.setAccount(b, fields, stored.unknown)
 	return nil
 }
 
@@ -191,9 +207,7 @@ func (w *changeWriter) delete(b *batch, ended map[Digest]bool) error {
 			return err
 		}
 	}
-	if err := w.setKeys(b, stored.Keys, nil); err != nil {
-		return err
-	}
+	dropKeys(b, stored.Keys, nil)
 	w.setEmail(b, stored.Email, "")
 	b.delete(numberKey(prefixAccount, w.id))
 	b.stagedCounts.accounts--
@@ -227,26 +241,66 @@ func (w *changeWriter) setAccount(b *batch, fields []byte, unknown []byte) {
 	b.set(numberKey(prefixAccount, w.id), append(append(record, fields...), unknown...), 0)
 }
 
-// setKeys replaces the unique keys of the account.
-func (w *changeWriter) setKeys(b *batch, old, keys []Key) error {
+// setKeys replaces the unique keys of the account. It returns the account's
+// fields with the keys that it has now.
+func (w *changeWriter) setKeys(b *batch, old []Key) (fields []byte, err error) {
+	w.keys, err = ownKeys(b, b.generation, w.id, w.account.Keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range w.keys {
+		b.set(uniqueKey(b.generation, k), binary.BigEndian.AppendUint64(nil, w.id), 0)
+	}
+	dropKeys(b, old, w.keys)
+	if len(w.keys) == len(w.account.Keys) {
+		return w.fields, nil
+	}
+	account := *w.account
+	account.Keys = w.keys
+	return appendAccountFields(nil, &account)
+}
+
+// ownKeys returns the keys that an account can have: all, but for reserved ones
+// that another has, or an error for others that another has, or that are kept
+// from everybody.
+func ownKeys(b *batch, generation, id uint64, keys []Key) ([]Key, error) {
+	var own []Key
 	for _, k := range keys {
-		key := uniqueKey(b.generation, k)
-		holder, err := b.get(key)
+		free, err := isFree(b, generation, id, k)
 		switch {
-		case err == ErrNotFound:
-			b.set(key, binary.BigEndian.AppendUint64(nil, w.id), 0)
 		case err != nil:
-			return err
-		case binary.BigEndian.Uint64(holder) != w.id:
-			return &TakenError{Field: k.Field}
+			return nil, err
+		case free:
+			own = append(own, k)
+		case !k.Reserved:
+			return nil, &TakenError{Field: k.Field}
 		}
 	}
+	return own, nil
+}
+
+// isFree tells whether an account can have a key, or has it.
+func isFree(b *batch, generation, id uint64, k Key) (bool, error) {
+	holder, err := b.get(uniqueKey(generation, k))
+	switch {
+	case err == nil:
+		return binary.BigEndian.Uint64(holder) == id, nil
+	case err != ErrNotFound:
+		return false, err
+	case k.Reserved:
+		return true, nil
+	}
+	held, err := isHeld(b, k)
+	return !held, err
+}
+
+// dropKeys takes away the old keys that are not among the new ones.
+func dropKeys(b *batch, old, keys []Key) {
 	for _, k := range old {
-		if !slices.Contains(keys, k) {
+		if !slices.ContainsFunc(keys, k.Same) {
 			b.delete(uniqueKey(b.generation, k))
 		}
 	}
-	return nil
 }
 
 // setEmail replaces the account's entry in the index of addresses.

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 //
 //	a <id>                       account
 //	u <generation> <field value> unique key: the id of the account
+//	h <digest>                   unique key that is kept from everybody: until when
 //	e <address> 0 <id>           address of an account, folded
 //	t <digest>                   auth token
 //	T <account> <digest>         token of an account: its times
@@ -68,6 +70,7 @@ type badgerDB struct {
 const (
 	prefixAccount = 'a'
 	prefixUnique  = 'u'
+	prefixHold    = 'h'
 	prefixEmail   = 'e'
 	prefixToken   = 't'
 	prefixTokenOf = 'T'
@@ -288,8 +291,13 @@ func (s *badgerDB) AccountByKey(ctx context.Context, key Key) (*Account, error) 
 		if err != nil {
 			return err
 		}
-		a, err = v.account(binary.BigEndian.Uint64(id))
-		return err
+		if a, err = v.account(binary.BigEndian.Uint64(id)); err != nil {
+			return err
+		}
+		if !slices.Contains(a.Keys, key) { // but reserved, or the other way round
+			return ErrNotFound
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err

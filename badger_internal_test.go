@@ -40,7 +40,7 @@ func (s *badgerDB) raw(t *testing.T, change func(*batch)) {
 }
 
 func testAccount(name string) *Account {
-	return &Account{Username: name, Email: name + "@example.com", IsActive: true, Keys: []Key{{"username", name}}}
+	return &Account{Username: name, Email: name + "@example.com", IsActive: true, Keys: []Key{{Field: "username", Value: name}}}
 }
 
 // create stores an account.
@@ -279,7 +279,8 @@ func TestBadgerReindexBrokenOff(t *testing.T) {
 		}
 		s.raw(t, func(b *batch) {
 			for i := n; i < n+512; i++ {
-				w := changeWriter{s: s, change: &Change{Account: testAccount(fmt.Sprint(i))}}
+				a := testAccount(fmt.Sprint(i))
+				w := changeWriter{s: s, change: &Change{Account: a}, account: a}
 				w.fields, _ = appendAccountFields(nil, w.change.Account)
 				if err := w.create(b); err != nil {
 					t.Error(err)
@@ -287,7 +288,7 @@ func TestBadgerReindexBrokenOff(t *testing.T) {
 			}
 		})
 	}
-	byEmail := func(a *Account) ([]Key, error) { return []Key{{"email", a.Email}}, nil }
+	byEmail := func(a *Account) ([]Key, error) { return []Key{{Field: "email", Value: a.Email}}, nil }
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := 0
 	err := s.Reindex(ctx, "email", func(a *Account) ([]Key, error) {
@@ -307,28 +308,28 @@ func TestBadgerReindexBrokenOff(t *testing.T) {
 		}
 	}
 	for range 2 {
-		check(Key{"username", "7"}, nil)
-		check(Key{"email", "7@example.com"}, ErrNotFound)
+		check(Key{Field: "username", Value: "7"}, nil)
+		check(Key{Field: "email", Value: "7@example.com"}, ErrNotFound)
 		s.Close()
 		s = newBadger(t, dir)
 	}
-	a, err := s.AccountByKey(t.Context(), Key{"username", "7"})
+	a, err := s.AccountByKey(t.Context(), Key{Field: "username", Value: "7"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Email, a.Username, a.Keys = "new@example.com", "new", []Key{{"username", "new"}}
+	a.Email, a.Username, a.Keys = "new@example.com", "new", []Key{{Field: "username", Value: "new"}}
 	if err := s.Commit(t.Context(), &Change{Account: a}); err != nil {
 		t.Fatal(err)
 	}
-	check(Key{"username", "7"}, ErrNotFound)
-	check(Key{"username", "new"}, nil)
+	check(Key{Field: "username", Value: "7"}, ErrNotFound)
+	check(Key{Field: "username", Value: "new"}, nil)
 	if err := s.Reindex(t.Context(), "email", byEmail); err != nil {
 		t.Fatal(err)
 	}
-	check(Key{"username", "8"}, ErrNotFound)
-	check(Key{"email", "7@example.com"}, ErrNotFound)
-	check(Key{"email", "8@example.com"}, nil)
-	check(Key{"email", "new@example.com"}, nil)
+	check(Key{Field: "username", Value: "8"}, ErrNotFound)
+	check(Key{Field: "email", Value: "7@example.com"}, ErrNotFound)
+	check(Key{Field: "email", Value: "8@example.com"}, nil)
+	check(Key{Field: "email", Value: "new@example.com"}, nil)
 }
 
 func TestBadgerCleansUp(t *testing.T) {
@@ -365,7 +366,7 @@ func TestBadgerCleansUp(t *testing.T) {
 	if got := size(); got > full/10 {
 		t.Errorf("%d bytes became %d: %s", full, got, s.db.LevelsToString())
 	}
-	if _, err := s.AccountByKey(t.Context(), Key{"username", "ann"}); err != nil {
+	if _, err := s.AccountByKey(t.Context(), Key{Field: "username", Value: "ann"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -403,7 +404,7 @@ func TestBadgerNamesDamagedFiles(t *testing.T) {
 				t.Errorf("byte %d: a damaged store takes changes", at)
 				continue
 			}
-			if _, err := s.AccountByKey(t.Context(), Key{"username", "new"}); err == nil || errors.Is(err, ErrNotFound) {
+			if _, err := s.AccountByKey(t.Context(), Key{Field: "username", Value: "new"}); err == nil || errors.Is(err, ErrNotFound) {
 				t.Errorf("byte %d: what a damaged store lacks is %v", at, err)
 			}
 			s.Close()

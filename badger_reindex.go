@@ -54,7 +54,10 @@ func (r *reindex) run(signature string) error {
 		return err
 	}
 	old := r.s.generation.Load()
-	if err := r.fill(old, old+1); err != nil {
+	if err := r.fill(old, old+1, false); err != nil {
+		return err
+	}
+	if err := r.fill(old, old+1, true); err != nil {
 		return err
 	}
 	b := r.s.newBatch()
@@ -98,12 +101,16 @@ func (r *reindex) each(fn func(*accountRecord) error) error {
 	}
 }
 
-// keysOf calls the caller's function with an account of its own.
-func (r *reindex) keysOf(a *accountRecord) ([]Key, error) {
+// keysOf calls the caller's function with an account of its own, and leaves
+// reserved keys out unless they are wanted.
+func (r *reindex) keysOf(a *accountRecord, reserved bool) ([]Key, error) {
 	account := a.Account
 	keys, err := r.keys(&account)
 	if err != nil {
 		return nil, fmt.Errorf("account %d: %w", a.ID, err)
+	}
+	if !reserved {
+		keys = slices.DeleteFunc(slices.Clone(keys), func(k Key) bool { return k.Reserved })
 	}
 	return keys, nil
 }
@@ -117,7 +124,7 @@ func (r *reindex) check() error {
 		all  []hashed
 	)
 	err := r.each(func(a *accountRecord) error {
-		keys, err := r.keysOf(a)
+		keys, err := r.keysOf(a, false)
 		for _, k := range keys {
 			all = append(all, hashed{maphash.Comparable(seed, k), a.ID})
 		}
@@ -158,7 +165,7 @@ func (r *reindex) compare(id, other uint64) error {
 		if err != nil {
 			return err
 		}
-		if keys[i], err = r.keysOf(a); err != nil {
+		if keys[i], err = r.keysOf(a, false); err != nil {
 			return err
 		}
 	}
@@ -170,14 +177,23 @@ func (r *reindex) compare(id, other uint64) error {
 	return nil
 }
 
-// fill writes the keys of a generation.
-func (r *reindex) fill(old, generation uint64) error {
+// fill writes the keys of a generation. Accounts with reserved keys get them in
+// a second pass, since they give way to those that other accounts have.
+func (r *reindex) fill(old, generation uint64, reserved bool) error {
 	b := r.s.newBatch()
 	defer func() { b.txn.Discard() }()
 	err := r.each(func(a *accountRecord) error {
-		keys, err := r.keysOf(a)
+		keys, err := r.keysOf(a, reserved)
 		if err != nil {
 			return err
+		}
+		if reserved {
+			if !slices.ContainsFunc(keys, func(k Key) bool { return k.Reserved }) {
+				return nil
+			}
+			if keys, err = ownKeys(b, generation, a.ID, keys); err != nil {
+				return err
+			}
 		}
 		former := a.Keys
 		a.Keys = keys

@@ -35,7 +35,7 @@ func addLogin(t testing.TB, c *cachedStore, name string) (*Account, string) {
 	t.Helper()
 	token := newAuthToken()
 	digest, _ := digestOf(token)
-	acc := &Account{Username: name, IsActive: true, DateJoined: time.Now(), Keys: []Key{{"username", name}}}
+	acc := &Account{Username: name, IsActive: true, DateJoined: time.Now(), Keys: []Key{{Field: "username", Value: name}}}
 	err := c.Commit(context.Background(), &Change{Account: acc, Token: &Token{Digest: digest, Created: time.Now()}})
 	if err != nil {
 		t.Fatal(err)

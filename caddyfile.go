@@ -81,6 +81,7 @@ func init() {
 //		reply_to   <address>
 //		templates  <dir>
 //		link_ttl   <duration>
+//		reserve_usernames <duration>
 //		throttle   off
 //		throttle {
 //			<endpoint>      <rate...>|off
@@ -206,7 +207,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, " +
 	"login_after_registration, send_activation_email, login_after_activation, set_username_retype, set_password_retype, " +
 	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, user_model, password, token, store, mailer, from_email, " +
-	"reply_to, templates, link_ttl, throttle, cors, max_body, cache, disable"
+	"reply_to, templates, link_ttl, reserve_usernames, throttle, cors, max_body, cache, disable"
 
 func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 	switch name {
@@ -255,6 +256,8 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return textArg(d, &s.Templates)
 	case "link_ttl":
 		return durationArg(d, &s.LinkTTL)
+	case "reserve_usernames":
+		return durationOrZeroArg(d, &s.ReserveUsernames)
 	case "throttle":
 		return s.unmarshalThrottle(d)
 	case "cors":

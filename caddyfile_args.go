@@ -151,6 +151,17 @@ func durationArg(d *caddyfile.Dispenser, value *caddy.Duration) error {
 	return nil
 }
 
+// durationOrZeroArg is durationArg for what 0 switches off.
+func durationOrZeroArg(d *caddyfile.Dispenser, value *caddy.Duration) error {
+	next := *d
+	if next.NextArg() && next.Val() == "0" && !next.NextArg() {
+		d.NextArg()
+		*value = 0
+		return nil
+	}
+	return durationArg(d, value)
+}
+
 // offArg passes over the word off, if it is the one argument of the line.
 func offArg(d *caddyfile.Dispenser) (off bool, err error) {
 	name := d.Val()

@@ -31,7 +31,7 @@ type caller struct {
 	id    *identity // nil: nobody, or nobody who may be let through
 	err   error
 
-	headers [4]string // the values of identityHeaders
+	headers [5]string // the values of identityHeaders
 }
 
 // visitVar is the variable of Caddy's that keeps the visit.

@@ -30,7 +30,7 @@ id: and the user's id, such as id:42.`,
 	return group(cmd, userAdd(), userList(), userShow(), userEdit(), userSetPassword(),
 		userVerb("activate", "Lets a user log in", http.MethodPost, "/activate", "%s is active."),
 		userVerb("deactivate", "Ends every login of a user and allows no new one", http.MethodPost, "/deactivate", "%s is not active any more."),
-		userDelete())
+		userDelete(), userFreeName())
 }
 
 func userPath(name string) string { return "/users/" + url.PathEscape(name) }
@@ -273,6 +273,9 @@ func (u *adminUser) show(w io.Writer) {
 	line("groups", strings.Join(u.Groups, ", "))
 	line("joined", shortTime(u.DateJoined))
 	line("last login", shortTime(u.LastLogin))
+	for _, r := range u.Reserved {
+		line("reserved "+r.Field, r.Name)
+	}
 	table.Flush()
 }
 
@@ -377,6 +380,27 @@ func userDelete() *cobra.Command {
 			}
 		}
 		return c.change(http.MethodDelete, userPath(fmt.Sprintf("id:%d", u.ID)), nil, "Deleted %s.")
+	})
+	return cmd
+}
+
+func userFreeName() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "free-name NAME",
+		Short: "Lets everybody have a name that a user gave up",
+		Long: `Lets everybody have a name that is reserved: for the user who gave it up, or
+since its user was deleted (reserve_usernames).`,
+		Example: "  caddy djoser user free-name bob\n  caddy djoser user free-name bob@example.com --field email",
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.Flags().String("field", "", "Field of the name (default: what users log in with)")
+	cmd.RunE = run(func(c *console, args []string) error {
+		field, _ := c.cmd.Flags().GetString("field")
+		freed := &reservedName{Field: field, Name: args[0]}
+		if err := c.do(http.MethodPost, "/free", freed, freed); err != nil {
+			return err
+		}
+		return c.print(freed, func(w io.Writer) { fmt.Fprintf(w, "%s is free.\n", printable(freed.Name)) })
 	})
 	return cmd
 }

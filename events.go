@@ -162,6 +162,7 @@ var adminEvents = map[string]string{
 	"POST send-reset":      "password_reset_requested",
 	"DELETE tokens":        "logged_out_everywhere",
 	"DELETE token":         "token_ended",
+	"POST free":            "name_freed",
 }
 
 // report tells of a change by an administrator.

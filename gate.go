@@ -119,8 +119,8 @@ func (g *Rights) hasRight(r *realm, a *Account) bool {
 // It sets the placeholders {http.auth.user.id}, .username, .email, .is_staff,
 // .is_superuser, .groups and one for each required field of the user model,
 // and the request headers Remote-User and Remote-Name (the username),
-// Remote-Email and Remote-Groups (separated by commas; staff and superuser
-// count as groups). It removes what the client sent under those names, and
+// Remote-Email, Remote-Id (which never changes: key data by it) and Remote-Groups
+// (separated by commas; staff and superuser count as groups). It removes what the client sent under those names, and
 // under those that any other djoser_auth sets, in every spelling that a back end
 // might take for them.
 //
@@ -137,7 +137,7 @@ type Gate struct {
 
 	// Headers are the identity headers that the back end gets, with
 	// placeholders in their values. Default: Remote-User, Remote-Name,
-	// Remote-Email and Remote-Groups. Empty: none.
+	// Remote-Email, Remote-Groups and Remote-Id. Empty: none.
 	Headers map[string]string `json:"headers,omitzero"`
 
 	// KeepAuthorization passes the token on to the back end. Default: off.
@@ -148,7 +148,7 @@ type Gate struct {
 }
 
 // identityHeaders are the headers by which a back end knows who is calling.
-var identityHeaders = []string{"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"}
+var identityHeaders = []string{"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Remote-Id"}
 
 // connectionHeaders are those that a proxy makes itself, or takes off: RFC 9110,
 // 7.2, 7.6.1 and 8.6.
@@ -310,7 +310,7 @@ func (g *Gate) setHeaders(r *http.Request, c *caller) {
 	a := c.id.account
 	name := oneLine(c.realm.model.name(a))
 	// Header.Set would make a slice for each.
-	c.headers = [...]string{name, name, oneLine(a.Email), strings.Join(groupsAndFlags(a), ",")}
+	c.headers = [...]string{name, name, oneLine(a.Email), strings.Join(groupsAndFlags(a), ","), strconv.FormatUint(a.ID, 10)}
 	for i, name := range identityHeaders {
 		if c.headers[i] != "" {
 			r.Header[name] = c.headers[i : i+1 : i+1]

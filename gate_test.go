@@ -72,7 +72,7 @@ func (s *server) sendRaw(request string) answer {
 func change(t *testing.T, username string, alter func(*Account)) {
 	t.Helper()
 	r := runningRealm(t, "default")
-	acc, err := r.accounts.store.AccountByKey(context.Background(), Key{"username", username})
+	acc, err := r.accounts.store.AccountByKey(context.Background(), Key{Field: "username", Value: username})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestTheGateLetsValidTokensThrough(t *testing.T) {
 
 	e := s.get("/api/x", token).echo(t)
 	for name, want := range map[string]string{
-		"Remote-User": "alice", "Remote-Name": "alice", "Remote-Email": "alice@example.com", "Remote-Groups": "", "Authorization": "",
+		"Remote-User": "alice", "Remote-Name": "alice", "Remote-Email": "alice@example.com", "Remote-Groups": "", "Remote-Id": "1", "Authorization": "",
 	} {
 		if got := e.Header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
@@ -128,7 +128,7 @@ func TestTheGateLetsValidTokensThrough(t *testing.T) {
 func TestIdentityHeadersOfTheClientAreRemovedInEverySpelling(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy /api/* "+backEnd(t)))
 	token := s.register("alice", "secret")
-	spellings := []string{"Remote-User", "remote_user", "Remote.User", "REMOTE_USER", "remote-user", "Remote_Groups", "Remote.Email", "rEmOtE_nAmE"}
+	spellings := []string{"Remote-User", "remote_user", "Remote.User", "REMOTE_USER", "remote-user", "Remote_Groups", "Remote.Email", "rEmOtE_nAmE", "Remote-Id", "remote_id"}
 	for _, credentials := range []string{"", "Authorization: Token " + token + "\r\n"} {
 		for _, name := range spellings {
 			a := s.sendRaw("POST /api/x HTTP/1.1\r\nHost: x\r\n" + credentials + name + ": mallory\r\n" +
@@ -220,7 +220,7 @@ func TestWhatEndsATokenCountsFromTheNextRequest(t *testing.T) {
 		"deactivation": func(string) { change(t, "deactivation", func(a *Account) { a.IsActive = false }) },
 		"deletion": func(string) {
 			accounts := runningRealm(t, "default").accounts
-			acc, err := accounts.store.AccountByKey(context.Background(), Key{"username", "deletion"})
+			acc, err := accounts.store.AccountByKey(context.Background(), Key{Field: "username", Value: "deletion"})
 			if err != nil {
 				t.Fatal(err)
 			}

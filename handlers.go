@@ -632,6 +632,9 @@ func (c *call) accountError(err error) error {
 	if taken := new(TakenError); errors.As(err, &taken) {
 		return refusal(outcomeTaken, taken.Field, c.realm.model.takenMessage(taken.Field))
 	}
+	if names := new(namesError); errors.As(err, &names) {
+		return invalid(names.field, "You have given up too many names: take one of them again.")
+	}
 	if soon := new(tooSoonError); errors.As(err, &soon) {
 		return throttled(soon.wait)
 	}

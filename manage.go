@@ -128,8 +128,9 @@ func (a *accounts) disable(ctx context.Context, id uint64) (*Account, error) {
 
 // remove deletes an account with everything that belongs to it.
 func (a *accounts) remove(ctx context.Context, id uint64) (*Account, error) {
-	return a.update(ctx, id, func(_ *Account, change *Change) error {
+	return a.update(ctx, id, func(acc *Account, change *Change) error {
 		change.Delete = true
+		a.hold(acc, change)
 		return nil
 	})
 }

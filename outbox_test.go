@@ -66,7 +66,7 @@ func putMailsFrom(t *testing.T, s Store, n int, due time.Time, source string) []
 		wg.Go(func() {
 			defer func() { <-slots }()
 			name := fmt.Sprintf("u%d-%d", i, time.Now().UnixNano())
-			a := &Account{Username: name, Email: name + "@example.com", Keys: []Key{{"username", name}}}
+			a := &Account{Username: name, Email: name + "@example.com", Keys: []Key{{Field: "username", Value: name}}}
 			m := &Mail{Purpose: PurposeActivation, Protocol: "https", Source: source, Created: time.Now(), Due: due}
 			if err := s.Commit(context.Background(), &Change{Account: a, Mails: []*Mail{m}}); err != nil {
 				t.Error(err)

@@ -51,7 +51,7 @@ func TestOneOfManyGetsAName(t *testing.T) {
 		}), 201)
 
 		// The account is the winner's, whole.
-		acc, err := runningRealm(t, "default").accounts.store.AccountByKey(context.Background(), Key{"username", name})
+		acc, err := runningRealm(t, "default").accounts.store.AccountByKey(context.Background(), Key{Field: "username", Value: name})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,6 +38,7 @@ const (
 	recAccountKey          protowire.Number = 11
 	recAccountSerial       protowire.Number = 12
 	recAccountFormerKeys   protowire.Number = 13
+	recAccountReserved     protowire.Number = 20 // 14 to 19 are free
 )
 
 const (
@@ -54,9 +55,12 @@ const (
 )
 
 const (
-	recKeyField protowire.Number = 1
-	recKeyValue protowire.Number = 2
+	recKeyField    protowire.Number = 1
+	recKeyValue    protowire.Number = 2
+	recKeyReserved protowire.Number = 3
 )
+
+const recHoldUntil protowire.Number = 1
 
 const (
 	recFormerGeneration protowire.Number = 1
@@ -163,6 +167,10 @@ func appendAccountFields(b []byte, a *Account) ([]byte, error) {
 		b = protowire.AppendTag(b, recAccountKey, protowire.BytesType)
 		b = protowire.AppendBytes(b, appendKey(nil, k))
 	}
+	for _, k := range a.Reserved {
+		b = protowire.AppendTag(b, recAccountReserved, protowire.BytesType)
+		b = protowire.AppendBytes(b, appendKey(nil, k))
+	}
 	return b, nil
 }
 
@@ -179,7 +187,8 @@ func appendFormerKeys(b []byte, generation uint64, keys []Key) []byte {
 }
 
 func appendKey(b []byte, k Key) []byte {
-	return appendText(appendText(b, recKeyField, k.Field), recKeyValue, k.Value)
+	b = appendText(appendText(b, recKeyField, k.Field), recKeyValue, k.Value)
+	return appendNumber(b, recKeyReserved, protowire.EncodeBool(k.Reserved))
 }
 
 // decodeAccount reads the record of the account with the id. The strings of
@@ -226,6 +235,8 @@ func decodeAccount(id uint64, record []byte) (*accountRecord, error) {
 			a.Keys = append(a.Keys, d.key())
 		case recAccountFormerKeys:
 			a.formerGen, a.former = d.formerKeys()
+		case recAccountReserved:
+			a.Reserved = append(a.Reserved, d.key())
 		default:
 			a.unknown = append(a.unknown, d.raw()...)
 		}
@@ -490,6 +501,8 @@ func (d *recordDecoder) key() Key {
 			k.Field = m.text()
 		case recKeyValue:
 			k.Value = m.text()
+		case recKeyReserved:
+			k.Reserved = protowire.DecodeBool(m.number())
 		default:
 			m.raw()
 		}

@@ -100,6 +100,10 @@ type Settings struct {
 	// Django's PASSWORD_RESET_TIMEOUT.
 	LinkTTL caddy.Duration `json:"link_ttl,omitempty"`
 
+	// ReserveUsernames is how long nobody can have the username, or the unique
+	// address, of an account that was deleted. Default: 0, as in Django.
+	ReserveUsernames caddy.Duration `json:"reserve_usernames,omitempty"`
+
 	// Disable names endpoints that are not there.
 	Disable []string `json:"disable,omitempty"`
 
@@ -191,6 +195,7 @@ func (s *Settings) rules() Rules {
 		LoginAfterRegistration: s.LoginAfterRegistration,
 		LoginAfterActivation:   s.LoginAfterActivation,
 		LogoutOnPasswordChange: s.LogoutOnPasswordChange,
+		ReserveUsernames:       time.Duration(s.ReserveUsernames),
 		TokenTTL:               s.Token.ttl(),
 		TokensPerUser:          s.Token.PerUser,
 	}
@@ -334,6 +339,8 @@ func (s *Settings) validateNumbers() error {
 	switch {
 	case s.LinkTTL < 0:
 		return fmt.Errorf("link_ttl is %s: it can't be negative", time.Duration(s.LinkTTL))
+	case s.ReserveUsernames < 0:
+		return fmt.Errorf("reserve_usernames is %s: it can't be negative", time.Duration(s.ReserveUsernames))
 	case t.ttl() < 0:
 		return fmt.Errorf("token ttl is %s: it can't be negative; 0 is for ever", t.ttl())
 	case t.PerUser < 0:

@@ -38,8 +38,8 @@ type Store interface {
 	// Account returns the account with the id, or ErrNotFound.
 	Account(ctx context.Context, id uint64) (*Account, error)
 
-	// AccountByKey returns the account that holds the unique key, or
-	// ErrNotFound.
+	// AccountByKey returns the account that has the unique key among its Keys,
+	// reserved or not as the key is, or ErrNotFound.
 	AccountByKey(ctx context.Context, key Key) (*Account, error)
 
 	// AccountsByEmail returns at most limit accounts whose address equals
@@ -77,8 +77,10 @@ type Store interface {
 	DeleteMail(ctx context.Context, id uint64) error
 
 	// Reindex makes keys the unique keys of every account, now and in the
-	// order of their ids, and the signature the one that changes must have. It
-	// does nothing if the signature is that of the last successful call. On an error of keys, or a *TakenError, nothing changes.
+	// order of their ids, and the signature the one that changes must have. A
+	// reserved key that another account has as well gives way. It does nothing
+	// if the signature is that of the last successful call. On an error of keys,
+	// or a *TakenError, nothing changes.
 	Reindex(ctx context.Context, signature string, keys func(*Account) ([]Key, error)) error
 
 	// LinkKey returns the 32 secret bytes under which links are signed. They
@@ -123,7 +125,15 @@ func (e *TakenError) Error() string { return fmt.Sprintf("%s is taken", e.Field)
 type Key struct {
 	Field string // name of the field
 	Value string // its value, in the form in which values are compared
+
+	// Reserved keeps the value from other accounts, and that is all: nobody
+	// finds the account by it. Where another account has the key already, it
+	// is left out without an error.
+	Reserved bool
 }
+
+// Same tells whether only one account may have two keys.
+func (k Key) Same(other Key) bool { return k.Field == other.Field && k.Value == other.Value }
 
 // Account is a user, with the fields of Django's AbstractUser under its names.
 type Account struct {
@@ -151,6 +161,10 @@ type Account struct {
 
 	// PendingEmail is an address that becomes Email once it is confirmed.
 	PendingEmail string
+
+	// Reserved are usernames and unique addresses that the account gave up, the
+	// oldest first, as they were. No other account can have them.
+	Reserved []Key
 
 	// Keys are the unique keys of the account.
 	Keys []Key
@@ -234,6 +248,14 @@ type Change struct {
 
 	// Delete deletes Account instead, with its keys, tokens and mails.
 	Delete bool
+
+	// Hold keeps everybody from these keys until HoldUntil. Of each the store
+	// has a digest only.
+	Hold      []Key
+	HoldUntil time.Time
+
+	// Free ends the hold on a key; one that isn't held is ErrNotFound.
+	Free *Key
 
 	// Token is added to Account, or, where that is nil, to the stored account
 	// of Token.Account, provided that it is active and its serial is still

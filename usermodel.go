@@ -20,8 +20,8 @@ type UserModel struct {
 	UsernameField string `json:"username_field,omitempty"`
 
 	// RequiredFields are the fields that the API takes at registration and
-	// shows under /me, beside the username field. Default: email, unless that
-	// is the username field. Source: Django's REQUIRED_FIELDS.
+	// shows under /me, beside the username field; id is shown only. Default:
+	// email, unless that is the username field. Source: Django's REQUIRED_FIELDS.
 	RequiredFields []string `json:"required_fields,omitzero"`
 
 	// Fields declares further fields, or amends the built-in ones, which are
@@ -166,6 +166,9 @@ func (u *UserModel) resolve() (*userModel, error) {
 	}
 	for i, n := range required {
 		f := m.field(n)
+		if n == "id" {
+			f = idField()
+		}
 		switch {
 		case f == nil:
 			return nil, fmt.Errorf("required_fields: %s is not a field: declare it with 'field %s <type>'", n, n)
@@ -292,9 +295,16 @@ func (m *userModel) field(name string) *field {
 	return nil
 }
 
+// idField is the account's id, for required_fields: shown, and never set.
+func idField() *field {
+	return &field{name: "id", kind: "integer", label: "ID", readOnly: true}
+}
+
 // value is what the API shows of an account's field.
 func (f *field) value(a *Account) any {
 	switch f.name {
+	case "id":
+		return int64(a.ID)
 	case "username":
 		return a.Username
 	case "email":
@@ -414,9 +424,18 @@ func (f *field) key(value string) Key {
 	return Key{Field: f.name, Value: value}
 }
 
-// keys are the unique keys of an account. An empty value is no key, except for
-// the username field, which must have one.
+// keys are the unique keys of an account, those of reserved names behind its own.
 func (m *userModel) keys(a *Account) ([]Key, error) {
+	keys, err := m.currentKeys(a)
+	if err != nil {
+		return nil, err
+	}
+	return append(keys, m.reservedKeys(a, keys)...), nil
+}
+
+// currentKeys are the keys of what the account has. An empty value is no key,
+// except for the username field, which must have one.
+func (m *userModel) currentKeys(a *Account) ([]Key, error) {
 	var keys []Key
 	for _, f := range m.declared {
 		if !f.unique {

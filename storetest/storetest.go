@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) djoser.Store) {
 		{"tokens", tokenPromises},
 		{"mails", mailPromises},
 		{"reindex", reindexPromises},
+		{"reserved", reservedPromises},
 		{"concurrency", concurrencyPromises},
 		{"life", lifePromises},
 	}

@@ -1,0 +1,128 @@
+package djoser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Others know an account by its username or its unique address, so a name that
+// was one account's must not become another's without a word: what a back end
+// keeps under that name would be the new owner's. A name that an account gives
+// up stays reserved for it.
+
+// maxReserved is how many names an account can have reserved. With as many it
+// can only go back to one of them, until an administrator frees some.
+const maxReserved = 10
+
+// namesError says that an account gave up too many names.
+type namesError struct{ field string }
+
+func (e *namesError) Error() string {
+	return fmt.Sprintf("the account has given up %d names, which stay reserved for it: it can go back to one, or an administrator can free them", maxReserved)
+}
+
+// isName tells whether others know an account by the field.
+func (m *userModel) isName(f *field) bool {
+	return f == m.username || f.unique && f.kind == "email"
+}
+
+// names are the names that an account has for itself, as they are stored.
+func (m *userModel) names(a *Account) []Key {
+	var names []Key
+	for _, f := range m.declared {
+		if value := f.text(a); m.isName(f) && slices.Contains(a.Keys, f.key(value)) {
+			names = append(names, Key{Field: f.name, Value: value})
+		}
+	}
+	return names
+}
+
+// reserve keeps for an account those of its former names that it has no more.
+func (m *userModel) reserve(a *Account, former []Key) error {
+	keys, err := m.currentKeys(a)
+	if err != nil {
+		return err
+	}
+	isCurrent := func(name Key) bool {
+		key, ok := m.reservedKey(name)
+		return ok && slices.ContainsFunc(keys, key.Same)
+	}
+	a.Reserved = slices.DeleteFunc(a.Reserved, isCurrent)
+	for _, name := range slices.DeleteFunc(former, isCurrent) {
+		if len(a.Reserved) >= maxReserved {
+			return &namesError{name.Field}
+		}
+		a.Reserved = append(a.Reserved, name)
+	}
+	return nil
+}
+
+// reservedKey is the unique key of a reserved name, unless its field is no name
+// any more.
+func (m *userModel) reservedKey(name Key) (Key, bool) {
+	f := m.field(name.Field)
+	if f == nil || !m.isName(f) {
+		return Key{}, false
+	}
+	key := f.key(name.Value)
+	key.Reserved = true
+	return key, true
+}
+
+// reservedKeys are the keys of an account's reserved names, but for those that
+// it has.
+func (m *userModel) reservedKeys(a *Account, current []Key) []Key {
+	var keys []Key
+	for _, name := range a.Reserved {
+		key, ok := m.reservedKey(name)
+		if ok && !slices.ContainsFunc(current, key.Same) && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// hold keeps the names of an account that is deleted from everybody, for as long
+// as the settings say.
+func (a *accounts) hold(acc *Account, change *Change) {
+	if a.rules.ReserveUsernames <= 0 {
+		return
+	}
+	for _, k := range acc.Keys {
+		if f := a.model.field(k.Field); f != nil && a.model.isName(f) {
+			change.Hold = append(change.Hold, k)
+		}
+	}
+	change.HoldUntil = a.now().Add(a.rules.ReserveUsernames)
+}
+
+// freeName lets everybody have a name again that is reserved for an account, or
+// was a deleted one's. It returns the account, nil for a deleted one. A name that
+// is not reserved is ErrNotFound.
+func (a *accounts) freeName(ctx context.Context, field, name string) (*Account, error) {
+	f := a.model.field(field)
+	if f == nil || !a.model.isName(f) {
+		return nil, ErrNotFound
+	}
+	if f == a.model.username {
+		name = a.model.normalize(name)
+	}
+	key := f.key(name)
+	key.Reserved = true
+	acc, err := a.store.AccountByKey(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return nil, a.commit(ctx, &Change{Free: &key})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.update(ctx, acc.ID, func(acc *Account, _ *Change) error {
+		acc.Reserved = slices.DeleteFunc(acc.Reserved, func(name Key) bool {
+			reserved, ok := a.model.reservedKey(name)
+			return ok && reserved == key
+		})
+		return nil
+	})
+}
