@@ -81,7 +81,7 @@ func oldStore(t *testing.T, dir string, addresses ...string) {
 	t.Helper()
 	db := newBadger(t, dir)
 	const signature = "1 email email:email"
-	keys := func(a *Account) ([]Key, error) { return []Key{{"email", strings.ToLower(a.Email)}}, nil }
+	keys := func(a *Account) ([]Key, error) { return []Key{{Field: "email", Value: strings.ToLower(a.Email)}}, nil }
 	if err := db.Reindex(t.Context(), signature, keys); err != nil {
 		t.Fatal(err)
 	}

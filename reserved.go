@@ -32,7 +32,7 @@ func (m *userModel) isName(f *field) bool {
 func (m *userModel) names(a *Account) []Key {
 	var names []Key
 	for _, f := range m.declared {
-		if value := f.text(a); m.isName(f) && slices.Contains(a.Keys, f.key(value)) {
+		if value := f.text(a); m.isName(f) && slices.Contains(a.Keys, f.keptKey(value, a.Keys)) {
 			names = append(names, Key{Field: f.name, Value: value})
 		}
 	}

@@ -72,8 +72,9 @@ func TestAnAccountGivesUpSoManyNames(t *testing.T) {
 	s.rename(bob, "bob").want(t, 200)
 	s.rename(bob, "bob3").want(t, 200)
 	s.rename(mallory, "bob").want(t, 400, nameTaken)
-	s.json("PATCH", "/auth/me", bob, `{"email": "other@example.com"}`).want(t, 200) // no name here
-	for range maxReserved + 1 { // what stays the same is not given up
+	s.json("PATCH", "/auth/me", bob, `{"email": "other@example.com"}`).want(t, 200)
+	// What stays the same is not given up.
+	for range maxReserved + 1 {
 		s.rename(bob, "bob3").want(t, 200)
 	}
 }
