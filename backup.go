@@ -11,8 +11,8 @@ import (
 )
 
 // BackupStore is a Store that can copy itself into a stream while it works,
-// be filled from one, and check itself. Commands and the admin API ask for it
-// where they need it.
+// be filled from one, and check itself. Commands and the admin API find it with
+// As where they need it.
 type BackupStore interface {
 	Store
 
@@ -39,13 +39,11 @@ var errNoBackup = errors.New("this store has its own tools for that: see the man
 
 // backupStore is the store of a realm as one that can be backed up.
 func backupStore(s Store) (BackupStore, error) {
-	if cached, ok := s.(*cachedStore); ok {
-		s = cached.Store
+	b, ok := As[BackupStore](s)
+	if !ok {
+		return nil, errNoBackup
 	}
-	if b, ok := s.(BackupStore); ok {
-		return b, nil
-	}
-	return nil, errNoBackup
+	return b, nil
 }
 
 // writeBackup writes a backup to a new file and reads it back.

@@ -83,6 +83,9 @@ func newCachedStore(s Store, now func() time.Time) *cachedStore {
 	return c
 }
 
+// Unwrap returns the store itself, for As.
+func (c *cachedStore) Unwrap() Store { return c.Store }
+
 // resize says how many identities are kept. If it is fewer than before, the cache
 // starts anew.
 func (c *cachedStore) resize(size int) {

@@ -304,11 +304,15 @@ func (c *console) withStore(do func(BackupStore, *userModel) error) error {
 	if err != nil {
 		return err
 	}
-	s, err := o.store(c)
+	s, err := o.realm.engine.Open(c.ctx, o.realm.location, o.realm.log)
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(s, o.realm.model), s.Close())
+	b, err := backupStore(s)
+	if err == nil {
+		err = do(b, o.realm.model)
+	}
+	return errors.Join(err, s.Close())
 }
 
 func restoreCommand() *cobra.Command {

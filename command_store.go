@@ -119,19 +119,6 @@ func (o *offlineRealm) mayOpen() error {
 	return nil
 }
 
-// store opens the store by itself, without the rest of the realm.
-func (o *offlineRealm) store(c *console) (BackupStore, error) {
-	s, err := o.realm.engine.Open(c.ctx, o.realm.location, o.realm.log)
-	if err != nil {
-		return nil, err
-	}
-	b, err := backupStore(s)
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return b, nil
-}
-
 func (o *offlineRealm) close() error {
 	err := o.realm.close()
 	o.cancel()

@@ -143,10 +143,7 @@ func importDjango(ctx context.Context, a *accounts, r io.Reader, model string, p
 
 // groupStore is where groups are kept, or nil.
 func groupStore(s Store) GroupStore {
-	if cached, ok := s.(*cachedStore); ok {
-		s = cached.Store
-	}
-	g, _ := s.(GroupStore)
+	g, _ := As[GroupStore](s)
 	return g
 }
 
@@ -389,6 +386,9 @@ func (im *importer) group(ctx context.Context, row *djangoRow) error {
 }
 
 func (im *importer) checkGroup(row *djangoRow, name string) {
+	if len(im.noted) == 1 && groupStore(im.accounts.store) == nil {
+		im.problem(row, true, "this store keeps no groups, only the names that accounts have: their ids and permissions are left out, here and in other rows")
+	}
 	if misleadingGroup(name) {
 		im.problem(row, true, "the group %q is left out of Remote-Groups, where commas separate groups, white space around them counts for nothing, and staff and superuser are flags: rename it", name)
 	}

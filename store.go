@@ -290,8 +290,8 @@ type Group struct {
 	Permissions []string
 }
 
-// GroupStore is a Store that keeps groups for Django. With another one they
-// come back from an export by name alone.
+// GroupStore is a Store that keeps groups for Django, found with As. With another
+// one they come back from an export by name alone.
 type GroupStore interface {
 	// Groups returns the groups that were put.
 	Groups(ctx context.Context) ([]*Group, error)

@@ -39,6 +39,10 @@ type auditedStore struct {
 	log *zap.Logger
 }
 
+// Unwrap lets djoser.As find what the store in it can do beyond a Store, such as
+// backups.
+func (s *auditedStore) Unwrap() djoser.Store { return s.Store }
+
 // Commit implements djoser.Store.
 func (s *auditedStore) Commit(ctx context.Context, c *djoser.Change) error {
 	isNew := c.Account != nil && c.Account.Version == 0

@@ -1,0 +1,87 @@
+package djoser
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+// wrappedStores are a badger store in two others: store wrapped. Without a way
+// through them it is store sealed.
+type wrappedStores struct{ BadgerStore }
+
+type sealedStores struct{ BadgerStore }
+
+func init() {
+	caddy.RegisterModule(wrappedStores{})
+	caddy.RegisterModule(sealedStores{})
+}
+
+func (wrappedStores) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "djoser.stores.wrapped", New: func() caddy.Module { return new(wrappedStores) }}
+}
+
+func (sealedStores) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "djoser.stores.sealed", New: func() caddy.Module { return new(sealedStores) }}
+}
+
+func (w *wrappedStores) Open(ctx context.Context, location string, log *zap.Logger) (Store, error) {
+	s, err := w.BadgerStore.Open(ctx, location, log)
+	return &wrappedStore{&wrappedStore{s}}, err
+}
+
+func (w *sealedStores) Open(ctx context.Context, location string, log *zap.Logger) (Store, error) {
+	s, err := w.BadgerStore.Open(ctx, location, log)
+	return &sealedStore{s}, err
+}
+
+type wrappedStore struct{ Store }
+
+func (s *wrappedStore) Unwrap() Store { return s.Store }
+
+type sealedStore struct{ Store }
+
+func TestAStoreInOthersHasBackupsAndGroups(t *testing.T) {
+	in := install(t, strings.Replace(settings, "store badger", "store wrapped", 1))
+	in.ok("import", dumpFile(t, "auth.json"))
+	in.comesBack(dumpFile(t, "auth.json"), "auth.user")
+	in.ok("backup", filepath.Join(in.dir, "offline.bak"))
+	in.ok("check")
+	stop := in.start()
+	file := filepath.Join(in.dir, "it.bak")
+	in.ok("backup", file)
+	in.ok("check")
+	stop()
+	other := install(t, strings.Replace(settings, "store badger", "store wrapped", 1))
+	other.ok("restore", file)
+	other.comesBack(dumpFile(t, "auth.json"), "auth.user")
+}
+
+func TestAStoreWithoutBackupsAndGroupsSaysSo(t *testing.T) {
+	in := install(t, strings.Replace(settings, "store badger", "store sealed", 1))
+	in.djoser("", "import", dumpFile(t, "auth.json"), "--dry-run").want(t, 0, "this store keeps no groups")
+	refused := func() {
+		t.Helper()
+		in.djoser("", "backup", filepath.Join(in.dir, "it.bak")).want(t, 1, errNoBackup.Error())
+		in.djoser("", "check").want(t, 1, errNoBackup.Error())
+	}
+	refused()
+	in.start()
+	refused()
+}
+
+func TestAsEndsWhereNothingIsWrapped(t *testing.T) {
+	for _, s := range []Store{nil, &sealedStore{}, &wrappedStore{}, &wrappedStore{&wrappedStore{}}} {
+		if found, ok := As[BackupStore](s); ok || found != nil {
+			t.Errorf("%T: %v", s, found)
+		}
+	}
+	if _, err := backupStore(nil); !errors.Is(err, errNoBackup) {
+		t.Error(err)
+	}
+}
