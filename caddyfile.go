@@ -87,7 +87,9 @@ func init() {
 //			<endpoint>      <rate...>|off
 //			wrong_passwords <rate...>|off
 //		}
-//		cors       <origin...>
+//		cors       <origin...> {
+//			headers <name...>
+//		}
 //		max_body   <size>
 //		cache      <tokens>|off
 //		disable    <endpoint...>
@@ -261,7 +263,7 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 	case "throttle":
 		return s.unmarshalThrottle(d)
 	case "cors":
-		return checkedListArg(d, &s.CORS, expandable(checkOrigin))
+		return s.unmarshalCORS(d)
 	case "max_body":
 		return sizeArg(d, &s.MaxBody)
 	case "cache":

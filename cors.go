@@ -1,31 +1,116 @@
 package djoser
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
-	"github.com/rs/cors"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"golang.org/x/net/http/httpguts"
 )
 
-// newCORS lets front ends of other origins use the endpoints. Tokens stand in
-// a header that a page sets itself, so that neither cookies nor other
-// credentials of the browser are allowed.
-func newCORS(origins []string) *cors.Cors {
+// crossOrigins lets front ends of other origins use the endpoints and what is
+// gated. It keeps to the Fetch standard: https://fetch.spec.whatwg.org/#http-cors-protocol.
+type crossOrigins struct {
+	origins []string // in small letters
+	headers string   // that a page may send
+}
+
+// newCrossOrigins is nil where there are no other origins.
+func newCrossOrigins(origins, headers []string) *crossOrigins {
 	if len(origins) == 0 {
 		return nil
 	}
-	return cors.New(cors.Options{
-		AllowedOrigins: origins,
-		AllowedMethods: []string{
-			http.MethodGet, http.MethodHead, http.MethodPost,
-			http.MethodPut, http.MethodPatch, http.MethodDelete,
-		},
-		AllowedHeaders: []string{"Accept", "Authorization", "Content-Type", "X-Requested-With"},
-		ExposedHeaders: []string{"Retry-After", "WWW-Authenticate"},
-		MaxAge:         600, // seconds
-	})
+	c := &crossOrigins{headers: strings.Join(append(slices.Clone(pageHeaders), headers...), ", ")}
+	for _, origin := range origins {
+		c.origins = append(c.origins, strings.ToLower(origin))
+	}
+	return c
+}
+
+// pageHeaders are what a page may send without asking for more. The first are
+// those of django-cors-headers, in all its versions, and the last those of
+// tracing: Sentry's, and W3C's Trace Context and Baggage.
+var pageHeaders = []string{
+	"accept", "accept-encoding", "authorization", "content-type", "dnt", "origin", "user-agent", "x-csrftoken", "x-requested-with",
+	"cache-control", "pragma",
+	"sentry-trace", "baggage", "traceparent", "tracestate",
+}
+
+// pageMethods are what a page may send requests with.
+var pageMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost,
+	http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
+// shownHeaders are what a page may read of an answer, besides what any may.
+const shownHeaders = "Retry-After, WWW-Authenticate"
+
+// preflightAge is for how many seconds a browser remembers a preflight.
+const preflightAge = "600"
+
+// takes tells whether a request comes from a page of one of the origins.
+func (c *crossOrigins) takes(r *http.Request) bool {
+	origins := r.Header["Origin"]
+	return c != nil && len(origins) == 1 && slices.Contains(c.origins, strings.ToLower(origins[0]))
+}
+
+// allow has a browser show the answer to the page. Credentials are allowed to
+// origins that are named, since pages send every request with them that are also
+// used with cookies; no cookie means anything to the endpoints or the gate, and
+// this is to be judged again if one ever does.
+func (c *crossOrigins) allow(header http.Header, r *http.Request) {
+	header.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	header.Set("Access-Control-Allow-Credentials", "true")
+	if !preflight(r) {
+		header.Set("Access-Control-Expose-Headers", shownHeaders)
+		return
+	}
+	methods := pageMethods
+	// Browsers compare with case, and send patch as a script wrote it.
+	method := r.Header.Get("Access-Control-Request-Method")
+	if !slices.Contains(methods, method) && slices.Contains(methods, strings.ToUpper(method)) {
+		methods = append(slices.Clone(methods), method)
+	}
+	header.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
+	header.Set("Access-Control-Allow-Headers", c.headers)
+	header.Set("Access-Control-Max-Age", preflightAge)
+}
+
+// vary keeps caches from giving one origin what another got.
+func (c *crossOrigins) vary(header http.Header, r *http.Request) {
+	header.Add("Vary", "Origin")
+	if preflight(r) {
+		header.Add("Vary", "Access-Control-Request-Method")
+		header.Add("Vary", "Access-Control-Request-Headers")
+	}
+}
+
+// answer sets the headers by which a browser lets a page of another origin see
+// the answer. It tells whether the request is a preflight, which is answered with
+// that.
+func (c *crossOrigins) answer(w http.ResponseWriter, r *http.Request) (answered bool) {
+	if c == nil {
+		return false
+	}
+	c.vary(w.Header(), r)
+	if c.takes(r) {
+		c.allow(w.Header(), r)
+	}
+	if !preflight(r) {
+		return false
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+// preflight tells whether a browser asks what a page of another origin may do.
+// It never sends credentials with that.
+func preflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 // checkOrigin refuses what no browser sends as the origin of a page, and what
@@ -39,25 +124,42 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
-// crossOrigin sets the headers by which a browser lets a page of another
-// origin see the answer. It tells whether the request is a preflight, which is
-// answered with that.
-func (r *realm) crossOrigin(w http.ResponseWriter, req *http.Request) (answered bool) {
-	if r.cors == nil {
-		return false
+// checkPageHeader refuses what is no header, and the asterisk, which stands for
+// every header only where no credentials are allowed.
+func checkPageHeader(name string) error {
+	if !httpguts.ValidHeaderFieldName(name) || strings.Contains(name, "*") {
+		return fmt.Errorf("cors headers: %q is not the name of a header", name)
 	}
-	r.cors.HandlerFunc(w, req)
-	return preflight(req)
+	return nil
 }
 
-// preflight tells whether a browser asks what a page of another origin may do.
-// It never sends credentials with that.
-func preflight(req *http.Request) bool {
-	return req.Method == http.MethodOptions && req.Header.Get("Access-Control-Request-Method") != ""
+// validateCORS checks the origins and the headers.
+func (s *Settings) validateCORS() error {
+	for _, origin := range s.CORS {
+		if err := checkOrigin(origin); err != nil {
+			return err
+		}
+	}
+	for _, name := range s.CORSHeaders {
+		if err := checkPageHeader(name); err != nil {
+			return err
+		}
+	}
+	if len(s.CORS) == 0 && len(s.CORSHeaders) > 0 {
+		return errors.New("cors headers without an origin: name the front ends before the block, such as 'cors https://app.example.com {'")
+	}
+	return nil
 }
 
-// allowsPreflight tells whether a request that is gated is a preflight from a
-// front end of the realm, which the back end answers.
-func (r *realm) allowsPreflight(req *http.Request) bool {
-	return r.cors != nil && preflight(req) && req.Header.Get("Origin") != "" && r.cors.OriginAllowed(req)
+// unmarshalCORS parses the line cors and its block.
+func (s *Settings) unmarshalCORS(d *caddyfile.Dispenser) error {
+	if err := checkedListArg(d, &s.CORS, expandable(checkOrigin)); err != nil {
+		return err
+	}
+	return optionalBlock(d, func(name string) error {
+		if name == "headers" {
+			return checkedListArg(d, &s.CORSHeaders, expandable(checkPageHeader))
+		}
+		return d.Errf("unknown word '%s' in cors: use headers", name)
+	})
 }

@@ -212,13 +212,23 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if err != nil {
 		return err
 	}
+	cors := c.realm.cors
+	w = cors.forPages(w, r)
+	if c.id == nil && c.err == nil && preflight(r) && cors.takes(r) {
+		keepPreflight(r)
+		c.setPlaceholders(r)
+		return cors.preflight(w, r, next)
+	}
+	err = g.serve(w, r, next, c)
+	completeForPages(w) // an answer that isn't written yet, such as one of handle_errors
+	return err
+}
+
+// serve is ServeHTTP for whoever it turned out to be.
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, c *caller) error {
 	switch {
 	case c.err != nil:
 		return c.refuse(w, r, c.err)
-	case c.id == nil && c.realm.allowsPreflight(r):
-		keepPreflight(r)
-		c.setPlaceholders(r)
-		return next.ServeHTTP(w, r)
 	case c.id == nil && g.Optional:
 		c.setPlaceholders(r)
 		w.Header().Add("Vary", "Authorization")
@@ -238,7 +248,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	gated := newGatedWriter(w, r, g, c)
 	g.watch.begin(gated)
 	defer g.watch.end(gated)
-	err = next.ServeHTTP(gated, r)
+	err := next.ServeHTTP(gated, r)
 	gated.restore(r)
 	if gated.ended.Load() {
 		panic(http.ErrAbortHandler) // what is cut off must not look whole
@@ -257,9 +267,6 @@ func (c *caller) refuse(w http.ResponseWriter, r *http.Request, reason error) er
 		return reason
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if !preflight(r) {
-		c.realm.crossOrigin(w, r)
-	}
 	return writeError(w, r, api, c.realm.settings.Token.scheme(), 0)
 }
 

@@ -24,6 +24,9 @@ func backEnd(t *testing.T) string {
 		if own := r.Header.Get("X-Own-Cache-Control"); own != "" {
 			w.Header().Set("Cache-Control", own)
 		}
+		if r.Method == http.MethodOptions { // else the gate answers a preflight itself
+			w.Header().Set("Access-Control-Allow-Origin", "https://of.the.back.end")
+		}
 		_ = json.NewEncoder(w).Encode(echo{r.URL.Path, r.Header, r.Trailer, size})
 	}))
 	t.Cleanup(s.Close)

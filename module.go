@@ -24,7 +24,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/rs/cors"
 	"go.uber.org/zap"
 )
 
@@ -103,7 +102,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
-	if realm.crossOrigin(w, r) {
+	if realm.cors.answer(w, r) {
 		return nil
 	}
 	c := &call{Request: r, w: w, realm: realm}
@@ -366,7 +365,7 @@ type realm struct {
 	model      *userModel
 	validators password.Validators
 	auth       authenticator
-	cors       *cors.Cors // nil: no other origins
+	cors       *crossOrigins // nil: no other origins
 	engine     StoreModule
 	location   string
 	mailer     Mailer
@@ -403,7 +402,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	}
 	r.validators = settings.Password.validators()
 	r.auth = authenticator{settings.Token.Schemes, r.identities, r.metrics.checked}
-	r.cors = newCORS(settings.CORS)
+	r.cors = newCrossOrigins(settings.CORS, settings.CORSHeaders)
 	if err := r.loadMailer(ctx); err != nil {
 		return nil, err
 	}

@@ -114,6 +114,10 @@ type Settings struct {
 	// such as https://app.example.com. Default: none but the site's own.
 	CORS []string `json:"cors,omitempty"`
 
+	// CORSHeaders are request headers that those pages may send besides the usual
+	// ones and those of tracing. Default: none.
+	CORSHeaders []string `json:"cors_headers,omitempty"`
+
 	// MaxBody is how large a request body may be, in bytes. Default: 64 KiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
@@ -250,6 +254,9 @@ func (s *Settings) setDefaults() error {
 	if err := expandAll("cors", s.CORS); err != nil {
 		return err
 	}
+	if err := expandAll("cors headers", s.CORSHeaders); err != nil {
+		return err
+	}
 	// {uid} and {token} are for each mail, so unknown placeholders stay.
 	repl := caddy.NewReplacer()
 	s.PasswordResetConfirmURL = repl.ReplaceKnown(s.PasswordResetConfirmURL, "")
@@ -317,10 +324,8 @@ func (s *Settings) validate(model *userModel) error {
 	if idle := time.Duration(s.Token.Idle); idle != 0 && idle < time.Minute {
 		return fmt.Errorf("token idle is %s: it must be at least a minute", idle)
 	}
-	for _, origin := range s.CORS {
-		if err := checkOrigin(origin); err != nil {
-			return err
-		}
+	if err := s.validateCORS(); err != nil {
+		return err
 	}
 	if len(s.Token.Schemes) == 0 {
 		return errors.New("token schemes is empty: name one, such as Token")

@@ -1,0 +1,187 @@
+package djoser
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const front = "https://app.example.com"
+
+// pageSends tells whether a browser lets a page send a request after a preflight
+// with this answer: https://fetch.spec.whatwg.org/#cors-preflight-fetch.
+func (a answer) pageSends(method string, headers ...string) bool {
+	list := func(name string) []string {
+		return strings.FieldsFunc(strings.Join(a.header.Values(name), ","), func(c rune) bool { return c == ',' || c == ' ' })
+	}
+	allowed := list("Access-Control-Allow-Headers")
+	for _, name := range headers {
+		if !slices.ContainsFunc(allowed, func(other string) bool { return strings.EqualFold(name, other) }) {
+			return false
+		}
+	}
+	return a.status >= 200 && a.status < 300 && a.pageReads(front) &&
+		(slices.Contains([]string{"GET", "HEAD", "POST"}, method) || slices.Contains(list("Access-Control-Allow-Methods"), method))
+}
+
+// pageReads tells whether a page of an origin may read the answer, to a request
+// with credentials too.
+func (a answer) pageReads(origin string) bool {
+	return slices.Equal(a.header.Values("Access-Control-Allow-Origin"), []string{origin}) &&
+		slices.Equal(a.header.Values("Access-Control-Allow-Credentials"), []string{"true"}) &&
+		strings.Contains(strings.Join(a.header.Values("Vary"), ","), "Origin")
+}
+
+// preflight asks as a browser does, or not quite.
+func (s *server) preflight(path, method string, headers ...string) answer {
+	s.t.Helper()
+	return s.do("OPTIONS", path, "", "Origin", front, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", strings.Join(headers, ","))
+}
+
+func TestAPageSendsWhatPagesSend(t *testing.T) {
+	s := serve(t, site("cors "+front+" {\nheaders X-Client-Version x-tenant\n}\n"+settings)+"\ndjoser_auth /api/*\nrespond /api/* ok")
+	for _, path := range []string{"/auth/me", "/api/x"} {
+		for _, headers := range [][]string{
+			{"authorization", "content-type"},
+			{"x-csrftoken", "accept-encoding", "dnt", "origin", "user-agent", "cache-control", "pragma"},
+			{"sentry-trace", "baggage", "traceparent", "tracestate"},
+			{"X-Requested-With", "Authorization", "ACCEPT"},
+			{"x-tenant", "X-CLIENT-VERSION"},
+			nil,
+		} {
+			for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "patch"} {
+				if a := s.preflight(path, method, headers...); !a.pageSends(method, headers...) || a.status != 204 {
+					t.Errorf("%s, %s with %q: %d %v", path, method, headers, a.status, a.header)
+				}
+			}
+		}
+		for _, name := range []string{"x-other", "remote-user", "*"} {
+			if a := s.preflight(path, "GET", name); a.pageSends("GET", name) {
+				t.Errorf("%s with %s", path, name)
+			}
+		}
+		for _, method := range []string{"TRACE", "CONNECT", "X", "patch, X", ""} {
+			if a := s.preflight(path, method); a.pageSends(method) {
+				t.Errorf("%s by %s", path, method)
+			}
+		}
+	}
+	token := s.register("ann", "pw")
+	a := s.do("patch", "/auth/me", `{"email": "new@b.example"}`, "Origin", front, "Content-Type", mediaJSON, "Authorization", "Token "+token)
+	if a.want(t, 200); !a.pageReads(front) {
+		t.Errorf("%v", a.header)
+	}
+}
+
+// ownCORS is a back end that looks after other origins itself, and says so by
+// methods of its own.
+func ownCORS(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "https://other.example")
+		w.Header().Set("Access-Control-Allow-Methods", "REPORT")
+		w.WriteHeader(200)
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func TestAGatedAPIWorksFromAnotherOriginWithOneLine(t *testing.T) {
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodOptions {
+			http.Error(w, "no OPTIONS here: secret", http.StatusMethodNotAllowed)
+			return
+		}
+		w.Header().Set("X-Of-The-Back-End", "x")
+		_, _ = w.Write([]byte("data"))
+	}))
+	t.Cleanup(plain.Close)
+	s := newServer(t)
+	if err := os.WriteFile(filepath.Join(s.dir, "file.txt"), []byte("data"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := s.load(site("cors "+front+"\n"+settings) + `
+		handle /proxied/* {
+			djoser_auth
+			reverse_proxy ` + plain.Listener.Addr().String() + `
+		}
+		handle_path /files/* {
+			djoser_auth
+			root {$DIR}
+			file_server
+		}
+		handle /text {
+			djoser_auth
+			respond "secret"
+		}
+		handle /nothing {
+			djoser_auth
+		}
+		handle /optional {
+			djoser_auth {
+				optional
+			}
+			respond "data"
+		}
+		handle /down {
+			djoser_auth
+			reverse_proxy 127.0.0.1:1
+		}
+		handle /own {
+			djoser_auth
+			reverse_proxy ` + ownCORS(t) + `
+		}
+		handle_errors {
+			respond "down"
+		}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := s.register("ann", "pw")
+	from := func(origin, path string, header ...string) answer {
+		return s.do("GET", path, "", append(header, "Origin", origin)...)
+	}
+	for path, status := range map[string]int{"/proxied/x": 200, "/files/file.txt": 200, "/text": 200, "/nothing": 200, "/optional": 200, "/down": 502} {
+		if a := s.preflight(path, "DELETE", "authorization"); !a.pageSends("DELETE", "authorization") || a.status != 204 || a.body != "" {
+			t.Errorf("%s: preflight %d %q %v", path, a.status, a.body, a.header)
+		}
+		if a := from(front, path, "Authorization", "Token "+token); a.status != status || !a.pageReads(front) {
+			t.Errorf("%s: %d %v", path, a.status, a.header)
+		}
+		if a := from(front, path); !a.pageReads(front) { // 401, but at /optional
+			t.Errorf("%s without a token: %d %v", path, a.status, a.header)
+		}
+		if a := from("https://evil.example", path, "Authorization", "Token "+token); a.header["Access-Control-Allow-Origin"] != nil || !slices.Contains(a.header.Values("Vary"), "Origin") {
+			t.Errorf("%s from elsewhere: %v", path, a.header)
+		}
+	}
+	for name, a := range map[string]answer{"preflight": s.preflight("/own", "REPORT"), "answer": from(front, "/own", "Authorization", "Token "+token)} {
+		if got := a.header; a.status != 200 || got.Get("Access-Control-Allow-Methods") != "REPORT" || got["Access-Control-Allow-Credentials"] != nil ||
+			!slices.Equal(got.Values("Access-Control-Allow-Origin"), []string{"https://other.example"}) {
+			t.Errorf("the back end's own %s: %d %v", name, a.status, got)
+		}
+	}
+}
+
+func TestCORSIsCheckedWhenItIsLoaded(t *testing.T) {
+	for lines, want := range map[string]string{
+		"cors {\nheaders X-A\n}":               "cors needs at least one value",
+		"cors " + front + " {\nmethods GET\n}": "unknown word 'methods' in cors: use headers",
+		"cors " + front + " {\nheaders\n}":     "headers needs at least one value",
+		"cors " + front + " {\nheaders *\n}":   `cors headers: "*" is not the name of a header`,
+		"cors " + front + " {\nheaders X:\n}":  `cors headers: "X:" is not the name of a header`,
+	} {
+		if err := newServer(t).load(site(lines + "\n" + settings)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", lines, err)
+		}
+	}
+	t.Setenv("HEADER", "X-Of-The-Environment")
+	s := serve(t, site("cors "+front+" {\nheaders {env.HEADER}\n}\n"+settings))
+	if a := s.preflight("/auth/me", "GET", "x-of-the-environment"); !a.pageSends("GET", "x-of-the-environment") {
+		t.Errorf("%v", a.header)
+	}
+}
