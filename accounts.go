@@ -3,7 +3,7 @@ package djoser
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +21,7 @@ type accounts struct {
 	links    links
 	hasher   password.Argon2id
 	pool     *password.Pool
+	turns    turns    // of those who change an account
 	mails    *limiter // of mails that somebody asks for; nil: no limit
 	metrics  *realmMetrics
 	wakeMail func() // tells the outbox that a mail was committed
@@ -53,6 +54,12 @@ type client struct {
 	agent    string
 	protocol string // of links in mails to it: http or https
 	language string // that it asks for; see Mail
+	known    bool   // it has logged in to the account before
+}
+
+// caller is whom the queue for hashing knows the client as.
+func (c client) caller() password.Caller {
+	return password.Caller{Network: neighbourhood(c.address), Known: c.known}
 }
 
 // maxAgent bounds what is kept of a User-Agent, in bytes.
@@ -65,7 +72,7 @@ const attempts = 20
 // register makes an account of the values of the model's fields. The token is
 // empty unless the account is logged in at once.
 func (a *accounts) register(ctx context.Context, v values, pass string, c client) (*Account, string, error) {
-	hash, err := a.hash(ctx, pass)
+	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, "", err
 	}
@@ -104,7 +111,7 @@ func (a *accounts) login(ctx context.Context, name, pass string, c client) (*Acc
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, "", err
 	}
-	ok, weak, err := a.verify(ctx, acc, pass)
+	ok, weak, err := a.verify(ctx, c.caller(), acc, pass)
 	switch {
 	case err != nil:
 		return acc, "", err
@@ -119,7 +126,7 @@ func (a *accounts) login(ctx context.Context, name, pass string, c client) (*Acc
 		return acc, "", err
 	}
 	if weak {
-		a.upgrade(ctx, acc, pass)
+		a.upgrade(ctx, acc, pass, c)
 	}
 	return acc, token, nil
 }
@@ -151,8 +158,8 @@ func stillChecked(acc, checked *Account) bool {
 
 // upgrade rewrites a hash that is weaker than the settings ask for. That it
 // couldn't be done is no reason to refuse the login: the next one tries again.
-func (a *accounts) upgrade(ctx context.Context, acc *Account, pass string) {
-	hash, err := a.hash(ctx, pass)
+func (a *accounts) upgrade(ctx context.Context, acc *Account, pass string, c client) {
+	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return
 	}
@@ -264,8 +271,8 @@ func (a *accounts) checkFree(ctx context.Context, f *field, value string, acc *A
 
 // setPassword changes a password. keep is the token of the request, which
 // stays where logout_on_password_change ends the others.
-func (a *accounts) setPassword(ctx context.Context, checked *Account, pass string, keep Digest) (*Account, error) {
-	hash, err := a.hash(ctx, pass)
+func (a *accounts) setPassword(ctx context.Context, checked *Account, pass string, keep Digest, c client) (*Account, error) {
+	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, err
 	}
@@ -361,8 +368,8 @@ func (a *accounts) checkReset(acc *Account, link string) bool {
 }
 
 // resetPassword uses a reset link up. It ends every token of the account.
-func (a *accounts) resetPassword(ctx context.Context, id uint64, link, pass string) (*Account, error) {
-	hash, err := a.hash(ctx, pass)
+func (a *accounts) resetPassword(ctx context.Context, id uint64, link, pass string, c client) (*Account, error) {
+	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, err
 	}
@@ -394,11 +401,17 @@ func (a *accounts) setFields(ctx context.Context, id uint64, v values, c client)
 // transaction, and writes it. It starts again if the account was changed
 // meanwhile, so that change is applied to what is stored.
 func (a *accounts) update(ctx context.Context, id uint64, change func(*Account, *Change) error) (*Account, error) {
-	for n := range attempts {
+	end, err := a.turns.take(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	for range attempts {
 		acc, err := a.store.Account(ctx, id)
 		if err != nil {
 			return nil, err
 		}
+		before := acc.clone()
 		c := &Change{Account: acc}
 		former := a.model.names(acc)
 		if err := change(acc, c); err != nil {
@@ -407,10 +420,12 @@ func (a *accounts) update(ctx context.Context, id uint64, change func(*Account, 
 		if err := a.rekey(c, former); err != nil {
 			return nil, err
 		}
+		if c.isPlain() && reflect.DeepEqual(acc, before) {
+			return acc, nil
+		}
 		if err := a.commit(ctx, c); !errors.Is(err, ErrConflict) {
 			return acc, err
 		}
-		pause(ctx, n)
 	}
 	return nil, ErrConflict
 }
@@ -425,15 +440,6 @@ func (a *accounts) rekey(c *Change, former []Key) error {
 		return err
 	}
 	return a.model.key(c)
-}
-
-// pause keeps those who want to change one account at the same time out of each
-// other's way, the more the longer they have been.
-func pause(ctx context.Context, n int) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(rand.N(time.Duration(n+1) * 2 * time.Millisecond)):
-	}
 }
 
 func (a *accounts) commit(ctx context.Context, c *Change) error {
@@ -476,8 +482,8 @@ func (a *accounts) mail(p Purpose, acc *Account, c client) *Mail {
 }
 
 // hash runs in the pool; see package password.
-func (a *accounts) hash(ctx context.Context, pass string) (hash string, err error) {
-	if busy := a.metrics.hash(ctx, a.pool, func() { hash, err = a.hasher.Hash(pass) }); busy != nil {
+func (a *accounts) hash(ctx context.Context, who password.Caller, pass string) (hash string, err error) {
+	if busy := a.metrics.hash(ctx, a.pool, who, func() { hash, err = a.hasher.Hash(pass) }); busy != nil {
 		return "", busy
 	}
 	return hash, err
@@ -485,8 +491,8 @@ func (a *accounts) hash(ctx context.Context, pass string) (hash string, err erro
 
 // verify checks a password. Without an account, or with one whose hash is
 // unusable or can't be checked, it does the same work for nothing.
-func (a *accounts) verify(ctx context.Context, acc *Account, pass string) (ok, weak bool, err error) {
-	err = a.metrics.hash(ctx, a.pool, func() {
+func (a *accounts) verify(ctx context.Context, who password.Caller, acc *Account, pass string) (ok, weak bool, err error) {
+	err = a.metrics.hash(ctx, a.pool, who, func() {
 		broken := acc == nil || !password.Usable(acc.Password)
 		if !broken {
 			var unknown error

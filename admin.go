@@ -107,6 +107,8 @@ func asAdminError(err error) *adminError {
 		return &adminError{http.StatusConflict, mail.Error(), nil}
 	case errors.Is(err, ErrNotFound), errors.Is(err, errNoUser):
 		return &adminError{http.StatusNotFound, err.Error(), nil}
+	case errors.Is(err, ErrConflict):
+		return &adminError{http.StatusConflict, err.Error(), nil}
 	case errors.Is(err, ErrModel):
 		return &adminError{http.StatusServiceUnavailable, err.Error(), nil}
 	case errors.Is(err, ErrFull):

@@ -50,6 +50,8 @@ var attacks = []struct {
 	{"path confusion before the gate", "CWE-647", attackPaths},
 	{"throttle evasion by X-Forwarded-For", "CWE-348", attackForwardedFor},
 	{"chosen address behind a proxy", "CWE-348", attackChosenAddress},
+	{"log-ins from a whole network", "CWE-770", attackLoginFlood},
+	{"telling who has logins by the time of a refusal", "CWE-208", attackThrottleTiming},
 	{"throttle evasion by path", "CWE-307", attackThrottledPath},
 	{"cached answers", "CWE-524", attackCache},
 	{"token in the URL", "CWE-598", attackURLToken},

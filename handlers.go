@@ -113,6 +113,9 @@ func (c *call) serve() (err error) {
 	resp, err := c.answer(&indent)
 	c.w.Header().Add("Vary", "Accept")
 	c.w.Header().Set("Allow", strings.Join(c.methods(), ", "))
+	if errors.Is(err, ErrConflict) {
+		err = errChanging
+	}
 	if api := new(apiError); errors.As(err, &api) {
 		return writeError(c.w, c.Request, api, c.realm.settings.Token.scheme(), indent)
 	}
@@ -188,7 +191,7 @@ func (c *call) failure(err error) error {
 		status = http.StatusServiceUnavailable
 	case errors.Is(err, ErrFull):
 		status = http.StatusInsufficientStorage
-	case errors.Is(err, ErrClosed), errors.Is(err, ErrConflict), c.Context().Err() != nil:
+	case errors.Is(err, ErrClosed), c.Context().Err() != nil:
 		status = http.StatusServiceUnavailable
 	}
 	return caddyhttp.Error(status, err)
@@ -219,6 +222,13 @@ func (c *call) client() client {
 		protocol: requestScheme(c.Request),
 		language: requestLanguage(c.Request),
 	}
+}
+
+// owner is the client of a request with a valid token.
+func (c *call) owner() client {
+	from := c.client()
+	from.known = true
+	return from
 }
 
 // root lists the endpoints.
@@ -355,7 +365,9 @@ func serveLogin(c *call) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	acc, token, err := c.accounts.login(c.Context(), name, v.text("password"), c.client())
+	from := c.client()
+	from.known = c.throttles.known.has(c.knownKey(c.realm.model.username.key(name).Value))
+	acc, token, err := c.accounts.login(c.Context(), name, v.text("password"), from)
 	c.subject = acc
 	switch {
 	case err == nil:
@@ -521,7 +533,7 @@ func (c *call) checkCurrentPassword(v values, errs fieldErrors) error {
 	if err != nil {
 		return err
 	}
-	valid, _, err := c.accounts.verify(c.Context(), c.who.account, current)
+	valid, _, err := c.accounts.verify(c.Context(), c.owner().caller(), c.who.account, current)
 	switch {
 	case err != nil:
 		try.untried()
@@ -549,7 +561,7 @@ func servePassword(c *call) (*response, error) {
 	if err := c.realm.checkNewPassword("new_password", v.text("new_password"), c.realm.model.texts(c.who.account)); err != nil {
 		return nil, err
 	}
-	if _, err := c.accounts.setPassword(c.Context(), c.who.account, v.text("new_password"), c.who.token.Digest); err != nil {
+	if _, err := c.accounts.setPassword(c.Context(), c.who.account, v.text("new_password"), c.who.token.Digest, c.owner()); err != nil {
 		return nil, c.accountError(err)
 	}
 	return emptyResponse, nil
@@ -619,7 +631,7 @@ func serveConfirm(c *call) (*response, error) {
 	if err := c.realm.checkNewPassword("new_password", v.text("new_password"), c.realm.model.texts(acc)); err != nil {
 		return nil, err
 	}
-	if acc, err = c.accounts.resetPassword(c.Context(), acc.ID, v.text("token"), v.text("new_password")); err != nil {
+	if acc, err = c.accounts.resetPassword(c.Context(), acc.ID, v.text("token"), v.text("new_password"), c.client()); err != nil {
 		return nil, c.accountError(err)
 	}
 	c.owned(acc)

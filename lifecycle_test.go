@@ -253,6 +253,8 @@ func (p *caddyProcess) reload(site string) {
 	if out, err := p.command("reload", "--config", p.config(site)); err != nil {
 		p.t.Fatalf("reload: %v\n%s", err, out)
 	}
+	// The old server closes them at any moment, maybe under the next request.
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // secondRealm is a realm beside that of processRealm.

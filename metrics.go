@@ -117,11 +117,11 @@ func (m *realmMetrics) mailed(outcome string, mails ...*Mail) {
 }
 
 // hash has a pool do the work of a hash.
-func (m *realmMetrics) hash(ctx context.Context, pool *password.Pool, work func()) error {
+func (m *realmMetrics) hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error {
 	waiting, running := hashesWaiting.WithLabelValues(m.realm), hashesRunning.WithLabelValues(m.realm)
 	waiting.Inc()
 	came := time.Now()
-	err := pool.Do(ctx, func() {
+	err := pool.Do(ctx, who, func() {
 		waiting.Dec()
 		running.Inc()
 		defer running.Dec()

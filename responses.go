@@ -68,6 +68,7 @@ var (
 	errStaleLogin       = detailError(http.StatusForbidden, "The login was too long ago. Log in again.")
 	errForbidden        = detailError(http.StatusForbidden, "You do not have permission to perform this action.")
 	errMalformed        = detailError(http.StatusBadRequest, "Malformed request.")
+	errChanging         = detailError(http.StatusConflict, "The account was changed by another request at the same time. Try again.")
 	errUnknownPath      = detailError(http.StatusNotFound, "Not found.")
 	errNotAcceptable    = detailError(http.StatusNotAcceptable, "Could not satisfy the request's Accept header")
 	errQueryTooLong     = detailError(http.StatusRequestURITooLong, "Query is too long.")

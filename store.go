@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -178,6 +181,15 @@ type Account struct {
 	Version uint64
 }
 
+// clone is a copy that shares nothing with a.
+func (a *Account) clone() *Account {
+	c := *a
+	c.Groups, c.Permissions = slices.Clone(a.Groups), slices.Clone(a.Permissions)
+	c.Keys, c.Reserved = slices.Clone(a.Keys), slices.Clone(a.Reserved)
+	c.Fields = maps.Clone(a.Fields)
+	return &c
+}
+
 // Digest is the SHA-256 of an auth token, the only form in which it is kept.
 type Digest [32]byte
 
@@ -280,6 +292,11 @@ type Change struct {
 	// Mails are put into the outbox. Their Account is set to that of the
 	// change, if it has one.
 	Mails []*Mail
+}
+
+// isPlain tells whether the change is of an account and nothing else.
+func (c *Change) isPlain() bool {
+	return reflect.DeepEqual(*c, Change{Account: c.Account, Signature: c.Signature})
 }
 
 // Group is a group as Django knows it. Accounts have the names of theirs; what

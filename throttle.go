@@ -1,13 +1,12 @@
 package djoser
 
 import (
-	"cmp"
 	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"net/netip"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,10 +53,12 @@ type ThrottleSettings struct {
 	Off bool `json:"off,omitempty"`
 
 	// Endpoints are the rates of requests from one client address, IPv6 by
-	// /64, by the name of the endpoint. An empty list is no limit. Default:
-	// 10/1m for login, activate, password_reset_confirm, username and
-	// password; 10/1m and 60/1h for register, password_reset and
-	// activate_resend; none for the others.
+	// /64, by the name of the endpoint. An IPv4 /24 may ask 8 times as often,
+	// an IPv6 /56 4 times and a /48 16 times. Of me and tokens only changes
+	// count. An empty list is no limit. Default: 10/1m for login, activate,
+	// password_reset_confirm, username and password; 10/1m and 60/1h for
+	// register, password_reset and activate_resend; 30/1m and 300/1h for me;
+	// none for the others.
 	Endpoints map[string][]Rate `json:"endpoints,omitempty"`
 
 	// WrongPasswords are the rates of wrong passwords at the login to one
@@ -72,6 +73,10 @@ var (
 	quickRates = []Rate{{10, time.Minute}}
 	slowRates  = []Rate{{10, time.Minute}, {60, time.Hour}}
 
+	// profileRates are for the fields of an account: people change theirs now
+	// and then, and each change tells whether a unique value is taken.
+	profileRates = []Rate{{30, time.Minute}, {300, time.Hour}}
+
 	defaultEndpointRates = map[string][]Rate{
 		"login":                  quickRates,
 		"register":               slowRates,
@@ -79,6 +84,7 @@ var (
 		"activate_resend":        slowRates,
 		"username":               quickRates,
 		"password":               quickRates,
+		"me":                     profileRates,
 		"password_reset":         slowRates,
 		"password_reset_confirm": quickRates,
 	}
@@ -289,28 +295,21 @@ func (l *limiter) has(key limitKey) bool {
 	return l.find(key) != nil
 }
 
-// network is what one client has of the address space: an IPv4 address, or the
-// /64 that an IPv6 network has at least. Clients without an address, such as
-// those of a Unix socket, are one.
-func network(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return ""
-	}
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		return netip.PrefixFrom(a, 64).Masked().String()
-	}
-	return a.String()
-}
-
-// throttle counts the request for its client's address.
+// throttle counts the request for the networks of its client's address, and a
+// change of an account's fields for the account as well. Reading is free.
 func (c *call) throttle() error {
 	rates := c.realm.settings.Throttle.endpoint(c.endpoint.name)
-	if len(rates) == 0 {
+	if len(rates) == 0 || c.Method == http.MethodGet || c.Method == http.MethodHead {
 		return nil
 	}
-	return c.take(limit{limitKey{"address", c.endpoint.name, network(clientAddress(c.Request))}, rates})
+	var limits []limit
+	for _, s := range networksOf(clientAddress(c.Request)) {
+		limits = append(limits, limit{limitKey{"address", c.endpoint.name, s.network}, s.rates(rates)})
+	}
+	if c.endpoint.name == "me" {
+		limits = append(limits, limit{limitKey{"me", strconv.FormatUint(c.who.account.ID, 10)}, pairRates})
+	}
+	return c.take(limits...)
 }
 
 func (c *call) take(limits ...limit) error {
@@ -361,10 +360,9 @@ func (c *call) tryLogin(name string) (*attempt, error) {
 	if refusal == nil {
 		return t, nil
 	}
-	// What is known may have been lost with a restart. It takes two reads to
-	// find out, so only now.
-	if logged, err := c.hasLoggedIn(c.Context(), name); err != nil || !logged {
-		return nil, cmp.Or(err, refusal)
+	// What is known may have been lost with a restart.
+	if !c.recall(name) {
+		return nil, refusal
 	}
 	c.throttles.known.take(limit{key: known})
 	return c.try(own, nil)
@@ -418,8 +416,31 @@ func (c *call) know(acc *Account) {
 	c.throttles.requests.forget(c.pairKey("login", name))
 }
 
+// recallTime is how long a refusal waits for what the store knows.
+const recallTime = 25 * time.Millisecond
+
+// recall looks into the store for a login to the account from the client's
+// address. How long that takes would tell a stranger how many tokens the account
+// has, or whether there is one: that there is none is said after a fixed time.
+func (c *call) recall(name string) bool {
+	ctx, cancel := context.WithTimeout(c.Context(), recallTime)
+	defer cancel()
+	found := make(chan struct{})
+	go func() {
+		if logged, err := c.hasLoggedIn(ctx, name); err == nil && logged {
+			close(found)
+		}
+	}()
+	select {
+	case <-found:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // hasLoggedIn tells whether a token of the account was made at the client's
-// address. It reads as much for a name that nobody has.
+// address.
 func (c *call) hasLoggedIn(ctx context.Context, name string) (bool, error) {
 	var id uint64
 	acc, err := c.accounts.store.AccountByKey(ctx, Key{Field: c.realm.model.username.name, Value: name})

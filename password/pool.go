@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
+	"sync"
 )
 
 // ErrBusy means that a pool has all the work that it can do in time: try again
@@ -14,9 +16,35 @@ var ErrBusy = errors.New("too many passwords are being hashed")
 // processor for tens of milliseconds: a flood of logins without a bound takes
 // gigabytes, and holds every other request up. It may be used by many
 // goroutines.
+//
+// The queue is fair: networks take turns, so that one that sends a thousand
+// calls holds another's first one up by one hash. Known callers go before all
+// others. When the queue is full, the last in line leaves it.
 type Pool struct {
-	workers chan struct{} // one for each function that runs
-	queue   chan struct{} // one for each call that waits
+	workers, queue int
+
+	mu      sync.Mutex
+	running int
+	waiting []*ticket         // in the order in which they are served
+	round   uint64            // of the call that was served last
+	rounds  map[string]uint64 // of the last call of each network, where it is later than round
+}
+
+// Caller is on whose behalf a password is hashed.
+type Caller struct {
+	// Network is what one attacker is likely to have of the address space.
+	// Callers without one count as one network.
+	Network string
+
+	// Known callers have logged in before, and go first.
+	Known bool
+}
+
+// ticket is a call in the queue.
+type ticket struct {
+	known  bool
+	round  uint64
+	called chan error // nil: its turn has come; ErrBusy: it had to leave
 }
 
 // queuePerWorker is how many may wait for each worker by default: what is done
@@ -34,20 +62,20 @@ func NewPool(workers, queue int) *Pool {
 	if queue < 1 {
 		queue = queuePerWorker * workers
 	}
-	return &Pool{workers: make(chan struct{}, workers), queue: make(chan struct{}, queue)}
+	return &Pool{workers: workers, queue: queue, rounds: make(map[string]uint64)}
 }
 
-// Do runs f in its turn, which is the order of arrival, and returns when f has.
-// Without having run f it returns ErrBusy, at once, if the queue is full, and
-// the error of ctx if that has ended or ends while f waits.
-func (p *Pool) Do(ctx context.Context, f func()) error {
+// Do runs f in the caller's turn, and returns when f has. Without having run f
+// it returns ErrBusy if the queue is full of calls that go first, and the error
+// of ctx if that has ended or ends while f waits.
+func (p *Pool) Do(ctx context.Context, who Caller, f func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := p.enter(ctx); err != nil {
+	if err := p.enter(ctx, who); err != nil {
 		return err
 	}
-	defer func() { <-p.workers }()
+	defer p.leave()
 	if err := ctx.Err(); err != nil { // it ended just as its turn came
 		return err
 	}
@@ -55,31 +83,102 @@ func (p *Pool) Do(ctx context.Context, f func()) error {
 	return nil
 }
 
-// enter takes a worker. While calls wait, a worker that gets free goes to the
-// first of them: a channel hands its room to its senders in their order, and
-// stays full for whoever comes later.
-func (p *Pool) enter(ctx context.Context) error {
-	select {
-	case p.workers <- struct{}{}:
-		return nil
-	default:
+// enter takes a worker, or waits for one.
+func (p *Pool) enter(ctx context.Context, who Caller) error {
+	t, err := p.line(who)
+	if t == nil {
+		return err
 	}
 	select {
-	case p.queue <- struct{}{}:
-		defer func() { <-p.queue }()
-	default:
-		return ErrBusy
-	}
-	select {
-	case p.workers <- struct{}{}:
-		return nil
+	case err := <-t.called:
+		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return p.giveUp(ctx, t)
 	}
 }
 
+// line takes a worker if one is free, else a place in the queue.
+func (p *Pool) line(who Caller) (*ticket, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running < p.workers {
+		p.running++
+		return nil, nil
+	}
+	t := &ticket{known: who.Known, round: max(p.round, p.rounds[who.Network]) + 1, called: make(chan error, 1)}
+	i, _ := slices.BinarySearchFunc(p.waiting, t, func(other, t *ticket) int {
+		if other.before(t) {
+			return -1
+		}
+		return 1
+	})
+	if len(p.waiting) >= p.queue {
+		if i == len(p.waiting) {
+			return nil, ErrBusy
+		}
+		p.waiting[len(p.waiting)-1].called <- ErrBusy
+		p.waiting = p.waiting[:len(p.waiting)-1]
+	}
+	p.waiting = slices.Insert(p.waiting, i, t)
+	p.rounds[who.Network] = t.round
+	return t, nil
+}
+
+// before tells whether t is served before other, or came no later.
+func (t *ticket) before(other *ticket) bool {
+	if t.known != other.known {
+		return t.known
+	}
+	return t.round <= other.round
+}
+
+// leave hands the worker to the first in the queue, or gives it back.
+func (p *Pool) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiting) == 0 {
+		p.running--
+		clear(p.rounds)
+		return
+	}
+	t := p.waiting[0]
+	p.waiting = slices.Delete(p.waiting, 0, 1)
+	if t.round > p.round {
+		p.round = t.round
+		for network, round := range p.rounds {
+			if round <= p.round {
+				delete(p.rounds, network)
+			}
+		}
+	}
+	t.called <- nil
+}
+
+// giveUp takes a call out of the queue, or gives the worker back that it has
+// been given meanwhile.
+func (p *Pool) giveUp(ctx context.Context, t *ticket) error {
+	p.mu.Lock()
+	i := slices.Index(p.waiting, t)
+	if i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+	}
+	p.mu.Unlock()
+	if i < 0 && <-t.called == nil {
+		p.leave()
+	}
+	return ctx.Err()
+}
+
 // Running is how many functions run now.
-func (p *Pool) Running() int { return len(p.workers) }
+func (p *Pool) Running() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running
+}
 
 // Waiting is how many calls wait for their turn now.
-func (p *Pool) Waiting() int { return len(p.queue) }
+func (p *Pool) Waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.waiting)
+}

@@ -14,7 +14,7 @@ import (
 func hold(t *testing.T, p *Pool) (release func()) {
 	block := make(chan struct{})
 	go func() {
-		if err := p.Do(t.Context(), func() { <-block }); err != nil {
+		if err := p.Do(t.Context(), Caller{}, func() { <-block }); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -27,13 +27,13 @@ func TestThePoolBoundsWhatWorksAndWhatWaits(t *testing.T) {
 		p := NewPool(2, 3)
 		block, ran := make(chan struct{}), make(chan struct{}, 6)
 		for range 5 {
-			go p.Do(t.Context(), func() { <-block; ran <- struct{}{} })
+			go p.Do(t.Context(), Caller{}, func() { <-block; ran <- struct{}{} })
 		}
 		synctest.Wait()
 		if p.Running() != 2 || p.Waiting() != 3 {
 			t.Errorf("%d run and %d wait, want 2 and 3", p.Running(), p.Waiting())
 		}
-		if err := p.Do(t.Context(), func() { t.Error("ran") }); !errors.Is(err, ErrBusy) {
+		if err := p.Do(t.Context(), Caller{}, func() { t.Error("ran") }); !errors.Is(err, ErrBusy) {
 			t.Errorf("a full queue: %v, want ErrBusy", err)
 		}
 		close(block)
@@ -50,7 +50,7 @@ func TestThePoolServesInTheOrderOfArrival(t *testing.T) {
 		release := hold(t, p)
 		var order []int // guarded by the one worker
 		for i := range 8 {
-			go p.Do(t.Context(), func() { order = append(order, i) })
+			go p.Do(t.Context(), Caller{}, func() { order = append(order, i) })
 			synctest.Wait()
 		}
 		release()
@@ -61,13 +61,73 @@ func TestThePoolServesInTheOrderOfArrival(t *testing.T) {
 	})
 }
 
+func TestNetworksTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPool(1, 9)
+		release := hold(t, p)
+		var order []string // guarded by the one worker
+		for _, who := range []string{"a", "a", "a", "a", "b", "b", "c", "known", "a"} {
+			caller := Caller{Network: who, Known: who == "known"}
+			go p.Do(t.Context(), caller, func() { order = append(order, who) })
+			synctest.Wait()
+		}
+		release()
+		synctest.Wait()
+		if want := []string{"known", "a", "b", "c", "a", "b", "a", "a", "a"}; !slices.Equal(order, want) {
+			t.Errorf("order is %v, want %v", order, want)
+		}
+		if len(p.rounds) > 0 {
+			t.Errorf("%d networks are remembered", len(p.rounds))
+		}
+	})
+}
+
+func TestAFloodOfOneNetworkLeavesRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPool(1, 5)
+		release := hold(t, p)
+		flood := make(chan error, 100)
+		for range 100 {
+			go func() { flood <- p.Do(t.Context(), Caller{Network: "attacker"}, func() {}) }()
+			synctest.Wait()
+		}
+		others := make(chan error, 4)
+		for _, who := range []Caller{{Network: "b"}, {Network: "c"}, {Network: "attacker", Known: true}, {Network: "d"}} {
+			go func() { others <- p.Do(t.Context(), who, func() {}) }()
+			synctest.Wait()
+		}
+		if p.Waiting() != 5 {
+			t.Errorf("%d wait, want 5", p.Waiting())
+		}
+		release()
+		synctest.Wait()
+		for range 4 {
+			if err := <-others; err != nil {
+				t.Errorf("another network: %v", err)
+			}
+		}
+		served := 0
+		for range 100 {
+			switch err := <-flood; {
+			case err == nil:
+				served++
+			case !errors.Is(err, ErrBusy):
+				t.Errorf("the flood: %v, want ErrBusy", err)
+			}
+		}
+		if served != 1 {
+			t.Errorf("%d of the flood were served, want its one turn", served)
+		}
+	})
+}
+
 func TestWhoGivesUpLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewPool(1, 1)
 		release := hold(t, p)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := p.Do(ctx, func() { t.Error("ran") }); !errors.Is(err, context.DeadlineExceeded) {
+		if err := p.Do(ctx, Caller{}, func() { t.Error("ran") }); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("at the deadline: %v", err)
 		}
 		if p.Waiting() != 0 {
@@ -75,10 +135,10 @@ func TestWhoGivesUpLeavesTheQueue(t *testing.T) {
 		}
 		release()
 		synctest.Wait()
-		if err := p.Do(ctx, func() { t.Error("ran") }); !errors.Is(err, context.DeadlineExceeded) {
+		if err := p.Do(ctx, Caller{}, func() { t.Error("ran") }); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("come too late, with a worker free: %v", err)
 		}
-		if err := p.Do(t.Context(), func() {}); err != nil {
+		if err := p.Do(t.Context(), Caller{}, func() {}); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
@@ -88,7 +148,7 @@ func TestAPanicGivesTheWorkerBack(t *testing.T) {
 	p := NewPool(1, 1)
 	func() {
 		defer func() { recover() }()
-		p.Do(t.Context(), func() { panic("broken") })
+		p.Do(t.Context(), Caller{}, func() { panic("broken") })
 	}()
 	if p.Running() != 0 {
 		t.Errorf("%d run, want none", p.Running())
@@ -99,8 +159,8 @@ func TestAPoolLeavesAProcessorFree(t *testing.T) {
 	workers := max(1, runtime.GOMAXPROCS(0)-1)
 	for _, n := range []int{0, -1} {
 		p := NewPool(n, n)
-		if cap(p.workers) != workers || cap(p.queue) != 16*workers {
-			t.Errorf("%d: %d workers and a queue of %d", n, cap(p.workers), cap(p.queue))
+		if p.workers != workers || p.queue != 16*workers {
+			t.Errorf("%d: %d workers and a queue of %d", n, p.workers, p.queue)
 		}
 	}
 }

@@ -1,0 +1,165 @@
+package djoser
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestAddressesAreCountedInTheirNetworks(t *testing.T) {
+	for address, want := range map[string][]string{
+		"192.0.2.7":                       {"192.0.2.7", "192.0.2.0/24"},
+		"::ffff:192.0.2.7":                {"192.0.2.7", "192.0.2.0/24"},
+		"64:ff9b::192.0.2.7":              {"192.0.2.7", "192.0.2.0/24"},
+		"2002:c000:207:1::9":              {"192.0.2.7", "192.0.2.0/24"}, // 6to4
+		"2001:0:102:304:0:ffff:3fff:fdf8": {"192.0.2.7", "192.0.2.0/24"}, // Teredo
+		"2001:db8:1:2345:1:2:3:4":         {"2001:db8:1:2345::/64", "2001:db8:1:2300::/56", "2001:db8:1::/48"},
+		"fe80::1%eth0":                    {"fe80::/64", "fe80::/56", "fe80::/48"},
+		"":                                {""},
+		"@":                               {""},
+	} {
+		var got []string
+		for _, s := range networksOf(address) {
+			got = append(got, s.network)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q is counted in %q, want %q", address, got, want)
+		}
+	}
+}
+
+// attackLoginFlood asks from as many networks as one customer has.
+func attackLoginFlood(t *testing.T) {
+	s := serveBehindProxy(t, throttledSite(""))
+	tried := func(address func(i int) string) int {
+		n := 0
+		for i := range 400 {
+			if a := s.loginFrom(address(i), fmt.Sprintf("user%d", i), "bad"); a.status == 429 {
+				a.wantThrottled(t)
+			} else {
+				n++
+			}
+		}
+		return n
+	}
+	// Per minute: 10 from a /64, 40 from a /56, 160 from a /48, 80 from an IPv4 /24.
+	for what, c := range map[string]struct {
+		address func(i int) string
+		want    int
+	}{
+		"a /64": {func(i int) string { return fmt.Sprintf("2001:db8:a:1::%x", i) }, 10},
+		"a /56": {func(i int) string { return fmt.Sprintf("2001:db8:b:1%02x::1", i%256) }, 40},
+		"a /55": {func(i int) string { return fmt.Sprintf("2001:db8:c:%x::1", 0x200+i) }, 80},
+		"a /48": {func(i int) string { return fmt.Sprintf("2001:db8:d:%x::1", i*163) }, 160},
+		"a /24": {func(i int) string { return fmt.Sprintf("192.0.2.%d", i%256) }, 80},
+		"6to4":  {func(i int) string { return fmt.Sprintf("2002:c633:6401:%x::1", i) }, 10},
+	} {
+		if n := tried(c.address); n != c.want {
+			t.Errorf("%s: %d log-ins of 400 were tried, want %d", what, n, c.want)
+		}
+	}
+	s.from("203.0.113.1", "/auth/register", `{"username": "ann", "password": "pw"}`).want(t, 201)
+}
+
+// slowTokens is a store that takes its time to list tokens.
+type slowTokens struct {
+	Store
+	asked atomic.Int32
+	done  chan struct{}
+}
+
+func (s *slowTokens) Tokens(ctx context.Context, id uint64) ([]*Token, error) {
+	s.asked.Add(1)
+	<-s.done
+	return s.Store.Tokens(ctx, id)
+}
+
+// attackThrottleTiming has a refused log-in answered the same whatever the store
+// has to read: it doesn't wait for it.
+func attackThrottleTiming(t *testing.T) {
+	s := serveBehindProxy(t, throttledSite(""))
+	s.from("192.0.2.1", "/auth/register", `{"username": "ann", "password": "pw"}`).want(t, 201)
+	c := runningRealm(t, "default").accounts.store.(*cachedStore)
+	slow := &slowTokens{Store: c.Store, done: make(chan struct{})}
+	c.Store = slow
+	defer func() { close(slow.done); c.Store = slow.Store }()
+	for _, name := range []string{"ann", "nobody"} {
+		for i := range 25 {
+			s.loginFrom(fmt.Sprintf("198.51.%d.1", i), name, "bad").want(t, 400)
+		}
+		s.loginFrom("198.51.100.1", name, "bad").wantThrottled(t)
+	}
+	if slow.asked.Load() == 0 {
+		t.Error("the store was not asked, so that this shows nothing")
+	}
+}
+
+// TestAChangedAccountDoesNotHoldUpItsAdministrator has many requests change an
+// account while an administrator does.
+func TestAChangedAccountDoesNotHoldUpItsAdministrator(t *testing.T) {
+	s := serve(t, site(settings))
+	token := s.register("ann", "pw")
+	accounts := runningRealm(t, "default").accounts
+	acc, err := accounts.find(t.Context(), "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := func() uint64 {
+		acc, err := accounts.store.Account(t.Context(), acc.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return acc.Version
+	}
+
+	before := version()
+	for range 20 {
+		s.json("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).want(t, 200)
+	}
+	if v := version(); v != before {
+		t.Errorf("requests that change nothing wrote the account %d times", v-before)
+	}
+
+	var stop atomic.Bool
+	var owners sync.WaitGroup
+	for i := range 100 {
+		owners.Go(func() {
+			for n := 0; !stop.Load(); n++ {
+				s.json("PATCH", "/auth/me", token, fmt.Sprintf(`{"email": "ann%d-%d@example.com"}`, i, n)).want(t, 200)
+			}
+		})
+	}
+	for n := range 40 {
+		if _, err := accounts.edit(t.Context(), acc.ID, &accountEdit{groups: []string{fmt.Sprint(n)}}); err != nil {
+			t.Errorf("change %d: %v", n, err)
+		}
+	}
+	stop.Store(true)
+	owners.Wait()
+	if len(accounts.turns.lines) > 0 {
+		t.Errorf("%d accounts are still being changed", len(accounts.turns.lines))
+	}
+}
+
+func TestChangesOfFieldsAreThrottledAndReadingIsNot(t *testing.T) {
+	s := serve(t, throttledSite(""))
+	token := s.register("ann", "pw")
+	c := throttleClock(t)
+	n := 0
+	for ; n < 40; n++ {
+		if a := s.json("PATCH", "/auth/me", token, fmt.Sprintf(`{"email": "guess%d@example.com"}`, n)); a.status == 429 {
+			a.wantThrottled(t)
+			break
+		}
+	}
+	if n != 10 {
+		t.Errorf("%d changes passed, want 10 for an account", n)
+	}
+	s.get("/auth/me", token).want(t, 200)
+	c.advance(time.Minute)
+	s.json("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).want(t, 200)
+}
