@@ -1,8 +1,6 @@
 package djoser
 
-import (
-	"net/netip"
-)
+import "net/netip"
 
 // subnet is a part of the address space that one client may have. Wider ones may
 // ask more often, since more clients are in them.

@@ -423,7 +423,7 @@ func hashRate() func() float64 {
 		for range 4 {
 			wait.Go(func() {
 				for time.Since(begin) < *span {
-					_ = pool.Do(context.Background(), func() { password.Default.Dummy(secret) })
+					_ = pool.Do(context.Background(), password.Caller{}, func() { password.Default.Dummy(secret) })
 					hashes.Add(1)
 				}
 			})
