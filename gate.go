@@ -49,6 +49,10 @@ type Rights struct {
 	// more. Default: any time.
 	Fresh caddy.Duration `json:"fresh,omitempty"`
 
+	// EncodedSlashes lets paths with %2F through, which matchers take for a
+	// slash: for back ends that keep it in its segment. Default: off.
+	EncodedSlashes bool `json:"encoded_slashes,omitempty"`
+
 	app *App
 }
 
@@ -112,9 +116,10 @@ func (g *Rights) hasRight(r *realm, a *Account) bool {
 // Gate lets requests through that carry a valid token of a realm.
 //
 // It answers 401 without a valid token and 403 where the account lacks every
-// right that is asked for, both as REST framework does, and 400 to a path with
-// dot segments, which a back end may resolve to another; a store that fails is an
-// error of status 503 for handle_errors.
+// right that is asked for, both as REST framework does, 400 to a path or a method
+// that a back end may read otherwise than matchers do, and 425 to early data that may
+// change something; a store that fails is an error of status 503 for handle_errors.
+// No error route gets the path of what is refused.
 //
 // It sets the placeholders {http.auth.user.id}, .username, .email, .is_staff,
 // .is_superuser, .groups and one for each required field of the user model,
@@ -142,6 +147,11 @@ type Gate struct {
 
 	// KeepAuthorization passes the token on to the back end. Default: off.
 	KeepAuthorization bool `json:"keep_authorization,omitempty"`
+
+	// EarlyData lets requests of every method through that came before the
+	// client's handshake was complete, and may be replayed. Default: off, GET,
+	// HEAD and OPTIONS only.
+	EarlyData bool `json:"early_data,omitempty"`
 
 	names *identityNames
 	watch watch // over the requests that were let through
@@ -204,12 +214,18 @@ func (g *Gate) checkHeaders(r *realm) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if ambiguousTarget(r) {
+	switch {
+	case malformed(r, g.EncodedSlashes):
+		conceal(r)
 		return writeError(w, r, errMalformed, "", 0)
+	case !g.EarlyData && early(r):
+		conceal(r)
+		return writeError(w, r, errTooEarly, "", 0)
 	}
 	g.names.removeHeaders(r)
 	c, err := g.identify(r)
 	if err != nil {
+		conceal(r)
 		return err
 	}
 	cors := c.realm.cors
@@ -262,6 +278,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 // refuse answers in place of the back end. Reasons are an *apiError; any other
 // is returned.
 func (c *caller) refuse(w http.ResponseWriter, r *http.Request, reason error) error {
+	conceal(r)
 	var api *apiError
 	if !errors.As(reason, &api) {
 		return reason
@@ -297,7 +314,7 @@ func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
 func keepPreflight(r *http.Request) {
 	delete(r.Header, "Upgrade")
 	for name := range r.Header {
-		if sameHeader(name, "X-HTTP-Method-Override") || sameHeader(name, "X-HTTP-Method") || sameHeader(name, "X-Method-Override") {
+		if overridesMethod(name) {
 			delete(r.Header, name)
 		}
 	}
@@ -369,8 +386,8 @@ func groupsOf(a *Account) []string {
 // MatchToken matches requests that carry a valid token of a realm, of an
 // account with the rights that are asked for. It sets the placeholders
 // {http.auth.user.*} as djoser_auth does, and touches no header. A store that
-// fails is an error of status 503, not a request without a token; a path with dot
-// segments is one of status 400.
+// fails is an error of status 503, not a request without a token; a path that a back
+// end may read otherwise than matchers do is one of status 400.
 type MatchToken struct {
 	Rights
 }
@@ -395,10 +412,14 @@ func (m *MatchToken) Match(r *http.Request) bool {
 
 // MatchWithError implements caddyhttp.RequestMatcherWithError.
 func (m *MatchToken) MatchWithError(r *http.Request) (bool, error) {
-	if ambiguousTarget(r) {
+	if malformed(r, m.EncodedSlashes) {
+		conceal(r)
 		return false, caddyhttp.Error(http.StatusBadRequest, errMalformed)
 	}
 	c, err := m.identify(r)
+	if err != nil {
+		conceal(r)
+	}
 	if err != nil || c.id == nil || m.check(c.realm, c.id) != nil {
 		return false, err
 	}
@@ -411,6 +432,8 @@ func (m *MatchToken) MatchWithError(r *http.Request) (bool, error) {
 // other placeholders of djoser_auth.
 type Provider struct {
 	Rights
+
+	alone bool // no other provider may let a request through
 }
 
 // CaddyModule returns the Caddy module information.
@@ -420,21 +443,37 @@ func (*Provider) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (p *Provider) Provision(ctx caddy.Context) error {
+	for _, module := range ctx.Modules() {
+		if parent, ok := module.(*caddyauth.Authentication); ok {
+			p.alone = len(parent.ProvidersRaw) == 1
+		}
+	}
 	return p.provision(ctx, "authentication provider djoser", nil)
+}
+
+// conceal takes the path out of a request that is refused, unless another provider
+// may still let it through.
+func (p *Provider) conceal(r *http.Request) {
+	if p.alone {
+		conceal(r)
+	}
 }
 
 // Authenticate implements caddyauth.Authenticator.
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
-	if ambiguousTarget(r) {
+	if malformed(r, p.EncodedSlashes) {
+		p.conceal(r)
 		return caddyauth.User{}, false, errMalformed
 	}
 	c, err := p.identify(r)
 	if err != nil {
+		p.conceal(r)
 		// Caddy's handler answers 401 to every error of a provider.
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return caddyauth.User{}, false, err
 	}
 	if c.id == nil || p.check(c.realm, c.id) != nil {
+		p.conceal(r)
 		w.Header().Set("WWW-Authenticate", c.realm.settings.Token.scheme())
 		return caddyauth.User{}, false, nil
 	}

@@ -28,6 +28,8 @@ func init() {
 //			<name> <value>
 //		}
 //		keep_authorization [on|off]
+//		encoded_slashes    [on|off]
+//		early_data         [on|off]
 //	}
 //
 // With a matcher, a handler comes along that removes identity headers from the
@@ -44,7 +46,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	routes := h.NewRoute(matcher, g)
 	if matcher != nil {
-		routes = append(routes, h.NewRoute(nil, new(Strip))...)
+		routes = append(routes, h.NewRoute(nil, &Strip{EncodedSlashes: g.EncodedSlashes})...)
 	}
 	return routes, nil
 }
@@ -62,13 +64,15 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return switchArg(d, &g.Optional)
 		case "keep_authorization":
 			return switchArg(d, &g.KeepAuthorization)
+		case "early_data":
+			return switchArg(d, &g.EarlyData)
 		case "headers":
 			return g.unmarshalHeaders(d)
 		}
 		if known, err := g.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, fresh, optional, headers or keep_authorization", name)
+		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, fresh, encoded_slashes, optional, headers, keep_authorization or early_data", name)
 	})
 }
 
@@ -105,6 +109,7 @@ func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
 //		user      <name...>
 //		group     <name...>
 //		fresh     <duration>
+//		encoded_slashes [on|off]
 //	}
 func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the matcher's name
@@ -115,7 +120,7 @@ func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if known, err := m.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group or fresh", name)
+		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group, fresh or encoded_slashes", name)
 	})
 	if err != nil {
 		return err
@@ -141,6 +146,8 @@ func (g *Rights) unmarshalRight(d *caddyfile.Dispenser, name string) (known bool
 		return true, listArg(d, &g.Groups)
 	case "fresh":
 		return true, durationArg(d, &g.Fresh)
+	case "encoded_slashes":
+		return true, switchArg(d, &g.EncodedSlashes)
 	}
 	return false, nil
 }

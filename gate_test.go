@@ -19,7 +19,7 @@ import (
 // backEnd answers with what it was sent: its path, headers and trailers.
 func backEnd(t *testing.T) string {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return backEndOf(t, func(w http.ResponseWriter, r *http.Request) {
 		size, _ := io.Copy(io.Discard, r.Body)
 		if own := r.Header.Get("X-Own-Cache-Control"); own != "" {
 			w.Header().Set("Cache-Control", own)
@@ -28,7 +28,12 @@ func backEnd(t *testing.T) string {
 			w.Header().Set("Access-Control-Allow-Origin", "https://of.the.back.end")
 		}
 		_ = json.NewEncoder(w).Encode(echo{r.URL.Path, r.Header, r.Trailer, size})
-	}))
+	})
+}
+
+func backEndOf(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(handler)
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
 }
@@ -283,7 +288,7 @@ func TestGatedAnswersAreKeptByNobodyUnlessTheBackEndSaysSo(t *testing.T) {
 func TestPathsCannotBeConfused(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy "+backEnd(t)))
 	for path, want := range map[string]int{
-		"/api/x": 401, "//api/x": 401, "/api//x": 401, "/API/x": 401, "/%61pi/x": 401, "///api/x": 401,
+		"/api/x": 401, "//api/x": 400, "/api//x": 400, "/API/x": 401, "/%61pi/x": 401, "///api/x": 400,
 		"/./api/x": 400, "/x/../api/x": 400, "/api/%2e%2e/api/x": 400, "/api/./x": 400,
 		"/api/../x": 400, "/api/..%2fx": 400, "foo:http://h/api/x": 400, "*": 400,
 		"http://" + s.addr: 400, "http://" + s.addr + "?q": 400, "http://" + s.addr + "/api/x": 401,
@@ -331,7 +336,7 @@ func TestAPathThatABackEndMayResolveIsRefused(t *testing.T) {
 	} {
 		get(path).want(t, 400, `{"detail": "Malformed request."}`)
 	}
-	for _, path := range []string{"/public/..x/y", "/.well-known/x", "/a.b/c..", "/...", "/x;a=../y", "/", "/matched/.x"} {
+	for _, path := range []string{"/public/..x/y", "/.well-known/x", "/a.b/c..", "/...", "/x;a=..", "/", "/matched/.x"} {
 		if got := get(path).echo(t).Path; got != path {
 			t.Errorf("%s reached the back end as %s", path, got)
 		}

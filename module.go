@@ -105,6 +105,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if realm.cors.answer(w, r) {
 		return nil
 	}
+	if early(r) {
+		return writeError(w, r, errTooEarly, "", 0)
+	}
 	c := &call{Request: r, w: w, realm: realm}
 	if path != "" {
 		if c.endpoint, c.id = realm.endpoint(path); c.endpoint == nil {

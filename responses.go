@@ -67,6 +67,7 @@ var (
 	errInactiveUser     = detailError(http.StatusUnauthorized, "User inactive or deleted")
 	errStaleLogin       = detailError(http.StatusForbidden, "The login was too long ago. Log in again.")
 	errForbidden        = detailError(http.StatusForbidden, "You do not have permission to perform this action.")
+	errTooEarly         = detailError(http.StatusTooEarly, "Too early: this may be a replay. Send the request again.")
 	errMalformed        = detailError(http.StatusBadRequest, "Malformed request.")
 	errChanging         = detailError(http.StatusConflict, "The account was changed by another request at the same time. Try again.")
 	errUnknownPath      = detailError(http.StatusNotFound, "Not found.")

@@ -3,7 +3,9 @@ package djoser
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -17,6 +19,9 @@ func init() { caddy.RegisterModule(new(Strip)) }
 // matcher knows which path these are for. In a Caddyfile it follows each
 // djoser_auth that has a matcher.
 type Strip struct {
+	// EncodedSlashes lets paths with %2F through, as in djoser_auth. Default: off.
+	EncodedSlashes bool `json:"encoded_slashes,omitempty"`
+
 	names *identityNames
 }
 
@@ -39,7 +44,8 @@ func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	switch {
 	case visitOf(r).gated():
 		s.names.removeTrailers(r) // a handler in between may have copied the request
-	case ambiguousTarget(r):
+	case malformed(r, s.EncodedSlashes):
+		conceal(r)
 		return writeError(w, r, errMalformed, "", 0)
 	default:
 		s.names.removeHeaders(r)
@@ -47,52 +53,37 @@ func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	return next.ServeHTTP(w, r)
 }
 
-// ambiguousTarget tells whether a back end may take a request for another path
-// than the one that matchers have compared: they see no path in an opaque target
-// (foo:http://host/admin), "*", or http://host, which a proxy passes on as "/"; and
-// they resolve dot segments, which it passes on as they came. A client is to
-// remove these itself: RFC 3986, 5.2.4. Some servers take a backslash for a slash,
-// or leave out what follows a semicolon. A tunnel hides the paths of what is sent
-// in it. An empty path alone comes from a rewrite.
-func ambiguousTarget(r *http.Request) bool {
-	if r.URL.Opaque != "" || r.URL.Path == "*" || r.URL.Path == "" && r.URL.Host != "" || tunnel(r) {
-		return true
-	}
-	if !strings.Contains(r.URL.Path, ".") {
-		return false
-	}
-	for segment := range strings.FieldsFuncSeq(r.URL.Path, isSlash) {
-		if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
-			return true
-		}
-	}
-	return false
-}
-
-// tunnel tells whether a request is for a tunnel, in which a proxy would pass on
-// whatever follows: a back end takes that for further requests. HTTP/2 and HTTP/3
-// open WebSockets with an extended CONNECT (RFC 8441 and 9220), of which Caddy makes
-// a GET if it is for exactly that protocol.
-func tunnel(r *http.Request) bool {
-	return r.Method == http.MethodConnect && r.Proto != "websocket" && r.Header.Get(":protocol") != "websocket"
-}
-
-func isSlash(c rune) bool { return c == '/' || c == '\\' }
-
 // identityNames are the headers that only a djoser_auth of the configuration may
 // set, since several may stand before one back end.
 type identityNames struct {
 	headers []string
 	servers []*caddyhttp.Server // that have a djoser_auth
+
+	look     sync.Once // at the servers, which have all their routes by then
+	byMethod bool      // a matcher that names methods leads to a gate
+}
+
+// methodMatters tells whether the method of a request decides which gate it comes
+// to, or whether to any.
+func (n *identityNames) methodMatters() bool {
+	n.look.Do(func() { n.byMethod = slices.ContainsFunc(n.servers, leadsByMethod) })
+	return n.byMethod
+}
+
+// refuses tells whether a header of the client reaches no back end: those that
+// only djoser_auth may set, and those by which a back end would take the request for
+// another than matchers have seen.
+func (n *identityNames) refuses(name string) bool {
+	return n.reserved(name) || overridesTarget(name) || overridesMethod(name) && n.methodMatters()
 }
 
 // removeHeaders removes what the client sent under the names of identity
-// headers, also from what it may have a proxy remove, or send at the end, and
-// upgrades but for those to a WebSocket.
+// headers, also from what it may have a proxy remove, or send at the end, what would
+// make another request of this one, and upgrades but for those to a WebSocket.
 func (n *identityNames) removeHeaders(r *http.Request) {
 	for name, values := range r.Header {
 		switch {
-		case n.reserved(name):
+		case n.refuses(name):
 			delete(r.Header, name)
 		case name == "Connection":
 			r.Header[name] = n.cleanConnection(values)
@@ -143,7 +134,7 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 
 func (b *trailerBody) filter() {
 	for name, values := range b.from {
-		if !b.names.reserved(name) {
+		if !b.names.refuses(name) {
 			b.to[name] = values
 		}
 	}

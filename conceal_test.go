@@ -1,0 +1,135 @@
+package djoser
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// keptFiles is a site with a file that a gate keeps, and error routes that serve
+// files.
+func keptFiles(t *testing.T, routes string) *server {
+	t.Helper()
+	s := newServer(t)
+	for name, text := range map[string]string{"404.html": "not found", "private/index.html": "kept", "index.html": "kept start page"} {
+		file := filepath.Join(s.dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.load(realmAnd("root {$DIR}\n" + routes)); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// errorRoutes serve files in place of what was refused.
+const errorRoutes = `
+	handle_errors {
+		@missing expression {err.status_code} == 404
+		rewrite @missing /404.html
+		file_server
+	}`
+
+// refusedTargets are for a kept file, or for the start page.
+var refusedTargets = []string{
+	"/private/index.html", "/private/./index.html", "/private/x/../index.html", "/private/%2e/index.html", "//private/index.html",
+	"/private//index.html", "/private%2Findex.html", "/private/", "/", "/./",
+}
+
+func TestWhatIsRefusedReachesNoErrorRouteWithItsPath(t *testing.T) {
+	for name, routes := range map[string]string{
+		"matcher": `
+			@member {
+				path /* /private/*
+				djoser_token
+			}
+			handle @member {
+				file_server
+			}
+			handle {
+				respond 401
+			}` + errorRoutes,
+		"under not": `
+			@stranger {
+				not djoser_token
+			}
+			handle @stranger {
+				respond 401
+			}
+			handle {
+				file_server
+			}` + errorRoutes,
+		"gate":                   "djoser_auth\nfile_server" + errorRoutes,
+		"gate, beside its strip": "djoser_auth /private/*\nhandle /private/* {\nfile_server\n}\nhandle {\nrespond 401\n}" + errorRoutes,
+		"gate, behind a rewrite": "handle_path /private/* {\nrewrite * /private{path}\ndjoser_auth\nfile_server\n}\nhandle {\nrespond 401\n}" + errorRoutes,
+		"gate, behind intercept": "intercept {\n@refused status 4xx\nhandle_response @refused {\nfile_server {\npass_thru\n}\n}\n}\nroute {\ndjoser_auth\nfile_server\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := keptFiles(t, routes)
+			check := func(headers ...string) {
+				t.Helper()
+				for _, target := range refusedTargets {
+					if a := s.getRaw(target, headers...); strings.Contains(a.body, "kept") || a.status < 400 {
+						t.Errorf("%s: %d %s", target, a.status, a.body)
+					}
+				}
+			}
+			check()
+			if err := runningRealm(t, "default").shared.Load().cachedStore.Store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			check("Authorization: Token " + strings.Repeat("1", 40)) // 503, but for 400
+		})
+	}
+}
+
+// The provider's refusals are errors of Caddy's handler.
+func TestWhatTheProviderRefusesReachesNoErrorRouteWithItsPath(t *testing.T) {
+	const routes = "vars x y\nfile_server" + errorRoutes
+	s := keptFiles(t, routes)
+	config, err := adapt(globalOptions + "http://" + s.addr + " {\n" + realmAnd("root {$DIR}\n"+routes) + "\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = bytes.Replace(config, []byte(`{"handler":"vars","x":"y"}`), []byte(`{"handler":"authentication","providers":{"djoser":{}}}`), 1)
+	if err := caddy.Load(config, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range refusedTargets {
+		for _, header := range []string{"X: y", "Authorization: Token " + strings.Repeat("1", 40)} {
+			if a := s.getRaw(target, header); strings.Contains(a.body, "kept") || a.status < 400 {
+				t.Errorf("%s: %d %s", target, a.status, a.body)
+			}
+		}
+	}
+}
+
+// A page of an error can still say, or send to the log-in, what was asked for.
+func TestTheTargetOfARefusalIsStillKnown(t *testing.T) {
+	s := keptFiles(t, `
+		@member djoser_token
+		handle @member {
+			file_server
+		}
+		handle_errors {
+			respond "{http.request.orig_uri} {uri}"
+		}`)
+	s.getRaw("/private/./x?y").want(t, 400, "/private/./x?y "+refusedPath)
+}
+
+func attackKeptFile(t *testing.T) {
+	s := keptFiles(t, "@member {\npath /private/*\ndjoser_token\n}\nhandle @member {\nfile_server\n}\nhandle /private/* {\nrespond 401\n}"+errorRoutes)
+	for _, target := range refusedTargets[:6] {
+		if a := s.getRaw(target); strings.Contains(a.body, "kept") {
+			t.Errorf("%s: %d %s", target, a.status, a.body)
+		}
+	}
+}

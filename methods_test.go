@@ -1,0 +1,103 @@
+package djoser
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// methodBackEnd is a back end that answers with the method that it was sent, and
+// with what would be another to some.
+func methodBackEnd(t *testing.T) string {
+	return backEndOf(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Method", r.Method)
+		for name, values := range r.Header {
+			if overridesMethod(name) {
+				w.Header().Add("X-Override", strings.Join(values, ","))
+			}
+		}
+	})
+}
+
+var overrideHeaders = []string{
+	"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_http_method_override", "X.Http.Method", "Method-Override", "HTTP-Method-Override",
+}
+
+func TestAMethodInSmallLettersIsRefusedWhereAGateStands(t *testing.T) {
+	to := methodBackEnd(t)
+	s := serve(t, realmAnd(`
+		@write method POST PUT PATCH DELETE
+		djoser_auth @write
+		@member {
+			header X-Way matcher
+			djoser_token
+		}
+		handle @member {
+			reverse_proxy `+to+`
+		}
+		reverse_proxy `+to))
+	auth := "Authorization: Token " + s.register("ann", "pw")
+	for _, method := range []string{"post", "pOST", "POSt", "delete", "get", "x"} {
+		for _, header := range []string{"X: y", auth, "X-Way: matcher\r\n" + auth} {
+			s.sendRaw(method+" /x HTTP/1.1\r\nHost: x\r\n"+header+"\r\nConnection: close\r\n\r\n").want(t, 400)
+		}
+	}
+	for method, want := range map[string]int{"GET": 200, "POST": 401, "PROPFIND": 200, "M-SEARCH": 200, "VERSION-CONTROL": 200} {
+		s.sendRaw(method+" /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, want)
+	}
+	s.sendRaw("patch /auth/me HTTP/1.1\r\nHost: x\r\n"+auth+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").want(t, 200)
+}
+
+// The headers stay where no gate depends on the method: back ends use them.
+func TestOverridesOfTheMethodGoWhereAMatcherNamesMethods(t *testing.T) {
+	to := methodBackEnd(t)
+	for name, c := range map[string]struct {
+		site string
+		kept bool
+	}{
+		"no methods":         {"djoser_auth /api/*", true},
+		"methods elsewhere":  {"@get method GET\nheader @get X-Y z\ndjoser_auth /api/*", true},
+		"a matcher":          {"@write method POST\ndjoser_auth @write", false},
+		"a block of its own": {"@write method POST\nhandle @write {\ndjoser_auth\nreverse_proxy " + to + "\n}\nhandle {\ndjoser_auth {\noptional\n}\nreverse_proxy " + to + "\n}", false},
+		"not":                {"@write not method GET HEAD\nroute @write {\nroute {\ndjoser_auth\n}\n}\ndjoser_auth /api/*", false},
+		"an expression":      {"@write expression {method} in ['POST']\ndjoser_auth @write", false},
+		"variables":          {"@write vars {http.request.method} POST\ndjoser_auth @write", false},
+		"a named route":      {"@write method POST\ninvoke @write gate\ndjoser_auth /api/*", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			if err := s.loadWith(globalOptions+"&(gate) {\nroute {\ndjoser_auth\n}\n}\n", realmAnd(c.site+"\nreverse_proxy "+to)); err != nil {
+				t.Fatal(err)
+			}
+			auth := "Token " + s.register("ann", "pw")
+			for _, header := range overrideHeaders {
+				if c.kept && strings.ContainsAny(header, "_.") {
+					continue // Caddy drops some of these
+				}
+				for _, path := range []string{"/x", "/api/x"} {
+					a := s.do("GET", path, "", header, "POST", "Authorization", auth)
+					a.want(t, 200)
+					if kept := a.header.Get("X-Override") != ""; kept != c.kept {
+						t.Errorf("%s, %s: kept is %v", header, path, kept)
+					}
+				}
+			}
+		})
+	}
+}
+
+func attackSmallMethod(t *testing.T) {
+	s := serve(t, realmAnd("@write method POST DELETE\ndjoser_auth @write\nreverse_proxy "+methodBackEnd(t)))
+	for _, method := range []string{"post", "Post", "deletE"} {
+		s.sendRaw(method+" /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, 400)
+	}
+}
+
+func attackOverriddenGate(t *testing.T) {
+	s := serve(t, realmAnd("@write method POST DELETE\ndjoser_auth @write\nreverse_proxy "+methodBackEnd(t)))
+	for _, header := range overrideHeaders {
+		if a := s.do("GET", "/x", "", header, "DELETE"); a.status != 200 || a.header.Get("X-Override") != "" {
+			t.Errorf("%s: %d %v", header, a.status, a.header)
+		}
+	}
+}

@@ -1,0 +1,262 @@
+package djoser
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// getRaw asks for a target as it stands, but for a host x in it.
+func (s *server) getRaw(target string, headers ...string) answer {
+	s.t.Helper()
+	if rest, ok := strings.CutPrefix(target, "http://x"); ok {
+		target = "http://" + s.addr + rest
+	}
+	return s.sendRaw("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + strings.Join(append(headers, ""), "\r\n") + "\r\n")
+}
+
+// hiddenTargets may be /admin/secret, or another path that is kept, to a back end.
+var hiddenTargets = []string{
+	"//x/admin/secret", "///x/admin/secret", "//admin/secret", "/x//admin/secret", "//", "/x//", "/x%2F/admin/secret", "/%2Fx/admin/secret", "/%2f%2fx/admin/secret",
+	`/\x/admin/secret`, `\\x/admin/secret`, "/%5Cx/admin/secret", "/%5cx/admin/secret", `/admin\secret`, "/admin%5Csecret", `/x\..\admin\secret`,
+	"/./admin/secret", "/x/../admin/secret", "/x/..%2Fadmin/secret", "/x%2F..%2Fadmin/secret", "/%2e/admin/secret", "/x/.%2E/admin/secret",
+	"/x/%252e%252e/admin/secret", "/x/.%252E/admin/secret", "/%252e/admin/secret", "/x/..", "/x/%252e%252e",
+	"/..;/admin/secret", "/x/..;a=b/admin/secret", "/;x/admin/secret", "/admin;x/secret", "/admin%3Bx/secret", "/admin/;/secret", "/x/..;", "/x/%2e%2e;y",
+	"/admin%2Fsecret", "/x%2fsecret", "/ad%0Amin/secret", "/ad%09min/secret", "/%0D/x/admin/secret", "/%09/x/admin/secret", "/admin%00/secret", "/x%00", "/admin%7F/secret",
+	"/%C0%AE%C0%AE/admin/secret", "/x%C0%AFadmin/secret", "/x%E0%80%AFadmin", "/caf%E9", "/x#/admin/secret", "/admin#/secret",
+	"foo:http://h/admin/secret", "http:http://h/admin/secret", "http://x", "http://x?q", "http://x//y/admin/secret", "*",
+}
+
+// plainTargets reach a back end as they stand.
+var plainTargets = []string{
+	"/", "/x", "/x/", "/x/y.z/", "/.well-known/x", "/...", "/x/..y/z..", "/x/.y", "/caf%C3%A9/%E2%82%AC", "/a%20b/c", "/C%23", "/why%3F",
+	"/x;v=1", "/x/y;jsessionid=1.2;z=..", "/100%25", "/x/%2525", "/%252Fx", "/a:b@c/d,e+f=g&h!$'()*~", "/x?a=//b/../c;d%2F%00", "http://x/y", "/x%7C",
+}
+
+func TestATargetThatABackEndMayReadOtherwiseIsRefused(t *testing.T) {
+	to := backEnd(t)
+	s := serve(t, realmAnd(`
+		handle /gate/* {
+			uri strip_prefix /gate
+			djoser_auth {
+				optional
+			}
+			reverse_proxy `+to+`
+		}
+		@member {
+			header X-Way matcher
+			djoser_token
+		}
+		handle @member {
+			reverse_proxy `+to+`
+		}
+		handle {
+			djoser_auth /admin/*
+			reverse_proxy `+to+`
+		}`))
+	token := s.register("alice", "secret")
+	for _, target := range hiddenTargets {
+		if a := s.getRaw(target); a.status != 400 {
+			t.Errorf("beside the gate, %s: %d %s", target, a.status, a.body)
+		}
+		if a := s.getRaw(target, "X-Way: matcher", "Authorization: Token "+token); a.status != 400 {
+			t.Errorf("behind djoser_token, %s: %d %s", target, a.status, a.body)
+		}
+		if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
+			continue
+		}
+		if a := s.getRaw("/gate"+target, "Authorization: Token "+token); a.status != 400 {
+			t.Errorf("behind the gate, %s: %d %s", target, a.status, a.body)
+		}
+	}
+	for _, target := range plainTargets {
+		s.getRaw(target).want(t, 200)
+		s.getRaw(target, "X-Way: matcher", "Authorization: Token "+token).want(t, 200)
+		if strings.HasPrefix(target, "/") {
+			s.getRaw("/gate"+target, "Authorization: Token "+token).want(t, 200)
+		}
+	}
+}
+
+func TestEncodedSlashesAreForBackEndsThatKeepThem(t *testing.T) {
+	to := backEnd(t)
+	s := serve(t, realmAnd(`
+		@member {
+			path /matched/*
+			djoser_token {
+				encoded_slashes
+			}
+		}
+		handle @member {
+			reverse_proxy `+to+`
+		}
+		handle {
+			djoser_auth /api/* {
+				encoded_slashes
+			}
+			reverse_proxy `+to+`
+		}`))
+	auth := "Authorization: Token " + s.register("alice", "secret")
+	for _, target := range []string{"/api/projects/group%2Fproject", "/api/queues/%2F/name", "/matched/@scope%2fname", "/beside/a%2Fb", "/api/x%2F"} {
+		s.getRaw(target, auth).want(t, 200)
+	}
+	s.getRaw("/api%2Fx").want(t, 401)
+	for _, target := range []string{
+		"/%2Fx/api/y", "/%2f%2Fx", "/api/x%2F..%2Fy", "/api/..%2Fy", "/api/.%2F", "/api/%2F%2e%2e", "/api//x%2Fy", "/api/x%2F%00", "/api/..;a%2Fy", "/a;b/c%2Fd",
+	} {
+		s.getRaw(target, auth).want(t, 400)
+	}
+}
+
+// What FastCGI gets as REQUEST_URI is the target before it was rewritten.
+func TestTheTargetBeforeARewriteIsLookedAt(t *testing.T) {
+	s := fastCGI(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) })
+	if err := s.load(realmAnd("root {$DIR}\nrewrite * /index.php\ndjoser_auth {\noptional\n}\nrespond 204")); err != nil {
+		t.Fatal(err)
+	}
+	s.getRaw("/x").want(t, 204)
+	for _, target := range []string{"//x/admin", "/x/../admin", "/x%2Fadmin", "/admin%00"} {
+		s.getRaw(target).want(t, 400)
+	}
+}
+
+// backEndPrograms are servers that answer with each path that programs of their
+// kind would take out of a target. The first word is what has to be installed.
+var backEndPrograms = map[string][]string{
+	"Node":   {"node", "server.js"},
+	"Python": {"python3", "server.py"},
+	"Java":   {"java", "Server.java"},
+}
+
+// startProgram runs a program that prints where it listens.
+func startProgram(t *testing.T, command ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(command[0]); err != nil {
+		t.Skipf("%s is not installed", command[0])
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = filepath.Join("testdata", "backends")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatalf("%v doesn't say where it listens", command)
+	}
+	return lines.Text()
+}
+
+// startPHP runs PHP's own server, which prints nothing.
+func startPHP(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("php"); err != nil {
+		t.Skip("php is not installed")
+	}
+	address := freePort(t)
+	cmd := exec.Command("php", "-S", address, "server.php")
+	cmd.Dir = filepath.Join("testdata", "backends")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	eventually(t, "PHP's server", func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	return address
+}
+
+// startGo serves what http.ServeMux and path.Clean make of a target.
+func startGo(t *testing.T) string {
+	t.Helper()
+	return backEndOf(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, r.URL.Path)
+		fmt.Fprintln(w, path.Clean(r.URL.Path))
+		if u, err := url.Parse(r.RequestURI); err == nil {
+			fmt.Fprintln(w, u.Path)
+		}
+	})
+}
+
+// No target gets past a gate of /admin/* that any of these takes for one below it.
+func TestNoServerReadsAKeptPathOutOfAnotherTarget(t *testing.T) {
+	start := map[string]func(*testing.T) string{"PHP": startPHP, "Go": startGo}
+	for name, command := range backEndPrograms {
+		start[name] = func(t *testing.T) string { return startProgram(t, command...) }
+	}
+	for name, start := range start {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, realmAnd("djoser_auth /admin/*\nreverse_proxy "+start(t)))
+			for _, target := range append(hiddenTargets, plainTargets...) {
+				a := s.getRaw(target)
+				if a.status == http.StatusBadRequest || a.status == http.StatusUnauthorized {
+					continue
+				}
+				for reading := range strings.Lines(a.body) {
+					if strings.HasPrefix(strings.ToLower(reading), "/admin/") {
+						t.Errorf("%s is served as %s", target, reading)
+					}
+				}
+			}
+			if a := s.getRaw("/plain/x"); !strings.Contains(a.body, "/plain/x") {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+func BenchmarkTarget(b *testing.B) {
+	for _, path := range []string{"/", "/api/v1/users/42", "/assets/" + strings.Repeat("0123456789abcdef/", 8) + "index.min.js"} {
+		b.Run(path[:min(len(path), 20)], func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if ambiguousPath(path) {
+					b.Fatal(path)
+				}
+			}
+		})
+	}
+}
+
+func attackHostInPath(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /admin/*\nreverse_proxy "+backEnd(t)))
+	for _, target := range []string{"//x/admin/secret", `/\x/admin/secret`, "/%2Fx/admin/secret", "/x//admin/secret", "/%09/x/admin/secret"} {
+		s.getRaw(target).want(t, 400)
+	}
+}
+
+func attackPathHeader(t *testing.T) {
+	to := backEnd(t)
+	s := serve(t, realmAnd("djoser_auth /admin/*\nreverse_proxy "+to))
+	auth := "Authorization: Token " + s.register("ann", "pw")
+	for _, name := range []string{"X-Original-URL", "x_rewrite_url", "X.Original.Url", "X-Rewrite-Url"} {
+		for _, path := range []string{"/x", "/admin/x"} {
+			if a := s.getRaw(path, auth, name+": /admin/secret"); a.status != 200 || strings.Contains(a.body, "secret") {
+				t.Errorf("%s, %s: %d %s", name, path, a.status, a.body)
+			}
+		}
+	}
+}
