@@ -279,7 +279,6 @@ func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
 		s.Throttle.Off = true
 		return err
 	}
-	s.Throttle.Endpoints = make(map[string][]Rate)
 	return block(d, "throttle", func(name string) error {
 		rates, err := ratesArg(d)
 		switch {
@@ -288,6 +287,9 @@ func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
 		case name == "wrong_passwords":
 			s.Throttle.WrongPasswords = rates
 		case slices.Contains(endpointNames(), name):
+			if s.Throttle.Endpoints == nil {
+				s.Throttle.Endpoints = make(map[string][]Rate)
+			}
 			s.Throttle.Endpoints[name] = rates
 		default:
 			return d.Errf("unknown word '%s' in throttle: use wrong_passwords, %s", name, strings.Join(endpointNames(), ", "))

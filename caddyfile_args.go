@@ -219,7 +219,8 @@ func block(d *caddyfile.Dispenser, name string, line func(name string) error) er
 // optionalBlock parses the lines of a block, if there is one.
 func optionalBlock(d *caddyfile.Dispenser, line func(name string) error) error {
 	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
+	nesting := d.Nesting()
+	for d.NextBlock(nesting) {
 		name := d.Val()
 		if name == "{" {
 			return d.Err("unexpected '{': this line takes no block")
@@ -231,6 +232,9 @@ func optionalBlock(d *caddyfile.Dispenser, line func(name string) error) error {
 		if err := line(name); err != nil {
 			return err
 		}
+	}
+	if d.Nesting() > nesting {
+		return d.Err("a block isn't closed: a '}' on a line of its own is missing")
 	}
 	return nil
 }

@@ -460,6 +460,12 @@ func FuzzCaddyfile(f *testing.F) {
 		"djoser_token {\ngroup \"a b\"\nsuperuser off\n}",
 		"djoser {\ndomain a.b {\n}\n}",
 		"djoser {",
+		"0 { throttle { }",
+		"djoser_auth {\nheaders {\n}\n}",
+		"djoser {\nthrottle {\n}\n}",
+		"djoser {\nthrottle {\n}",
+		"djoser {\nuser_model {\nfield a char {\nmax_length 3\n}\n}",
+		"djoser {\npassword {\nhasher argon2id {\n}\n}\ntoken {\n}\n}",
 		"djoser_token a {\n}\ndjoser_token",
 	} {
 		f.Add(seed)
@@ -492,4 +498,13 @@ func FuzzCaddyfile(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestABlockThatIsNotClosedIsRefused(t *testing.T) {
+	for _, text := range []string{"djoser {", "djoser {\nthrottle {\n}", "djoser {\nuser_model {\nfield a char {\nmax_length 3\n}\n}", "djoser {\ndisable me"} {
+		err := new(Handler).UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
+		if err == nil || !strings.Contains(err.Error(), "Testfile:") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
 }

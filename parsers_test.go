@@ -331,8 +331,9 @@ func FuzzMediaType(f *testing.F) {
 	})
 }
 
-// FuzzEndpoints sends whatever it is to every endpoint of a real Caddy. No
-// answer is 5xx, and every answer with a body is JSON.
+// FuzzEndpoints sends whatever it is to every endpoint of a real Caddy, and a
+// text as often as it fits into a body. No answer is 5xx, every answer with a
+// body is JSON, and the work of a request is bounded.
 func FuzzEndpoints(f *testing.F) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -351,31 +352,53 @@ func FuzzEndpoints(f *testing.F) {
 	f.Cleanup(func() { caddy.Stop() })
 
 	f.Add("POST", "login", "", "application/json", "", []byte(`{"email": "a@b.example", "password": "x"}`))
+	f.Add("POST", "register", "", "application/x-www-form-urlencoded", "", []byte("a@\u4E00\u4E01\u4E02"))
+	f.Add("PATCH", "me", "", "application/json; charset=gb18030", "", []byte(`[{"":[`))
 	f.Add("POST", "register", "", "multipart/form-data; boundary=x", "*/*", []byte("--x--"))
 	f.Add("PUT", "me", "Token 0123456789012345678901234567890123456789", "text/xml", "application/json; indent=4", []byte{})
 	f.Add("POST", "activate", "token x y", "application/x-www-form-urlencoded", "", []byte("uid=MQ&token=a-b"))
 	f.Add("OPTIONS", "password/reset/confirm?format=json", "", "", "text/html", []byte("\xff"))
 	f.Add("POST", "register", "", "application/json; charset=utf-16", "", []byte(`{"email": "a@b.example", "company": "\ud800", "age": 1e9, "password": "x"}`))
 	f.Fuzz(func(t *testing.T, method, path, auth, contentType, accept string, body []byte) {
-		req, err := http.NewRequest(method, fmt.Sprintf("http://%s/auth/%s", addr, strings.TrimLeft(path, "/")), bytes.NewReader(body))
-		if err != nil || strings.ContainsAny(path, "#") {
+		if strings.ContainsAny(path, "#") {
 			t.Skip()
 		}
-		req.Header = http.Header{"Authorization": {auth}, "Content-Type": {contentType}, "Accept": {accept}}
-		resp, err := http.DefaultTransport.RoundTrip(req)
-		if err != nil {
-			t.Skip() // no HTTP
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented {
-			t.Fatalf("%s %s %q: %d %s", method, path, body, resp.StatusCode, text)
-		}
-		if resp.Header.Get("Content-Type") == mediaJSON && method != "HEAD" && !json.Valid(text) {
-			t.Fatalf("%s %s %q: %s", method, path, body, text)
+		for _, body := range [][]byte{body, asOftenAsItFits(body)} {
+			req, err := http.NewRequest(method, fmt.Sprintf("http://%s/auth/%s", addr, strings.TrimLeft(path, "/")), bytes.NewReader(body))
+			if err != nil {
+				t.Skip()
+			}
+			req.Header = http.Header{"Authorization": {auth}, "Content-Type": {contentType}, "Accept": {accept}}
+			before := work.Load()
+			resp, err := http.DefaultTransport.RoundTrip(req)
+			if err != nil {
+				t.Skip() // no HTTP
+			}
+			text, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if done := work.Load() - before; done > mostWork {
+				t.Fatalf("%s %s %.200q: %d steps", method, path, body, done)
+			}
+			if resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented {
+				t.Fatalf("%s %s %.200q: %d %s", method, path, body, resp.StatusCode, text)
+			}
+			if resp.Header.Get("Content-Type") == mediaJSON && method != "HEAD" && !json.Valid(text) {
+				t.Fatalf("%s %s %.200q: %s", method, path, body, text)
+			}
 		}
 	})
+}
+
+// asOftenAsItFits is a form whose fields have a text, as often as max_body lets.
+func asOftenAsItFits(text []byte) []byte {
+	names := []string{"email", "new_email", "company", "age", "newsletter", "password", "current_password", "new_password", "uid", "token"}
+	value := url.QueryEscape(string(text[:min(len(text), 1000)]))
+	if value == "" {
+		return nil
+	}
+	value = strings.Repeat(value, 60<<10/len(names)/len(value))
+	return []byte(strings.Join(names, "="+value+"&") + "=" + value)
 }
