@@ -61,12 +61,15 @@ func (AdminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{{Pattern: "/djoser/", Handler: caddy.AdminHandlerFunc(serveAdmin)}}
 }
 
+// noSite is the answer while no configuration with the module is running.
+const noSite = "no site of this server uses djoser"
+
 // serveAdmin looks the app up for each request: the router stays when a
 // configuration is refused.
 func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	app, err := caddy.ActiveContext().AppIfConfigured("djoser")
 	if err != nil {
-		return writeAdmin(w, r, nil, &adminError{status: http.StatusNotFound, Text: "no site of this server uses djoser; one that has just been started may need a moment"})
+		return writeAdmin(w, r, nil, &adminError{status: http.StatusNotFound, Text: noSite})
 	}
 	answer, err := app.(*App).manage(w, r)
 	return writeAdmin(w, r, answer, err)

@@ -47,6 +47,10 @@ type cachedStore struct {
 
 	misses atomic.Uint64
 
+	// stranger is called once for a token that the store doesn't know, before
+	// the first one is made here; nil: nobody cares.
+	stranger atomic.Pointer[func()]
+
 	usedMu sync.Mutex
 	used   map[Digest]time.Time
 	stop   chan struct{}
@@ -163,6 +167,9 @@ func (c *cachedStore) read(ctx context.Context, d Digest, now time.Time) (*ident
 	}
 	id := &identity{account: account, token: token}
 	if err != nil {
+		if warn := c.stranger.Swap(nil); warn != nil {
+			(*warn)()
+		}
 		id.touched.Store(now.Unix())
 	} else {
 		id.touched.Store(max(token.Used.Unix(), token.Created.Unix()))
@@ -217,6 +224,9 @@ func (c *cachedStore) release(id *identity) {
 // dropped: it may have been applied although its caller didn't wait for it.
 func (c *cachedStore) Commit(ctx context.Context, change *Change) error {
 	err := c.Store.Commit(ctx, change)
+	if change.Token != nil {
+		c.stranger.Store(nil)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.generation.Add(1)

@@ -246,6 +246,9 @@ func (c *console) askServer(method, uri string, body io.Reader) ([]byte, error) 
 	if !c.told {
 		c.told = true
 		c.tell("Realm %s of the server at %s.", c.realm, c.admin)
+		if err := c.awaitSite(); err != nil {
+			return nil, err
+		}
 	}
 	resp, err := caddycmd.AdminAPIRequest(c.admin, method, uri, nil, body)
 	if err != nil {
@@ -253,6 +256,30 @@ func (c *console) askServer(method, uri string, body io.Reader) ([]byte, error) 
 	}
 	defer resp.Body.Close()
 	return io.ReadAll(resp.Body)
+}
+
+// startTime is how long a server that answers already may need to start.
+const startTime = 2 * time.Second
+
+// awaitSite waits for a server that has only just been started: its admin API
+// is there before its sites are, and begins anew with each configuration.
+func (c *console) awaitSite() error {
+	for end := time.Now().Add(startTime); ; {
+		resp, err := caddycmd.AdminAPIRequest(c.admin, http.MethodGet, "/djoser/", nil, nil)
+		if err == nil {
+			return resp.Body.Close()
+		}
+		answered := statusText.MatchString(err.Error())
+		err = serverError(err)
+		if answered && err.Error() != noSite || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 var statusText = regexp.MustCompile(`(?s)^caddy responded with error: HTTP (\d+): (.*)$`)

@@ -98,8 +98,12 @@ func (c *console) importPhase(f *os.File, prefix []byte, phase importPhase) (*im
 	defer p.end()
 	report := new(importReport)
 	// Without a length that is known beforehand the body is sent as it is read.
-	body := io.MultiReader(bytes.NewReader(prefix), p)
-	err := c.send(http.MethodPost, "/import?"+query.Encode(), body, report)
+	dump, err := openDump(p)
+	if err != nil {
+		return nil, err
+	}
+	body := io.MultiReader(bytes.NewReader(prefix), dump)
+	err = c.send(http.MethodPost, "/import?"+query.Encode(), body, report)
 	return report, err
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,59 +22,6 @@ type djangoRow struct {
 	Number int `json:"row"`
 }
 
-// maxRow bounds a row of a dump, in bytes: an account takes no more.
-const maxRow = changeBytes
-
-var errRowSize = fmt.Errorf("a row has more than %d bytes", maxRow)
-
-// rowReader keeps a decoder from reading a row without end into memory.
-type rowReader struct {
-	r    io.Reader
-	left int
-}
-
-func (r *rowReader) Read(p []byte) (int, error) {
-	if r.left <= 0 {
-		return 0, errRowSize
-	}
-	n, err := r.r.Read(p)
-	r.left -= n
-	return n, err
-}
-
-// readRows calls fn with every row of one or more JSON arrays.
-func readRows(r io.Reader, fn func(*djangoRow) error) error {
-	limited := &rowReader{r: r, left: maxRow}
-	d := json.NewDecoder(limited)
-	for {
-		start, err := d.Token()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("this is not JSON as dumpdata writes it: %w", err)
-		}
-		if start != json.Delim('[') {
-			return errors.New("this is not JSON as dumpdata writes it: an array of objects is")
-		}
-		for n := 1; d.More(); n++ {
-			limited.left = maxRow
-			row := &djangoRow{Number: n}
-			if err := d.Decode(row); err != nil {
-				return fmt.Errorf("row %d: %w", n, err)
-			}
-			row.Model = strings.ToLower(row.Model)
-			if err := fn(row); err != nil {
-				return err
-			}
-		}
-		if _, err := d.Token(); err != nil {
-			return fmt.Errorf("the dump ends early: %w", err)
-		}
-		limited.left = maxRow
-	}
-}
-
 func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
 
 // id is the row's primary key, zero if it has none.
@@ -89,7 +35,7 @@ func (r *djangoRow) id() (uint64, error) {
 func parseID(raw json.RawMessage) (uint64, error) {
 	id, err := strconv.ParseUint(string(raw), 10, 63)
 	if err != nil || id == 0 {
-		return 0, errors.New("its primary key is not a positive whole number, as ids here are")
+		return 0, errors.New("its primary key is not a positive whole number, as ids here are: dump with --natural-primary --natural-foreign")
 	}
 	return id, nil
 }

@@ -552,11 +552,32 @@ func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sharedStore{
+	stats, err := store.Stats(ctx)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	shared := &sharedStore{
 		cachedStore: newCachedStore(store, time.Now),
 		outbox:      newOutbox(store, r.log),
 		throttles:   newThrottles(time.Now),
-	}, nil
+	}
+	r.introduce(shared, stats)
+	return shared, nil
+}
+
+// introduce says which store was opened. One without accounts may be the wrong
+// one: then tokens come in that were made elsewhere.
+func (r *realm) introduce(shared *sharedStore, stats Stats) {
+	log := r.log.With(zap.String("store", r.location))
+	if stats.Accounts > 0 || stats.Tokens > 0 {
+		log.Info("opened the store", zap.Uint64("accounts", stats.Accounts))
+		return
+	}
+	log.Info("opened the store, which is empty", zap.Uint64("accounts", 0))
+	warn := func() {
+		log.Warn("a token came in that this empty store doesn't know: if the site had accounts before, the path of its store or the name of its realm is another one now")
+	}
+	shared.stranger.Store(&warn)
 }
 
 func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts, error) {
