@@ -188,6 +188,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		}
 		seen[canonical] = true
 	}
+	if err := checkPlace(ctx); err != nil {
+		return err
+	}
 	if err := g.provision(ctx, "djoser_auth", g.checkHeaders); err != nil {
 		return err
 	}

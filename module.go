@@ -52,7 +52,8 @@ type Handler struct {
 	// Settings define the realm. Default: another handler defines it.
 	Settings *Settings `json:"settings,omitempty"`
 
-	app *App
+	app  *App
+	told atomic.Bool // of a prefix that may be missing
 }
 
 // CaddyModule returns the Caddy module information.
@@ -67,6 +68,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	var err error
+	if h.Prefix == "" {
+		h.Prefix = prefixAround(ctx)
+	}
 	if h.Prefix, err = expand("prefix", h.Prefix); err != nil {
 		return err
 	}
@@ -111,6 +115,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	c := &call{Request: r, w: w, realm: realm}
 	if path != "" {
 		if c.endpoint, c.id = realm.endpoint(path); c.endpoint == nil {
+			h.tellOfPrefix(realm, path)
 			return writeError(w, r, errUnknownPath, "", 0)
 		}
 	}
@@ -120,6 +125,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	c.accounts, c.throttles = realm.accounts, shared.throttles
 	return c.serve()
+}
+
+// tellOfPrefix warns once of a request that would be for an endpoint if the handler
+// had a prefix.
+func (h *Handler) tellOfPrefix(r *realm, path string) {
+	if h.Prefix != "" {
+		return
+	}
+	if prefix := r.missingPrefix(path); prefix != "" && !h.told.Swap(true) {
+		r.log.Warn("a path is 404 that may be meant for an endpoint: djoser has no prefix here, so its endpoints are at the root; if they are to be elsewhere, add the line 'prefix' to its block",
+			zap.String("path", "/"+path), zap.String("prefix", prefix))
+	}
 }
 
 // underPrefix is what follows the prefix and its slash, without a slash at the

@@ -1,0 +1,94 @@
+package djoser
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestThePrefixIsThatOfTheHandleAround(t *testing.T) {
+	djoser := "djoser {\n" + settings + "\n}\n"
+	for site, path := range map[string]string{
+		"handle /auth/* {\n" + djoser + "}":                                                           "/auth/login",
+		"handle /a/auth/* {\nroute {\n" + djoser + "}\n}":                                             "/a/auth/login",
+		"handle /api/* {\nhandle /api/auth/* {\n" + djoser + "}\n}":                                   "/api/auth/login",
+		"route /auth/* {\n" + djoser + "}":                                                            "/auth/login",
+		"handle /x {\nrespond x\n}\nhandle /auth/* {\nheader X-A b\n" + djoser + "}":                  "/auth/login",
+		"handle_path /auth/* {\n" + djoser + "}":                                                      "/auth/login",
+		"route /auth/* {\nuri strip_prefix /auth\n" + djoser + "}":                                    "/auth/login",
+		"handle {\n" + djoser + "}":                                                                   "/login",
+		"handle /password/* {\n" + djoser + "}\nhandle {\ndjoser\n}":                                  "/password/reset",
+		"handle /other/* {\nrespond x\n}\nhandle {\nroute /auth/* {\n" + djoser + "}\n}":              "/auth/login",
+		"@a path /auth/*\nhandle @a {\n" + djoser + "}":                                               "/auth/login",
+		"handle /auth/* {\ndjoser {\nprefix /auth/v1\n" + settings + "\n}\n}":                         "/auth/v1/login",
+		"handle /auth/* {\nrewrite * /x{uri}\nroute {\ndjoser /x/auth/* {\n" + settings + "\n}\n}\n}": "/auth/login",
+	} {
+		s := serve(t, site)
+		if a := s.post(path, "", "username", "ann", "email", "x"); a.status != 400 {
+			t.Errorf("%s\n%s: %d %s", site, path, a.status, a.body)
+		}
+	}
+}
+
+func TestAPathThatLacksThePrefixIsTold(t *testing.T) {
+	for site, path := range map[string]string{
+		"@a path /auth/* /accounts/*\nhandle @a {\ndjoser {\n" + settings + "\n}\n}": "/accounts/login",
+		"djoser {\n" + settings + "\n}":                                              "/a/b/password/reset",
+	} {
+		s := newServer(t)
+		options := strings.Replace(globalOptions, "level ERROR", "output file {$DIR}/caddy.log", 1)
+		if err := s.loadWith(options, site); err != nil {
+			t.Fatal(err)
+		}
+		told := func() (prefixes []any) {
+			for _, line := range s.logged("djoser") {
+				if strings.Contains(fmt.Sprint(line["msg"]), "add the line 'prefix'") {
+					prefixes = append(prefixes, line["prefix"])
+				}
+			}
+			return prefixes
+		}
+		s.get("/nothing", "")
+		s.get("/x/nothing", "")
+		s.get("/auth/", "")
+		if got := told(); got != nil {
+			t.Errorf("%s: told of %v", site, got)
+		}
+		for range 2 {
+			s.get(path, "").want(t, 404)
+		}
+		if got := told(); len(got) != 1 || !strings.HasPrefix(path, fmt.Sprint(got[0])+"/") {
+			t.Errorf("%s: told of %v", site, got)
+		}
+	}
+}
+
+func TestAGateThatKeepsNothingIsRefused(t *testing.T) {
+	const late, early = "which answers every request before it is asked", "before djoser_auth, which sets it"
+	for site, want := range map[string]string{
+		"route {\nreverse_proxy localhost:1\ndjoser_auth\n}":                                           late,
+		"route {\nrespond x\ndjoser_auth\n}":                                                           late,
+		"route /api/* {\nfile_server\ndjoser_auth\n}":                                                  late,
+		"route {\nreverse_proxy localhost:1\ndjoser_auth /api/*\n}":                                    late,
+		"route {\nheader X-A b\nreverse_proxy localhost:1\ndjoser_auth\n}":                             late,
+		"handle /api/* {\nheader X-User {http.auth.user.username}\ndjoser_auth\nrespond x\n}":          early,
+		"handle /api/* {\nheader X-User {http.auth.user.username}\ndjoser_auth /api/x\nrespond x\n}":   early,
+		"header /api/* X-User {http.auth.user.username}\ndjoser_auth /api/*\nrespond x":                early,
+		"handle {\nroot /srv/{http.auth.user.id}\ndjoser_auth\nfile_server\n}":                         early,
+		"handle {\nvars who {http.auth.user.id}\ndjoser_auth\nrespond x\n}":                            early,
+		"handle {\nrewrite * /home/{http.auth.user.id}{uri}\ndjoser_auth\nfile_server\n}":              early,
+		"route {\nfile_server {\npass_thru\n}\ndjoser_auth\n}":                                         "",
+		"route {\nreverse_proxy /open/* localhost:1\ndjoser_auth\nreverse_proxy localhost:1\n}":        "",
+		"handle {\nheader >X-User {http.auth.user.username}\ndjoser_auth\nrespond x\n}":                "",
+		"handle {\ndjoser_auth\nrequest_header X-User {http.auth.user.username}\nrespond x\n}":         "",
+		"route {\ndjoser_auth\nheader X-User {http.auth.user.username}\nrespond x\n}":                  "",
+		"route {\ndjoser_auth\nroot /srv/{http.auth.user.id}\nfile_server\n}":                          "",
+		"@in djoser_token\nheader @in X-User {http.auth.user.username}\ndjoser_auth /api/*\nrespond x": "",
+		"route {\ndjoser_auth /a/*\nrespond /a/* x\ndjoser_auth /b/*\nrespond x\n}":                    "",
+	} {
+		err := validate(t, "{\nadmin off\npersist_config off\nauto_https off\nlog {\nlevel ERROR\n}\n}\nhttp://x.test {\ndjoser /auth/* {\ndisable password_reset\nstore badger "+t.TempDir()+"\n}\n"+site+"\n}")
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s\n%v", site, err)
+		}
+	}
+}
