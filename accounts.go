@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -99,7 +97,7 @@ func (a *accounts) register(ctx context.Context, v values, pass string, c client
 		return nil, "", err
 	}
 	if !acc.IsActive {
-		a.mayMail(acc, PurposeActivation) // so that this mail counts among those asked for
+		a.mayAsk(acc.Email, PurposeActivation) // so that this mail counts among those asked for
 	}
 	return acc, token, nil
 }
@@ -195,7 +193,7 @@ func (a *accounts) activate(ctx context.Context, id uint64, link string, c clien
 			return errLink
 		}
 		acc.IsActive = true
-		acc.Email, acc.PendingEmail = acc.PendingEmail, ""
+		acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.PendingEmail, "", true
 		acc.Serial++
 		if a.rules.LoginAfterActivation {
 			token = a.addToken(change, acc, c)
@@ -234,7 +232,7 @@ func (a *accounts) emailChanged(ctx context.Context, acc *Account, before string
 	acc.PendingEmail = ""
 	if a.rules.SendActivationEmail && acc.Email != "" {
 		acc.Email, acc.PendingEmail = before, acc.Email
-		if wait, ok := a.mayAsk(acc, PurposeEmailChange); !ok {
+		if wait, ok := a.mayChange(acc); !ok {
 			return &tooSoonError{wait}
 		}
 		change.Mails = append(change.Mails, a.mail(PurposeEmailChange, acc, c))
@@ -245,6 +243,7 @@ func (a *accounts) emailChanged(ctx context.Context, acc *Account, before string
 		}
 		return a.checkFree(ctx, a.model.field("email"), acc.PendingEmail, acc)
 	}
+	acc.EmailConfirmed = false
 	return nil
 }
 
@@ -287,78 +286,9 @@ func (a *accounts) setPassword(ctx context.Context, checked *Account, pass strin
 	})
 }
 
-// requestReset puts a mail into the outbox for each active account with the
-// address that has a usable password. For an address without any it writes an
-// entry all the same, which sends nothing, so that the answer takes as long.
-func (a *accounts) requestReset(ctx context.Context, email string, c client) error {
-	return a.mailTo(ctx, email, PurposePasswordReset, c, func(acc *Account) bool {
-		return acc.IsActive && password.Usable(acc.Password)
-	})
-}
-
-// resendActivation puts another activation mail into the outbox for each
-// account with the address that waits for its activation.
-func (a *accounts) resendActivation(ctx context.Context, email string, c client) error {
-	return a.mailTo(ctx, email, PurposeActivation, c, func(acc *Account) bool {
-		return waitsForActivation(acc)
-	})
-}
-
 // waitsForActivation tells a new account from one that was deactivated, which
 // has no address to confirm.
 func waitsForActivation(acc *Account) bool { return !acc.IsActive && acc.PendingEmail != "" }
-
-// maxSameAddress is how many accounts with one address get a mail.
-const maxSameAddress = 10
-
-// mailRates keep somebody from filling the mailbox of another.
-var mailRates = []Rate{{1, time.Minute}, {5, time.Hour}}
-
-// changeRates keep an account from being used to send mails to strangers.
-var changeRates = []Rate{{5, time.Minute}, {10, time.Hour}}
-
-// tooSoonError says that an account has to wait before it is sent another mail.
-type tooSoonError struct{ wait time.Duration }
-
-func (e *tooSoonError) Error() string { return "too many mails" }
-
-// mayAsk counts a mail to an account, and says how long it has to wait for
-// another one.
-func (a *accounts) mayAsk(acc *Account, p Purpose) (wait time.Duration, ok bool) {
-	if a.mails == nil {
-		return 0, true
-	}
-	rates := mailRates
-	if p == PurposeEmailChange {
-		rates = changeRates
-	}
-	return a.mails.take(limit{limitKey{"mail", string(p), strconv.FormatUint(acc.ID, 10)}, rates})
-}
-
-func (a *accounts) mayMail(acc *Account, p Purpose) bool {
-	_, ok := a.mayAsk(acc, p)
-	return ok
-}
-
-func (a *accounts) mailTo(ctx context.Context, email string, p Purpose, c client, wanted func(*Account) bool) error {
-	found, err := a.store.AccountsByEmail(ctx, email, maxSameAddress)
-	if err != nil {
-		return err
-	}
-	found = slices.DeleteFunc(found, func(acc *Account) bool {
-		return !wanted(acc) || !a.mayMail(acc, p)
-	})
-	if len(found) == 0 {
-		found = []*Account{{}}
-	}
-	// In one transaction, so that it takes as long for several accounts as for
-	// one or none.
-	mails := make([]*Mail, len(found))
-	for i, acc := range found {
-		mails[i] = a.mail(p, acc, c)
-	}
-	return a.commit(ctx, &Change{Mails: mails})
-}
 
 // checkReset tells whether a reset link is good. The link comes first, so that
 // a bad one costs the same for every account.
@@ -377,6 +307,7 @@ func (a *accounts) resetPassword(ctx context.Context, id uint64, link, pass stri
 		if !a.checkReset(acc, link) {
 			return errLink
 		}
+		acc.EmailConfirmed = true // the link went there
 		acc.Password = hash
 		acc.Serial++
 		change.EndTokens = true
@@ -504,21 +435,6 @@ func (a *accounts) verify(ctx context.Context, who password.Caller, acc *Account
 		}
 	})
 	return ok, weak, err
-}
-
-// recipient is the address that a mail goes to now, if it is still to be sent.
-func (m *Mail) recipient(acc *Account) (string, bool) {
-	switch m.Purpose {
-	case PurposeActivation:
-		return acc.PendingEmail, waitsForActivation(acc)
-	case PurposeEmailChange:
-		return acc.PendingEmail, acc.IsActive && acc.PendingEmail != ""
-	case PurposePasswordReset:
-		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
-	case PurposeEmailNotice:
-		return m.Address, m.Address != ""
-	}
-	return "", false
 }
 
 // templateUser is what mail templates know of an account. Its username is what

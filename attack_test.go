@@ -41,6 +41,8 @@ var attacks = []struct {
 	{"response splitting", "CWE-113", attackSplitting},
 	{"SMTP injection", "CWE-93", attackSMTP},
 	{"mail to a machine by its number or short name", "CWE-918", attackLocalRecipients},
+	{"shut out of resets by others' accounts", "CWE-645", attackShutOut},
+	{"mailbox filled through many spellings", "CWE-799", attackMailbox},
 	{"mails held up by refused recipients", "CWE-410", attackRefusedRecipients},
 	{"long password", "CVE-2013-1443", attackLongPassword},
 	{"hostile stored hash", "CWE-770", attackHostileHash},

@@ -78,11 +78,12 @@ type Message struct {
 	HTML string
 
 	// Link is the link that the mail is about; empty if it has none. Who knows
-	// the link can use it, so it is for the recipient alone.
+	// the link can use it, so it is for the recipient alone. In a mail about
+	// several accounts it is that of the first; all of them are in the text.
 	Link string
 
-	// secret is the part of the link that appears in no log.
-	secret string
+	// secrets are the parts of links that appear in no log.
+	secrets []string
 }
 
 // WriteTo writes the mail as RFC 5322 has it.
@@ -144,7 +145,7 @@ func (m *Message) compose() (*mail.Msg, error) {
 
 // scrub takes what must not be read in a log out of an error's text.
 func (m *Message) scrub(text string) string {
-	for _, s := range []string{m.Link, m.secret} {
+	for _, s := range append([]string{m.Link}, m.secrets...) {
 		if s != "" {
 			text = strings.ReplaceAll(text, s, "[removed]")
 		}
@@ -307,6 +308,10 @@ type mailTemplates struct {
 	subject *texttemplate.Template
 	text    *texttemplate.Template
 	html    *htmltemplate.Template
+
+	// one says that the text, or the HTML, knows one account only, though a
+	// mail may be about several.
+	one bool
 }
 
 // mailRenderer makes the mails of a realm.
@@ -316,6 +321,7 @@ type mailRenderer struct {
 	replyTo   string
 	host      string // right part of Message-IDs
 	templates map[Purpose]mailTemplates
+	several   map[Purpose]mailTemplates // for mails about several accounts, where those don't know them
 }
 
 // newMailRenderer reads the templates and runs each of them, so that a broken
@@ -325,7 +331,7 @@ func newMailRenderer(s mailSettings) (*mailRenderer, error) {
 	if s.FromEmail == "" {
 		s.FromEmail = "webmaster@localhost"
 	}
-	r := &mailRenderer{settings: s, host: messageHost(s.Domain), templates: make(map[Purpose]mailTemplates)}
+	r := &mailRenderer{settings: s, host: messageHost(s.Domain), templates: make(map[Purpose]mailTemplates), several: make(map[Purpose]mailTemplates)}
 
 	from, err := parseSender(s.FromEmail)
 	if err != nil {
@@ -349,16 +355,23 @@ func newMailRenderer(s mailSettings) (*mailRenderer, error) {
 			return nil, err
 		}
 		r.templates[p] = t
+		if t.one {
+			if r.several[p], err = parseTemplates("", name); err != nil {
+				return nil, err
+			}
+		}
 	}
 	// Once with a user who has nothing but what everyone has, and once with
 	// one who has it all, since a template may ask.
 	for _, p := range slices.Sorted(maps.Keys(mailNames)) {
 		for _, full := range []bool{false, true} {
-			if _, err := r.execute(letter{
-				purpose: p, user: r.sampleUser(full), to: "someone@example.com",
-				protocol: "https", language: "en", uid: "MQ", token: "token",
-			}); err != nil {
-				return nil, err
+			one := addressee{user: r.sampleUser(full), uid: "MQ", token: "token"}
+			for _, named := range [][]addressee{{one}, {one, one}} {
+				if _, err := r.execute(letter{
+					purpose: p, to: "someone@example.com", protocol: "https", language: "en", accounts: named,
+				}); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}
@@ -444,6 +457,7 @@ func parseTemplates(dir, name string) (t mailTemplates, err error) {
 	if err != nil {
 		return t, err
 	}
+	t.one = ownText && !strings.Contains(text, ".accounts")
 	if t.text, err = texttemplate.New(path).Option("missingkey=error").Parse(text); err != nil {
 		return t, err
 	}
@@ -454,6 +468,7 @@ func parseTemplates(dir, name string) (t mailTemplates, err error) {
 	if ownText && !ownHTML {
 		return t, nil
 	}
+	t.one = t.one || ownHTML && strings.TrimSpace(text) != "" && !strings.Contains(text, ".accounts")
 	if text, err = keepConditionals(path, text); err != nil {
 		return t, err
 	}
@@ -483,17 +498,22 @@ func (r *mailRenderer) sampleUser(full bool) map[string]any {
 // letter is what one mail is made of.
 type letter struct {
 	purpose  Purpose
-	user     map[string]any
 	to       string
 	protocol string // of the link: http or https
 	language string // see Mail
-	uid      string
-	token    string
+	accounts []addressee
+}
+
+// addressee is an account that a mail is about; there is at least one.
+type addressee struct {
+	user  map[string]any
+	uid   string
+	token string
 }
 
 // render makes a mail.
 func (r *mailRenderer) render(l letter) (*Message, error) {
-	if l.purpose != PurposeEmailNotice && r.path(l.purpose, l.uid, l.token) == "" {
+	if l.purpose != PurposeEmailNotice && r.path(l.purpose, "uid", "token") == "" {
 		return nil, fmt.Errorf("no URL is set for the mail %s", l.purpose)
 	}
 	if _, err := parseRecipient(l.to); err != nil {
@@ -508,26 +528,32 @@ func (r *mailRenderer) execute(l letter) (*Message, error) {
 	if !ok {
 		return nil, fmt.Errorf("there is no mail %s", l.purpose)
 	}
+	if several, ok := r.several[l.purpose]; ok && len(l.accounts) > 1 {
+		t = several
+	}
 	m := &Message{
 		ID:      randomID() + "@" + r.host,
 		Date:    time.Now(),
 		From:    r.from,
 		ReplyTo: r.replyTo,
 		To:      l.to,
-		secret:  l.token,
 	}
-	protocol, domain, url := linkParts(l.protocol, r.settings.Domain, r.path(l.purpose, l.uid, l.token))
-	if url != "" {
-		m.Link = protocol + "://" + domain + "/" + url
+	named := make([]map[string]any, len(l.accounts))
+	for i, acc := range l.accounts {
+		m.secrets = append(m.secrets, acc.token)
+		named[i] = r.templateAccount(l, acc)
 	}
+	first := named[0]
+	m.Link = first["link"].(string)
 	data := map[string]any{
-		"user":      r.templateUser(l.user),
-		"domain":    domain,
+		"user":      first["user"],
+		"accounts":  named,
+		"domain":    first["domain"],
 		"site_name": r.settings.SiteName,
-		"url":       url,
-		"uid":       l.uid,
-		"token":     l.token,
-		"protocol":  protocol,
+		"url":       first["url"],
+		"uid":       first["uid"],
+		"token":     first["token"],
+		"protocol":  first["protocol"],
 		"language":  l.language,
 		"link_ttl":  humanDuration(r.settings.LinkTTL),
 	}
@@ -553,6 +579,19 @@ func (r *mailRenderer) execute(l letter) (*Message, error) {
 		m.HTML += "\n"
 	}
 	return m, nil
+}
+
+// templateAccount is what templates know of one of the accounts of a mail.
+func (r *mailRenderer) templateAccount(l letter, acc addressee) map[string]any {
+	protocol, domain, url := linkParts(l.protocol, r.settings.Domain, r.path(l.purpose, acc.uid, acc.token))
+	link := ""
+	if url != "" {
+		link = protocol + "://" + domain + "/" + url
+	}
+	return map[string]any{
+		"user": r.templateUser(acc.user), "uid": acc.uid, "token": acc.token,
+		"protocol": protocol, "domain": domain, "url": url, "link": link,
+	}
 }
 
 // path is the URL of a mail's link: a whole one, or what follows the domain.

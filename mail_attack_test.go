@@ -1,7 +1,9 @@
 package djoser
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,4 +53,79 @@ func attackRefusedRecipients(t *testing.T) {
 		mails := srv.received()
 		return len(mails) == 1 && mails[0].to == "bob@b.example"
 	})
+}
+
+func attackShutOut(t *testing.T) {
+	srv := startSMTP(t, "none", nil)
+	s := serve(t, site(smtpSettings(srv)))
+	for i := range 12 {
+		token := s.register(fmt.Sprintf("eve%d", i), "pw")
+		s.json("PATCH", "/auth/me", token, `{"email": "bob@b.example"}`).want(t, 200)
+	}
+	s.post("/auth/register", "", "username", "bob", "password", "pw", "email", "bob@b.example").want(t, 201)
+
+	s.post("/auth/password/reset", "", "email", "bob@b.example").want(t, 200)
+	s.outboxEmpty(t)
+	mails := srv.received()
+	if len(mails) != 1 {
+		t.Fatalf("%d mails", len(mails))
+	}
+	text := mails[0].text(t)
+	for _, name := range []string{"eve0:\n", "eve11:\n", "bob:\n"} {
+		if !strings.Contains(text, name) {
+			t.Errorf("the mail doesn't name %s\n%s", name, text)
+		}
+	}
+	_, link, _ := strings.Cut(text, "bob:\n")
+	link, _, _ = strings.Cut(link, "\n")
+	parts := strings.Split(link, "/")
+	s.post("/auth/password/reset/confirm", "", "uid", parts[len(parts)-2], "token", parts[len(parts)-1], "new_password", "pw2").want(t, 200)
+	s.login("bob", "pw2")
+
+	// His address is confirmed now, and theirs are not.
+	s.post("/auth/password/reset", "", "email", "BOB@b.example").want(t, 200)
+	s.outboxEmpty(t)
+	mails = srv.received()
+	if len(mails) != 2 || strings.Contains(mails[1].text(t), "eve") || !strings.Contains(mails[1].text(t), "your username is: bob") {
+		t.Errorf("%d mails, the last\n%s", len(mails), mails[len(mails)-1].text(t))
+	}
+}
+
+func attackMailbox(t *testing.T) {
+	srv := startSMTP(t, "none", nil)
+	free := "throttle {\nregister off\nactivate_resend off\npassword_reset off\n}\n"
+	s := serve(t, site(strings.Replace(smtpSettings(srv), "throttle off", free, 1)+"send_activation_email"))
+	address := []string{"bob+%d@b.example", "BOB+%d@b.example", "bob+%d@B.example", "bob+x%d@\uff42.example", "bob+%d@b\u3002example"}
+	for i := range 30 {
+		to := fmt.Sprintf(address[i%len(address)], i)
+		s.post("/auth/register", "", "username", fmt.Sprintf("eve%d", i), "password", "pw", "email", to).want(t, 201)
+		s.post("/auth/activate/resend", "", "email", to).want(t, 200)
+	}
+	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@a.example").want(t, 201)
+	s.outboxEmpty(t)
+	var mailboxes []string
+	for _, m := range srv.received() {
+		mailboxes = append(mailboxes, mailboxOf(m.to))
+	}
+	slices.Sort(mailboxes)
+	want := append([]string{"ann@a.example"}, slices.Repeat([]string{"bob@b.example"}, mailboxRates[0].Times)...)
+	if !slices.Equal(mailboxes, want) {
+		t.Errorf("mails to %v", mailboxes)
+	}
+}
+
+// outboxEmpty waits until no mail is left.
+func (s *server) outboxEmpty(t *testing.T) {
+	t.Helper()
+	store := runningRealm(t, "default").accounts.store
+	eventually(t, "empty outbox", func() bool {
+		waiting, err := store.Mails(t.Context(), endOfTime, 1)
+		return err == nil && len(waiting) == 0
+	})
+}
+
+// text is the plain text of a mail.
+func (m testMail) text(t *testing.T) string {
+	t.Helper()
+	return parseMailFrom(t, bytes.NewReader(m.data)).text
 }

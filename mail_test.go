@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"html"
+	htmltemplate "html/template"
 	"io"
 	"maps"
 	"mime"
@@ -67,7 +68,13 @@ func parseMail(t *testing.T, m *Message) parsedMail {
 			t.Errorf("line is not ASCII: %q", line)
 		}
 	}
-	msg, err := netmail.ReadMessage(&b)
+	return parseMailFrom(t, &b)
+}
+
+// parseMailFrom is parseMail for a mail that was written.
+func parseMailFrom(t *testing.T, written io.Reader) parsedMail {
+	t.Helper()
+	msg, err := netmail.ReadMessage(written)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +136,7 @@ func TestBuiltInMails(t *testing.T) {
 		PurposeEmailChange:   {"Confirm your new address for Frontend", "#/activate/MQ/tok-en"},
 		PurposeEmailNotice:   {"Your address for Frontend is about to change", ""},
 	} {
-		m, err := r.render(letter{purpose: p, user: user, to: "someone@example.com", protocol: "https", uid: "MQ", token: "tok-en"})
+		m, err := r.render(letter{purpose: p, to: "someone@example.com", protocol: "https", accounts: []addressee{{user: user, uid: "MQ", token: "tok-en"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +203,7 @@ func TestLinkIsTheSettingFilledIn(t *testing.T) {
 	} {
 		s := testSettings()
 		s.Domain, s.ActivationURL = c.domain, c.url
-		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", uid: "MQ", token: "a-b"})
+		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", accounts: []addressee{{uid: "MQ", token: "a-b"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +219,7 @@ func TestLinkIsTheSettingFilledIn(t *testing.T) {
 func TestMailWithoutURLIsAnError(t *testing.T) {
 	s := testSettings()
 	s.ActivationURL = ""
-	if _, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", uid: "MQ", token: "x"}); err == nil {
+	if _, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", accounts: []addressee{{uid: "MQ", token: "x"}}}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -255,7 +262,7 @@ func TestNothingBreaksOutOfAHeader(t *testing.T) {
 		}
 		user := map[string]any{"username": h, "company": h, "email": h}
 		for p := range mailNames {
-			m, err := r.render(letter{purpose: p, user: user, to: "someone@example.com", protocol: "https", uid: "MQ", token: "token"})
+			m, err := r.render(letter{purpose: p, to: "someone@example.com", protocol: "https", accounts: []addressee{{user: user, uid: "MQ", token: "token"}}})
 			if err != nil {
 				t.Errorf("%.40q: %v", h, err)
 				continue
@@ -295,7 +302,7 @@ func TestRecipientsFromStrangers(t *testing.T) {
 		"", "nobody", "a@b.example, c@d.example", "a@b.example\r\nBcc: c@d.example", "Name <a@b.example>", "<a@b.example>",
 		"a@b.example> <c@d.example", "a@b.example (comment) c@d.example", "\"a\r\nb\"@c.example", "group: a@b.example;", "a@-.bücher..example",
 	} {
-		if _, err := r.render(letter{purpose: PurposePasswordReset, to: to, protocol: "https", uid: "MQ", token: "x"}); !errors.Is(err, ErrUndeliverable) {
+		if _, err := r.render(letter{purpose: PurposePasswordReset, to: to, protocol: "https", accounts: []addressee{{uid: "MQ", token: "x"}}}); !errors.Is(err, ErrUndeliverable) {
 			t.Errorf("%q: got %v", to, err)
 		}
 		m := testMessage(to)
@@ -309,7 +316,7 @@ func TestRecipientsFromStrangers(t *testing.T) {
 		"someone@bücher.example": "<someone@xn--bcher-kva.example>",
 		"jürgen@example.com":     "<jürgen@example.com>",
 	} {
-		m, err := r.render(letter{purpose: PurposePasswordReset, to: to, protocol: "https", uid: "MQ", token: "x"})
+		m, err := r.render(letter{purpose: PurposePasswordReset, to: to, protocol: "https", accounts: []addressee{{uid: "MQ", token: "x"}}})
 		if err != nil {
 			t.Errorf("%q: %v", to, err)
 			continue
@@ -330,7 +337,7 @@ func TestSenderAsPeopleWriteIt(t *testing.T) {
 	} {
 		s := testSettings()
 		s.FromEmail = from
-		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", uid: "MQ", token: "x"})
+		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", accounts: []addressee{{uid: "MQ", token: "x"}}})
 		if err != nil {
 			t.Errorf("%q: %v", from, err)
 			continue
@@ -369,7 +376,7 @@ func TestTemplatesReplaceSingleFiles(t *testing.T) {
 		for name, text := range files {
 			writeTemplate(t, s.Templates, name, text)
 		}
-		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, user: user, to: "a@b.example", protocol: "https", language: "de", uid: "MQ", token: "tok"})
+		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "https", language: "de", accounts: []addressee{{user: user, uid: "MQ", token: "tok"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -419,8 +426,7 @@ func TestTemplatesOfOtherPrograms(t *testing.T) {
 		`<!--[if !mso]><!--><p>{{.site_name}}</p><!--<![endif]-->` +
 		`<!--[if !mso]><!-- --><i></i><!-- <![endif]--><!--[if IE 9]>--><b></b><!--<![ENDIF]-->`
 	writeTemplate(t, s.Templates, "activation_email_body.html", "\ufeff"+html)
-	m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, user: map[string]any{"username": name},
-		to: "a@b.example", protocol: "https", uid: "MQ", token: "x"})
+	m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "https", accounts: []addressee{{user: map[string]any{"username": name}, uid: "MQ", token: "x"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -447,6 +453,43 @@ func TestTemplatesOfOtherPrograms(t *testing.T) {
 		writeTemplate(t, s.Templates, "activation_email_body.html", text)
 		if _, err := newMailRenderer(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// A mail about several accounts names each, and where an operator's template
+// knows one only, the built-in one is used for it.
+func TestMailsAboutSeveralAccounts(t *testing.T) {
+	for text, own := range map[string]bool{
+		"": false, "mine: {{.url}}": false, "mine:{{range .accounts}} {{.user.username}} {{.link}}{{end}}": true,
+	} {
+		s := testSettings()
+		s.Templates = t.TempDir()
+		if text != "" {
+			writeTemplate(t, s.Templates, "password_reset_email_body.txt", text)
+		}
+		ann, bob := addressee{user: map[string]any{"username": "ann"}, uid: "MQ", token: "t-1"}, addressee{user: map[string]any{"username": "<bob>"}, uid: "Mg", token: "t-2"}
+		for _, purpose := range []Purpose{PurposePasswordReset, PurposeActivation} {
+			m, err := testRenderer(t, s).render(letter{purpose: purpose, to: "a@b.example", protocol: "https", accounts: []addressee{ann, bob}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := parseMail(t, m)
+			for _, want := range []string{"ann", "<bob>", "/MQ/t-1", "/Mg/t-2"} {
+				if !strings.Contains(got.text, want) || !own && !strings.Contains(got.html, htmltemplate.HTMLEscapeString(want)) {
+					t.Errorf("%s with %q: %s is not in\n%s\n%s", purpose, text, want, got.text, got.html)
+				}
+			}
+			if strings.HasPrefix(got.text, "mine") != (own && purpose == PurposePasswordReset) {
+				t.Errorf("%s with %q:\n%s", purpose, text, got.text)
+			}
+			if scrubbed := m.scrub("t-1 t-2"); scrubbed != "[removed] [removed]" {
+				t.Errorf("scrubbed: %s", scrubbed)
+			}
+		}
+		m, err := testRenderer(t, s).render(letter{purpose: PurposePasswordReset, to: "a@b.example", protocol: "https", accounts: []addressee{ann}})
+		if err != nil || strings.HasPrefix(m.Text, "mine") != (text != "") {
+			t.Errorf("%q: %v\n%s", text, err, m.Text)
 		}
 	}
 }

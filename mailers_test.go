@@ -342,7 +342,7 @@ func testMessage(to string) *Message {
 		Text:    "Open https://frontend.com/#/activate/MQ/secret-token\n",
 		HTML:    "<p>Open it</p>\n",
 		Link:    "https://frontend.com/#/activate/MQ/secret-token",
-		secret:  "secret-token",
+		secrets: []string{"secret-token"},
 	}
 }
 

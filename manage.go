@@ -80,6 +80,7 @@ func (a *accounts) edit(ctx context.Context, id uint64, e *accountEdit) (*Accoun
 		e.apply(a.model, acc)
 		if acc.Email != before {
 			acc.PendingEmail = ""
+			acc.EmailConfirmed = acc.Email != ""
 			acc.Serial++
 		}
 		return nil

@@ -107,10 +107,11 @@ func (m *realmMetrics) acted(action, outcome string) {
 	actionsTotal.WithLabelValues(m.realm, action, outcome).Inc()
 }
 
-// mailed counts mails, apart from those to nobody.
+// mailed counts mails. Those that are asked for by an address are queued
+// whoever has it.
 func (m *realmMetrics) mailed(outcome string, mails ...*Mail) {
 	for _, mail := range mails {
-		if mail.Account != 0 {
+		if mail.Account != 0 || mail.Address != "" {
 			mailsTotal.WithLabelValues(m.realm, string(mail.Purpose), outcome).Inc()
 		}
 	}

@@ -651,22 +651,17 @@ func (r *realm) sender() *sender {
 // compose makes a mail of an outbox entry, from the account as it is now; nil
 // if there is nothing to send any more.
 func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
-	acc, err := r.accounts.store.Account(ctx, m.Account)
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
+	named, to, err := r.accounts.named(ctx, m)
+	if err != nil || len(named) == 0 {
 		return nil, err
 	}
-	to, ok := m.recipient(acc)
-	if !ok {
-		return nil, nil
+	l := letter{purpose: m.Purpose, to: to, protocol: cmp.Or(r.settings.Protocol, m.Protocol), language: m.Language}
+	for _, acc := range named {
+		l.accounts = append(l.accounts, addressee{
+			user: r.model.templateUser(acc), uid: encodeUID(acc.ID), token: r.accounts.links.sign(m.Purpose, acc, to),
+		})
 	}
-	return r.renderer.render(letter{
-		purpose: m.Purpose, user: r.model.templateUser(acc), to: to,
-		protocol: cmp.Or(r.settings.Protocol, m.Protocol), language: m.Language,
-		uid: encodeUID(acc.ID), token: r.accounts.links.sign(m.Purpose, acc, to),
-	})
+	return r.renderer.render(l)
 }
 
 // endpoint is the enabled endpoint at a path under the prefix, and what stands

@@ -364,7 +364,7 @@ func (o *outbox) sendAll(s *sender) bool {
 	for len(o.queue) > 0 && o.running.Err() == nil && !isBad() && !o.replaced(s) {
 		m := o.queue[0]
 		o.queue = o.queue[1:]
-		if m.Account == 0 {
+		if m.Account == 0 && m.Address == "" {
 			settle(slots, func() bool { return o.remove(m) })
 			continue
 		}

@@ -34,11 +34,14 @@ func mailSource(address string) string {
 
 // shares are the names under which a mail takes its turn.
 func shares(m *Mail) []string {
-	account := strconv.FormatUint(m.Account, 10)
-	if m.Source == "" {
-		return []string{account}
+	whose := strconv.FormatUint(m.Account, 10)
+	if m.Account == 0 {
+		whose = m.Address
 	}
-	return []string{account, m.Source}
+	if m.Source == "" {
+		return []string{whose}
+	}
+	return []string{whose, m.Source}
 }
 
 // enqueue adds mails to those that wait for their turn, and puts them in order:

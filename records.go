@@ -45,6 +45,7 @@ const (
 	recFlagActive = 1 << iota
 	recFlagStaff
 	recFlagSuperuser
+	recFlagEmailConfirmed
 )
 
 const (
@@ -131,6 +132,9 @@ func appendAccountFields(b []byte, a *Account) ([]byte, error) {
 	if a.IsSuperuser {
 		flags |= recFlagSuperuser
 	}
+	if a.EmailConfirmed {
+		flags |= recFlagEmailConfirmed
+	}
 	b = appendNumber(b, recAccountFlags, flags)
 	b = appendTime(b, recAccountDateJoined, a.DateJoined)
 	b = appendTime(b, recAccountLastLogin, a.LastLogin)
@@ -213,6 +217,7 @@ func decodeAccount(id uint64, record []byte) (*accountRecord, error) {
 			a.IsActive = flags&recFlagActive != 0
 			a.IsStaff = flags&recFlagStaff != 0
 			a.IsSuperuser = flags&recFlagSuperuser != 0
+			a.EmailConfirmed = flags&recFlagEmailConfirmed != 0
 		case recAccountDateJoined:
 			a.DateJoined = d.time()
 		case recAccountLastLogin:

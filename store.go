@@ -162,6 +162,9 @@ type Account struct {
 	// bool, or nil. A field that the model no longer declares stays.
 	Fields map[string]any
 
+	// EmailConfirmed says that a link proved Email to be the account's.
+	EmailConfirmed bool
+
 	// PendingEmail is an address that becomes Email once it is confirmed.
 	PendingEmail string
 
@@ -216,11 +219,11 @@ func (t *Token) Expired(now time.Time) bool {
 // which is made from the account as it is when the mail goes out.
 type Mail struct {
 	ID       uint64
-	Account  uint64 // zero: an entry for an unknown address, which sends nothing
+	Account  uint64 // zero: the accounts with Address; without that an entry that sends nothing
 	Purpose  Purpose
 	Protocol string // of the link: http or https
 	Language string // of the client, such as de; empty: unknown
-	Address  string // who is told; only where it is no longer the account's own
+	Address  string // who is told, where that isn't the account's own address, or there is no account
 	Source   string // the network of the client that asked; empty: unknown
 	Created  time.Time
 	Due      time.Time
