@@ -197,6 +197,8 @@ var accountPromises = []promise{
 		s.equal(s.byEmail("aNN@eXAMPLE.com", 9), want[:3])
 		s.equal(s.byEmail("ann@example.com", 2), want[:2])
 		s.equal(s.byEmail("JOE@ÉXAMPLE.com", 9), want[5:6])
+		s.equal(s.byEmail("joe@xn--xample-9ua.com", 9), want[5:6])
+		s.equal(s.byEmail("joe@e\u0301xample\u3002com", 9), want[5:6])
 		s.equal(s.byEmail("ann@example", 9), []uint64{})
 		s.equal(s.byEmail("", 9), []uint64{})
 		s.equal(s.byEmail("ann@example.com", 0), []uint64{})
