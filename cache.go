@@ -3,7 +3,6 @@ package djoser
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,10 +12,10 @@ import (
 // identity is who is calling: a token and its account. It is shared between
 // requests and must not be changed.
 type identity struct {
-	account *Account // nil: a token that the store doesn't know
+	account *Account
 	token   *Token
 	live    *liveAccount
-	touched atomic.Int64 // when the last use was noted, or it was not found, in Unix seconds
+	touched atomic.Int64 // when the last use was noted, in Unix seconds
 }
 
 // liveAccount tells every identity of an account at once that it is outdated.
@@ -29,7 +28,7 @@ type liveAccount struct {
 // cachedStore is a store with the identities of recent requests before it, so
 // that a token is checked without reading the store. Tokens that the store
 // doesn't know are remembered as well, since a flood of made-up ones should
-// cost little.
+// cost little; but apart, so that they push nobody out.
 //
 // What is cached is never older than the last Commit that returned: Commit
 // drops what it changed before it returns, and a look-up that was under way
@@ -51,17 +50,25 @@ type cachedStore struct {
 	// the first one is made here; nil: nobody cares.
 	stranger atomic.Pointer[func()]
 
-	usedMu sync.Mutex
-	used   map[Digest]time.Time
-	stop   chan struct{}
-	done   chan struct{}
+	usedMu  sync.Mutex
+	used    map[Digest]time.Time // uses that are to be written
+	writing map[Digest]time.Time // uses that are being written
+	flushMu sync.Mutex           // held by who writes them
+	stop    chan struct{}
+	done    chan struct{}
 }
 
 type shard struct {
 	mu   sync.RWMutex
 	byID map[Digest]*identity
 	hits atomic.Uint64 // beside mu, whose cache line the processor has by then
+
+	unknown map[Digest]int64 // when the store didn't know them, in Unix seconds
 }
+
+// maxUnknown is how many tokens that the store doesn't know are remembered, where
+// the cache is as large.
+const maxUnknown = 1 << 14
 
 // touchEvery is how exact the time of a token's last use is.
 const touchEvery = time.Hour
@@ -82,6 +89,7 @@ func newCachedStore(s Store, now func() time.Time) *cachedStore {
 	}
 	for i := range c.shards {
 		c.shards[i].byID = make(map[Digest]*identity)
+		c.shards[i].unknown = make(map[Digest]int64)
 	}
 	go c.writeUses()
 	return c
@@ -106,6 +114,7 @@ func (c *cachedStore) forget() {
 		s := &c.shards[i]
 		s.mu.Lock()
 		clear(s.byID)
+		clear(s.unknown)
 		s.mu.Unlock()
 	}
 	clear(c.accounts)
@@ -124,37 +133,49 @@ func (c *cachedStore) hits() uint64 {
 
 // identify returns the identity of an unexpired token, or ErrNotFound.
 func (c *cachedStore) identify(ctx context.Context, d Digest) (*identity, error) {
-	s := c.shard(&d)
+	s, now := c.shard(&d), c.now()
 	s.mu.RLock()
-	id, ok := s.byID[d]
+	id := s.byID[d]
+	unknown := id == nil && s.isUnknown(d, now)
 	s.mu.RUnlock()
-	now := c.now()
-	if ok && id.current(now) {
+	switch {
+	case unknown:
 		s.hits.Add(1)
-	} else {
+		return nil, ErrNotFound
+	case id != nil && !id.live.gone.Load():
+		s.hits.Add(1)
+	default:
 		var err error
 		if id, err = c.read(ctx, d, now); err != nil {
 			return nil, err
 		}
 	}
-	if id.account == nil {
+	if id.token.Expired(now) {
 		return nil, ErrNotFound
 	}
-	if id.token.Expired(now) || c.idled(id.touched.Load(), now) {
-		return nil, ErrNotFound
+	if c.idled(id.touched.Load(), now) {
+		return nil, c.endIdled(ctx, d)
 	}
 	c.touch(id, now)
 	return id, nil
 }
 
-// current tells whether an identity of the cache still holds. That a token is
-// unknown holds for a while only: a clock that was wrong may have ended it.
-func (id *identity) current(now time.Time) bool {
-	if id.account != nil {
-		return !id.live.gone.Load()
+// isUnknown tells whether the store didn't know a token a short while ago. It
+// holds for a while only: a clock that was wrong may have ended the token. The
+// caller holds mu.
+func (s *shard) isUnknown(d Digest, now time.Time) bool {
+	at, ok := s.unknown[d]
+	age := now.Unix() - at
+	return ok && age >= 0 && age < int64(unknownFor/time.Second)
+}
+
+// endIdled ends a token that went unused for too long. So it stays ended, however
+// long tokens may go unused later.
+func (c *cachedStore) endIdled(ctx context.Context, d Digest) error {
+	if err := c.Commit(ctx, &Change{EndToken: &d}); errors.Is(err, ErrClosed) {
+		return err
 	}
-	age := now.Unix() - id.touched.Load()
-	return age >= 0 && age < int64(unknownFor/time.Second)
+	return ErrNotFound // a store that is full ends it the next time
 }
 
 // read asks the store, and keeps what it says.
@@ -165,17 +186,52 @@ func (c *cachedStore) read(ctx context.Context, d Digest, now time.Time) (*ident
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	id := &identity{account: account, token: token}
 	if err != nil {
 		if warn := c.stranger.Swap(nil); warn != nil {
 			(*warn)()
 		}
-		id.touched.Store(now.Unix())
-	} else {
-		id.touched.Store(max(token.Used.Unix(), token.Created.Unix()))
+		c.keepUnknown(d, now, generation)
+		return nil, err
 	}
+	id := &identity{account: account, token: token}
+	id.touched.Store(c.lastUse(token).Unix())
 	c.keep(d, id, generation)
 	return id, nil
+}
+
+// lastUse is when a token was last used, also where that isn't written yet.
+func (c *cachedStore) lastUse(t *Token) time.Time {
+	c.usedMu.Lock()
+	defer c.usedMu.Unlock()
+	last := t.Created
+	for _, at := range []time.Time{t.Used, c.used[t.Digest], c.writing[t.Digest]} {
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// keepUnknown remembers a token that the store didn't know at the generation.
+func (c *cachedStore) keepUnknown(d Digest, now time.Time, generation uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := min(int(c.size.Load()), maxUnknown)
+	if c.generation.Load() != generation || size <= 0 {
+		return
+	}
+	s := c.shard(&d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unknown[d] = now.Unix()
+	for other := range s.unknown { // in random order
+		if len(s.unknown) <= max(1, size/len(c.shards)) {
+			break
+		}
+		if other != d {
+			delete(s.unknown, other)
+		}
+	}
 }
 
 // keep adds an identity that was read at the generation.
@@ -186,14 +242,12 @@ func (c *cachedStore) keep(d Digest, id *identity, generation uint64) {
 	if c.generation.Load() != generation || size <= 0 {
 		return
 	}
-	if id.account != nil {
-		id.live = c.accounts[id.account.ID]
-		if id.live == nil {
-			id.live = &liveAccount{id: id.account.ID}
-			c.accounts[id.account.ID] = id.live
-		}
-		id.live.holders++
+	id.live = c.accounts[id.account.ID]
+	if id.live == nil {
+		id.live = &liveAccount{id: id.account.ID}
+		c.accounts[id.account.ID] = id.live
 	}
+	id.live.holders++
 	s := c.shard(&d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -212,7 +266,7 @@ func (c *cachedStore) keep(d Digest, id *identity, generation uint64) {
 
 // release forgets a live account that no identity in the cache holds.
 func (c *cachedStore) release(id *identity) {
-	if id == nil || id.live == nil {
+	if id == nil {
 		return
 	}
 	if id.live.holders--; id.live.holders == 0 && c.accounts[id.live.id] == id.live {
@@ -256,6 +310,7 @@ func (c *cachedStore) dropToken(d Digest) {
 	defer s.mu.Unlock()
 	c.release(s.byID[d])
 	delete(s.byID, d)
+	delete(s.unknown, d)
 }
 
 // endIdle says how long a token may go unused; 0 for any time.
@@ -283,7 +338,7 @@ func (c *cachedStore) Tokens(ctx context.Context, account uint64) ([]*Token, err
 	tokens, err := c.Store.Tokens(ctx, account)
 	now := c.now()
 	return slices.DeleteFunc(tokens, func(t *Token) bool {
-		return c.idled(max(t.Used.Unix(), t.Created.Unix()), now)
+		return c.idled(c.lastUse(t).Unix(), now)
 	}), err
 }
 
@@ -315,15 +370,22 @@ func (c *cachedStore) writeUses() {
 }
 
 func (c *cachedStore) flushUses() {
+	c.flushMu.Lock()
+	defer c.flushMu.Unlock()
 	c.usedMu.Lock()
-	used := maps.Clone(c.used)
-	clear(c.used)
+	used := c.used
+	c.used, c.writing = make(map[Digest]time.Time), used
 	c.usedMu.Unlock()
-	if len(used) == 0 || c.TouchTokens(context.Background(), used) == nil {
-		return
+	var err error
+	if len(used) > 0 {
+		err = c.TouchTokens(context.Background(), used)
 	}
 	c.usedMu.Lock()
 	defer c.usedMu.Unlock()
+	c.writing = nil
+	if err == nil {
+		return
+	}
 	for digest, at := range used { // to be written with the next
 		if c.used[digest].Before(at) {
 			c.used[digest] = at

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -225,6 +226,140 @@ func TestAnExpiredTokenIsUnknownThoughItIsCached(t *testing.T) {
 	c.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 	if _, err := c.identify(context.Background(), digest); !errors.Is(err, ErrNotFound) {
 		t.Errorf("after its time: %v", err)
+	}
+}
+
+// spray asks for made-up tokens.
+func (c *cachedStore) spray(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		digest, _ := digestOf(newAuthToken())
+		if _, err := c.identify(t.Context(), digest); !errors.Is(err, ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestMadeUpTokensPushNobodyOut(t *testing.T) {
+	c := openCache(t, 200)
+	var digests []Digest
+	for i := range 20 {
+		_, token := addLogin(t, c, fmt.Sprint("user", i))
+		digest, _ := digestOf(token)
+		if _, err := c.identify(t.Context(), digest); err != nil {
+			t.Fatal(err)
+		}
+		digests = append(digests, digest)
+	}
+	digests = slices.DeleteFunc(digests, func(d Digest) bool { return c.shard(&d).byID[d] == nil }) // two in a small shard
+	c.spray(t, 2000)
+	before := c.misses.Load()
+	for _, digest := range digests {
+		if _, err := c.identify(t.Context(), digest); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if missed := c.misses.Load() - before; missed != 0 {
+		t.Errorf("%d of %d tokens in use were pushed out", missed, len(digests))
+	}
+	unknown := 0
+	for i := range c.shards {
+		unknown += len(c.shards[i].unknown)
+	}
+	if unknown > 200 {
+		t.Errorf("%d unknown tokens are remembered", unknown)
+	}
+}
+
+func TestATokenInUseDoesNotEndThoughItsUsesAreNotWritten(t *testing.T) {
+	c := openCache(t, 64)
+	c.endIdle(time.Hour)
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	_, token := addLogin(t, c, "alice")
+	digest, _ := digestOf(token)
+	for range 10 {
+		now = now.Add(50 * time.Minute)
+		if _, err := c.identify(t.Context(), digest); err != nil {
+			t.Fatal(err)
+		}
+		c.mu.Lock()
+		c.forget()
+		c.mu.Unlock()
+	}
+	c.flushUses()
+	stored, _, err := c.Store.Token(t.Context(), digest)
+	if err != nil || stored.Used.Before(now.Add(-time.Hour/8)) {
+		t.Errorf("%+v, %v", stored, err)
+	}
+}
+
+// heldUses is a store that is told of uses when the test says so.
+type heldUses struct {
+	Store
+	begun, goOn chan struct{}
+}
+
+func (s *heldUses) TouchTokens(context.Context, map[Digest]time.Time) error {
+	s.begun <- struct{}{}
+	<-s.goOn
+	return ErrFull
+}
+
+func TestATokenInUseDoesNotEndWhileItsUsesAreWritten(t *testing.T) {
+	c := openCache(t, 64)
+	c.endIdle(time.Hour)
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	_, token := addLogin(t, c, "alice")
+	digest, _ := digestOf(token)
+	use := func() {
+		t.Helper()
+		if _, err := c.identify(t.Context(), digest); err != nil {
+			t.Fatal(err)
+		}
+		c.mu.Lock()
+		c.forget()
+		c.mu.Unlock()
+	}
+	now = now.Add(50 * time.Minute)
+	use()
+	real := c.Store
+	held := &heldUses{real, make(chan struct{}), make(chan struct{})}
+	c.Store = held
+	go c.flushUses()
+	<-held.begun
+	now = now.Add(50 * time.Minute)
+	use()
+	held.goOn <- struct{}{}
+	c.flushMu.Lock() // until it is done
+	c.Store = real
+	c.flushMu.Unlock()
+	now = now.Add(50 * time.Minute)
+	use()
+}
+
+func TestAnEndByIdlenessStays(t *testing.T) {
+	c := openCache(t, 64)
+	c.endIdle(time.Hour)
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	_, token := addLogin(t, c, "alice")
+	digest, _ := digestOf(token)
+	if _, err := c.identify(t.Context(), digest); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Hour)
+	if _, err := c.identify(t.Context(), digest); !errors.Is(err, ErrNotFound) {
+		t.Fatal(err)
+	}
+	c.endIdle(24 * time.Hour) // another configuration
+	now = now.Add(2 * unknownFor)
+	if _, err := c.identify(t.Context(), digest); !errors.Is(err, ErrNotFound) {
+		t.Error("the token is back:", err)
+	}
+	if _, _, err := c.Store.Token(t.Context(), digest); !errors.Is(err, ErrNotFound) {
+		t.Error("the store has the token still:", err)
 	}
 }
 
