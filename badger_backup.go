@@ -197,7 +197,12 @@ func readError(err error) error {
 // CheckBackup implements BackupStore.
 func (s *badgerDB) CheckBackup(r io.Reader) (Stats, error) {
 	var stats Stats
+	linkKey := false
 	err := readBackup(r, func(key, value []byte, _ uint64) error {
+		if err := readable(key, value); err != nil {
+			return fmt.Errorf("%w: %w", errDamagedBackup, err)
+		}
+		linkKey = linkKey || bytes.Equal(key, linkKeyKey)
 		stats.Bytes += int64(len(key) + len(value))
 		switch key[0] {
 		case prefixAccount:
@@ -209,8 +214,50 @@ func (s *badgerDB) CheckBackup(r io.Reader) (Stats, error) {
 		}
 		return nil
 	})
+	if err == nil && !linkKey {
+		err = fmt.Errorf("%w: it lacks the key of links", errDamagedBackup)
+	}
 	return stats, err
 }
+
+// readable tells what of an entry nobody could read. Its error says nothing of
+// the value.
+func readable(key, value []byte) (err error) {
+	if want, ok := keyLengths[key[0]]; ok && len(key) != want || len(key) < 2 {
+		return fmt.Errorf("a key of kind %q has %d bytes", key[0], len(key))
+	}
+	switch {
+	case key[0] == prefixAccount:
+		_, err = decodeAccount(binary.BigEndian.Uint64(key[1:]), value)
+	case key[0] == prefixUnique && len(value) != 8:
+		err = errRecord
+	case key[0] == prefixHold:
+		_, err = decodeHold(value)
+	case key[0] == prefixToken:
+		_, _, err = decodeToken(Digest(key[1:]), value)
+	case key[0] == prefixTokenOf:
+		_, err = decodeTokenRef(string(key), string(value))
+	case key[0] == prefixMail:
+		_, _, err = decodeMail(binary.BigEndian.Uint64(key[1:]), value)
+	case key[0] == prefixGroup:
+		_, err = decodeGroup(value)
+	case bytes.Equal(key, countsKey):
+		_, err = decodeCounts(value)
+	case bytes.Equal(key, indexKey):
+		_, _, err = decodeIndex(value)
+	case bytes.Equal(key, linkKeyKey) && len(value) != linkKeyBytes:
+		return fmt.Errorf("the key of links has %d bytes instead of %d", len(value), linkKeyBytes)
+	case bytes.Equal(key, restoringKey):
+		return errors.New("it is of a store whose restore was broken off")
+	}
+	if err != nil {
+		return fmt.Errorf("a record of kind %q: %w", key[0], err)
+	}
+	return nil
+}
+
+// linkKeyBytes is the length of the key under which links are signed.
+const linkKeyBytes = 32
 
 // Restore implements BackupStore. It reads the backup twice: what isn't whole
 // is refused before anything is written.
