@@ -67,12 +67,28 @@ const noSite = "no site of this server uses djoser"
 // serveAdmin looks the app up for each request: the router stays when a
 // configuration is refused.
 func serveAdmin(w http.ResponseWriter, r *http.Request) error {
+	if err := fromPage(w, r); err != nil {
+		return writeAdmin(w, r, nil, err)
+	}
 	app, err := caddy.ActiveContext().AppIfConfigured("djoser")
 	if err != nil {
 		return writeAdmin(w, r, nil, &adminError{status: http.StatusNotFound, Text: noSite})
 	}
 	answer, err := app.(*App).manage(w, r)
 	return writeAdmin(w, r, answer, err)
+}
+
+var ownPages = http.NewCrossOriginProtection()
+
+// fromPage refuses changes that a web page of another origin asks for: the
+// browser of whoever runs the server reaches the admin endpoint, and lets any
+// page post to it. Where Caddy has checked the origin against its list, which
+// enforce_origin has it do, it has said so in the answer.
+func fromPage(w http.ResponseWriter, r *http.Request) error {
+	if w.Header().Get("Access-Control-Allow-Origin") != "" || ownPages.Check(r) == nil {
+		return nil
+	}
+	return &adminError{status: http.StatusForbidden, Text: "a page of another origin can't change anything here"}
 }
 
 // adminError is an answer that isn't the one hoped for.

@@ -33,6 +33,7 @@ var attacks = []struct {
 	{"mass assignment", "CWE-915", attackMassAssignment},
 	{"takeover by id", "CWE-639", attackID},
 	{"imported token of another person", "CWE-639", attackImportedToken},
+	{"page that posts to the admin API", "CWE-352", attackAdminFromPage},
 	{"Caddyfile of another user in the working folder", "CWE-426", attackForeignCaddyfile},
 	{"purpose-confused link", "CWE-640", attackConfusedLink},
 	{"replayed link", "CWE-294", attackReplayedLink},

@@ -311,7 +311,7 @@ func answerError(status int, text string, fields json.RawMessage) error {
 	case status == http.StatusNotFound && strings.HasPrefix(text, "realm "):
 		text += nameRealm
 	}
-	return errors.New(text)
+	return errors.New(printable(text))
 }
 
 // nameRealm follows an error about a realm that isn't there.
