@@ -41,7 +41,7 @@ func TestAPathThatLacksThePrefixIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		told := func() (prefixes []any) {
-			for _, line := range s.logged("djoser") {
+			for _, line := range s.logged("http.handlers.djoser") {
 				if strings.Contains(fmt.Sprint(line["msg"]), "add the line 'prefix'") {
 					prefixes = append(prefixes, line["prefix"])
 				}
