@@ -13,17 +13,19 @@ import (
 // accounts is what the accounts of a realm can do. It knows nothing of HTTP or
 // Caddy: requests, commands and the admin API all come through here.
 type accounts struct {
-	store    Store
-	model    *userModel
-	rules    Rules
-	links    links
-	hasher   password.Argon2id
-	pool     *password.Pool
-	turns    turns    // of those who change an account
-	mails    *limiter // of mails that somebody asks for; nil: no limit
-	metrics  *realmMetrics
-	wakeMail func() // tells the outbox that a mail was committed
-	now      func() time.Time
+	store     Store
+	model     *userModel
+	rules     Rules
+	links     links
+	hasher    password.Argon2id
+	pool      *password.Pool
+	throttles *throttles
+	rates     *ThrottleSettings
+	turns     turns    // of those who change an account
+	mails     *limiter // of mails that somebody asks for; nil: no limit
+	metrics   *realmMetrics
+	wakeMail  func() // tells the outbox that a mail was committed
+	now       func() time.Time
 }
 
 // Rules are what a realm's settings decide about its accounts. The settings of
@@ -102,10 +104,33 @@ func (a *accounts) register(ctx context.Context, v values, pass string, c client
 	return acc, token, nil
 }
 
-// login checks a name and a password, and makes an auth token. An unknown name
-// costs what a known one does.
+// login is the one way to an auth token by name and password. It counts the
+// attempt, checks the password, forgives what was counted if it was right, and
+// commits the token. An unknown name costs what a known one does. The account is
+// returned with an error too, if there is one.
 func (a *accounts) login(ctx context.Context, name, pass string, c client) (*Account, string, error) {
-	acc, err := a.store.AccountByKey(ctx, a.model.username.key(a.model.normalize(name)))
+	key := a.model.username.key(a.model.normalize(name))
+	c.known = a.throttles.known.has(knownKey(key.Value, c))
+	try, err := a.tryLogin(ctx, key.Value, c)
+	if err != nil {
+		return nil, "", err
+	}
+	acc, token, err := a.logIn(ctx, key, pass, c)
+	switch {
+	case err == nil:
+		a.know(acc, c)
+		try.right()
+	case errors.Is(err, errDisabled):
+		try.right()
+	case !errors.Is(err, errCredentials):
+		try.untried()
+	}
+	return acc, token, err
+}
+
+// logIn checks a password, and makes an auth token.
+func (a *accounts) logIn(ctx context.Context, key Key, pass string, c client) (*Account, string, error) {
+	acc, err := a.store.AccountByKey(ctx, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, "", err
 	}
@@ -127,6 +152,25 @@ func (a *accounts) login(ctx context.Context, name, pass string, c client) (*Acc
 		a.upgrade(ctx, acc, pass, c)
 	}
 	return acc, token, nil
+}
+
+// checkPassword checks the current password of an account for an endpoint, and
+// counts the attempt. errPassword: it is wrong.
+func (a *accounts) checkPassword(ctx context.Context, endpoint string, acc *Account, pass string, c client) error {
+	try, err := a.tryCurrent(endpoint, acc)
+	if err != nil {
+		return err
+	}
+	ok, _, err := a.verify(ctx, c.caller(), acc, pass)
+	switch {
+	case err != nil:
+		try.untried()
+		return err
+	case !ok:
+		return errPassword
+	}
+	try.right()
+	return nil
 }
 
 // commitLogin adds a token, unless the password or the activity of the account

@@ -92,13 +92,12 @@ func (e *endpoint) pathIn(r *realm) string {
 // call is one request to an endpoint.
 type call struct {
 	*http.Request
-	w         http.ResponseWriter
-	realm     *realm
-	accounts  *accounts
-	throttles *throttles
-	endpoint  *endpoint
-	id        string    // of the token that the path names
-	who       *identity // nil: anonymous
+	w        http.ResponseWriter
+	realm    *realm
+	accounts *accounts
+	endpoint *endpoint
+	id       string    // of the token that the path names
+	who      *identity // nil: anonymous
 
 	// What follows is for the audit log.
 	subject       *Account // that the request is about; nil: unknown
@@ -172,10 +171,30 @@ func (c *call) ignores(err error) bool {
 // act does what the endpoint is for, and tells of it.
 func (c *call) act() (resp *response, err error) {
 	defer func() { c.report(err) }()
-	if err := c.throttle(); err != nil {
-		return nil, err
+	if err := c.allow(); err != nil {
+		return nil, c.accountError(err)
 	}
 	return c.endpoint.serve(c)
+}
+
+// allow counts the request. Reading is free.
+func (c *call) allow() error {
+	if c.Method == http.MethodGet || c.Method == http.MethodHead {
+		return nil
+	}
+	var acc *Account
+	if c.who != nil {
+		acc = c.who.account
+	}
+	return c.accounts.allow(c.endpoint.name, c.client(), acc)
+}
+
+// allowPair counts the request for an account as the client names it.
+func (c *call) allowPair(name string) error {
+	if err := c.accounts.allowPair(c.endpoint.name, name, c.client()); err != nil {
+		return c.accountError(err)
+	}
+	return nil
 }
 
 // failure turns an error that isn't the client's into Caddy's, so that
@@ -312,7 +331,7 @@ func serveRegister(c *call) (*response, error) {
 		return nil, err
 	}
 
-	if err := c.throttlePair(username); err != nil {
+	if err := c.allowPair(username); err != nil {
 		return nil, err
 	}
 	acc, token, err := c.accounts.register(c.Context(), v, v.text("password"), c.client())
@@ -320,7 +339,7 @@ func serveRegister(c *call) (*response, error) {
 		return nil, c.accountError(err)
 	}
 	c.owned(acc)
-	c.know(acc)
+	c.accounts.know(acc, c.client())
 	body := c.realm.model.represent(acc)
 	// REST framework shows a number or a boolean as it was sent, though it
 	// keeps its text.
@@ -360,28 +379,12 @@ func serveLogin(c *call) (*response, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	name := c.realm.model.normalize(v.text(c.realm.model.username.name))
-	try, err := c.tryLogin(c.realm.model.username.key(name).Value)
-	if err != nil {
-		return nil, err
-	}
-	from := c.client()
-	from.known = c.throttles.known.has(c.knownKey(c.realm.model.username.key(name).Value))
-	acc, token, err := c.accounts.login(c.Context(), name, v.text("password"), from)
+	acc, token, err := c.accounts.login(c.Context(), v.text(c.realm.model.username.name), v.text("password"), c.client())
 	c.subject = acc
-	switch {
-	case err == nil:
-		c.owned(acc)
-		c.know(acc)
-		try.right()
-	case errors.Is(err, errDisabled):
-		try.right()
-	case !errors.Is(err, errCredentials):
-		try.untried()
-	}
 	if err != nil {
 		return nil, c.accountError(err)
 	}
+	c.owned(acc)
 	return tokenResponse(token), nil
 }
 
@@ -458,7 +461,7 @@ func serveActivate(c *call) (*response, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	if err := c.throttlePair(v.text("uid")); err != nil {
+	if err := c.allowPair(v.text("uid")); err != nil {
 		return nil, err
 	}
 	c.subject = acc
@@ -470,7 +473,7 @@ func serveActivate(c *call) (*response, error) {
 		return nil, c.accountError(err)
 	}
 	c.owned(acc)
-	c.know(acc)
+	c.accounts.know(acc, c.client())
 	if token != "" {
 		return tokenResponse(token), nil
 	}
@@ -529,22 +532,13 @@ func (c *call) checkCurrentPassword(v values, errs fieldErrors) error {
 		errs.add("current_password", "Invalid password.")
 		return nil
 	}
-	try, err := c.tryCurrent()
-	if err != nil {
-		return err
-	}
-	valid, _, err := c.accounts.verify(c.Context(), c.owner().caller(), c.who.account, current)
-	switch {
-	case err != nil:
-		try.untried()
-		return err
-	case valid:
-		try.right()
-	default:
+	err := c.accounts.checkPassword(c.Context(), c.endpoint.name, c.who.account, current, c.owner())
+	if errors.Is(err, errPassword) {
 		c.wrongPassword = true
 		errs.add("current_password", "Invalid password.")
+		return nil
 	}
-	return nil
+	return c.accountError(err)
 }
 
 func servePassword(c *call) (*response, error) {
@@ -597,7 +591,7 @@ func (c *call) serveMail(ask func(ctx context.Context, email string, from client
 		return nil, err
 	}
 	email := v.text("email")
-	if err := c.throttlePair(strings.ToLower(email)); err != nil {
+	if err := c.allowPair(strings.ToLower(email)); err != nil {
 		return nil, err
 	}
 	if err := ask(c.Context(), email, c.client()); err != nil {
@@ -618,7 +612,7 @@ func serveConfirm(c *call) (*response, error) {
 	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.PasswordResetConfirmRetype); err != nil {
 		return nil, err
 	}
-	if err := c.throttlePair(v.text("uid")); err != nil {
+	if err := c.allowPair(v.text("uid")); err != nil {
 		return nil, err
 	}
 	c.subject = acc
@@ -635,7 +629,7 @@ func serveConfirm(c *call) (*response, error) {
 		return nil, c.accountError(err)
 	}
 	c.owned(acc)
-	c.know(acc)
+	c.accounts.know(acc, c.client())
 	return emptyResponse, nil
 }
 

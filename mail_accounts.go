@@ -36,11 +36,6 @@ var (
 	mailboxRates = []Rate{{5, time.Minute}, {20, time.Hour}, {50, 24 * time.Hour}}
 )
 
-// tooSoonError says that an account has to wait before it is sent another mail.
-type tooSoonError struct{ wait time.Duration }
-
-func (e *tooSoonError) Error() string { return "too many mails" }
-
 // mayChange counts a new address that an account asks to confirm, and says how
 // long it has to wait for another one.
 func (a *accounts) mayChange(acc *Account) (wait time.Duration, ok bool) {

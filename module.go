@@ -119,11 +119,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return writeError(w, r, errUnknownPath, "", 0)
 		}
 	}
-	shared, err := realm.open()
-	if err != nil {
+	if _, err := realm.open(); err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	c.accounts, c.throttles = realm.accounts, shared.throttles
+	c.accounts = realm.accounts
 	return c.serve()
 }
 
@@ -607,16 +606,18 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts
 		mails = nil
 	}
 	return &accounts{
-		store:    shared.cachedStore,
-		model:    r.model,
-		rules:    r.settings.rules(),
-		links:    links{key: key, ttl: time.Duration(r.settings.LinkTTL), now: time.Now},
-		hasher:   *r.settings.Password.Hasher,
-		pool:     r.settings.Password.pool(),
-		mails:    mails,
-		metrics:  r.metrics,
-		wakeMail: shared.outbox.wake,
-		now:      time.Now,
+		store:     shared.cachedStore,
+		model:     r.model,
+		rules:     r.settings.rules(),
+		throttles: shared.throttles,
+		rates:     &r.settings.Throttle,
+		links:     links{key: key, ttl: time.Duration(r.settings.LinkTTL), now: time.Now},
+		hasher:    *r.settings.Password.Hasher,
+		pool:      r.settings.Password.pool(),
+		mails:     mails,
+		metrics:   r.metrics,
+		wakeMail:  shared.outbox.wake,
+		now:       time.Now,
 	}, nil
 }
 
