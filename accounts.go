@@ -23,9 +23,18 @@ type accounts struct {
 	rates     *ThrottleSettings
 	turns     turns    // of those who change an account
 	mails     *limiter // of mails that somebody asks for; nil: no limit
-	metrics   *realmMetrics
+	reporter  Reporter
 	wakeMail  func() // tells the outbox that a mail was committed
 	now       func() time.Time
+}
+
+// Reporter counts what accounts do.
+type Reporter interface {
+	// Hash has a pool do the work of a hash.
+	Hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error
+
+	// Mailed counts mails that were queued, sent or failed.
+	Mailed(outcome string, mails ...*Mail)
 }
 
 // Rules are what a realm's settings decide about its accounts. The settings of
@@ -422,7 +431,7 @@ func (a *accounts) commit(ctx context.Context, c *Change) error {
 		return err
 	}
 	if len(c.Mails) > 0 {
-		a.metrics.mailed("queued", c.Mails...)
+		a.reporter.Mailed("queued", c.Mails...)
 		a.wakeMail()
 	}
 	return nil
@@ -458,7 +467,7 @@ func (a *accounts) mail(p Purpose, acc *Account, c client) *Mail {
 
 // hash runs in the pool; see package password.
 func (a *accounts) hash(ctx context.Context, who password.Caller, pass string) (hash string, err error) {
-	if busy := a.metrics.hash(ctx, a.pool, who, func() { hash, err = a.hasher.Hash(pass) }); busy != nil {
+	if busy := a.reporter.Hash(ctx, a.pool, who, func() { hash, err = a.hasher.Hash(pass) }); busy != nil {
 		return "", busy
 	}
 	return hash, err
@@ -467,7 +476,7 @@ func (a *accounts) hash(ctx context.Context, who password.Caller, pass string) (
 // verify checks a password. Without an account, or with one whose hash is
 // unusable or can't be checked, it does the same work for nothing.
 func (a *accounts) verify(ctx context.Context, who password.Caller, acc *Account, pass string) (ok, weak bool, err error) {
-	err = a.metrics.hash(ctx, a.pool, who, func() {
+	err = a.reporter.Hash(ctx, a.pool, who, func() {
 		broken := acc == nil || !password.Usable(acc.Password)
 		if !broken {
 			var unknown error

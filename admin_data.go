@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+
+	"github.com/caddy-djoser/djoser/internal/atomicfile"
 )
 
 // importDump takes the parameters phase (check, users or tokens) and model.
@@ -38,7 +40,7 @@ func (m *manager) exportDump() (any, error) {
 	}
 	m.patient()
 	var report *importReport
-	err := writeNewFile(body.File, func(f *os.File) (err error) {
+	err := atomicfile.Create(body.File, func(f *os.File) (err error) {
 		report, err = exportDjango(m.r.Context(), m.accounts, f, body.Model)
 		return err
 	})

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/caddy-djoser/djoser/internal/atomicfile"
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"go.uber.org/zap"
@@ -245,19 +246,7 @@ func finishMarker(dir string) error {
 	if err := os.Rename(filepath.Join(dir, badgerDraft), filepath.Join(dir, badgerMarker)); err != nil {
 		return err
 	}
-	return syncFolder(dir)
-}
-
-// syncFolder makes the names in a folder durable, where the platform can.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return atomicfile.SyncFolder(dir)
 }
 
 // openError turns an error of Badger's opening into one that says what to do.

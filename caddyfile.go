@@ -502,3 +502,16 @@ func ratesArg(d *caddyfile.Dispenser) ([]Rate, error) {
 
 // Interface guard
 var _ caddyfile.Unmarshaler = (*Handler)(nil)
+
+// unmarshalCORS parses the line cors and its block.
+func (s *Settings) unmarshalCORS(d *caddyfile.Dispenser) error {
+	if err := checkedListArg(d, &s.CORS, expandable(checkOrigin)); err != nil {
+		return err
+	}
+	return optionalBlock(d, func(name string) error {
+		if name == "headers" {
+			return checkedListArg(d, &s.CORSHeaders, expandable(checkPageHeader))
+		}
+		return d.Errf("unknown word '%s' in cors: use headers", name)
+	})
+}

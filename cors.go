@@ -1,14 +1,12 @@
 package djoser
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -131,35 +129,4 @@ func checkPageHeader(name string) error {
 		return fmt.Errorf("cors headers: %q is not the name of a header", name)
 	}
 	return nil
-}
-
-// validateCORS checks the origins and the headers.
-func (s *Settings) validateCORS() error {
-	for _, origin := range s.CORS {
-		if err := checkOrigin(origin); err != nil {
-			return err
-		}
-	}
-	for _, name := range s.CORSHeaders {
-		if err := checkPageHeader(name); err != nil {
-			return err
-		}
-	}
-	if len(s.CORS) == 0 && len(s.CORSHeaders) > 0 {
-		return errors.New("cors headers without an origin: name the front ends before the block, such as 'cors https://app.example.com {'")
-	}
-	return nil
-}
-
-// unmarshalCORS parses the line cors and its block.
-func (s *Settings) unmarshalCORS(d *caddyfile.Dispenser) error {
-	if err := checkedListArg(d, &s.CORS, expandable(checkOrigin)); err != nil {
-		return err
-	}
-	return optionalBlock(d, func(name string) error {
-		if name == "headers" {
-			return checkedListArg(d, &s.CORSHeaders, expandable(checkPageHeader))
-		}
-		return d.Errf("unknown word '%s' in cors: use headers", name)
-	})
 }

@@ -15,7 +15,7 @@ import (
 // jsonl a row in each line.
 
 // maxRow bounds a row of a dump, in bytes: an account takes no more.
-const maxRow = changeBytes
+const maxRow = 1 << 20
 
 var errRowSize = fmt.Errorf("a row has more than %d bytes", maxRow)
 

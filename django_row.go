@@ -127,7 +127,7 @@ func (r *djangoRow) value(f *field) (value any, warning string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", f.name, err)
 	}
-	value, messages := f.parse(decoded)
+	value, messages := f.parse(pythonText(decoded))
 	if len(messages) == 0 && f.kind != "email" && f.kind != "url" {
 		return value, "", nil
 	}

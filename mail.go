@@ -221,10 +221,6 @@ func asciiDomain(address string) (string, error) {
 	return address[:i+1] + domain, nil
 }
 
-func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x80 })
-}
-
 // singleLine makes one line of printable text of s: white space is one blank, and
 // control characters are gone, with them the ones that turn the direction of
 // text around, behind which a name could hide something else.
@@ -648,3 +644,14 @@ func humanDuration(d time.Duration) string {
 
 // randomID is the left part of a Message-ID.
 func randomID() string { return rand.Text() }
+
+// linkParts are the scheme, the domain and what follows its slash in a link. A
+// whole URL has its own, and a path has those that are given.
+func linkParts(protocol, domain, link string) (string, string, string) {
+	if urlScheme.MatchString(link) {
+		protocol, link, _ = strings.Cut(link, "://")
+		domain, link, _ = strings.Cut(link, "/")
+		return strings.ToLower(protocol), domain, link
+	}
+	return protocol, strings.TrimRight(domain, "/"), strings.TrimLeft(link, "/")
+}

@@ -107,9 +107,9 @@ func (m *realmMetrics) acted(action, outcome string) {
 	actionsTotal.WithLabelValues(m.realm, action, outcome).Inc()
 }
 
-// mailed counts mails. Those that are asked for by an address are queued
+// Mailed counts mails. Those that are asked for by an address are queued
 // whoever has it.
-func (m *realmMetrics) mailed(outcome string, mails ...*Mail) {
+func (m *realmMetrics) Mailed(outcome string, mails ...*Mail) {
 	for _, mail := range mails {
 		if mail.Account != 0 || mail.Address != "" {
 			mailsTotal.WithLabelValues(m.realm, string(mail.Purpose), outcome).Inc()
@@ -117,8 +117,8 @@ func (m *realmMetrics) mailed(outcome string, mails ...*Mail) {
 	}
 }
 
-// hash has a pool do the work of a hash.
-func (m *realmMetrics) hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error {
+// Hash has a pool do the work of a hash.
+func (m *realmMetrics) Hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error {
 	waiting, running := hashesWaiting.WithLabelValues(m.realm), hashesRunning.WithLabelValues(m.realm)
 	waiting.Inc()
 	came := time.Now()

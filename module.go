@@ -615,7 +615,7 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts
 		hasher:    *r.settings.Password.Hasher,
 		pool:      r.settings.Password.pool(),
 		mails:     mails,
-		metrics:   r.metrics,
+		reporter:  r.metrics,
 		wakeMail:  shared.outbox.wake,
 		now:       time.Now,
 	}, nil
@@ -644,8 +644,8 @@ func (r *realm) sender() *sender {
 	return &sender{
 		mailer:    r.mailer,
 		compose:   r.compose,
-		delivered: func(m *Mail) { r.metrics.mailed("sent", m) },
-		failed:    func(m *Mail, _ error) { r.metrics.mailed("failed", m) },
+		delivered: func(m *Mail) { r.metrics.Mailed("sent", m) },
+		failed:    func(m *Mail, _ error) { r.metrics.Mailed("failed", m) },
 	}
 }
 

@@ -76,3 +76,22 @@ var (
 )
 
 func masked(a netip.Addr, bits int) string { return netip.PrefixFrom(a, bits).Masked().String() }
+
+// mailSource is the network of a client that asks for mails: wide, since it
+// only decides whose mails wait for whose.
+func mailSource(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	ip = ip.Unmap()
+	bits := 24
+	if ip.Is6() {
+		bits = 48
+	}
+	network, err := ip.WithZone("").Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return network.String()
+}

@@ -5,32 +5,12 @@ import (
 	"container/list"
 	"hash/maphash"
 	"maps"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
 )
-
-// mailSource is the network of a client that asks for mails: wide, since it
-// only decides whose mails wait for whose.
-func mailSource(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return ""
-	}
-	ip = ip.Unmap()
-	bits := 24
-	if ip.Is6() {
-		bits = 48
-	}
-	network, err := ip.WithZone("").Prefix(bits)
-	if err != nil {
-		return ""
-	}
-	return network.String()
-}
 
 // shares are the names under which a mail takes its turn.
 func shares(m *Mail) []string {

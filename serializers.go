@@ -77,7 +77,7 @@ func (in *input) parse(raw any) (any, []string) {
 		return in.empty()
 	}
 	if in.field != nil {
-		value, messages := in.field.parse(raw)
+		value, messages := in.field.parse(pythonText(raw))
 		if len(messages) == 0 && value == "" {
 			return in.empty() // an address of white space
 		}

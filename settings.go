@@ -304,7 +304,7 @@ func (s *Settings) validate(model *userModel) error {
 			return err
 		}
 	}
-	if err := s.Throttle.validate(); err != nil {
+	if err := s.Throttle.validate(endpointNames()); err != nil {
 		return err
 	}
 	if err := s.Password.Hasher.Validate(); err != nil {
@@ -461,6 +461,24 @@ func checkDomain(domain string) error {
 	}
 	if host == "" || strings.ContainsAny(domain, " \t\r\n\"<>\\@?#") || strings.Contains(domain, "//") {
 		return fmt.Errorf("domain is %q: it must be a host, maybe with a port and a path, such as frontend.com", domain)
+	}
+	return nil
+}
+
+// validateCORS checks the origins and the headers.
+func (s *Settings) validateCORS() error {
+	for _, origin := range s.CORS {
+		if err := checkOrigin(origin); err != nil {
+			return err
+		}
+	}
+	for _, name := range s.CORSHeaders {
+		if err := checkPageHeader(name); err != nil {
+			return err
+		}
+	}
+	if len(s.CORS) == 0 && len(s.CORSHeaders) > 0 {
+		return errors.New("cors headers without an origin: name the front ends before the block, such as 'cors https://app.example.com {'")
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -326,4 +327,28 @@ type Stats struct {
 	Tokens   uint64 // auth tokens, maybe with some that have just expired
 	Mails    uint64 // mails in the outbox
 	Bytes    int64  // size on disk
+}
+
+// BackupStore is a Store that can copy itself into a stream while it works,
+// be filled from one, and check itself. Commands and the admin API find it with
+// As where they need it.
+type BackupStore interface {
+	Store
+
+	// Backup writes the store as of one transaction, secrets included.
+	Backup(ctx context.Context, w io.Writer) error
+
+	// CheckBackup reads a backup to its end and tells whether it is whole, and
+	// what is in it.
+	CheckBackup(r io.Reader) (Stats, error)
+
+	// Restore fills an empty store from a backup. A backup that isn't whole
+	// changes nothing. Nobody else uses the store meanwhile.
+	Restore(ctx context.Context, r io.ReadSeeker) error
+
+	// Check reads every record and compares it with the others, and the unique
+	// keys of every account with what keys makes of it, provided that the
+	// signature is that of the last Reindex. It calls report with each fault,
+	// and returns what it has counted.
+	Check(ctx context.Context, signature string, keys func(*Account) ([]Key, error), report func(fault string)) (Stats, error)
 }

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 // Rate is how many times something may happen within a time. As text it is the
@@ -37,11 +36,29 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	times, per, _ := strings.Cut(string(text), "/")
 	var err, errPer error
 	r.Times, err = strconv.Atoi(times)
-	r.Per, errPer = caddy.ParseDuration(per)
+	r.Per, errPer = parseDuration(per)
 	if err != nil || errPer != nil || r.Times < 1 || r.Times > maxRateTimes || r.Per < time.Second || r.Per > maxRatePer {
 		return fmt.Errorf("rate %q: it must be a number and a time, such as 10/1m, of at most %d and 30d", text, maxRateTimes)
 	}
 	return nil
+}
+
+// parseDuration takes a day (d) as a unit too, before the others.
+func parseDuration(s string) (time.Duration, error) {
+	number, rest, found := strings.Cut(s, "d")
+	if !found {
+		return time.ParseDuration(s)
+	}
+	days, err := strconv.ParseFloat(number, 64)
+	if err != nil || math.IsNaN(days) || math.Abs(days) > 1000 {
+		return 0, errors.New("invalid number of days")
+	}
+	total := time.Duration(days * 24 * float64(time.Hour))
+	if rest == "" {
+		return total, nil
+	}
+	more, err := time.ParseDuration(rest)
+	return total + more, err
 }
 
 // ThrottleSettings bound how often something may be asked for. Whoever asks
@@ -116,10 +133,10 @@ func (t *ThrottleSettings) wrongPasswords() []Rate {
 	return defaultWrongPasswords
 }
 
-func (t *ThrottleSettings) validate() error {
+func (t *ThrottleSettings) validate(endpoints []string) error {
 	for name, rates := range t.Endpoints {
-		if !slices.Contains(endpointNames(), name) {
-			return fmt.Errorf("throttle: unknown endpoint %s: use wrong_passwords, %s", name, strings.Join(endpointNames(), ", "))
+		if !slices.Contains(endpoints, name) {
+			return fmt.Errorf("throttle: unknown endpoint %s: use wrong_passwords, %s", name, strings.Join(endpoints, ", "))
 		}
 		if err := validRates(rates); err != nil {
 			return fmt.Errorf("throttle %s: %w", name, err)

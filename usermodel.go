@@ -110,7 +110,7 @@ var fieldTypes = map[string]string{
 var reservedFields = []string{
 	"id", "password", "current_password", "new_password", "re_new_password", "uid", "token", "auth_token",
 	"is_active", "is_staff", "is_superuser", "groups", "permissions", "user_permissions",
-	"date_joined", "last_login", nonField, "detail",
+	"date_joined", "last_login", "non_field_errors", "detail",
 	// These would hide another endpoint, since the username field names one.
 	"me", "register", "login", "logout", "activate", "tokens",
 }
@@ -334,7 +334,14 @@ func (f *field) fit(v any) any {
 		return v
 	}
 	plain := field{kind: f.kind, login: true}
-	if fitted, errs := plain.parse(v); v != nil && len(errs) == 0 {
+	if v == nil {
+		return f.missing()
+	}
+	text := fmt.Sprint(v)
+	if b, ok := v.(bool); ok {
+		text = map[bool]string{true: "True", false: "False"}[b]
+	}
+	if fitted, errs := plain.parse(text); len(errs) == 0 {
 		return fitted
 	}
 	return f.missing()
@@ -533,8 +540,8 @@ func (f *field) limit() int {
 
 // parse turns a value from a request into the value of the field. A value that
 // may be missing is the caller's to handle; see empty.
-func (f *field) parse(raw any) (any, []string) {
-	value, errs := f.parseKind(raw, pythonText(raw))
+func (f *field) parse(text string) (any, []string) {
+	value, errs := f.parseKind(text)
 	if len(errs) == 0 && len(f.choices) > 0 && value != "" && !slices.Contains(f.choices, fmt.Sprint(value)) {
 		errs = []string{fmt.Sprintf("Select a valid choice. %v is not one of the available choices.", value)}
 	}
@@ -545,7 +552,7 @@ func (f *field) parse(raw any) (any, []string) {
 }
 
 // parseKind looks at the length first.
-func (f *field) parseKind(raw any, text string) (any, []string) {
+func (f *field) parseKind(text string) (any, []string) {
 	if f.kind == "email" {
 		return f.parseAddress(text)
 	}
@@ -558,7 +565,7 @@ func (f *field) parseKind(raw any, text string) (any, []string) {
 	case "boolean":
 		return parseBoolean(text)
 	case "date":
-		return parseDate(raw)
+		return parseDate(text)
 	}
 	return f.parseText(text)
 }
@@ -647,9 +654,8 @@ func parseBoolean(text string) (any, []string) {
 	return nil, []string{fmt.Sprintf("'%s' value must be either True or False.", text)}
 }
 
-func parseDate(raw any) (any, []string) {
-	s, _ := raw.(string)
-	t, err := time.Parse("2006-1-2", s) // as Django, which takes one digit for two
+func parseDate(text string) (any, []string) {
+	t, err := time.Parse("2006-1-2", text) // as Django, which takes one digit for two
 	if err != nil || t.Year() == 0 {
 		return nil, []string{"Date has wrong format. Use one of these formats instead: YYYY[-MM[-DD]]"}
 	}
