@@ -13,19 +13,20 @@ import (
 // accounts is what the accounts of a realm can do. It knows nothing of HTTP or
 // Caddy: requests, commands and the admin API all come through here.
 type accounts struct {
-	store     Store
-	model     *userModel
-	rules     Rules
-	links     links
-	hasher    password.Argon2id
-	pool      *password.Pool
-	throttles *throttles
-	rates     *ThrottleSettings
-	turns     turns    // of those who change an account
-	mails     *limiter // of mails that somebody asks for; nil: no limit
-	reporter  Reporter
-	wakeMail  func() // tells the outbox that a mail was committed
-	now       func() time.Time
+	store      Store
+	model      *userModel
+	rules      Rules
+	links      links
+	hasher     password.Argon2id
+	pool       *password.Pool
+	validators password.Validators
+	throttles  *throttles
+	rates      *ThrottleSettings
+	turns      turns    // of those who change an account
+	mails      *limiter // of mails that somebody asks for; nil: no limit
+	reporter   Reporter
+	wakeMail   func() // tells the outbox that a mail was committed
+	now        func() time.Time
 }
 
 // Reporter counts what accounts do.

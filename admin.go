@@ -110,6 +110,7 @@ func asAdminError(err error) *adminError {
 		admin *adminError
 		api   *apiError
 		taken *TakenError
+		wrong *fieldError
 		mail  errMail
 		names *namesError
 	)
@@ -118,6 +119,8 @@ func asAdminError(err error) *adminError {
 		return admin
 	case errors.As(err, &api):
 		return &adminError{api.status, "the values were refused", api.body}
+	case errors.As(err, &wrong):
+		return &adminError{http.StatusBadRequest, "the values were refused", fieldErrors{wrong.field: wrong.messages}}
 	case errors.As(err, &taken):
 		return &adminError{http.StatusConflict, "another user has the same " + taken.Field, nil}
 	case errors.As(err, &names):

@@ -221,7 +221,7 @@ func (m *manager) read(e *adminEdit) (*accountEdit, error) {
 	}
 	u := m.realm.model.username
 	if name, ok := edit.fields[u.name].(string); ok {
-		checked, err := m.realm.checkUsername(name)
+		checked, err := m.accounts.checkUsername(name)
 		if err != nil {
 			return nil, err
 		}
@@ -265,7 +265,7 @@ func (m *manager) checkPassword(pass string, texts func(string) string) error {
 	if limit := m.realm.settings.Password.MaxLength; len([]rune(pass)) > limit {
 		return badRequest("the password has more than %d characters", limit)
 	}
-	return m.realm.checkNewPassword("password", pass, texts)
+	return m.accounts.checkNewPassword("password", pass, texts)
 }
 
 func (m *manager) editUser(acc *Account) (any, error) {

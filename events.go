@@ -114,7 +114,7 @@ func (c *call) report(err error) {
 	if c.wrongPassword && d.outcome == outcomeRefused {
 		d.outcome = outcomeWrong
 	}
-	c.realm.tell(d)
+	c.api.report(d)
 }
 
 // owned notes that the request is by the owner of the account, of whom

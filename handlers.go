@@ -20,7 +20,7 @@ type endpoint struct {
 	protected bool   // needs a valid token
 	later     bool   // came after djoser's list of endpoints, so that the root leaves it out
 	view      string // name in the answer to OPTIONS
-	inputs    func(*realm) []input
+	inputs    func(*api) []input
 	serve     func(*call) (*response, error)
 }
 
@@ -40,16 +40,16 @@ var (
 
 // endpoints in the order in which the root lists them.
 var endpoints = []*endpoint{
-	{name: "me", path: "me", methods: readWrite, protected: true, view: "User", inputs: (*realm).meInputs, serve: serveMe},
-	{name: "register", path: "register", methods: postOnly, view: "Registration", inputs: (*realm).registerInputs, serve: serveRegister},
-	{name: "login", path: "login", methods: postOnly, view: "Login", inputs: (*realm).loginInputs, serve: serveLogin},
+	{name: "me", path: "me", methods: readWrite, protected: true, view: "User", inputs: (*api).meInputs, serve: serveMe},
+	{name: "register", path: "register", methods: postOnly, view: "Registration", inputs: (*api).registerInputs, serve: serveRegister},
+	{name: "login", path: "login", methods: postOnly, view: "Login", inputs: (*api).loginInputs, serve: serveLogin},
 	{name: "logout", path: "logout", methods: postOnly, protected: true, view: "Logout", serve: serveLogout},
-	{name: "activate", path: "activate", methods: postOnly, view: "Activation", inputs: (*realm).activateInputs, serve: serveActivate},
-	{name: "username", path: "{username}", methods: postOnly, protected: true, view: "Set Username", inputs: (*realm).usernameInputs, serve: serveUsername},
-	{name: "password", path: "password", methods: postOnly, protected: true, view: "Set Password", inputs: (*realm).passwordInputs, serve: servePassword},
-	{name: "password_reset", path: "password/reset", methods: postOnly, view: "Password Reset", inputs: (*realm).resetInputs, serve: serveReset},
-	{name: "password_reset_confirm", path: "password/reset/confirm", methods: postOnly, view: "Password Reset Confirm", inputs: (*realm).confirmInputs, serve: serveConfirm},
-	{name: "activate_resend", path: "activate/resend", later: true, methods: postOnly, view: "Resend Activation", inputs: (*realm).resetInputs, serve: serveResend},
+	{name: "activate", path: "activate", methods: postOnly, view: "Activation", inputs: (*api).activateInputs, serve: serveActivate},
+	{name: "username", path: "{username}", methods: postOnly, protected: true, view: "Set Username", inputs: (*api).usernameInputs, serve: serveUsername},
+	{name: "password", path: "password", methods: postOnly, protected: true, view: "Set Password", inputs: (*api).passwordInputs, serve: servePassword},
+	{name: "password_reset", path: "password/reset", methods: postOnly, view: "Password Reset", inputs: (*api).resetInputs, serve: serveReset},
+	{name: "password_reset_confirm", path: "password/reset/confirm", methods: postOnly, view: "Password Reset Confirm", inputs: (*api).confirmInputs, serve: serveConfirm},
+	{name: "activate_resend", path: "activate/resend", later: true, methods: postOnly, view: "Resend Activation", inputs: (*api).resetInputs, serve: serveResend},
 	{name: "logout_all", path: "logout/all", later: true, methods: postOnly, protected: true, view: "Logout All", serve: serveLogoutAll},
 	{name: "tokens", path: "tokens", later: true, methods: rootMethods, protected: true, view: "Tokens", serve: serveTokens},
 	{name: "tokens", path: "tokens/{id}", later: true, methods: deleteOnly, protected: true, view: "Token", serve: serveToken},
@@ -70,10 +70,10 @@ func endpointNames() []string {
 var rootMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 
 // listed is the key of an endpoint in the answer of the root.
-func (e *endpoint) listed(r *realm) string {
+func (e *endpoint) listed(a *api) string {
 	switch e.name {
 	case "username":
-		return "change-" + r.model.username.name
+		return "change-" + a.model.username.name
 	case "password":
 		return "change-password"
 	case "password_reset":
@@ -85,15 +85,15 @@ func (e *endpoint) listed(r *realm) string {
 }
 
 // pathIn is the path of the endpoint under a realm's prefix.
-func (e *endpoint) pathIn(r *realm) string {
-	return strings.ReplaceAll(e.path, "{username}", r.model.username.name)
+func (e *endpoint) pathIn(a *api) string {
+	return strings.ReplaceAll(e.path, "{username}", a.model.username.name)
 }
 
 // call is one request to an endpoint.
 type call struct {
 	*http.Request
 	w        http.ResponseWriter
-	realm    *realm
+	api      *api
 	accounts *accounts
 	endpoint *endpoint
 	id       string    // of the token that the path names
@@ -116,7 +116,7 @@ func (c *call) serve() (err error) {
 		err = errChanging
 	}
 	if api := new(apiError); errors.As(err, &api) {
-		return writeError(c.w, c.Request, api, c.realm.settings.Token.scheme(), indent)
+		return writeError(c.w, c.Request, api, c.api.scheme, indent)
 	}
 	if err != nil {
 		return c.failure(err)
@@ -136,7 +136,7 @@ func (c *call) methods() []string {
 
 func (c *call) answer(indent *int) (*response, error) {
 	var err error
-	if c.who, err = c.realm.auth.authenticate(c.Request); err != nil && !c.ignores(err) {
+	if c.who, err = c.api.auth.authenticate(c.Request); err != nil && !c.ignores(err) {
 		return nil, err
 	}
 	if c.protected() && c.who == nil {
@@ -165,7 +165,7 @@ func (c *call) protected() bool { return c.endpoint != nil && c.endpoint.protect
 
 // ignores tells whether the token that an error is about is no matter.
 func (c *call) ignores(err error) bool {
-	return c.realm.settings.IgnoreBadToken && !c.protected() && errors.As(err, new(*apiError))
+	return c.api.ignoreBadToken && !c.protected() && errors.As(err, new(*apiError))
 }
 
 // act does what the endpoint is for, and tells of it.
@@ -218,7 +218,7 @@ func (c *call) failure(err error) error {
 
 // data reads the request's body and checks its members one by one.
 func (c *call) data(nullIsEmpty bool) (*object, error) {
-	body, err := parseBody(c.w, c.Request, c.realm.settings.MaxBody)
+	body, err := parseBody(c.w, c.Request, c.api.maxBody)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +230,7 @@ func (c *call) bind() (values, fieldErrors, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	v, errs := bind(o, c.endpoint.inputs(c.realm))
+	v, errs := bind(o, c.endpoint.inputs(c.api))
 	return v, errs, nil
 }
 
@@ -255,8 +255,8 @@ func (c *call) root() *response {
 	base := requestScheme(c.Request) + "://" + c.Host + originalPath(c.Request) + "/"
 	list := make(map[string]string)
 	for _, e := range endpoints {
-		if !c.realm.disabled(e) && !e.later {
-			list[e.listed(c.realm)] = base + e.pathIn(c.realm)
+		if !c.api.isDisabled(e) && !e.later {
+			list[e.listed(c.api)] = base + e.pathIn(c.api)
 		}
 	}
 	return &response{status: http.StatusOK, body: list}
@@ -273,13 +273,13 @@ func (c *call) options() *response {
 		body["name"] = e.view
 		if e.inputs != nil {
 			fields := make(map[string]any)
-			for _, in := range e.inputs(c.realm) {
+			for _, in := range e.inputs(c.api) {
 				fields[in.name] = in.metadata()
 			}
 			method := http.MethodPost
 			if e.name == "me" {
 				method = http.MethodPut
-				u := &input{field: c.realm.model.username, required: true}
+				u := &input{field: c.api.model.username, required: true}
 				fields[u.field.name] = u.metadata()
 				fields[u.field.name].(map[string]any)["read_only"] = true
 			}
@@ -300,7 +300,7 @@ func serveMe(c *call) (*response, error) {
 		if c.Method == http.MethodPatch {
 			check = bindPartial
 		}
-		v, errs := check(o, c.realm.meInputs())
+		v, errs := check(o, c.api.meInputs())
 		if err := errs.err(); err != nil {
 			return nil, err
 		}
@@ -308,7 +308,7 @@ func serveMe(c *call) (*response, error) {
 			return nil, c.accountError(err)
 		}
 	}
-	return &response{status: http.StatusOK, body: c.realm.model.represent(acc), private: true}, nil
+	return &response{status: http.StatusOK, body: represent(c.api.model, acc), private: true}, nil
 }
 
 func serveRegister(c *call) (*response, error) {
@@ -316,18 +316,18 @@ func serveRegister(c *call) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := c.realm.model.username.name
+	name := c.api.model.username.name
 	blankFalsy(o, name)
-	v, errs := bind(o, c.realm.registerInputs())
+	v, errs := bind(o, c.api.registerInputs())
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	username, err := c.realm.checkUsername(v.text(name))
+	username, err := c.checkUsername(v.text(name))
 	if err != nil {
 		return nil, err
 	}
 	v[name] = username
-	if err := c.realm.checkNewPassword("password", v.text("password"), v.text); err != nil {
+	if err := c.checkNewPassword("password", v.text("password"), v.text); err != nil {
 		return nil, err
 	}
 
@@ -340,7 +340,7 @@ func serveRegister(c *call) (*response, error) {
 	}
 	c.owned(acc)
 	c.accounts.know(acc, c.client())
-	body := c.realm.model.represent(acc)
+	body := represent(c.api.model, acc)
 	// REST framework shows a number or a boolean as it was sent, though it
 	// keeps its text.
 	switch raw := o.values[name].(type) {
@@ -379,7 +379,7 @@ func serveLogin(c *call) (*response, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	acc, token, err := c.accounts.login(c.Context(), v.text(c.realm.model.username.name), v.text("password"), c.client())
+	acc, token, err := c.accounts.login(c.Context(), v.text(c.api.model.username.name), v.text("password"), c.client())
 	c.subject = acc
 	if err != nil {
 		return nil, c.accountError(err)
@@ -504,14 +504,14 @@ func serveUsername(c *call) (*response, error) {
 	if err := c.checkCurrentPassword(v, errs); err != nil {
 		return nil, err
 	}
-	name := c.realm.model.username.name
-	if c.realm.settings.SetUsernameRetype && len(errs) == 0 && !c.realm.model.sameName(v.text("new_"+name), v.text("re_new_"+name)) {
+	name := c.api.model.username.name
+	if c.api.setUsernameRetype && len(errs) == 0 && !c.api.model.sameName(v.text("new_"+name), v.text("re_new_"+name)) {
 		errs.add(nonField, "The two "+name+" fields didn't match.")
 	}
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	username, err := c.realm.checkUsername(v.text("new_" + name))
+	username, err := c.checkUsername(v.text("new_" + name))
 	if err != nil {
 		return nil, err
 	}
@@ -528,7 +528,7 @@ func (c *call) checkCurrentPassword(v values, errs fieldErrors) error {
 	if !ok {
 		return nil
 	}
-	if characters(current) > c.realm.settings.Password.MaxLength {
+	if characters(current) > c.api.maxPassword {
 		errs.add("current_password", "Invalid password.")
 		return nil
 	}
@@ -549,10 +549,10 @@ func servePassword(c *call) (*response, error) {
 	if err := c.checkCurrentPassword(v, errs); err != nil {
 		return nil, err
 	}
-	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.SetPasswordRetype); err != nil {
+	if err := c.checkNewPasswordTwice(v, errs, c.api.setPasswordRetype); err != nil {
 		return nil, err
 	}
-	if err := c.realm.checkNewPassword("new_password", v.text("new_password"), c.realm.model.texts(c.who.account)); err != nil {
+	if err := c.checkNewPassword("new_password", v.text("new_password"), c.api.model.texts(c.who.account)); err != nil {
 		return nil, err
 	}
 	if _, err := c.accounts.setPassword(c.Context(), c.who.account, v.text("new_password"), c.who.token.Digest, c.owner()); err != nil {
@@ -570,7 +570,7 @@ func (c *call) checkNewPasswordTwice(v values, errs fieldErrors, retype bool) er
 	if err := errs.err(); err != nil {
 		return err
 	}
-	return checkWhole("new_password", v.text("new_password"))
+	return c.accountError(checkWhole("new_password", v.text("new_password")))
 }
 
 func serveReset(c *call) (*response, error) {
@@ -609,7 +609,7 @@ func serveConfirm(c *call) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.checkNewPasswordTwice(v, errs, c.realm.settings.PasswordResetConfirmRetype); err != nil {
+	if err := c.checkNewPasswordTwice(v, errs, c.api.passwordResetConfirmRetype); err != nil {
 		return nil, err
 	}
 	if err := c.allowPair(v.text("uid")); err != nil {
@@ -622,7 +622,7 @@ func serveConfirm(c *call) (*response, error) {
 	if !c.accounts.checkReset(acc, v.text("token")) {
 		return nil, c.accountError(errLink)
 	}
-	if err := c.realm.checkNewPassword("new_password", v.text("new_password"), c.realm.model.texts(acc)); err != nil {
+	if err := c.checkNewPassword("new_password", v.text("new_password"), c.api.model.texts(acc)); err != nil {
 		return nil, err
 	}
 	if acc, err = c.accounts.resetPassword(c.Context(), acc.ID, v.text("token"), v.text("new_password"), c.client()); err != nil {
@@ -633,10 +633,22 @@ func serveConfirm(c *call) (*response, error) {
 	return emptyResponse, nil
 }
 
+func (c *call) checkUsername(name string) (string, error) {
+	name, err := c.accounts.checkUsername(name)
+	return name, c.accountError(err)
+}
+
+func (c *call) checkNewPassword(member, pass string, fields func(name string) string) error {
+	return c.accountError(c.accounts.checkNewPassword(member, pass, fields))
+}
+
 // accountError puts an error of accounts into djoser's words.
 func (c *call) accountError(err error) error {
 	if taken := new(TakenError); errors.As(err, &taken) {
-		return refusal(outcomeTaken, taken.Field, c.realm.model.takenMessage(taken.Field))
+		return refusal(outcomeTaken, taken.Field, c.api.model.takenMessage(taken.Field))
+	}
+	if wrong := new(fieldError); errors.As(err, &wrong) {
+		return fieldErrors{wrong.field: wrong.messages}.err()
 	}
 	if names := new(namesError); errors.As(err, &names) {
 		return invalid(names.field, "You have given up too many names: take one of them again.")

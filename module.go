@@ -112,18 +112,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if early(r) {
 		return writeError(w, r, errTooEarly, "", 0)
 	}
-	c := &call{Request: r, w: w, realm: realm}
-	if path != "" {
-		if c.endpoint, c.id = realm.endpoint(path); c.endpoint == nil {
-			h.tellOfPrefix(realm, path)
-			return writeError(w, r, errUnknownPath, "", 0)
-		}
+	if !realm.api.has(path) {
+		h.tellOfPrefix(realm, path)
+		return writeError(w, r, errUnknownPath, "", 0)
 	}
 	if _, err := realm.open(); err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	c.accounts = realm.accounts
-	return c.serve()
+	return realm.api.serve(w, r, path, realm.accounts)
 }
 
 // tellOfPrefix warns once of a request that would be for an endpoint if the handler
@@ -132,7 +128,7 @@ func (h *Handler) tellOfPrefix(r *realm, path string) {
 	if h.Prefix != "" {
 		return
 	}
-	if prefix := r.missingPrefix(path); prefix != "" && !h.told.Swap(true) {
+	if prefix := r.api.missingPrefix(path); prefix != "" && !h.told.Swap(true) {
 		r.log.Warn("a path is 404 that may be meant for an endpoint: djoser has no prefix here, so its endpoints are at the root; if they are to be elsewhere, add the line 'prefix' to its block",
 			zap.String("path", "/"+path), zap.String("prefix", prefix))
 	}
@@ -382,8 +378,8 @@ type realm struct {
 	definition []byte
 	settings   *Settings
 	model      *userModel
-	validators password.Validators
 	auth       authenticator
+	api        api
 	cors       *crossOrigins // nil: no other origins
 	engine     StoreModule
 	location   string
@@ -419,13 +415,25 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	if h := *settings.Password.Hasher; h.Weak() {
 		r.log.Warn("passwords are hashed at too low a cost: for tests only", zap.Any("hasher", h), zap.Any("default", password.Default))
 	}
-	r.validators = settings.Password.validators()
 	r.auth = authenticator{settings.Token.Schemes, r.identities, r.metrics.checked}
+	r.api = r.newAPI()
 	r.cors = newCrossOrigins(settings.CORS, settings.CORSHeaders)
 	if err := r.loadMailer(ctx); err != nil {
 		return nil, err
 	}
 	return r, r.loadStore(ctx)
+}
+
+// newAPI is what the endpoints need of the realm.
+func (r *realm) newAPI() api {
+	s := r.settings
+	return api{
+		model: r.model, auth: &r.auth, scheme: s.Token.scheme(), report: r.tell,
+		maxBody: s.MaxBody, maxPassword: s.Password.MaxLength,
+		ignoreBadToken: s.IgnoreBadToken, sendsActivations: s.SendActivationEmail, disabled: s.Disable,
+		setUsernameRetype: s.SetUsernameRetype, setPasswordRetype: s.SetPasswordRetype,
+		passwordResetConfirmRetype: s.PasswordResetConfirmRetype,
+	}
 }
 
 func (r *realm) loadStore(ctx caddy.Context) error {
@@ -606,18 +614,19 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts
 		mails = nil
 	}
 	return &accounts{
-		store:     shared.cachedStore,
-		model:     r.model,
-		rules:     r.settings.rules(),
-		throttles: shared.throttles,
-		rates:     &r.settings.Throttle,
-		links:     links{key: key, ttl: time.Duration(r.settings.LinkTTL), now: time.Now},
-		hasher:    *r.settings.Password.Hasher,
-		pool:      r.settings.Password.pool(),
-		mails:     mails,
-		reporter:  r.metrics,
-		wakeMail:  shared.outbox.wake,
-		now:       time.Now,
+		store:      shared.cachedStore,
+		model:      r.model,
+		rules:      r.settings.rules(),
+		validators: r.settings.Password.validators(),
+		throttles:  shared.throttles,
+		rates:      &r.settings.Throttle,
+		links:      links{key: key, ttl: time.Duration(r.settings.LinkTTL), now: time.Now},
+		hasher:     *r.settings.Password.Hasher,
+		pool:       r.settings.Password.pool(),
+		mails:      mails,
+		reporter:   r.metrics,
+		wakeMail:   shared.outbox.wake,
+		now:        time.Now,
 	}, nil
 }
 
@@ -663,24 +672,6 @@ func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
 		})
 	}
 	return r.renderer.render(l)
-}
-
-// endpoint is the enabled endpoint at a path under the prefix, and what stands
-// there for {id}.
-func (r *realm) endpoint(path string) (e *endpoint, id string) {
-	for _, e := range endpoints {
-		base, wantsID := strings.CutSuffix(e.pathIn(r), "{id}")
-		id, found := strings.CutPrefix(path, base)
-		if found && !r.disabled(e) && (id != "") == wantsID && !strings.Contains(id, "/") {
-			return e, id
-		}
-	}
-	return nil, ""
-}
-
-func (r *realm) disabled(e *endpoint) bool {
-	return slices.Contains(r.settings.Disable, e.name) ||
-		e.name == "activate_resend" && !r.settings.SendActivationEmail
 }
 
 // Interface guards

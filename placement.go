@@ -123,27 +123,6 @@ func pathPrefix(sets caddyhttp.MatcherSets) (prefix string, found bool) {
 	return "", false
 }
 
-// isEndpoint tells whether endpoints are at a path, or under it.
-func isEndpoint(path string) bool {
-	return path != "" && slices.ContainsFunc(endpoints, func(e *endpoint) bool {
-		return e.path == path || strings.HasPrefix(e.path, path+"/")
-	})
-}
-
-// missingPrefix is what stands before an endpoint in a path that is none: somebody
-// may have forgotten to say so.
-func (r *realm) missingPrefix(path string) string {
-	for i := range path {
-		if path[i] != '/' {
-			continue
-		}
-		if e, _ := r.endpoint(path[i+1:]); e != nil {
-			return "/" + path[:i]
-		}
-	}
-	return ""
-}
-
 // answering are the handlers that answer every request.
 var answering = []string{"reverse_proxy", "file_server", "static_response", "error", "metrics", "acme_server"}
 

@@ -661,3 +661,16 @@ func parseDate(text string) (any, []string) {
 	}
 	return t.Format("2006-01-02"), nil
 }
+
+// unlabelled is the field of a serializer that declares it by hand, which shows
+// no more than its type.
+func (f *field) unlabelled() *field {
+	plain := *f
+	plain.label = ""
+	return &plain
+}
+
+// texts looks up the values of an account's fields.
+func (m *userModel) texts(a *Account) func(name string) string {
+	return func(name string) string { return m.field(name).text(a) }
+}

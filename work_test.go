@@ -107,7 +107,7 @@ func attackLongTexts(t *testing.T) {
 			if e.inputs == nil {
 				continue
 			}
-			for _, in := range e.inputs(r) {
+			for _, in := range e.inputs(&r.api) {
 				for name, letter := range alphabets {
 					for _, around := range [][2]string{{"", ""}, {"a@", ".com"}, {"http://", ".com/"}} {
 						s.sendLong(t, e, in.name, likely, token, name, around, letter)
@@ -143,7 +143,7 @@ func (s *server) sendLong(t *testing.T, e *endpoint, input string, likely map[st
 	if e.name == "me" {
 		method = "PUT"
 	}
-	path := "/auth/" + e.pathIn(runningRealm(t, "default"))
+	path := "/auth/" + e.pathIn(&runningRealm(t, "default").api)
 	for contentType, body := range map[string]string{mediaJSON: string(inJSON), mediaForm: form.Encode()} {
 		if body == "" {
 			continue
