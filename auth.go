@@ -1,10 +1,12 @@
 package djoser
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // authenticator tells who is calling from the tokens of a realm.
@@ -12,6 +14,7 @@ type authenticator struct {
 	schemes []string                     // words that may stand before a token
 	open    func() (*cachedStore, error) // the realm's store
 	checked func(*identity, error)       // counts what came of a check
+	now     func() time.Time
 }
 
 // authenticate tells who is calling, from the Authorization header. Nobody is
@@ -26,11 +29,7 @@ func (a *authenticator) authenticate(req *http.Request) (id *identity, err error
 	if !found || err != nil {
 		return nil, err
 	}
-	store, err := a.open()
-	if err != nil {
-		return nil, err
-	}
-	id, err = store.identify(req.Context(), digest)
+	id, err = a.identify(req.Context(), digest)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, errInvalidToken
@@ -40,6 +39,15 @@ func (a *authenticator) authenticate(req *http.Request) (id *identity, err error
 		return nil, errInactiveUser
 	}
 	return id, nil
+}
+
+// identify tells whose token has the digest, or ErrNotFound.
+func (a *authenticator) identify(ctx context.Context, digest Digest) (*identity, error) {
+	store, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	return store.identify(ctx, digest)
 }
 
 // whiteSpace separates a scheme from its token, as bytes.split in Python does.

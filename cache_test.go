@@ -365,7 +365,7 @@ func TestAnEndByIdlenessStays(t *testing.T) {
 
 // testAuthenticator is that of a realm with the store.
 func testAuthenticator(c *cachedStore) authenticator {
-	return authenticator{[]string{"Token"}, func() (*cachedStore, error) { return c, nil }, newRealmMetrics("benchmark").checked}
+	return authenticator{[]string{"Token"}, func() (*cachedStore, error) { return c, nil }, newRealmMetrics("benchmark").checked, time.Now}
 }
 
 // BenchmarkTokenCheck is what a request pays to be told who it comes from, out

@@ -27,7 +27,7 @@ type visit struct {
 // caller is who a request comes from in a realm.
 type caller struct {
 	visit *visit
-	realm *realm
+	realm *gateRealm
 	id    *identity // nil: nobody, or nobody who may be let through
 	err   error
 
@@ -55,7 +55,7 @@ func (v *visit) gated() bool { return v.writer.gate != nil }
 // identify authenticates a request once. That it had no credentials isn't held
 // against those that a handler has given it since.
 func (g *Rights) identify(r *http.Request) (*caller, error) {
-	realm, err := g.app.realm(g.Realm)
+	realm, err := g.app.GateRealm(g.Realm)
 	if err != nil {
 		return nil, caddyhttp.Error(http.StatusInternalServerError, err)
 	}
@@ -77,7 +77,7 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 
 // caller is who the request comes from in a realm, or nil if that wasn't asked
 // yet.
-func (v *visit) caller(r *realm) *caller {
+func (v *visit) caller(r *gateRealm) *caller {
 	if v.first.realm == r {
 		return &v.first
 	}
@@ -89,7 +89,7 @@ func (v *visit) caller(r *realm) *caller {
 	return nil
 }
 
-func (v *visit) add(r *realm) *caller {
+func (v *visit) add(r *gateRealm) *caller {
 	c := &v.first
 	if c.realm != nil {
 		c = new(caller)

@@ -24,6 +24,39 @@ func init() {
 	caddy.RegisterModule(new(Provider))
 }
 
+// gateRealm is what a gate needs of a realm.
+type gateRealm struct {
+	model  *userModel
+	auth   *authenticator
+	scheme string // that WWW-Authenticate names
+	cors   *crossOrigins
+}
+
+// gateApp is the app as a gate knows it.
+type gateApp interface {
+	// GateRealm is the running realm of the name.
+	GateRealm(name string) (*gateRealm, error)
+
+	// Refer notes that a realm is used, and what is to be checked once it is
+	// known.
+	Refer(realm, where string, check func(*gateRealm) error)
+
+	// Identity is what the gates of the configuration share.
+	Identity() *identityNames
+
+	// CheckProxies warns of a server that lets its clients choose their address.
+	CheckProxies(ctx caddy.Context)
+}
+
+// findGateApp is the app of the configuration that is being loaded.
+func findGateApp(ctx caddy.Context) (gateApp, error) {
+	app, err := ctx.App("djoser")
+	if err != nil {
+		return nil, err
+	}
+	return app.(gateApp), nil
+}
+
 // Rights are what an account needs to get through. Any one of staff,
 // superuser, users and groups is enough; without any, every account does.
 // Fresh is needed besides.
@@ -53,13 +86,13 @@ type Rights struct {
 	// slash: for back ends that keep it in its segment. Default: off.
 	EncodedSlashes bool `json:"encoded_slashes,omitempty"`
 
-	app *App
+	app gateApp
 }
 
 // provision notes the use of the realm, with what is to be checked once it is
 // known, if anything: matchers come before handlers, so it can't be looked up
 // here.
-func (g *Rights) provision(ctx caddy.Context, where string, check func(*realm) error) error {
+func (g *Rights) provision(ctx caddy.Context, where string, check func(*gateRealm) error) error {
 	if err := expandRealm(&g.Realm); err != nil {
 		return err
 	}
@@ -73,10 +106,10 @@ func (g *Rights) provision(ctx caddy.Context, where string, check func(*realm) e
 		return fmt.Errorf("fresh is %s: it must be at least a second", time.Duration(g.Fresh))
 	}
 	var err error
-	if g.app, err = findApp(ctx); err != nil {
+	if g.app, err = findGateApp(ctx); err != nil {
 		return err
 	}
-	g.app.refer(use{g.Realm, where, check})
+	g.app.Refer(g.Realm, where, check)
 	return nil
 }
 
@@ -93,18 +126,18 @@ func expandNames(kind string, names []string) error {
 }
 
 // check tells why an account isn't let through: nil if it is.
-func (g *Rights) check(r *realm, id *identity) error {
+func (g *Rights) check(r *gateRealm, id *identity) error {
 	switch {
 	case !g.hasRight(r, id.account):
 		return errForbidden
-	case g.Fresh > 0 && r.accounts.now().Sub(id.token.Created) > time.Duration(g.Fresh):
+	case g.Fresh > 0 && r.auth.now().Sub(id.token.Created) > time.Duration(g.Fresh):
 		return errStaleLogin
 	}
 	return nil
 }
 
 // hasRight tells whether an account has one of the rights, if any is needed.
-func (g *Rights) hasRight(r *realm, a *Account) bool {
+func (g *Rights) hasRight(r *gateRealm, a *Account) bool {
 	if !g.Staff && !g.Superuser && len(g.Users) == 0 && len(g.Groups) == 0 {
 		return true
 	}
@@ -194,7 +227,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err := g.provision(ctx, "djoser_auth", g.checkHeaders); err != nil {
 		return err
 	}
-	g.app.proxies.check(ctx)
+	g.app.CheckProxies(ctx)
 	g.names = g.app.Identity()
 	for name := range g.Headers {
 		g.names.reserve(name)
@@ -206,7 +239,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 }
 
 // checkHeaders refuses values that no account can have.
-func (g *Gate) checkHeaders(r *realm) error {
+func (g *Gate) checkHeaders(r *gateRealm) error {
 	for _, name := range slices.Sorted(maps.Keys(g.Headers)) {
 		if err := r.model.checkPlaceholders(g.Headers[name]); err != nil {
 			return fmt.Errorf("header %s: %w", name, err)
@@ -287,21 +320,17 @@ func (c *caller) refuse(w http.ResponseWriter, r *http.Request, reason error) er
 		return reason
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	return writeError(w, r, api, c.realm.settings.Token.scheme(), 0)
+	return writeError(w, r, api, c.realm.scheme, 0)
 }
 
 // stillAllowed tells whether a request that goes on would be let through if it
 // came now. How fresh its login was is settled. An error is the store's, which
 // can't tell.
 func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
-	if c.id.token.Expired(c.realm.accounts.now()) {
+	if c.id.token.Expired(c.realm.auth.now()) {
 		return false, nil
 	}
-	var id *identity
-	store, err := c.realm.open()
-	if err == nil {
-		id, err = store.identify(ctx, c.id.token.Digest)
-	}
+	id, err := c.realm.auth.identify(ctx, c.id.token.Digest)
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrClosed):
 		return false, nil
@@ -477,7 +506,7 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 	}
 	if c.id == nil || p.check(c.realm, c.id) != nil {
 		p.conceal(r)
-		w.Header().Set("WWW-Authenticate", c.realm.settings.Token.scheme())
+		w.Header().Set("WWW-Authenticate", c.realm.scheme)
 		return caddyauth.User{}, false, nil
 	}
 	c.setPlaceholders(r)

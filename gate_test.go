@@ -589,8 +589,8 @@ func BenchmarkGate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := &realm{name: "default", settings: &Settings{}, model: model, auth: testAuthenticator(c)}
-	r.shared.Store(&sharedStore{cachedStore: c})
+	auth := testAuthenticator(c)
+	r := &realm{name: "default", gate: gateRealm{model: model, auth: &auth, scheme: "Token"}}
 	_, token := addLogin(b, c, "alice")
 	gate := &Gate{Rights: Rights{Realm: "default", app: &App{realms: map[string]*realm{"default": r}}}, names: &identityNames{headers: identityHeaders}}
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {

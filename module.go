@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -83,11 +82,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.app, err = findApp(ctx); err != nil {
 		return err
 	}
-	h.app.proxies.check(ctx)
+	h.app.CheckProxies(ctx)
 	// A prefix that was taken from no matcher shows here.
 	ctx.Logger().Info("endpoints", zap.String("realm", h.Realm), zap.String("under", h.Prefix+"/"))
 	if h.Settings == nil {
-		h.app.refer(use{h.Realm, strings.TrimSpace("djoser " + h.Prefix), nil})
+		h.app.Refer(h.Realm, strings.TrimSpace("djoser "+h.Prefix), nil)
 		return nil
 	}
 	return h.app.define(ctx, h.Realm, h.Settings)
@@ -188,30 +187,7 @@ type App struct {
 // once all of the configuration is known.
 type use struct {
 	realm, where string
-	check        func(*realm) error // nil: nothing else is to be checked then
-}
-
-const defaultRealm = "default"
-
-var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
-
-// expandRealm replaces placeholders in the name of a realm. An empty one is the
-// default.
-func expandRealm(name *string) error {
-	setDefault(name, defaultRealm)
-	expanded, err := expand("realm", *name)
-	if err != nil {
-		return err
-	}
-	*name = expanded
-	return checkRealmName(expanded)
-}
-
-func checkRealmName(name string) error {
-	if !realmName.MatchString(name) {
-		return fmt.Errorf("realm name %q: use letters, digits, and . _ - inside", name)
-	}
-	return nil
+	check        func(*gateRealm) error // nil: nothing else is to be checked then
 }
 
 // checkPrefix refuses what is no path, but maybe the pattern of one.
@@ -252,8 +228,22 @@ func findApp(ctx caddy.Context) (*App, error) {
 // Identity is what the gates of the configuration share.
 func (a *App) Identity() *identityNames { return &a.identity }
 
-// refer notes that a realm is used.
-func (a *App) refer(u use) { a.uses = append(a.uses, u) }
+// CheckProxies warns of a server that lets its clients choose their address.
+func (a *App) CheckProxies(ctx caddy.Context) { a.proxies.check(ctx) }
+
+// Refer notes that a realm is used, and what is to be checked once it is known.
+func (a *App) Refer(realm, where string, check func(*gateRealm) error) {
+	a.uses = append(a.uses, use{realm, where, check})
+}
+
+// GateRealm is what a gate needs of the running realm of the name.
+func (a *App) GateRealm(name string) (*gateRealm, error) {
+	r, err := a.realm(name)
+	if err != nil {
+		return nil, err
+	}
+	return &r.gate, nil
+}
 
 // realm is the running realm of the name.
 func (a *App) realm(name string) (*realm, error) {
@@ -334,7 +324,7 @@ func (a *App) checkUses() error {
 		if u.check == nil {
 			continue
 		}
-		if err := u.check(r); err != nil {
+		if err := u.check(&r.gate); err != nil {
 			return fmt.Errorf("%s: realm %s: %w", u.where, u.realm, err)
 		}
 	}
@@ -380,6 +370,7 @@ type realm struct {
 	model      *userModel
 	auth       authenticator
 	api        api
+	gate       gateRealm
 	cors       *crossOrigins // nil: no other origins
 	engine     StoreModule
 	location   string
@@ -415,9 +406,10 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	if h := *settings.Password.Hasher; h.Weak() {
 		r.log.Warn("passwords are hashed at too low a cost: for tests only", zap.Any("hasher", h), zap.Any("default", password.Default))
 	}
-	r.auth = authenticator{settings.Token.Schemes, r.identities, r.metrics.checked}
+	r.auth = authenticator{settings.Token.Schemes, r.identities, r.metrics.checked, time.Now}
 	r.api = r.newAPI()
 	r.cors = newCrossOrigins(settings.CORS, settings.CORSHeaders)
+	r.gate = gateRealm{r.model, &r.auth, settings.Token.scheme(), r.cors}
 	if err := r.loadMailer(ctx); err != nil {
 		return nil, err
 	}

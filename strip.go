@@ -32,7 +32,7 @@ func (*Strip) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (s *Strip) Provision(ctx caddy.Context) error {
-	app, err := findApp(ctx)
+	app, err := findGateApp(ctx)
 	if err == nil {
 		s.names = app.Identity()
 	}

@@ -83,8 +83,8 @@ func TestARequestGoesOnForOneLookThatCannotTell(t *testing.T) {
 	c := openCache(t, 0)
 	c.Store = hangingReads{c.Store}
 	t.Cleanup(func() { answered.Store(nil) })
-	r := &realm{settings: &Settings{}, accounts: &accounts{now: time.Now}}
-	r.shared.Store(&sharedStore{cachedStore: c})
+	auth := testAuthenticator(c)
+	r := &gateRealm{auth: &auth}
 	_, token := addLogin(t, c, "alice")
 	digest, _ := digestOf(token)
 	id, err := c.identify(t.Context(), digest)
