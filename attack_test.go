@@ -33,6 +33,7 @@ var attacks = []struct {
 	{"mass assignment", "CWE-915", attackMassAssignment},
 	{"takeover by id", "CWE-639", attackID},
 	{"imported token of another person", "CWE-639", attackImportedToken},
+	{"last of all ids in a dump", "CWE-190", attackLastID},
 	{"page that posts to the admin API", "CWE-352", attackAdminFromPage},
 	{"Caddyfile of another user in the working folder", "CWE-426", attackForeignCaddyfile},
 	{"purpose-confused link", "CWE-640", attackConfusedLink},
@@ -72,8 +73,10 @@ var attacks = []struct {
 	{"markup in an address", "CWE-79", attackQuoted},
 	{"username that is a path", "CWE-22", attackUsernamePaths},
 	{"look-alikes of a username", "CWE-1007", attackLookAlikes},
+	{"username that nobody sees", "CWE-1007", attackInvisible},
 	{"name that somebody gave up", "CWE-282", attackFormerName},
 	{"address that somebody gave up", "CWE-282", attackFormerAddress},
+	{"addresses of others, given up to keep them", "CWE-645", attackReserveOthers},
 }
 
 func TestAttack(t *testing.T) {

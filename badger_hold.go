@@ -11,7 +11,7 @@ import (
 // since the deleted account is to be forgotten.
 
 func holdKeyOf(k Key) []byte {
-	sum := sha256.Sum256([]byte(k.Field + "\x00" + foldEmail(k.Value)))
+	sum := sha256.Sum256([]byte(k.Field + "\x00" + foldCase(foldEmail(k.Value))))
 	return append([]byte{prefixHold}, sum[:]...)
 }
 

@@ -307,7 +307,7 @@ func answerError(status int, text string, fields json.RawMessage) error {
 	}
 	switch {
 	case status == http.StatusNotFound && strings.HasPrefix(text, errNoUser.Error()):
-		return fmt.Errorf("%w%s", errNoUser, strings.TrimPrefix(text, errNoUser.Error()))
+		return fmt.Errorf("%w%s", errNoUser, printable(strings.TrimPrefix(text, errNoUser.Error())))
 	case status == http.StatusNotFound && strings.HasPrefix(text, "realm "):
 		text += nameRealm
 	}

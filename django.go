@@ -354,6 +354,9 @@ func (im *importer) group(ctx context.Context, row *djangoRow) error {
 	if err != nil || name == "" {
 		return im.refuse(row, "the group has no name")
 	}
+	if characters(name) > maxGroup {
+		return im.refuse(row, "the group's name has more than %d characters", maxGroup)
+	}
 	permissions, err := im.permissionsOf(row, "permissions")
 	if err != nil {
 		return im.refuse(row, "%v", err)
@@ -447,6 +450,10 @@ func (im *importer) find(ctx context.Context, row *djangoRow) (acc, stored *Acco
 	return acc, stored, err
 }
 
+// maxImportedID is the largest id of an imported account. A single row with the
+// last of all ids would leave none for whoever registers.
+const maxImportedID = maxID >> 1
+
 // account makes an account of a row, with warnings about what is odd.
 func (im *importer) account(row *djangoRow) (*Account, error) {
 	m := im.accounts.model
@@ -456,6 +463,9 @@ func (im *importer) account(row *djangoRow) (*Account, error) {
 	check := func(err error) { errs = append(errs, err) }
 	if acc.ID, err = row.id(); err != nil {
 		return nil, err
+	}
+	if acc.ID > maxImportedID {
+		return nil, errors.New("its primary key is too large: new accounts count on from the largest one, and there would be no ids for them")
 	}
 	acc.Password, err = row.text("password")
 	check(err)
@@ -512,6 +522,9 @@ func (im *importer) setGroups(row *djangoRow, acc *Account) error {
 	}
 	for _, key := range keys {
 		if natural := naturalKey(key, 1); natural != nil {
+			if characters(natural[0]) > maxGroup {
+				return fmt.Errorf("it has a group whose name has more than %d characters", maxGroup)
+			}
 			acc.Groups = append(acc.Groups, natural[0])
 			continue
 		}

@@ -87,6 +87,39 @@ func attackImportedToken(t *testing.T) {
 	}
 }
 
+// attackLastID takes the last of all ids, so that nobody can register any more.
+func attackLastID(t *testing.T) {
+	in := install(t, settings)
+	in.start()
+	file := filepath.Join(in.dir, "dump.json")
+	row := `[{"model": "auth.user", "pk": %d, "fields": {"username": "last", "password": "!"}}]`
+	os.WriteFile(file, fmt.Appendf(nil, row, uint64(maxID)), 0o600)
+	in.djoser("", "import", file).want(t, 4, "its primary key is too large")
+	in.djoser("", "import", file, "--skip").want(t, 0)
+	for _, phase := range []string{"check", "users", "tokens"} {
+		in.ask("POST", "default/import?phase="+phase, fmt.Sprintf(row, uint64(maxID)))
+	}
+	in.register("bob", "pw")
+
+	os.WriteFile(file, fmt.Appendf(nil, row, uint64(maxImportedID)), 0o600)
+	in.djoser("", "import", file).want(t, 0)
+	in.register("ann", "pw")
+}
+
+func TestAGroupsNameIsAsLongAsDjangosAtTheMost(t *testing.T) {
+	in := install(t, settings)
+	in.start()
+	file := filepath.Join(in.dir, "dump.json")
+	long := strings.Repeat("\u00fc", maxGroup+1)
+	for _, dump := range []string{
+		`[{"model": "auth.group", "pk": 1, "fields": {"name": "` + long + `"}}]`,
+		`[{"model": "auth.user", "pk": 1, "fields": {"username": "ann", "groups": [["` + long + `"]]}}]`,
+	} {
+		os.WriteFile(file, []byte(dump), 0o600)
+		in.djoser("", "import", file).want(t, 4, "has more than 150 characters")
+	}
+}
+
 func TestATokenComesToTheSameAccount(t *testing.T) {
 	in := realmOfTwo(t)
 	imported := func(dump string, phases ...string) {

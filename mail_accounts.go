@@ -18,8 +18,9 @@ const (
 	// maxFound is how many accounts with one address are looked at.
 	maxFound = 10_000
 
-	// maxNamed is how many of them one mail names. Beyond that chance decides
-	// each time, so that nobody can take all the places for good.
+	// maxNamed is how many of them one mail names. Of more, half are the oldest,
+	// so that nobody who comes later can push out who was there; of the others
+	// chance decides each time, so that nobody can take all the places for good.
 	maxNamed = 20
 )
 
@@ -62,8 +63,7 @@ func (a *accounts) mayAsk(address string, p Purpose) bool {
 // to the address itself; both are limited as they are asked for. The notice to
 // an old address is counted apart.
 func (a *accounts) mayReach(m *Mail, to string, named []*Account) bool {
-	mailbox := mailboxOf(to)
-	owned := m.Purpose == PurposePasswordReset && (named[0].EmailConfirmed || mailbox == strings.ToLower(to))
+	owned := m.Purpose == PurposePasswordReset && (named[0].EmailConfirmed || !strings.Contains(to, "+"))
 	if a.mails == nil || owned || m.Attempts > 0 {
 		return true
 	}
@@ -71,12 +71,13 @@ func (a *accounts) mayReach(m *Mail, to string, named []*Account) bool {
 	if m.Purpose == PurposeEmailNotice {
 		kind = "notice"
 	}
-	_, ok := a.mails.take(limit{limitKey{"mailbox", kind, mailbox}, mailboxRates})
+	_, ok := a.mails.take(limit{limitKey{"mailbox", kind, mailboxOf(to)}, mailboxRates})
 	return ok
 }
 
 // mailboxOf is the mailbox behind an address, whose owner may write anything
-// behind a plus.
+// behind a plus, and with some providers dots anywhere. Where dots do count,
+// those who differ by them share a limit.
 func mailboxOf(address string) string {
 	address = strings.ToLower(normalizeEmail(address))
 	at := strings.LastIndexByte(address, '@')
@@ -84,7 +85,7 @@ func mailboxOf(address string) string {
 		return address
 	}
 	local, _, _ := strings.Cut(address[:at], "+")
-	return local + address[at:]
+	return strings.ReplaceAll(local, ".", "") + address[at:]
 }
 
 // requestReset asks for a mail that lets the owner of an address choose a new
@@ -165,7 +166,8 @@ func chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 		return normalizeEmail(address) != normalizeEmail(to)
 	})
 	if len(found) > maxNamed {
-		rand.Shuffle(len(found), func(i, j int) { found[i], found[j] = found[j], found[i] })
+		later := found[maxNamed/2:]
+		rand.Shuffle(len(later), func(i, j int) { later[i], later[j] = later[j], later[i] })
 		found = found[:maxNamed]
 	}
 	return found, to

@@ -44,7 +44,7 @@ func TestAccountsThatAMailNames(t *testing.T) {
 		}
 	}
 
-	// However many have the address, each gets its turn.
+	// However many have the address, each gets its turn, and the oldest always.
 	named := make(map[uint64]bool)
 	for range 1000 {
 		var many []*Account
@@ -54,6 +54,9 @@ func TestAccountsThatAMailNames(t *testing.T) {
 		chosen, _ := chooseNamed(&Mail{Purpose: PurposePasswordReset, Address: "ann@a.example"}, many)
 		if len(chosen) != maxNamed {
 			t.Fatalf("%d named", len(chosen))
+		}
+		if chosen[0].ID != 1 || chosen[maxNamed/2-1].ID != maxNamed/2 {
+			t.Fatal("who came later has the place of the oldest")
 		}
 		for _, acc := range chosen {
 			named[acc.ID] = true
@@ -83,6 +86,7 @@ func TestMailsToAMailboxAreLimited(t *testing.T) {
 	}{
 		{PurposeActivation, "bob@b.example", false, false},
 		{PurposeActivation, "BOB+x+y@B.example", false, false},
+		{PurposeActivation, "b.o.b@b.example", false, false},
 		{PurposePasswordReset, "bob+x@b.example", false, false},
 		// What the owner has a claim to.
 		{PurposePasswordReset, "bob@b.example", false, true},

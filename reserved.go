@@ -10,7 +10,7 @@ import (
 // Others know an account by its username or its unique address, so a name that
 // was one account's must not become another's without a word: what a back end
 // keeps under that name would be the new owner's. A name that an account gives
-// up stays reserved for it.
+// up stays reserved for it, an address only if it was confirmed.
 
 // maxReserved is how many names an account can have reserved. With as many it
 // can only go back to one of them, until an administrator frees some.
@@ -28,11 +28,18 @@ func (m *userModel) isName(f *field) bool {
 	return f == m.username || f.unique && f.kind == "email"
 }
 
+// isOwn tells whether a name is to be kept for an account that gives it up. An
+// address is, once it is confirmed: else an account could keep ten people from
+// theirs, and go on.
+func (m *userModel) isOwn(f *field, a *Account) bool {
+	return f == m.username || f.name == "email" && a.EmailConfirmed
+}
+
 // names are the names that an account has for itself, as they are stored.
 func (m *userModel) names(a *Account) []Key {
 	var names []Key
 	for _, f := range m.declared {
-		if value := f.text(a); m.isName(f) && slices.Contains(a.Keys, f.keptKey(value, a.Keys)) {
+		if value := f.text(a); m.isName(f) && m.isOwn(f, a) && slices.Contains(a.Keys, f.keptKey(value, a.Keys)) {
 			names = append(names, Key{Field: f.name, Value: value})
 		}
 	}
@@ -91,7 +98,8 @@ func (a *accounts) hold(acc *Account, change *Change) {
 		return
 	}
 	for _, k := range acc.Keys {
-		if f := a.model.field(k.Field); f != nil && a.model.isName(f) {
+		f := a.model.field(k.Field)
+		if f != nil && a.model.isName(f) && (k.Reserved || a.model.isOwn(f, acc)) {
 			change.Hold = append(change.Hold, k)
 		}
 	}

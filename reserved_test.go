@@ -62,6 +62,33 @@ func attackFormerAddress(t *testing.T) {
 	login("bob@example.com").want(t, 200)
 }
 
+// attackReserveOthers keeps people from registering with their own addresses.
+func attackReserveOthers(t *testing.T) {
+	s := serve(t, site(settings+"reserve_usernames 90d\nuser_model {\nfield email email {\nunique\n}\n}\n"))
+	mallory := s.register("mallory", "pw")
+	for i := range maxReserved + 2 {
+		s.json("PATCH", "/auth/me", mallory, fmt.Sprintf(`{"email": "person%d@b.example"}`, i)).want(t, 200)
+	}
+	register := func(name, email string) answer {
+		return s.post("/auth/register", "", "username", name, "password", "pw", "email", email)
+	}
+	register("person3", "person3@b.example").want(t, 201)
+
+	// A confirmed one was hers, and stays so.
+	change(t, "mallory", func(a *Account) { a.EmailConfirmed = true })
+	s.json("PATCH", "/auth/me", mallory, `{"email": "person4@b.example"}`).want(t, 200)
+	register("other", fmt.Sprintf("person%d@b.example", maxReserved+1)).want(t, 400)
+
+	// Nor does her end keep an address from its owner.
+	r := runningRealm(t, "default")
+	if _, err := r.accounts.remove(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	register("person4", "person4@b.example").want(t, 201)
+	register("other", fmt.Sprintf("person%d@b.example", maxReserved+1)).want(t, 400)
+	register("mallory", "").want(t, 400)
+}
+
 func TestAnAccountGivesUpSoManyNames(t *testing.T) {
 	s := serve(t, site(settings))
 	bob, mallory := s.register("bob", "pw"), s.register("mallory", "pw")

@@ -33,7 +33,7 @@ func (m *userModel) sameName(name, again string) bool {
 }
 
 // checkName applies Django's UnicodeUsernameValidator: word characters and
-// @ . + - only. A name also holds a letter or a digit, and begins with neither
+// @ . + - only, that can be seen. A name also holds a letter or a digit, and begins with neither
 // a dot nor a hyphen: others stand for folders and options where a back end
 // makes a path or a command of them.
 func (m *userModel) checkName(s string) bool {
@@ -43,6 +43,8 @@ func (m *userModel) checkName(s string) bool {
 	word := false
 	for i, r := range s {
 		switch {
+		case unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
+			return false // a letter that nobody sees, as the fillers of Hangul are
 		case unicode.IsLetter(r), unicode.IsNumber(r):
 			word = true
 		case i == 0 && strings.ContainsRune(".-", r):

@@ -13,6 +13,17 @@ import (
 // misleading are usernames that a path or a command takes for something else.
 var misleading = []string{"..", ".", "-x", "-", "--help", ".ssh", "...", "\u2025", "\u2024", "\uFF0Ex", "\uFF0D\uFF0Dhelp", "_", "@", "+", "__", "@.+-_", "\u2024.x"}
 
+// attackInvisible takes names that look like another's, or like none.
+func attackInvisible(t *testing.T) {
+	s := serve(t, site(settings))
+	token := s.register("bob", "pw")
+	for _, name := range []string{"bob\u3164", "b\u115Fob", "\uFFA0bob", "bob\u1160", "\u3164", "bob\u200B", "bob\u034F", "bob\u17B4", "bob\U000E0020"} {
+		s.post("/auth/register", "", "username", name, "password", "pw").want(t, 400, `{"username": ["Enter a valid username."]}`)
+		s.rename(token, name).want(t, 400, `{"username": ["Enter a valid username."]}`)
+	}
+	s.post("/auth/register", "", "username", "\uD55C\uAE00", "password", "pw").want(t, 201)
+}
+
 // attackUsernamePaths climbs out of the folder of an account's own.
 func attackUsernamePaths(t *testing.T) {
 	s := newServer(t)
