@@ -102,10 +102,27 @@ func (b *BadgerStore) Provision(caddy.Context) error {
 	return err
 }
 
-// Validate checks the settings.
+// Validate checks the settings. It only looks at what is on disk.
 func (b *BadgerStore) Validate() error {
 	if b.Reserve < 0 {
 		return fmt.Errorf("reserve of the badger store is %d bytes: it can't be negative", b.Reserve)
+	}
+	if b.Path == "" {
+		return nil // made with the folders around it
+	}
+	path, err := filepath.Abs(b.Path)
+	if err != nil {
+		return fmt.Errorf("path of the badger store: %w", err)
+	}
+	return checkParent(path)
+}
+
+// checkParent refuses a folder that can't be made, since the one around it isn't
+// there. What this user may not see is left to the one that runs Caddy.
+func checkParent(dir string) error {
+	_, err := os.Stat(filepath.Dir(dir) + string(filepath.Separator))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return folderError(dir, err)
 	}
 	return nil
 }

@@ -37,9 +37,9 @@ type gateApp interface {
 	// GateRealm is the running realm of the name.
 	GateRealm(name string) (*gateRealm, error)
 
-	// Refer notes that a realm is used, and what is to be checked once it is
-	// known.
-	Refer(realm, where string, check func(*gateRealm) error)
+	// Refer checks that a realm that is used is defined, and what else is to be
+	// checked of its accounts.
+	Refer(ctx caddy.Context, realm, where string, check func(*userModel) error) error
 
 	// Identity is what the gates of the configuration share.
 	Identity() *identityNames
@@ -89,10 +89,9 @@ type Rights struct {
 	app gateApp
 }
 
-// provision notes the use of the realm, with what is to be checked once it is
-// known, if anything: matchers come before handlers, so it can't be looked up
-// here.
-func (g *Rights) provision(ctx caddy.Context, where string, check func(*gateRealm) error) error {
+// provision refers to the realm, with what is to be checked of its accounts, if
+// anything.
+func (g *Rights) provision(ctx caddy.Context, where string, check func(*userModel) error) error {
 	if err := expandRealm(&g.Realm); err != nil {
 		return err
 	}
@@ -109,8 +108,7 @@ func (g *Rights) provision(ctx caddy.Context, where string, check func(*gateReal
 	if g.app, err = findGateApp(ctx); err != nil {
 		return err
 	}
-	g.app.Refer(g.Realm, where, check)
-	return nil
+	return g.app.Refer(ctx, g.Realm, where, check)
 }
 
 // expandNames fills in the names of users or groups. None at all would let every
@@ -239,9 +237,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 }
 
 // checkHeaders refuses values that no account can have.
-func (g *Gate) checkHeaders(r *gateRealm) error {
+func (g *Gate) checkHeaders(m *userModel) error {
 	for _, name := range slices.Sorted(maps.Keys(g.Headers)) {
-		if err := r.model.checkPlaceholders(g.Headers[name]); err != nil {
+		if err := m.checkPlaceholders(g.Headers[name]); err != nil {
 			return fmt.Errorf("header %s: %w", name, err)
 		}
 	}

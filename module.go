@@ -86,8 +86,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	// A prefix that was taken from no matcher shows here.
 	ctx.Logger().Info("endpoints", zap.String("realm", h.Realm), zap.String("under", h.Prefix+"/"))
 	if h.Settings == nil {
-		h.app.Refer(h.Realm, strings.TrimSpace("djoser "+h.Prefix), nil)
-		return nil
+		return h.app.Refer(ctx, h.Realm, strings.TrimSpace("djoser "+h.Prefix), nil)
 	}
 	return h.app.define(ctx, h.Realm, h.Settings)
 }
@@ -177,17 +176,18 @@ type App struct {
 	log    *zap.Logger
 	events *caddyevents.App
 	realms map[string]*realm
-	uses   []use
+	uses   []use // that are checked at the start
+
+	declared map[string]*userModel // see declaredRealms
 
 	identity identityNames
 	proxies  proxies
 }
 
-// use is where a realm is used, so that a name that nobody defines can be told
-// once all of the configuration is known.
+// use is where a realm is used.
 type use struct {
 	realm, where string
-	check        func(*gateRealm) error // nil: nothing else is to be checked then
+	check        func(*userModel) error // nil: nothing else is to be checked then
 }
 
 // checkPrefix refuses what is no path, but maybe the pattern of one.
@@ -231,9 +231,18 @@ func (a *App) Identity() *identityNames { return &a.identity }
 // CheckProxies warns of a server that lets its clients choose their address.
 func (a *App) CheckProxies(ctx caddy.Context) { a.proxies.check(ctx) }
 
-// Refer notes that a realm is used, and what is to be checked once it is known.
-func (a *App) Refer(realm, where string, check func(*gateRealm) error) {
-	a.uses = append(a.uses, use{realm, where, check})
+// Refer checks that a realm that is used is defined, and what else is to be checked
+// of it: at the start if it isn't a site that uses it.
+func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*userModel) error) error {
+	if a.declared == nil {
+		a.declared = declaredRealms(ctx)
+	}
+	u := use{realm, where, check}
+	if a.declared == nil {
+		a.uses = append(a.uses, u)
+		return nil
+	}
+	return a.checkUse(u)
 }
 
 // GateRealm is what a gate needs of the running realm of the name.
@@ -310,23 +319,35 @@ func (a *App) Start() error {
 	return nil
 }
 
-// checkUses refuses uses of a realm that nobody defines, or that doesn't have
-// what they need. They are sorted, since Caddy provisions servers in any order.
+// checkUses checks the uses that could not be checked earlier. They are sorted,
+// since Caddy provisions apps in any order.
 func (a *App) checkUses() error {
 	slices.SortStableFunc(a.uses, func(u, v use) int {
 		return cmp.Or(strings.Compare(u.realm, v.realm), strings.Compare(u.where, v.where))
 	})
 	for _, u := range a.uses {
-		r, ok := a.realms[u.realm]
-		if !ok {
-			return fmt.Errorf("%s: %w", u.where, a.undefined(u.realm))
+		if err := a.checkUse(u); err != nil {
+			return err
 		}
-		if u.check == nil {
-			continue
-		}
-		if err := u.check(&r.gate); err != nil {
-			return fmt.Errorf("%s: realm %s: %w", u.where, u.realm, err)
-		}
+	}
+	return nil
+}
+
+// checkUse refuses the use of a realm that nobody defines, or that doesn't have what
+// the use needs.
+func (a *App) checkUse(u use) error {
+	model, defined := a.declared[u.realm]
+	if r, ok := a.realms[u.realm]; ok {
+		model, defined = r.model, true
+	}
+	if !defined {
+		return fmt.Errorf("%s: %w", u.where, a.undefined(u.realm))
+	}
+	if u.check == nil || model == nil {
+		return nil
+	}
+	if err := u.check(model); err != nil {
+		return fmt.Errorf("%s: realm %s: %w", u.where, u.realm, err)
 	}
 	return nil
 }
@@ -342,10 +363,13 @@ func (a *App) undefined(name string) error {
 
 // known lists the realms that there are, for an error message.
 func (a *App) known() string {
-	if len(a.realms) == 0 {
+	names := slices.Collect(maps.Keys(a.realms))
+	names = slices.AppendSeq(names, maps.Keys(a.declared))
+	if len(names) == 0 {
 		return ""
 	}
-	return "; there is " + strings.Join(slices.Sorted(maps.Keys(a.realms)), ", ")
+	slices.Sort(names)
+	return "; there is " + strings.Join(slices.Compact(names), ", ")
 }
 
 // Stop implements caddy.App. Requests are still being served, so everything
