@@ -144,11 +144,12 @@ func (a *accounts) logIn(ctx context.Context, key Key, pass string, c client) (*
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, "", err
 	}
-	ok, weak, err := a.verify(ctx, c.caller(), acc, pass)
+	ok, weak, took, err := a.verify(ctx, c.caller(), acc, pass)
 	switch {
 	case err != nil:
 		return acc, "", err
 	case !ok:
+		a.throttles.pace.even(ctx, took)
 		return acc, "", errCredentials
 	case !acc.IsActive:
 		return acc, "", errDisabled
@@ -171,7 +172,7 @@ func (a *accounts) checkPassword(ctx context.Context, endpoint string, acc *Acco
 	if err != nil {
 		return err
 	}
-	ok, _, err := a.verify(ctx, c.caller(), acc, pass)
+	ok, _, _, err := a.verify(ctx, c.caller(), acc, pass)
 	switch {
 	case err != nil:
 		try.untried()
@@ -474,10 +475,12 @@ func (a *accounts) hash(ctx context.Context, who password.Caller, pass string) (
 	return hash, err
 }
 
-// verify checks a password. Without an account, or with one whose hash is
-// unusable or can't be checked, it does the same work for nothing.
-func (a *accounts) verify(ctx context.Context, who password.Caller, acc *Account, pass string) (ok, weak bool, err error) {
+// verify checks a password, and tells how long that took. Without an account, or
+// with one whose hash is unusable or can't be checked, it does the work of a new
+// hash for nothing.
+func (a *accounts) verify(ctx context.Context, who password.Caller, acc *Account, pass string) (ok, weak bool, took time.Duration, err error) {
 	err = a.reporter.Hash(ctx, a.pool, who, func() {
+		begin := time.Now()
 		broken := acc == nil || !password.Usable(acc.Password)
 		if !broken {
 			var unknown error
@@ -487,8 +490,12 @@ func (a *accounts) verify(ctx context.Context, who password.Caller, acc *Account
 		if broken {
 			a.hasher.Dummy(pass)
 		}
+		took = time.Since(begin)
+		if !broken && !a.hasher.Made(acc.Password) {
+			a.throttles.pace.took(took)
+		}
 	})
-	return ok, weak, err
+	return ok, weak, took, err
 }
 
 // templateUser is what mail templates know of an account. Its username is what

@@ -62,6 +62,7 @@ var attacks = []struct {
 	{"chosen address behind a proxy", "CWE-348", attackChosenAddress},
 	{"log-ins from a whole network", "CWE-770", attackLoginFlood},
 	{"telling who has logins by the time of a refusal", "CWE-208", attackThrottleTiming},
+	{"telling imported accounts by the time of a refusal", "CWE-208", attackDjangoTiming},
 	{"throttle evasion by path", "CWE-307", attackThrottledPath},
 	{"cached answers", "CWE-524", attackCache},
 	{"token in the URL", "CWE-598", attackURLToken},

@@ -858,7 +858,7 @@ func (r *replay) checkStore() {
 			r.t.Errorf("%s: no date joined", u.username)
 		}
 		if u.password != unknownPassword {
-			ok, _, err := r.realm.accounts.verify(ctx, operator, acc, u.password)
+			ok, _, _, err := r.realm.accounts.verify(ctx, operator, acc, u.password)
 			if err != nil || ok == u.unusable {
 				r.t.Errorf("%s: password %q: %t, %v", u.username, u.password, ok, err)
 			}

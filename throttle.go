@@ -169,10 +169,11 @@ type throttles struct {
 	requests *limiter // by address, by account and address, by account
 	known    *limiter // addresses that have logged in, by account
 	mails    *limiter // by account
+	pace     *pace    // of wrong passwords
 }
 
 func newThrottles(now func() time.Time) *throttles {
-	return &throttles{newLimiter(now), newLimiter(now), newLimiter(now)}
+	return &throttles{newLimiter(now), newLimiter(now), newLimiter(now), new(pace)}
 }
 
 // limiter counts what happens by key, and remembers each time of it, as REST

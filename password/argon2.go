@@ -93,9 +93,16 @@ func (a Argon2id) Hash(password string) (string, error) {
 	}
 	salt := []byte(rand.Text())
 	key := a.key(password, salt, keyLength)
-	return fmt.Sprintf("argon2$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, a.Memory, a.Iterations, a.Parallelism,
-		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
+	return a.head() + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(key), nil
 }
+
+// head is what every hash begins with that a makes.
+func (a Argon2id) head() string {
+	return fmt.Sprintf("argon2$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, a.Memory, a.Iterations, a.Parallelism)
+}
+
+// Made tells whether a stored hash takes the work of one that a makes.
+func (a Argon2id) Made(encoded string) bool { return strings.HasPrefix(encoded, a.head()) }
 
 // Dummy does the work of a Verify of a new hash and forgets the result, so
 // that an account that isn't there, or whose stored hash can't be checked,
