@@ -283,7 +283,8 @@ func (a *accounts) emailChanged(ctx context.Context, acc *Account, before string
 	if acc.Email == before {
 		return nil
 	}
-	acc.Serial++
+	// A change that is only asked for leaves reset links good: else whoever has a
+	// stolen token could keep the owner from using one.
 	acc.PendingEmail = ""
 	if a.rules.SendActivationEmail && acc.Email != "" {
 		acc.Email, acc.PendingEmail = before, acc.Email
@@ -299,6 +300,7 @@ func (a *accounts) emailChanged(ctx context.Context, acc *Account, before string
 		return a.checkFree(ctx, a.model.field("email"), acc.PendingEmail, acc)
 	}
 	acc.EmailConfirmed = false
+	acc.Serial++
 	return nil
 }
 
@@ -362,8 +364,9 @@ func (a *accounts) resetPassword(ctx context.Context, id uint64, link, pass stri
 		if !a.checkReset(acc, link) {
 			return errLink
 		}
-		acc.EmailConfirmed = true // the link went there
 		acc.Password = hash
+		acc.EmailConfirmed = true // the link was sent there
+		acc.PendingEmail = ""     // whoever asked for it had the old password, or a token
 		acc.Serial++
 		change.EndTokens = true
 		return nil

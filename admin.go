@@ -31,6 +31,7 @@ func init() {
 //	DELETE /djoser/<realm>/users/<name>               delete it
 //	POST   /djoser/<realm>/users/<name>/password      set its password, or take it away
 //	POST   /djoser/<realm>/users/<name>/activate      let it log in
+//	POST   /djoser/<realm>/users/<name>/confirm-email vouch for its address
 //	POST   /djoser/<realm>/users/<name>/deactivate    end its logins, allow no new one
 //	POST   /djoser/<realm>/users/<name>/send-activation  mail it a link that activates it
 //	POST   /djoser/<realm>/users/<name>/send-reset    mail it a link for a new password
@@ -228,6 +229,7 @@ var (
 		"":                {"GET": (*manager).showUser, "PATCH": (*manager).editUser, "DELETE": (*manager).deleteUser},
 		"password":        {"POST": (*manager).setPassword},
 		"activate":        {"POST": (*manager).activate},
+		"confirm-email":   {"POST": (*manager).confirmEmail},
 		"deactivate":      {"POST": (*manager).deactivate},
 		"send-activation": {"POST": (*manager).sendActivation},
 		"send-reset":      {"POST": (*manager).sendReset},

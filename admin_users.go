@@ -15,17 +15,18 @@ import (
 
 // adminUser is a user in an answer.
 type adminUser struct {
-	ID           uint64         `json:"id"`
-	Name         string         `json:"name"` // what the user logs in with
-	Fields       map[string]any `json:"fields"`
-	IsActive     bool           `json:"is_active"`
-	IsStaff      bool           `json:"is_staff"`
-	IsSuperuser  bool           `json:"is_superuser"`
-	Groups       []string       `json:"groups"`
-	DateJoined   *time.Time     `json:"date_joined"`
-	LastLogin    *time.Time     `json:"last_login"`
-	PendingEmail string         `json:"pending_email,omitempty"`
-	Password     string         `json:"password"` // usable or unusable
+	ID             uint64         `json:"id"`
+	Name           string         `json:"name"` // what the user logs in with
+	Fields         map[string]any `json:"fields"`
+	IsActive       bool           `json:"is_active"`
+	EmailConfirmed bool           `json:"email_confirmed"`
+	IsStaff        bool           `json:"is_staff"`
+	IsSuperuser    bool           `json:"is_superuser"`
+	Groups         []string       `json:"groups"`
+	DateJoined     *time.Time     `json:"date_joined"`
+	LastLogin      *time.Time     `json:"last_login"`
+	PendingEmail   string         `json:"pending_email,omitempty"`
+	Password       string         `json:"password"` // usable or unusable
 
 	// Reserved are names that it gave up.
 	Reserved []reservedName `json:"reserved,omitempty"`
@@ -39,7 +40,7 @@ type reservedName struct {
 func (m *manager) user(acc *Account) *adminUser {
 	u := &adminUser{
 		ID: acc.ID, Name: m.realm.model.name(acc), Fields: make(map[string]any),
-		IsActive: acc.IsActive, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
+		IsActive: acc.IsActive, EmailConfirmed: acc.EmailConfirmed, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
 		Groups: append([]string{}, acc.Groups...), DateJoined: timeOrNil(acc.DateJoined), LastLogin: timeOrNil(acc.LastLogin),
 		PendingEmail: acc.PendingEmail, Password: passwordState(acc),
 	}
@@ -161,15 +162,16 @@ func (m *manager) showUser(acc *Account) (any, error) { return m.user(acc), nil 
 
 // adminEdit is the body of a new user, or of a change of one.
 type adminEdit struct {
-	Name         *string                    `json:"name"` // what the user logs in with
-	Fields       map[string]json.RawMessage `json:"fields"`
-	Password     *string                    `json:"password"`  // of a new user; left out: unusable
-	IsActive     *bool                      `json:"is_active"` // of a new user
-	IsStaff      *bool                      `json:"is_staff"`
-	IsSuperuser  *bool                      `json:"is_superuser"`
-	Groups       []string                   `json:"groups"` // all of them
-	AddGroups    []string                   `json:"add_groups"`
-	RemoveGroups []string                   `json:"remove_groups"`
+	Name           *string                    `json:"name"` // what the user logs in with
+	Fields         map[string]json.RawMessage `json:"fields"`
+	Password       *string                    `json:"password"`        // of a new user; left out: unusable
+	IsActive       *bool                      `json:"is_active"`       // of a new user
+	EmailConfirmed *bool                      `json:"email_confirmed"` // left out: an address that is given counts as confirmed
+	IsStaff        *bool                      `json:"is_staff"`
+	IsSuperuser    *bool                      `json:"is_superuser"`
+	Groups         []string                   `json:"groups"` // all of them
+	AddGroups      []string                   `json:"add_groups"`
+	RemoveGroups   []string                   `json:"remove_groups"`
 }
 
 // maxGroups and maxGroup bound the groups of an account, and a group's name in
@@ -182,7 +184,7 @@ const (
 // read checks an edit.
 func (m *manager) read(e *adminEdit) (*accountEdit, error) {
 	edit := &accountEdit{
-		active: e.IsActive, staff: e.IsStaff, superuser: e.IsSuperuser,
+		active: e.IsActive, confirmed: e.EmailConfirmed, staff: e.IsStaff, superuser: e.IsSuperuser,
 		groups: e.Groups, addGroups: e.AddGroups, dropGroups: e.RemoveGroups, fields: make(values),
 	}
 	for _, name := range slices.Concat(e.Groups, e.AddGroups) {
@@ -335,6 +337,10 @@ func (m *manager) setPassword(acc *Account) (any, error) {
 
 func (m *manager) activate(acc *Account) (any, error) {
 	return m.done(m.accounts.enable(m.r.Context(), acc.ID))
+}
+
+func (m *manager) confirmEmail(acc *Account) (any, error) {
+	return m.done(m.accounts.confirmEmail(m.r.Context(), acc.ID))
 }
 
 func (m *manager) deactivate(acc *Account) (any, error) {

@@ -31,6 +31,7 @@ var attacks = []struct {
 	{"Unicode case of an address", "CVE-2019-19844", attackUnicodeCase},
 	{"fallback login", "CVE-2024-21543", attackFallbackLogin},
 	{"mass assignment", "CWE-915", attackMassAssignment},
+	{"address of another person behind the gate", "CWE-345", attackForeignAddress},
 	{"takeover by id", "CWE-639", attackID},
 	{"imported token of another person", "CWE-639", attackImportedToken},
 	{"last of all ids in a dump", "CWE-190", attackLastID},

@@ -211,7 +211,7 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 
 		// The gate and the matcher.
 		{":8080 {\ndjoser_auth /api/* x\n}", "unexpected argument 'x': what djoser_auth asks for stands in a block, and a path before it starts with '/'", 2},
-		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, fresh, encoded_slashes, optional, headers, keep_authorization or early_data", 3},
+		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, fresh, unconfirmed_email, encoded_slashes, optional, headers, keep_authorization or early_data", 3},
 		{inGate("user"), "user needs at least one value", 3},
 		{inGate("realm a/b"), `realm name "a/b": use letters, digits, and . _ - inside`, 3},
 		{inGate("fresh 0"), "fresh is '0': " + duration, 3},
@@ -222,7 +222,7 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{inGate("headers {\nX-A 1\nx-a 2\n}"), "X-A stands here twice", 5},
 		{inGate("headers {\nX-A\n}"), quoted("X-A"), 4},
 		{":8080 {\n@x djoser_token staff\nrespond @x 200\n}", "unexpected argument 'staff': what djoser_token asks for stands in a block", 2},
-		{inMatcher("optional"), "unknown word 'optional' in djoser_token: use realm, staff, superuser, user, group, fresh or encoded_slashes", 3},
+		{inMatcher("optional"), "unknown word 'optional' in djoser_token: use realm, staff, superuser, user, group, fresh, unconfirmed_email or encoded_slashes", 3},
 		{inMatcher("group"), "group needs at least one value", 3},
 		{":8080 {\n@x {\ndjoser_token\ndjoser_token {\nstaff\n}\n}\nrespond @x 200\n}", "djoser_token stands twice in one matcher: its rights are alternatives, and can stand in one block", 4},
 	} {

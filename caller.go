@@ -31,6 +31,8 @@ type caller struct {
 	id    *identity // nil: nobody, or nobody who may be let through
 	err   error
 
+	unconfirmed bool // whoever asks takes addresses that nobody has confirmed
+
 	headers [5]string // the values of identityHeaders
 }
 
@@ -105,7 +107,8 @@ const placeholderPrefix = "http.auth.user."
 // if that is nobody. They are looked up as they are needed, since most requests
 // need none. What another authenticator has set before comes first, so it goes
 // where there is a caller.
-func (c *caller) setPlaceholders(r *http.Request) {
+func (g *Rights) setPlaceholders(c *caller, r *http.Request) {
+	c.unconfirmed = g.UnconfirmedEmail
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return
@@ -135,7 +138,7 @@ func (c *caller) placeholder(name string) (any, bool) {
 	}
 	for _, p := range accountPlaceholders {
 		if p.name == name {
-			return p.value(m, c.id.account), true
+			return p.value(c), true
 		}
 	}
 	for _, f := range m.required {
@@ -149,14 +152,32 @@ func (c *caller) placeholder(name string) (any, bool) {
 // accountPlaceholders are what {http.auth.user.*} tells of every account.
 var accountPlaceholders = []struct {
 	name  string
-	value func(*userModel, *Account) any
+	value func(*caller) any
 }{
-	{"id", func(_ *userModel, a *Account) any { return strconv.FormatUint(a.ID, 10) }},
-	{"username", func(m *userModel, a *Account) any { return m.name(a) }},
-	{"email", func(_ *userModel, a *Account) any { return a.Email }},
-	{"is_staff", func(_ *userModel, a *Account) any { return a.IsStaff }},
-	{"is_superuser", func(_ *userModel, a *Account) any { return a.IsSuperuser }},
-	{"groups", func(_ *userModel, a *Account) any { return strings.Join(groupsOf(a), ",") }},
+	{"id", func(c *caller) any { return strconv.FormatUint(c.id.account.ID, 10) }},
+	{"username", func(c *caller) any { return c.username() }},
+	{"email", func(c *caller) any { return c.email() }},
+	{"is_staff", func(c *caller) any { return c.id.account.IsStaff }},
+	{"is_superuser", func(c *caller) any { return c.id.account.IsSuperuser }},
+	{"groups", func(c *caller) any { return strings.Join(groupsOf(c.id.account), ",") }},
+}
+
+// email is the address that a back end may match the caller by: anybody can give
+// an account the address of another, until it has to be confirmed.
+func (c *caller) email() string {
+	if a := c.id.account; a.EmailConfirmed || c.unconfirmed {
+		return a.Email
+	}
+	return ""
+}
+
+// username is what the caller logs in with. Where that is the address, the same
+// holds for it.
+func (c *caller) username() string {
+	if c.realm.model.username.name == "email" {
+		return c.email()
+	}
+	return c.realm.model.name(c.id.account)
 }
 
 // placeholders are the names after http.auth.user. that accounts of the model

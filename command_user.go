@@ -30,7 +30,7 @@ id: and the user's id, such as id:42.`,
 	return group(cmd, userAdd(), userList(), userShow(), userEdit(), userSetPassword(),
 		userVerb("activate", "Lets a user log in", http.MethodPost, "/activate", "%s is active."),
 		userVerb("deactivate", "Ends every login of a user and allows no new one", http.MethodPost, "/deactivate", "%s is not active any more."),
-		userDelete(), userFreeName())
+		userConfirmEmail(), userDelete(), userFreeName())
 }
 
 func userPath(name string) string { return "/users/" + url.PathEscape(name) }
@@ -218,6 +218,9 @@ func state(u *adminUser) string {
 	}
 	if u.IsSuperuser {
 		words = append(words, "superuser")
+	}
+	if email, _ := u.Fields["email"].(string); email != "" && !u.EmailConfirmed {
+		words = append(words, "unconfirmed")
 	}
 	return strings.Join(words, ",")
 }

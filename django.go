@@ -486,6 +486,9 @@ func (im *importer) account(row *djangoRow) (*Account, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, errorLine(err)
 	}
+	// Django keeps no note of it: an active account there has been mailed, or was
+	// made by somebody who knew whose it is.
+	acc.EmailConfirmed = acc.IsActive && acc.Email != ""
 	if m.name(acc) == "" {
 		return nil, fmt.Errorf("it has no %s, which is the username field here", m.username.name)
 	}

@@ -134,6 +134,7 @@ var adminEvents = map[string]string{
 	"DELETE ":              "user_deleted",
 	"POST password":        "password_changed",
 	"POST activate":        "user_activated",
+	"POST confirm-email":   "email_confirmed",
 	"POST deactivate":      "user_deactivated",
 	"POST send-activation": "activation_requested",
 	"POST send-reset":      "password_reset_requested",

@@ -82,6 +82,11 @@ type Rights struct {
 	// more. Default: any time.
 	Fresh caddy.Duration `json:"fresh,omitempty"`
 
+	// UnconfirmedEmail tells of addresses too that nobody has confirmed, and of
+	// usernames that are such addresses. A back end that matches people by address
+	// then lets whoever enters the address of another be that other. Default: off.
+	UnconfirmedEmail bool `json:"unconfirmed_email,omitempty"`
+
 	// EncodedSlashes lets paths with %2F through, which matchers take for a
 	// slash: for back ends that keep it in its segment. Default: off.
 	EncodedSlashes bool `json:"encoded_slashes,omitempty"`
@@ -140,8 +145,14 @@ func (g *Rights) hasRight(r *gateRealm, a *Account) bool {
 		return true
 	}
 	return g.Staff && a.IsStaff || g.Superuser && a.IsSuperuser ||
-		len(g.Users) > 0 && slices.Contains(g.Users, r.model.name(a)) ||
+		len(g.Users) > 0 && g.mayBeNamed(r, a) && slices.Contains(g.Users, r.model.name(a)) ||
 		slices.ContainsFunc(g.Groups, func(group string) bool { return slices.Contains(a.Groups, group) })
+}
+
+// mayBeNamed tells whether an account is the one that its username says: where
+// that is an address, once it is confirmed.
+func (g *Rights) mayBeNamed(r *gateRealm, a *Account) bool {
+	return r.model.username.name != "email" || a.EmailConfirmed || g.UnconfirmedEmail
 }
 
 // Gate lets requests through that carry a valid token of a realm.
@@ -155,7 +166,7 @@ func (g *Rights) hasRight(r *gateRealm, a *Account) bool {
 // It sets the placeholders {http.auth.user.id}, .username, .email, .is_staff,
 // .is_superuser, .groups and one for each required field of the user model,
 // and the request headers Remote-User and Remote-Name (the username),
-// Remote-Email, Remote-Id (which never changes: key data by it) and Remote-Groups
+// Remote-Email (once confirmed), Remote-Id (which never changes: key data by it) and Remote-Groups
 // (separated by commas; staff and superuser count as groups). It removes what the client sent under those names, and
 // under those that any other djoser_auth sets, in every spelling that a back end
 // might take for them.
@@ -266,7 +277,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	w = cors.forPages(w, r)
 	if c.id == nil && c.err == nil && preflight(r) && cors.takes(r) {
 		keepPreflight(r)
-		c.setPlaceholders(r)
+		g.setPlaceholders(c, r)
 		return cors.preflight(w, r, next)
 	}
 	err = g.serve(w, r, next, c)
@@ -280,7 +291,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 	case c.err != nil:
 		return c.refuse(w, r, c.err)
 	case c.id == nil && g.Optional:
-		c.setPlaceholders(r)
+		g.setPlaceholders(c, r)
 		w.Header().Add("Vary", "Authorization")
 		return next.ServeHTTP(w, r)
 	case c.id == nil:
@@ -290,7 +301,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 		return c.refuse(w, r, err)
 	}
 
-	c.setPlaceholders(r)
+	g.setPlaceholders(c, r)
 	g.setHeaders(r, c)
 	if !g.KeepAuthorization {
 		delete(r.Header, "Authorization")
@@ -362,9 +373,9 @@ func (g *Gate) setHeaders(r *http.Request, c *caller) {
 		return
 	}
 	a := c.id.account
-	name := oneLine(c.realm.model.name(a))
+	name := oneLine(c.username())
 	// Header.Set would make a slice for each.
-	c.headers = [...]string{name, name, oneLine(a.Email), strings.Join(groupsAndFlags(a), ","), strconv.FormatUint(a.ID, 10)}
+	c.headers = [...]string{name, name, oneLine(c.email()), strings.Join(groupsAndFlags(a), ","), strconv.FormatUint(a.ID, 10)}
 	for i, name := range identityHeaders {
 		if c.headers[i] != "" {
 			r.Header[name] = c.headers[i : i+1 : i+1]
@@ -453,7 +464,7 @@ func (m *MatchToken) MatchWithError(r *http.Request) (bool, error) {
 	if err != nil || c.id == nil || m.check(c.realm, c.id) != nil {
 		return false, err
 	}
-	c.setPlaceholders(r)
+	m.setPlaceholders(c, r)
 	return true, nil
 }
 
@@ -507,7 +518,7 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 		w.Header().Set("WWW-Authenticate", c.realm.scheme)
 		return caddyauth.User{}, false, nil
 	}
-	c.setPlaceholders(r)
+	p.setPlaceholders(c, r)
 	user := caddyauth.User{ID: strconv.FormatUint(c.id.account.ID, 10), Metadata: make(map[string]string)}
 	for _, name := range c.realm.model.placeholders() {
 		if name != "id" {

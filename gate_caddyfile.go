@@ -22,6 +22,7 @@ func init() {
 //		user      <name...>
 //		group     <name...>
 //		fresh     <duration>
+//		unconfirmed_email [on|off]
 //		optional  [on|off]
 //		headers   off
 //		headers {
@@ -72,7 +73,7 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if known, err := g.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, fresh, encoded_slashes, optional, headers, keep_authorization or early_data", name)
+		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, fresh, unconfirmed_email, encoded_slashes, optional, headers, keep_authorization or early_data", name)
 	})
 }
 
@@ -109,6 +110,7 @@ func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
 //		user      <name...>
 //		group     <name...>
 //		fresh     <duration>
+//		unconfirmed_email [on|off]
 //		encoded_slashes [on|off]
 //	}
 func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -120,7 +122,7 @@ func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if known, err := m.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group, fresh or encoded_slashes", name)
+		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group, fresh, unconfirmed_email or encoded_slashes", name)
 	})
 	if err != nil {
 		return err
@@ -146,6 +148,8 @@ func (g *Rights) unmarshalRight(d *caddyfile.Dispenser, name string) (known bool
 		return true, listArg(d, &g.Groups)
 	case "fresh":
 		return true, durationArg(d, &g.Fresh)
+	case "unconfirmed_email":
+		return true, switchArg(d, &g.UnconfirmedEmail)
 	case "encoded_slashes":
 		return true, switchArg(d, &g.EncodedSlashes)
 	}

@@ -125,7 +125,7 @@ func TestTheGateLetsValidTokensThrough(t *testing.T) {
 
 	e := s.get("/api/x", token).echo(t)
 	for name, want := range map[string]string{
-		"Remote-User": "alice", "Remote-Name": "alice", "Remote-Email": "alice@example.com", "Remote-Groups": "", "Remote-Id": "1", "Authorization": "",
+		"Remote-User": "alice", "Remote-Name": "alice", "Remote-Email": "", "Remote-Groups": "", "Remote-Id": "1", "Authorization": "",
 	} {
 		if got := e.Header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
@@ -414,7 +414,7 @@ func TestMatchersSetPlaceholdersAndTouchNoHeader(t *testing.T) {
 		respond 404
 	`))
 	token := s.register("alice", "secret")
-	change(t, "alice", func(a *Account) { a.Groups = []string{"editors", "writers"} })
+	change(t, "alice", func(a *Account) { a.Groups, a.EmailConfirmed = []string{"editors", "writers"}, true })
 	s.do("GET", "/hello", "", "Authorization", "Token "+token, "Remote-User", "kept").
 		want(t, 200, "1 alice alice@example.com false editors,writers kept")
 	s.get("/hello", "").want(t, 404)

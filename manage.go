@@ -23,17 +23,24 @@ type accountEdit struct {
 	active     *bool
 	staff      *bool
 	superuser  *bool
+	confirmed  *bool    // nil: an address that is given counts as confirmed
 	groups     []string // all groups from now on
 	addGroups  []string
 	dropGroups []string
 }
 
 func (e *accountEdit) apply(m *userModel, acc *Account) {
+	before := acc.Email
 	for _, f := range m.declared {
 		if value, ok := e.fields[f.name]; ok {
 			f.set(acc, value)
 		}
 	}
+	if acc.Email != before {
+		acc.EmailConfirmed = true
+	}
+	setIf(&acc.EmailConfirmed, e.confirmed)
+	acc.EmailConfirmed = acc.EmailConfirmed && acc.Email != ""
 	setIf(&acc.IsStaff, e.staff)
 	setIf(&acc.IsSuperuser, e.superuser)
 	if e.groups != nil {
@@ -114,6 +121,17 @@ func (a *accounts) enable(ctx context.Context, id uint64) (*Account, error) {
 		acc.IsActive = true
 		acc.PendingEmail = ""
 		acc.Serial++
+		return nil
+	})
+}
+
+// confirmEmail vouches for the address that an account has.
+func (a *accounts) confirmEmail(ctx context.Context, id uint64) (*Account, error) {
+	return a.update(ctx, id, func(acc *Account, _ *Change) error {
+		if acc.Email == "" {
+			return errMail("the account has no address")
+		}
+		acc.EmailConfirmed = true
 		return nil
 	})
 }

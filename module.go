@@ -430,6 +430,10 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	if h := *settings.Password.Hasher; h.Weak() {
 		r.log.Warn("passwords are hashed at too low a cost: for tests only", zap.Any("hasher", h), zap.Any("default", password.Default))
 	}
+	if r.model.username.name == "email" && !settings.SendActivationEmail {
+		r.log.Warn("people log in with addresses that nobody confirms: the gate tells back ends of a username once a password was reset by mail, or an administrator confirmed it",
+			zap.String("settings", "send_activation_email on"), zap.String("command", "caddy djoser user confirm-email"))
+	}
 	r.auth = authenticator{settings.Token.Schemes, r.identities, r.metrics.checked, time.Now}
 	r.api = r.newAPI()
 	r.cors = newCrossOrigins(settings.CORS, settings.CORSHeaders)

@@ -163,7 +163,8 @@ type Account struct {
 	// bool, or nil. A field that the model no longer declares stays.
 	Fields map[string]any
 
-	// EmailConfirmed says that a link proved Email to be the account's.
+	// EmailConfirmed says that whoever has the account has shown to have Email, or
+	// that an administrator vouches for it.
 	EmailConfirmed bool
 
 	// PendingEmail is an address that becomes Email once it is confirmed.

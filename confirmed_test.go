@@ -1,0 +1,86 @@
+package djoser
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// attackForeignAddress enters the address of another, so that a back end that
+// matches people by address takes the attacker for that other.
+func attackForeignAddress(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)+
+		"\n@m {\npath /seen\ndjoser_token\n}\nrespond @m \"<{http.auth.user.email}>\""))
+	token := s.register("mallory", "secret")
+	s.json(http.MethodPatch, "/auth/me", token, `{"email": "victim@example.com"}`).want(t, 200)
+	if got := s.get("/api/x", token).echo(t).Header.Get("Remote-Email"); got != "" {
+		t.Errorf("the back end is told the address %q, which nobody has confirmed", got)
+	}
+	if got := s.get("/seen", token).body; got != "<>" {
+		t.Errorf("the placeholder has the address %q, which nobody has confirmed", got)
+	}
+}
+
+func TestConfirmedAddressesReachBackEnds(t *testing.T) {
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)+
+		"\ndjoser_auth /all/* {\nunconfirmed_email on\n}\nreverse_proxy /all/* "+backEnd(t)))
+	token := s.register("alice", "secret")
+	email := func(path, want string) {
+		t.Helper()
+		if got := s.get(path, token).echo(t).Header.Get("Remote-Email"); got != want {
+			t.Errorf("%s: Remote-Email is %q, want %q", path, got, want)
+		}
+	}
+	email("/api/x", "")
+	email("/all/x", "alice@example.com")
+	change(t, "alice", func(a *Account) { a.EmailConfirmed = true })
+	email("/api/x", "alice@example.com")
+	s.json(http.MethodPatch, "/auth/me", token, `{"email": "other@example.com"}`).want(t, 200)
+	email("/api/x", "")
+}
+
+func TestAnUnconfirmedAddressIsNoUsernameForBackEnds(t *testing.T) {
+	realm := strings.Replace(realmAnd(""), settings, settings+"\nuser_model {\nusername_field email\n}\n", 1)
+	s := serve(t, realm+"djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)+
+		"\ndjoser_auth /one/* {\nuser victim@example.com\n}\nreverse_proxy /one/* "+backEnd(t))
+	s.json(http.MethodPost, "/auth/register", "", `{"email": "victim@example.com", "password": "secret"}`).want(t, 201)
+	token := s.token(`{"email": "victim@example.com", "password": "secret"}`)
+	header := s.get("/api/x", token).echo(t).Header
+	if got := header.Get("Remote-User") + header.Get("Remote-Name") + header.Get("Remote-Email"); got != "" {
+		t.Errorf("the back end is told %q, which nobody has confirmed", got)
+	}
+	s.get("/one/x", token).want(t, 403)
+}
+
+func TestAnAdministratorConfirmsAddresses(t *testing.T) {
+	in := install(t, settings)
+	for _, name := range []string{"alice", "bob"} {
+		in.ok("user", "add", name, "--email", name+"@example.com", "--unusable")
+	}
+	in.ok("user", "add", "carl", "--unusable")
+	if out := in.ok("user", "confirm-email", "--all"); !strings.Contains(out, "of 0 users") {
+		t.Errorf("addresses that an administrator gave were unconfirmed: %s", out)
+	}
+	if out := in.ok("user", "confirm-email", "alice", "bob"); !strings.Contains(out, "alice is confirmed") {
+		t.Error(out)
+	}
+}
+
+func TestAResetConfirmsTheAddress(t *testing.T) {
+	s := serve(t, realmAnd(""))
+	s.register("alice", "secret")
+	change(t, "alice", func(a *Account) {
+		if a.EmailConfirmed {
+			t.Error("a registration confirmed its own address")
+		}
+	})
+	r := runningRealm(t, "default").accounts
+	acc, err := r.store.Account(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := r.links.sign(PurposePasswordReset, acc, acc.Email)
+	if acc, err = r.resetPassword(t.Context(), acc.ID, link, "another secret", client{}); err != nil || !acc.EmailConfirmed {
+		t.Errorf("%v, confirmed: %v", err, acc != nil && acc.EmailConfirmed)
+	}
+}
