@@ -25,9 +25,32 @@ type Pool struct {
 
 	mu      sync.Mutex
 	running int
-	waiting []*ticket         // in the order in which they are served
-	round   uint64            // of the call that was served last
-	rounds  map[string]uint64 // of the last call of each network, where it is later than round
+	waiting []*ticket // in the order in which they are served
+	known   turns     // of known callers
+	others  turns
+}
+
+// turns are those of the networks. Known callers have turns of their own, or
+// each of them would bring the calls of a flood that waits nearer to theirs.
+type turns struct {
+	round  uint64            // of the call that was served last
+	rounds map[string]uint64 // of the last call of each network, where it is later than round
+}
+
+// next is the round in which a network may be served.
+func (t *turns) next(network string) uint64 { return max(t.round, t.rounds[network]) + 1 }
+
+// served ends the rounds before that of a call.
+func (t *turns) served(round uint64) {
+	if round <= t.round {
+		return
+	}
+	t.round = round
+	for network, last := range t.rounds {
+		if last <= round {
+			delete(t.rounds, network)
+		}
+	}
 }
 
 // Caller is on whose behalf a password is hashed.
@@ -62,7 +85,12 @@ func NewPool(workers, queue int) *Pool {
 	if queue < 1 {
 		queue = queuePerWorker * workers
 	}
-	return &Pool{workers: workers, queue: queue, rounds: make(map[string]uint64)}
+	return &Pool{
+		workers: workers,
+		queue:   queue,
+		known:   turns{rounds: make(map[string]uint64)},
+		others:  turns{rounds: make(map[string]uint64)},
+	}
 }
 
 // Do runs f in the caller's turn, and returns when f has. Without having run f
@@ -105,7 +133,8 @@ func (p *Pool) line(who Caller) (*ticket, error) {
 		p.running++
 		return nil, nil
 	}
-	t := &ticket{known: who.Known, round: max(p.round, p.rounds[who.Network]) + 1, called: make(chan error, 1)}
+	turns := p.turns(who.Known)
+	t := &ticket{known: who.Known, round: turns.next(who.Network), called: make(chan error, 1)}
 	i, _ := slices.BinarySearchFunc(p.waiting, t, func(other, t *ticket) int {
 		if other.before(t) {
 			return -1
@@ -120,8 +149,15 @@ func (p *Pool) line(who Caller) (*ticket, error) {
 		p.waiting = p.waiting[:len(p.waiting)-1]
 	}
 	p.waiting = slices.Insert(p.waiting, i, t)
-	p.rounds[who.Network] = t.round
+	turns.rounds[who.Network] = t.round
 	return t, nil
+}
+
+func (p *Pool) turns(known bool) *turns {
+	if known {
+		return &p.known
+	}
+	return &p.others
 }
 
 // before tells whether t is served before other, or came no later.
@@ -138,19 +174,13 @@ func (p *Pool) leave() {
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 {
 		p.running--
-		clear(p.rounds)
+		clear(p.known.rounds)
+		clear(p.others.rounds)
 		return
 	}
 	t := p.waiting[0]
 	p.waiting = slices.Delete(p.waiting, 0, 1)
-	if t.round > p.round {
-		p.round = t.round
-		for network, round := range p.rounds {
-			if round <= p.round {
-				delete(p.rounds, network)
-			}
-		}
-	}
+	p.turns(t.known).served(t.round)
 	t.called <- nil
 }
 

@@ -3,6 +3,7 @@ package password
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"testing"
@@ -76,8 +77,8 @@ func TestNetworksTakeTurns(t *testing.T) {
 		if want := []string{"known", "a", "b", "c", "a", "b", "a", "a", "a"}; !slices.Equal(order, want) {
 			t.Errorf("order is %v, want %v", order, want)
 		}
-		if len(p.rounds) > 0 {
-			t.Errorf("%d networks are remembered", len(p.rounds))
+		if n := len(p.known.rounds) + len(p.others.rounds); n > 0 {
+			t.Errorf("%d networks are remembered", n)
 		}
 	})
 }
@@ -117,6 +118,51 @@ func TestAFloodOfOneNetworkLeavesRoomForOthers(t *testing.T) {
 		}
 		if served != 1 {
 			t.Errorf("%d of the flood were served, want its one turn", served)
+		}
+	})
+}
+
+// TestKnownCallersDoNotMoveAFloodAhead has known callers come and go beside the
+// flood of one network: those of other networks still wait for one of its calls.
+func TestKnownCallersDoNotMoveAFloodAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPool(1, 8)
+		next := make(chan struct{})
+		var order []string // guarded by the one worker
+		ask := func(network string, known bool) {
+			go func() {
+				err := p.Do(t.Context(), Caller{Network: network, Known: known}, func() {
+					<-next
+					order = append(order, network)
+				})
+				if err != nil && (network != "flood" || !errors.Is(err, ErrBusy)) {
+					t.Errorf("%s: %v", network, err)
+				}
+			}()
+			synctest.Wait()
+		}
+		ask("first", false)
+		for range 8 {
+			ask("flood", false)
+		}
+		for i := range 20 {
+			ask(fmt.Sprint("known", i), true)
+			next <- struct{}{}
+			synctest.Wait()
+		}
+		served := len(order)
+		for i := range 3 {
+			ask(fmt.Sprint("other", i), false)
+		}
+		for range 9 {
+			next <- struct{}{}
+			synctest.Wait()
+		}
+		// One known caller had the worker, and the flood's one turn comes first.
+		for i, network := range order[served+2 : served+5] {
+			if want := fmt.Sprint("other", i); network != want {
+				t.Errorf("%s was served, want %s", network, want)
+			}
 		}
 	})
 }
