@@ -40,6 +40,7 @@ var attacks = []struct {
 	{"purpose-confused link", "CWE-640", attackConfusedLink},
 	{"replayed link", "CWE-294", attackReplayedLink},
 	{"link after the address was changed", "CWE-613", attackOldAddress},
+	{"another's link over plain HTTP", "CWE-319", attackPlainLink},
 	{"host poisoning", "CWE-644", attackHost},
 	{"response splitting", "CWE-113", attackSplitting},
 	{"SMTP injection", "CWE-93", attackSMTP},

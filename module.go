@@ -83,6 +83,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app.CheckProxies(ctx)
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		h.app.served[h.Realm] = append(h.app.served[h.Realm], server)
+	}
 	// A prefix that was taken from no matcher shows here.
 	ctx.Logger().Info("endpoints", zap.String("realm", h.Realm), zap.String("under", h.Prefix+"/"))
 	if h.Settings == nil {
@@ -178,7 +181,8 @@ type App struct {
 	realms map[string]*realm
 	uses   []use // that are checked at the start
 
-	declared map[string]*userModel // see declaredRealms
+	declared map[string]*userModel          // see declaredRealms
+	served   map[string][]*caddyhttp.Server // by realm
 
 	identity identityNames
 	proxies  proxies
@@ -206,7 +210,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
-	a.realms = make(map[string]*realm)
+	a.realms, a.served = make(map[string]*realm), make(map[string][]*caddyhttp.Server)
 	a.identity.headers = slices.Clone(identityHeaders)
 	events, err := ctx.App("events")
 	if err != nil {
@@ -227,6 +231,9 @@ func findApp(ctx caddy.Context) (*App, error) {
 
 // Identity is what the gates of the configuration share.
 func (a *App) Identity() *identityNames { return &a.identity }
+
+// listensWithTLS tells whether a server does, once Caddy has set it up.
+func listensWithTLS(s *caddyhttp.Server) bool { return len(s.TLSConnPolicies) > 0 }
 
 // CheckProxies warns of a server that lets its clients choose their address.
 func (a *App) CheckProxies(ctx caddy.Context) { a.proxies.check(ctx) }
@@ -285,6 +292,7 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 	r.definition = definition
 	r.audit = a.log.Named("audit").With(zap.String("realm", name))
 	r.events, r.eventContext = a.events, a.ctx
+	r.hasTLS = func() bool { return slices.ContainsFunc(a.served[name], listensWithTLS) }
 	for _, other := range a.realms {
 		if other.location == r.location {
 			// Caddy provisions servers in any order, and an error is to be the
@@ -406,6 +414,7 @@ type realm struct {
 
 	events       *caddyevents.App // nil: nobody is told
 	eventContext caddy.Context    // of the app, from which events come
+	hasTLS       func() bool      // whether a server with the endpoints has TLS; nil: no server
 
 	mu       sync.Mutex // guards opening and closing
 	closed   bool
@@ -678,6 +687,16 @@ func (r *realm) sender() *sender {
 	}
 }
 
+// linkProtocol is the scheme of the links in a mail. Where the endpoints are
+// served with TLS it is https, whoever asks: somebody could ask over plain HTTP to
+// have another's link sent so.
+func (r *realm) linkProtocol(m *Mail) string {
+	if r.settings.Protocol == "" && r.hasTLS != nil && r.hasTLS() {
+		return "https"
+	}
+	return cmp.Or(r.settings.Protocol, m.Protocol)
+}
+
 // compose makes a mail of an outbox entry, from the account as it is now; nil
 // if there is nothing to send any more.
 func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
@@ -685,7 +704,7 @@ func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
 	if err != nil || len(named) == 0 {
 		return nil, err
 	}
-	l := letter{purpose: m.Purpose, to: to, protocol: cmp.Or(r.settings.Protocol, m.Protocol), language: m.Language}
+	l := letter{purpose: m.Purpose, to: to, protocol: r.linkProtocol(m), language: m.Language}
 	for _, acc := range named {
 		l.accounts = append(l.accounts, addressee{
 			user: r.model.templateUser(acc), uid: encodeUID(acc.ID), token: r.accounts.links.sign(m.Purpose, acc, to),

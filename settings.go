@@ -26,8 +26,9 @@ type Settings struct {
 	// be sent. Source: djoser's SITE_NAME.
 	SiteName string `json:"site_name,omitempty"`
 
-	// Protocol of links in mails, http or https. Default: the scheme of the
-	// request that caused the mail.
+	// Protocol of links in mails, http or https. Default: https where a server
+	// with the endpoints has TLS, else the scheme of the request that caused the
+	// mail.
 	Protocol string `json:"protocol,omitempty"`
 
 	// PasswordResetConfirmURL is the path on the domain to the front end's
