@@ -15,6 +15,15 @@ import (
 func keptFiles(t *testing.T, routes string) *server {
 	t.Helper()
 	s := newServer(t)
+	writeKeptFiles(t, s)
+	if err := s.load(realmAnd("root {$DIR}\n" + routes)); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func writeKeptFiles(t *testing.T, s *server) {
+	t.Helper()
 	for name, text := range map[string]string{"404.html": "not found", "private/index.html": "kept", "index.html": "kept start page"} {
 		file := filepath.Join(s.dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -24,10 +33,6 @@ func keptFiles(t *testing.T, routes string) *server {
 			t.Fatal(err)
 		}
 	}
-	if err := s.load(realmAnd("root {$DIR}\n" + routes)); err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 // errorRoutes serve files in place of what was refused.
@@ -94,7 +99,10 @@ func TestWhatIsRefusedReachesNoErrorRouteWithItsPath(t *testing.T) {
 // The provider's refusals are errors of Caddy's handler.
 func TestWhatTheProviderRefusesReachesNoErrorRouteWithItsPath(t *testing.T) {
 	const routes = "vars x y\nfile_server" + errorRoutes
-	s := keptFiles(t, routes)
+	s := newServer(t)
+	writeKeptFiles(t, s)
+	t.Setenv("DIR", s.dir)
+	t.Setenv("XDG_DATA_HOME", s.dir)
 	config, err := adapt(globalOptions + "http://" + s.addr + " {\n" + realmAnd("root {$DIR}\n"+routes) + "\n}")
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -59,21 +60,33 @@ func (a answer) echo(t *testing.T) echo {
 // answer.
 func (s *server) sendRaw(request string) answer {
 	s.t.Helper()
-	conn := s.dial()
-	defer conn.Close()
-	if _, err := io.WriteString(conn, strings.Replace(request, "Host: x", "Host: "+s.addr, 1)); err != nil {
+	request = strings.Replace(request, "Host: x", "Host: "+s.addr, 1)
+	a, err := s.trySendRaw(request)
+	for tries := 0; err != nil && s.loads > 1 && tries < 3; tries++ { // as in do
+		a, err = s.trySendRaw(request)
+	}
+	if err != nil {
 		s.t.Fatal(err)
+	}
+	return a
+}
+
+func (s *server) trySendRaw(request string) (answer, error) {
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		return answer{}, err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		return answer{}, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		s.t.Fatal(err)
+		return answer{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return answer{resp.StatusCode, resp.Header, string(body)}
+	return answer{resp.StatusCode, resp.Header, string(body)}, err
 }
 
 // change alters an account behind the API.

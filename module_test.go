@@ -113,7 +113,10 @@ func (s *server) loadFile(text string) error {
 	}
 	s.loads++
 	err = caddy.Load(config, true)
-	// Connections to the servers of before are about to be closed.
+	// Connections to the servers of before are about to be closed. Until these stop
+	// listening, a new connection may still come to them, and be dropped.
+	_, port, _ := net.SplitHostPort(s.addr)
+	eventually(s.t, "end of the servers of before", func() bool { return caddy.ListenerUsage("tcp", ":"+port) <= 1 })
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	return err
 }

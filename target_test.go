@@ -118,10 +118,7 @@ func TestEncodedSlashesAreForBackEndsThatKeepThem(t *testing.T) {
 
 // What FastCGI gets as REQUEST_URI is the target before it was rewritten.
 func TestTheTargetBeforeARewriteIsLookedAt(t *testing.T) {
-	s := fastCGI(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) })
-	if err := s.load(realmAnd("root {$DIR}\nrewrite * /index.php\ndjoser_auth {\noptional\n}\nrespond 204")); err != nil {
-		t.Fatal(err)
-	}
+	s := serve(t, realmAnd("rewrite * /index.php\ndjoser_auth {\noptional\n}\nrespond 204"))
 	s.getRaw("/x").want(t, 204)
 	for _, target := range []string{"//x/admin", "/x/../admin", "/x%2Fadmin", "/admin%00"} {
 		s.getRaw(target).want(t, 400)
