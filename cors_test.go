@@ -1,6 +1,8 @@
 package djoser
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -183,5 +185,45 @@ func TestCORSIsCheckedWhenItIsLoaded(t *testing.T) {
 	s := serve(t, site("cors "+front+" {\nheaders {env.HEADER}\n}\n"+settings))
 	if a := s.preflight("/auth/me", "GET", "x-of-the-environment"); !a.pageSends("GET", "x-of-the-environment") {
 		t.Errorf("%v", a.header)
+	}
+}
+
+// attackPreflight asks with what anybody can send, without a token.
+func attackPreflight(t *testing.T) {
+	var seen http.Request
+	var body []byte
+	to := backEndOf(t, func(w http.ResponseWriter, r *http.Request) { // the same for every method
+		seen = *r
+		body, _ = io.ReadAll(r.Body)
+		w.Header().Set("Access-Control-Allow-Origin", front)
+		w.Header().Set("Set-Cookie", "session=secret")
+		w.Header().Set("X-Secret", "secret")
+		_, _ = w.Write([]byte("secret"))
+	})
+	s := serve(t, site("cors "+front+"\n"+settings)+`
+		handle /proxied {
+			djoser_auth
+			reverse_proxy `+to+`
+		}
+		handle {
+			header Access-Control-Allow-Origin `+front+`
+			djoser_auth
+			respond "secret"
+		}`)
+	for path, upgrade := range map[string]string{"/proxied": "websocket", "/proxied?": "h2c", "/text": "h2c"} {
+		a := s.do("OPTIONS", path, "_method=DELETE", "Origin", front, "Access-Control-Request-Method", "POST",
+			"Content-Type", mediaForm, "Cookie", "session=x", "Authorization", "Basic YTpi", "Expect", "100-continue",
+			"X-HTTP-Method-Override", "DELETE", "Remote-User", "mallory", "Upgrade", upgrade, "Connection", "Upgrade")
+		if a.status != 200 || a.body != "" || strings.Contains(fmt.Sprint(a.header), "secret") || a.header.Get("Access-Control-Allow-Origin") != front {
+			t.Errorf("%s: %d %q %v", path, a.status, a.body, a.header)
+		}
+	}
+	if len(body) > 0 || seen.ContentLength > 0 || seen.Header.Get("Origin") == "" {
+		t.Errorf("%q %v", body, seen.Header)
+	}
+	for _, name := range []string{"Content-Type", "Cookie", "Authorization", "Expect", "X-Http-Method-Override", "Remote-User", "Upgrade"} {
+		if seen.Header[name] != nil {
+			t.Errorf("the back end got %s", name)
+		}
 	}
 }

@@ -349,18 +349,6 @@ func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
 	return id.account.IsActive && g.hasRight(c.realm, id.account), nil
 }
 
-// keepPreflight keeps a preflight what it is: a back end might take a request
-// with one of these headers for another than the OPTIONS that the gate let
-// through. No browser sends them.
-func keepPreflight(r *http.Request) {
-	delete(r.Header, "Upgrade")
-	for name := range r.Header {
-		if overridesMethod(name) {
-			delete(r.Header, name)
-		}
-	}
-}
-
 // setHeaders tells the back end who is calling. An empty value is left out.
 func (g *Gate) setHeaders(r *http.Request, c *caller) {
 	if g.Headers != nil {

