@@ -1,10 +1,14 @@
 package djoser
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	maphandler "github.com/caddyserver/caddy/v2/modules/caddyhttp/map"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
 // overridesMethod tells whether a header has a back end take a request for one of
@@ -27,11 +31,14 @@ func overridesMethod(name string) bool {
 }
 
 // overridesTarget tells whether a header has a back end take a request for one of
-// another path, as IIS's rewrite module and old versions of Symfony and Zend do.
+// another path, as IIS's rewrite module and old versions of Symfony and Zend do, or
+// take its value off the path, as Gunicorn and middlewares for Flask do.
 func overridesTarget(name string) bool {
 	switch len(name) {
-	case len("X-Rewrite-URL"):
-		return sameHeader(name, "X-Rewrite-URL")
+	case len("Script-Name"):
+		return sameHeader(name, "Script-Name")
+	case len("X-Rewrite-URL"): // and of X-Script-Name
+		return sameHeader(name, "X-Rewrite-URL") || sameHeader(name, "X-Script-Name")
 	case len("X-Original-URL"):
 		return sameHeader(name, "X-Original-URL")
 	}
@@ -39,7 +46,8 @@ func overridesTarget(name string) bool {
 }
 
 // leadsByMethod tells whether a matcher on the way to a djoser_auth of a server
-// names methods, so that a request's method decides which gate it comes to.
+// names methods, or a handler before it writes the method where a matcher may look,
+// so that a request's method decides which gate it comes to.
 func leadsByMethod(s *caddyhttp.Server) bool {
 	w := routeWalk{named: s.NamedRoutes}
 	return w.leads(s.Routes, false) || s.Errors != nil && w.leads(s.Errors.Routes, false)
@@ -49,6 +57,7 @@ func leadsByMethod(s *caddyhttp.Server) bool {
 type routeWalk struct {
 	named   map[string]*caddyhttp.Route
 	invoked []string // the named routes that it is in: they may invoke themselves
+	noted   bool     // a handler before has written the method down
 }
 
 // leads tells whether a gate is in the routes behind a matcher that names methods.
@@ -67,7 +76,7 @@ func (w *routeWalk) leads(routes caddyhttp.RouteList, byMethod bool) bool {
 func (w *routeWalk) handlerLeads(handler caddyhttp.MiddlewareHandler, byMethod bool) bool {
 	switch h := handler.(type) {
 	case *Gate:
-		return byMethod
+		return byMethod || w.noted
 	case *caddyhttp.Subroute:
 		return w.leads(h.Routes, byMethod) || h.Errors != nil && w.leads(h.Errors.Routes, byMethod)
 	case *caddyhttp.Invoke:
@@ -79,7 +88,24 @@ func (w *routeWalk) handlerLeads(handler caddyhttp.MiddlewareHandler, byMethod b
 		defer func() { w.invoked = w.invoked[:len(w.invoked)-1] }()
 		return w.leads(caddyhttp.RouteList{*route}, byMethod)
 	}
+	w.noted = w.noted || notesMethod(handler)
 	return false
+}
+
+// notesMethod tells whether a handler puts the method of a request into a variable, a
+// header or the path, where any matcher may look at it.
+func notesMethod(handler caddyhttp.MiddlewareHandler) bool {
+	var written any
+	switch h := handler.(type) {
+	case *headers.Handler:
+		written = h.Request
+	case *maphandler.Handler, *rewrite.Rewrite, *caddyhttp.VarsMiddleware:
+		written = h
+	default:
+		return false
+	}
+	text, err := json.Marshal(written)
+	return err == nil && strings.Contains(string(text), "method}") // or orig_method
 }
 
 func setNamesMethods(set caddyhttp.MatcherSet) bool { return slices.ContainsFunc(set, namesMethods) }

@@ -2,6 +2,7 @@ package djoser
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -45,6 +46,12 @@ func TestAMethodInSmallLettersIsRefusedWhereAGateStands(t *testing.T) {
 	for method, want := range map[string]int{"GET": 200, "POST": 401, "PROPFIND": 200, "M-SEARCH": 200, "VERSION-CONTROL": 200} {
 		s.sendRaw(method+" /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, want)
 	}
+	for _, method := range []string{"DELETE ", " DELETE", "DELETE,GET", "DELETE\t", "É"} {
+		r := httptest.NewRequest("GET", "/x", nil)
+		if r.Method = method; !malformed(r, false) { // as HTTP/2 has it
+			t.Errorf("%q is a method", method)
+		}
+	}
 	s.sendRaw("patch /auth/me HTTP/1.1\r\nHost: x\r\n"+auth+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").want(t, 200)
 }
 
@@ -56,12 +63,16 @@ func TestOverridesOfTheMethodGoWhereAMatcherNamesMethods(t *testing.T) {
 		kept bool
 	}{
 		"no methods":         {"djoser_auth /api/*", true},
+		"an answer's header": {"djoser_auth /api/*\nheader >X-How {method}", true},
 		"methods elsewhere":  {"@get method GET\nheader @get X-Y z\ndjoser_auth /api/*", true},
 		"a matcher":          {"@write method POST\ndjoser_auth @write", false},
 		"a block of its own": {"@write method POST\nhandle @write {\ndjoser_auth\nreverse_proxy " + to + "\n}\nhandle {\ndjoser_auth {\noptional\n}\nreverse_proxy " + to + "\n}", false},
 		"not":                {"@write not method GET HEAD\nroute @write {\nroute {\ndjoser_auth\n}\n}\ndjoser_auth /api/*", false},
 		"an expression":      {"@write expression {method} in ['POST']\ndjoser_auth @write", false},
 		"variables":          {"@write vars {http.request.method} POST\ndjoser_auth @write", false},
+		"a map":              {"map {method} {write} {\nGET 0\ndefault 1\n}\n@write vars {write} 1\ndjoser_auth @write", false},
+		"a variable":         {"vars how {method}\n@write expression {vars.how} != 'GET'\ndjoser_auth @write", false},
+		"a path":             {"@write path /DELETE/*\nroute {\nrewrite /{method}{uri}\ndjoser_auth @write\n}", false},
 		"a named route":      {"@write method POST\ninvoke @write gate\ndjoser_auth /api/*", false},
 	} {
 		t.Run(name, func(t *testing.T) {

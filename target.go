@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/net/http/httpguts"
 )
 
 // malformed tells whether a request is refused wherever a gate stands, since a
@@ -14,7 +15,7 @@ import (
 // compare letter by letter, or its target. A tunnel hides the paths of what is sent
 // in it.
 func malformed(r *http.Request, encodedSlashes bool) bool {
-	return !upperCase(r.Method) || tunnel(r) || ambiguousTarget(r, encodedSlashes)
+	return !plainMethod(r.Method) || tunnel(r) || ambiguousTarget(r, encodedSlashes)
 }
 
 // tunnel tells whether a request is for a tunnel, in which a proxy would pass on
@@ -33,7 +34,13 @@ func ambiguousTarget(r *http.Request, encodedSlashes bool) bool {
 		return true
 	}
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	return ok && original.URL.Path != r.URL.Path && ambiguousURL(original.URL, encodedSlashes)
+	return ok && !sameAsSent(original.URL, r.URL) && ambiguousURL(original.URL, encodedSlashes)
+}
+
+// sameAsSent tells whether nothing has rewritten the path. A rewrite to {path} takes
+// the encoding of its slashes away.
+func sameAsSent(original, now *url.URL) bool {
+	return original.Path == now.Path && original.RawPath == now.RawPath
 }
 
 // ambiguousURL is ambiguousTarget for one URL. Matchers see no path in an opaque
@@ -142,15 +149,16 @@ func dotSegment(s string) bool {
 	return false
 }
 
-// upperCase tells whether a method has no small letter. Matchers compare them as
-// they stand, while many back ends fold their case.
-func upperCase(method string) bool {
+// plainMethod tells whether a method is a word without small letters. Matchers
+// compare them as they stand, while many back ends fold their case. HTTP/2 and
+// HTTP/3 take spaces and commas in a method, which FastCGI passes on.
+func plainMethod(method string) bool {
 	for i := range len(method) {
 		if 'a' <= method[i] && method[i] <= 'z' {
 			return false
 		}
 	}
-	return true
+	return httpguts.ValidHeaderFieldName(method) // both are tokens: RFC 9110, 5.1 and 9.1
 }
 
 // refusedPath stands in for the path of a request that was refused. Nothing is

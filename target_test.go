@@ -123,6 +123,11 @@ func TestTheTargetBeforeARewriteIsLookedAt(t *testing.T) {
 	for _, target := range []string{"//x/admin", "/x/../admin", "/x%2Fadmin", "/admin%00"} {
 		s.getRaw(target).want(t, 400)
 	}
+	if err := s.load(realmAnd("root {$DIR}\nrewrite * {path}\ndjoser_auth {\noptional\n}\nrespond 204")); err != nil {
+		t.Fatal(err)
+	}
+	s.getRaw("/x/admin").want(t, 204)
+	s.getRaw("/x%2Fadmin").want(t, 400)
 }
 
 // backEndPrograms are servers that answer with each path that programs of their
@@ -249,7 +254,7 @@ func attackPathHeader(t *testing.T) {
 	to := backEnd(t)
 	s := serve(t, realmAnd("djoser_auth /admin/*\nreverse_proxy "+to))
 	auth := "Authorization: Token " + s.register("ann", "pw")
-	for _, name := range []string{"X-Original-URL", "x_rewrite_url", "X.Original.Url", "X-Rewrite-Url"} {
+	for _, name := range []string{"X-Original-URL", "x_rewrite_url", "X.Original.Url", "X-Rewrite-Url", "X-Script-Name", "Script.Name", "Script-Name"} {
 		for _, path := range []string{"/x", "/admin/x"} {
 			if a := s.getRaw(path, auth, name+": /admin/secret"); a.status != 200 || strings.Contains(a.body, "secret") {
 				t.Errorf("%s, %s: %d %s", name, path, a.status, a.body)
