@@ -136,22 +136,37 @@ var directives = map[string]string{"static_response": "respond", "headers": "hea
 // answered by then, and what asks before it for whom it lets through.
 func checkPlace(ctx caddy.Context) error {
 	levels := placeOf(ctx)
-	if len(levels) == 0 {
-		return nil
+	known := false // who is calling
+	for i, l := range levels {
+		name := "subroute"
+		if i == len(levels)-1 {
+			name = "djoser_auth"
+		}
+		for _, n := range l.before(name) {
+			if n.name == "djoser_auth" || n.name == "authentication" {
+				known = true
+				break
+			}
+			if err := n.checkBeforeGate(known); err != nil {
+				return err
+			}
+		}
+		known = known || knowsCaller(l.routes[l.at].MatcherSets)
 	}
-	for _, n := range levels[len(levels)-1].before("djoser_auth") {
-		name := n.name
-		if directive, ok := directives[name]; ok {
-			name = directive
-		}
-		switch {
-		case n.name == "djoser_auth", n.name == "authentication":
-			return nil // it knows who is calling
-		case slices.Contains(answering, n.name) && len(n.matchers) == 0 && !n.passesOn():
-			return fmt.Errorf("djoser_auth stands after %s, which answers every request before it is asked: write it before, as in 'route { djoser_auth … %s … }'", name, name)
-		case n.asksEarly():
-			return fmt.Errorf("%s asks for {%s…} before djoser_auth, which sets it, and would get nothing or the placeholder's name: write both into a route, djoser_auth first, as in 'route { djoser_auth … %s … }'; request headers are set after it by request_header, those of answers by 'header >Name value'", name, placeholderPrefix, name)
-		}
+	return nil
+}
+
+// checkBeforeGate refuses a handler that a gate can't come after.
+func (n neighbour) checkBeforeGate(known bool) error {
+	name := n.name
+	if directive, ok := directives[name]; ok {
+		name = directive
+	}
+	switch {
+	case slices.Contains(answering, n.name) && len(n.matchers) == 0 && !n.passesOn():
+		return fmt.Errorf("djoser_auth stands after %s, which answers every request before it is asked: write it before, as in 'route { djoser_auth … %s … }'", name, name)
+	case !known && n.asksEarly():
+		return fmt.Errorf("%s asks for {%s…} before djoser_auth, which sets it, and would get nothing or the placeholder's name: write both into a route, djoser_auth first, as in 'route { djoser_auth … %s … }'; request headers are set after it by request_header, those of answers by 'header >Name value'", name, placeholderPrefix, name)
 	}
 	return nil
 }
