@@ -77,16 +77,37 @@ func (c *console) importFile(name string) error {
 	if report.Tokens.Rows == 0 {
 		phases = phases[:1]
 	}
+	listed := make(map[problemRow]bool)
+	for _, p := range report.Problems {
+		listed[p.of()] = listed[p.of()] || !p.Warning
+	}
+	late := 0
 	for _, phase := range phases {
 		part, err := c.importPhase(f, prefix, phase)
 		if err != nil {
 			return fmt.Errorf("%s: %w; run the import again to go on with it", name, err)
 		}
-		part.Problems, part.More = nil, 0 // the check has listed them
+		part.Problems = slices.DeleteFunc(part.Problems, func(p importProblem) bool { return p.Warning || listed[p.of()] })
+		part.More = 0 // the check has counted them
+		late += len(part.Problems)
 		done.merge(part)
 	}
-	return c.print(done, done.show)
+	if err := c.print(done, done.show); err != nil {
+		return err
+	}
+	if late > 0 {
+		return &exitError{exitFaults, fmt.Sprintf("%d rows could not be imported, though the check had found nothing wrong with them", late)}
+	}
+	return nil
 }
+
+// problemRow tells the row of a problem from others.
+type problemRow struct {
+	row   int
+	model string
+}
+
+func (p importProblem) of() problemRow { return problemRow{p.Row, p.Model} }
 
 func (c *console) importPhase(f *os.File, prefix []byte, phase importPhase) (*importReport, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {

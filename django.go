@@ -101,6 +101,7 @@ type importer struct {
 	groups       map[uint64]string
 	stored       map[uint64]string // groups that were here before
 	noted        map[string]bool   // names of groups that were taken in
+	taken        map[uint64]bool   // hashes of what rows before had for themselves
 
 	mu     sync.Mutex // guards what follows
 	report importReport
@@ -124,6 +125,7 @@ func importDjango(ctx context.Context, a *accounts, r io.Reader, model string, p
 		accounts: a, model: strings.ToLower(cmp.Or(model, defaultDjangoModel)), phase: phase,
 		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string),
 		groups: make(map[uint64]string), stored: make(map[uint64]string), noted: make(map[string]bool),
+		taken:  make(map[uint64]bool),
 		report: importReport{LeftOut: make(map[string]int), Problems: []importProblem{}},
 		seed:   maphash.MakeSeed(), users: make(map[uint64]userRef), fields: make(map[string]bool),
 	}
@@ -160,15 +162,47 @@ func (im *importer) loadGroups(ctx context.Context) error {
 }
 
 // readAll reads the rows and hands those that the phase is about to workers.
+// Of accounts that exclude each other the one that comes first is to come in, as
+// the check says: the others wait until the workers are done.
 func (im *importer) readAll(ctx context.Context, r io.Reader) error {
-	return inParallel(ctx, im.work, func(put func(*djangoRow) error) error {
+	var again []*djangoRow
+	err := inParallel(ctx, im.work, func(put func(*djangoRow) error) error {
 		return readRows(r, func(row *djangoRow) error {
-			if !im.wanted(row) {
+			switch {
+			case !im.wanted(row):
 				return im.note(ctx, row)
+			case im.phase == phaseUsers && im.repeats(row):
+				again = append(again, row)
+				return nil
 			}
 			return put(row)
 		})
 	})
+	for _, row := range again {
+		if err == nil {
+			err = im.work(ctx, row)
+		}
+	}
+	return err
+}
+
+// repeats notes what an account of a row has for itself, and tells whether one
+// of a row before had any of it.
+func (im *importer) repeats(row *djangoRow) (again bool) {
+	note := func(key Key) {
+		hash := im.hash(key)
+		again = again || im.taken[hash]
+		im.taken[hash] = true
+	}
+	if id, err := row.id(); err == nil && id != 0 {
+		note(idKey(id))
+	}
+	for _, f := range im.accounts.model.declared {
+		if text, err := row.text(f.name); f.unique && err == nil && text != "" {
+			note(f.key(text))
+		}
+	}
+	return again
 }
 
 // inParallel does work on what feed puts, with many workers.
@@ -259,7 +293,9 @@ func (im *importer) count(row *djangoRow, t tally) error {
 	case tokenModel:
 		im.report.Tokens.add(t)
 	case "auth.group":
-		im.report.Groups.add(t)
+		if im.phase != phaseTokens { // they are read again for their names alone
+			im.report.Groups.add(t)
+		}
 	default:
 		im.report.Users.add(t)
 	}
@@ -417,7 +453,7 @@ func (im *importer) user(ctx context.Context, row *djangoRow) error {
 	if im.phase == phaseUsers {
 		err = im.accounts.commit(ctx, &Change{Account: acc, Signature: im.accounts.model.signature()})
 		if taken := new(TakenError); errors.As(err, &taken) {
-			return im.refuse(row, "another account has the same %s", taken.Field)
+			return im.refuse(row, "another account has the same %s, or a deleted one had it: see 'caddy djoser user free-name'", taken.Field)
 		}
 		if err != nil {
 			return err
@@ -587,6 +623,19 @@ func (im *importer) firstTime(field string) bool {
 	return first
 }
 
+// reserved refuses a name that another account gave up.
+func (im *importer) reserved(ctx context.Context, acc *Account, key Key) error {
+	key.Reserved = true
+	stored, err := im.accounts.store.AccountByKey(ctx, key)
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && stored.ID == acc.ID:
+		return nil
+	case err != nil:
+		return err
+	}
+	return &clashError{fmt.Sprintf("the %s is reserved for account %d here, which gave it up: it can be freed with 'caddy djoser user free-name'", key.Field, stored.ID)}
+}
+
 // clashError says why a row can't come in, such as which stored account is in
 // its way.
 type clashError struct{ text string }
@@ -611,6 +660,9 @@ func (im *importer) present(ctx context.Context, acc *Account) (*Account, error)
 		}
 	}
 	for _, key := range acc.Keys {
+		if err := im.reserved(ctx, acc, key); err != nil {
+			return nil, err
+		}
 		stored, err := im.accounts.store.AccountByKey(ctx, key)
 		switch {
 		case errors.Is(err, ErrNotFound):

@@ -120,6 +120,51 @@ func TestAGroupsNameIsAsLongAsDjangosAtTheMost(t *testing.T) {
 	}
 }
 
+func TestOfTwoRowsTheFirstComesIn(t *testing.T) {
+	in := install(t, settings)
+	in.start()
+	var rows []string
+	for id := range 60 {
+		rows = append(rows, userRow(id+1, fmt.Sprint("user", id/2), ""))
+	}
+	file := filepath.Join(in.dir, "dump.json")
+	os.WriteFile(file, []byte(dumpOf(rows...)), 0o600)
+	in.djoser("", "import", file, "--skip").want(t, 0)
+	for id := range 60 {
+		status := 0
+		if id%2 == 1 {
+			status = exitNoUser
+		}
+		if got := in.djoser("", "user", "show", fmt.Sprintf("id:%d", id+1)); got.status != status {
+			t.Fatalf("%d: %+v", id+1, got)
+		}
+	}
+}
+
+func TestARowWhoseNameIsKeptFromItIsTold(t *testing.T) {
+	in := install(t, settings+"reserve_usernames 90d\n")
+	in.start()
+	bob := in.register("bob", "pw")
+	in.rename(bob, "robert").want(t, 200)
+	in.register("carol", "pw")
+	in.ok("user", "delete", "carol", "--yes")
+	file := filepath.Join(in.dir, "dump.json")
+	imported := func(dump string, args ...string) result {
+		os.WriteFile(file, []byte(dump), 0o600)
+		return in.djoser("", append([]string{"import", file}, args...)...)
+	}
+	imported(dumpOf(userRow(50, "bob", ""), userRow(51, "ann", ""))).want(t, 4, "reserved for account 1 here", "nothing was changed")
+	in.djoser("", "user", "show", "ann").want(t, exitNoUser)
+	imported(dumpOf(userRow(50, "bob", ""), tokenRow(1, "50"), userRow(51, "ann", "")), "--skip").want(t, 0, "reserved for account 1 here")
+	in.ok("user", "show", "ann")
+
+	// What a deleted account had is a digest, which no check can name.
+	imported(dumpOf(userRow(52, "carol", ""), tokenRow(2, "52"))).want(t, 4, "(auth.user 52)", "free-name", "could not be imported")
+	in.ok("user", "free-name", "carol")
+	imported(dumpOf(userRow(52, "carol", ""), tokenRow(2, "52"))).want(t, 0)
+	in.ok("check")
+}
+
 func TestATokenComesToTheSameAccount(t *testing.T) {
 	in := realmOfTwo(t)
 	imported := func(dump string, phases ...string) {
