@@ -11,7 +11,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-var caddyfileBlock = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
+var (
+	caddyfileBlock  = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
+	djoserDirective = regexp.MustCompile(`(?m)^\s*djoser\s`)
+)
 
 // TestEveryCaddyfileInTheDocumentsLoads holds the README and the pages to what
 // they show. A block of the language caddyfile is a whole file, or what stands
@@ -54,7 +57,11 @@ func validate(t *testing.T, text string) error {
 	if !strings.Contains(text, "mailer ") {
 		beside += "mailer log\n"
 	}
-	for _, around := range []string{"http://docs.test {\n%s\n}", "http://docs.test {\ndjoser /auth/* {\n" + beside + "%s\n}\n}"} {
+	site := "http://docs.test {\n%s\n}"
+	if !djoserDirective.MatchString(text) && strings.Contains(text, "djoser_") {
+		site = "http://docs.test {\ndjoser /auth/* {\n" + beside + "}\n%s\n}" // which defines the realm
+	}
+	for _, around := range []string{site, "http://docs.test {\ndjoser /auth/* {\n" + beside + "%s\n}\n}"} {
 		if err == nil {
 			break
 		}
@@ -69,6 +76,9 @@ func validate(t *testing.T, text string) error {
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(dir, "caddy"), 0o700); err != nil { // as the packages of Caddy do
 		return err
 	}
 	config = []byte(strings.NewReplacer("/var/lib/", dir+"/", "{file./run/secrets/smtp}", "{file."+secret+"}").Replace(string(config)))
