@@ -230,7 +230,7 @@ func TestRightsAreAlternatives(t *testing.T) {
 		change(t, "alice", grant)
 		s.get("/any", alice).want(t, 204)
 	}
-	runningRealm(t, "default").accounts.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	runningRealm(t, "default").auth.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 	s.get("/fresh", bob).want(t, 403, `{"detail": "The login was too long ago. Log in again."}`)
 }
 
