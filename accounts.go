@@ -46,6 +46,7 @@ type Rules struct {
 	LoginAfterActivation   bool
 	LogoutOnPasswordChange bool
 	ReserveUsernames       time.Duration
+	SendsMails             bool          // there is a mailer
 	TokenTTL               time.Duration // zero: for ever
 	TokensPerUser          int
 }
@@ -93,11 +94,18 @@ func (a *accounts) register(ctx context.Context, v values, pass string, c client
 		}
 	}
 	a.model.setDefaults(acc)
+	acc.Provisional = !acc.IsActive
 	change := &Change{Account: acc}
 	if err := a.model.key(change); err != nil {
 		return nil, "", err
 	}
+	if err := a.makeWay(ctx, acc.Keys); err != nil {
+		return nil, "", err
+	}
 	if !acc.IsActive {
+		if err := a.checkFree(ctx, a.model.field("email"), acc.Email, acc); err != nil {
+			return nil, "", err
+		}
 		acc.PendingEmail = acc.Email
 		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
 	}
@@ -243,11 +251,16 @@ func (a *accounts) activate(ctx context.Context, id uint64, link string, c clien
 		if !acc.IsActive {
 			purpose = PurposeActivation
 		}
-		// The link first, so that a bad one costs the same for every account.
-		if good := a.links.check(purpose, acc, acc.PendingEmail, link); !good || acc.PendingEmail == "" {
+		// The links first, so that a bad one costs the same for every account.
+		good, former := a.links.check(purpose, acc, acc.PendingEmail, link), a.former(acc, link)
+		if former >= 0 && acc.IsActive {
+			acc.takeBack(former, change)
+			return nil
+		}
+		if !good || acc.PendingEmail == "" || a.ended(acc) {
 			return errLink
 		}
-		acc.IsActive = true
+		acc.settle()
 		acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.PendingEmail, "", true
 		acc.Serial++
 		if a.rules.LoginAfterActivation {
@@ -292,15 +305,12 @@ func (a *accounts) emailChanged(ctx context.Context, acc *Account, before string
 			return &tooSoonError{wait}
 		}
 		change.Mails = append(change.Mails, a.mail(PurposeEmailChange, acc, c))
-		if before != "" {
-			notice := a.mail(PurposeEmailNotice, acc, c)
-			notice.Address = before
-			change.Mails = append(change.Mails, notice)
-		}
+		a.tellFormer(acc, before, change, c)
 		return a.checkFree(ctx, a.model.field("email"), acc.PendingEmail, acc)
 	}
 	acc.EmailConfirmed = false
 	acc.Serial++
+	a.tellFormer(acc, before, change, c)
 	return nil
 }
 
@@ -350,8 +360,14 @@ func waitsForActivation(acc *Account) bool { return !acc.IsActive && acc.Pending
 // checkReset tells whether a reset link is good. The link comes first, so that
 // a bad one costs the same for every account.
 func (a *accounts) checkReset(acc *Account, link string) bool {
-	good := a.links.check(PurposePasswordReset, acc, acc.Email, link)
-	return good && acc.IsActive && password.Usable(acc.Password)
+	good, former := a.links.check(PurposePasswordReset, acc, acc.Email, link), a.former(acc, link)
+	return former >= 0 && acc.IsActive || good && a.resettable(acc)
+}
+
+// resettable tells whether the owner of an account's address may set its password
+// anew.
+func (a *accounts) resettable(acc *Account) bool {
+	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && password.Usable(acc.Password)
 }
 
 // resetPassword uses a reset link up. It ends every token of the account.
@@ -365,6 +381,11 @@ func (a *accounts) resetPassword(ctx context.Context, id uint64, link, pass stri
 			return errLink
 		}
 		acc.Password = hash
+		if former := a.former(acc, link); former >= 0 {
+			acc.takeBack(former, change)
+			return nil
+		}
+		acc.settle()
 		acc.EmailConfirmed = true // the link was sent there
 		acc.PendingEmail = ""     // whoever asked for it had the old password, or a token
 		acc.Serial++

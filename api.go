@@ -20,6 +20,7 @@ type api struct {
 	ignoreBadToken             bool
 	sendsActivations           bool
 	disabled                   []string // names of endpoints
+	setEmailPassword           bool
 	setUsernameRetype          bool
 	setPasswordRetype          bool
 	passwordResetConfirmRetype bool

@@ -37,6 +37,7 @@ func init() {
 //		login_after_registration      [on|off]
 //		send_activation_email         [on|off]
 //		login_after_activation        [on|off]
+//		set_email_password            [on|off]
 //		set_username_retype           [on|off]
 //		set_password_retype           [on|off]
 //		password_reset_confirm_retype [on|off]
@@ -207,7 +208,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 
 // settingNames are what may stand in the block, for the error that names them.
 const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, " +
-	"login_after_registration, send_activation_email, login_after_activation, set_username_retype, set_password_retype, " +
+	"login_after_registration, send_activation_email, login_after_activation, set_email_password, set_username_retype, set_password_retype, " +
 	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, user_model, password, token, store, mailer, from_email, " +
 	"reply_to, templates, link_ttl, reserve_usernames, throttle, cors, max_body, cache, disable"
 
@@ -229,6 +230,8 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return switchArg(d, &s.SendActivationEmail)
 	case "login_after_activation":
 		return switchArg(d, &s.LoginAfterActivation)
+	case "set_email_password":
+		return switchArg(d, &s.SetEmailPassword)
 	case "set_username_retype":
 		return switchArg(d, &s.SetUsernameRetype)
 	case "set_password_retype":

@@ -672,7 +672,7 @@ func (w *world) good(token string, u *modelUser, p Purpose) bool {
 	if p == PurposeActivation {
 		return u.pending
 	}
-	return u.active && !u.unusable
+	return (u.active || u.pending) && !u.unusable
 }
 
 // diverge notes that the state is no longer the recorded one.
@@ -760,12 +760,13 @@ func (w *world) learn(q *recordedRequest, got expectation, body map[string]any) 
 		u.serial++
 	case "password_reset":
 		for _, u := range w.users {
-			if strings.EqualFold(u.email, normalEmail(text("email"))) && u.active && !u.unusable && !u.deleted {
+			if strings.EqualFold(u.email, normalEmail(text("email"))) && (u.active || u.pending) && !u.unusable && !u.deleted {
 				w.mails = append(w.mails, modelMail{u.email, PurposePasswordReset, scheme, u})
 			}
 		}
 	case "password_reset_confirm":
 		u := w.user(text("uid"))
+		u.active, u.pending = true, false
 		u.password = text("new_password")
 		u.serial++
 		for s, owner := range w.tokens {

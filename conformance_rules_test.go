@@ -70,6 +70,8 @@ var (
 		"whoever stole the account stayed in it")
 	ruleLinks = newRule("a link is good once, for one purpose and one address, while the account is active",
 		"activation and reset links were the same, and outlived a change of address and a deactivation")
+	ruleNotice = newRule("an address that an account gives up is told of it",
+		"whoever stole a token could make the account theirs unnoticed")
 	ruleNFKC = newRule("usernames are NFKC-normalised",
 		"two accounts could have names that look alike; later versions of Django do this")
 	ruleUsernameForm = newRule("a username holds a letter or a digit, and begins with neither a dot nor a hyphen",

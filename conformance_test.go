@@ -642,6 +642,7 @@ func (r *replay) control(op, username string) {
 
 type sentMail struct {
 	to, from string
+	subject  string
 	link     string
 	uid      string
 	token    string
@@ -677,6 +678,10 @@ func (r *replay) drain() {
 		r.mailsRead[file] = true
 		n := len(r.mails)
 		m := readMail(r.t, file)
+		if strings.HasPrefix(m.subject, "Your address for ") {
+			r.touch(ruleNotice) // TestAChangeOfAddressIsTakenBack has more of it
+			continue
+		}
 		r.mails = append(r.mails, m)
 		if n >= len(r.world.mails) {
 			r.t.Errorf("a mail too much, to %s: %s", m.to, m.link)
@@ -714,8 +719,8 @@ func readMail(t *testing.T, file string) sentMail {
 			*to = a.Name + " <" + a.Address + ">"
 		}
 	}
-	if subject, err := word.DecodeHeader(msg.Header.Get("Subject")); err != nil || subject == "" || strings.Contains(subject, "\n") {
-		t.Errorf("subject %q: %v", subject, err)
+	if m.subject, err = word.DecodeHeader(msg.Header.Get("Subject")); err != nil || m.subject == "" || strings.Contains(m.subject, "\n") {
+		t.Errorf("subject %q: %v", m.subject, err)
 	}
 	text := mailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
 	m.link = regexp.MustCompile(`https?://\S+`).FindString(text)

@@ -304,11 +304,32 @@ func serveMe(c *call) (*response, error) {
 		if err := errs.err(); err != nil {
 			return nil, err
 		}
+		if err := c.checkEmailPassword(o, v); err != nil {
+			return nil, err
+		}
 		if acc, err = c.accounts.setFields(c.Context(), acc.ID, v, c.client()); err != nil {
 			return nil, c.accountError(err)
 		}
 	}
 	return &response{status: http.StatusOK, body: represent(c.api.model, acc), private: true}, nil
+}
+
+// checkEmailPassword wants the current password beside a new address, where the
+// settings ask for it.
+func (c *call) checkEmailPassword(o *object, v values) error {
+	email, ok := v["email"].(string)
+	if !c.api.setEmailPassword || !ok || email == c.who.account.Email {
+		return nil
+	}
+	current, ok := o.values["current_password"].(string)
+	if !ok || current == "" {
+		return invalid("current_password", msgRequired)
+	}
+	errs := make(fieldErrors)
+	if err := c.checkCurrentPassword(values{"current_password": current}, errs); err != nil {
+		return err
+	}
+	return errs.err()
 }
 
 func serveRegister(c *call) (*response, error) {
@@ -465,7 +486,10 @@ func serveActivate(c *call) (*response, error) {
 		return nil, err
 	}
 	c.subject = acc
-	if acc.IsActive {
+	switch {
+	case c.accounts.former(acc, v.text("token")) >= 0:
+		c.event = "email_taken_back"
+	case acc.IsActive:
 		c.event = "email_confirmed"
 	}
 	acc, token, err := c.accounts.activate(c.Context(), acc.ID, v.text("token"), c.client())

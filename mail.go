@@ -2,6 +2,7 @@ package djoser
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"embed"
@@ -598,6 +599,11 @@ func (r *mailRenderer) path(p Purpose, uid, token string) string {
 		url = r.settings.PasswordResetConfirmURL
 	case PurposeActivation, PurposeEmailChange:
 		url = r.settings.ActivationURL
+	case PurposeEmailNotice:
+		url = cmp.Or(r.settings.ActivationURL, r.settings.PasswordResetConfirmURL)
+	}
+	if token == "" {
+		return ""
 	}
 	return strings.NewReplacer("{uid}", uid, "{token}", token).Replace(singleLine(url))
 }

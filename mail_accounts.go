@@ -118,7 +118,7 @@ func (a *accounts) named(ctx context.Context, m *Mail) ([]*Account, string, erro
 	if err != nil {
 		return nil, "", err
 	}
-	named, to := chooseNamed(m, found)
+	named, to := a.chooseNamed(m, found)
 	if len(named) == 0 || !a.mayReach(m, to, named) {
 		return nil, "", nil
 	}
@@ -142,10 +142,10 @@ func (a *accounts) foundFor(ctx context.Context, m *Mail) ([]*Account, error) {
 //
 // The mail goes to the address as it is stored: the way it was asked for if an
 // account has it so, for there are hosts that tell Ann@ from ann@.
-func chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
+func (a *accounts) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 	found = slices.DeleteFunc(found, func(acc *Account) bool {
 		_, ok := m.recipient(acc)
-		return !ok
+		return !ok || a.ended(acc)
 	})
 	confirmed := func(acc *Account) bool { return acc.EmailConfirmed }
 	if m.Purpose == PurposePasswordReset && slices.ContainsFunc(found, confirmed) {
@@ -182,7 +182,7 @@ func (m *Mail) recipient(acc *Account) (string, bool) {
 	case PurposeEmailChange:
 		return acc.PendingEmail, acc.IsActive && acc.PendingEmail != ""
 	case PurposePasswordReset:
-		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
+		return acc.Email, acc.Email != "" && (acc.IsActive || acc.Provisional) && password.Usable(acc.Password)
 	case PurposeEmailNotice:
 		return m.Address, m.Address != ""
 	}

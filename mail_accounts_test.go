@@ -34,7 +34,7 @@ func TestAccountsThatAMailNames(t *testing.T) {
 		{"as a version before stored it", PurposePasswordReset, "ann@a.example", []*Account{account(1, "ann@A.example", false)}, "ann@A.example", []uint64{1}},
 		{"who waits", PurposeActivation, "ann@a.example", []*Account{account(1, "ann@a.example", true), waiting(2, "ann@a.example"), waiting(3, "ann@a.example")}, "ann@a.example", []uint64{2, 3}},
 	} {
-		named, to := chooseNamed(&Mail{Purpose: c.purpose, Address: c.asked}, c.found)
+		named, to := (&accounts{}).chooseNamed(&Mail{Purpose: c.purpose, Address: c.asked}, c.found)
 		var ids []uint64
 		for _, acc := range named {
 			ids = append(ids, acc.ID)
@@ -51,7 +51,7 @@ func TestAccountsThatAMailNames(t *testing.T) {
 		for id := range uint64(100) {
 			many = append(many, account(id+1, "ann@a.example", false))
 		}
-		chosen, _ := chooseNamed(&Mail{Purpose: PurposePasswordReset, Address: "ann@a.example"}, many)
+		chosen, _ := (&accounts{}).chooseNamed(&Mail{Purpose: PurposePasswordReset, Address: "ann@a.example"}, many)
 		if len(chosen) != maxNamed {
 			t.Fatalf("%d named", len(chosen))
 		}

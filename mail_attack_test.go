@@ -66,7 +66,7 @@ func attackShutOut(t *testing.T) {
 
 	s.post("/auth/password/reset", "", "email", "bob@b.example").want(t, 200)
 	s.outboxEmpty(t)
-	mails := srv.received()
+	mails := slices.DeleteFunc(srv.received(), func(m testMail) bool { return m.to != "bob@b.example" })
 	if len(mails) != 1 {
 		t.Fatalf("%d mails", len(mails))
 	}
@@ -85,7 +85,7 @@ func attackShutOut(t *testing.T) {
 	// His address is confirmed now, and theirs are not.
 	s.post("/auth/password/reset", "", "email", "BOB@b.example").want(t, 200)
 	s.outboxEmpty(t)
-	mails = srv.received()
+	mails = slices.DeleteFunc(srv.received(), func(m testMail) bool { return m.to != "bob@b.example" })
 	if len(mails) != 2 || strings.Contains(mails[1].text(t), "eve") || !strings.Contains(mails[1].text(t), "your username is: bob") {
 		t.Errorf("%d mails, the last\n%s", len(mails), mails[len(mails)-1].text(t))
 	}

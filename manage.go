@@ -118,7 +118,7 @@ func (a *accounts) enable(ctx context.Context, id uint64) (*Account, error) {
 		if acc.IsActive {
 			return nil
 		}
-		acc.IsActive = true
+		acc.settle()
 		acc.PendingEmail = ""
 		acc.Serial++
 		return nil
@@ -140,7 +140,7 @@ func (a *accounts) confirmEmail(ctx context.Context, id uint64) (*Account, error
 // was sent can undo it.
 func (a *accounts) disable(ctx context.Context, id uint64) (*Account, error) {
 	return a.update(ctx, id, func(acc *Account, change *Change) error {
-		acc.IsActive = false
+		acc.IsActive, acc.Provisional = false, false
 		acc.PendingEmail = ""
 		acc.Serial++
 		change.EndTokens = true

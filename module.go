@@ -460,7 +460,7 @@ func (r *realm) newAPI() api {
 		model: r.model, auth: &r.auth, scheme: s.Token.scheme(), report: r.tell,
 		maxBody: s.MaxBody, maxPassword: s.Password.MaxLength,
 		ignoreBadToken: s.IgnoreBadToken, sendsActivations: s.SendActivationEmail, disabled: s.Disable,
-		setUsernameRetype: s.SetUsernameRetype, setPasswordRetype: s.SetPasswordRetype,
+		setEmailPassword: s.SetEmailPassword, setUsernameRetype: s.SetUsernameRetype, setPasswordRetype: s.SetPasswordRetype,
 		passwordResetConfirmRetype: s.PasswordResetConfirmRetype,
 	}
 }
@@ -642,10 +642,12 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts
 	if r.settings.Throttle.Off {
 		mails = nil
 	}
+	rules := r.settings.rules()
+	rules.SendsMails = r.mailer != nil
 	return &accounts{
 		store:      shared.cachedStore,
 		model:      r.model,
-		rules:      r.settings.rules(),
+		rules:      rules,
 		validators: r.settings.Password.validators(),
 		throttles:  shared.throttles,
 		rates:      &r.settings.Throttle,
@@ -707,7 +709,7 @@ func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
 	l := letter{purpose: m.Purpose, to: to, protocol: r.linkProtocol(m), language: m.Language}
 	for _, acc := range named {
 		l.accounts = append(l.accounts, addressee{
-			user: r.model.templateUser(acc), uid: encodeUID(acc.ID), token: r.accounts.links.sign(m.Purpose, acc, to),
+			user: r.model.templateUser(acc), uid: encodeUID(acc.ID), token: r.accounts.linkTo(m, acc, to),
 		})
 	}
 	return r.renderer.render(l)

@@ -38,7 +38,8 @@ const (
 	recAccountKey          protowire.Number = 11
 	recAccountSerial       protowire.Number = 12
 	recAccountFormerKeys   protowire.Number = 13
-	recAccountReserved     protowire.Number = 20 // 14 to 19 are free
+	recAccountFormerEmail  protowire.Number = 14
+	recAccountReserved     protowire.Number = 20 // 15 to 19 are free
 )
 
 const (
@@ -46,6 +47,12 @@ const (
 	recFlagStaff
 	recFlagSuperuser
 	recFlagEmailConfirmed
+	recFlagProvisional
+)
+
+const (
+	recFormerEmailAddress protowire.Number = 1
+	recFormerEmailChanged protowire.Number = 2
 )
 
 const (
@@ -135,6 +142,9 @@ func appendAccountFields(b []byte, a *Account) ([]byte, error) {
 	if a.EmailConfirmed {
 		flags |= recFlagEmailConfirmed
 	}
+	if a.Provisional {
+		flags |= recFlagProvisional
+	}
 	b = appendNumber(b, recAccountFlags, flags)
 	b = appendTime(b, recAccountDateJoined, a.DateJoined)
 	b = appendTime(b, recAccountLastLogin, a.LastLogin)
@@ -174,6 +184,10 @@ func appendAccountFields(b []byte, a *Account) ([]byte, error) {
 	for _, k := range a.Reserved {
 		b = protowire.AppendTag(b, recAccountReserved, protowire.BytesType)
 		b = protowire.AppendBytes(b, appendKey(nil, k))
+	}
+	for _, f := range a.FormerEmails {
+		b = protowire.AppendTag(b, recAccountFormerEmail, protowire.BytesType)
+		b = protowire.AppendBytes(b, appendTime(appendText(nil, recFormerEmailAddress, f.Address), recFormerEmailChanged, f.Changed))
 	}
 	return b, nil
 }
@@ -218,6 +232,7 @@ func decodeAccount(id uint64, record []byte) (*accountRecord, error) {
 			a.IsStaff = flags&recFlagStaff != 0
 			a.IsSuperuser = flags&recFlagSuperuser != 0
 			a.EmailConfirmed = flags&recFlagEmailConfirmed != 0
+			a.Provisional = flags&recFlagProvisional != 0
 		case recAccountDateJoined:
 			a.DateJoined = d.time()
 		case recAccountLastLogin:
@@ -240,6 +255,8 @@ func decodeAccount(id uint64, record []byte) (*accountRecord, error) {
 			a.Keys = append(a.Keys, d.key())
 		case recAccountFormerKeys:
 			a.formerGen, a.former = d.formerKeys()
+		case recAccountFormerEmail:
+			a.FormerEmails = append(a.FormerEmails, d.formerEmail())
 		case recAccountReserved:
 			a.Reserved = append(a.Reserved, d.key())
 		default:
@@ -495,6 +512,23 @@ func (d *recordDecoder) field() (name string, value any) {
 	}
 	d.end(m)
 	return name, value
+}
+
+func (d *recordDecoder) formerEmail() FormerEmail {
+	var f FormerEmail
+	m := d.message()
+	for m.next() {
+		switch m.num {
+		case recFormerEmailAddress:
+			f.Address = m.text()
+		case recFormerEmailChanged:
+			f.Changed = m.time()
+		default:
+			m.raw()
+		}
+	}
+	d.end(m)
+	return f
 }
 
 func (d *recordDecoder) key() Key {

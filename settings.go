@@ -64,6 +64,11 @@ type Settings struct {
 	// djoser's SET_USERNAME_RETYPE.
 	SetUsernameRetype bool `json:"set_username_retype,omitempty"`
 
+	// SetEmailPassword wants the current password, as current_password, beside a
+	// new address at /me. Default: off, as in djoser, whose front ends don't send
+	// it.
+	SetEmailPassword bool `json:"set_email_password,omitempty"`
+
 	// SetPasswordRetype wants the new password twice at /password. Default:
 	// off. Source: djoser's SET_PASSWORD_RETYPE.
 	SetPasswordRetype bool `json:"set_password_retype,omitempty"`

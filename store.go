@@ -167,6 +167,14 @@ type Account struct {
 	// that an administrator vouches for it.
 	EmailConfirmed bool
 
+	// FormerEmails are the addresses to which a change of Email can be taken back,
+	// the oldest first.
+	FormerEmails []FormerEmail
+
+	// Provisional is an account that was registered and never activated, where it
+	// has to be. It has no key of its address, and ends by itself.
+	Provisional bool
+
 	// PendingEmail is an address that becomes Email once it is confirmed.
 	PendingEmail string
 
@@ -191,7 +199,7 @@ func (a *Account) clone() *Account {
 	c := *a
 	c.Groups, c.Permissions = slices.Clone(a.Groups), slices.Clone(a.Permissions)
 	c.Keys, c.Reserved = slices.Clone(a.Keys), slices.Clone(a.Reserved)
-	c.Fields = maps.Clone(a.Fields)
+	c.Fields, c.FormerEmails = maps.Clone(a.Fields), slices.Clone(a.FormerEmails)
 	return &c
 }
 
@@ -246,7 +254,8 @@ const (
 	// account's address.
 	PurposeEmailChange Purpose = "email_change"
 
-	// PurposeEmailNotice tells the old address of that change. It has no link.
+	// PurposeEmailNotice tells the old address of a change, with a link that takes
+	// it back.
 	PurposeEmailNotice Purpose = "email_notice"
 )
 

@@ -452,7 +452,7 @@ func (m *userModel) currentKeys(a *Account) ([]Key, error) {
 		if f == m.username && value == "" {
 			return nil, fmt.Errorf("account %d has no %s, which is the username field: set it, or go back to the username field of before", a.ID, f.name)
 		}
-		if value != "" {
+		if value != "" && (f == m.username || f.name != "email" || !a.Provisional) {
 			keys = append(keys, f.keptKey(value, a.Keys))
 		}
 	}

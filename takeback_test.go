@@ -1,0 +1,161 @@
+package djoser
+
+import (
+	"bytes"
+	"fmt"
+	"net/mail"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// lastLink is the body with which the front end uses the link of the newest mail
+// to an address.
+func (s *server) lastLink(t *testing.T, to string, mails int) string {
+	t.Helper()
+	sent := s.waitMails(t, mails)
+	for _, m := range slices.Backward(sent) {
+		if m.to == to {
+			return m.body()
+		}
+	}
+	t.Fatalf("no mail to %s: %v", to, sent)
+	return ""
+}
+
+// attackStolenToken changes the address again and again with a stolen token, and
+// then the password by the new address: the owner of the first address gets the
+// account back by the first mail, and the thief is out.
+func attackStolenToken(t *testing.T) {
+	s := serve(t, site(settings))
+	stolen := s.register("ann", "pw")
+	s.json("PATCH", "/auth/me", stolen, `{"email": "thief0@example.org"}`).want(t, 200)
+	back := s.lastLink(t, "ann@example.com", 1)
+	for i := 1; i <= 2*maxFormerEmails; i++ {
+		s.json("PATCH", "/auth/me", stolen, fmt.Sprintf(`{"email": "thief%d@example.org"}`, i)).want(t, 200)
+	}
+	address := fmt.Sprintf("thief%d@example.org", 2*maxFormerEmails)
+	s.post("/auth/password/reset", "", "email", address).want(t, 200)
+	reset := s.lastLink(t, address, maxFormerEmails+1) // notices to later addresses have no link
+	s.json("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(reset, "}")+`, "new_password": "thief's"}`).want(t, 200)
+	stolen = s.login("ann", "thief's")
+
+	s.json("POST", "/auth/activate", "", back).want(t, 200)
+	s.get("/auth/me", stolen).want(t, 401)
+	accounts := runningRealm(t, "default").accounts
+	acc, err := accounts.find(t.Context(), "ann")
+	if err != nil || acc.Email != "ann@example.com" || !acc.EmailConfirmed || len(acc.FormerEmails) > 0 {
+		t.Errorf("%+v, %v", acc, err)
+	}
+	s.json("POST", "/auth/activate", "", back).want(t, 400)
+	s.json("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(reset, "}")+`, "new_password": "again"}`).want(t, 400)
+}
+
+func TestAChangeOfAddressIsTakenBack(t *testing.T) {
+	t.Run("before it is confirmed", func(t *testing.T) {
+		s := serve(t, site("send_activation_email\n"+settings))
+		s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").want(t, 201)
+		s.json("POST", "/auth/activate", "", s.lastLink(t, "ann@example.com", 1)).want(t, 200)
+		token := s.login("ann", "pw")
+		s.json("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).want(t, 200)
+		confirm, back := s.lastLink(t, "thief@example.org", 3), s.lastLink(t, "ann@example.com", 3)
+		s.json("POST", "/auth/activate", "", back).want(t, 200, "")
+		s.get("/auth/me", token).want(t, 401)
+		s.json("POST", "/auth/activate", "", confirm).want(t, 400)
+	})
+	t.Run("with a new password, where the front end knows resets alone", func(t *testing.T) {
+		s := serve(t, site(strings.Replace(settings, `activation_url "#/activate/{uid}/{token}"`, "", 1)))
+		token := s.register("ann", "pw")
+		s.json("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).want(t, 200)
+		if m := s.waitMails(t, 1)[0]; !strings.Contains(m.link, "/#/password/reset/confirm/") {
+			t.Errorf("the link is %s", m.link)
+		}
+		body := strings.TrimSuffix(s.lastLink(t, "ann@example.com", 1), "}") + `, "new_password": "my own"}`
+		s.json("POST", "/auth/password/reset/confirm", "", body).want(t, 200)
+		s.get("/auth/me", token).want(t, 401)
+		s.get("/auth/me", s.login("ann", "my own")).want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
+	})
+	t.Run("not after link_ttl", func(t *testing.T) {
+		s := serve(t, site("link_ttl 1h\n"+settings))
+		token := s.register("ann", "pw")
+		s.json("PATCH", "/auth/me", token, `{"email": "ann@example.org"}`).want(t, 200)
+		back := s.lastLink(t, "ann@example.com", 1)
+		accounts := runningRealm(t, "default").accounts
+		accounts.links.now = func() time.Time { return time.Now().Add(time.Hour) }
+		s.json("POST", "/auth/activate", "", back).want(t, 400)
+	})
+}
+
+func TestANewAddressWantsThePasswordWhereSetSo(t *testing.T) {
+	s := serve(t, site("set_email_password\n"+settings))
+	token := s.register("ann", "pw")
+	const address = `{"email": "new@example.org"`
+	s.json("PATCH", "/auth/me", token, address+"}").want(t, 400, `{"current_password": ["This field is required."]}`)
+	s.json("PUT", "/auth/me", token, address+`, "current_password": "bad"}`).want(t, 400, `{"current_password": ["Invalid password."]}`)
+	s.json("PATCH", "/auth/me", token, address+`, "current_password": "pw"}`).want(t, 200)
+	s.json("PATCH", "/auth/me", token, address+"}").want(t, 200) // the same again
+}
+
+// attackForeignRegistration registers with somebody else's address first.
+func attackForeignRegistration(t *testing.T) {
+	unique := "send_activation_email\nlink_ttl 1h\nuser_model {\nfield email email {\nunique\n}\n}\n"
+	s := serve(t, site(unique+settings))
+	register := func(name string) answer {
+		return s.post("/auth/register", "", "username", name, "password", name+"'s", "email", "victim@example.com")
+	}
+	register("mallory").want(t, 201)
+	register("victim").want(t, 201)
+	s.waitMails(t, 2)
+	mails := s.mailTexts(t)
+	for _, name := range []string{"mallory", "victim"} {
+		if !slices.ContainsFunc(mails, func(text string) bool {
+			return strings.Contains(text, "account "+name+" is almost ready") && strings.Contains(text, "don't open the link")
+		}) {
+			t.Errorf("no mail names %s and says what to do if it isn't the reader's: %q", name, mails)
+		}
+	}
+
+	// The owner of the address has a new password sent, and with it an account:
+	// the first link is that of the oldest, which mallory made.
+	s.post("/auth/password/reset", "", "email", "victim@example.com").want(t, 200)
+	body := strings.TrimSuffix(s.waitMails(t, 3)[2].body(), "}") + `, "new_password": "owner's"}`
+	s.json("POST", "/auth/password/reset/confirm", "", body).want(t, 200)
+	s.post("/auth/login", "", "username", "mallory", "password", "mallory's").want(t, 400)
+	s.login("mallory", "owner's")
+
+	// The address is unique from now on: the other account can't be activated.
+	s.json("POST", "/auth/activate", "", s.waitMails(t, 3)[1].body()).want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+	register("third").want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+
+	// It ends, and gives its username back; the other stays.
+	accounts := runningRealm(t, "default").accounts
+	accounts.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	for name, want := range map[string]int{"victim": 201, "mallory": 400} {
+		s.post("/auth/register", "", "username", name, "password", "other", "email", name+"@example.org").want(t, want)
+	}
+}
+
+// mailTexts are the texts of all mails that were sent.
+func (s *server) mailTexts(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.dir, "mails", "*.eml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := make([]string, len(files))
+	for i, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg, err := mail.ReadMessage(bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[i] = mailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
+	}
+	return texts
+}
