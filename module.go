@@ -439,6 +439,9 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	if h := *settings.Password.Hasher; h.Weak() {
 		r.log.Warn("passwords are hashed at too low a cost: for tests only", zap.Any("hasher", h), zap.Any("default", password.Default))
 	}
+	if u := r.model.username; u.kind == "email" && u.name != "email" {
+		r.log.Warn("people log in with addresses that are never confirmed, since only those of the field email are: take email for the username_field, or tell no back end of usernames", zap.String("username_field", u.name))
+	}
 	if r.model.username.name == "email" && !settings.SendActivationEmail {
 		r.log.Warn("people log in with addresses that nobody confirms: the gate tells back ends of a username once a password was reset by mail, or an administrator confirmed it",
 			zap.String("settings", "send_activation_email on"), zap.String("command", "caddy djoser user confirm-email"))

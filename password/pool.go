@@ -19,13 +19,16 @@ var ErrBusy = errors.New("too many passwords are being hashed")
 //
 // The queue is fair: networks take turns, so that one that sends a thousand
 // calls holds another's first one up by one hash. Known callers go before all
-// others. When the queue is full, the last in line leaves it.
+// others, but for a quarter of the hashes and of the places in the queue: an
+// attacker may have accounts too. When the queue is full, the last in line leaves
+// it.
 type Pool struct {
 	workers, queue int
 
 	mu      sync.Mutex
 	running int
-	waiting []*ticket // in the order in which they are served
+	waiting []*ticket // the known first, each in the order in which they are served
+	served  int       // calls that waited
 	known   turns     // of known callers
 	others  turns
 }
@@ -142,15 +145,42 @@ func (p *Pool) line(who Caller) (*ticket, error) {
 		return 1
 	})
 	if len(p.waiting) >= p.queue {
-		if i == len(p.waiting) {
+		last := p.lastFor(who.Known)
+		if i > last && t.known == p.waiting[last].known {
 			return nil, ErrBusy
 		}
-		p.waiting[len(p.waiting)-1].called <- ErrBusy
-		p.waiting = p.waiting[:len(p.waiting)-1]
+		p.waiting[last].called <- ErrBusy
+		p.waiting = slices.Delete(p.waiting, last, last+1)
+		if last < i {
+			i--
+		}
 	}
 	p.waiting = slices.Insert(p.waiting, i, t)
 	turns.rounds[who.Network] = t.round
 	return t, nil
+}
+
+// lastFor is the call that has to leave a full queue for a new one, if that comes
+// before it: the last of all, but of the known where these have their places.
+func (p *Pool) lastFor(known bool) int {
+	count, places := p.firstOther(), p.queue-p.queue/others
+	if count > places || known && count == places {
+		return count - 1
+	}
+	return len(p.waiting) - 1
+}
+
+// others is the part of the hashes, and of the places, that is kept from known
+// callers: one of so many.
+const others = 4
+
+// firstOther is where the calls of those begin who aren't known.
+func (p *Pool) firstOther() int {
+	i := slices.IndexFunc(p.waiting, func(t *ticket) bool { return !t.known })
+	if i < 0 {
+		return len(p.waiting)
+	}
+	return i
 }
 
 func (p *Pool) turns(known bool) *turns {
@@ -178,8 +208,12 @@ func (p *Pool) leave() {
 		clear(p.others.rounds)
 		return
 	}
-	t := p.waiting[0]
-	p.waiting = slices.Delete(p.waiting, 0, 1)
+	i := 0
+	if p.served++; p.served%others == 0 && p.firstOther() < len(p.waiting) {
+		i = p.firstOther()
+	}
+	t := p.waiting[i]
+	p.waiting = slices.Delete(p.waiting, i, i+1)
 	p.turns(t.known).served(t.round)
 	t.called <- nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,7 +127,7 @@ func TestAFloodOfOneNetworkLeavesRoomForOthers(t *testing.T) {
 // flood of one network: those of other networks still wait for one of its calls.
 func TestKnownCallersDoNotMoveAFloodAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := NewPool(1, 8)
+		p := NewPool(1, 16)
 		next := make(chan struct{})
 		var order []string // guarded by the one worker
 		ask := func(network string, known bool) {
@@ -154,15 +155,50 @@ func TestKnownCallersDoNotMoveAFloodAhead(t *testing.T) {
 		for i := range 3 {
 			ask(fmt.Sprint("other", i), false)
 		}
-		for range 9 {
+		for p.Running() > 0 {
 			next <- struct{}{}
 			synctest.Wait()
 		}
-		// One known caller had the worker, and the flood's one turn comes first.
-		for i, network := range order[served+2 : served+5] {
-			if want := fmt.Sprint("other", i); network != want {
-				t.Errorf("%s was served, want %s", network, want)
-			}
+		// One call had the worker, and the flood's one turn comes first.
+		unknown := slices.DeleteFunc(order[served+1:], func(network string) bool { return strings.HasPrefix(network, "known") })
+		if want := []string{"flood", "other0", "other1", "other2"}; !slices.Equal(unknown[:4], want) {
+			t.Errorf("%v were served, want %v first", unknown, want)
+		}
+	})
+}
+
+func TestKnownCallersLeaveOthersAQuarter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPool(1, 8)
+		release := hold(t, p)
+		var order []string // guarded by the one worker
+		busy := make(map[string]int)
+		errs := make(chan string, 100)
+		call := func(who string, known bool) {
+			go func() {
+				if err := p.Do(t.Context(), Caller{Network: who, Known: known}, func() { order = append(order, who[:1]) }); err != nil {
+					errs <- who[:1]
+				}
+			}()
+			synctest.Wait()
+		}
+		for i := range 20 {
+			call(fmt.Sprint("k", i), true)
+		}
+		for i := range 5 {
+			call(fmt.Sprint("s", i), false)
+		}
+		for i := range 20 {
+			call(fmt.Sprint("k", i), true)
+		}
+		release()
+		synctest.Wait()
+		close(errs)
+		for who := range errs {
+			busy[who]++
+		}
+		if want := "kkkskkks"; strings.Join(order, "") != want || busy["s"] != 3 || busy["k"] != 34 {
+			t.Errorf("order is %v, and %v were refused; want %s", order, busy, want)
 		}
 	})
 }
