@@ -89,6 +89,18 @@ func TestAChangeOfAddressIsTakenBack(t *testing.T) {
 	})
 }
 
+func TestAChangeThatIsOnlyAskedForLeavesResetLinksGood(t *testing.T) {
+	s := serve(t, site("send_activation_email\n"+settings))
+	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").want(t, 201)
+	s.json("POST", "/auth/activate", "", s.lastLink(t, "ann@example.com", 1)).want(t, 200)
+	stolen := s.login("ann", "pw")
+	s.post("/auth/password/reset", "", "email", "ann@example.com").want(t, 200)
+	reset := strings.TrimSuffix(s.lastLink(t, "ann@example.com", 2), "}") + `, "new_password": "new"}`
+	s.json("PATCH", "/auth/me", stolen, `{"email": "thief@example.org"}`).want(t, 200)
+	s.json("POST", "/auth/password/reset/confirm", "", reset).want(t, 200)
+	s.get("/auth/me", stolen).want(t, 401)
+}
+
 func TestANewAddressWantsThePasswordWhereSetSo(t *testing.T) {
 	s := serve(t, site("set_email_password\n"+settings))
 	token := s.register("ann", "pw")

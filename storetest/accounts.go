@@ -34,6 +34,8 @@ var accountPromises = []promise{
 				"newsletter": true, "spam": false, "born": nil,
 			},
 			PendingEmail: "new@example.com",
+			Provisional:  true,
+			FormerEmails: []djoser.FormerEmail{{Address: "older@example.com", Changed: base}, {Address: "old@example.com", Changed: base.Add(time.Hour)}},
 			Keys:         []djoser.Key{username("ann"), {Field: "company", Value: ""}},
 			Serial:       7,
 		}
