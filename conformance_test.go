@@ -643,6 +643,7 @@ func (r *replay) control(op, username string) {
 type sentMail struct {
 	to, from string
 	subject  string
+	text     string
 	link     string
 	uid      string
 	token    string
@@ -722,8 +723,8 @@ func readMail(t *testing.T, file string) sentMail {
 	if m.subject, err = word.DecodeHeader(msg.Header.Get("Subject")); err != nil || m.subject == "" || strings.Contains(m.subject, "\n") {
 		t.Errorf("subject %q: %v", m.subject, err)
 	}
-	text := mailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
-	m.link = regexp.MustCompile(`https?://\S+`).FindString(text)
+	m.text = mailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
+	m.link = regexp.MustCompile(`https?://\S+`).FindString(m.text)
 	return m
 }
 
