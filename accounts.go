@@ -246,6 +246,7 @@ func (a *accounts) logout(ctx context.Context, digest Digest) error {
 // activate uses an activation link up, or one that confirms a new address.
 func (a *accounts) activate(ctx context.Context, id uint64, link string, c client) (*Account, string, error) {
 	var token string
+	takenBack := false
 	acc, err := a.update(ctx, id, func(acc *Account, change *Change) error {
 		purpose := PurposeEmailChange
 		if !acc.IsActive {
@@ -253,7 +254,7 @@ func (a *accounts) activate(ctx context.Context, id uint64, link string, c clien
 		}
 		// The links first, so that a bad one costs the same for every account.
 		good, former := a.links.check(purpose, acc, acc.PendingEmail, link), a.former(acc, link)
-		if former >= 0 && acc.IsActive {
+		if takenBack = former >= 0 && acc.IsActive; takenBack {
 			acc.takeBack(former, change)
 			return nil
 		}
@@ -268,6 +269,9 @@ func (a *accounts) activate(ctx context.Context, id uint64, link string, c clien
 		}
 		return nil
 	})
+	if takenBack {
+		err = a.endAnyway(ctx, id, err)
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -376,12 +380,14 @@ func (a *accounts) resetPassword(ctx context.Context, id uint64, link, pass stri
 	if err != nil {
 		return nil, err
 	}
-	return a.update(ctx, id, func(acc *Account, change *Change) error {
+	takenBack := false
+	acc, err := a.update(ctx, id, func(acc *Account, change *Change) error {
 		if !a.checkReset(acc, link) {
 			return errLink
 		}
 		acc.Password = hash
-		if former := a.former(acc, link); former >= 0 {
+		former := a.former(acc, link)
+		if takenBack = former >= 0; takenBack {
 			acc.takeBack(former, change)
 			return nil
 		}
@@ -392,6 +398,10 @@ func (a *accounts) resetPassword(ctx context.Context, id uint64, link, pass stri
 		change.EndTokens = true
 		return nil
 	})
+	if takenBack {
+		err = a.endAnyway(ctx, id, err)
+	}
+	return acc, err
 }
 
 // setFields changes fields of an account.

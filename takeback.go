@@ -1,6 +1,8 @@
 package djoser
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -71,6 +73,16 @@ func (a *accounts) former(acc *Account, link string) int {
 		}
 	}
 	return found
+}
+
+// endAnyway ends the logins of an account that can't have its address back, since
+// another has it meanwhile. It returns the error that says so.
+func (a *accounts) endAnyway(ctx context.Context, id uint64, err error) error {
+	if !errors.As(err, new(*TakenError)) {
+		return err
+	}
+	_, ended := a.revokeAll(ctx, id)
+	return errors.Join(err, ended)
 }
 
 // takeBack gives an account the address back that it had before a change, and

@@ -74,6 +74,15 @@ func TestAChangeOfAddressIsTakenBack(t *testing.T) {
 		s.get("/auth/me", token).want(t, 401)
 		s.get("/auth/me", s.login("ann", "my own")).want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
 	})
+	t.Run("or the thief is out, where somebody has the address", func(t *testing.T) {
+		s := serve(t, site("user_model {\nfield email email {\nunique\n}\n}\n"+settings))
+		token := s.register("ann", "pw")
+		s.json("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).want(t, 200)
+		back := s.lastLink(t, "ann@example.com", 1)
+		s.post("/auth/register", "", "username", "bob", "password", "pw", "email", "ann@example.com").want(t, 201)
+		s.json("POST", "/auth/activate", "", back).want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+		s.get("/auth/me", token).want(t, 401)
+	})
 	t.Run("not after link_ttl", func(t *testing.T) {
 		s := serve(t, site("link_ttl 1h\n"+settings))
 		token := s.register("ann", "pw")
