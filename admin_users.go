@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,13 +52,6 @@ func (m *manager) user(acc *Account) *adminUser {
 		u.Reserved = append(u.Reserved, reservedName{k.Field, k.Value})
 	}
 	return u
-}
-
-func timeOrNil(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // adminPage is a page of users. The next one begins after Next; zero is the
@@ -173,13 +167,6 @@ type adminEdit struct {
 	AddGroups      []string                   `json:"add_groups"`
 	RemoveGroups   []string                   `json:"remove_groups"`
 }
-
-// maxGroups and maxGroup bound the groups of an account, and a group's name in
-// bytes.
-const (
-	maxGroups = 1000
-	maxGroup  = 150
-)
 
 // read checks an edit.
 func (m *manager) read(e *adminEdit) (*accountEdit, error) {
@@ -303,7 +290,7 @@ func (m *manager) freeName() (any, error) {
 	if err := m.body(&name); err != nil {
 		return nil, err
 	}
-	setDefault(&name.Field, m.realm.model.username.name)
+	name.Field = cmp.Or(name.Field, m.realm.model.username.name)
 	acc, err := m.accounts.freeName(m.r.Context(), name.Field, name.Name)
 	if errors.Is(err, ErrNotFound) {
 		return nil, &adminError{http.StatusNotFound, fmt.Sprintf("the %s %q is not reserved", name.Field, name.Name), nil}

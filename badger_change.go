@@ -61,9 +61,6 @@ func newChangeWriter(s *badgerDB, c *Change) (*changeWriter, error) {
 	return w, nil
 }
 
-// maxID is the largest id of Django's, which are signed.
-const maxID = 1<<63 - 1
-
 // finish writes the results into the change.
 func (w *changeWriter) finish() {
 	c := w.change

@@ -134,7 +134,7 @@ func (v *visit) placeholder(key string) (any, bool) {
 func (c *caller) placeholder(name string) (any, bool) {
 	m := c.realm.model
 	if c.id == nil {
-		return "", slices.Contains(m.placeholders(), name)
+		return "", slices.Contains(placeholdersOf(m), name)
 	}
 	for _, p := range accountPlaceholders {
 		if p.name == name {
@@ -180,9 +180,9 @@ func (c *caller) username() string {
 	return c.realm.model.name(c.id.account)
 }
 
-// placeholders are the names after http.auth.user. that accounts of the model
+// placeholdersOf are the names after http.auth.user. that accounts of the model
 // have.
-func (m *userModel) placeholders() []string {
+func placeholdersOf(m *userModel) []string {
 	var names []string
 	for _, p := range accountPlaceholders {
 		names = append(names, p.name)
@@ -199,8 +199,8 @@ var userPlaceholder = regexp.MustCompile(`\{http\.auth\.user\.([^{}]*)\}`)
 
 // checkPlaceholders refuses a text that asks for what accounts of the model
 // don't have.
-func (m *userModel) checkPlaceholders(text string) error {
-	known := m.placeholders()
+func checkPlaceholders(m *userModel, text string) error {
+	known := placeholdersOf(m)
 	for _, found := range userPlaceholder.FindAllStringSubmatch(text, -1) {
 		if !slices.Contains(known, found[1]) {
 			return fmt.Errorf("unknown placeholder %s: after {%s there is %s; another field must be one of required_fields", found[0], placeholderPrefix, strings.Join(known, ", "))

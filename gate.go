@@ -250,7 +250,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 // checkHeaders refuses values that no account can have.
 func (g *Gate) checkHeaders(m *userModel) error {
 	for _, name := range slices.Sorted(maps.Keys(g.Headers)) {
-		if err := m.checkPlaceholders(g.Headers[name]); err != nil {
+		if err := checkPlaceholders(m, g.Headers[name]); err != nil {
 			return fmt.Errorf("header %s: %w", name, err)
 		}
 	}
@@ -274,11 +274,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return err
 	}
 	cors := c.realm.cors
-	w = cors.forPages(w, r)
+	w = writerForPages(cors, w, r)
 	if c.id == nil && c.err == nil && preflight(r) && cors.takes(r) {
 		keepPreflight(r)
 		g.setPlaceholders(c, r)
-		return cors.preflight(w, r, next)
+		return askPreflight(cors, w, r, next)
 	}
 	err = g.serve(w, r, next, c)
 	completeForPages(w) // an answer that isn't written yet, such as one of handle_errors
@@ -508,7 +508,7 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 	}
 	p.setPlaceholders(c, r)
 	user := caddyauth.User{ID: strconv.FormatUint(c.id.account.ID, 10), Metadata: make(map[string]string)}
-	for _, name := range c.realm.model.placeholders() {
+	for _, name := range placeholdersOf(c.realm.model) {
 		if name != "id" {
 			value, _ := c.placeholder(name)
 			user.Metadata[name] = caddy.ToString(value)

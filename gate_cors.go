@@ -9,10 +9,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// forPages is the ResponseWriter behind the gate for a page of another origin: what
+// writerForPages is the ResponseWriter behind the gate for a page of another origin: what
 // the back end doesn't say about other origins the realm's cors does. Other requests
 // have their own.
-func (c *crossOrigins) forPages(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+func writerForPages(c *crossOrigins, w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	if c == nil {
 		return w
 	}
@@ -79,11 +79,11 @@ func completeForPages(w http.ResponseWriter) {
 	}
 }
 
-// preflight asks the back end what a page may do, and answers in its place where it
+// askPreflight asks the back end what a page may do, and answers in its place where it
 // says nothing about other origins. Nothing else of its answer is shown: whoever
 // sends what looks like a preflight needs no token, and many a back end answers
 // OPTIONS as it does GET.
-func (c *crossOrigins) preflight(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+func askPreflight(c *crossOrigins, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	p := &preflightWriter{ResponseWriter: w, header: w.Header().Clone()}
 	err := next.ServeHTTP(p, r)
 	if p.passed {

@@ -13,3 +13,10 @@ func misleadingGroup(name string) bool {
 		strings.Contains(name, ",") || strings.ContainsFunc(name, unicode.IsControl) ||
 		strings.EqualFold(name, "staff") || strings.EqualFold(name, "superuser")
 }
+
+// maxGroups and maxGroup bound the groups of an account, and a group's name in
+// bytes.
+const (
+	maxGroups = 1000
+	maxGroup  = 150
+)

@@ -135,42 +135,6 @@ func (h *Handler) tellOfPrefix(r *realm, path string) {
 	}
 }
 
-// underPrefix is what follows the prefix and its slash, without a slash at the
-// end. Slashes before the prefix are one, and case is no matter there, as for
-// Caddy's path matcher; the rest is taken as it is.
-func underPrefix(path, prefix string) (string, bool) {
-	path = "/" + strings.TrimLeft(path, "/")
-	if len(path) < len(prefix) || !strings.EqualFold(path[:len(prefix)], prefix) {
-		return "", false
-	}
-	rest := path[len(prefix):]
-	if rest == "" {
-		return "", true
-	}
-	if rest[0] != '/' {
-		return "", false
-	}
-	if rest == "//" {
-		return "/", true // no endpoint, and not the root with one slash too many
-	}
-	return strings.TrimSuffix(rest[1:], "/"), true
-}
-
-// requestPath is the path of a request without a fragment, which no client
-// should send and Django cuts off.
-func requestPath(r *http.Request) string {
-	if !strings.Contains(r.RequestURI, "#") {
-		return r.URL.Path
-	}
-	path, _, _ := strings.Cut(r.URL.Path, "#")
-	return path
-}
-
-// encodedSlash tells whether a path hides a slash, which no endpoint has.
-func encodedSlash(rawPath string) bool {
-	return strings.Contains(rawPath, "%2F") || strings.Contains(rawPath, "%2f")
-}
-
 // App owns the realms while a configuration runs. Caddy makes it as soon as a
 // handler, a matcher or a provider of this module is in use; it has no
 // settings of its own.
@@ -192,14 +156,6 @@ type App struct {
 type use struct {
 	realm, where string
 	check        func(*userModel) error // nil: nothing else is to be checked then
-}
-
-// checkPrefix refuses what is no path, but maybe the pattern of one.
-func checkPrefix(prefix string) error {
-	if strings.ContainsAny(prefix, "*?#{} ") {
-		return fmt.Errorf("prefix is %q: it must be a path such as /auth", prefix)
-	}
-	return nil
 }
 
 // CaddyModule returns the Caddy module information.

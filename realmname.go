@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 )
@@ -12,7 +13,7 @@ var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 // expandRealm replaces placeholders in the name of a realm. An empty one is the
 // default.
 func expandRealm(name *string) error {
-	setDefault(name, defaultRealm)
+	*name = cmp.Or(*name, defaultRealm)
 	expanded, err := expand("realm", *name)
 	if err != nil {
 		return err

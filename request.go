@@ -59,3 +59,18 @@ func originalPath(r *http.Request) string {
 	}
 	return strings.TrimSuffix("/"+strings.Trim(path, "/"), "/")
 }
+
+// requestPath is the path of a request without a fragment, which no client
+// should send and Django cuts off.
+func requestPath(r *http.Request) string {
+	if !strings.Contains(r.RequestURI, "#") {
+		return r.URL.Path
+	}
+	path, _, _ := strings.Cut(r.URL.Path, "#")
+	return path
+}
+
+// encodedSlash tells whether a path hides a slash, which no endpoint has.
+func encodedSlash(rawPath string) bool {
+	return strings.Contains(rawPath, "%2F") || strings.Contains(rawPath, "%2f")
+}

@@ -156,3 +156,10 @@ func writeError(w http.ResponseWriter, r *http.Request, e *apiError, scheme stri
 	}
 	return writeJSON(w, r, e.status, e.body, indent)
 }
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -268,12 +269,12 @@ func (s *Settings) setDefaults() error {
 	s.PasswordResetConfirmURL = repl.ReplaceKnown(s.PasswordResetConfirmURL, "")
 	s.ActivationURL = repl.ReplaceKnown(s.ActivationURL, "")
 
-	setDefault(&s.FromEmail, "webmaster@localhost")
-	setDefault(&s.LinkTTL, caddy.Duration(3*24*time.Hour))
-	setDefault(&s.MaxBody, 64<<10)
-	setDefault(&s.Cache, 100_000)
-	setDefault(&s.Password.MaxLength, 4096)
-	setDefault(&s.Token.PerUser, 100)
+	s.FromEmail = cmp.Or(s.FromEmail, "webmaster@localhost")
+	s.LinkTTL = cmp.Or(s.LinkTTL, caddy.Duration(3*24*time.Hour))
+	s.MaxBody = cmp.Or(s.MaxBody, 64<<10)
+	s.Cache = cmp.Or(s.Cache, 100_000)
+	s.Password.MaxLength = cmp.Or(s.Password.MaxLength, 4096)
+	s.Token.PerUser = cmp.Or(s.Token.PerUser, 100)
 	if s.Password.Hasher == nil {
 		s.Password.Hasher = &password.Argon2id{}
 		*s.Password.Hasher = password.Default
@@ -285,13 +286,6 @@ func (s *Settings) setDefaults() error {
 		s.Token.Schemes = []string{"Token"}
 	}
 	return nil
-}
-
-func setDefault[T comparable](value *T, def T) {
-	var zero T
-	if *value == zero {
-		*value = def
-	}
 }
 
 // sendsResets and sendsActivations tell which mails can be sent.

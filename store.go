@@ -10,20 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"time"
-
-	"go.uber.org/zap"
 )
-
-// StoreModule is what a module in the namespace djoser.stores implements.
-type StoreModule interface {
-	// Location identifies what is opened for a realm: two realms, or two
-	// configurations, with the same location share one open store. It touches
-	// nothing, so that a configuration can be checked beside a running server.
-	Location(realm string) (string, error)
-
-	// Open opens the store at a location.
-	Open(ctx context.Context, location string, log *zap.Logger) (Store, error)
-}
 
 // Store keeps the accounts, auth tokens and outgoing mails of one realm. Its
 // methods are the transactions that accounts need; it knows nothing of Caddy
@@ -117,6 +104,9 @@ var (
 	// ErrClosed means that the store has been closed.
 	ErrClosed = errors.New("store is closed")
 )
+
+// maxID is the largest id of an account: Django's are signed.
+const maxID = 1<<63 - 1
 
 // TakenError says that another account holds a unique key.
 type TakenError struct {
