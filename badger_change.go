@@ -3,12 +3,14 @@ package djoser
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"slices"
 )
 
 // Commit implements Store.
 func (s *badgerDB) Commit(ctx context.Context, c *Change) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
 	w, err := newChangeWriter(s, c)
 	if err != nil {
 		return err
@@ -19,9 +21,6 @@ func (s *badgerDB) Commit(ctx context.Context, c *Change) error {
 	w.finish()
 	return nil
 }
-
-// errChange is a change that makes no sense: a fault of the caller.
-var errChange = errors.New("invalid change")
 
 // changeWriter applies a Change.
 type changeWriter struct {
@@ -36,14 +35,6 @@ type changeWriter struct {
 }
 
 func newChangeWriter(s *badgerDB, c *Change) (*changeWriter, error) {
-	switch {
-	case c.Delete && (c.Account == nil || c.Token != nil):
-		return nil, errChange
-	case c.Account == nil && c.Token == nil && (c.EndTokens || c.TokenLimit != 0):
-		return nil, errChange
-	case c.Account != nil && (c.Account.ID == 0 && c.Account.Version != 0 || c.Account.ID > maxID):
-		return nil, errChange
-	}
 	w := &changeWriter{s: s, change: c}
 	if c.Account != nil && !c.Delete {
 		a := c.Account

@@ -49,8 +49,9 @@ type Store interface {
 	Tokens(ctx context.Context, account uint64) ([]*Token, error)
 
 	// Commit applies a change in one durable transaction. It sets ID and
-	// Version of the change's account, and the IDs of its mails. Errors:
-	// *TakenError, ErrConflict, ErrModel, ErrNotFound, ErrFull, ErrClosed.
+	// Version of the change's account, and the IDs of its mails. Errors: what
+	// Change.Validate says, *TakenError, ErrConflict, ErrModel, ErrNotFound,
+	// ErrFull, ErrClosed.
 	Commit(ctx context.Context, c *Change) error
 
 	// TouchTokens notes the time of the last use of tokens. Unknown tokens are
@@ -296,6 +297,27 @@ type Change struct {
 	// Mails are put into the outbox. Their Account is set to that of the
 	// change, if it has one.
 	Mails []*Mail
+}
+
+// Validate checks that the fields of a change go together. A store calls it
+// before it applies a change, and returns its error.
+func (c *Change) Validate() error {
+	a := c.Account
+	switch {
+	case c.Delete && a == nil:
+		return errors.New("invalid change: Delete without an account")
+	case c.Delete && c.Token != nil:
+		return errors.New("invalid change: Token for an account that is deleted")
+	case a == nil && c.Token == nil && c.EndTokens:
+		return errors.New("invalid change: EndTokens without an account")
+	case a == nil && c.Token == nil && c.TokenLimit != 0:
+		return errors.New("invalid change: TokenLimit without an account")
+	case a != nil && a.ID == 0 && a.Version != 0:
+		return errors.New("invalid change: account with a version and no id")
+	case a != nil && a.ID > maxID:
+		return fmt.Errorf("invalid change: account id %d is too large", a.ID)
+	}
+	return nil
 }
 
 // isPlain tells whether the change is of an account and nothing else.

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) djoser.Store) {
 		promises []promise
 	}{
 		{"accounts", accountPromises},
+		{"changes", changePromises},
 		{"tokens", tokenPromises},
 		{"mails", mailPromises},
 		{"reindex", reindexPromises},

@@ -1,0 +1,39 @@
+package storetest
+
+import (
+	"math"
+
+	"github.com/caddy-djoser/djoser"
+)
+
+var changePromises = []promise{
+	{"a change whose fields don't go together is refused whole", func(s *suite) {
+		ann := s.create("ann")
+		s.login(ann, 1)
+		before := s.account(ann.ID)
+		huge := user("huge")
+		huge.ID = math.MaxUint64
+		stray := user("stray")
+		stray.Version = 1
+		for name, c := range map[string]*djoser.Change{
+			"Delete without an account":        {Delete: true},
+			"Delete with a token":              {Account: before, Delete: true, Token: token(ann.ID, 2)},
+			"EndTokens without an account":     {EndTokens: true},
+			"TokenLimit without an account":    {TokenLimit: 1},
+			"account with a version and no id": {Account: stray},
+			"account with too large an id":     {Account: huge},
+		} {
+			if c.Validate() == nil {
+				s.Errorf("%s: Validate finds it legal", name)
+			}
+			c.Mails = []*djoser.Mail{{Purpose: djoser.PurposeActivation, Due: base}}
+			if err := s.Commit(s.ctx, c); err == nil {
+				s.Errorf("%s: applied", name)
+			}
+		}
+		s.equal(s.account(ann.ID), before)
+		s.equal(s.usernames(), []string{"ann"})
+		s.equal(s.tokens(ann.ID), []int{1})
+		s.equal(s.counted(), djoser.Stats{Accounts: 1, Tokens: 1})
+	}},
+}
