@@ -132,3 +132,16 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestTextOfContainersIsWrittenInOnePass(t *testing.T) {
+	deep := strings.Repeat("[", maxDepth) + `"` + strings.Repeat("x", 60<<10) + `"` + strings.Repeat("]", maxDepth)
+	v, err := decodeJSON([]byte(deep))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := heapBytes()
+	text := pythonText(v)
+	if taken := heapBytes() - before; len(text) != len(deep) || taken > 16*64<<10 {
+		t.Errorf("%d bytes of text took %d of the heap", len(text), taken)
+	}
+}

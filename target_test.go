@@ -230,19 +230,6 @@ func TestNoServerReadsAKeptPathOutOfAnotherTarget(t *testing.T) {
 	}
 }
 
-func BenchmarkTarget(b *testing.B) {
-	for _, path := range []string{"/", "/api/v1/users/42", "/assets/" + strings.Repeat("0123456789abcdef/", 8) + "index.min.js"} {
-		b.Run(path[:min(len(path), 20)], func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if ambiguousPath(path) {
-					b.Fatal(path)
-				}
-			}
-		})
-	}
-}
-
 func attackHostInPath(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /admin/*\nreverse_proxy "+backEnd(t)))
 	for _, target := range []string{"//x/admin/secret", `/\x/admin/secret`, "/%2Fx/admin/secret", "/x//admin/secret", "/%09/x/admin/secret"} {

@@ -7,26 +7,6 @@ import (
 	"time"
 )
 
-func testLinks() *links {
-	return &links{key: []byte(strings.Repeat("k", 32)), ttl: 72 * time.Hour, now: func() time.Time { return time.Unix(1_700_000_000, 0) }}
-}
-
-func TestUIDsAreDjangos(t *testing.T) {
-	for id, uid := range map[uint64]string{1: "MQ", 42: "NDI", math.MaxUint64: "MTg0NDY3NDQwNzM3MDk1NTE2MTU"} {
-		if got := encodeUID(id); got != uid {
-			t.Errorf("%d: %s, want %s", id, got, uid)
-		}
-		if got, ok := decodeUID(uid); !ok || got != id {
-			t.Errorf("%s: %d, %t", uid, got, ok)
-		}
-	}
-	for _, uid := range []string{"", "MQ==", "MR", " MQ", "MQ\n", "KzE", "MDE", "LTE", "MTg0NDY3NDQwNzM3MDk1NTE2MTY", "M/", strings.Repeat("M", 1000), "\xff\xff"} {
-		if id, ok := decodeUID(uid); ok {
-			t.Errorf("%q is taken for %d", uid, id)
-		}
-	}
-}
-
 func TestALinkIsForOneThingOnly(t *testing.T) {
 	l := testLinks()
 	acc := &Account{ID: 7, Serial: 3}
@@ -58,33 +38,6 @@ func TestALinkIsForOneThingOnly(t *testing.T) {
 	}
 }
 
-// FuzzAuthorization offers values of the header: what comes out of one is a
-// single word behind a scheme that is taken.
-func FuzzAuthorization(f *testing.F) {
-	a := &authenticator{schemes: []string{"Token", "Bearer"}}
-	for _, s := range []string{"Token 0123456789012345678901234567890123456789", "bearer  x ", "Token", "Token a b", "Basic eDp5", "\v\ttoken\f\xff", ""} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, header string) {
-		digest, found, err := a.credentials([]string{header})
-		words := strings.FieldsFunc(header, func(r rune) bool { return strings.ContainsRune(whiteSpace, r) })
-		taken := len(words) > 0 && a.takesScheme(words[0])
-		var want Digest
-		isToken := false
-		if len(words) == 2 {
-			want, isToken = digestOf(words[1])
-		}
-		switch {
-		case !taken && (found || err != nil):
-			t.Errorf("%q: %t, %v", header, found, err)
-		case taken && (found != isToken || (err == nil) != isToken):
-			t.Errorf("%q: %t, %v", header, found, err)
-		case found && digest != want:
-			t.Errorf("%q: another digest", header)
-		}
-	})
-}
-
 // FuzzLink offers uids and tokens: no uid but the canonical one and no token
 // but the signed one is taken.
 func FuzzLink(f *testing.F) {
@@ -106,4 +59,24 @@ func FuzzLink(f *testing.F) {
 			t.Errorf("%q has a digest", token)
 		}
 	})
+}
+
+func testLinks() *links {
+	return &links{key: []byte(strings.Repeat("k", 32)), ttl: 72 * time.Hour, now: func() time.Time { return time.Unix(1_700_000_000, 0) }}
+}
+
+func TestUIDsAreDjangos(t *testing.T) {
+	for id, uid := range map[uint64]string{1: "MQ", 42: "NDI", math.MaxUint64: "MTg0NDY3NDQwNzM3MDk1NTE2MTU"} {
+		if got := encodeUID(id); got != uid {
+			t.Errorf("%d: %s, want %s", id, got, uid)
+		}
+		if got, ok := decodeUID(uid); !ok || got != id {
+			t.Errorf("%s: %d, %t", uid, got, ok)
+		}
+	}
+	for _, uid := range []string{"", "MQ==", "MR", " MQ", "MQ\n", "KzE", "MDE", "LTE", "MTg0NDY3NDQwNzM3MDk1NTE2MTY", "M/", strings.Repeat("M", 1000), "\xff\xff"} {
+		if id, ok := decodeUID(uid); ok {
+			t.Errorf("%q is taken for %d", uid, id)
+		}
+	}
 }

@@ -1,0 +1,62 @@
+package djoser
+
+import (
+	"bytes"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestMailsKnowTheLanguageThatWasAskedFor(t *testing.T) {
+	s := newServer(t)
+	templates := filepath.Join(s.dir, "templates")
+	if err := os.Mkdir(templates, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	subject := `{{if eq .language "de"}}Neues Passwort{{else}}New password ({{.language}}){{end}}`
+	if err := os.WriteFile(filepath.Join(templates, "password_reset_email_subject.txt"), []byte(subject), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.load(site(settings + "\ntemplates {$DIR}/templates")); err != nil {
+		t.Fatal(err)
+	}
+	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@a.example").want(t, 201)
+	sent := make(map[string]bool)
+	for _, c := range []struct{ accept, want string }{
+		{"", "New password ()"},
+		{"de-AT,de;q=0.9,en;q=0.8", "Neues Passwort"},
+		{"en;q=0.5,fr", "New password (fr)"},
+		{"zh-Hant-TW", "New password (zh)"},
+		{"*", "New password ()"},
+		{"und-Latn", "New password ()"},
+		{"no language!", "New password ()"},
+		{strings.Repeat("de,", 1000), "New password ()"},
+	} {
+		s.do("POST", "/auth/password/reset", `{"email": "ann@a.example"}`, "Content-Type", mediaJSON, "Accept-Language", c.accept).want(t, 200)
+		var got string
+		eventually(t, "mail", func() bool {
+			files, _ := filepath.Glob(filepath.Join(s.dir, "mails", "*.eml"))
+			for _, f := range files {
+				if !sent[f] {
+					sent[f] = true
+					b, err := os.ReadFile(f)
+					if err != nil {
+						t.Fatal(err)
+					}
+					m, err := netmail.ReadMessage(bytes.NewReader(b))
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = m.Header.Get("Subject")
+					return true
+				}
+			}
+			return false
+		})
+		if got != c.want {
+			t.Errorf("%.40q: %q, want %q", c.accept, got, c.want)
+		}
+	}
+}
