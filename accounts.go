@@ -174,22 +174,27 @@ func (a *accounts) logIn(ctx context.Context, key Key, pass string, c client) (*
 }
 
 // checkPassword checks the current password of an account for an endpoint, and
-// counts the attempt. errPassword: it is wrong.
-func (a *accounts) checkPassword(ctx context.Context, endpoint string, acc *Account, pass string, c client) error {
+// counts the attempt. It returns the account whose password was checked.
+// errPassword: it is wrong.
+func (a *accounts) checkPassword(ctx context.Context, endpoint string, id uint64, pass string, c client) (*Account, error) {
+	acc, err := a.store.Account(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	try, err := a.tryCurrent(endpoint, acc)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ok, _, _, err := a.verify(ctx, c.caller(), acc, pass)
 	switch {
 	case err != nil:
 		try.untried()
-		return err
+		return nil, err
 	case !ok:
-		return errPassword
+		return nil, errPassword
 	}
 	try.right()
-	return nil
+	return acc, nil
 }
 
 // commitLogin adds a token, unless the password or the activity of the account

@@ -12,7 +12,7 @@ import (
 // identity is who is calling: a token and its account. It is shared between
 // requests and must not be changed.
 type identity struct {
-	account *Account
+	account *Account // see trim
 	token   *Token
 	live    *liveAccount
 	touched atomic.Int64 // when the last use was noted, in Unix seconds
@@ -193,10 +193,21 @@ func (c *cachedStore) read(ctx context.Context, d Digest, now time.Time) (*ident
 		c.keepUnknown(d, now, generation)
 		return nil, err
 	}
+	trim(account)
 	id := &identity{account: account, token: token}
 	id.touched.Store(c.lastUse(token).Unix())
 	c.keep(d, id, generation)
 	return id, nil
+}
+
+// trim leaves of an account what requests with a valid token need. Nothing else is
+// kept in memory, above all not the hash of the password.
+func trim(a *Account) {
+	*a = Account{
+		ID: a.ID, Username: a.Username, Email: a.Email, EmailConfirmed: a.EmailConfirmed,
+		IsActive: a.IsActive, IsStaff: a.IsStaff, IsSuperuser: a.IsSuperuser,
+		Groups: a.Groups, Fields: a.Fields,
+	}
 }
 
 // lastUse is when a token was last used, also where that isn't written yet.

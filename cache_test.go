@@ -50,7 +50,7 @@ func TestNothingOutdatedIsServedWhileItChanges(t *testing.T) {
 	digest, _ := digestOf(token)
 	// What is served must never be older than the last change that was done
 	// before it was asked for.
-	var done atomic.Uint64
+	var done atomic.Int64
 	var readers sync.WaitGroup
 	stop := make(chan struct{})
 	for range 4 {
@@ -67,19 +67,19 @@ func TestNothingOutdatedIsServedWhileItChanges(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if id.account.Serial < least {
-					t.Errorf("serial %d was served after %d was stored", id.account.Serial, least)
+				if n, _ := id.account.Fields["n"].(int64); n < least {
+					t.Errorf("%d was served after %d was stored", n, least)
 					return
 				}
 			}
 		})
 	}
-	for range 200 {
-		acc.Serial++
+	for n := range int64(200) {
+		acc.Fields = map[string]any{"n": n}
 		if err := c.Commit(context.Background(), &Change{Account: acc}); err != nil {
 			t.Fatal(err)
 		}
-		done.Store(acc.Serial)
+		done.Store(n)
 	}
 	close(stop)
 	readers.Wait()
@@ -89,6 +89,23 @@ func TestNothingOutdatedIsServedWhileItChanges(t *testing.T) {
 	}
 	if _, err := c.identify(context.Background(), digest); !errors.Is(err, ErrNotFound) {
 		t.Errorf("after the end of the token: %v", err)
+	}
+}
+
+func TestTheCacheKeepsNoPassword(t *testing.T) {
+	c := openCache(t, 100)
+	acc, token := addLogin(t, c, "alice")
+	acc.Password, acc.PendingEmail, acc.Keys = "hash", "new@example.com", []Key{{Field: "username", Value: "alice"}}
+	if err := c.Commit(t.Context(), &Change{Account: acc}); err != nil {
+		t.Fatal(err)
+	}
+	digest, _ := digestOf(token)
+	id, err := c.identify(t.Context(), digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := id.account; a.ID != acc.ID || a.Password != "" || a.PendingEmail != "" || a.Keys != nil {
+		t.Errorf("the cache keeps %+v", a)
 	}
 }
 

@@ -326,7 +326,7 @@ func (c *call) checkEmailPassword(o *object, v values) error {
 		return invalid("current_password", msgRequired)
 	}
 	errs := make(fieldErrors)
-	if err := c.checkCurrentPassword(values{"current_password": current}, errs); err != nil {
+	if _, err := c.checkCurrentPassword(values{"current_password": current}, errs); err != nil {
 		return err
 	}
 	return errs.err()
@@ -525,7 +525,8 @@ func serveUsername(c *call) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.checkCurrentPassword(v, errs); err != nil {
+	checked, err := c.checkCurrentPassword(v, errs)
+	if err != nil {
 		return nil, err
 	}
 	name := c.api.model.username.name
@@ -539,30 +540,31 @@ func serveUsername(c *call) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.accounts.setUsername(c.Context(), c.who.account, username, c.client()); err != nil {
+	if _, err := c.accounts.setUsername(c.Context(), checked, username, c.client()); err != nil {
 		return nil, c.accountError(err)
 	}
 	return emptyResponse, nil
 }
 
 // checkCurrentPassword adds an error where the current password is not the
-// account's. One that is too long for any account is not hashed.
-func (c *call) checkCurrentPassword(v values, errs fieldErrors) error {
+// account's. One that is too long for any account is not hashed. It returns the
+// account whose password was checked.
+func (c *call) checkCurrentPassword(v values, errs fieldErrors) (*Account, error) {
 	current, ok := v["current_password"].(string)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	if characters(current) > c.api.maxPassword {
 		errs.add("current_password", "Invalid password.")
-		return nil
+		return nil, nil
 	}
-	err := c.accounts.checkPassword(c.Context(), c.endpoint.name, c.who.account, current, c.owner())
+	acc, err := c.accounts.checkPassword(c.Context(), c.endpoint.name, c.who.account.ID, current, c.owner())
 	if errors.Is(err, errPassword) {
 		c.wrongPassword = true
 		errs.add("current_password", "Invalid password.")
-		return nil
+		return nil, nil
 	}
-	return c.accountError(err)
+	return acc, c.accountError(err)
 }
 
 func servePassword(c *call) (*response, error) {
@@ -570,7 +572,8 @@ func servePassword(c *call) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.checkCurrentPassword(v, errs); err != nil {
+	checked, err := c.checkCurrentPassword(v, errs)
+	if err != nil {
 		return nil, err
 	}
 	if err := c.checkNewPasswordTwice(v, errs, c.api.setPasswordRetype); err != nil {
@@ -579,7 +582,7 @@ func servePassword(c *call) (*response, error) {
 	if err := c.checkNewPassword("new_password", v.text("new_password"), c.api.model.texts(c.who.account)); err != nil {
 		return nil, err
 	}
-	if _, err := c.accounts.setPassword(c.Context(), c.who.account, v.text("new_password"), c.who.token.Digest, c.owner()); err != nil {
+	if _, err := c.accounts.setPassword(c.Context(), checked, v.text("new_password"), c.who.token.Digest, c.owner()); err != nil {
 		return nil, c.accountError(err)
 	}
 	return emptyResponse, nil
