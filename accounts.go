@@ -51,6 +51,14 @@ type Rules struct {
 	TokensPerUser          int
 }
 
+// tokenExpires is when a token that is made now expires; zero: never.
+func (r *Rules) tokenExpires(now time.Time) time.Time {
+	if r.TokenTTL <= 0 {
+		return time.Time{}
+	}
+	return now.Add(r.TokenTTL)
+}
+
 // Errors of accounts, for the caller to put into words.
 var (
 	errCredentials = errors.New("wrong credentials")
@@ -484,11 +492,8 @@ func (a *accounts) addToken(change *Change, acc *Account, c client) string {
 	digest, _ := digestOf(value)
 	now := a.now()
 	change.Token = &Token{
-		Digest: digest, Account: acc.ID, Created: now,
+		Digest: digest, Account: acc.ID, Created: now, Expires: a.rules.tokenExpires(now),
 		Address: c.address, Agent: cutAgent(c.agent),
-	}
-	if ttl := a.rules.TokenTTL; ttl > 0 {
-		change.Token.Expires = now.Add(ttl)
 	}
 	change.TokenLimit = a.rules.TokensPerUser
 	return value

@@ -150,14 +150,24 @@ func (w *changeWriter) create(b *batch) error {
 	return nil
 }
 
-func (w *changeWriter) update(b *batch) error {
-	a := w.change.Account
+// sameVersion returns the stored account, if it has the version of the one that is
+// to change it.
+func sameVersion(b *batch, a *Account) (*accountRecord, error) {
 	stored, err := b.account(a.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if stored.Version != a.Version {
-		return ErrConflict
+		return nil, ErrConflict
+	}
+	return stored, nil
+}
+
+func (w *changeWriter) update(b *batch) error {
+	a := w.change.Account
+	stored, err := sameVersion(b, a)
+	if err != nil {
+		return err
 	}
 	w.id, w.version = a.ID, a.Version+1
 	fields, err := w.setKeys(b, stored.Keys)
@@ -171,12 +181,9 @@ func (w *changeWriter) update(b *batch) error {
 
 func (w *changeWriter) delete(b *batch, ended map[Digest]bool) error {
 	a := w.change.Account
-	stored, err := b.account(a.ID)
+	stored, err := sameVersion(b, a)
 	if err != nil {
 		return err
-	}
-	if stored.Version != a.Version {
-		return ErrConflict
 	}
 	w.id, w.version = a.ID, a.Version
 	tokens, err := tokensOf(b, w.id)

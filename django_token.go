@@ -130,10 +130,7 @@ func (im *importer) giveToken(ctx context.Context, row *djangoRow, account uint6
 	if created.IsZero() || created.After(now) {
 		created = now
 	}
-	token := &Token{Digest: t.digest, Account: account, Created: created}
-	if ttl := a.rules.TokenTTL; ttl > 0 {
-		token.Expires = now.Add(ttl)
-	}
+	token := &Token{Digest: t.digest, Account: account, Created: created, Expires: a.rules.tokenExpires(now)}
 	err := a.commit(ctx, &Change{Token: token, NoLogin: true})
 	switch {
 	case errors.Is(err, ErrConflict):

@@ -325,9 +325,7 @@ type mailRenderer struct {
 // one is an error now, with its file and line.
 func newMailRenderer(s mailSettings) (*mailRenderer, error) {
 	s.Domain, s.SiteName = singleLine(s.Domain), singleLine(s.SiteName)
-	if s.FromEmail == "" {
-		s.FromEmail = "webmaster@localhost"
-	}
+	s.FromEmail = cmp.Or(s.FromEmail, "webmaster@localhost")
 	r := &mailRenderer{settings: s, host: messageHost(s.Domain), templates: make(map[Purpose]mailTemplates), several: make(map[Purpose]mailTemplates)}
 
 	from, err := parseSender(s.FromEmail)

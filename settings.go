@@ -269,7 +269,6 @@ func (s *Settings) setDefaults() error {
 	s.PasswordResetConfirmURL = repl.ReplaceKnown(s.PasswordResetConfirmURL, "")
 	s.ActivationURL = repl.ReplaceKnown(s.ActivationURL, "")
 
-	s.FromEmail = cmp.Or(s.FromEmail, "webmaster@localhost")
 	s.LinkTTL = cmp.Or(s.LinkTTL, caddy.Duration(3*24*time.Hour))
 	s.MaxBody = cmp.Or(s.MaxBody, 64<<10)
 	s.Cache = cmp.Or(s.Cache, 100_000)
