@@ -3,6 +3,7 @@ package djoser
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -49,6 +50,43 @@ func TestLongTextsThatNothingParses(t *testing.T) {
 		f := field{kind: kind}
 		if _, errs := f.parse(long); len(errs) != 1 || errs[0] != fmt.Sprintf("Ensure this value has at most %d characters (it has %d).", limit, 1<<20) {
 			t.Errorf("%s: %.200q", kind, errs)
+		}
+	}
+}
+
+// work counts what reaches the functions whose work is more than one pass over
+// a text: the square of its length for A-labels, its length for normal forms.
+var work atomic.Int64
+
+func init() {
+	ascii, normal := toASCII, nfkc
+	toASCII = func(s string) (string, error) {
+		work.Add(int64(len(s) * len(s)))
+		return ascii(s)
+	}
+	nfkc = func(s string) string {
+		work.Add(int64(len(s)))
+		return normal(s)
+	}
+}
+
+// mostWork is what a request may ask of these functions: some names of hosts of
+// the greatest length.
+const mostWork = 20 * maxHost * maxHost
+
+func TestLongTextsAskForBoundedWork(t *testing.T) {
+	letters := []string{"a", "\u4E00", "\uFDFA", "o\u0301\u0327", "\uFF21", "ü.", "a\u3002", "a\u00AD", "9", "\u05D0b", "\u00A0", "@.[]-\"/?#&%"}
+	for _, kind := range []string{"char", "text", "email", "url", "integer", "boolean", "date"} {
+		f := field{name: "x", kind: kind, maxLength: 150}
+		for _, text := range letters {
+			for _, around := range [][2]string{{"", ""}, {"a@", ".com"}, {"http://", ".com/"}} {
+				long := around[0] + strings.Repeat(text, 60<<10/len(text)) + around[1]
+				before := work.Load()
+				f.parse(long)
+				if done := work.Load() - before; done > mostWork {
+					t.Errorf("%s, %q between %q: %d steps", kind, text, around, done)
+				}
+			}
 		}
 	}
 }

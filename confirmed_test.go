@@ -74,13 +74,12 @@ func TestAResetConfirmsTheAddress(t *testing.T) {
 			t.Error("a registration confirmed its own address")
 		}
 	})
-	r := runningRealm(t, "default").accounts
-	acc, err := r.store.Account(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	link := r.links.sign(PurposePasswordReset, acc, acc.Email)
-	if acc, err = r.resetPassword(t.Context(), acc.ID, link, "another secret", client{}); err != nil || !acc.EmailConfirmed {
-		t.Errorf("%v, confirmed: %v", err, acc != nil && acc.EmailConfirmed)
-	}
+	s.post("/auth/password/reset", "", "email", "alice@example.com").want(t, 200)
+	link := s.linkTo(t, "alice@example.com")
+	s.json("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(link, "}")+`, "new_password": "another-Secret"}`).want(t, 200)
+	change(t, "alice", func(a *Account) {
+		if !a.EmailConfirmed {
+			t.Error("a reset by mail didn't confirm the address")
+		}
+	})
 }

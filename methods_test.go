@@ -2,7 +2,6 @@ package djoser
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -13,7 +12,7 @@ func methodBackEnd(t *testing.T) string {
 	return backEndOf(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Method", r.Method)
 		for name, values := range r.Header {
-			if overridesMethod(name) {
+			if strings.Contains(strings.ToLower(name), "method") {
 				w.Header().Add("X-Override", strings.Join(values, ","))
 			}
 		}
@@ -45,12 +44,6 @@ func TestAMethodInSmallLettersIsRefusedWhereAGateStands(t *testing.T) {
 	}
 	for method, want := range map[string]int{"GET": 200, "POST": 401, "PROPFIND": 200, "M-SEARCH": 200, "VERSION-CONTROL": 200} {
 		s.sendRaw(method+" /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, want)
-	}
-	for _, method := range []string{"DELETE ", " DELETE", "DELETE,GET", "DELETE\t", "É"} {
-		r := httptest.NewRequest("GET", "/x", nil)
-		if r.Method = method; !malformed(r, false) { // as HTTP/2 has it
-			t.Errorf("%q is a method", method)
-		}
 	}
 	s.sendRaw("patch /auth/me HTTP/1.1\r\nHost: x\r\n"+auth+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").want(t, 200)
 }

@@ -227,7 +227,7 @@ func TestAcceptAndFormat(t *testing.T) {
 
 // FuzzEndpoints sends whatever it is to every endpoint of a real Caddy, and a
 // text as often as it fits into a body. No answer is 5xx, every answer with a
-// body is JSON, and the work of a request is bounded.
+// body is JSON.
 func FuzzEndpoints(f *testing.F) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -263,7 +263,6 @@ func FuzzEndpoints(f *testing.F) {
 				t.Skip()
 			}
 			req.Header = http.Header{"Authorization": {auth}, "Content-Type": {contentType}, "Accept": {accept}}
-			before := work.Load()
 			resp, err := http.DefaultTransport.RoundTrip(req)
 			if err != nil {
 				t.Skip() // no HTTP
@@ -272,9 +271,6 @@ func FuzzEndpoints(f *testing.F) {
 			resp.Body.Close()
 			if err != nil {
 				t.Fatal(err)
-			}
-			if done := work.Load() - before; done > mostWork {
-				t.Fatalf("%s %s %.200q: %d steps", method, path, body, done)
 			}
 			if resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented {
 				t.Fatalf("%s %s %.200q: %d %s", method, path, body, resp.StatusCode, text)
