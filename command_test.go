@@ -206,7 +206,7 @@ func TestCommandsManageTheUsersOfARunningServer(t *testing.T) {
 
 	token = in.login("alicia", "second-Pw-2")
 	other := in.login("alicia", "second-Pw-2")
-	var tokens []adminToken
+	var tokens []struct{ ID string }
 	if err := json.Unmarshal([]byte(in.ok("token", "list", "alicia", "--json")), &tokens); err != nil || len(tokens) != 2 {
 		t.Fatalf("tokens: %v, %v", tokens, err)
 	}

@@ -3,9 +3,11 @@ package djoser
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-smtp"
 )
@@ -103,12 +105,13 @@ func attackMailbox(t *testing.T) {
 	}
 	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@a.example").want(t, 201)
 	s.outboxEmpty(t)
+	tag := regexp.MustCompile(`\+[^@]*`)
 	var mailboxes []string
 	for _, m := range srv.received() {
-		mailboxes = append(mailboxes, mailboxOf(m.to))
+		mailboxes = append(mailboxes, tag.ReplaceAllString(strings.ToLower(m.to), ""))
 	}
 	slices.Sort(mailboxes)
-	want := append([]string{"ann@a.example"}, slices.Repeat([]string{"bob@b.example"}, mailboxRates[0].Times)...)
+	want := append([]string{"ann@a.example"}, slices.Repeat([]string{"bob@b.example"}, 5)...)
 	if !slices.Equal(mailboxes, want) {
 		t.Errorf("mails to %v", mailboxes)
 	}
@@ -119,7 +122,7 @@ func (s *server) outboxEmpty(t *testing.T) {
 	t.Helper()
 	store := runningRealm(t, "default").accounts.store
 	eventually(t, "empty outbox", func() bool {
-		waiting, err := store.Mails(t.Context(), endOfTime, 1)
+		waiting, err := store.Mails(t.Context(), time.Unix(1<<33, 0), 1)
 		return err == nil && len(waiting) == 0
 	})
 }

@@ -117,7 +117,7 @@ func TestAnAdministratorFreesNames(t *testing.T) {
 		in.post("/auth/register", "", "username", name, "password", "pw").want(t, status)
 	}
 	in.djoser("", "user", "show", "robert").want(t, 0, "reserved username", "bob")
-	in.djoser("", "user", "show", "bob").want(t, exitNoUser)
+	in.djoser("", "user", "show", "bob").want(t, 3)
 	in.ok("user", "delete", "carol", "--yes")
 	taken("carol", 400)
 	taken("bob", 400)
