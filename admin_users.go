@@ -175,7 +175,7 @@ func (m *manager) read(e *adminEdit) (*accountEdit, error) {
 		groups: e.Groups, addGroups: e.AddGroups, dropGroups: e.RemoveGroups, fields: make(values),
 	}
 	for _, name := range slices.Concat(e.Groups, e.AddGroups) {
-		if len(name) > maxGroup || misleadingGroup(name) {
+		if len(name) > maxGroup || unsafeGroup(name) {
 			return nil, badRequest("group %q: a name has 1 to %d bytes, no comma, line break or white space around it, and is not staff or superuser", name, maxGroup)
 		}
 	}

@@ -388,7 +388,7 @@ func (s *badgerDB) Close() error {
 		if err = s.db.Close(); err != nil {
 			err = fmt.Errorf("closing store %s: %w", s.dir, plainError(err))
 		}
-		s.tidy()
+		s.fixModes()
 	})
 	return err
 }

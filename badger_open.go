@@ -92,10 +92,10 @@ func openBadger(dir string, reserve int64, log *zap.Logger) (*badgerDB, error) {
 	if err := s.load(isNew); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s.tidy()
+	s.fixModes()
 	var background sync.WaitGroup
 	background.Go(s.write)
-	background.Go(s.keepHouse)
+	background.Go(s.maintain)
 	go func() {
 		background.Wait()
 		close(s.stopped)
@@ -360,9 +360,9 @@ func (s *badgerDB) load(isNew bool) error {
 	return nil
 }
 
-// tidy takes the rights of others from the files, which Badger creates with
+// fixModes takes the rights of others from the files, which Badger creates with
 // those that the process's umask leaves.
-func (s *badgerDB) tidy() {
+func (s *badgerDB) fixModes() {
 	if runtime.GOOS == "windows" {
 		return
 	}

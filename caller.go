@@ -13,9 +13,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// visit is what is known of who a request comes from. It is kept with the
+// requestState is what is known of who a request comes from. It is kept with the
 // request, since matchers of one set are asked in any order, and more than once.
-type visit struct {
+type requestState struct {
 	first  caller    // in the realm that was asked first, mostly the only one
 	others []*caller // in other realms
 	shown  *caller   // whom {http.auth.user.*} tells of; nil: nobody has said
@@ -26,7 +26,7 @@ type visit struct {
 
 // caller is who a request comes from in a realm.
 type caller struct {
-	visit *visit
+	state *requestState
 	realm *gateRealm
 	id    *identity // nil: nobody, or nobody who may be let through
 	err   error
@@ -36,23 +36,23 @@ type caller struct {
 	headers [5]string // the values of identityHeaders
 }
 
-// visitVar is the variable of Caddy's that keeps the visit.
-const visitVar = "djoser.visit"
+// requestStateVar is the variable of Caddy's that keeps the requestState.
+const requestStateVar = "djoser.visit"
 
-// visitOf finds the variables once, where caddyhttp.GetVar and SetVar would look
-// for them through the whole context twice.
-func visitOf(r *http.Request) *visit {
+// requestStateOf finds the variables once, where caddyhttp.GetVar and SetVar would
+// look for them through the whole context twice.
+func requestStateOf(r *http.Request) *requestState {
 	vars := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	v, ok := vars[visitVar].(*visit)
+	s, ok := vars[requestStateVar].(*requestState)
 	if !ok {
-		v = new(visit)
-		vars[visitVar] = v
+		s = new(requestState)
+		vars[requestStateVar] = s
 	}
-	return v
+	return s
 }
 
 // gated tells whether a gate has let the request through with an identity.
-func (v *visit) gated() bool { return v.writer.gate != nil }
+func (s *requestState) gated() bool { return s.writer.gate != nil }
 
 // identify authenticates a request once. That it had no credentials isn't held
 // against those that a handler has given it since.
@@ -61,8 +61,8 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 	if err != nil {
 		return nil, caddyhttp.Error(http.StatusInternalServerError, err)
 	}
-	v := visitOf(r)
-	c := v.caller(realm)
+	s := requestStateOf(r)
+	c := s.caller(realm)
 	if c != nil && (c.id != nil || c.err != nil || r.Header["Authorization"] == nil) {
 		return c, nil
 	}
@@ -71,7 +71,7 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 		return nil, caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
 	if c == nil {
-		c = v.add(realm)
+		c = s.add(realm)
 	}
 	c.id, c.err = id, err
 	return c, nil
@@ -79,11 +79,11 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 
 // caller is who the request comes from in a realm, or nil if that wasn't asked
 // yet.
-func (v *visit) caller(r *gateRealm) *caller {
-	if v.first.realm == r {
-		return &v.first
+func (s *requestState) caller(r *gateRealm) *caller {
+	if s.first.realm == r {
+		return &s.first
 	}
-	for _, c := range v.others {
+	for _, c := range s.others {
 		if c.realm == r {
 			return c
 		}
@@ -91,13 +91,13 @@ func (v *visit) caller(r *gateRealm) *caller {
 	return nil
 }
 
-func (v *visit) add(r *gateRealm) *caller {
-	c := &v.first
+func (s *requestState) add(r *gateRealm) *caller {
+	c := &s.first
 	if c.realm != nil {
 		c = new(caller)
-		v.others = append(v.others, c)
+		s.others = append(s.others, c)
 	}
-	c.visit, c.realm = v, r
+	c.state, c.realm = s, r
 	return c
 }
 
@@ -116,19 +116,19 @@ func (g *Rights) setPlaceholders(c *caller, r *http.Request) {
 	if c.id != nil {
 		repl.DeleteByPrefix(placeholderPrefix)
 	}
-	c.visit.shown = c
-	if !c.visit.mapped {
-		c.visit.mapped = true
-		repl.Map(c.visit.placeholder)
+	c.state.shown = c
+	if !c.state.mapped {
+		c.state.mapped = true
+		repl.Map(c.state.placeholder)
 	}
 }
 
-func (v *visit) placeholder(key string) (any, bool) {
+func (s *requestState) placeholder(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, placeholderPrefix)
-	if !ok || v.shown == nil {
+	if !ok || s.shown == nil {
 		return nil, false
 	}
-	return v.shown.placeholder(name)
+	return s.shown.placeholder(name)
 }
 
 func (c *caller) placeholder(name string) (any, bool) {

@@ -428,7 +428,7 @@ func (im *importer) checkGroup(row *djangoRow, name string) {
 	if len(im.noted) == 1 && groupStore(im.accounts.store) == nil {
 		im.problem(row, true, "this store keeps no groups, only the names that accounts have: their ids and permissions are left out, here and in other rows")
 	}
-	if misleadingGroup(name) {
+	if unsafeGroup(name) {
 		im.problem(row, true, "the group %q is left out of Remote-Groups, where commas separate groups, white space around them counts for nothing, and staff and superuser are flags: rename it", name)
 	}
 }

@@ -117,9 +117,9 @@ func (c *call) report(err error) {
 	c.api.report(d)
 }
 
-// owned notes that the request is by the owner of the account, of whom
+// setSubject notes that the request is by the owner of the account, of whom
 // {http.auth.user.id} is the user_id of the access log.
-func (c *call) owned(acc *Account) {
+func (c *call) setSubject(acc *Account) {
 	c.subject = acc
 	if repl, ok := c.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.auth.user.id", strconv.FormatUint(acc.ID, 10))

@@ -406,10 +406,10 @@ func groupsAndFlags(a *Account) []string {
 // groupsOf are the groups of an account but for those that a back end would take
 // for others.
 func groupsOf(a *Account) []string {
-	if !slices.ContainsFunc(a.Groups, misleadingGroup) {
+	if !slices.ContainsFunc(a.Groups, unsafeGroup) {
 		return a.Groups
 	}
-	return slices.DeleteFunc(slices.Clone(a.Groups), misleadingGroup)
+	return slices.DeleteFunc(slices.Clone(a.Groups), unsafeGroup)
 }
 
 // MatchToken matches requests that carry a valid token of a realm, of an

@@ -45,8 +45,8 @@ type gatedWriter struct {
 // gives every request a body and a RequestURI. The request is changed in place,
 // until restore, since Caddy's placeholders look at this very one.
 func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) *gatedWriter {
-	gated := &c.visit.writer
-	if c.visit.gated() {
+	gated := &c.state.writer
+	if c.state.gated() {
 		gated = new(gatedWriter)
 	}
 	gated.ResponseWriter, gated.gate, gated.caller = w, g, c

@@ -5,10 +5,10 @@ import (
 	"unicode"
 )
 
-// misleadingGroup tells whether a group can't be passed on: commas separate
+// unsafeGroup tells whether a group can't be passed on: commas separate
 // groups, back ends trim what stands between them, and staff and superuser are
 // flags of an account. Django allows each of these names.
-func misleadingGroup(name string) bool {
+func unsafeGroup(name string) bool {
 	return name == "" || strings.TrimSpace(name) != name ||
 		strings.Contains(name, ",") || strings.ContainsFunc(name, unicode.IsControl) ||
 		strings.EqualFold(name, "staff") || strings.EqualFold(name, "superuser")

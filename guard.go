@@ -30,11 +30,11 @@ func (a *accounts) allow(endpoint string, c client, acc *Account) error {
 	if endpoint == "me" {
 		limits = append(limits, limit{limitKey{"me", strconv.FormatUint(acc.ID, 10)}, pairRates})
 	}
-	return a.take(limits...)
+	return a.throttle(limits...)
 }
 
-func (a *accounts) take(limits ...limit) error {
-	if wait, ok := a.throttles.requests.take(limits...); !ok {
+func (a *accounts) throttle(limits ...limit) error {
+	if wait, ok := a.throttles.requests.allow(limits...); !ok {
 		return &tooSoonError{wait}
 	}
 	return nil
@@ -43,7 +43,7 @@ func (a *accounts) take(limits ...limit) error {
 // allowPair counts a request to an endpoint for an account, as the client names
 // it, and the client's address together. The account need not exist.
 func (a *accounts) allowPair(endpoint, name string, c client) error {
-	return a.take(a.pairLimit(endpoint, name, c)...)
+	return a.throttle(a.pairLimit(endpoint, name, c)...)
 }
 
 func (a *accounts) pairLimit(endpoint, name string, c client) []limit {
@@ -81,7 +81,7 @@ func (a *accounts) tryLogin(ctx context.Context, name string, c client) (*attemp
 	if !a.recall(ctx, name, c) {
 		return nil, refusal
 	}
-	a.throttles.known.take(limit{key: knownKey(name, c)})
+	a.throttles.known.allow(limit{key: knownKey(name, c)})
 	return a.try(own, nil)
 }
 
@@ -96,7 +96,7 @@ func (a *accounts) tryCurrent(endpoint string, acc *Account) (*attempt, error) {
 }
 
 func (a *accounts) try(own, others []limit) (*attempt, error) {
-	if err := a.take(append(slices.Clone(own), others...)...); err != nil {
+	if err := a.throttle(append(slices.Clone(own), others...)...); err != nil {
 		return nil, err
 	}
 	return &attempt{a.throttles.requests, own, others}, nil
@@ -109,14 +109,14 @@ func (t *attempt) right() {
 		t.requests.forget(l.key)
 	}
 	for _, l := range t.others {
-		t.requests.takeBack(l.key)
+		t.requests.refund(l.key)
 	}
 }
 
 // untried ends an attempt whose password was not looked at.
 func (t *attempt) untried() {
 	for _, l := range append(slices.Clone(t.own), t.others...) {
-		t.requests.takeBack(l.key)
+		t.requests.refund(l.key)
 	}
 }
 
@@ -129,7 +129,7 @@ func knownKey(name string, c client) limitKey {
 // elsewhere can lock the owner out.
 func (a *accounts) know(acc *Account, c client) {
 	name := a.model.username.key(a.model.name(acc)).Value
-	a.throttles.known.take(limit{key: knownKey(name, c)})
+	a.throttles.known.allow(limit{key: knownKey(name, c)})
 	a.throttles.requests.forget(pairKey("login", name, c))
 }
 

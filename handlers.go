@@ -143,7 +143,7 @@ func (c *call) answer(indent *int) (*response, error) {
 		return nil, errNotAuthenticated
 	}
 	if c.who != nil {
-		c.owned(c.who.account)
+		c.setSubject(c.who.account)
 	}
 	if *indent, err = negotiate(c.Request); err != nil {
 		return nil, err
@@ -359,7 +359,7 @@ func serveRegister(c *call) (*response, error) {
 	if err != nil {
 		return nil, c.accountError(err)
 	}
-	c.owned(acc)
+	c.setSubject(acc)
 	c.accounts.know(acc, c.client())
 	body := represent(c.api.model, acc)
 	// REST framework shows a number or a boolean as it was sent, though it
@@ -405,7 +405,7 @@ func serveLogin(c *call) (*response, error) {
 	if err != nil {
 		return nil, c.accountError(err)
 	}
-	c.owned(acc)
+	c.setSubject(acc)
 	return tokenResponse(token), nil
 }
 
@@ -496,7 +496,7 @@ func serveActivate(c *call) (*response, error) {
 	if err != nil {
 		return nil, c.accountError(err)
 	}
-	c.owned(acc)
+	c.setSubject(acc)
 	c.accounts.know(acc, c.client())
 	if token != "" {
 		return tokenResponse(token), nil
@@ -655,7 +655,7 @@ func serveConfirm(c *call) (*response, error) {
 	if acc, err = c.accounts.resetPassword(c.Context(), acc.ID, v.text("token"), v.text("new_password"), c.client()); err != nil {
 		return nil, c.accountError(err)
 	}
-	c.owned(acc)
+	c.setSubject(acc)
 	c.accounts.know(acc, c.client())
 	return emptyResponse, nil
 }

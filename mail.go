@@ -362,7 +362,7 @@ func newMailRenderer(s mailSettings) (*mailRenderer, error) {
 		for _, full := range []bool{false, true} {
 			one := addressee{user: r.sampleUser(full), uid: "MQ", token: "token"}
 			for _, named := range [][]addressee{{one}, {one, one}} {
-				if _, err := r.execute(letter{
+				if _, err := r.execute(mailData{
 					purpose: p, to: "someone@example.com", protocol: "https", language: "en", accounts: named,
 				}); err != nil {
 					return nil, err
@@ -490,8 +490,8 @@ func (r *mailRenderer) sampleUser(full bool) map[string]any {
 	return user
 }
 
-// letter is what one mail is made of.
-type letter struct {
+// mailData is what one mail is made of.
+type mailData struct {
 	purpose  Purpose
 	to       string
 	protocol string // of the link: http or https
@@ -507,23 +507,23 @@ type addressee struct {
 }
 
 // render makes a mail.
-func (r *mailRenderer) render(l letter) (*Message, error) {
-	if l.purpose != PurposeEmailNotice && r.path(l.purpose, "uid", "token") == "" {
-		return nil, fmt.Errorf("no URL is set for the mail %s", l.purpose)
+func (r *mailRenderer) render(d mailData) (*Message, error) {
+	if d.purpose != PurposeEmailNotice && r.path(d.purpose, "uid", "token") == "" {
+		return nil, fmt.Errorf("no URL is set for the mail %s", d.purpose)
 	}
-	if _, err := parseRecipient(l.to); err != nil {
+	if _, err := parseRecipient(d.to); err != nil {
 		return nil, fmt.Errorf("%w: recipient: %w", ErrUndeliverable, err)
 	}
-	return r.execute(l)
+	return r.execute(d)
 }
 
 // execute runs the templates of a mail.
-func (r *mailRenderer) execute(l letter) (*Message, error) {
-	t, ok := r.templates[l.purpose]
+func (r *mailRenderer) execute(d mailData) (*Message, error) {
+	t, ok := r.templates[d.purpose]
 	if !ok {
-		return nil, fmt.Errorf("there is no mail %s", l.purpose)
+		return nil, fmt.Errorf("there is no mail %s", d.purpose)
 	}
-	if several, ok := r.several[l.purpose]; ok && len(l.accounts) > 1 {
+	if several, ok := r.several[d.purpose]; ok && len(d.accounts) > 1 {
 		t = several
 	}
 	m := &Message{
@@ -531,12 +531,12 @@ func (r *mailRenderer) execute(l letter) (*Message, error) {
 		Date:    time.Now(),
 		From:    r.from,
 		ReplyTo: r.replyTo,
-		To:      l.to,
+		To:      d.to,
 	}
-	named := make([]map[string]any, len(l.accounts))
-	for i, acc := range l.accounts {
+	named := make([]map[string]any, len(d.accounts))
+	for i, acc := range d.accounts {
 		m.secrets = append(m.secrets, acc.token)
-		named[i] = r.templateAccount(l, acc)
+		named[i] = r.templateAccount(d, acc)
 	}
 	first := named[0]
 	m.Link = first["link"].(string)
@@ -549,7 +549,7 @@ func (r *mailRenderer) execute(l letter) (*Message, error) {
 		"uid":       first["uid"],
 		"token":     first["token"],
 		"protocol":  first["protocol"],
-		"language":  l.language,
+		"language":  d.language,
 		"link_ttl":  humanDuration(r.settings.LinkTTL),
 	}
 
@@ -577,8 +577,8 @@ func (r *mailRenderer) execute(l letter) (*Message, error) {
 }
 
 // templateAccount is what templates know of one of the accounts of a mail.
-func (r *mailRenderer) templateAccount(l letter, acc addressee) map[string]any {
-	protocol, domain, url := linkParts(l.protocol, r.settings.Domain, r.path(l.purpose, acc.uid, acc.token))
+func (r *mailRenderer) templateAccount(d mailData, acc addressee) map[string]any {
+	protocol, domain, url := linkParts(d.protocol, r.settings.Domain, r.path(d.purpose, acc.uid, acc.token))
 	link := ""
 	if url != "" {
 		link = protocol + "://" + domain + "/" + url

@@ -44,7 +44,7 @@ func (a *accounts) mayChange(acc *Account) (wait time.Duration, ok bool) {
 		return 0, true
 	}
 	key := limitKey{"mail", string(PurposeEmailChange), strconv.FormatUint(acc.ID, 10)}
-	return a.mails.take(limit{key, changeRates})
+	return a.mails.allow(limit{key, changeRates})
 }
 
 // mayAsk counts a mail that is asked for by an address.
@@ -52,7 +52,7 @@ func (a *accounts) mayAsk(address string, p Purpose) bool {
 	if a.mails == nil {
 		return true
 	}
-	_, ok := a.mails.take(limit{limitKey{"asked", string(p), strings.ToLower(address)}, mailRates})
+	_, ok := a.mails.allow(limit{limitKey{"asked", string(p), strings.ToLower(address)}, mailRates})
 	return ok
 }
 
@@ -71,7 +71,7 @@ func (a *accounts) mayReach(m *Mail, to string, named []*Account) bool {
 	if m.Purpose == PurposeEmailNotice {
 		kind = "notice"
 	}
-	_, ok := a.mails.take(limit{limitKey{"mailbox", kind, mailboxOf(to)}, mailboxRates})
+	_, ok := a.mails.allow(limit{limitKey{"mailbox", kind, mailboxOf(to)}, mailboxRates})
 	return ok
 }
 

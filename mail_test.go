@@ -136,7 +136,7 @@ func TestBuiltInMails(t *testing.T) {
 		PurposeEmailChange:   {"Confirm your new address for Frontend", "#/activate/MQ/tok-en"},
 		PurposeEmailNotice:   {"Your address for Frontend changes", "#/activate/MQ/tok-en"},
 	} {
-		m, err := r.render(letter{purpose: p, to: "someone@example.com", protocol: "https", accounts: []addressee{{user: user, uid: "MQ", token: "tok-en"}}})
+		m, err := r.render(mailData{purpose: p, to: "someone@example.com", protocol: "https", accounts: []addressee{{user: user, uid: "MQ", token: "tok-en"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestLinkIsTheSettingFilledIn(t *testing.T) {
 	} {
 		s := testSettings()
 		s.Domain, s.ActivationURL = c.domain, c.url
-		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", accounts: []addressee{{uid: "MQ", token: "a-b"}}})
+		m, err := testRenderer(t, s).render(mailData{purpose: PurposeActivation, to: "a@b.example", protocol: "http", accounts: []addressee{{uid: "MQ", token: "a-b"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +212,7 @@ func TestLinkIsTheSettingFilledIn(t *testing.T) {
 func TestMailWithoutURLIsAnError(t *testing.T) {
 	s := testSettings()
 	s.ActivationURL = ""
-	if _, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", accounts: []addressee{{uid: "MQ", token: "x"}}}); err == nil {
+	if _, err := testRenderer(t, s).render(mailData{purpose: PurposeActivation, to: "a@b.example", protocol: "http", accounts: []addressee{{uid: "MQ", token: "x"}}}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -255,7 +255,7 @@ func TestNothingBreaksOutOfAHeader(t *testing.T) {
 		}
 		user := map[string]any{"username": h, "company": h, "email": h}
 		for p := range mailNames {
-			m, err := r.render(letter{purpose: p, to: "someone@example.com", protocol: "https", accounts: []addressee{{user: user, uid: "MQ", token: "token"}}})
+			m, err := r.render(mailData{purpose: p, to: "someone@example.com", protocol: "https", accounts: []addressee{{user: user, uid: "MQ", token: "token"}}})
 			if err != nil {
 				t.Errorf("%.40q: %v", h, err)
 				continue
@@ -295,7 +295,7 @@ func TestRecipientsFromStrangers(t *testing.T) {
 		"", "nobody", "a@b.example, c@d.example", "a@b.example\r\nBcc: c@d.example", "Name <a@b.example>", "<a@b.example>",
 		"a@b.example> <c@d.example", "a@b.example (comment) c@d.example", "\"a\r\nb\"@c.example", "group: a@b.example;", "a@-.bücher..example",
 	} {
-		if _, err := r.render(letter{purpose: PurposePasswordReset, to: to, protocol: "https", accounts: []addressee{{uid: "MQ", token: "x"}}}); !errors.Is(err, ErrUndeliverable) {
+		if _, err := r.render(mailData{purpose: PurposePasswordReset, to: to, protocol: "https", accounts: []addressee{{uid: "MQ", token: "x"}}}); !errors.Is(err, ErrUndeliverable) {
 			t.Errorf("%q: got %v", to, err)
 		}
 		m := testMessage(to)
@@ -309,7 +309,7 @@ func TestRecipientsFromStrangers(t *testing.T) {
 		"someone@bücher.example": "<someone@xn--bcher-kva.example>",
 		"jürgen@example.com":     "<jürgen@example.com>",
 	} {
-		m, err := r.render(letter{purpose: PurposePasswordReset, to: to, protocol: "https", accounts: []addressee{{uid: "MQ", token: "x"}}})
+		m, err := r.render(mailData{purpose: PurposePasswordReset, to: to, protocol: "https", accounts: []addressee{{uid: "MQ", token: "x"}}})
 		if err != nil {
 			t.Errorf("%q: %v", to, err)
 			continue
@@ -330,7 +330,7 @@ func TestSenderAsPeopleWriteIt(t *testing.T) {
 	} {
 		s := testSettings()
 		s.FromEmail = from
-		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "http", accounts: []addressee{{uid: "MQ", token: "x"}}})
+		m, err := testRenderer(t, s).render(mailData{purpose: PurposeActivation, to: "a@b.example", protocol: "http", accounts: []addressee{{uid: "MQ", token: "x"}}})
 		if err != nil {
 			t.Errorf("%q: %v", from, err)
 			continue
@@ -369,7 +369,7 @@ func TestTemplatesReplaceSingleFiles(t *testing.T) {
 		for name, text := range files {
 			writeTemplate(t, s.Templates, name, text)
 		}
-		m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "https", language: "de", accounts: []addressee{{user: user, uid: "MQ", token: "tok"}}})
+		m, err := testRenderer(t, s).render(mailData{purpose: PurposeActivation, to: "a@b.example", protocol: "https", language: "de", accounts: []addressee{{user: user, uid: "MQ", token: "tok"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -419,7 +419,7 @@ func TestTemplatesOfOtherPrograms(t *testing.T) {
 		`<!--[if !mso]><!--><p>{{.site_name}}</p><!--<![endif]-->` +
 		`<!--[if !mso]><!-- --><i></i><!-- <![endif]--><!--[if IE 9]>--><b></b><!--<![ENDIF]-->`
 	writeTemplate(t, s.Templates, "activation_email_body.html", "\ufeff"+html)
-	m, err := testRenderer(t, s).render(letter{purpose: PurposeActivation, to: "a@b.example", protocol: "https", accounts: []addressee{{user: map[string]any{"username": name}, uid: "MQ", token: "x"}}})
+	m, err := testRenderer(t, s).render(mailData{purpose: PurposeActivation, to: "a@b.example", protocol: "https", accounts: []addressee{{user: map[string]any{"username": name}, uid: "MQ", token: "x"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -463,7 +463,7 @@ func TestMailsAboutSeveralAccounts(t *testing.T) {
 		}
 		ann, bob := addressee{user: map[string]any{"username": "ann"}, uid: "MQ", token: "t-1"}, addressee{user: map[string]any{"username": "<bob>"}, uid: "Mg", token: "t-2"}
 		for _, purpose := range []Purpose{PurposePasswordReset, PurposeActivation} {
-			m, err := testRenderer(t, s).render(letter{purpose: purpose, to: "a@b.example", protocol: "https", accounts: []addressee{ann, bob}})
+			m, err := testRenderer(t, s).render(mailData{purpose: purpose, to: "a@b.example", protocol: "https", accounts: []addressee{ann, bob}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -480,7 +480,7 @@ func TestMailsAboutSeveralAccounts(t *testing.T) {
 				t.Errorf("scrubbed: %s", scrubbed)
 			}
 		}
-		m, err := testRenderer(t, s).render(letter{purpose: PurposePasswordReset, to: "a@b.example", protocol: "https", accounts: []addressee{ann}})
+		m, err := testRenderer(t, s).render(mailData{purpose: PurposePasswordReset, to: "a@b.example", protocol: "https", accounts: []addressee{ann}})
 		if err != nil || strings.HasPrefix(m.Text, "mine") != (text != "") {
 			t.Errorf("%q: %v\n%s", text, err, m.Text)
 		}

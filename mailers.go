@@ -223,8 +223,8 @@ const (
 	// end theirs after a minute or less.
 	smtpIdle = 15 * time.Second
 
-	// politeness is how long the server may take for a word beside a mail.
-	politeness = 2 * time.Second
+	// quitTimeout is how long the server may take for a word beside a mail.
+	quitTimeout = 2 * time.Second
 )
 
 // SMTPMailer sends mails through a mail server.
@@ -667,7 +667,7 @@ func (c *smtpConn) send(ctx context.Context, msg *mail.Msg) error {
 // tells whether it is. It isn't if the failure was anything but a refusal.
 func (c *smtpConn) reset(err error) bool {
 	var e *mail.SendError
-	if !errors.As(err, &e) || e.ErrorCode() == 0 || e.ErrorCode() == 421 || c.smtp.UpdateDeadline(politeness) != nil {
+	if !errors.As(err, &e) || e.ErrorCode() == 0 || e.ErrorCode() == 421 || c.smtp.UpdateDeadline(quitTimeout) != nil {
 		c.broken = true
 		return false
 	}
@@ -677,7 +677,7 @@ func (c *smtpConn) reset(err error) bool {
 
 // close ends the connection, politely if the server plays along.
 func (c *smtpConn) close() {
-	if !c.broken && c.smtp.UpdateDeadline(politeness) == nil {
+	if !c.broken && c.smtp.UpdateDeadline(quitTimeout) == nil {
 		_ = c.client.CloseWithSMTPClient(c.smtp)
 	}
 	c.raw.Close()

@@ -660,7 +660,7 @@ func TestLocalRecipients(t *testing.T) {
 	} {
 		srv := startSMTP(t, "none", nil)
 		for block, sends := range map[string]bool{"": !local, "local_recipients": true} {
-			s := &sender{mailer: newSMTP(t, srv, "tls none\n"+block)}
+			s := &delivery{mailer: newSMTP(t, srv, "tls none\n"+block)}
 			if err := s.mayReach(address); (err == nil) != sends || err != nil && !errors.Is(err, ErrUndeliverable) {
 				t.Errorf("%s with %q: %v", address, block, err)
 			}

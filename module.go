@@ -473,30 +473,30 @@ type sharedStore struct {
 	realms []*realm // that hold the store, the newest last
 }
 
-// join gives the store what a realm's settings ask of it.
-func (s *sharedStore) join(ctx context.Context, r *realm) error {
+// attach gives the store what a realm's settings ask of it.
+func (s *sharedStore) attach(ctx context.Context, r *realm) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.suit(ctx, r); err != nil {
+	if err := s.apply(ctx, r); err != nil {
 		return err
 	}
 	s.realms = append(s.realms, r)
 	return nil
 }
 
-// leave gives the store back to the newest of the realms that still hold it,
+// detach gives the store back to the newest of the realms that still hold it,
 // which is another than before when a configuration is rejected.
-func (s *sharedStore) leave(ctx context.Context, r *realm) error {
+func (s *sharedStore) detach(ctx context.Context, r *realm) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.realms = slices.DeleteFunc(s.realms, func(other *realm) bool { return other == r })
 	if len(s.realms) == 0 {
 		return nil
 	}
-	return s.suit(ctx, s.realms[len(s.realms)-1])
+	return s.apply(ctx, s.realms[len(s.realms)-1])
 }
 
-func (s *sharedStore) suit(ctx context.Context, r *realm) error {
+func (s *sharedStore) apply(ctx context.Context, r *realm) error {
 	kept, err := r.model.reindex(ctx, s)
 	if err != nil {
 		return r.model.misfit(err)
@@ -536,7 +536,7 @@ func (r *realm) open() (*sharedStore, error) {
 	shared := value.(*sharedStore)
 	accounts, err := r.newAccounts(ctx, shared)
 	if err == nil {
-		err = shared.join(ctx, r)
+		err = shared.attach(ctx, r)
 	}
 	if err != nil {
 		_, delErr := stores.Delete(r.location)
@@ -545,7 +545,7 @@ func (r *realm) open() (*sharedStore, error) {
 	r.accounts = accounts
 	r.shared.Store(shared)
 	if r.mailer != nil {
-		r.release = shared.outbox.use(r.sender())
+		r.release = shared.outbox.use(r.delivery())
 	}
 	return shared, nil
 }
@@ -633,14 +633,14 @@ func (r *realm) close() error {
 	if r.release != nil {
 		r.release()
 	}
-	err := shared.leave(context.Background(), r)
+	err := shared.detach(context.Background(), r)
 	_, delErr := stores.Delete(r.location)
 	return errors.Join(err, delErr)
 }
 
-// sender delivers the mails of the realm's outbox.
-func (r *realm) sender() *sender {
-	return &sender{
+// delivery is how the mails of the realm's outbox are sent.
+func (r *realm) delivery() *delivery {
+	return &delivery{
 		mailer:    r.mailer,
 		compose:   r.compose,
 		delivered: func(m *Mail) { r.metrics.Mailed("sent", m) },
@@ -665,13 +665,13 @@ func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
 	if err != nil || len(named) == 0 {
 		return nil, err
 	}
-	l := letter{purpose: m.Purpose, to: to, protocol: r.linkProtocol(m), language: m.Language}
+	d := mailData{purpose: m.Purpose, to: to, protocol: r.linkProtocol(m), language: m.Language}
 	for _, acc := range named {
-		l.accounts = append(l.accounts, addressee{
+		d.accounts = append(d.accounts, addressee{
 			user: r.model.templateUser(acc), uid: encodeUID(acc.ID), token: r.accounts.linkTo(m, acc, to),
 		})
 	}
-	return r.renderer.render(l)
+	return r.renderer.render(d)
 }
 
 // Interface guards

@@ -81,8 +81,8 @@ var defaultOutboxLimits = outboxLimits{
 	idle:          time.Minute,
 }
 
-// sender is what a configuration sends mails with.
-type sender struct {
+// delivery is how a configuration sends mails.
+type delivery struct {
 	mailer Mailer
 
 	// retry is for how long a mail that failed is tried again. Zero: what the
@@ -117,9 +117,9 @@ type outbox struct {
 	abort   context.CancelFunc
 	ended   chan struct{} // the worker has returned
 
-	mu      sync.Mutex
-	senders []*sender // in use, the newest last
-	fresh   bool      // try everything: a new start, or a new sender
+	mu         sync.Mutex
+	deliveries []*delivery // in use, the newest last
+	fresh      bool        // try everything: a new start, or a new delivery
 
 	// What follows belongs to the worker.
 
@@ -137,7 +137,7 @@ type outbox struct {
 }
 
 // newOutbox starts the worker of a store's outbox. It sends nothing before a
-// sender is in use.
+// delivery is in use.
 func newOutbox(store Store, log *zap.Logger) *outbox {
 	return startOutbox(store, log, defaultOutboxLimits)
 }
@@ -161,7 +161,7 @@ func startOutbox(store Store, log *zap.Logger, limits outboxLimits) *outbox {
 
 // use makes s the one that sends, until it is released or a newer one comes.
 // What is pending is tried at once: what kept it back may have been mended.
-func (o *outbox) use(s *sender) (release func()) {
+func (o *outbox) use(s *delivery) (release func()) {
 	own := *s // told apart from another use of the same
 	s = &own
 	if r, ok := s.mailer.(Retrier); ok && s.retry <= 0 {
@@ -171,15 +171,15 @@ func (o *outbox) use(s *sender) (release func()) {
 		s.retry = defaultRetry
 	}
 	o.mu.Lock()
-	o.senders = append(o.senders, s)
+	o.deliveries = append(o.deliveries, s)
 	o.fresh = true
 	o.mu.Unlock()
 	o.wake()
 	return sync.OnceFunc(func() {
 		o.mu.Lock()
-		i := slices.Index(o.senders, s)
-		o.senders = slices.Delete(o.senders, i, i+1)
-		if i == len(o.senders) {
+		i := slices.Index(o.deliveries, s)
+		o.deliveries = slices.Delete(o.deliveries, i, i+1)
+		if i == len(o.deliveries) {
 			o.fresh = true
 		}
 		o.mu.Unlock()
@@ -216,22 +216,22 @@ func (o *outbox) close() {
 	o.abort()
 }
 
-// sender returns the one in use, and whether everything pending is to be tried.
-func (o *outbox) sender() (_ *sender, fresh bool) {
+// delivery returns the one in use, and whether everything pending is to be tried.
+func (o *outbox) delivery() (_ *delivery, fresh bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.senders) == 0 {
+	if len(o.deliveries) == 0 {
 		return nil, false
 	}
 	fresh, o.fresh = o.fresh, false
-	return o.senders[len(o.senders)-1], fresh
+	return o.deliveries[len(o.deliveries)-1], fresh
 }
 
 // replaced tells whether s is no longer the one that sends.
-func (o *outbox) replaced(s *sender) bool {
+func (o *outbox) replaced(s *delivery) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.senders) == 0 || o.senders[len(o.senders)-1] != s
+	return len(o.deliveries) == 0 || o.deliveries[len(o.deliveries)-1] != s
 }
 
 // work is the worker.
@@ -254,7 +254,7 @@ func (o *outbox) work() {
 
 // round sends what is due, and returns the time until there may be more.
 func (o *outbox) round() time.Duration {
-	s, fresh := o.sender()
+	s, fresh := o.delivery()
 	if s == nil {
 		return o.limits.idle
 	}
@@ -340,7 +340,7 @@ func (o *outbox) trouble(fresh bool) time.Duration {
 // sendAll tries the queue's mails one after the other, and returns when their
 // results are in the store; false if it couldn't take them. It leaves off where
 // others are to come first.
-func (o *outbox) sendAll(s *sender) bool {
+func (o *outbox) sendAll(s *delivery) bool {
 	sentSlot, slots := make(chan struct{}, 1), make(chan struct{}, o.limits.settling)
 	var results sync.WaitGroup
 	var bad bool // guarded by unsettledMu
@@ -431,7 +431,7 @@ func (o *outbox) judge(to string, err error) (_ error, own bool) {
 
 // attempt composes a mail and sends it. It returns the recipient, once there is
 // one: a mail that there is no reason for any more has none, and is no error.
-func (o *outbox) attempt(s *sender, m *Mail) (to string, err error) {
+func (o *outbox) attempt(s *delivery, m *Mail) (to string, err error) {
 	ctx, cancel := context.WithTimeout(o.sending, o.limits.sendTimeout)
 	defer cancel()
 
@@ -490,7 +490,7 @@ func (o *outbox) attempt(s *sender, m *Mail) (to string, err error) {
 }
 
 // mayReach refuses recipients that a mailer is not given unless it says so.
-func (s *sender) mayReach(to string) error {
+func (s *delivery) mayReach(to string) error {
 	recipient, err := parseRecipient(to)
 	if err != nil {
 		return nil // for the mailer to refuse
@@ -525,7 +525,7 @@ func steadyID(m *Mail, id string) string {
 
 // reschedule decides what becomes of a mail that failed, and tells about it.
 // It returns whether the mail is tried again.
-func (o *outbox) reschedule(s *sender, m *Mail, err error) (again bool) {
+func (o *outbox) reschedule(s *delivery, m *Mail, err error) (again bool) {
 	now := time.Now()
 	end := m.Created.Add(s.retry)
 	m.Attempts++

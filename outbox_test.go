@@ -149,7 +149,7 @@ func TestOutboxSendsEachMailOnce(t *testing.T) {
 	var sent, delivered deliveryCount
 	var busy atomic.Int32
 	o := testOutbox(t, s, nil)
-	defer o.use(&sender{
+	defer o.use(&delivery{
 		compose: composeTo,
 		mailer: mailerFunc(func(_ context.Context, m *Message) error {
 			if busy.Add(1) > 1 {
@@ -189,7 +189,7 @@ func TestOutboxDropsWhatNeedsNoMail(t *testing.T) {
 	}
 	var sent deliveryCount
 	o := testOutbox(t, s, nil)
-	defer o.use(&sender{
+	defer o.use(&delivery{
 		compose: func(ctx context.Context, m *Mail) (*Message, error) {
 			if m.Account == 0 {
 				t.Error("composed a mail to nobody")
@@ -216,7 +216,7 @@ func TestOutboxTriesAgainWithGrowingPauses(t *testing.T) {
 	var times []time.Time
 	var ids []string
 	o := testOutbox(t, s, nil)
-	defer o.use(&sender{
+	defer o.use(&delivery{
 		compose: composeTo,
 		mailer: mailerFunc(func(_ context.Context, m *Message) error {
 			mu.Lock()
@@ -271,7 +271,7 @@ func TestOutboxGivesUpLoudly(t *testing.T) {
 			o := testOutbox(t, s, zap.New(core))
 			failed := make(chan error, 10)
 			start := time.Now()
-			defer o.use(&sender{
+			defer o.use(&delivery{
 				compose: composeTo,
 				retry:   c.retry,
 				mailer:  c.mailer,
@@ -344,7 +344,7 @@ func TestOutboxSurvives(t *testing.T) {
 			o := testOutbox(t, s, zap.New(core))
 			var broken atomic.Int32 // the first attempts for one account
 			fails := func(account string) bool { return account == recipientOf(ids[7]) && broken.Add(1) <= 2 }
-			defer o.use(&sender{
+			defer o.use(&delivery{
 				compose: func(ctx context.Context, m *Mail) (*Message, error) {
 					if c.compose != nil && fails(recipientOf(m.Account)) {
 						return c.compose(ctx, m)
@@ -382,7 +382,7 @@ func TestOutboxIsHandedOver(t *testing.T) {
 	o := testOutbox(t, s, nil)
 	var old, newer deliveryCount
 	begun, goOn := make(chan struct{}, 10), make(chan struct{})
-	releaseOld := o.use(&sender{
+	releaseOld := o.use(&delivery{
 		compose: composeTo,
 		mailer: mailerFunc(func(_ context.Context, m *Message) error {
 			begun <- struct{}{}
@@ -392,7 +392,7 @@ func TestOutboxIsHandedOver(t *testing.T) {
 		}),
 	})
 	<-begun // the old configuration is sending when the new one comes
-	releaseNew := o.use(&sender{
+	releaseNew := o.use(&delivery{
 		compose: composeTo,
 		mailer:  mailerFunc(func(_ context.Context, m *Message) error { newer.add(m.To); return nil }),
 	})
@@ -422,9 +422,9 @@ func TestOutboxIsHandedOver(t *testing.T) {
 	}
 
 	// A reload that is rejected leaves the configuration before it in use.
-	releaseOld = o.use(&sender{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error { old.add(m.To); return nil })})
+	releaseOld = o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error { old.add(m.To); return nil })})
 	defer releaseOld()
-	o.use(&sender{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error { newer.add(m.To); return nil })})()
+	o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error { newer.add(m.To); return nil })})()
 	id := putMails(t, s, 1, time.Now())[0]
 	o.wake()
 	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
@@ -440,9 +440,9 @@ func TestOutboxTriesEverythingAfterAStart(t *testing.T) {
 	putMails(t, s, 100, time.Now().Add(time.Hour))
 	o := testOutbox(t, s, nil)
 	var failed, sent atomic.Int32
-	defer o.use(&sender{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error { failed.Add(1); return errors.New("no") })})()
+	defer o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error { failed.Add(1); return errors.New("no") })})()
 	eventually(t, "tried", func() bool { return failed.Load() >= int32(quickLimits.failuresInRow) })
-	defer o.use(&sender{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error { sent.Add(1); return nil })})()
+	defer o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error { sent.Add(1); return nil })})()
 	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	if sent.Load() != 100 {
 		t.Errorf("%d mails sent", sent.Load())
@@ -455,7 +455,7 @@ func TestOutboxLeavesABrokenMailerAlone(t *testing.T) {
 	var attempts, sent atomic.Int32
 	var works atomic.Bool
 	o := testOutbox(t, s, nil)
-	defer o.use(&sender{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error {
+	defer o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error {
 		if attempts.Add(1); !works.Load() {
 			return errors.New("down")
 		}
@@ -485,7 +485,7 @@ func TestOutboxSendsNothingToLocalNames(t *testing.T) {
 		putMails(t, s, 1, time.Now())
 		core, logs := observer.New(zapcore.WarnLevel)
 		o := testOutbox(t, s, zap.New(core))
-		defer o.use(&sender{
+		defer o.use(&delivery{
 			compose: func(context.Context, *Mail) (*Message, error) { return testMessage(to), nil },
 			mailer:  newSMTP(t, srv, "tls none"),
 		})()
@@ -530,7 +530,7 @@ func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
 			limits.sendTimeout = 10 * time.Second
 			limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
 			o := startOutbox(s, zap.NewNop(), limits)
-			release := o.use(&sender{compose: composeTo, mailer: newSMTP(t, srv, "trusted_ca CA")})
+			release := o.use(&delivery{compose: composeTo, mailer: newSMTP(t, srv, "trusted_ca CA")})
 			eventually(t, fmt.Sprint(refusal, at, ": sent"), func() bool { m := srv.received(); return len(m) == 1 && m[0].to == good })
 			eventually(t, "only the refused ones are tried again", func() bool { return len(mailsOf(t, s)) == 40 })
 			release()
@@ -560,7 +560,7 @@ func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
 		limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
 		o := startOutbox(s, zap.NewNop(), limits)
 		t.Cleanup(o.close)
-		defer o.use(&sender{
+		defer o.use(&delivery{
 			compose: func(_ context.Context, m *Mail) (*Message, error) {
 				if m.Account == first || m.Account == first+1 && known {
 					return testMessage("known@example.com"), nil
@@ -604,7 +604,7 @@ func TestOutboxIsFair(t *testing.T) {
 		limits.firstPause, limits.lastPause, limits.probePause = 300*time.Millisecond, time.Hour, 300*time.Millisecond
 		o := startOutbox(s, zap.NewNop(), limits)
 		t.Cleanup(o.close)
-		defer o.use(&sender{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error {
+		defer o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error {
 			mu.Lock()
 			tried = append(tried, m.To)
 			mu.Unlock()
@@ -676,7 +676,7 @@ func TestOutboxCloses(t *testing.T) {
 	begun := make(chan struct{}, 100)
 	var sent atomic.Int32
 	o := startOutbox(s, zap.NewNop(), quickLimits)
-	o.use(&sender{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error {
+	o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error {
 		begun <- struct{}{}
 		time.Sleep(50 * time.Millisecond)
 		sent.Add(1)
@@ -697,7 +697,7 @@ func TestOutboxCloses(t *testing.T) {
 	before := mailsOf(t, s)[0]
 	o = startOutbox(s, zap.NewNop(), outboxLimits{sendTimeout: time.Hour, closing: 50 * time.Millisecond, grace: 50 * time.Millisecond,
 		batch: 10, pending: 10, settling: 1, idle: time.Hour, failuresInRow: 10, firstPause: time.Hour, lastPause: time.Hour, probePause: time.Hour})
-	o.use(&sender{compose: composeTo, mailer: mailerFunc(func(ctx context.Context, _ *Message) error {
+	o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(ctx context.Context, _ *Message) error {
 		begun <- struct{}{}
 		<-ctx.Done()
 		return ctx.Err()
@@ -717,7 +717,7 @@ func TestOutboxOverAClosedStore(t *testing.T) {
 	s := mailStore(t, t.TempDir())
 	putMails(t, s, 50, time.Now())
 	o := testOutbox(t, s, nil)
-	defer o.use(&sender{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error { return s.Close() })})()
+	defer o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error { return s.Close() })})()
 	select {
 	case <-o.ended:
 	case <-time.After(10 * time.Second):
@@ -752,7 +752,7 @@ func TestOutboxSendsNothingTwiceWhenTheDiskIsFull(t *testing.T) {
 	s.full.Store(true)
 	var sent deliveryCount
 	o := testOutbox(t, s, nil)
-	defer o.use(&sender{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error {
+	defer o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error {
 		if sent.add(m.To) == 1 && m.To == recipientOf(ids[3]) {
 			return errors.New("once more")
 		}
@@ -795,7 +795,7 @@ func TestOutboxThroughAFailingServer(t *testing.T) {
 	o := startOutbox(s, zap.NewNop(), limits)
 	defer o.close()
 	start := time.Now()
-	defer o.use(&sender{compose: composeTo, mailer: newSMTP(t, srv, "trusted_ca CA")})()
+	defer o.use(&delivery{compose: composeTo, mailer: newSMTP(t, srv, "trusted_ca CA")})()
 	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	got := make(map[string]int)
 	for _, m := range srv.received() {
@@ -821,7 +821,7 @@ func TestOutboxSurvivesAKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := newOutbox(s, zap.NewNop())
-		o.use(&sender{compose: composeTo, mailer: &FileMailer{dir: filepath.Join(dir, "mails")}})
+		o.use(&delivery{compose: composeTo, mailer: &FileMailer{dir: filepath.Join(dir, "mails")}})
 		for {
 			putMails(t, s, 1, time.Now())
 			fmt.Println("committed")
@@ -854,7 +854,7 @@ func TestOutboxSurvivesAKill(t *testing.T) {
 
 	s := mailStore(t, filepath.Join(dir, "store"))
 	o := testOutbox(t, s, nil)
-	defer o.use(&sender{compose: composeTo, mailer: &FileMailer{dir: filepath.Join(dir, "mails")}})()
+	defer o.use(&delivery{compose: composeTo, mailer: &FileMailer{dir: filepath.Join(dir, "mails")}})()
 	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	stats, err := s.Stats(t.Context())
 	if err != nil {

@@ -42,7 +42,7 @@ func (s *Strip) Provision(ctx caddy.Context) error {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	switch {
-	case visitOf(r).gated():
+	case requestStateOf(r).gated():
 		s.names.removeTrailers(r) // a handler in between may have copied the request
 	case malformed(r, s.EncodedSlashes):
 		conceal(r)

@@ -213,9 +213,9 @@ func newLimiter(now func() time.Time) *limiter {
 	return &limiter{max: maxTimes, now: now, begin: now(), seed: maphash.MakeSeed(), byKey: make(map[uint64]*list.Element)}
 }
 
-// take counts one more time under every key, unless that would be too many
+// allow counts one more time under every key, unless that would be too many
 // under one: then it counts nothing, and says how long to wait.
-func (l *limiter) take(limits ...limit) (wait time.Duration, ok bool) {
+func (l *limiter) allow(limits ...limit) (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now().Sub(l.begin)
@@ -279,8 +279,8 @@ func (l *limiter) remove(e *list.Element) {
 	l.times -= len(h.times)
 }
 
-// takeBack forgets the last time under a key.
-func (l *limiter) takeBack(key limitKey) {
+// refund forgets the last time under a key.
+func (l *limiter) refund(key limitKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.find(key)

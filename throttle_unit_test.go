@@ -24,7 +24,7 @@ func TestALimiterAllowsNoMoreInAnyWindow(t *testing.T) {
 		{49 * time.Second, 0},
 	} {
 		now = now.Add(step.after)
-		if wait, ok := l.take(limit{key, rates}); wait != step.wait || ok != (wait == 0) {
+		if wait, ok := l.allow(limit{key, rates}); wait != step.wait || ok != (wait == 0) {
 			t.Errorf("at %s: wait %s, %t, want %s", now.Sub(time.Unix(1000, 0)), wait, ok, step.wait)
 		}
 	}
@@ -34,15 +34,15 @@ func TestALimiterCountsUnderAllKeysOrNone(t *testing.T) {
 	l := newLimiter(time.Now)
 	a, b := limit{limitKey{"a"}, []Rate{{1, time.Hour}}}, limit{limitKey{"b"}, []Rate{{2, time.Hour}}}
 	for i, want := range []bool{true, false, false} {
-		if _, ok := l.take(a, b); ok != want {
+		if _, ok := l.allow(a, b); ok != want {
 			t.Errorf("%d: %t", i, ok)
 		}
 	}
-	if _, ok := l.take(b); !ok {
+	if _, ok := l.allow(b); !ok {
 		t.Error("a refused request was counted under the other key")
 	}
-	l.takeBack(a.key)
-	if _, ok := l.take(a); !ok {
+	l.refund(a.key)
+	if _, ok := l.allow(a); !ok {
 		t.Error("what was taken back is counted")
 	}
 }
@@ -53,14 +53,14 @@ func TestALimiterIsBounded(t *testing.T) {
 	rates := []Rate{{10, time.Hour}}
 	for i := range 1000 {
 		for range 5 {
-			l.take(limit{limitKey{"flood", strconv.Itoa(i)}, rates})
+			l.allow(limit{limitKey{"flood", strconv.Itoa(i)}, rates})
 		}
-		l.take(limit{limitKey{"steady"}, rates})
+		l.allow(limit{limitKey{"steady"}, rates})
 		if l.times > l.max || len(l.byKey) != l.recent.Len() || len(l.byKey) > l.max {
 			t.Fatalf("%d times of %d keys", l.times, len(l.byKey))
 		}
 	}
-	if _, ok := l.take(limit{limitKey{"steady"}, rates}); ok {
+	if _, ok := l.allow(limit{limitKey{"steady"}, rates}); ok {
 		t.Error("a key in use was forgotten")
 	}
 }

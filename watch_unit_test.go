@@ -20,7 +20,7 @@ func TestARequestGoesOnForOneLookThatCannotTell(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := func(id *identity) *gatedWriter {
-		return newGatedWriter(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), new(Gate), &caller{visit: new(visit), realm: r, id: id})
+		return newGatedWriter(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), new(Gate), &caller{state: new(requestState), realm: r, id: id})
 	}
 	look := func(w *gatedWriter, hangs, wantEnded bool) {
 		t.Helper()

@@ -20,8 +20,8 @@ const cleaningHour = 3
 // needed at the start.
 const quietStart = time.Second
 
-// keepHouse works on the store in the background.
-func (s *badgerDB) keepHouse() {
+// maintain works on the store in the background.
+func (s *badgerDB) maintain() {
 	select {
 	case <-s.stop:
 		return
@@ -39,7 +39,7 @@ func (s *badgerDB) keepHouse() {
 			return
 		case <-tick.C:
 		}
-		s.tidy()
+		s.fixModes()
 		if now := s.now(); now.Hour() == cleaningHour && now.YearDay() != cleaned {
 			cleaned = now.YearDay()
 			s.clean()
