@@ -367,7 +367,7 @@ func TestUpgradedConnectionsCarryBytesBothWays(t *testing.T) {
 // TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol runs the recipe of the
 // document.
 func TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol(t *testing.T) {
-	page, err := os.ReadFile("docs/gate.md")
+	page, err := os.ReadFile("docs/recipes.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// recipe is the Caddyfile on the page of the gate that holds a text.
+// recipe is the Caddyfile on the page of recipes that holds a text.
 func recipe(t *testing.T, holds string) string {
 	t.Helper()
-	for _, block := range fences(t, "docs/gate.md", "caddyfile") {
+	for _, block := range fences(t, "docs/recipes.md", "caddyfile") {
 		if strings.Contains(block, holds) {
 			return block
 		}
@@ -44,7 +44,7 @@ func nginx(t *testing.T, check, kept string) *server {
 		t.Skip("nginx isn't installed")
 	}
 	dir, addr := t.TempDir(), freePort(t)
-	locations := strings.NewReplacer("localhost:8080", check, "localhost:8000", kept).Replace(fences(t, "docs/gate.md", "nginx")[0])
+	locations := strings.NewReplacer("localhost:8080", check, "localhost:8000", kept).Replace(fences(t, "docs/recipes.md", "nginx")[0])
 	text := "daemon off;\nmaster_process off;\nerror_log stderr;\npid pid;\nevents {\n}\nhttp {\naccess_log off;\n" +
 		"client_body_temp_path .;\nproxy_temp_path .;\nfastcgi_temp_path .;\nuwsgi_temp_path .;\nscgi_temp_path .;\n" +
 		"server {\nlisten " + addr + ";\n" + locations + "}\n}\n"
