@@ -38,14 +38,14 @@ type reservedName struct {
 	Name  string `json:"name"`
 }
 
-func (m *manager) user(acc *Account) *adminUser {
+func (m *adminRequest) describe(acc *Account) *adminUser {
 	u := &adminUser{
-		ID: acc.ID, Name: m.realm.model.name(acc), Fields: make(map[string]any),
+		ID: acc.ID, Name: m.accounts.model.name(acc), Fields: make(map[string]any),
 		IsActive: acc.IsActive, EmailConfirmed: acc.EmailConfirmed, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
 		Groups: append([]string{}, acc.Groups...), DateJoined: timeOrNil(acc.DateJoined), LastLogin: timeOrNil(acc.LastLogin),
 		PendingEmail: acc.PendingEmail, Password: passwordState(acc),
 	}
-	for _, f := range m.realm.model.declared {
+	for _, f := range m.accounts.model.declared {
 		u.Fields[f.name] = f.value(acc)
 	}
 	for _, k := range acc.Reserved {
@@ -53,6 +53,15 @@ func (m *manager) user(acc *Account) *adminUser {
 	}
 	return u
 }
+
+// Pages of users.
+const (
+	defaultPage = 100
+	maxPage     = 1000
+
+	// maxScan is how many users one request looks at for a filter.
+	maxScan = 50_000
+)
 
 // adminPage is a page of users. The next one begins after Next; zero is the
 // last page. A filter that lets few through may leave a page short.
@@ -63,9 +72,9 @@ type adminPage struct {
 
 // listUsers takes after (an id), limit, and the filters search (a part of any
 // text field), group, active, staff and superuser (true or false).
-func (m *manager) listUsers() (any, error) {
+func (m *adminRequest) listUsers() (any, error) {
 	query := m.r.URL.Query()
-	filter, err := newUserFilter(m.realm.model, query)
+	filter, err := newUserFilter(m.accounts.model, query)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +93,7 @@ func (m *manager) listUsers() (any, error) {
 	return m.page(after, limit, filter)
 }
 
-func (m *manager) page(after uint64, limit int, filter *userFilter) (*adminPage, error) {
+func (m *adminRequest) page(after uint64, limit int, filter *userFilter) (*adminPage, error) {
 	page := &adminPage{Users: []*adminUser{}}
 	for scanned := 0; scanned < maxScan; {
 		found, err := m.accounts.store.Accounts(m.r.Context(), after, maxPage)
@@ -98,7 +107,7 @@ func (m *manager) page(after uint64, limit int, filter *userFilter) (*adminPage,
 			}
 			after = acc.ID
 			if filter.lets(acc) {
-				page.Users = append(page.Users, m.user(acc))
+				page.Users = append(page.Users, m.describe(acc))
 			}
 		}
 		if len(found) < maxPage {
@@ -152,7 +161,7 @@ func (f *userFilter) lets(acc *Account) bool {
 	})
 }
 
-func (m *manager) showUser(acc *Account) (any, error) { return m.user(acc), nil }
+func (m *adminRequest) showUser() (any, error) { return m.describe(m.user), nil }
 
 // adminEdit is the body of a new user, or of a change of one.
 type adminEdit struct {
@@ -169,7 +178,7 @@ type adminEdit struct {
 }
 
 // read checks an edit.
-func (m *manager) read(e *adminEdit) (*accountEdit, error) {
+func (m *adminRequest) read(e *adminEdit) (*accountEdit, error) {
 	edit := &accountEdit{
 		active: e.IsActive, confirmed: e.EmailConfirmed, staff: e.IsStaff, superuser: e.IsSuperuser,
 		groups: e.Groups, addGroups: e.AddGroups, dropGroups: e.RemoveGroups, fields: make(values),
@@ -187,11 +196,11 @@ func (m *manager) read(e *adminEdit) (*accountEdit, error) {
 		if fields == nil {
 			fields = make(map[string]json.RawMessage)
 		}
-		fields[m.realm.model.username.name], _ = json.Marshal(*e.Name) // a text always can be
+		fields[m.accounts.model.username.name], _ = json.Marshal(*e.Name) // a text always can be
 	}
 	errs := make(fieldErrors)
 	for name, raw := range fields {
-		f := m.realm.model.field(name)
+		f := m.accounts.model.field(name)
 		if f == nil {
 			errs.add(name, "There is no such field.")
 			continue
@@ -208,7 +217,7 @@ func (m *manager) read(e *adminEdit) (*accountEdit, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	u := m.realm.model.username
+	u := m.accounts.model.username
 	if name, ok := edit.fields[u.name].(string); ok {
 		checked, err := m.accounts.checkUsername(name)
 		if err != nil {
@@ -219,7 +228,7 @@ func (m *manager) read(e *adminEdit) (*accountEdit, error) {
 	return edit, nil
 }
 
-func (m *manager) addUser() (any, error) {
+func (m *adminRequest) addUser() (any, error) {
 	var e adminEdit
 	if err := m.body(&e); err != nil {
 		return nil, err
@@ -228,7 +237,7 @@ func (m *manager) addUser() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name := m.realm.model.username.name; edit.fields.text(name) == "" {
+	if name := m.accounts.model.username.name; edit.fields.text(name) == "" {
 		return nil, invalid(name, msgRequired)
 	}
 	pass := ""
@@ -240,24 +249,24 @@ func (m *manager) addUser() (any, error) {
 		}
 	}
 	acc, err := m.accounts.create(m.r.Context(), edit, pass)
-	m.report("users", acc, err)
+	m.record(acc, err)
 	if err != nil {
 		return nil, err
 	}
-	return m.user(acc), nil
+	return m.describe(acc), nil
 }
 
-func (m *manager) checkPassword(pass string, texts func(string) string) error {
+func (m *adminRequest) checkPassword(pass string, texts func(string) string) error {
 	if pass == "" {
 		return badRequest("the password is empty")
 	}
-	if limit := m.realm.settings.Password.MaxLength; len([]rune(pass)) > limit {
+	if limit := m.realm.maxPassword; len([]rune(pass)) > limit {
 		return badRequest("the password has more than %d characters", limit)
 	}
 	return m.accounts.checkNewPassword("password", pass, texts)
 }
 
-func (m *manager) editUser(acc *Account) (any, error) {
+func (m *adminRequest) editUser() (any, error) {
 	var e adminEdit
 	if err := m.body(&e); err != nil {
 		return nil, err
@@ -269,40 +278,40 @@ func (m *manager) editUser(acc *Account) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.done(m.accounts.edit(m.r.Context(), acc.ID, edit))
+	return m.done(m.accounts.edit(m.r.Context(), m.user.ID, edit))
 }
 
 // done answers with the user as it is now.
-func (m *manager) done(acc *Account, err error) (any, error) {
+func (m *adminRequest) done(acc *Account, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.user(acc), nil
+	return m.describe(acc), nil
 }
 
-func (m *manager) deleteUser(acc *Account) (any, error) {
-	return m.done(m.accounts.remove(m.r.Context(), acc.ID))
+func (m *adminRequest) deleteUser() (any, error) {
+	return m.done(m.accounts.remove(m.r.Context(), m.user.ID))
 }
 
 // freeName frees a name that an account gave up, or that a deleted account had.
-func (m *manager) freeName() (any, error) {
+func (m *adminRequest) freeName() (any, error) {
 	var name reservedName
 	if err := m.body(&name); err != nil {
 		return nil, err
 	}
-	name.Field = cmp.Or(name.Field, m.realm.model.username.name)
+	name.Field = cmp.Or(name.Field, m.accounts.model.username.name)
 	acc, err := m.accounts.freeName(m.r.Context(), name.Field, name.Name)
 	if errors.Is(err, ErrNotFound) {
-		return nil, &adminError{http.StatusNotFound, fmt.Sprintf("the %s %q is not reserved", name.Field, name.Name), nil}
+		return nil, adminNotFound(fmt.Sprintf("the %s %q is not reserved", name.Field, name.Name))
 	}
-	m.report("free", acc, err)
+	m.record(acc, err)
 	if err != nil {
 		return nil, err
 	}
 	return &name, nil
 }
 
-func (m *manager) setPassword(acc *Account) (any, error) {
+func (m *adminRequest) setPassword() (any, error) {
 	var body struct {
 		Password string `json:"password"`
 		Unusable bool   `json:"unusable"`
@@ -314,43 +323,43 @@ func (m *manager) setPassword(acc *Account) (any, error) {
 		if body.Password != "" {
 			return nil, badRequest("a password, or unusable, but not both")
 		}
-		return m.done(m.accounts.givePassword(m.r.Context(), acc.ID, ""))
+		return m.done(m.accounts.givePassword(m.r.Context(), m.user.ID, ""))
 	}
-	if err := m.checkPassword(body.Password, m.realm.model.texts(acc)); err != nil {
+	if err := m.checkPassword(body.Password, m.accounts.model.texts(m.user)); err != nil {
 		return nil, err
 	}
-	return m.done(m.accounts.givePassword(m.r.Context(), acc.ID, body.Password))
+	return m.done(m.accounts.givePassword(m.r.Context(), m.user.ID, body.Password))
 }
 
-func (m *manager) activate(acc *Account) (any, error) {
-	return m.done(m.accounts.enable(m.r.Context(), acc.ID))
+func (m *adminRequest) activate() (any, error) {
+	return m.done(m.accounts.enable(m.r.Context(), m.user.ID))
 }
 
-func (m *manager) confirmEmail(acc *Account) (any, error) {
-	return m.done(m.accounts.confirmEmail(m.r.Context(), acc.ID))
+func (m *adminRequest) confirmEmail() (any, error) {
+	return m.done(m.accounts.confirmEmail(m.r.Context(), m.user.ID))
 }
 
-func (m *manager) deactivate(acc *Account) (any, error) {
-	return m.done(m.accounts.disable(m.r.Context(), acc.ID))
+func (m *adminRequest) deactivate() (any, error) {
+	return m.done(m.accounts.disable(m.r.Context(), m.user.ID))
 }
 
-func (m *manager) sendActivation(acc *Account) (any, error) {
-	if !m.realm.settings.SendActivationEmail {
+func (m *adminRequest) sendActivation() (any, error) {
+	if !m.realm.sendsActivations {
 		return nil, &adminError{http.StatusConflict, "send_activation_email is off in this realm: activate the user instead", nil}
 	}
-	return m.done(m.accounts.sendActivation(m.r.Context(), acc.ID, m.client()))
+	return m.done(m.accounts.sendActivation(m.r.Context(), m.user.ID, m.client()))
 }
 
-func (m *manager) sendReset(acc *Account) (any, error) {
-	if !m.realm.settings.sendsResets() {
+func (m *adminRequest) sendReset() (any, error) {
+	if !m.realm.sendsResets {
 		return nil, &adminError{http.StatusConflict, "password_reset is disabled in this realm: set a password instead", nil}
 	}
-	return m.done(m.accounts.sendReset(m.r.Context(), acc.ID, m.client()))
+	return m.done(m.accounts.sendReset(m.r.Context(), m.user.ID, m.client()))
 }
 
 // client stands in for the request that a mail otherwise comes from; links
 // have the scheme that the settings say.
-func (m *manager) client() client { return client{protocol: "https"} }
+func (m *adminRequest) client() client { return client{protocol: "https"} }
 
 // adminToken is a login in an answer. Its id tells nothing about its value.
 type adminToken struct {
@@ -362,8 +371,8 @@ type adminToken struct {
 	Agent   string     `json:"agent"`
 }
 
-func (m *manager) listTokens(acc *Account) (any, error) {
-	tokens, err := m.accounts.store.Tokens(m.r.Context(), acc.ID)
+func (m *adminRequest) listTokens() (any, error) {
+	tokens, err := m.accounts.store.Tokens(m.r.Context(), m.user.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -374,22 +383,14 @@ func (m *manager) listTokens(acc *Account) (any, error) {
 	return map[string]any{"tokens": list}, nil
 }
 
-func (m *manager) revokeTokens(acc *Account) (any, error) {
-	return m.done(m.accounts.revokeAll(m.r.Context(), acc.ID))
+func (m *adminRequest) revokeTokens() (any, error) {
+	return m.done(m.accounts.revokeAll(m.r.Context(), m.user.ID))
 }
 
-func (m *manager) revokeToken(acc *Account, kind, id string) (any, error) {
-	if kind != "tokens" {
-		return nil, errAdminPath
+func (m *adminRequest) revokeToken() (any, error) {
+	err := m.accounts.revoke(m.r.Context(), m.user.ID, m.path[3])
+	if errors.Is(err, ErrNotFound) {
+		err = adminNotFound("the user has no such token")
 	}
-	if m.r.Method != http.MethodDelete {
-		return nil, errAdminMethod
-	}
-	if err := m.accounts.revoke(m.r.Context(), acc.ID, id); err != nil {
-		if errors.Is(err, ErrNotFound) {
-			err = &adminError{http.StatusNotFound, "the user has no such token", nil}
-		}
-		return nil, err
-	}
-	return m.user(acc), nil
+	return m.done(m.user, err)
 }

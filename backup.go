@@ -52,8 +52,8 @@ func writeBackup(ctx context.Context, s BackupStore, name string) (Stats, error)
 // maxFaults is how many faults of a store are listed; more are counted.
 const maxFaults = 1000
 
-// checkup is what a check of a store found.
-type checkup struct {
+// checkReport is what a check of a store found.
+type checkReport struct {
 	Accounts uint64        `json:"accounts"`
 	Tokens   uint64        `json:"tokens"`
 	Mails    uint64        `json:"mails"`
@@ -62,8 +62,8 @@ type checkup struct {
 	Took     time.Duration `json:"took_ns"`
 }
 
-func checkStore(ctx context.Context, s BackupStore, m *userModel) (*checkup, error) {
-	c := &checkup{Faults: []string{}}
+func checkStore(ctx context.Context, s BackupStore, m *userModel) (*checkReport, error) {
+	c := &checkReport{Faults: []string{}}
 	start := time.Now()
 	stats, err := s.Check(ctx, m.signature(), m.keys, func(fault string) {
 		if len(c.Faults) == maxFaults {

@@ -24,8 +24,22 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func init() {
-	caddycmd.RegisterCommand(caddycmd.Command{
+// offlineRealm is a realm that a command opens without a server.
+type offlineRealm struct {
+	realms    adminRealms // has this realm alone, and opens its store on first use
+	location  string      // of the store
+	model     *userModel
+	openStore func(context.Context) (Store, error) // the store alone, as it is
+	close     func() error
+}
+
+// offlineOpener prepares a realm that a configuration defines. It doesn't open
+// the store yet.
+type offlineOpener func(config []byte, realm string) (*offlineRealm, error)
+
+// adminCommand is 'caddy djoser'. Without a server it opens realms with open.
+func adminCommand(open offlineOpener) caddycmd.Command {
+	return caddycmd.Command{
 		Name:  "djoser",
 		Usage: "<command>",
 		Short: "Manages the accounts of a djoser realm",
@@ -39,11 +53,11 @@ Which of the two it was is told on standard error.
 
 The exit status is 0 if all went well, 1 if not, 3 if there is no such user,
 and 4 if a check or a dry run found something.`,
-		CobraFunc: djoserCommand,
-	})
+		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, newRunner(open)) },
+	}
 }
 
-func djoserCommand(cmd *cobra.Command) {
+func addCommands(cmd *cobra.Command, run runner) {
 	cmd.Example = `  caddy djoser user add alice --email alice@example.com --staff
   caddy djoser user list --search alice
   caddy djoser import dump.json --dry-run
@@ -55,12 +69,12 @@ func djoserCommand(cmd *cobra.Command) {
 	flags.StringP("config", "c", "", "Configuration file, for the address of the admin API and for the store (default: Caddyfile in this folder, if there is one and only you or root can change it)")
 	flags.String("adapter", "", "Name of the adapter of the configuration file (default: caddyfile, unless the file is .json)")
 	flags.Bool("json", false, "Write JSON instead of tables")
-	group(cmd, userCommand(), tokenCommand(), sendActivationCommand(), sendResetCommand(),
-		importCommand(), exportCommand(), backupCommand(), restoreCommand(), checkCommand(), statsCommand())
+	group(cmd, userCommand(run), tokenCommand(run), sendActivationCommand(run), sendResetCommand(run),
+		importCommand(run), exportCommand(run), backupCommand(run), restoreCommand(run), checkCommand(run), statsCommand(run))
 }
 
-// group makes a command of those that it has. A mistyped one is an error, where
-// cobra would show the help and be content.
+// group adds commands to a command. A mistyped one is an error; cobra alone would
+// show the help and exit with success.
 func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(commands...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -90,35 +104,41 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.text }
 
-// console is what a command works with.
-type console struct {
+// cliContext is what a command works with.
+type cliContext struct {
 	cmd    *cobra.Command
 	ctx    context.Context
 	realm  string
 	json   bool
 	config []byte // as JSON; nil without a configuration file
-	file   string // where the configuration is from
+	file   string // that the configuration is from
 	admin  string // address of the admin API
 
-	server  bool // whether a server answers there
-	told    bool // that it was asked
-	offline *offlineRealm
+	server bool // whether a server answers at that address
+	told   bool // whether the user was told so
+
+	openOffline offlineOpener
+	offline     *offlineRealm // nil until it is needed
 }
 
-// run makes a command of a function.
-func run(do func(c *console, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		wrapped := caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {
-			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-			defer stop()
-			c := &console{cmd: cmd, ctx: ctx}
-			err := c.setUp()
-			if err == nil {
-				err = errors.Join(do(c, args), c.close())
-			}
-			return exitStatus(err), err
-		})
-		return wrapped(cmd, args)
+// runner makes cobra's RunE of a function.
+type runner func(do func(c *cliContext, args []string) error) func(*cobra.Command, []string) error
+
+func newRunner(open offlineOpener) runner {
+	return func(do func(c *cliContext, args []string) error) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, args []string) error {
+			wrapped := caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {
+				ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+				defer stop()
+				c := &cliContext{cmd: cmd, ctx: ctx, openOffline: open}
+				err := c.setUp()
+				if err == nil {
+					err = errors.Join(do(c, args), c.close())
+				}
+				return exitStatus(err), err
+			})
+			return wrapped(cmd, args)
+		}
 	}
 }
 
@@ -135,7 +155,7 @@ func exitStatus(err error) int {
 	return caddy.ExitCodeFailedStartup
 }
 
-func (c *console) setUp() error {
+func (c *cliContext) setUp() error {
 	flags := c.cmd.Flags()
 	c.realm, _ = flags.GetString("realm")
 	c.json, _ = flags.GetBool("json")
@@ -159,10 +179,10 @@ func (c *console) setUp() error {
 	if c.admin, err = caddycmd.DetermineAdminAPIAddress(address, c.config, file, adapter); err != nil {
 		return err
 	}
-	if err := answers(c.admin); err != nil && address != "" {
+	err = answers(c.admin)
+	c.server = err == nil
+	if err != nil && address != "" {
 		return fmt.Errorf("no server at %s: %w", c.admin, err)
-	} else if err == nil {
-		c.server = true
 	}
 	return nil
 }
@@ -203,12 +223,12 @@ func answers(address string) error {
 	return conn.Close()
 }
 
-// tell says on standard error what goes on; standard output is for answers.
-func (c *console) tell(format string, args ...any) {
+// note writes to standard error, since standard output is for answers.
+func (c *cliContext) note(format string, args ...any) {
 	fmt.Fprintf(c.cmd.ErrOrStderr(), format+"\n", args...)
 }
 
-func (c *console) close() error {
+func (c *cliContext) close() error {
 	if c.offline == nil {
 		return nil
 	}
@@ -217,7 +237,7 @@ func (c *console) close() error {
 
 // do sends a request to the admin API, or to the store itself, and decodes the
 // answer into v unless it is nil.
-func (c *console) do(method, path string, body, v any) error {
+func (c *cliContext) do(method, path string, body, v any) error {
 	var reader io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -229,7 +249,7 @@ func (c *console) do(method, path string, body, v any) error {
 	return c.send(method, path, reader, v)
 }
 
-func (c *console) send(method, path string, body io.Reader, v any) error {
+func (c *cliContext) send(method, path string, body io.Reader, v any) error {
 	uri := "/djoser/" + url.PathEscape(c.realm) + path
 	ask := c.askStore
 	if c.server {
@@ -242,10 +262,10 @@ func (c *console) send(method, path string, body io.Reader, v any) error {
 	return json.Unmarshal(answer, v)
 }
 
-func (c *console) askServer(method, uri string, body io.Reader) ([]byte, error) {
+func (c *cliContext) askServer(method, uri string, body io.Reader) ([]byte, error) {
 	if !c.told {
 		c.told = true
-		c.tell("Realm %s of the server at %s.", c.realm, c.admin)
+		c.note("Realm %s of the server at %s.", c.realm, c.admin)
 		if err := c.awaitSite(); err != nil {
 			return nil, err
 		}
@@ -261,9 +281,9 @@ func (c *console) askServer(method, uri string, body io.Reader) ([]byte, error) 
 // startTime is how long a server that answers already may need to start.
 const startTime = 2 * time.Second
 
-// awaitSite waits for a server that has only just been started: its admin API
-// is there before its sites are, and begins anew with each configuration.
-func (c *console) awaitSite() error {
+// awaitSite waits for a server that was just started: its admin API answers
+// before its sites do, and starts again with each configuration.
+func (c *cliContext) awaitSite() error {
 	for end := time.Now().Add(startTime); ; {
 		resp, err := caddycmd.AdminAPIRequest(c.admin, http.MethodGet, "/djoser/", nil, nil)
 		if err == nil {
@@ -284,7 +304,7 @@ func (c *console) awaitSite() error {
 
 var statusText = regexp.MustCompile(`(?s)^caddy responded with error: HTTP (\d+): (.*)$`)
 
-// serverError takes an error of the admin API out of Caddy's wrapping.
+// serverError extracts an error of the admin API from Caddy's error.
 func serverError(err error) error {
 	found := statusText.FindStringSubmatch(err.Error())
 	if found == nil {
@@ -309,16 +329,13 @@ func answerError(status int, text string, fields json.RawMessage) error {
 	case status == http.StatusNotFound && strings.HasPrefix(text, errNoUser.Error()):
 		return fmt.Errorf("%w%s", errNoUser, printable(strings.TrimPrefix(text, errNoUser.Error())))
 	case status == http.StatusNotFound && strings.HasPrefix(text, "realm "):
-		text += nameRealm
+		text += " (name one with --realm)"
 	}
 	return errors.New(printable(text))
 }
 
-// nameRealm follows an error about a realm that isn't there.
-const nameRealm = " (name one with --realm)"
-
-// askStore has the admin API answer in this process.
-func (c *console) askStore(method, uri string, body io.Reader) ([]byte, error) {
+// askStore lets the admin API answer in this process.
+func (c *cliContext) askStore(method, uri string, body io.Reader) ([]byte, error) {
 	o, err := c.open()
 	if err != nil {
 		return nil, err
@@ -331,7 +348,7 @@ func (c *console) askStore(method, uri string, body io.Reader) ([]byte, error) {
 		return nil, err
 	}
 	w := &answerWriter{header: make(http.Header)}
-	answer, err := o.app.manage(w, r)
+	answer, err := answerAdmin(o.realms, w, r)
 	if err := writeAdmin(w, r, answer, err); err != nil {
 		return nil, err
 	}
@@ -358,25 +375,25 @@ type answerWriter struct {
 func (w *answerWriter) Header() http.Header    { return w.header }
 func (w *answerWriter) WriteHeader(status int) { w.status = status }
 
-// open opens the realm's store in this process, once.
-func (c *console) open() (*offlineRealm, error) {
+// open prepares the realm in this process, once.
+func (c *cliContext) open() (*offlineRealm, error) {
 	if c.offline != nil {
 		return c.offline, nil
 	}
 	if c.config == nil {
 		return nil, fmt.Errorf("no server at %s, and no configuration that says where the store is: name one with --config", c.admin)
 	}
-	o, err := loadRealm(c.config, c.realm)
+	o, err := c.openOffline(c.config, c.realm)
 	if err != nil {
 		return nil, fmt.Errorf("no server at %s; %s: %w", c.admin, c.file, err)
 	}
 	c.offline = o
-	c.tell("No server at %s: opening realm %s in %s.", c.admin, c.realm, o.realm.location)
-	return o, o.mayOpen()
+	c.note("No server at %s: opening realm %s in %s.", c.admin, c.realm, o.location)
+	return o, mayOpen(o.location)
 }
 
 // print writes an answer as JSON, or with show.
-func (c *console) print(answer any, show func(w io.Writer)) error {
+func (c *cliContext) print(answer any, show func(w io.Writer)) error {
 	out := c.cmd.OutOrStdout()
 	if !c.json {
 		show(out)

@@ -55,3 +55,19 @@ func outOfReach(path string) error {
 	}
 	return nil
 }
+
+// mayOpen refuses a store that belongs to another user: the server couldn't read
+// what this process writes into it.
+func mayOpen(location string) error {
+	info, err := os.Stat(location)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // not yet, or no file at all
+	}
+	if err != nil {
+		return err
+	}
+	if owner, ok := fileOwner(info); ok && owner != os.Geteuid() {
+		return fmt.Errorf("store %s belongs to the user with uid %d: run the command as that user, or the server couldn't read what it writes", location, owner)
+	}
+	return nil
+}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func userConfirmEmail() *cobra.Command {
+func userConfirmEmail(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "confirm-email [NAME...]",
 		Short: "Vouches for the addresses of users",
@@ -21,7 +21,7 @@ which addresses were confirmed.`,
 		Example: "  caddy djoser user confirm-email alice bob\n  caddy djoser user confirm-email --all",
 	}
 	cmd.Flags().Bool("all", false, "For every active user with an address")
-	cmd.RunE = run(func(c *console, args []string) error {
+	cmd.RunE = run(func(c *cliContext, args []string) error {
 		all, _ := c.cmd.Flags().GetBool("all")
 		if all == (len(args) > 0) {
 			return errors.New("name the users, or use --all")
@@ -41,7 +41,7 @@ which addresses were confirmed.`,
 
 // confirmAll confirms page after page, so that it can be broken off and started
 // again.
-func (c *console) confirmAll() error {
+func (c *cliContext) confirmAll() error {
 	confirmed := 0
 	query := url.Values{"active": {"true"}, "limit": {fmt.Sprint(maxPage)}}
 	for {

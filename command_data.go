@@ -21,7 +21,7 @@ import (
 	"golang.org/x/term"
 )
 
-func importCommand() *cobra.Command {
+func importCommand(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Takes in users, groups and tokens from Django",
@@ -39,13 +39,13 @@ here already stays as it is, so that an import can be repeated.`,
 	cmd.Flags().Bool("dry-run", false, "Only list what is wrong with the file")
 	cmd.Flags().Bool("skip", false, "Leave out the rows that can't be imported, instead of importing nothing")
 	cmd.Flags().String("model", "", "The project's user model, as app.model (default: auth.user)")
-	cmd.RunE = run(func(c *console, args []string) error { return c.importFile(args[0]) })
+	cmd.RunE = run(func(c *cliContext, args []string) error { return c.importFile(args[0]) })
 	return cmd
 }
 
 // importFile reads the dump once for each phase, since its rows may be in any
 // order.
-func (c *console) importFile(name string) error {
+func (c *cliContext) importFile(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ type problemRow struct {
 
 func (p importProblem) of() problemRow { return problemRow{p.Row, p.Model} }
 
-func (c *console) importPhase(f *os.File, prefix []byte, phase importPhase) (*importReport, error) {
+func (c *cliContext) importPhase(f *os.File, prefix []byte, phase importPhase) (*importReport, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ type progress struct {
 	done chan struct{}
 }
 
-func (c *console) newProgress(f *os.File, phase importPhase) *progress {
+func (c *cliContext) newProgress(f *os.File, phase importPhase) *progress {
 	p := &progress{r: f, stop: make(chan struct{}), done: make(chan struct{})}
 	info, err := f.Stat()
 	stderr, ok := c.cmd.ErrOrStderr().(*os.File)
@@ -250,7 +250,7 @@ func (r *importReport) show(w io.Writer) {
 	}
 }
 
-func exportCommand() *cobra.Command {
+func exportCommand(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export FILE",
 		Short: "Writes users and groups for Django's loaddata",
@@ -261,7 +261,7 @@ must not exist yet. A running server writes it itself, as its user.`,
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().String("model", "", "The project's user model, as app.model (default: auth.user)")
-	cmd.RunE = run(func(c *console, args []string) error {
+	cmd.RunE = run(func(c *cliContext, args []string) error {
 		model, _ := c.cmd.Flags().GetString("model")
 		file, err := filepath.Abs(args[0])
 		if err != nil {
@@ -282,7 +282,7 @@ must not exist yet. A running server writes it itself, as its user.`,
 	return cmd
 }
 
-func backupCommand() *cobra.Command {
+func backupCommand(run runner) *cobra.Command {
 	return &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Writes a backup, also while the server is running",
@@ -292,7 +292,7 @@ only its owner may read it, and it must not exist yet. A running server writes
 it itself, as its user.`,
 		Example: "  caddy djoser backup /var/backups/djoser/$(date +%F).bak",
 		Args:    cobra.ExactArgs(1),
-		RunE: run(func(c *console, args []string) error {
+		RunE: run(func(c *cliContext, args []string) error {
 			file, err := filepath.Abs(args[0])
 			if err != nil {
 				return err
@@ -309,7 +309,7 @@ it itself, as its user.`,
 	}
 }
 
-func (c *console) backup(file string) (*adminBackup, error) {
+func (c *cliContext) backup(file string) (*adminBackup, error) {
 	answer := new(adminBackup)
 	if c.server {
 		err := c.do(http.MethodPost, "/backup", &fileBody{File: file}, answer)
@@ -323,24 +323,24 @@ func (c *console) backup(file string) (*adminBackup, error) {
 	return answer, err
 }
 
-// withStore opens the store itself, as it is.
-func (c *console) withStore(do func(BackupStore, *userModel) error) error {
+// withStore opens the store alone, as it is.
+func (c *cliContext) withStore(do func(BackupStore, *userModel) error) error {
 	o, err := c.open()
 	if err != nil {
 		return err
 	}
-	s, err := o.realm.engine.Open(c.ctx, o.realm.location, o.realm.log)
+	s, err := o.openStore(c.ctx)
 	if err != nil {
 		return err
 	}
 	b, err := backupStore(s)
 	if err == nil {
-		err = do(b, o.realm.model)
+		err = do(b, o.model)
 	}
 	return errors.Join(err, s.Close())
 }
 
-func restoreCommand() *cobra.Command {
+func restoreCommand(run runner) *cobra.Command {
 	return &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Fills an empty store from a backup",
@@ -348,7 +348,7 @@ func restoreCommand() *cobra.Command {
 links work afterwards as they did when the backup was made.`,
 		Example: "  caddy djoser restore /var/backups/djoser/2030-01-01.bak --config /etc/caddy/Caddyfile",
 		Args:    cobra.ExactArgs(1),
-		RunE: run(func(c *console, args []string) error {
+		RunE: run(func(c *cliContext, args []string) error {
 			if c.server {
 				return fmt.Errorf("a server is running at %s: stop it first", c.admin)
 			}
@@ -367,16 +367,16 @@ links work afterwards as they did when the backup was made.`,
 	}
 }
 
-func checkCommand() *cobra.Command {
+func checkCommand(run runner) *cobra.Command {
 	return &cobra.Command{
 		Use:     "check",
 		Short:   "Compares every record of the store with the others",
 		Long:    "Reads every record and index of the store and reports what doesn't agree.",
 		Example: "  caddy djoser check || mail -s 'djoser check' root </dev/null",
 		Args:    cobra.NoArgs,
-		RunE: run(func(c *console, _ []string) error {
+		RunE: run(func(c *cliContext, _ []string) error {
 			if c.server {
-				result := new(checkup)
+				result := new(checkReport)
 				err := c.do(http.MethodPost, "/check", nil, result)
 				return c.showCheck(result, err)
 			}
@@ -387,7 +387,7 @@ func checkCommand() *cobra.Command {
 	}
 }
 
-func (c *console) showCheck(result *checkup, err error) error {
+func (c *cliContext) showCheck(result *checkReport, err error) error {
 	if err != nil {
 		return err
 	}
@@ -406,13 +406,13 @@ func (c *console) showCheck(result *checkup, err error) error {
 	return err
 }
 
-func statsCommand() *cobra.Command {
+func statsCommand(run runner) *cobra.Command {
 	return &cobra.Command{
 		Use:     "stats",
 		Short:   "Shows the state of a realm in numbers",
 		Example: "  caddy djoser stats\n  caddy djoser stats --json",
 		Args:    cobra.NoArgs,
-		RunE: run(func(c *console, _ []string) error {
+		RunE: run(func(c *cliContext, _ []string) error {
 			var s adminStats
 			if err := c.do(http.MethodGet, "/stats", nil, &s); err != nil {
 				return err

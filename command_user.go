@@ -20,17 +20,17 @@ import (
 	"golang.org/x/term"
 )
 
-func userCommand() *cobra.Command {
+func userCommand(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
 		Short: "Adds, shows, changes and deletes users",
 		Long: `Adds, shows, changes and deletes users. NAME is what the user logs in with, or
 id: and the user's id, such as id:42.`,
 	}
-	return group(cmd, userAdd(), userList(), userShow(), userEdit(), userSetPassword(),
-		userVerb("activate", "Lets a user log in", http.MethodPost, "/activate", "%s is active."),
-		userVerb("deactivate", "Ends every login of a user and allows no new one", http.MethodPost, "/deactivate", "%s is not active any more."),
-		userConfirmEmail(), userDelete(), userFreeName())
+	return group(cmd, userAdd(run), userList(run), userShow(run), userEdit(run), userSetPassword(run),
+		userVerb(run, "activate", "Lets a user log in", http.MethodPost, "/activate", "%s is active."),
+		userVerb(run, "deactivate", "Ends every login of a user and allows no new one", http.MethodPost, "/deactivate", "%s is not active any more."),
+		userConfirmEmail(run), userDelete(run), userFreeName(run))
 }
 
 func userPath(name string) string { return "/users/" + url.PathEscape(name) }
@@ -73,7 +73,7 @@ func readEditFlags(cmd *cobra.Command) (map[string]any, error) {
 	return body, nil
 }
 
-func userAdd() *cobra.Command {
+func userAdd(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Adds a user",
@@ -87,7 +87,7 @@ standard input if that isn't a terminal.`,
 	editFlags(cmd)
 	cmd.Flags().Bool("unusable", false, "Give the user no password")
 	cmd.Flags().Bool("inactive", false, "Don't let the user log in yet")
-	cmd.RunE = run(func(c *console, args []string) error {
+	cmd.RunE = run(func(c *cliContext, args []string) error {
 		body, err := readEditFlags(c.cmd)
 		if err != nil {
 			return err
@@ -114,7 +114,7 @@ standard input if that isn't a terminal.`,
 const maxPassword = 64 << 10
 
 // askPassword asks twice without echo, or reads a line of standard input.
-func (c *console) askPassword() (string, error) {
+func (c *cliContext) askPassword() (string, error) {
 	stdin, ok := c.cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(stdin.Fd())) {
 		line, err := bufio.NewReader(io.LimitReader(c.cmd.InOrStdin(), maxPassword)).ReadString('\n')
@@ -142,7 +142,7 @@ func (c *console) askPassword() (string, error) {
 	return typed[0], nil
 }
 
-func userList() *cobra.Command {
+func userList(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Lists users",
@@ -156,7 +156,7 @@ func userList() *cobra.Command {
 	cmd.Flags().Bool("active", false, "Only users who are active, or with =false those who aren't")
 	cmd.Flags().Bool("staff", false, "Only staff, or with =false all others")
 	cmd.Flags().Bool("superuser", false, "Only superusers, or with =false all others")
-	cmd.RunE = run(func(c *console, _ []string) error {
+	cmd.RunE = run(func(c *cliContext, _ []string) error {
 		query := make(url.Values)
 		for _, name := range []string{"search", "group", "active", "staff", "superuser"} {
 			if f := c.cmd.Flags().Lookup(name); f.Changed {
@@ -169,7 +169,7 @@ func userList() *cobra.Command {
 }
 
 // listUsers writes page after page.
-func (c *console) listUsers(query url.Values) error {
+func (c *cliContext) listUsers(query url.Values) error {
 	out := bufio.NewWriter(c.cmd.OutOrStdout())
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if !c.json {
@@ -242,13 +242,13 @@ func printable(s string) string {
 	}, s)
 }
 
-func userShow() *cobra.Command {
+func userShow(run runner) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show NAME",
 		Short:   "Shows a user",
 		Example: "  caddy djoser user show alice\n  caddy djoser user show id:42 --json",
 		Args:    cobra.ExactArgs(1),
-		RunE: run(func(c *console, args []string) error {
+		RunE: run(func(c *cliContext, args []string) error {
 			var u adminUser
 			if err := c.do(http.MethodGet, userPath(args[0]), nil, &u); err != nil {
 				return err
@@ -282,7 +282,7 @@ func (u *adminUser) show(w io.Writer) {
 	table.Flush()
 }
 
-func userEdit() *cobra.Command {
+func userEdit(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "edit NAME",
 		Short: "Changes a user",
@@ -295,7 +295,7 @@ func userEdit() *cobra.Command {
 	editFlags(cmd)
 	cmd.Flags().String("name", "", "New name to log in with")
 	cmd.Flags().StringArray("remove-group", nil, "A group to take the user out of; may be repeated")
-	cmd.RunE = run(func(c *console, args []string) error {
+	cmd.RunE = run(func(c *cliContext, args []string) error {
 		body, err := readEditFlags(c.cmd)
 		if err != nil {
 			return err
@@ -318,7 +318,7 @@ func userEdit() *cobra.Command {
 	return cmd
 }
 
-func userSetPassword() *cobra.Command {
+func userSetPassword(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set-password NAME",
 		Short: "Sets the password of a user, and ends every login",
@@ -328,7 +328,7 @@ from standard input if that isn't a terminal.`,
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().Bool("unusable", false, "Take the password away instead")
-	cmd.RunE = run(func(c *console, args []string) error {
+	cmd.RunE = run(func(c *cliContext, args []string) error {
 		body := make(map[string]any)
 		if unusable, _ := c.cmd.Flags().GetBool("unusable"); unusable {
 			body["unusable"] = true
@@ -344,7 +344,7 @@ from standard input if that isn't a terminal.`,
 }
 
 // change sends a request that answers with a user, and says that it's done.
-func (c *console) change(method, path string, body any, done string) error {
+func (c *cliContext) change(method, path string, body any, done string) error {
 	var u adminUser
 	if err := c.do(method, path, body, &u); err != nil {
 		return err
@@ -353,18 +353,18 @@ func (c *console) change(method, path string, body any, done string) error {
 }
 
 // userVerb is a command that takes nothing but a name.
-func userVerb(verb, short, method, path, done string) *cobra.Command {
+func userVerb(run runner, verb, short, method, path, done string) *cobra.Command {
 	return &cobra.Command{
 		Use:   verb + " NAME",
 		Short: short,
 		Args:  cobra.ExactArgs(1),
-		RunE: run(func(c *console, args []string) error {
+		RunE: run(func(c *cliContext, args []string) error {
 			return c.change(method, userPath(args[0])+path, nil, done)
 		}),
 	}
 }
 
-func userDelete() *cobra.Command {
+func userDelete(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "delete NAME",
 		Short:   "Deletes a user, with every login",
@@ -372,7 +372,7 @@ func userDelete() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().Bool("yes", false, "Don't ask")
-	cmd.RunE = run(func(c *console, args []string) error {
+	cmd.RunE = run(func(c *cliContext, args []string) error {
 		var u adminUser
 		if err := c.do(http.MethodGet, userPath(args[0]), nil, &u); err != nil {
 			return err
@@ -387,7 +387,7 @@ func userDelete() *cobra.Command {
 	return cmd
 }
 
-func userFreeName() *cobra.Command {
+func userFreeName(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "free-name NAME",
 		Short: "Lets everybody have a name that a user gave up",
@@ -397,7 +397,7 @@ since its user was deleted (reserve_usernames).`,
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.Flags().String("field", "", "Field of the name (default: what users log in with)")
-	cmd.RunE = run(func(c *console, args []string) error {
+	cmd.RunE = run(func(c *cliContext, args []string) error {
 		field, _ := c.cmd.Flags().GetString("field")
 		freed := &reservedName{Field: field, Name: args[0]}
 		if err := c.do(http.MethodPost, "/free", freed, freed); err != nil {
@@ -409,7 +409,7 @@ since its user was deleted (reserve_usernames).`,
 }
 
 // confirm asks a question that only yes answers.
-func (c *console) confirm(question string) error {
+func (c *cliContext) confirm(question string) error {
 	fmt.Fprint(c.cmd.ErrOrStderr(), question+" [yes/no] ")
 	line, err := bufio.NewReader(io.LimitReader(c.cmd.InOrStdin(), 100)).ReadString('\n')
 	if err != nil && err != io.EOF {
@@ -421,14 +421,14 @@ func (c *console) confirm(question string) error {
 	return nil
 }
 
-func tokenCommand() *cobra.Command {
+func tokenCommand(run runner) *cobra.Command {
 	cmd := &cobra.Command{Use: "token", Short: "Lists and ends logins"}
 	list := &cobra.Command{
 		Use:     "list NAME",
 		Short:   "Lists the logins of a user",
 		Example: "  caddy djoser token list alice",
 		Args:    cobra.ExactArgs(1),
-		RunE: run(func(c *console, args []string) error {
+		RunE: run(func(c *cliContext, args []string) error {
 			var answer struct {
 				Tokens []*adminToken `json:"tokens"`
 			}
@@ -445,7 +445,7 @@ func tokenCommand() *cobra.Command {
 		Args:    cobra.RangeArgs(1, 2),
 	}
 	revoke.Flags().Bool("all", false, "End every login of the user")
-	revoke.RunE = run(func(c *console, args []string) error {
+	revoke.RunE = run(func(c *cliContext, args []string) error {
 		all, _ := c.cmd.Flags().GetBool("all")
 		if all == (len(args) == 2) {
 			return errors.New("name the id of a login, as token list shows it, or --all")
@@ -469,15 +469,15 @@ func showTokens(w io.Writer, tokens []*adminToken) {
 	table.Flush()
 }
 
-func sendActivationCommand() *cobra.Command {
-	cmd := userVerb("send-activation", "Mails a user who isn't active a link that activates the account",
+func sendActivationCommand(run runner) *cobra.Command {
+	cmd := userVerb(run, "send-activation", "Mails a user who isn't active a link that activates the account",
 		http.MethodPost, "/send-activation", "A mail to %s is in the outbox.")
 	cmd.Example = "  caddy djoser send-activation alice"
 	return cmd
 }
 
-func sendResetCommand() *cobra.Command {
-	cmd := userVerb("send-reset", "Mails a user a link for a new password",
+func sendResetCommand(run runner) *cobra.Command {
+	cmd := userVerb(run, "send-reset", "Mails a user a link for a new password",
 		http.MethodPost, "/send-reset", "A mail to %s is in the outbox.")
 	cmd.Example = "  caddy djoser send-reset alice"
 	return cmd

@@ -25,9 +25,9 @@ var caddyEvents = []string{
 	"password_changed", "password_reset", "username_changed", "user_deleted",
 }
 
-// tell tells what was done, or was not. A deed that failed is called by its
+// record records what was done, or failed. A deed that failed is called by its
 // action.
-func (r *realm) tell(d deed) {
+func (r *realm) record(d deed) {
 	r.metrics.acted(d.action, d.outcome)
 	name, level := d.event, zapcore.InfoLevel
 	if d.outcome != outcomeOK {
@@ -124,37 +124,4 @@ func (c *call) setSubject(acc *Account) {
 	if repl, ok := c.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.auth.user.id", strconv.FormatUint(acc.ID, 10))
 	}
-}
-
-// adminEvents are what the administrator's changes of an account are called,
-// by method and path behind it.
-var adminEvents = map[string]string{
-	"POST users":           "user_registered",
-	"PATCH ":               "user_changed",
-	"DELETE ":              "user_deleted",
-	"POST password":        "password_changed",
-	"POST activate":        "user_activated",
-	"POST confirm-email":   "email_confirmed",
-	"POST deactivate":      "user_deactivated",
-	"POST send-activation": "activation_requested",
-	"POST send-reset":      "password_reset_requested",
-	"DELETE tokens":        "logged_out_everywhere",
-	"DELETE token":         "token_ended",
-	"POST free":            "name_freed",
-}
-
-// report tells of a change by an administrator.
-func (m *manager) report(verb string, acc *Account, err error) {
-	event, ok := adminEvents[m.r.Method+" "+verb]
-	if !ok {
-		return
-	}
-	outcome := outcomeOK
-	switch {
-	case err != nil && asAdminError(err).status >= 500:
-		outcome = outcomeError
-	case err != nil:
-		outcome = outcomeRefused
-	}
-	m.realm.tell(deed{action: "admin_" + event, event: event, outcome: outcome, account: acc, by: "admin"})
 }

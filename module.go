@@ -416,7 +416,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 func (r *realm) newAPI() api {
 	s := r.settings
 	return api{
-		model: r.model, auth: &r.auth, scheme: s.Token.scheme(), report: r.tell,
+		model: r.model, auth: &r.auth, scheme: s.Token.scheme(), report: r.record,
 		maxBody: s.MaxBody, maxPassword: s.Password.MaxLength,
 		ignoreBadToken: s.IgnoreBadToken, sendsActivations: s.SendActivationEmail, disabled: s.Disable,
 		setEmailPassword: s.SetEmailPassword, setUsernameRetype: s.SetUsernameRetype, setPasswordRetype: s.SetPasswordRetype,

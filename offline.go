@@ -1,0 +1,174 @@
+package djoser
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+)
+
+func init() {
+	caddy.RegisterModule(AdminAPI{})
+	caddycmd.RegisterCommand(adminCommand(openOffline))
+}
+
+// RealmNames returns the names of all realms, sorted.
+func (a *App) RealmNames() []string {
+	names := slices.AppendSeq([]string{}, maps.Keys(a.realms)) // [] in JSON if empty
+	slices.Sort(names)
+	return names
+}
+
+// AdminRealm returns what the admin API needs of the realm with this name, and
+// opens its store.
+func (a *App) AdminRealm(name string) (*adminRealm, error) {
+	r, err := a.realm(name)
+	if err != nil {
+		return nil, adminNotFound(err.Error() + a.known())
+	}
+	return r.admin()
+}
+
+func (r *realm) admin() (*adminRealm, error) {
+	shared, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	return &adminRealm{
+		name: r.name, location: r.location, accounts: r.accounts,
+		maxPassword:      r.settings.Password.MaxLength,
+		sendsActivations: r.settings.sendsActivations(), sendsResets: r.settings.sendsResets(),
+		cacheHits: shared.hits, cacheMisses: shared.misses.Load,
+		record: func(event, outcome string, acc *Account) {
+			r.record(deed{action: "admin_" + event, event: event, outcome: outcome, account: acc, by: "admin"})
+		},
+	}, nil
+}
+
+// openOffline prepares a realm for commands that run without a server, as the
+// configuration defines it. Nothing else of the configuration is set up, and no
+// mail is sent: the server sends it when it starts.
+func openOffline(config []byte, name string) (*offlineRealm, error) {
+	settings, err := findSettings(config, name)
+	if err != nil {
+		return nil, err
+	}
+	if settings.MailerRaw != nil {
+		// The secrets of the real one may be known to the server alone.
+		settings.MailerRaw = json.RawMessage(`{"engine":"file","dir":"unused"}`)
+	}
+	ctx, cancel, err := offlineContext()
+	if err != nil {
+		return nil, err
+	}
+	app, realm, err := defineAlone(ctx, name, settings)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	realm.mailer = nil
+	return &offlineRealm{
+		realms: app, location: realm.location, model: realm.model,
+		openStore: func(ctx context.Context) (Store, error) { return realm.engine.Open(ctx, realm.location, realm.log) },
+		close: func() error {
+			err := realm.close()
+			cancel()
+			return err
+		},
+	}, nil
+}
+
+// findSettings finds the definition of a realm in a configuration.
+func findSettings(config []byte, name string) (*Settings, error) {
+	var tree any
+	if err := json.Unmarshal(config, &tree); err != nil {
+		return nil, err
+	}
+	definitions := make(map[string]*Settings)
+	if err := findDefinitions(tree, definitions); err != nil {
+		return nil, err
+	}
+	settings := definitions[name]
+	if settings == nil {
+		known := slices.Sorted(maps.Keys(definitions))
+		return nil, fmt.Errorf("realm %s is not defined there; there is %s (name one with --realm)", name, strings.Join(known, ", "))
+	}
+	return settings, nil
+}
+
+// offlineContext is the context of a configuration with an empty djoser app.
+func offlineContext() (caddy.Context, context.CancelFunc, error) {
+	ctx, err := caddy.ProvisionContext(&caddy.Config{
+		AppsRaw: caddy.ModuleMap{"djoser": json.RawMessage("{}")},
+		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "WARN"}}}},
+	})
+	if err != nil {
+		return ctx, nil, err
+	}
+	ctx, cancel := caddy.NewContext(ctx)
+	return ctx, cancel, nil
+}
+
+// defineAlone defines the only realm of an app.
+func defineAlone(ctx caddy.Context, name string, settings *Settings) (*App, *realm, error) {
+	app, err := findApp(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := app.define(ctx, name, settings); err != nil {
+		return nil, nil, err
+	}
+	r, err := app.realm(name)
+	return app, r, err
+}
+
+// findDefinitions collects the handlers that define a realm, wherever they are
+// in the configuration.
+func findDefinitions(tree any, found map[string]*Settings) error {
+	switch node := tree.(type) {
+	case []any:
+		for _, child := range node {
+			if err := findDefinitions(child, found); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		if node["handler"] == "djoser" && node["settings"] != nil {
+			return addDefinition(node, found)
+		}
+		for _, child := range node {
+			if err := findDefinitions(child, found); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// addDefinition decodes a handler that defines a realm.
+func addDefinition(node map[string]any, found map[string]*Settings) error {
+	text, err := json.Marshal(node)
+	if err != nil {
+		return err
+	}
+	h := struct {
+		Handler
+		Name string `json:"handler"`
+	}{}
+	if err := caddy.StrictUnmarshalJSON(text, &h); err != nil {
+		return err
+	}
+	if err := expandRealm(&h.Realm); err != nil {
+		return err
+	}
+	found[h.Realm] = h.Settings
+	return nil
+}
+
+// Interface guards
+var _ adminRealms = (*App)(nil)
