@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/caddy-djoser/djoser/password"
+	"golang.org/x/sync/errgroup"
 )
 
 // Import of what Django's dumpdata writes.
@@ -207,33 +208,16 @@ func (im *importer) repeats(row *djangoRow) (again bool) {
 
 // inParallel does work on what feed puts, with many workers.
 func inParallel[T any](ctx context.Context, work func(context.Context, T) error, feed func(put func(T) error) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	items := make(chan T, importWorkers)
-	var workers sync.WaitGroup
-	for range importWorkers {
-		workers.Go(func() {
-			for item := range items {
-				if err := work(ctx, item); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
+	group, workCtx := errgroup.WithContext(ctx)
+	group.SetLimit(importWorkers)
 	err := feed(func(item T) error {
-		select {
-		case items <- item:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if workCtx.Err() != nil {
+			return context.Cause(workCtx)
 		}
+		group.Go(func() error { return work(workCtx, item) })
+		return nil
 	})
-	close(items)
-	workers.Wait()
-	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	return err
+	return cmp.Or(err, group.Wait(), context.Cause(ctx))
 }
 
 // tokenModel are REST framework's tokens.

@@ -3,8 +3,9 @@ package djoser
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -83,17 +84,15 @@ func (t *watch) tick() {
 func (t *watch) look() {
 	ctx, cancel := context.WithTimeout(context.Background(), watchFor)
 	defer cancel()
-	all := t.current()
-	var taken atomic.Int64
-	var wait sync.WaitGroup
-	for range min(watchers, len(all)) {
-		wait.Go(func() {
-			for i := taken.Add(1); i <= int64(len(all)); i = taken.Add(1) {
-				all[i-1].look(ctx)
-			}
+	var group errgroup.Group
+	group.SetLimit(watchers)
+	for _, w := range t.current() {
+		group.Go(func() error {
+			w.look(ctx)
+			return nil
 		})
 	}
-	wait.Wait()
+	_ = group.Wait() // none has an error
 }
 
 // look ends a request that may not go on: at once if that is known, the second
