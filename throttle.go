@@ -213,6 +213,13 @@ func newLimiter(now func() time.Time) *limiter {
 	return &limiter{max: maxTimes, now: now, begin: now(), seed: maphash.MakeSeed(), byKey: make(map[uint64]*list.Element)}
 }
 
+// setClock replaces the clock, for tests.
+func (l *limiter) setClock(now func() time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now = now
+}
+
 // allow counts one more time under every key, unless that would be too many
 // under one: then it counts nothing, and says how long to wait.
 func (l *limiter) allow(limits ...limit) (wait time.Duration, ok bool) {

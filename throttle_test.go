@@ -76,11 +76,8 @@ func throttleClock(t *testing.T) *clock {
 	t.Helper()
 	c := new(clock)
 	all := runningRealm(t, "default").shared.Load().throttles
-	for _, l := range []*limiter{all.requests, all.mails} {
-		l.mu.Lock()
-		l.now = c.now
-		l.mu.Unlock()
-	}
+	all.requests.setClock(c.now)
+	all.mails.setClock(c.now)
 	return c
 }
 
