@@ -562,7 +562,7 @@ func (m *userModel) templateFields() map[string]any {
 			continue
 		}
 		if fields[f.name] = f.missing(); fields[f.name] == nil {
-			fields[f.name] = map[string]any{"integer": int64(0), "date": ""}[f.kind]
+			fields[f.name] = f.typ.traits().zero
 		}
 	}
 	return fields

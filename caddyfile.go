@@ -325,7 +325,7 @@ func unmarshalUserModel(d *caddyfile.Dispenser, u *UserModel) error {
 				return err
 			}
 			u.Fields = append(u.Fields, f)
-			_, err = declareAll(u.Fields)
+			_, err = declareAll(u.Fields, firstSegments())
 			return refused(&place, err)
 		}
 		return d.Errf("unknown word '%s' in user_model: use username_field, required_fields or field", name)
@@ -333,7 +333,7 @@ func unmarshalUserModel(d *caddyfile.Dispenser, u *UserModel) error {
 	if err != nil {
 		return err
 	}
-	if _, err := u.resolve(); err != nil {
+	if _, err := u.resolve(firstSegments()); err != nil {
 		return place.Errf("user_model: %v", err)
 	}
 	return nil

@@ -40,7 +40,7 @@ func (a *accounts) checkNewPassword(member, pass string, fields func(name string
 	}
 	var attributes []password.Attribute
 	for _, f := range a.model.declared {
-		if f.kind == "char" || f.kind == "email" {
+		if f.typ.traits().personal {
 			attributes = append(attributes, password.Attribute{Name: f.label, Value: fields(f.name)})
 		}
 	}

@@ -71,7 +71,7 @@ func declare(declared map[string]*userModel, text json.RawMessage) {
 	if h.Settings == nil {
 		return
 	}
-	if model, err := h.Settings.UserModel.resolve(); err == nil {
+	if model, err := h.Settings.UserModel.resolve(firstSegments()); err == nil {
 		declared[h.Realm] = model
 	}
 }

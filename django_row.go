@@ -128,16 +128,14 @@ func (r *djangoRow) value(f *field) (value any, warning string, err error) {
 		return nil, "", fmt.Errorf("%s: %w", f.name, err)
 	}
 	value, messages := f.parse(pythonText(decoded))
-	if len(messages) == 0 && f.kind != "email" && f.kind != "url" {
-		return value, "", nil
-	}
 	text, isText := decoded.(string)
+	isText = isText && f.typ.holds(text)
 	switch {
 	case len(messages) == 0 && isText:
 		return text, "", nil // not as parse has normalized it
 	case len(messages) == 0:
 		return value, "", nil
-	case isText && f.kind != "integer" && f.kind != "boolean" && f.kind != "date":
+	case isText:
 		return text, fmt.Sprintf("%s: %s It is kept.", f.name, messages[0]), nil
 	}
 	return nil, "", fmt.Errorf("%s: %s", f.name, messages[0])

@@ -60,14 +60,14 @@ func (in *input) absent(o *object) any {
 		return nil
 	case in.field.initial != nil:
 		return in.field.initial
-	case in.field.kind == "boolean" && o.form:
-		return false
+	case in.field.typ.traits().checkbox && o.form:
+		return in.field.typ.traits().zero
 	}
 	return nil
 }
 
 func (in *input) parse(raw any) (any, []string) {
-	if raw == nil || raw == "" || in.isNumeral() && emptyContainer(raw) {
+	if raw == nil || raw == "" || in.isNullable() && emptyContainer(raw) {
 		return in.empty()
 	}
 	if in.field != nil {
@@ -87,23 +87,23 @@ func (in *input) parse(raw any) (any, []string) {
 // empty is the value of a member that is there and says nothing.
 func (in *input) empty() (any, []string) {
 	switch {
-	case in.required && in.partial && in.isNumeral():
+	case in.required && in.partial && in.isNullable():
 		return nil, []string{"This field cannot be null."}
 	case in.required && in.partial:
 		return nil, []string{"This field cannot be blank."}
 	case in.required:
 		return nil, []string{msgRequired}
-	case in.isNumeral():
+	case in.isNullable():
 		return nil, nil
-	case in.field != nil && in.field.kind == "boolean":
-		return false, nil
+	case in.field != nil:
+		return in.field.typ.traits().zero, nil
 	}
 	return "", nil
 }
 
-// isNumeral tells whether the input has no empty text, but null.
-func (in *input) isNumeral() bool {
-	return in.field != nil && (in.field.kind == "integer" || in.field.kind == "date")
+// isNullable tells whether the input has no empty text, but null.
+func (in *input) isNullable() bool {
+	return in.field != nil && in.field.typ.traits().nullable
 }
 
 // emptyContainer tells whether a value is one that REST framework takes for no
@@ -123,7 +123,7 @@ func emptyContainer(raw any) bool {
 func modelInputs(m *userModel) []input {
 	inputs := make([]input, len(m.required))
 	for i, f := range m.required {
-		inputs[i] = input{name: f.name, field: f, required: !f.blank && !f.readOnly && f.kind != "boolean"}
+		inputs[i] = input{name: f.name, field: f, required: !f.blank && !f.readOnly && !f.typ.traits().checkbox}
 	}
 	return inputs
 }
@@ -161,7 +161,7 @@ func (in *input) metadata() map[string]any {
 	if f == nil {
 		return d
 	}
-	d["type"], d["read_only"] = fieldTypes[f.kind], f.readOnly
+	d["type"], d["read_only"] = f.typ.traits().apiName, f.readOnly
 	if f.label == "" { // not the model's
 		return d
 	}

@@ -13,7 +13,7 @@ import (
 // from the route that leads to it.
 func BenchmarkGate(b *testing.B) {
 	c := openCache(b, 1000)
-	model, err := (*UserModel)(nil).resolve()
+	model, err := (*UserModel)(nil).resolve(nil)
 	if err != nil {
 		b.Fatal(err)
 	}

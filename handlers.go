@@ -66,6 +66,17 @@ func endpointNames() []string {
 	return names
 }
 
+// firstSegments are what the paths of the endpoints begin with. The username
+// field can't be called so: its name is the path of an endpoint too.
+func firstSegments() []string {
+	var segments []string
+	for _, e := range endpoints {
+		segment, _, _ := strings.Cut(e.path, "/")
+		segments = append(segments, segment)
+	}
+	return segments
+}
+
 // rootMethods are what the list of endpoints takes.
 var rootMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 

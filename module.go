@@ -386,7 +386,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 		return nil, err
 	}
 	var err error
-	if r.model, err = settings.UserModel.resolve(); err != nil {
+	if r.model, err = settings.UserModel.resolve(firstSegments()); err != nil {
 		return nil, fmt.Errorf("user_model: %w", err)
 	}
 	if err := settings.validate(r.model); err != nil {
@@ -395,7 +395,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	if h := *settings.Password.Hasher; h.Weak() {
 		r.log.Warn("passwords are hashed at too low a cost: for tests only", zap.Any("hasher", h), zap.Any("default", password.Default))
 	}
-	if u := r.model.username; u.kind == "email" && u.name != "email" {
+	if u := r.model.username; u.isAddress() && u.name != "email" {
 		r.log.Warn("people log in with addresses that are never confirmed, since only those of the field email are: take email for the username_field, or tell no back end of usernames", zap.String("username_field", u.name))
 	}
 	if r.model.username.name == "email" && !settings.SendActivationEmail {

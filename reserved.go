@@ -25,7 +25,7 @@ func (e *namesError) Error() string {
 
 // isName tells whether others know an account by the field.
 func (m *userModel) isName(f *field) bool {
-	return f == m.username || f.unique && f.kind == "email"
+	return f == m.username || f.unique && f.isAddress()
 }
 
 // isOwn tells whether a name is to be kept for an account that gives it up. An

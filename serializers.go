@@ -39,7 +39,7 @@ func (a *api) passwordInputs() []input {
 }
 
 func (a *api) resetInputs() []input {
-	return []input{{name: "email", field: &field{name: "email", kind: "email"}, required: true}}
+	return []input{{name: "email", field: &field{name: "email", typ: emailType{}}, required: true}}
 }
 
 func (a *api) confirmInputs() []input {

@@ -16,7 +16,7 @@ import (
 // formerKey is the key that an address had before, if it is another one.
 func (f *field) formerKey(value string) (key Key, ok bool) {
 	key = Key{Field: f.name, Value: strings.ToLower(value)}
-	return key, f.kind == "email" && key != f.key(value)
+	return key, f.isAddress() && key != f.key(value)
 }
 
 // keptKey is the key of an account's value: the former one, if the account had
@@ -37,7 +37,7 @@ func (m *userModel) reindex(ctx context.Context, s Store) (kept []uint64, err er
 		return m.keys(a)
 	}
 	err = s.Reindex(ctx, m.signature(), keys)
-	if taken := new(TakenError); !errors.As(err, &taken) || m.field(taken.Field).kind != "email" {
+	if taken := new(TakenError); !errors.As(err, &taken) || !m.field(taken.Field).isAddress() {
 		return nil, err
 	}
 	former, keepErr := m.formerKeys(ctx, s)
@@ -91,7 +91,7 @@ func (m *userModel) eachUniqueAddress(ctx context.Context, s Store, fn func(id u
 		}
 		for _, a := range accounts {
 			for _, f := range m.declared {
-				if value := f.text(a); f.unique && f.kind == "email" && value != "" {
+				if value := f.text(a); f.unique && f.isAddress() && value != "" {
 					former, old := f.formerKey(value)
 					fn(a.ID, f.key(value), former, old)
 				}

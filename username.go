@@ -13,33 +13,18 @@ import (
 // test counts it.
 var nfkc = norm.NFKC.String
 
-// normalize gives what people log in with the form in which it is stored. As
-// Django's AbstractBaseUser.normalize_username does, it makes names that look
-// the same be the same.
-func (m *userModel) normalize(s string) string {
-	if m.username.kind == "email" {
-		return normalizeEmail(s)
-	}
-	return nfkc(s)
-}
-
 // sameName compares a new username with its repetition, which no field has
-// normalized.
+// parsed.
 func (m *userModel) sameName(name, again string) bool {
-	if m.username.kind == "email" {
-		again = normalizeEmail(again)
-	}
-	return name == again
+	parsed, _ := m.username.parse(again)
+	return parsed == name
 }
 
-// checkName applies Django's UnicodeUsernameValidator: word characters and
+// isUsername applies Django's UnicodeUsernameValidator: word characters and
 // @ . + - only, that can be seen. A name also holds a letter or a digit, and begins with neither
 // a dot nor a hyphen: others stand for folders and options where a back end
 // makes a path or a command of them.
-func (m *userModel) checkName(s string) bool {
-	if m.username.kind == "email" {
-		return true // an address was checked as one
-	}
+func isUsername(s string) bool {
 	word := false
 	for i, r := range s {
 		switch {
@@ -65,7 +50,7 @@ func (m *userModel) checkNameSettings() error {
 			case !on:
 			case f != m.username:
 				return fmt.Errorf("field %s: %s is for the username field, which is %s", f.name, name, m.username.name)
-			case f.kind == "email":
+			case f.isAddress():
 				return fmt.Errorf("field %s: %s is for usernames: case is no matter in addresses, and their letters are ASCII", f.name, name)
 			}
 		}
