@@ -206,7 +206,6 @@ func whoami() string {
 
 // Interface guards
 var (
-	_ StoreModule           = (*BadgerStore)(nil)
 	_ caddy.Provisioner     = (*BadgerStore)(nil)
 	_ caddy.Validator       = (*BadgerStore)(nil)
 	_ caddyfile.Unmarshaler = (*BadgerStore)(nil)

@@ -64,7 +64,7 @@ func (c *cliContext) importFile(name string) error {
 	}
 	refused := report.refused()
 	if dryRun || refused > 0 && !skip {
-		if err := c.print(report, report.show); err != nil {
+		if err := c.print(report, func(w io.Writer) { showReport(w, report) }); err != nil {
 			return err
 		}
 		if refused > 0 {
@@ -79,7 +79,7 @@ func (c *cliContext) importFile(name string) error {
 	}
 	listed := make(map[problemRow]bool)
 	for _, p := range report.Problems {
-		listed[p.of()] = listed[p.of()] || !p.Warning
+		listed[rowOf(p)] = listed[rowOf(p)] || !p.Warning
 	}
 	late := 0
 	for _, phase := range phases {
@@ -87,12 +87,12 @@ func (c *cliContext) importFile(name string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w; run the import again to go on with it", name, err)
 		}
-		part.Problems = slices.DeleteFunc(part.Problems, func(p importProblem) bool { return p.Warning || listed[p.of()] })
+		part.Problems = slices.DeleteFunc(part.Problems, func(p importProblem) bool { return p.Warning || listed[rowOf(p)] })
 		part.More = 0 // the check has counted them
 		late += len(part.Problems)
 		done.merge(part)
 	}
-	if err := c.print(done, done.show); err != nil {
+	if err := c.print(done, func(w io.Writer) { showReport(w, done) }); err != nil {
 		return err
 	}
 	if late > 0 {
@@ -107,7 +107,7 @@ type problemRow struct {
 	model string
 }
 
-func (p importProblem) of() problemRow { return problemRow{p.Row, p.Model} }
+func rowOf(p importProblem) problemRow { return problemRow{p.Row, p.Model} }
 
 func (c *cliContext) importPhase(f *os.File, prefix []byte, phase importPhase) (*importReport, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -220,8 +220,8 @@ func (p *progress) end() {
 	<-p.done
 }
 
-// show writes the problems and the counts.
-func (r *importReport) show(w io.Writer) {
+// showReport writes the problems and the counts.
+func showReport(w io.Writer, r *importReport) {
 	for _, p := range r.Problems {
 		kind := "error"
 		if p.Warning {

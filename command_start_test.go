@@ -29,8 +29,8 @@ func TestCommandsWaitForAServerThatStarts(t *testing.T) {
 		server.Process.Signal(syscall.SIGTERM)
 		server.Wait()
 	})
-	eventually(t, "an admin API", func() bool { return answers(in.admin) == nil })
-	in.djoser("", "stats").want(t, 1, noSite)
+	eventually(t, "an admin API", func() bool { return listens(in.admin) })
+	in.djoser("", "stats").want(t, 1, "no site of this server uses djoser")
 
 	var out bytes.Buffer
 	cmd := in.command("djoser", "stats")

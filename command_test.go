@@ -63,6 +63,16 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// listens tells whether something does at an address.
+func listens(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
 func (in *installation) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Dir = in.dir

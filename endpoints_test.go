@@ -340,7 +340,9 @@ func TestOverridingPage(t *testing.T) {
 	s.post("/auth/login", "", "username", "ann", "password", "pw").want(t, 400)
 
 	s = newServer(t)
-	writeTemplate(t, s.dir, "activation_email_subject.txt", templates[0])
+	if err := os.WriteFile(filepath.Join(s.dir, "activation_email_subject.txt"), []byte(templates[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.load(site("send_activation_email\ntemplates {$DIR}\n" + settings)); err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func nginx(t *testing.T, check, kept string) *server {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	eventually(t, "nginx", func() bool { return answers(addr) == nil })
+	eventually(t, "nginx", func() bool { return listens(addr) })
 	return &server{t: t, addr: addr}
 }
 

@@ -3,17 +3,29 @@ package djoser
 import (
 	"context"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
+// hangingTokens is a store that tells of no token while it hangs.
+type hangingTokens struct {
+	Store
+	hangs *atomic.Bool
+}
+
+func (s hangingTokens) Token(ctx context.Context, d Digest) (*Token, *Account, error) {
+	if s.hangs.Load() {
+		<-ctx.Done()
+		return nil, nil, ctx.Err()
+	}
+	return s.Store.Token(ctx, d)
+}
+
 func TestARequestGoesOnForOneLookThatCannotTell(t *testing.T) {
-	c := openCache(t, 0)
-	c.Store = hangingReads{c.Store}
-	t.Cleanup(func() { answered.Store(nil) })
-	auth := testAuthenticator(c)
-	r := &gateRealm{auth: &auth}
-	_, token := addLogin(t, c, "alice")
+	r, c, token := gateOver(t, 0)
+	var storeHangs atomic.Bool
+	c.Store = hangingTokens{c.Store, &storeHangs}
 	digest, _ := digestOf(token)
 	id, err := c.identify(t.Context(), digest)
 	if err != nil {
@@ -26,9 +38,7 @@ func TestARequestGoesOnForOneLookThatCannotTell(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		answered.Store(nil)
-		if hangs {
-			answered.Store(new(Digest))
+		if storeHangs.Store(hangs); hangs {
 			cancel()
 		}
 		if w.look(ctx); w.ended.Load() != wantEnded {
