@@ -179,26 +179,55 @@ type adminEdit struct {
 
 // read checks an edit.
 func (m *adminRequest) read(e *adminEdit) (*accountEdit, error) {
-	edit := &accountEdit{
-		active: e.IsActive, confirmed: e.EmailConfirmed, staff: e.IsStaff, superuser: e.IsSuperuser,
-		groups: e.Groups, addGroups: e.AddGroups, dropGroups: e.RemoveGroups, fields: make(values),
+	if err := e.checkGroups(); err != nil {
+		return nil, err
 	}
+	fields, err := m.readFields(e)
+	if err != nil {
+		return nil, err
+	}
+	return &accountEdit{
+		active: e.IsActive, confirmed: e.EmailConfirmed, staff: e.IsStaff, superuser: e.IsSuperuser,
+		groups: e.Groups, addGroups: e.AddGroups, dropGroups: e.RemoveGroups, fields: fields,
+	}, nil
+}
+
+func (e *adminEdit) checkGroups() error {
 	for _, name := range slices.Concat(e.Groups, e.AddGroups) {
 		if len(name) > maxGroup || unsafeGroup(name) {
-			return nil, badRequest("group %q: a name has 1 to %d bytes, no comma, line break or white space around it, and is not staff or superuser", name, maxGroup)
+			return badRequest("group %q: a name has 1 to %d bytes, no comma, line break or white space around it, and is not staff or superuser", name, maxGroup)
 		}
 	}
 	if len(e.Groups) > maxGroups || len(e.AddGroups) > maxGroups {
-		return nil, badRequest("more than %d groups", maxGroups)
+		return badRequest("more than %d groups", maxGroups)
 	}
+	return nil
+}
+
+// readFields checks the fields of the user model, and the name among them.
+func (m *adminRequest) readFields(e *adminEdit) (values, error) {
+	username := m.accounts.model.username.name
 	fields := maps.Clone(e.Fields)
 	if e.Name != nil {
 		if fields == nil {
 			fields = make(map[string]json.RawMessage)
 		}
-		fields[m.accounts.model.username.name], _ = json.Marshal(*e.Name) // a text always can be
+		fields[username], _ = json.Marshal(*e.Name) // a string can't fail
 	}
-	errs := make(fieldErrors)
+	checked, err := m.parseFields(fields)
+	if err != nil {
+		return nil, err
+	}
+	if name, ok := checked[username].(string); ok {
+		if checked[username], err = m.accounts.checkUsername(name); err != nil {
+			return nil, err
+		}
+	}
+	return checked, nil
+}
+
+func (m *adminRequest) parseFields(fields map[string]json.RawMessage) (values, error) {
+	parsed, errs := make(values), make(fieldErrors)
 	for name, raw := range fields {
 		f := m.accounts.model.field(name)
 		if f == nil {
@@ -212,20 +241,9 @@ func (m *adminRequest) read(e *adminEdit) (*accountEdit, error) {
 		in := input{name: name, field: f, required: !f.blank}
 		value, messages := in.parse(decoded)
 		errs.add(name, messages...)
-		edit.fields[name] = value
+		parsed[name] = value
 	}
-	if err := errs.err(); err != nil {
-		return nil, err
-	}
-	u := m.accounts.model.username
-	if name, ok := edit.fields[u.name].(string); ok {
-		checked, err := m.accounts.checkUsername(name)
-		if err != nil {
-			return nil, err
-		}
-		edit.fields[u.name] = checked
-	}
-	return edit, nil
+	return parsed, errs.err()
 }
 
 func (m *adminRequest) addUser() (any, error) {
