@@ -72,6 +72,11 @@ func (c *cliContext) importFile(name string) error {
 		}
 		return nil
 	}
+	return c.importChecked(f, prefix, report)
+}
+
+// importChecked imports the rows of a dump that its check has accepted.
+func (c *cliContext) importChecked(f *os.File, prefix []byte, report *importReport) error {
 	done := &importReport{LeftOut: report.LeftOut, Problems: report.Problems, More: report.More}
 	phases := []importPhase{phaseUsers, phaseTokens}
 	if report.Tokens.Rows == 0 {
@@ -85,7 +90,7 @@ func (c *cliContext) importFile(name string) error {
 	for _, phase := range phases {
 		part, err := c.importPhase(f, prefix, phase)
 		if err != nil {
-			return fmt.Errorf("%s: %w; run the import again to go on with it", name, err)
+			return fmt.Errorf("%s: %w; run the import again to go on with it", f.Name(), err)
 		}
 		part.Problems = slices.DeleteFunc(part.Problems, func(p importProblem) bool { return p.Warning || listed[rowOf(p)] })
 		part.More = 0 // the check has counted them
