@@ -17,14 +17,14 @@ var spellings = []string{
 // attackSpellings bombs a mailbox under the many names that it has.
 func attackSpellings(t *testing.T) {
 	s := serve(t, withModel("required_fields email\nfield email {\nunique\n}"))
-	s.json("POST", "/auth/register", "", `{"username": "ann", "password": "pw", "email": "`+spellings[0]+`"}`).
-		want(t, 201, `{"email": "ann@xn--bcher-kva.example", "username": "ann"}`)
-	token := s.register("eve", "pw")
+	s.JSON("POST", "/auth/register", "", `{"username": "ann", "password": "pw", "email": "`+spellings[0]+`"}`).
+		Want(t, 201, `{"email": "ann@xn--bcher-kva.example", "username": "ann"}`)
+	token := s.Register("eve", "pw")
 	for i, address := range spellings {
 		body := fmt.Sprintf(`{"username": "eve%d", "password": "pw", "email": "%s"}`, i, address)
-		s.json("POST", "/auth/register", "", body).want(t, 400, `{"email": ["User with this Email address already exists."]}`)
-		s.json("PATCH", "/auth/me", token, body).want(t, 400, `{"email": ["User with this Email address already exists."]}`)
-		s.json("POST", "/auth/password/reset", "", body).want(t, 200)
+		s.JSON("POST", "/auth/register", "", body).Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+		s.JSON("PATCH", "/auth/me", token, body).Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+		s.JSON("POST", "/auth/password/reset", "", body).Want(t, 200)
 	}
 	if mails := s.noMoreMails(t); len(mails) != len(spellings) || slices.ContainsFunc(mails, func(m sentMail) bool { return m.to != "ann@xn--bcher-kva.example" }) {
 		t.Errorf("%d mails: %v", len(mails), mails)
@@ -33,16 +33,16 @@ func attackSpellings(t *testing.T) {
 
 func TestAnAddressIsOneInEverySpelling(t *testing.T) {
 	s := serve(t, withModel("username_field email\nrequired_fields"))
-	s.json("POST", "/auth/register", "", `{"password": "pw", "email": "ann@bücher.example"}`).want(t, 201)
+	s.JSON("POST", "/auth/register", "", `{"password": "pw", "email": "ann@bücher.example"}`).Want(t, 201)
 	var token string
 	for _, address := range spellings {
 		token = s.token(fmt.Sprintf(`{"password": "pw", "email": "%s"}`, address))
 	}
 	for _, again := range spellings {
-		s.json("POST", "/auth/email", token, fmt.Sprintf(`{"new_email": "%s", "current_password": "pw"}`, again)).want(t, 200)
+		s.JSON("POST", "/auth/email", token, fmt.Sprintf(`{"new_email": "%s", "current_password": "pw"}`, again)).Want(t, 200)
 	}
 	for _, other := range []string{"ann@bucher.example", "ann@bücher.example.org", "ann@b\u0131cher.example", "ann@fass.example", "ann@faß.example", "ann@m\u0130ke.example", "ann@mike.example"} {
-		s.json("POST", "/auth/register", "", fmt.Sprintf(`{"password": "pw", "email": "%s"}`, other)).want(t, 201)
+		s.JSON("POST", "/auth/register", "", fmt.Sprintf(`{"password": "pw", "email": "%s"}`, other)).Want(t, 201)
 	}
 }
 
@@ -62,11 +62,11 @@ func TestAddressesOfBeforeAreFoundInEverySpelling(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.ok("restore", file)
-	stop := in.start()
+	in.Start()
 	login := func(address, pass, stored string) {
 		t.Helper()
-		token := in.token(fmt.Sprintf(`{"email": "%s", "password": "%s"}`, address, pass))
-		in.get("/auth/me", token).want(t, 200, fmt.Sprintf(`{"email": "%s"}`, stored))
+		token := in.JSON("POST", "/auth/login", "", fmt.Sprintf(`{"email": "%s", "password": "%s"}`, address, pass)).Token(t)
+		in.Get("/auth/me", token).Want(t, 200, fmt.Sprintf(`{"email": "%s"}`, stored))
 	}
 	for _, address := range spellings {
 		login(address, "pw", "ann@bücher\u3002example") // the oldest
@@ -78,7 +78,7 @@ func TestAddressesOfBeforeAreFoundInEverySpelling(t *testing.T) {
 	// What had to keep its key is changed as before, and gets a key with another
 	// address.
 	for _, id := range []string{"id:1", "id:2", "id:4"} {
-		in.djoser("new-Pw-1\n", "user", "set-password", id).want(t, 0)
+		in.djoser("new-Pw-1\n", "user", "set-password", id).Want(t, 0)
 	}
 	in.ok("check")
 	in.ok("user", "edit", "id:4", "--email", "cid@bücher.example")
@@ -87,10 +87,10 @@ func TestAddressesOfBeforeAreFoundInEverySpelling(t *testing.T) {
 
 	// Over another model, too.
 	for _, lines := range []string{"username_field email\nrequired_fields phone\nfield phone char {\nmax_length 9\nunique\n}", "username_field email\nrequired_fields"} {
-		stop()
-		in.configure(in.admin, model(lines))
-		stop = in.start()
-		in.token(`{"email": "eve@xn--mnchen-3ya.example", "password": "pw"}`)
+		in.Stop()
+		in.configure(model(lines))
+		in.Start()
+		in.JSON("POST", "/auth/login", "", `{"email": "eve@xn--mnchen-3ya.example", "password": "pw"}`).Token(t)
 		in.ok("check")
 	}
 }
@@ -98,11 +98,11 @@ func TestAddressesOfBeforeAreFoundInEverySpelling(t *testing.T) {
 // attackQuoted registers addresses that are markup, or look like several.
 func attackQuoted(t *testing.T) {
 	s := serve(t, site(settings))
-	token := s.register("eve", "pw")
+	token := s.Register("eve", "pw")
 	for _, address := range []string{`"<script>"@x.example`, `"<x>,y"@corp.example`, `"a@corp.example,"@x.example`, `"\r\n"@x.example`} {
 		body := fmt.Sprintf(`{"username": "bob", "password": "pw", "email": %q}`, address)
 		for path, method := range map[string]string{"/auth/register": "POST", "/auth/me": "PATCH", "/auth/password/reset": "POST"} {
-			s.json(method, path, token, body).want(t, 400, `{"email": ["Enter a valid email address."]}`)
+			s.JSON(method, path, token, body).Want(t, 400, `{"email": ["Enter a valid email address."]}`)
 		}
 	}
 }

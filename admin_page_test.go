@@ -10,10 +10,10 @@ import (
 // no preflight comes before it.
 func attackAdminFromPage(t *testing.T) {
 	in := install(t, settings)
-	in.start()
+	in.Start()
 	send := func(headers ...string) int {
 		t.Helper()
-		req, err := http.NewRequest("POST", "http://"+in.admin+"/djoser/default/users", strings.NewReader(`{"name": "mallory", "is_superuser": true}`))
+		req, err := http.NewRequest("POST", "http://"+in.Admin+"/djoser/default/users", strings.NewReader(`{"name": "mallory", "is_superuser": true}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func attackAdminFromPage(t *testing.T) {
 	if out := in.ok("user", "list"); strings.Contains(out, "mallory") {
 		t.Error(out)
 	}
-	if status := send("Origin", "http://"+in.admin, "Sec-Fetch-Site", "same-origin"); status != 200 {
+	if status := send("Origin", "http://"+in.Admin, "Sec-Fetch-Site", "same-origin"); status != 200 {
 		t.Errorf("the own origin: %d", status)
 	}
 }

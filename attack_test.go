@@ -15,7 +15,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
 	"time"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -119,7 +122,7 @@ func TestTheSecurityPageHasEveryAttack(t *testing.T) {
 func (s *server) noMoreMails(t *testing.T) []sentMail {
 	t.Helper()
 	store := runningRealm(t, "default").accounts.store
-	eventually(t, "empty outbox", func() bool {
+	testsite.Eventually(t, "empty outbox", func() bool {
 		waiting, err := store.Mails(context.Background(), time.Now().Add(time.Hour), 1)
 		return err == nil && len(waiting) == 0
 	})
@@ -128,11 +131,11 @@ func (s *server) noMoreMails(t *testing.T) []sentMail {
 
 func attackUnicodeCase(t *testing.T) {
 	s := serve(t, site(settings))
-	s.post("/auth/register", "", "username", "mike", "password", "pw", "email", "mike@example.org").want(t, 201)
+	s.Post("/auth/register", "", "username", "mike", "password", "pw", "email", "mike@example.org").Want(t, 201)
 	for _, address := range []string{"m\u0131ke@example.org", "mi\u212Ae@example.org", "mike@exa\u017Fple.org", "\uFF4Dike@example.org"} {
-		s.post("/auth/password/reset", "", "email", address)
+		s.Post("/auth/password/reset", "", "email", address)
 	}
-	s.post("/auth/password/reset", "", "email", "MIKE@EXAMPLE.ORG").want(t, 200)
+	s.Post("/auth/password/reset", "", "email", "MIKE@EXAMPLE.ORG").Want(t, 200)
 	mails := s.noMoreMails(t)
 	if len(mails) == 0 {
 		t.Error("no mail")
@@ -146,11 +149,11 @@ func attackUnicodeCase(t *testing.T) {
 
 func attackFallbackLogin(t *testing.T) {
 	s := serve(t, site(settings))
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	refused := func(body string) {
 		t.Helper()
-		if a := s.json("POST", "/auth/login", "", body); a.status != 400 || tokenOf(a) != "" {
-			t.Errorf("%s: %d %s", body, a.status, a.body)
+		if a := s.JSON("POST", "/auth/login", "", body); a.Status != 400 || tokenOf(a) != "" {
+			t.Errorf("%s: %d %s", body, a.Status, a.Body)
 		}
 	}
 	refused(`{"username": "ann@example.com", "password": "pw"}`)
@@ -159,7 +162,7 @@ func attackFallbackLogin(t *testing.T) {
 	refused(`{"username": ["ann"], "password": {"": "pw"}}`)
 	change(t, "ann", func(a *Account) { a.IsActive = false })
 	refused(`{"username": "ann", "password": "pw"}`)
-	s.get("/auth/me", token).want(t, 401)
+	s.Get("/auth/me", token).Want(t, 401)
 	change(t, "ann", func(a *Account) { a.IsActive, a.Password = true, "!" })
 	for _, pass := range []string{"pw", "!", "", "null"} {
 		refused(fmt.Sprintf(`{"username": "ann", "password": %q}`, pass))
@@ -170,10 +173,10 @@ func attackFallbackLogin(t *testing.T) {
 func attackMassAssignment(t *testing.T) {
 	s := serve(t, site(settings))
 	const extra = `"is_staff": true, "is_superuser": true, "is_active": true, "groups": ["admins"], "user_permissions": [1], "last_login": "2000-01-01", "date_joined": "2000-01-01", "serial": 9, "version": 9, "pending_email": "x@y.example", "pk": 77, "id": 77`
-	s.json("POST", "/auth/register", "", `{"username": "eve", "password": "pw", "email": "e@b.example", `+extra+`}`).want(t, 201)
-	token := s.login("eve", "pw")
-	s.json("PATCH", "/auth/me", token, `{"username": "ann", "password": "x", `+extra+`}`).want(t, 200)
-	s.json("PUT", "/auth/me", token, `{"email": "e@b.example", "username": "ann", `+extra+`}`).want(t, 200)
+	s.JSON("POST", "/auth/register", "", `{"username": "eve", "password": "pw", "email": "e@b.example", `+extra+`}`).Want(t, 201)
+	token := s.Login("eve", "pw")
+	s.JSON("PATCH", "/auth/me", token, `{"username": "ann", "password": "x", `+extra+`}`).Want(t, 200)
+	s.JSON("PUT", "/auth/me", token, `{"email": "e@b.example", "username": "ann", `+extra+`}`).Want(t, 200)
 	acc, err := runningRealm(t, "default").accounts.store.AccountByKey(context.Background(), Key{Field: "username", Value: "eve"})
 	if err != nil {
 		t.Fatal(err)
@@ -185,26 +188,26 @@ func attackMassAssignment(t *testing.T) {
 
 func attackID(t *testing.T) {
 	s := serve(t, site(settings))
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	for _, member := range []string{"id", "pk", "ID", "user_id"} {
-		s.json("POST", "/auth/register", "", fmt.Sprintf(`{"username": "eve%s", "password": "evil", "%s": 1}`, member, member)).want(t, 201)
+		s.JSON("POST", "/auth/register", "", fmt.Sprintf(`{"username": "eve%s", "password": "evil", "%s": 1}`, member, member)).Want(t, 201)
 	}
-	s.login("ann", "pw")
-	s.get("/auth/me", token).want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
-	eve := s.login("eveid", "evil")
+	s.Login("ann", "pw")
+	s.Get("/auth/me", token).Want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
+	eve := s.Login("eveid", "evil")
 	ids := s.tokenIDs(token)
-	s.do("DELETE", "/auth/tokens/"+ids[0], "", "Authorization", "Token "+eve).want(t, 404)
-	s.get("/auth/me", token).want(t, 200)
+	s.Do("DELETE", "/auth/tokens/"+ids[0], "", "Authorization", "Token "+eve).Want(t, 404)
+	s.Get("/auth/me", token).Want(t, 200)
 }
 
 // tokenIDs are the ids that the owner sees.
 func (s *server) tokenIDs(token string) []string {
-	s.t.Helper()
-	a := s.get("/auth/tokens", token)
-	a.want(s.t, 200)
+	s.T.Helper()
+	a := s.Get("/auth/tokens", token)
+	a.Want(s.T, 200)
 	var list []struct{ ID string }
-	if err := json.Unmarshal([]byte(a.body), &list); err != nil {
-		s.t.Fatal(err)
+	if err := json.Unmarshal([]byte(a.Body), &list); err != nil {
+		s.T.Fatal(err)
 	}
 	var ids []string
 	for _, v := range list {
@@ -216,49 +219,49 @@ func (s *server) tokenIDs(token string) []string {
 func attackConfusedLink(t *testing.T) {
 	s := serve(t, site("send_activation_email\n"+settings))
 	for _, name := range []string{"ann", "eve"} {
-		s.post("/auth/register", "", "username", name, "password", "pw", "email", name+"@b.example").want(t, 201)
+		s.Post("/auth/register", "", "username", name, "password", "pw", "email", name+"@b.example").Want(t, 201)
 	}
 	activation := s.linkTo(t, "ann@b.example")
 	reset := func(link string) answer {
-		return s.json("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(link, "}")+`, "new_password": "evil"}`)
+		return s.JSON("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(link, "}")+`, "new_password": "evil"}`)
 	}
-	reset(activation).want(t, 400)
-	s.json("POST", "/auth/activate", "", strings.Replace(activation, "MQ", "Mg", 1)).want(t, 400) // for the other account
-	s.json("POST", "/auth/activate", "", activation).want(t, 200)
-	s.post("/auth/password/reset", "", "email", "ann@b.example").want(t, 200)
+	reset(activation).Want(t, 400)
+	s.JSON("POST", "/auth/activate", "", strings.Replace(activation, "MQ", "Mg", 1)).Want(t, 400) // for the other account
+	s.JSON("POST", "/auth/activate", "", activation).Want(t, 200)
+	s.Post("/auth/password/reset", "", "email", "ann@b.example").Want(t, 200)
 	link := s.link(t, 3)
-	s.json("POST", "/auth/activate", "", link).want(t, 400)
-	reset(strings.Replace(link, "MQ", "Mg", 1)).want(t, 400)
-	reset(strings.Replace(link, "MQ", "MQ==", 1)).want(t, 400)
-	s.post("/auth/login", "", "username", "ann", "password", "evil").want(t, 400)
+	s.JSON("POST", "/auth/activate", "", link).Want(t, 400)
+	reset(strings.Replace(link, "MQ", "Mg", 1)).Want(t, 400)
+	reset(strings.Replace(link, "MQ", "MQ==", 1)).Want(t, 400)
+	s.Post("/auth/login", "", "username", "ann", "password", "evil").Want(t, 400)
 }
 
 func attackReplayedLink(t *testing.T) {
 	s := serve(t, site(settings))
-	s.register("ann", "pw")
-	s.post("/auth/password/reset", "", "email", "ann@example.com").want(t, 200)
+	s.Register("ann", "pw")
+	s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
 	link := strings.TrimSuffix(s.link(t, 1), "}")
-	s.json("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "mine"}`).want(t, 200)
-	s.json("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "evil"}`).want(t, 400)
-	s.login("ann", "mine")
+	s.JSON("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "mine"}`).Want(t, 200)
+	s.JSON("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "evil"}`).Want(t, 400)
+	s.Login("ann", "mine")
 }
 
 func attackOldAddress(t *testing.T) {
 	s := serve(t, site(settings))
-	token := s.register("ann", "pw")
-	s.post("/auth/password/reset", "", "email", "ann@example.com").want(t, 200)
+	token := s.Register("ann", "pw")
+	s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
 	link := strings.TrimSuffix(s.link(t, 1), "}")
-	s.json("PATCH", "/auth/me", token, `{"email": "new@example.com"}`).want(t, 200)
-	s.json("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "evil"}`).want(t, 400)
+	s.JSON("PATCH", "/auth/me", token, `{"email": "new@example.com"}`).Want(t, 200)
+	s.JSON("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "evil"}`).Want(t, 400)
 }
 
 func attackHost(t *testing.T) {
 	s := serve(t, site(settings)+"\nrespond ok")
-	s.register("ann", "pw")
+	s.Register("ann", "pw")
 	body := `{"email": "ann@example.com"}`
-	a := s.sendRaw(fmt.Sprintf("POST /auth/password/reset HTTP/1.1\r\nHost: x\r\nX-Forwarded-Host: evil.example\r\nForwarded: host=evil.example\r\nX-Forwarded-Proto: gopher\r\nX-Original-URL: http://evil.example/\r\n"+
+	a := s.SendRaw(fmt.Sprintf("POST /auth/password/reset HTTP/1.1\r\nHost: x\r\nX-Forwarded-Host: evil.example\r\nForwarded: host=evil.example\r\nX-Forwarded-Proto: gopher\r\nX-Original-URL: http://evil.example/\r\n"+
 		"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body))
-	a.want(t, 200)
+	a.Want(t, 200)
 	if m := s.waitMails(t, 1)[0]; !strings.HasPrefix(m.link, "http://frontend.com/#/password/reset/confirm/") {
 		t.Errorf("the link is %s", m.link)
 	}
@@ -266,16 +269,16 @@ func attackHost(t *testing.T) {
 
 func attackSplitting(t *testing.T) {
 	model := "user_model {\nrequired_fields email company\nfield company text {\nblank\n}\n}\n"
-	s := serve(t, site(model+settings)+"\ndjoser_auth /api/* {\nheaders {\nX-Company {http.auth.user.company}\n}\n}\nreverse_proxy /api/* "+backEnd(t))
+	s := serve(t, site(model+settings)+"\ndjoser_auth /api/* {\nheaders {\nX-Company {http.auth.user.company}\n}\n}\nreverse_proxy /api/* "+testsite.BackEnd(t))
 	for _, name := range []string{"a\r\nSet-Cookie: x=y", "a\nb", "a\x00b", "a\u2028b", "a\r"} {
 		body, _ := json.Marshal(map[string]string{"username": name, "password": "pw", "email": "a@b.example"})
-		if a := s.json("POST", "/auth/register", "", string(body)); a.status != 400 || len(a.header["Set-Cookie"]) > 0 {
-			t.Errorf("%q: %d %v", name, a.status, a.header)
+		if a := s.JSON("POST", "/auth/register", "", string(body)); a.Status != 400 || len(a.Header["Set-Cookie"]) > 0 {
+			t.Errorf("%q: %d %v", name, a.Status, a.Header)
 		}
 	}
-	s.json("POST", "/auth/register", "", `{"username": "eve", "password": "pw", "email": "e@b.example", "company": "a\r\nX-Admin: 1\r\n\r\nGET / HTTP/1.1\r\n"}`).want(t, 201)
-	if a := s.get("/api/x", s.login("eve", "pw")); strings.Contains(a.body, "X-Admin") && a.status == 200 && a.echo(t).Header.Get("X-Admin") != "" {
-		t.Errorf("a header got through: %s", a.body)
+	s.JSON("POST", "/auth/register", "", `{"username": "eve", "password": "pw", "email": "e@b.example", "company": "a\r\nX-Admin: 1\r\n\r\nGET / HTTP/1.1\r\n"}`).Want(t, 201)
+	if a := s.Get("/api/x", s.Login("eve", "pw")); strings.Contains(a.Body, "X-Admin") && a.Status == 200 && a.Echo(t).Header.Get("X-Admin") != "" {
+		t.Errorf("a header got through: %s", a.Body)
 	}
 }
 
@@ -286,15 +289,15 @@ func attackSMTP(t *testing.T) {
 		"<a@b.example> SIZE=1", "a@b.example>\r\nDATA", "\"a\r\nBcc: v@c.example\"@b.example", "a@b.example\u0000",
 	} {
 		body, _ := json.Marshal(map[string]string{"username": "eve", "password": "pw", "email": address})
-		s.json("POST", "/auth/register", "", string(body)).want(t, 400)
-		s.json("POST", "/auth/password/reset", "", string(body)).want(t, 400)
+		s.JSON("POST", "/auth/register", "", string(body)).Want(t, 400)
+		s.JSON("POST", "/auth/password/reset", "", string(body)).Want(t, 400)
 	}
 }
 
 func attackLongPassword(t *testing.T) {
 	s := serve(t, site("realm long\n"+settings)+"\nmetrics /metrics")
 	const hashes = `caddy_djoser_hashes_total{outcome="done",realm="long"}`
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	before := s.metricNow(hashes)
 	for _, length := range []int{4097, 60_000, 70_000, 5 << 20} {
 		long := strings.Repeat("x", length)
@@ -308,8 +311,8 @@ func attackLongPassword(t *testing.T) {
 			if path == "/auth/password" || path == "/auth/username" {
 				bearer = token
 			}
-			if a := s.json("POST", path, bearer, fmt.Sprintf(body, long)); a.status != 400 && a.status != 413 {
-				t.Errorf("%s with %d characters: %d", path, length, a.status)
+			if a := s.JSON("POST", path, bearer, fmt.Sprintf(body, long)); a.Status != 400 && a.Status != 413 {
+				t.Errorf("%s with %d characters: %d", path, length, a.Status)
 			}
 		}
 	}
@@ -320,7 +323,7 @@ func attackLongPassword(t *testing.T) {
 
 func attackHostileHash(t *testing.T) {
 	s := serve(t, site(settings))
-	s.register("ann", "pw")
+	s.Register("ann", "pw")
 	for _, hash := range []string{
 		"argon2$argon2id$v=19$m=4194304,t=4294967295,p=1$c2FsdHNhbHQ$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5",
 		"pbkdf2_sha256$2000000000$salt$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=",
@@ -329,28 +332,28 @@ func attackHostileHash(t *testing.T) {
 		"plain$pw", "pw", "md5$$pw", strings.Repeat("$", 5000),
 	} {
 		change(t, "ann", func(a *Account) { a.Password = hash })
-		s.post("/auth/login", "", "username", "ann", "password", "pw").
-			want(t, 400, `{"non_field_errors": ["Unable to login with provided credentials."]}`)
+		s.Post("/auth/login", "", "username", "ann", "password", "pw").
+			Want(t, 400, `{"non_field_errors": ["Unable to login with provided credentials."]}`)
 	}
 }
 
 func attackHeaders(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy /api/* "+backEnd(t)))
+	s := serve(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy /api/* "+testsite.BackEnd(t)))
 	for _, name := range []string{"Remote-User", "Remote_User", "Remote.User", "remote.user", "REMOTE_USER", "Remote-Groups", "remote_groups", "Remote.Email", "Remote-Name", "Remote-Id", "remote.id"} {
-		a := s.sendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\n" + name + ": mallory\r\nConnection: close\r\n\r\n")
-		a.want(t, 200)
-		if strings.Contains(a.body, "mallory") {
-			t.Errorf("%s reached the back end: %s", name, a.body)
+		a := s.SendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\n" + name + ": mallory\r\nConnection: close\r\n\r\n")
+		a.Want(t, 200)
+		if strings.Contains(a.Body, "mallory") {
+			t.Errorf("%s reached the back end: %s", name, a.Body)
 		}
 	}
 }
 
 func attackHopByHop(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
-	token := s.register("ann", "pw")
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	token := s.Register("ann", "pw")
 	for _, connection := range []string{"close, Remote-User", "Remote-User, Remote-Groups, close", "close, remote_user"} {
-		a := s.sendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nConnection: " + connection + "\r\n\r\n")
-		if got := a.echo(t).Header.Get("Remote-User"); got != "ann" {
+		a := s.SendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nConnection: " + connection + "\r\n\r\n")
+		if got := a.Echo(t).Header.Get("Remote-User"); got != "ann" {
 			t.Errorf("Connection: %s: Remote-User is %q", connection, got)
 		}
 	}
@@ -364,11 +367,11 @@ func attackUpgrade(t *testing.T) {
 		djoser_auth /open/* {
 			optional
 		}
-		reverse_proxy `+backEnd(t)))
-	credentials := "Authorization: Token " + s.register("ann", "pw") + "\r\n"
+		reverse_proxy `+testsite.BackEnd(t)))
+	credentials := "Authorization: Token " + s.Register("ann", "pw") + "\r\n"
 	upgrade := func(line, header string) http.Header {
 		t.Helper()
-		return s.sendRaw(line + " HTTP/1.1\r\nHost: x\r\n" + header + "Connection: close, Upgrade\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n").echo(t).Header
+		return s.SendRaw(line + " HTTP/1.1\r\nHost: x\r\n" + header + "Connection: close, Upgrade\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n").Echo(t).Header
 	}
 	if got := upgrade("GET /api/x", credentials+"Upgrade: WebSocket\r\n").Get("Upgrade"); got != "websocket" {
 		t.Errorf("a WebSocket is %q", got)
@@ -384,15 +387,15 @@ func attackUpgrade(t *testing.T) {
 }
 
 func attackPaths(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy "+backEnd(t)))
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy "+testsite.BackEnd(t)))
 	for _, path := range []string{
 		"/api/x", "//api/x", "///api//x", "/./api/x", "/public/../api/x", "/api/../api/x", "/API/x", "/%61pi/x",
 		"/api%2fx", "/api%2Fx", "/%2e/api/x", "/public/%2e%2e/api/x", "/api/%2e%2e/api/x", "/api/x?/../public", "/api/x#/public",
-		"http://evil.example/api/x", "http://" + s.addr + "/api/x", "foo:http://" + s.addr + "/api/x", "/api/x/../../y", "/api/..%2fy",
-		"http://" + s.addr, "*",
+		"http://evil.example/api/x", "http://" + s.Addr + "/api/x", "foo:http://" + s.Addr + "/api/x", "/api/x/../../y", "/api/..%2fy",
+		"http://" + s.Addr, "*",
 	} {
-		if a := s.sendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); strings.Contains(a.body, `"Path"`) {
-			t.Errorf("%s reached the back end: %s", path, a.body)
+		if a := s.SendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); strings.Contains(a.Body, `"Path"`) {
+			t.Errorf("%s reached the back end: %s", path, a.Body)
 		}
 	}
 }
@@ -400,9 +403,9 @@ func attackPaths(t *testing.T) {
 func attackForwardedFor(t *testing.T) {
 	s := serve(t, throttledSite("throttle {\nlogin 2/1m\n}"))
 	for i := range 4 {
-		a := s.do("POST", "/auth/login", `{"username": "ann", "password": "x"}`, "Content-Type", mediaJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i))
-		if want := 400 + 29*(i/2); a.status != want {
-			t.Errorf("login %d: %d, want %d", i, a.status, want)
+		a := s.Do("POST", "/auth/login", `{"username": "ann", "password": "x"}`, "Content-Type", mediaJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i))
+		if want := 400 + 29*(i/2); a.Status != want {
+			t.Errorf("login %d: %d, want %d", i, a.Status, want)
 		}
 	}
 }
@@ -410,87 +413,87 @@ func attackForwardedFor(t *testing.T) {
 func attackThrottledPath(t *testing.T) {
 	s := serve(t, throttledSite("throttle {\nlogin 2/1m\n}"))
 	for i, path := range []string{"/auth/login", "//auth/login/", "/AUTH/login", "/auth/login/", "/auth/%6Cogin"} {
-		a := s.do("POST", path, `{"username": "ann", "password": "x"}`, "Content-Type", mediaJSON)
-		if want := map[bool]int{true: 400, false: 429}[i < 2]; a.status != want {
-			t.Errorf("%s: %d, want %d", path, a.status, want)
+		a := s.Do("POST", path, `{"username": "ann", "password": "x"}`, "Content-Type", mediaJSON)
+		if want := map[bool]int{true: 400, false: 429}[i < 2]; a.Status != want {
+			t.Errorf("%s: %d, want %d", path, a.Status, want)
 		}
 	}
 }
 
 func attackCache(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
-	a := s.post("/auth/register", "", "username", "ann", "password", "pw")
-	b := s.post("/auth/login", "", "username", "ann", "password", "pw")
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	a := s.Post("/auth/register", "", "username", "ann", "password", "pw")
+	b := s.Post("/auth/login", "", "username", "ann", "password", "pw")
 	token := tokenOf(b)
 	for name, a := range map[string]answer{
-		"register": a, "login": b, "me": s.get("/auth/me", token), "tokens": s.get("/auth/tokens", token),
-		"gate": s.get("/api/x", token), "refusal": s.get("/api/x", ""),
+		"register": a, "login": b, "me": s.Get("/auth/me", token), "tokens": s.Get("/auth/tokens", token),
+		"gate": s.Get("/api/x", token), "refusal": s.Get("/api/x", ""),
 	} {
-		if got := a.header.Values("Cache-Control"); len(got) != 1 || !strings.Contains(got[0], "no-store") {
+		if got := a.Header.Values("Cache-Control"); len(got) != 1 || !strings.Contains(got[0], "no-store") {
 			t.Errorf("%s: Cache-Control is %q", name, got)
 		}
 	}
-	if got := s.get("/auth/me", token).header.Values("Vary"); !slices.Contains(got, "Accept") {
+	if got := s.Get("/auth/me", token).Header.Values("Vary"); !slices.Contains(got, "Accept") {
 		t.Errorf("Vary is %q", got)
 	}
 }
 
 func attackURLToken(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
-	token := s.register("ann", "pw")
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	token := s.Register("ann", "pw")
 	for _, query := range []string{"token=", "auth_token=", "access_token=", "Authorization=Token%20"} {
-		s.get("/api/x?"+query+token, "").want(t, 401)
-		s.get("/auth/me?"+query+token, "").want(t, 401)
+		s.Get("/api/x?"+query+token, "").Want(t, 401)
+		s.Get("/auth/me?"+query+token, "").Want(t, 401)
 	}
-	s.do("GET", "/api/x", "", "Cookie", "auth_token="+token+"; sessionid="+token).want(t, 401)
-	s.do("GET", "/api/x", "", "X-Auth-Token", token).want(t, 401)
-	s.post("/api/x", "", "auth_token", token).want(t, 401)
-	if a := s.get("/api/x", token); strings.Contains(a.body, token) {
+	s.Do("GET", "/api/x", "", "Cookie", "auth_token="+token+"; sessionid="+token).Want(t, 401)
+	s.Do("GET", "/api/x", "", "X-Auth-Token", token).Want(t, 401)
+	s.Post("/api/x", "", "auth_token", token).Want(t, 401)
+	if a := s.Get("/api/x", token); strings.Contains(a.Body, token) {
 		t.Error("the back end sees the token")
 	}
 }
 
 func attackMethodOverride(t *testing.T) {
 	s := serve(t, site(settings))
-	token := s.register("ann", "pw")
-	s.do("GET", "/auth/logout", "", "Authorization", "Token "+token, "X-HTTP-Method-Override", "POST").want(t, 405)
-	s.post("/auth/me?_method=PUT", token, "_method", "PUT", "email", "x@y.example").want(t, 405)
-	s.get("/auth/me", token).want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
+	token := s.Register("ann", "pw")
+	s.Do("GET", "/auth/logout", "", "Authorization", "Token "+token, "X-HTTP-Method-Override", "POST").Want(t, 405)
+	s.Post("/auth/me?_method=PUT", token, "_method", "PUT", "email", "x@y.example").Want(t, 405)
+	s.Get("/auth/me", token).Want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
 }
 
 func attackOrigin(t *testing.T) {
 	s := serve(t, site("cors https://app.example.com https://admin.example.com:8443\n"+settings)+
-		"\ndjoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t))
-	token := s.register("ann", "pw")
+		"\ndjoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t))
+	token := s.Register("ann", "pw")
 	preflight := func(path, origin string) answer {
-		return s.do("OPTIONS", path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type")
+		return s.Do("OPTIONS", path, "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type")
 	}
 	for _, origin := range []string{"https://app.example.com", "https://admin.example.com:8443"} {
 		for _, path := range []string{"/auth/me", "/auth/password", "/auth/login"} {
 			a := preflight(path, origin)
-			a.want(t, 204)
-			if got := a.header.Get("Access-Control-Allow-Origin"); got != origin {
+			a.Want(t, 204)
+			if got := a.Header.Get("Access-Control-Allow-Origin"); got != origin {
 				t.Errorf("%s from %s: allowed %q", path, origin, got)
 			}
 		}
-		preflight("/api/x", origin).want(t, 200) // the back end's to answer
+		preflight("/api/x", origin).Want(t, 200) // the back end's to answer
 		for _, path := range []string{"/auth/me", "/api/x"} {
-			if got := s.do("GET", path, "", "Origin", origin).header.Get("Access-Control-Allow-Origin"); got != origin {
+			if got := s.Do("GET", path, "", "Origin", origin).Header.Get("Access-Control-Allow-Origin"); got != origin {
 				t.Errorf("a 401 of %s can't be read by %s: %q", path, origin, got)
 			}
 		}
 	}
 	for _, origin := range []string{"https://evil.example", "http://app.example.com", "https://app.example.com.evil.example", "https://xapp.example.com", "null", "https://admin.example.com", "*"} {
-		preflight("/api/x", origin).want(t, 401)
-		for _, a := range []answer{preflight("/auth/me", origin), s.do("GET", "/auth/me", "", "Origin", origin, "Authorization", "Token "+token)} {
-			if got := a.header.Values("Access-Control-Allow-Origin"); len(got) > 0 || !strings.Contains(strings.Join(a.header.Values("Vary"), ","), "Origin") {
-				t.Errorf("%s: allowed %q, varies by %q", origin, got, a.header.Values("Vary"))
+		preflight("/api/x", origin).Want(t, 401)
+		for _, a := range []answer{preflight("/auth/me", origin), s.Do("GET", "/auth/me", "", "Origin", origin, "Authorization", "Token "+token)} {
+			if got := a.Header.Values("Access-Control-Allow-Origin"); len(got) > 0 || !strings.Contains(strings.Join(a.Header.Values("Vary"), ","), "Origin") {
+				t.Errorf("%s: allowed %q, varies by %q", origin, got, a.Header.Values("Vary"))
 			}
 		}
 	}
-	s.do("OPTIONS", "/api/x", "", "Origin", "https://app.example.com").want(t, 401) // no preflight
+	s.Do("OPTIONS", "/api/x", "", "Origin", "https://app.example.com").Want(t, 401) // no preflight
 	for _, origin := range []string{"*", "https://*.example.com", "app.example.com", "https://app.example.com/", "https://app.example.com/x", "null", "ftp://x", "https://"} {
-		if err := newServer(t).load(site("cors " + origin + "\n" + settings)); err == nil || !strings.Contains(err.Error(), "by its origin") {
+		if err := newServer(t).Load(site("cors " + origin + "\n" + settings)); err == nil || !strings.Contains(err.Error(), "by its origin") {
 			t.Errorf("cors %s: %v", origin, err)
 		}
 	}
@@ -498,11 +501,11 @@ func attackOrigin(t *testing.T) {
 
 func TestTokensAreListedAndEndedByTheirOwnerAlone(t *testing.T) {
 	s := serve(t, site(settings))
-	first := s.register("ann", "pw")
-	second := s.login("ann", "pw")
-	other := s.register("bob", "pw")
-	a := s.get("/auth/tokens", second)
-	a.want(t, 200)
+	first := s.Register("ann", "pw")
+	second := s.Login("ann", "pw")
+	other := s.Register("bob", "pw")
+	a := s.Get("/auth/tokens", second)
+	a.Want(t, 200)
 	var list []struct {
 		ID       string
 		Created  time.Time
@@ -512,47 +515,47 @@ func TestTokensAreListedAndEndedByTheirOwnerAlone(t *testing.T) {
 		Agent    string
 		Current  bool
 	}
-	if err := json.Unmarshal([]byte(a.body), &list); err != nil || len(list) != 2 {
-		t.Fatalf("%s: %v", a.body, err)
+	if err := json.Unmarshal([]byte(a.Body), &list); err != nil || len(list) != 2 {
+		t.Fatalf("%s: %v", a.Body, err)
 	}
 	if list[0].Current || !list[1].Current || list[0].Address != "127.0.0.1" || list[0].Agent != "Go-http-client/1.1" || list[0].Expires == nil || list[0].LastUsed.Before(list[0].Created) {
 		t.Errorf("%+v", list)
 	}
 	for _, secret := range []string{first, second} {
-		if strings.Contains(a.body, secret) {
+		if strings.Contains(a.Body, secret) {
 			t.Error("the list has the value of a token")
 		}
 	}
 	end := func(id, token string) answer {
-		return s.do("DELETE", "/auth/tokens/"+id, "", "Authorization", "Token "+token)
+		return s.Do("DELETE", "/auth/tokens/"+id, "", "Authorization", "Token "+token)
 	}
-	end(list[0].ID, other).want(t, 404, `{"detail": "Not found."}`)
-	end(list[0].ID, second).want(t, 204, "")
-	end(list[0].ID, second).want(t, 404)
-	s.get("/auth/me", first).want(t, 401)
-	s.get("/auth/me", second).want(t, 200)
-	s.do("GET", "/auth/tokens/"+list[1].ID, "", "Authorization", "Token "+second).want(t, 405)
-	s.get("/auth/tokens", "").want(t, 401)
+	end(list[0].ID, other).Want(t, 404, `{"detail": "Not found."}`)
+	end(list[0].ID, second).Want(t, 204, "")
+	end(list[0].ID, second).Want(t, 404)
+	s.Get("/auth/me", first).Want(t, 401)
+	s.Get("/auth/me", second).Want(t, 200)
+	s.Do("GET", "/auth/tokens/"+list[1].ID, "", "Authorization", "Token "+second).Want(t, 405)
+	s.Get("/auth/tokens", "").Want(t, 401)
 
-	third := s.login("ann", "pw")
-	s.post("/auth/logout/all", third).want(t, 200, "")
+	third := s.Login("ann", "pw")
+	s.Post("/auth/logout/all", third).Want(t, 200, "")
 	for _, token := range []string{second, third} {
-		s.get("/auth/me", token).want(t, 401)
+		s.Get("/auth/me", token).Want(t, 401)
 	}
-	s.get("/auth/me", other).want(t, 200)
+	s.Get("/auth/me", other).Want(t, 200)
 }
 
 func TestATokenEndsThatIsNotUsed(t *testing.T) {
 	s := serve(t, site("token {\nidle 1h\n}\n"+settings))
-	used, unused := s.register("ann", "pw"), s.login("ann", "pw")
+	used, unused := s.Register("ann", "pw"), s.Login("ann", "pw")
 	shared := runningRealm(t, "default").shared.Load()
 	now := time.Now()
 	shared.now = func() time.Time { return now }
 	for range 4 {
 		now = now.Add(30 * time.Minute)
-		s.get("/auth/me", used).want(t, 200)
+		s.Get("/auth/me", used).Want(t, 200)
 	}
-	s.get("/auth/me", unused).want(t, 401, `{"detail": "Invalid token"}`)
+	s.Get("/auth/me", unused).Want(t, 401, `{"detail": "Invalid token"}`)
 	if ids := s.tokenIDs(used); len(ids) != 1 {
 		t.Errorf("%d tokens are listed", len(ids))
 	}
@@ -560,14 +563,14 @@ func TestATokenEndsThatIsNotUsed(t *testing.T) {
 
 func TestAChangedAddressCountsOnceConfirmedAndTheOldOneIsTold(t *testing.T) {
 	s := serve(t, site("send_activation_email\n"+settings))
-	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "old@a.example").want(t, 201)
-	s.json("POST", "/auth/activate", "", s.link(t, 1)).want(t, 200)
-	token := s.login("ann", "pw")
-	s.json("PATCH", "/auth/me", token, `{"email": "new@a.example"}`).want(t, 200, `{"email": "old@a.example", "username": "ann"}`)
+	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "old@a.example").Want(t, 201)
+	s.JSON("POST", "/auth/activate", "", s.link(t, 1)).Want(t, 200)
+	token := s.Login("ann", "pw")
+	s.JSON("PATCH", "/auth/me", token, `{"email": "new@a.example"}`).Want(t, 200, `{"email": "old@a.example", "username": "ann"}`)
 	link := s.linkTo(t, "new@a.example")
 	var told []string
-	eventually(t, "mail to the old address", func() bool {
-		files, _ := filepath.Glob(filepath.Join(s.dir, "mails", "*.eml"))
+	testsite.Eventually(t, "mail to the old address", func() bool {
+		files, _ := filepath.Glob(filepath.Join(s.Dir, "mails", "*.eml"))
 		told = nil
 		for _, f := range files {
 			if m := readMail(t, f); strings.HasPrefix(m.subject, "Your address for ") {
@@ -579,10 +582,10 @@ func TestAChangedAddressCountsOnceConfirmedAndTheOldOneIsTold(t *testing.T) {
 	if !slices.Equal(told, []string{"old@a.example"}) {
 		t.Errorf("told %v", told)
 	}
-	s.get("/auth/me", token).want(t, 200, `{"email": "old@a.example", "username": "ann"}`)
-	s.json("POST", "/auth/activate", "", link).want(t, 200)
-	s.get("/auth/me", token).want(t, 200, `{"email": "new@a.example", "username": "ann"}`)
-	s.json("POST", "/auth/activate", "", link).want(t, 400)
+	s.Get("/auth/me", token).Want(t, 200, `{"email": "old@a.example", "username": "ann"}`)
+	s.JSON("POST", "/auth/activate", "", link).Want(t, 200)
+	s.Get("/auth/me", token).Want(t, 200, `{"email": "new@a.example", "username": "ann"}`)
+	s.JSON("POST", "/auth/activate", "", link).Want(t, 400)
 }
 
 // countedStore is the Badger store, with what requests do to it counted.
@@ -659,7 +662,7 @@ func attackTellingAccounts(t *testing.T) {
 		s := serve(t, text+"\nmetrics /metrics")
 		accounts := runningRealm(t, "secretive").accounts
 		for _, name := range []string{"normal", "inactive", "waiting", "unusable"} {
-			s.post("/auth/register", "", "username", name, "password", "pw", "email", name+"@b.example").want(t, 201)
+			s.Post("/auth/register", "", "username", name, "password", "pw", "email", name+"@b.example").Want(t, 201)
 			acc, err := accounts.store.AccountByKey(t.Context(), Key{Field: "username", Value: name})
 			if err == nil && name != "waiting" {
 				acc, err = accounts.enable(t.Context(), acc.ID)
@@ -676,7 +679,7 @@ func attackTellingAccounts(t *testing.T) {
 		}
 		// Two accounts with one address.
 		for _, name := range []string{"shared", "other"} {
-			s.post("/auth/register", "", "username", name, "password", "pw", "email", "shared@b.example").want(t, 201)
+			s.Post("/auth/register", "", "username", name, "password", "pw", "email", "shared@b.example").Want(t, 201)
 		}
 		for path, body := range map[string]string{
 			"/auth/login":           `{"username": "%s", "password": "wrong"}`,
@@ -689,11 +692,11 @@ func attackTellingAccounts(t *testing.T) {
 				storeCalls.byName = make(map[string]int)
 				storeCalls.Unlock()
 				hashes := s.metricNow(`caddy_djoser_hashes_total{outcome="done",realm="secretive"}`)
-				a := s.json("POST", path, "", fmt.Sprintf(body, name))
-				a.header.Del("Date")
+				a := s.JSON("POST", path, "", fmt.Sprintf(body, name))
+				a.Header.Del("Date")
 				hashes = s.metricNow(`caddy_djoser_hashes_total{outcome="done",realm="secretive"}`) - hashes
 				storeCalls.Lock()
-				got := fmt.Sprintln(a.status, a.body, a.header, "hashes", hashes, storeCalls.byName)
+				got := fmt.Sprintln(a.Status, a.Body, a.Header, "hashes", hashes, storeCalls.byName)
 				storeCalls.Unlock()
 				if first == "" {
 					first = got
@@ -720,30 +723,30 @@ func liveSecretly(t *testing.T, s *server) (secrets []string) {
 	}
 	const first, second, third, wrong = "open-sesame-1", "open-sesame-2", "open-sesame-3", "wrong-sesame-4"
 	secrets = append(secrets, first, second, third, wrong)
-	s.post("/auth/register", "", "username", "ann", "password", first, "email", "ann@b.example").want(t, 201)
-	s.post("/auth/register", "", "username", "ann", "password", wrong, "email", "ann@b.example").want(t, 400)
-	s.json("POST", "/auth/activate", "", link(1)).want(t, 200)
-	s.post("/auth/login", "", "username", "ann", "password", wrong).want(t, 400)
-	s.post("/auth/login", "", "username", wrong, "password", wrong).want(t, 400) // in the wrong field
-	t1 := token(s.post("/auth/login", "", "username", "ann", "password", first))
-	s.get("/auth/me", t1).want(t, 200)
-	s.get("/api", t1).want(t, 200)
-	s.get("/api", strings.Replace(t1, t1[:4], "0000", 1)).want(t, 401)
-	s.json("PATCH", "/auth/me", t1, `{"email": "new@b.example"}`).want(t, 200)
-	s.json("POST", "/auth/activate", "", link(2)).want(t, 200)
-	s.post("/auth/password", t1, "new_password", second, "current_password", wrong).want(t, 400)
-	s.post("/auth/password", t1, "new_password", second, "current_password", first).want(t, 200)
-	s.post("/auth/username", t1, "new_username", "anna", "current_password", second).want(t, 200)
-	s.post("/auth/password/reset", "", "email", "new@b.example").want(t, 200)
+	s.Post("/auth/register", "", "username", "ann", "password", first, "email", "ann@b.example").Want(t, 201)
+	s.Post("/auth/register", "", "username", "ann", "password", wrong, "email", "ann@b.example").Want(t, 400)
+	s.JSON("POST", "/auth/activate", "", link(1)).Want(t, 200)
+	s.Post("/auth/login", "", "username", "ann", "password", wrong).Want(t, 400)
+	s.Post("/auth/login", "", "username", wrong, "password", wrong).Want(t, 400) // in the wrong field
+	t1 := token(s.Post("/auth/login", "", "username", "ann", "password", first))
+	s.Get("/auth/me", t1).Want(t, 200)
+	s.Get("/api", t1).Want(t, 200)
+	s.Get("/api", strings.Replace(t1, t1[:4], "0000", 1)).Want(t, 401)
+	s.JSON("PATCH", "/auth/me", t1, `{"email": "new@b.example"}`).Want(t, 200)
+	s.JSON("POST", "/auth/activate", "", link(2)).Want(t, 200)
+	s.Post("/auth/password", t1, "new_password", second, "current_password", wrong).Want(t, 400)
+	s.Post("/auth/password", t1, "new_password", second, "current_password", first).Want(t, 200)
+	s.Post("/auth/username", t1, "new_username", "anna", "current_password", second).Want(t, 200)
+	s.Post("/auth/password/reset", "", "email", "new@b.example").Want(t, 200)
 	confirm := strings.TrimSuffix(link(3), "}") + `, "new_password": "` + third + `"}`
-	s.json("POST", "/auth/password/reset/confirm", "", confirm).want(t, 200)
-	s.json("POST", "/auth/password/reset/confirm", "", confirm).want(t, 400)
-	t2 := token(s.post("/auth/login", "", "username", "anna", "password", third))
-	s.get("/auth/tokens", t2).want(t, 200)
-	s.post("/auth/logout", t2).want(t, 200)
-	t3 := token(s.post("/auth/login", "", "username", "anna", "password", third))
-	s.get("/auth/me", t3).want(t, 200)
-	s.post("/auth/password/reset", "", "email", "new@b.example").want(t, 200)
+	s.JSON("POST", "/auth/password/reset/confirm", "", confirm).Want(t, 200)
+	s.JSON("POST", "/auth/password/reset/confirm", "", confirm).Want(t, 400)
+	t2 := token(s.Post("/auth/login", "", "username", "anna", "password", third))
+	s.Get("/auth/tokens", t2).Want(t, 200)
+	s.Post("/auth/logout", t2).Want(t, 200)
+	t3 := token(s.Post("/auth/login", "", "username", "anna", "password", third))
+	s.Get("/auth/me", t3).Want(t, 200)
+	s.Post("/auth/password/reset", "", "email", "new@b.example").Want(t, 200)
 	link(4)
 	return secrets
 }
@@ -754,7 +757,7 @@ func TestTheFilesOfTheStoreHoldNoSecret(t *testing.T) {
 	check := func() {
 		t.Helper()
 		all := make(map[string][]byte)
-		err := filepath.WalkDir(filepath.Join(s.dir, "store"), func(path string, d os.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(s.Dir, "store"), func(path string, d os.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
 				all[path], err = os.ReadFile(path)
 			}
@@ -791,7 +794,7 @@ func TestNothingThatIsPrintedHoldsASecret(t *testing.T) {
 	secrets = append(secrets, acc.Password)
 	secrets = append(secrets, acc.Password[strings.LastIndexByte(acc.Password, '$')+1:])
 
-	printed := map[string]string{"metrics": s.get("/metrics", "").body}
+	printed := map[string]string{"metrics": s.Get("/metrics", "").Body}
 	_, events := takeEvents()
 	printed["events"] = fmt.Sprint(events)
 	for _, path := range []string{"", "default/stats", "default/users", "default/users/anna", "default/users/anna/tokens"} {
@@ -805,7 +808,7 @@ func TestNothingThatIsPrintedHoldsASecret(t *testing.T) {
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	log, err := os.ReadFile(filepath.Join(s.dir, "caddy.log"))
+	log, err := os.ReadFile(filepath.Join(s.Dir, "caddy.log"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/internal/testsite"
+
 	"github.com/dgraph-io/badger/v4"
 )
 
@@ -42,9 +44,9 @@ func tryRegister(addr, name string) (token string, err error) {
 
 func TestABackupUnderLoadHasEveryAcknowledgedAccount(t *testing.T) {
 	in := install(t, settings)
-	stop := in.start()
-	in.register("alice", "secret-Pw1")
-	in.post("/auth/password/reset", "", "email", "alice@example.com").want(t, 200)
+	in.Start()
+	in.Register("alice", "secret-Pw1")
+	in.Post("/auth/password/reset", "", "email", "alice@example.com").Want(t, 200)
 	link := in.linkFromMail()
 
 	var (
@@ -63,7 +65,7 @@ func TestABackupUnderLoadHasEveryAcknowledgedAccount(t *testing.T) {
 				default:
 				}
 				name := fmt.Sprintf("user%d-%d", w, i)
-				token, err := tryRegister(in.addr, name)
+				token, err := tryRegister(in.Addr, name)
 				if err != nil {
 					t.Error(err)
 					return
@@ -83,11 +85,11 @@ func TestABackupUnderLoadHasEveryAcknowledgedAccount(t *testing.T) {
 		acknowledged[name] = token
 	}
 	mu.Unlock()
-	file := filepath.Join(in.dir, "it.bak")
+	file := filepath.Join(in.Dir, "it.bak")
 	out := in.ok("backup", file)
 	close(done)
 	workers.Wait()
-	stop()
+	in.Stop()
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 || !strings.Contains(out, "read back") {
 		t.Fatalf("backup: %v, %v, %s", info, err, out)
 	}
@@ -95,15 +97,15 @@ func TestABackupUnderLoadHasEveryAcknowledgedAccount(t *testing.T) {
 	restored := install(t, settings)
 	restored.ok("restore", file)
 	restored.ok("check")
-	restored.start()
+	restored.Start()
 	restored.ok("check")
 	for name, token := range acknowledged {
-		restored.get("/api/x", token).want(t, 200, "hello "+name+" ")
+		restored.Get("/api/x", token).Want(t, 200, "hello "+name+" ")
 	}
-	restored.login("alice", "secret-Pw1")
-	restored.post("/auth/password/reset/confirm", "", "uid", link[0], "token", link[1], "new_password", "other-Pw-2").want(t, 200)
-	restored.login("alice", "other-Pw-2")
-	if _, err := tryRegister(restored.addr, "newcomer"); err != nil {
+	restored.Login("alice", "secret-Pw1")
+	restored.Post("/auth/password/reset/confirm", "", "uid", link[0], "token", link[1], "new_password", "other-Pw-2").Want(t, 200)
+	restored.Login("alice", "other-Pw-2")
+	if _, err := tryRegister(restored.Addr, "newcomer"); err != nil {
 		t.Error(err)
 	}
 }
@@ -112,10 +114,10 @@ var resetLink = regexp.MustCompile(`password/reset/confirm/([A-Za-z0-9_-]+)/([a-
 
 // linkFromMail waits for a mail and returns the uid and the token of its link.
 func (in *installation) linkFromMail() []string {
-	in.t.Helper()
+	in.T.Helper()
 	var found []string
-	eventually(in.t, "a mail with a link", func() bool {
-		mails, _ := filepath.Glob(filepath.Join(in.dir, "mails", "*"))
+	testsite.Eventually(in.T, "a mail with a link", func() bool {
+		mails, _ := filepath.Glob(filepath.Join(in.Dir, "mails", "*"))
 		for _, name := range mails {
 			text, err := os.ReadFile(name)
 			whole := regexp.MustCompile("=\r?\n").ReplaceAllString(string(text), "") // quoted-printable
@@ -130,11 +132,11 @@ func (in *installation) linkFromMail() []string {
 
 func TestARestoreNeedsAnEmptyStoreAndAWholeBackup(t *testing.T) {
 	in := install(t, settings)
-	in.djoser("pw\n", "user", "add", "alice").want(t, 0)
-	file := filepath.Join(in.dir, "it.bak")
+	in.djoser("pw\n", "user", "add", "alice").Want(t, 0)
+	file := filepath.Join(in.Dir, "it.bak")
 	in.ok("backup", file)
-	in.djoser("", "backup", file).want(t, 1, "is there already")
-	in.djoser("", "restore", file).want(t, 1, "isn't empty")
+	in.djoser("", "backup", file).Want(t, 1, "is there already")
+	in.djoser("", "restore", file).Want(t, 1, "isn't empty")
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -147,10 +149,10 @@ func TestARestoreNeedsAnEmptyStoreAndAWholeBackup(t *testing.T) {
 		"cut": text[:len(text)-1], "flipped": flipped, "of another schema": []byte(strings.Replace(string(text), "schema 1", "schema 9", 1)),
 		"empty": nil, "foreign": []byte("[]"),
 	} {
-		path := filepath.Join(other.dir, "bad.bak")
+		path := filepath.Join(other.Dir, "bad.bak")
 		os.WriteFile(path, bad, 0o600)
-		if r := other.djoser("", "restore", path); r.status != 1 || !strings.Contains(r.err, "backup") {
-			t.Errorf("%s backup: %d %s", name, r.status, r.err)
+		if r := other.djoser("", "restore", path); r.Status != 1 || !strings.Contains(r.Err, "backup") {
+			t.Errorf("%s backup: %d %s", name, r.Status, r.Err)
 		}
 	}
 	if out := other.ok("user", "list", "--json"); strings.TrimSpace(out) != "[]" {
@@ -159,15 +161,15 @@ func TestARestoreNeedsAnEmptyStoreAndAWholeBackup(t *testing.T) {
 	if out := other.ok("restore", file); !strings.HasPrefix(out, "1 users") {
 		t.Errorf("restore: %s", out)
 	}
-	other.start()
-	other.djoser("", "restore", file).want(t, 1, "a server is running")
+	other.Start()
+	other.djoser("", "restore", file).Want(t, 1, "a server is running")
 }
 
 func TestACheckTellsOfAFault(t *testing.T) {
 	in := install(t, settings)
-	in.djoser("pw\n", "user", "add", "alice").want(t, 0)
+	in.djoser("pw\n", "user", "add", "alice").Want(t, 0)
 	in.ok("check")
-	db, err := badger.OpenManaged(badger.DefaultOptions(filepath.Join(in.dir, "store")).WithLogger(nil))
+	db, err := badger.OpenManaged(badger.DefaultOptions(filepath.Join(in.Dir, "store")).WithLogger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,5 +183,5 @@ func TestACheckTellsOfAFault(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	in.djoser("", "check").want(t, 4, "a key of an unknown kind")
+	in.djoser("", "check").Want(t, 4, "a key of an unknown kind")
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/internal/testsite"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -33,7 +35,7 @@ func TestDirectivesAdaptToTheirJSON(t *testing.T) {
 				t.Fatal(err)
 			}
 			source, want, _ := strings.Cut(string(text), line)
-			config, err := adapt(source)
+			config, err := testsite.Adapt(source)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -226,7 +228,7 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{inMatcher("group"), "group needs at least one value", 3},
 		{":8080 {\n@x {\ndjoser_token\ndjoser_token {\nstaff\n}\n}\nrespond @x 200\n}", "djoser_token stands twice in one matcher: its rights are alternatives, and can stand in one block", 4},
 	} {
-		_, err := adapt(c.text)
+		_, err := testsite.Adapt(c.text)
 		if err == nil {
 			t.Errorf("taken:\n%s", c.text)
 			continue
@@ -323,7 +325,7 @@ func TestUsesOfARealmAreCheckedAtTheStart(t *testing.T) {
 		"djoser":         "djoser: realm default is not defined: give",
 		members + "djoser_auth {\nrealm members\nheaders {\nX-Id {http.auth.user.id}\nX-Company \"of {http.auth.user.company}\"\n}\n}": "djoser_auth: realm members: header X-Company: unknown placeholder {http.auth.user.company}: after {http.auth.user. there is id, username, email, is_staff, is_superuser, groups; another field must be one of required_fields",
 	} {
-		if err := newServer(t).load(site); err == nil || !strings.Contains(err.Error(), want) {
+		if err := newServer(t).Load(site); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
@@ -331,7 +333,7 @@ func TestUsesOfARealmAreCheckedAtTheStart(t *testing.T) {
 
 func TestPlaceholdersStayUntilTheConfigurationIsLoaded(t *testing.T) {
 	s := newServer(t)
-	name := filepath.Join(s.dir, "name")
+	name := filepath.Join(s.Dir, "name")
 	if err := os.WriteFile(name, []byte("From a file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -345,7 +347,7 @@ func TestPlaceholdersStayUntilTheConfigurationIsLoaded(t *testing.T) {
 	).Replace(settings)
 	site := "djoser /{env.PREFIX}/* {\n" + lines + "\n}\ndjoser_auth /editors {\nrealm {env.REALM}\ngroup {env.EDITORS}\n}\nrespond /editors 200"
 
-	config, err := adapt(":8080 {\n" + site + "\n}")
+	config, err := testsite.Adapt(":8080 {\n" + site + "\n}")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,49 +360,49 @@ func TestPlaceholdersStayUntilTheConfigurationIsLoaded(t *testing.T) {
 		}
 	}
 
-	if err := s.load(site); err != nil {
+	if err := s.Load(site); err != nil {
 		t.Fatal(err)
 	}
 	got := runningRealm(t, "members").settings
 	if got.Domain != "front.test" || got.SiteName != "From a file" || got.SetPasswordRetype || got.PasswordResetConfirmURL != "#/reset/confirm/{uid}/{token}" {
 		t.Errorf("%+v", got)
 	}
-	s.post("/accounts/register", "", "username", "ann", "password", "pw").want(t, 201)
-	a := s.post("/accounts/login", "", "username", "ann", "password", "pw")
+	s.Post("/accounts/register", "", "username", "ann", "password", "pw").Want(t, 201)
+	a := s.Post("/accounts/login", "", "username", "ann", "password", "pw")
 	var body struct {
 		AuthToken string `json:"auth_token"`
 	}
-	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil {
 		t.Fatal(err)
 	}
-	s.get("/editors", body.AuthToken).want(t, 403)
+	s.Get("/editors", body.AuthToken).Want(t, 403)
 }
 
 func TestASinglePageAppLeavesTheEndpointsAlone(t *testing.T) {
 	s := newServer(t)
-	if err := os.WriteFile(filepath.Join(s.dir, "index.html"), []byte("the app"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir, "index.html"), []byte("the app"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := s.load("root {$DIR}\ntry_files {path} /index.html\nfile_server\nredir /old /new\ndjoser /auth/* {\n" + settings + "\n}")
+	err := s.Load("root {$DIR}\ntry_files {path} /index.html\nfile_server\nredir /old /new\ndjoser /auth/* {\n" + settings + "\n}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := s.register("ann", "pw")
-	s.get("/auth/me", token).want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
-	s.get("/auth/nothing", "").want(t, 404, `{"detail": "Not found."}`)
+	token := s.Register("ann", "pw")
+	s.Get("/auth/me", token).Want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
+	s.Get("/auth/nothing", "").Want(t, 404, `{"detail": "Not found."}`)
 	for _, path := range []string{"/", "/login", "/authors", "/deep/link"} {
-		s.get(path, "").want(t, 200, "the app")
+		s.Get(path, "").Want(t, 200, "the app")
 	}
-	s.get("/old", "").want(t, 302)
+	s.Get("/old", "").Want(t, 302)
 }
 
 func TestARealmIsMountedWhereAPathIsStripped(t *testing.T) {
 	s := serve(t, "djoser /auth/* {\n"+settings+"\n}\nhandle_path /v1/* {\ndjoser {\nprefix \"\"\n}\n}\nhandle_path /v2/* {\ndjoser\n}")
-	token := s.register("ann", "pw")
-	s.get("/v1/me", token).want(t, 200)
-	s.get("/v2/me/", token).want(t, 200)
-	s.get("/v2/me", "").want(t, 401)
-	s.get("/v1/nothing", token).want(t, 404, `{"detail": "Not found."}`)
+	token := s.Register("ann", "pw")
+	s.Get("/v1/me", token).Want(t, 200)
+	s.Get("/v2/me/", token).Want(t, 200)
+	s.Get("/v2/me", "").Want(t, 401)
+	s.Get("/v1/nothing", token).Want(t, 404, `{"detail": "Not found."}`)
 }
 
 func TestSitesShareARealmOrHaveTheirOwn(t *testing.T) {
@@ -408,43 +410,41 @@ func TestSitesShareARealmOrHaveTheirOwn(t *testing.T) {
 	second := strings.Replace(settings, "{$DIR}/store", "{$DIR}/second", 1)
 	load := func(snippet, inOne, inTwo string) {
 		t.Helper()
-		two.loads++
-		if err := one.loadFile(globalOptions + snippet + "http://" + one.addr + " {\n" + inOne + "\n}\nhttp://" + two.addr + " {\n" + inTwo + "\n}\n"); err != nil {
+		if err := one.LoadFile(testsite.Options + snippet + "http://" + one.Addr + " {\n" + inOne + "\n}\nhttp://" + two.Addr + " {\n" + inTwo + "\n}\n"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	load("(accounts) {\ndjoser /auth/* {\n"+settings+"\n}\n}\n", "import accounts", "import accounts")
-	token := one.register("ann", "pw")
-	two.get("/auth/me", token).want(t, 200)
-	two.post("/auth/logout", token).want(t, 200)
-	one.get("/auth/me", token).want(t, 401)
+	token := one.Register("ann", "pw")
+	two.Get("/auth/me", token).Want(t, 200)
+	two.Post("/auth/logout", token).Want(t, 200)
+	one.Get("/auth/me", token).Want(t, 401)
 
 	load("", "djoser /auth/* {\n"+settings+"\n}", "djoser /auth/* {\nrealm second\n"+second+"\n}")
-	token = one.login("ann", "pw")
-	two.get("/auth/me", token).want(t, 401)
-	two.register("ann", "another")
-	one.get("/auth/me", token).want(t, 200)
-	two.get("/auth/me", two.login("ann", "another")).want(t, 200)
+	token = one.Login("ann", "pw")
+	two.Get("/auth/me", token).Want(t, 401)
+	two.Register("ann", "another")
+	one.Get("/auth/me", token).Want(t, 200)
+	two.Get("/auth/me", two.Login("ann", "another")).Want(t, 200)
 }
 
 // TestTheProviderAuthenticatesForCaddysOwnHandler needs JSON, since no
 // directive of Caddy's takes a provider.
 func TestTheProviderAuthenticatesForCaddysOwnHandler(t *testing.T) {
 	s := newServer(t)
-	t.Setenv("DIR", s.dir)
-	config, err := adapt(globalOptions + "http://" + s.addr + " {\ndjoser /auth/* {\n" + settings + "\n}\nvars /private x y\nrespond /private \"{http.auth.user.id} {http.auth.user.username}\"\n}")
+	config, err := s.Adapt(testsite.Options + "http://" + s.Addr + " {\ndjoser /auth/* {\n" + settings + "\n}\nvars /private x y\nrespond /private \"{http.auth.user.id} {http.auth.user.username}\"\n}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	config = bytes.Replace(config, []byte(`{"handler":"vars","x":"y"}`), []byte(`{"handler":"authentication","providers":{"djoser":{"groups":["readers"]}}}`), 1)
-	if err := caddy.Load(config, true); err != nil {
+	if err := s.LoadJSON(config); err != nil {
 		t.Fatalf("%v\n%s", err, config)
 	}
-	token := s.register("ann", "pw")
-	s.get("/private", "").want(t, 401)
-	s.get("/private", token).want(t, 401)
+	token := s.Register("ann", "pw")
+	s.Get("/private", "").Want(t, 401)
+	s.Get("/private", token).Want(t, 401)
 	change(t, "ann", func(a *Account) { a.Groups = []string{"readers"} })
-	s.get("/private", token).want(t, 200, "1 ann")
+	s.Get("/private", token).Want(t, 200, "1 ann")
 }
 
 // FuzzCaddyfile feeds the parsers of all directives. What they take they must

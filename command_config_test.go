@@ -53,18 +53,21 @@ func attackForeignCaddyfile(t *testing.T) {
 				}
 			}()
 			in := install(t, settings)
-			in.configure(theirs.Addr().String(), settings)
-			file := filepath.Join(in.dir, "Caddyfile")
-			if err := reach(t, in.dir, file); err != nil {
+			own := in.Admin
+			in.Admin = theirs.Addr().String()
+			in.configure(settings)
+			file := filepath.Join(in.Dir, "Caddyfile")
+			if err := reach(t, in.Dir, file); err != nil {
 				t.Fatal(err)
 			}
-			in.djoser("secret-Pw1\n", "user", "set-password", "alice").want(t, 1, "is not taken", "--config Caddyfile", "--address")
+			in.djoser("secret-Pw1\n", "user", "set-password", "alice").Want(t, 1, "is not taken", "--config Caddyfile", "--address")
 			if asked.Load() != 0 {
 				t.Error("their server was asked")
 			}
-			in.djoser("", "stats", "--address", "127.0.0.1:1").want(t, 1, "no server at 127.0.0.1:1")
-			in.configure(in.admin, settings)
-			in.djoser("", "user", "list", "--config", "Caddyfile").want(t, 0, "No server at "+in.admin)
+			in.djoser("", "stats", "--address", "127.0.0.1:1").Want(t, 1, "no server at 127.0.0.1:1")
+			in.Admin = own
+			in.configure(settings)
+			in.djoser("", "user", "list", "--config", "Caddyfile").Want(t, 0, "No server at "+in.Admin)
 		})
 	}
 }
@@ -79,12 +82,12 @@ func chownAsRoot(t *testing.T, file string, uid int) error {
 func TestTheCaddyfileOfTheWorkingFolderMayBeALink(t *testing.T) {
 	in := install(t, settings)
 	etc := t.TempDir()
-	file := filepath.Join(in.dir, "Caddyfile")
+	file := filepath.Join(in.Dir, "Caddyfile")
 	if err := os.Rename(file, filepath.Join(etc, "site")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(filepath.Join(etc, "site"), file); err != nil {
 		t.Fatal(err)
 	}
-	in.djoser("", "user", "list").want(t, 0, "No server at "+in.admin)
+	in.djoser("", "user", "list").Want(t, 0, "No server at "+in.Admin)
 }

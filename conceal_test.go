@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 // keptFiles is a site with a file that a gate keeps, and error routes that serve
@@ -16,7 +16,7 @@ func keptFiles(t *testing.T, routes string) *server {
 	t.Helper()
 	s := newServer(t)
 	writeKeptFiles(t, s)
-	if err := s.load(realmAnd("root {$DIR}\n" + routes)); err != nil {
+	if err := s.Load(realmAnd("root {$DIR}\n" + routes)); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -25,7 +25,7 @@ func keptFiles(t *testing.T, routes string) *server {
 func writeKeptFiles(t *testing.T, s *server) {
 	t.Helper()
 	for name, text := range map[string]string{"404.html": "not found", "private/index.html": "kept", "index.html": "kept start page"} {
-		file := filepath.Join(s.dir, filepath.FromSlash(name))
+		file := filepath.Join(s.Dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -82,8 +82,8 @@ func TestWhatIsRefusedReachesNoErrorRouteWithItsPath(t *testing.T) {
 			check := func(headers ...string) {
 				t.Helper()
 				for _, target := range refusedTargets {
-					if a := s.getRaw(target, headers...); strings.Contains(a.body, "kept") || a.status < 400 {
-						t.Errorf("%s: %d %s", target, a.status, a.body)
+					if a := s.getRaw(target, headers...); strings.Contains(a.Body, "kept") || a.Status < 400 {
+						t.Errorf("%s: %d %s", target, a.Status, a.Body)
 					}
 				}
 			}
@@ -101,20 +101,18 @@ func TestWhatTheProviderRefusesReachesNoErrorRouteWithItsPath(t *testing.T) {
 	const routes = "vars x y\nfile_server" + errorRoutes
 	s := newServer(t)
 	writeKeptFiles(t, s)
-	t.Setenv("DIR", s.dir)
-	t.Setenv("XDG_DATA_HOME", s.dir)
-	config, err := adapt(globalOptions + "http://" + s.addr + " {\n" + realmAnd("root {$DIR}\n"+routes) + "\n}")
+	config, err := s.Adapt(testsite.Options + "http://" + s.Addr + " {\n" + realmAnd("root {$DIR}\n"+routes) + "\n}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	config = bytes.Replace(config, []byte(`{"handler":"vars","x":"y"}`), []byte(`{"handler":"authentication","providers":{"djoser":{}}}`), 1)
-	if err := caddy.Load(config, true); err != nil {
+	if err := s.LoadJSON(config); err != nil {
 		t.Fatal(err)
 	}
 	for _, target := range refusedTargets {
 		for _, header := range []string{"X: y", "Authorization: Token " + strings.Repeat("1", 40)} {
-			if a := s.getRaw(target, header); strings.Contains(a.body, "kept") || a.status < 400 {
-				t.Errorf("%s: %d %s", target, a.status, a.body)
+			if a := s.getRaw(target, header); strings.Contains(a.Body, "kept") || a.Status < 400 {
+				t.Errorf("%s: %d %s", target, a.Status, a.Body)
 			}
 		}
 	}
@@ -130,14 +128,14 @@ func TestTheTargetOfARefusalIsStillKnown(t *testing.T) {
 		handle_errors {
 			respond "{http.request.orig_uri} {uri}"
 		}`)
-	s.getRaw("/private/./x?y").want(t, 400, "/private/./x?y /.djoser/refused")
+	s.getRaw("/private/./x?y").Want(t, 400, "/private/./x?y /.djoser/refused")
 }
 
 func attackKeptFile(t *testing.T) {
 	s := keptFiles(t, "@member {\npath /private/*\ndjoser_token\n}\nhandle @member {\nfile_server\n}\nhandle /private/* {\nrespond 401\n}"+errorRoutes)
 	for _, target := range refusedTargets[:6] {
-		if a := s.getRaw(target); strings.Contains(a.body, "kept") {
-			t.Errorf("%s: %d %s", target, a.status, a.body)
+		if a := s.getRaw(target); strings.Contains(a.Body, "kept") {
+			t.Errorf("%s: %d %s", target, a.Status, a.Body)
 		}
 	}
 }

@@ -4,30 +4,32 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 // attackForeignAddress enters the address of another, so that a back end that
 // matches people by address takes the attacker for that other.
 func attackForeignAddress(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)+
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)+
 		"\n@m {\npath /seen\ndjoser_token\n}\nrespond @m \"<{http.auth.user.email}>\""))
-	token := s.register("mallory", "secret")
-	s.json(http.MethodPatch, "/auth/me", token, `{"email": "victim@example.com"}`).want(t, 200)
-	if got := s.get("/api/x", token).echo(t).Header.Get("Remote-Email"); got != "" {
+	token := s.Register("mallory", "secret")
+	s.JSON(http.MethodPatch, "/auth/me", token, `{"email": "victim@example.com"}`).Want(t, 200)
+	if got := s.Get("/api/x", token).Echo(t).Header.Get("Remote-Email"); got != "" {
 		t.Errorf("the back end is told the address %q, which nobody has confirmed", got)
 	}
-	if got := s.get("/seen", token).body; got != "<>" {
+	if got := s.Get("/seen", token).Body; got != "<>" {
 		t.Errorf("the placeholder has the address %q, which nobody has confirmed", got)
 	}
 }
 
 func TestConfirmedAddressesReachBackEnds(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)+
-		"\ndjoser_auth /all/* {\nunconfirmed_email on\n}\nreverse_proxy /all/* "+backEnd(t)))
-	token := s.register("alice", "secret")
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)+
+		"\ndjoser_auth /all/* {\nunconfirmed_email on\n}\nreverse_proxy /all/* "+testsite.BackEnd(t)))
+	token := s.Register("alice", "secret")
 	email := func(path, want string) {
 		t.Helper()
-		if got := s.get(path, token).echo(t).Header.Get("Remote-Email"); got != want {
+		if got := s.Get(path, token).Echo(t).Header.Get("Remote-Email"); got != want {
 			t.Errorf("%s: Remote-Email is %q, want %q", path, got, want)
 		}
 	}
@@ -35,21 +37,21 @@ func TestConfirmedAddressesReachBackEnds(t *testing.T) {
 	email("/all/x", "alice@example.com")
 	change(t, "alice", func(a *Account) { a.EmailConfirmed = true })
 	email("/api/x", "alice@example.com")
-	s.json(http.MethodPatch, "/auth/me", token, `{"email": "other@example.com"}`).want(t, 200)
+	s.JSON(http.MethodPatch, "/auth/me", token, `{"email": "other@example.com"}`).Want(t, 200)
 	email("/api/x", "")
 }
 
 func TestAnUnconfirmedAddressIsNoUsernameForBackEnds(t *testing.T) {
 	realm := strings.Replace(realmAnd(""), settings, settings+"\nuser_model {\nusername_field email\n}\n", 1)
-	s := serve(t, realm+"djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)+
-		"\ndjoser_auth /one/* {\nuser victim@example.com\n}\nreverse_proxy /one/* "+backEnd(t))
-	s.json(http.MethodPost, "/auth/register", "", `{"email": "victim@example.com", "password": "secret"}`).want(t, 201)
+	s := serve(t, realm+"djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)+
+		"\ndjoser_auth /one/* {\nuser victim@example.com\n}\nreverse_proxy /one/* "+testsite.BackEnd(t))
+	s.JSON(http.MethodPost, "/auth/register", "", `{"email": "victim@example.com", "password": "secret"}`).Want(t, 201)
 	token := s.token(`{"email": "victim@example.com", "password": "secret"}`)
-	header := s.get("/api/x", token).echo(t).Header
+	header := s.Get("/api/x", token).Echo(t).Header
 	if got := header.Get("Remote-User") + header.Get("Remote-Name") + header.Get("Remote-Email"); got != "" {
 		t.Errorf("the back end is told %q, which nobody has confirmed", got)
 	}
-	s.get("/one/x", token).want(t, 403)
+	s.Get("/one/x", token).Want(t, 403)
 }
 
 func TestAnAdministratorConfirmsAddresses(t *testing.T) {
@@ -68,15 +70,15 @@ func TestAnAdministratorConfirmsAddresses(t *testing.T) {
 
 func TestAResetConfirmsTheAddress(t *testing.T) {
 	s := serve(t, realmAnd(""))
-	s.register("alice", "secret")
+	s.Register("alice", "secret")
 	change(t, "alice", func(a *Account) {
 		if a.EmailConfirmed {
 			t.Error("a registration confirmed its own address")
 		}
 	})
-	s.post("/auth/password/reset", "", "email", "alice@example.com").want(t, 200)
+	s.Post("/auth/password/reset", "", "email", "alice@example.com").Want(t, 200)
 	link := s.linkTo(t, "alice@example.com")
-	s.json("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(link, "}")+`, "new_password": "another-Secret"}`).want(t, 200)
+	s.JSON("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(link, "}")+`, "new_password": "another-Secret"}`).Want(t, 200)
 	change(t, "alice", func(a *Account) {
 		if !a.EmailConfirmed {
 			t.Error("a reset by mail didn't confirm the address")

@@ -23,7 +23,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
 	"time"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
@@ -245,7 +248,7 @@ func checkRefused(t *testing.T, c *recordedCase, word string) {
 	}
 	ruleSettings.cases[c.Name] = true
 	text := conformanceOptions("2999") + c.caddyfile("refused.test:2999", filepath.Join(t.TempDir(), "refused"))
-	cfg, err := adapt(text)
+	cfg, err := testsite.Adapt(text)
 	if err == nil {
 		var parsed caddy.Config
 		if err := json.Unmarshal(cfg, &parsed); err != nil {
@@ -317,7 +320,7 @@ func (s *conformanceServer) start(t *testing.T) {
 			b.WriteString(c.caddyfile(s.host(i), dir))
 		}
 	}
-	cfg, err := adapt(b.String())
+	cfg, err := testsite.Adapt(b.String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,15 +10,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 const front = "https://app.example.com"
 
 // pageSends tells whether a browser lets a page send a request after a preflight
 // with this answer: https://fetch.spec.whatwg.org/#cors-preflight-fetch.
-func (a answer) pageSends(method string, headers ...string) bool {
+func pageSends(a answer, method string, headers ...string) bool {
 	list := func(name string) []string {
-		return strings.FieldsFunc(strings.Join(a.header.Values(name), ","), func(c rune) bool { return c == ',' || c == ' ' })
+		return strings.FieldsFunc(strings.Join(a.Header.Values(name), ","), func(c rune) bool { return c == ',' || c == ' ' })
 	}
 	allowed := list("Access-Control-Allow-Headers")
 	for _, name := range headers {
@@ -26,22 +28,22 @@ func (a answer) pageSends(method string, headers ...string) bool {
 			return false
 		}
 	}
-	return a.status >= 200 && a.status < 300 && a.pageReads(front) &&
+	return a.Status >= 200 && a.Status < 300 && pageReads(a, front) &&
 		(slices.Contains([]string{"GET", "HEAD", "POST"}, method) || slices.Contains(list("Access-Control-Allow-Methods"), method))
 }
 
 // pageReads tells whether a page of an origin may read the answer, to a request
 // with credentials too.
-func (a answer) pageReads(origin string) bool {
-	return slices.Equal(a.header.Values("Access-Control-Allow-Origin"), []string{origin}) &&
-		slices.Equal(a.header.Values("Access-Control-Allow-Credentials"), []string{"true"}) &&
-		strings.Contains(strings.Join(a.header.Values("Vary"), ","), "Origin")
+func pageReads(a answer, origin string) bool {
+	return slices.Equal(a.Header.Values("Access-Control-Allow-Origin"), []string{origin}) &&
+		slices.Equal(a.Header.Values("Access-Control-Allow-Credentials"), []string{"true"}) &&
+		strings.Contains(strings.Join(a.Header.Values("Vary"), ","), "Origin")
 }
 
 // preflight asks as a browser does, or not quite.
 func (s *server) preflight(path, method string, headers ...string) answer {
-	s.t.Helper()
-	return s.do("OPTIONS", path, "", "Origin", front, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", strings.Join(headers, ","))
+	s.T.Helper()
+	return s.Do("OPTIONS", path, "", "Origin", front, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", strings.Join(headers, ","))
 }
 
 func TestAPageSendsWhatPagesSend(t *testing.T) {
@@ -56,26 +58,26 @@ func TestAPageSendsWhatPagesSend(t *testing.T) {
 			nil,
 		} {
 			for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "patch"} {
-				if a := s.preflight(path, method, headers...); !a.pageSends(method, headers...) || a.status != 204 {
-					t.Errorf("%s, %s with %q: %d %v", path, method, headers, a.status, a.header)
+				if a := s.preflight(path, method, headers...); !pageSends(a, method, headers...) || a.Status != 204 {
+					t.Errorf("%s, %s with %q: %d %v", path, method, headers, a.Status, a.Header)
 				}
 			}
 		}
 		for _, name := range []string{"x-other", "remote-user", "*"} {
-			if a := s.preflight(path, "GET", name); a.pageSends("GET", name) {
+			if a := s.preflight(path, "GET", name); pageSends(a, "GET", name) {
 				t.Errorf("%s with %s", path, name)
 			}
 		}
 		for _, method := range []string{"TRACE", "CONNECT", "X", "patch, X", ""} {
-			if a := s.preflight(path, method); a.pageSends(method) {
+			if a := s.preflight(path, method); pageSends(a, method) {
 				t.Errorf("%s by %s", path, method)
 			}
 		}
 	}
-	token := s.register("ann", "pw")
-	a := s.do("patch", "/auth/me", `{"email": "new@b.example"}`, "Origin", front, "Content-Type", mediaJSON, "Authorization", "Token "+token)
-	if a.want(t, 200); !a.pageReads(front) {
-		t.Errorf("%v", a.header)
+	token := s.Register("ann", "pw")
+	a := s.Do("patch", "/auth/me", `{"email": "new@b.example"}`, "Origin", front, "Content-Type", mediaJSON, "Authorization", "Token "+token)
+	if a.Want(t, 200); !pageReads(a, front) {
+		t.Errorf("%v", a.Header)
 	}
 }
 
@@ -103,10 +105,10 @@ func TestAGatedAPIWorksFromAnotherOriginWithOneLine(t *testing.T) {
 	}))
 	t.Cleanup(plain.Close)
 	s := newServer(t)
-	if err := os.WriteFile(filepath.Join(s.dir, "file.txt"), []byte("data"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir, "file.txt"), []byte("data"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := s.load(site("cors "+front+"\n"+settings) + `
+	err := s.Load(site("cors "+front+"\n"+settings) + `
 		handle /proxied/* {
 			djoser_auth
 			reverse_proxy ` + plain.Listener.Addr().String() + `
@@ -143,28 +145,28 @@ func TestAGatedAPIWorksFromAnotherOriginWithOneLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	from := func(origin, path string, header ...string) answer {
-		return s.do("GET", path, "", append(header, "Origin", origin)...)
+		return s.Do("GET", path, "", append(header, "Origin", origin)...)
 	}
 	for path, status := range map[string]int{"/proxied/x": 200, "/files/file.txt": 200, "/text": 200, "/nothing": 200, "/optional": 200, "/down": 502} {
-		if a := s.preflight(path, "DELETE", "authorization"); !a.pageSends("DELETE", "authorization") || a.status != 204 || a.body != "" {
-			t.Errorf("%s: preflight %d %q %v", path, a.status, a.body, a.header)
+		if a := s.preflight(path, "DELETE", "authorization"); !pageSends(a, "DELETE", "authorization") || a.Status != 204 || a.Body != "" {
+			t.Errorf("%s: preflight %d %q %v", path, a.Status, a.Body, a.Header)
 		}
-		if a := from(front, path, "Authorization", "Token "+token); a.status != status || !a.pageReads(front) {
-			t.Errorf("%s: %d %v", path, a.status, a.header)
+		if a := from(front, path, "Authorization", "Token "+token); a.Status != status || !pageReads(a, front) {
+			t.Errorf("%s: %d %v", path, a.Status, a.Header)
 		}
-		if a := from(front, path); !a.pageReads(front) { // 401, but at /optional
-			t.Errorf("%s without a token: %d %v", path, a.status, a.header)
+		if a := from(front, path); !pageReads(a, front) { // 401, but at /optional
+			t.Errorf("%s without a token: %d %v", path, a.Status, a.Header)
 		}
-		if a := from("https://evil.example", path, "Authorization", "Token "+token); a.header["Access-Control-Allow-Origin"] != nil || !slices.Contains(a.header.Values("Vary"), "Origin") {
-			t.Errorf("%s from elsewhere: %v", path, a.header)
+		if a := from("https://evil.example", path, "Authorization", "Token "+token); a.Header["Access-Control-Allow-Origin"] != nil || !slices.Contains(a.Header.Values("Vary"), "Origin") {
+			t.Errorf("%s from elsewhere: %v", path, a.Header)
 		}
 	}
 	for name, a := range map[string]answer{"preflight": s.preflight("/own", "REPORT"), "answer": from(front, "/own", "Authorization", "Token "+token)} {
-		if got := a.header; a.status != 200 || got.Get("Access-Control-Allow-Methods") != "REPORT" || got["Access-Control-Allow-Credentials"] != nil ||
+		if got := a.Header; a.Status != 200 || got.Get("Access-Control-Allow-Methods") != "REPORT" || got["Access-Control-Allow-Credentials"] != nil ||
 			!slices.Equal(got.Values("Access-Control-Allow-Origin"), []string{"https://other.example"}) {
-			t.Errorf("the back end's own %s: %d %v", name, a.status, got)
+			t.Errorf("the back end's own %s: %d %v", name, a.Status, got)
 		}
 	}
 }
@@ -177,14 +179,14 @@ func TestCORSIsCheckedWhenItIsLoaded(t *testing.T) {
 		"cors " + front + " {\nheaders *\n}":   `cors headers: "*" is not the name of a header`,
 		"cors " + front + " {\nheaders X:\n}":  `cors headers: "X:" is not the name of a header`,
 	} {
-		if err := newServer(t).load(site(lines + "\n" + settings)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := newServer(t).Load(site(lines + "\n" + settings)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", lines, err)
 		}
 	}
 	t.Setenv("HEADER", "X-Of-The-Environment")
 	s := serve(t, site("cors "+front+" {\nheaders {env.HEADER}\n}\n"+settings))
-	if a := s.preflight("/auth/me", "GET", "x-of-the-environment"); !a.pageSends("GET", "x-of-the-environment") {
-		t.Errorf("%v", a.header)
+	if a := s.preflight("/auth/me", "GET", "x-of-the-environment"); !pageSends(a, "GET", "x-of-the-environment") {
+		t.Errorf("%v", a.Header)
 	}
 }
 
@@ -192,7 +194,7 @@ func TestCORSIsCheckedWhenItIsLoaded(t *testing.T) {
 func attackPreflight(t *testing.T) {
 	var seen http.Request
 	var body []byte
-	to := backEndOf(t, func(w http.ResponseWriter, r *http.Request) { // the same for every method
+	to := testsite.BackEndOf(t, func(w http.ResponseWriter, r *http.Request) { // the same for every method
 		seen = *r
 		body, _ = io.ReadAll(r.Body)
 		w.Header().Set("Access-Control-Allow-Origin", front)
@@ -211,11 +213,11 @@ func attackPreflight(t *testing.T) {
 			respond "secret"
 		}`)
 	for path, upgrade := range map[string]string{"/proxied": "websocket", "/proxied?": "h2c", "/text": "h2c"} {
-		a := s.do("OPTIONS", path, "_method=DELETE", "Origin", front, "Access-Control-Request-Method", "POST",
+		a := s.Do("OPTIONS", path, "_method=DELETE", "Origin", front, "Access-Control-Request-Method", "POST",
 			"Content-Type", mediaForm, "Cookie", "session=x", "Authorization", "Basic YTpi", "Expect", "100-continue",
 			"X-HTTP-Method-Override", "DELETE", "Remote-User", "mallory", "Upgrade", upgrade, "Connection", "Upgrade")
-		if a.status != 200 || a.body != "" || strings.Contains(fmt.Sprint(a.header), "secret") || a.header.Get("Access-Control-Allow-Origin") != front {
-			t.Errorf("%s: %d %q %v", path, a.status, a.body, a.header)
+		if a.Status != 200 || a.Body != "" || strings.Contains(fmt.Sprint(a.Header), "secret") || a.Header.Get("Access-Control-Allow-Origin") != front {
+			t.Errorf("%s: %d %q %v", path, a.Status, a.Body, a.Header)
 		}
 	}
 	if len(body) > 0 || seen.ContentLength > 0 || seen.Header.Get("Origin") == "" {

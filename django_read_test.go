@@ -57,12 +57,12 @@ func TestADumpInAnotherFormIsReadOrNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			in := install(t, settings)
-			file := filepath.Join(in.dir, "dump.json")
+			file := filepath.Join(in.Dir, "dump.json")
 			if err := os.WriteFile(file, []byte(dump.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if dump.want != nil {
-				in.djoser("", "import", file).want(t, 1, quoted(dump.want)...)
+				in.djoser("", "import", file).Want(t, 1, quoted(dump.want)...)
 				return
 			}
 			in.ok("import", file)
@@ -89,9 +89,9 @@ func quoted(texts []string) []string {
 
 func TestRowsOfLinesHaveTheirNumbers(t *testing.T) {
 	in := install(t, settings)
-	file := filepath.Join(in.dir, "dump.jsonl")
+	file := filepath.Join(in.Dir, "dump.jsonl")
 	os.WriteFile(file, []byte(userRow(1, "ann", "")+"\n"+userRow(2, "", "")+"\n"), 0o600)
-	in.djoser("", "import", file, "--dry-run").want(t, 4, "row 2 (auth.user 2)")
+	in.djoser("", "import", file, "--dry-run").Want(t, 4, "row 2 (auth.user 2)")
 }
 
 // What dumpdata --natural-primary --natural-foreign makes of a user model with
@@ -103,16 +103,16 @@ func TestUsersWithUUIDsComeOverByName(t *testing.T) {
 	}
 	dump := dumpOf(`{"model": "auth.group", "fields": {"name": "editors", "permissions": []}}`,
 		user("ann"), user("ben"), tokenRow(1, `["ann"]`), tokenRow(2, `["ben"]`))
-	file := filepath.Join(in.dir, "dump.json")
+	file := filepath.Join(in.Dir, "dump.json")
 	os.WriteFile(file, []byte(dump), 0o600)
 	in.ok("import", file)
 	if out := in.ok("import", file); !strings.Contains(out, "users     2    0        2") || !strings.Contains(out, "tokens     2    0        2") {
 		t.Error(out)
 	}
-	in.start()
-	in.get("/api/x", madeUpToken(1)).want(t, 200, "hello ann editors")
-	in.get("/api/x", madeUpToken(2)).want(t, 200, "hello ben editors")
+	in.Start()
+	in.Get("/api/x", madeUpToken(1)).Want(t, 200, "hello ann editors")
+	in.Get("/api/x", madeUpToken(2)).Want(t, 200, "hello ben editors")
 
 	os.WriteFile(file, []byte(dumpOf(userRow(`"0a6f1cf0-6dc1-4b5c-8d24-2a1f5fd0b1aa"`, "eve", ""))), 0o600)
-	in.djoser("", "import", file, "--dry-run").want(t, 4, "--natural-primary --natural-foreign")
+	in.djoser("", "import", file, "--dry-run").Want(t, 4, "--natural-primary --natural-foreign")
 }

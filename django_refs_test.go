@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 func userRow(pk any, name, more string) string {
@@ -49,7 +51,7 @@ var otherPeoplesRows = map[string]string{
 func realmOfTwo(t *testing.T) *installation {
 	t.Helper()
 	in := install(t, settings)
-	in.start()
+	in.Start()
 	for _, name := range []string{"alice", "bob"} {
 		if status, answer := in.ask("POST", "default/users", fmt.Sprintf(`{"name": %q}`, name)); status != 200 {
 			t.Fatalf("%d %s", status, answer)
@@ -61,12 +63,12 @@ func realmOfTwo(t *testing.T) *installation {
 func attackImportedToken(t *testing.T) {
 	in := realmOfTwo(t)
 	for name, dump := range otherPeoplesRows {
-		file := filepath.Join(in.dir, "dump.json")
+		file := filepath.Join(in.Dir, "dump.json")
 		os.WriteFile(file, []byte(dump), 0o600)
-		in.djoser("", "import", file, "--dry-run").want(t, 4, "authtoken.token")
-		in.djoser("", "import", file, "--skip").want(t, 0)
-		if a := in.get("/api/x", madeUpToken(1)); a.status != 401 {
-			t.Fatalf("%s: %d %s", name, a.status, a.body)
+		in.djoser("", "import", file, "--dry-run").Want(t, 4, "authtoken.token")
+		in.djoser("", "import", file, "--skip").Want(t, 0)
+		if a := in.Get("/api/x", madeUpToken(1)); a.Status != 401 {
+			t.Fatalf("%s: %d %s", name, a.Status, a.Body)
 		}
 		for _, phase := range []string{"check", "users", "tokens"} {
 			status, answer := in.ask("POST", "default/import?phase="+phase, dump)
@@ -78,8 +80,8 @@ func attackImportedToken(t *testing.T) {
 				t.Errorf("%s: %s: %s", name, phase, answer)
 			}
 		}
-		if a := in.get("/api/x", madeUpToken(1)); a.status != 401 {
-			t.Fatalf("%s, by the admin API: %d %s", name, a.status, a.body)
+		if a := in.Get("/api/x", madeUpToken(1)); a.Status != 401 {
+			t.Fatalf("%s, by the admin API: %d %s", name, a.Status, a.Body)
 		}
 	}
 	if out := in.ok("check"); !strings.HasPrefix(out, "2 users, 0 tokens") {
@@ -90,52 +92,52 @@ func attackImportedToken(t *testing.T) {
 // attackLastID takes the last of all ids, so that nobody can register any more.
 func attackLastID(t *testing.T) {
 	in := install(t, settings)
-	in.start()
-	file := filepath.Join(in.dir, "dump.json")
+	in.Start()
+	file := filepath.Join(in.Dir, "dump.json")
 	row := `[{"model": "auth.user", "pk": %d, "fields": {"username": "last", "password": "!"}}]`
 	os.WriteFile(file, fmt.Appendf(nil, row, uint64(maxID)), 0o600)
-	in.djoser("", "import", file).want(t, 4, "its primary key is too large")
-	in.djoser("", "import", file, "--skip").want(t, 0)
+	in.djoser("", "import", file).Want(t, 4, "its primary key is too large")
+	in.djoser("", "import", file, "--skip").Want(t, 0)
 	for _, phase := range []string{"check", "users", "tokens"} {
 		in.ask("POST", "default/import?phase="+phase, fmt.Sprintf(row, uint64(maxID)))
 	}
-	in.register("bob", "pw")
+	in.Register("bob", "pw")
 
 	os.WriteFile(file, fmt.Appendf(nil, row, uint64(1<<62-1)), 0o600)
-	in.djoser("", "import", file).want(t, 0)
-	in.register("ann", "pw")
+	in.djoser("", "import", file).Want(t, 0)
+	in.Register("ann", "pw")
 }
 
 func TestAGroupsNameIsAsLongAsDjangosAtTheMost(t *testing.T) {
 	in := install(t, settings)
-	in.start()
-	file := filepath.Join(in.dir, "dump.json")
+	in.Start()
+	file := filepath.Join(in.Dir, "dump.json")
 	long := strings.Repeat("\u00fc", maxGroup+1)
 	for _, dump := range []string{
 		`[{"model": "auth.group", "pk": 1, "fields": {"name": "` + long + `"}}]`,
 		`[{"model": "auth.user", "pk": 1, "fields": {"username": "ann", "groups": [["` + long + `"]]}}]`,
 	} {
 		os.WriteFile(file, []byte(dump), 0o600)
-		in.djoser("", "import", file).want(t, 4, "has more than 150 characters")
+		in.djoser("", "import", file).Want(t, 4, "has more than 150 characters")
 	}
 }
 
 func TestOfTwoRowsTheFirstComesIn(t *testing.T) {
 	in := install(t, settings)
-	in.start()
+	in.Start()
 	var rows []string
 	for id := range 60 {
 		rows = append(rows, userRow(id+1, fmt.Sprint("user", id/2), ""))
 	}
-	file := filepath.Join(in.dir, "dump.json")
+	file := filepath.Join(in.Dir, "dump.json")
 	os.WriteFile(file, []byte(dumpOf(rows...)), 0o600)
-	in.djoser("", "import", file, "--skip").want(t, 0)
+	in.djoser("", "import", file, "--skip").Want(t, 0)
 	for id := range 60 {
 		status := 0
 		if id%2 == 1 {
 			status = 3
 		}
-		if got := in.djoser("", "user", "show", fmt.Sprintf("id:%d", id+1)); got.status != status {
+		if got := in.djoser("", "user", "show", fmt.Sprintf("id:%d", id+1)); got.Status != status {
 			t.Fatalf("%d: %+v", id+1, got)
 		}
 	}
@@ -143,25 +145,25 @@ func TestOfTwoRowsTheFirstComesIn(t *testing.T) {
 
 func TestARowWhoseNameIsKeptFromItIsTold(t *testing.T) {
 	in := install(t, settings+"reserve_usernames 90d\n")
-	in.start()
-	bob := in.register("bob", "pw")
-	in.rename(bob, "robert").want(t, 200)
-	in.register("carol", "pw")
+	in.Start()
+	bob := in.Register("bob", "pw")
+	(&server{in.Site}).rename(bob, "robert").Want(t, 200)
+	in.Register("carol", "pw")
 	in.ok("user", "delete", "carol", "--yes")
-	file := filepath.Join(in.dir, "dump.json")
-	imported := func(dump string, args ...string) result {
+	file := filepath.Join(in.Dir, "dump.json")
+	imported := func(dump string, args ...string) testsite.Result {
 		os.WriteFile(file, []byte(dump), 0o600)
 		return in.djoser("", append([]string{"import", file}, args...)...)
 	}
-	imported(dumpOf(userRow(50, "bob", ""), userRow(51, "ann", ""))).want(t, 4, "reserved for account 1 here", "nothing was changed")
-	in.djoser("", "user", "show", "ann").want(t, 3)
-	imported(dumpOf(userRow(50, "bob", ""), tokenRow(1, "50"), userRow(51, "ann", "")), "--skip").want(t, 0, "reserved for account 1 here")
+	imported(dumpOf(userRow(50, "bob", ""), userRow(51, "ann", ""))).Want(t, 4, "reserved for account 1 here", "nothing was changed")
+	in.djoser("", "user", "show", "ann").Want(t, 3)
+	imported(dumpOf(userRow(50, "bob", ""), tokenRow(1, "50"), userRow(51, "ann", "")), "--skip").Want(t, 0, "reserved for account 1 here")
 	in.ok("user", "show", "ann")
 
 	// What a deleted account had is a digest, which no check can name.
-	imported(dumpOf(userRow(52, "carol", ""), tokenRow(2, "52"))).want(t, 4, "(auth.user 52)", "free-name", "could not be imported")
+	imported(dumpOf(userRow(52, "carol", ""), tokenRow(2, "52"))).Want(t, 4, "(auth.user 52)", "free-name", "could not be imported")
 	in.ok("user", "free-name", "carol")
-	imported(dumpOf(userRow(52, "carol", ""), tokenRow(2, "52"))).want(t, 0)
+	imported(dumpOf(userRow(52, "carol", ""), tokenRow(2, "52"))).Want(t, 0)
 	in.ok("check")
 }
 
@@ -181,12 +183,12 @@ func TestATokenComesToTheSameAccount(t *testing.T) {
 	imported(byName, "check", "users", "tokens", "check", "users", "tokens")
 	for n, name := range []string{"", "alice", "alice", "carl", "dora", "dora"} {
 		if n > 0 {
-			in.get("/api/x", madeUpToken(n)).want(t, 200, "hello "+name+" ")
+			in.Get("/api/x", madeUpToken(n)).Want(t, 200, "hello "+name+" ")
 		}
 	}
 	in.ok("user", "edit", "carl", "--name", "charles")
 	imported(dumpOf(tokenRow(6, "9"), userRow(9, "carl", "")), "users", "tokens")
-	in.get("/api/x", madeUpToken(6)).want(t, 401)
+	in.Get("/api/x", madeUpToken(6)).Want(t, 401)
 	in.ok("check")
 }
 
@@ -195,7 +197,7 @@ func TestAGroupIsTheOneInTheDump(t *testing.T) {
 	group := func(pk int, name, permissions string) string {
 		return fmt.Sprintf(`{"model": "auth.group", "pk": %d, "fields": {"name": %q, "permissions": %s}}`, pk, name, permissions)
 	}
-	file := filepath.Join(in.dir, "dump.json")
+	file := filepath.Join(in.Dir, "dump.json")
 	imported := func(rows ...string) string {
 		t.Helper()
 		os.WriteFile(file, []byte(dumpOf(rows...)), 0o600)
@@ -209,7 +211,7 @@ func TestAGroupIsTheOneInTheDump(t *testing.T) {
 	}
 	in.comesBackAs(map[string]string{"root": "admins", "eve": "", "fay": "", "gus": "guests"})
 	ids := make(map[any]bool)
-	out := filepath.Join(in.dir, "export.json")
+	out := filepath.Join(in.Dir, "export.json")
 	in.ok("export", out)
 	for key := range dumped(t, out, "none") {
 		if key != "auth.group <nil>" && ids[key] {
@@ -224,11 +226,11 @@ func TestAGroupIsTheOneInTheDump(t *testing.T) {
 
 // comesBackAs compares the groups of users.
 func (in *installation) comesBackAs(groups map[string]string) {
-	in.t.Helper()
+	in.T.Helper()
 	for name, want := range groups {
 		var u struct{ Groups []string }
 		if err := json.Unmarshal([]byte(in.ok("user", "show", name, "--json")), &u); err != nil || strings.Join(u.Groups, ",") != want {
-			in.t.Errorf("%s is in %v, want %s: %v", name, u.Groups, want, err)
+			in.T.Errorf("%s is in %v, want %s: %v", name, u.Groups, want, err)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func dumpFile(t *testing.T, name string) string {
 
 // dumped is what a dump says of users and groups, in a form in which two dumps
 // can be compared: references are names, where the dump explains them.
-func dumped(t *testing.T, file, model string) map[string]map[string]any {
+func dumped(t testing.TB, file, model string) map[string]map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -106,20 +106,20 @@ func dumped(t *testing.T, file, model string) map[string]map[string]any {
 
 // comesBack compares an export with the dump that was imported.
 func (in *installation) comesBack(dump, model string) {
-	in.t.Helper()
-	file := filepath.Join(in.dir, "export.json")
+	in.T.Helper()
+	file := filepath.Join(in.Dir, "export.json")
 	in.ok("export", file, "--model", model)
-	want, got := dumped(in.t, dump, model), dumped(in.t, file, model)
+	want, got := dumped(in.T, dump, model), dumped(in.T, file, model)
 	for key := range want {
 		if !reflect.DeepEqual(got[key], want[key]) {
-			in.t.Fatalf("%s: %v, want %v", key, got[key], want[key])
+			in.T.Fatalf("%s: %v, want %v", key, got[key], want[key])
 		}
 	}
 	if len(got) != len(want) {
-		in.t.Errorf("%d rows, want %d", len(got), len(want))
+		in.T.Errorf("%d rows, want %d", len(got), len(want))
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-		in.t.Errorf("export: %v, %v", info.Mode(), err)
+		in.T.Errorf("export: %v, %v", info.Mode(), err)
 	}
 }
 
@@ -139,7 +139,7 @@ func TestDumpsOfDjangoComeBackTheSame(t *testing.T) {
 	}
 	t.Run("custom.json", func(t *testing.T) {
 		in := install(t, settings+members)
-		in.djoser("", "import", dumpFile(t, "custom.json"), "--dry-run").want(t, 4, "look like users")
+		in.djoser("", "import", dumpFile(t, "custom.json"), "--dry-run").Want(t, 4, "look like users")
 		in.ok("import", dumpFile(t, "custom.json"), "--model", "members.Member")
 		in.comesBack(dumpFile(t, "custom.json"), "members.member")
 		in.ok("check")
@@ -148,10 +148,10 @@ func TestDumpsOfDjangoComeBackTheSame(t *testing.T) {
 
 func TestAnImportCanBeRepeated(t *testing.T) {
 	in := install(t, settings)
-	in.start()
+	in.Start()
 	dump := dumpFile(t, "auth.json")
 	in.ok("import", dump)
-	in.djoser("new-Pw-1\n", "user", "set-password", "root").want(t, 0)
+	in.djoser("new-Pw-1\n", "user", "set-password", "root").Want(t, 0)
 	in.ok("user", "edit", "nobody", "--email", "somebody@example.com")
 	out := in.ok("import", dump)
 	for _, line := range []string{"users    21    0       21        0      0", "tokens    11    0        9        0      2"} {
@@ -159,7 +159,7 @@ func TestAnImportCanBeRepeated(t *testing.T) {
 			t.Errorf("no %q in %s", line, out)
 		}
 	}
-	in.login("root", "new-Pw-1")
+	in.Login("root", "new-Pw-1")
 	if out := in.ok("user", "show", "nobody"); !strings.Contains(out, "somebody@example.com") {
 		t.Error(out)
 	}
@@ -168,7 +168,7 @@ func TestAnImportCanBeRepeated(t *testing.T) {
 func TestPasswordsAndTokensFromDjangoWorkAsBefore(t *testing.T) {
 	in := install(t, settings)
 	in.ok("import", dumpFile(t, "auth.json"))
-	in.start()
+	in.Start()
 	text, err := os.ReadFile(dumpFile(t, "auth.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -194,9 +194,9 @@ func TestPasswordsAndTokensFromDjangoWorkAsBefore(t *testing.T) {
 			if slices.Contains(noLogin, name) {
 				want = 400
 			}
-			in.post("/auth/login", "", "username", name, "password", "password-of-"+name+"!").want(t, 400)
-			if a := in.post("/auth/login", "", "username", name, "password", "password-of-"+name); a.status != want {
-				t.Errorf("login of %s: %d %s", name, a.status, a.body)
+			in.Post("/auth/login", "", "username", name, "password", "password-of-"+name+"!").Want(t, 400)
+			if a := in.Post("/auth/login", "", "username", name, "password", "password-of-"+name); a.Status != want {
+				t.Errorf("login of %s: %d %s", name, a.Status, a.Body)
 			}
 		case "authtoken.token":
 			var value string
@@ -205,14 +205,14 @@ func TestPasswordsAndTokensFromDjangoWorkAsBefore(t *testing.T) {
 			if names[string(row.Fields["user"])] == "gone" {
 				want = 401
 			}
-			in.get("/api/x", value).want(t, want)
+			in.Get("/api/x", value).Want(t, want)
 			tokens++
 		}
 	}
 	if len(names) != 21 || tokens != 11 {
 		t.Errorf("%d users, %d tokens", len(names), tokens)
 	}
-	file := filepath.Join(in.dir, "upgraded.json")
+	file := filepath.Join(in.Dir, "upgraded.json")
 	in.ok("export", file)
 	for key, fields := range dumped(t, file, "auth.user") {
 		hash, _ := fields["password"].(string)
@@ -224,7 +224,7 @@ func TestPasswordsAndTokensFromDjangoWorkAsBefore(t *testing.T) {
 
 func TestADryRunListsEveryProblem(t *testing.T) {
 	in := install(t, settings)
-	in.djoser("pw\n", "user", "add", "anne").want(t, 0)
+	in.djoser("pw\n", "user", "add", "anne").Want(t, 0)
 	const token = `"0123456789abcdef0123456789abcdef0123456"`
 	rows := []string{
 		/* 1 */ `{"model": "auth.user", "pk": 1, "fields": {"username": "bob", "password": "!x"}}`,
@@ -240,7 +240,7 @@ func TestADryRunListsEveryProblem(t *testing.T) {
 		/* 11 */ `{"model": "knox.authtoken", "pk": 1, "fields": {}}`,
 		/* 12 */ `{"model": "auth.user", "pk": 12, "fields": {"username": "ﬁn"}}`,
 	}
-	file := filepath.Join(in.dir, "dump.json")
+	file := filepath.Join(in.Dir, "dump.json")
 	os.WriteFile(file, []byte("["+strings.Join(rows, ",\n")+"]"), 0o600)
 	want := []string{
 		"row 1 (auth.user 1): error: the id belongs to another account here, anne",
@@ -258,8 +258,8 @@ func TestADryRunListsEveryProblem(t *testing.T) {
 		"row 12 (auth.user 12): warning: the username is not in the normal form",
 		"left out: 1 of knox.authtoken",
 	}
-	in.djoser("", "import", file, "--dry-run").want(t, 4, want...)
-	in.djoser("", "import", file).want(t, 4, "nothing was changed")
+	in.djoser("", "import", file, "--dry-run").Want(t, 4, want...)
+	in.djoser("", "import", file).Want(t, 4, "nothing was changed")
 	if out := in.ok("user", "list"); strings.Contains(out, "carl") {
 		t.Errorf("something was imported: %s", out)
 	}
@@ -270,8 +270,8 @@ func TestADryRunListsEveryProblem(t *testing.T) {
 	for _, text := range []string{"", "{}", "[1]", `[{"model": "auth.user"`, `[{"a": "` + strings.Repeat("x", 3<<20) + `"}]`} {
 		os.WriteFile(file, []byte(text), 0o600)
 		r := in.djoser("", "import", file)
-		if text != "" && r.status != 1 {
-			t.Errorf("dump of %.20q: %d %s", text, r.status, r.err)
+		if text != "" && r.Status != 1 {
+			t.Errorf("dump of %.20q: %d %s", text, r.Status, r.Err)
 		}
 	}
 }
@@ -329,8 +329,8 @@ func TestAHundredThousandUsersMoveIn(t *testing.T) {
 	}
 	const users = 100_000
 	in := install(t, settings)
-	in.start()
-	dump := filepath.Join(in.dir, "dump.json")
+	in.Start()
+	dump := filepath.Join(in.Dir, "dump.json")
 	writeLargeDump(t, dump, users)
 	begun := time.Now()
 	out := in.ok("import", dump)
@@ -340,8 +340,8 @@ func TestAHundredThousandUsersMoveIn(t *testing.T) {
 	}
 	in.comesBack(dump, "auth.user")
 	for _, i := range []int{1, 777, users} {
-		in.get("/api/x", madeUpToken(i)).want(t, 200, fmt.Sprintf("hello user%d members", i))
-		in.login(fmt.Sprintf("user%d", i), "password")
+		in.Get("/api/x", madeUpToken(i)).Want(t, 200, fmt.Sprintf("hello user%d members", i))
+		in.Login(fmt.Sprintf("user%d", i), "password")
 	}
 	if out := in.ok("check"); !strings.HasPrefix(out, "100000 users, 100003 tokens") {
 		t.Errorf("check: %s", out)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/internal/testsite"
+
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -52,7 +54,7 @@ func validate(t *testing.T, text string) error {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	t.Setenv("SMTP_USER", "user")
 	t.Setenv("SMTP_PASSWORD", "secret")
-	config, err := adapt(text)
+	config, err := testsite.Adapt(text)
 	beside := docsSettings
 	if !strings.Contains(text, "mailer ") {
 		beside += "mailer log\n"
@@ -65,7 +67,7 @@ func validate(t *testing.T, text string) error {
 		if err == nil {
 			break
 		}
-		if inside, errInside := adapt(strings.Replace(around, "%s", text, 1)); errInside == nil {
+		if inside, errInside := testsite.Adapt(strings.Replace(around, "%s", text, 1)); errInside == nil {
 			config, err = inside, nil
 		}
 	}

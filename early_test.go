@@ -11,7 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
 	"time"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -66,7 +69,7 @@ func newEarlyClient(t *testing.T, s *server) *earlyClient {
 	}}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	conn, err := quic.DialAddr(ctx, s.addr, c.config, nil)
+	conn, err := quic.DialAddr(ctx, s.Addr, c.config, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +91,7 @@ func (c *earlyClient) send(method, path, token string) {
 		deaf.Close()
 		transport.Close()
 	})
-	to, err := net.ResolveUDPAddr("udp", c.s.addr)
+	to, err := net.ResolveUDPAddr("udp", c.s.Addr)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -101,7 +104,7 @@ func (c *earlyClient) send(method, path, token string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "https://"+c.s.addr+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "https://"+c.s.Addr+path, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -116,9 +119,9 @@ func (c *earlyClient) send(method, path, token string) {
 
 // statusLogged waits for the answer to a request, of which nobody hears otherwise.
 func (s *server) statusLogged(method, uri string) (status int) {
-	s.t.Helper()
-	eventually(s.t, method+" "+uri+" in the log", func() bool {
-		f, err := os.Open(filepath.Join(s.dir, "access.log"))
+	s.T.Helper()
+	testsite.Eventually(s.T, method+" "+uri+" in the log", func() bool {
+		f, err := os.Open(filepath.Join(s.Dir, "access.log"))
 		if err != nil {
 			return false
 		}
@@ -166,19 +169,19 @@ func TestEarlyDataIsForRequestsThatChangeNothing(t *testing.T) {
 func TestEarlyDataOfATrustedProxy(t *testing.T) {
 	for options, want := range map[string]int{"trusted_proxies static 127.0.0.1": 425, "": 400} {
 		s := newServer(t)
-		options := strings.Replace(globalOptions, "{\n", "{\nservers {\n"+options+"\n}\n", 1)
-		if err := s.loadWith(options, realmAnd("djoser_auth /api/*\nrespond 204")); err != nil {
+		options := strings.Replace(testsite.Options, "{\n", "{\nservers {\n"+options+"\n}\n", 1)
+		if err := s.LoadWith(options, realmAnd("djoser_auth /api/*\nrespond 204")); err != nil {
 			t.Fatal(err)
 		}
 		login := func(header ...string) answer {
-			return s.do("POST", "/auth/login", `{"username": "ann", "password": "pw"}`, append(header, "Content-Type", mediaJSON)...)
+			return s.Do("POST", "/auth/login", `{"username": "ann", "password": "pw"}`, append(header, "Content-Type", mediaJSON)...)
 		}
-		login("Early-Data", "1").want(t, want)
-		login("Early-Data", "?").want(t, want)
-		login().want(t, 400)
-		s.do("OPTIONS", "/auth/login", "", "Early-Data", "1").want(t, 200)
+		login("Early-Data", "1").Want(t, want)
+		login("Early-Data", "?").Want(t, want)
+		login().Want(t, 400)
+		s.Do("OPTIONS", "/auth/login", "", "Early-Data", "1").Want(t, 200)
 		if want == 425 {
-			s.do("POST", "/api/x", "", "Early-Data", "1").want(t, 425, `{"detail": "Too early: this may be a replay. Send the request again."}`)
+			s.Do("POST", "/api/x", "", "Early-Data", "1").Want(t, 425, `{"detail": "Too early: this may be a replay. Send the request again."}`)
 		}
 	}
 }
@@ -193,7 +196,7 @@ func attackEarlyData(t *testing.T) {
 			t.Errorf("%s: %d", path, got)
 		}
 	}
-	if resp := s.roundTrip(protocolClients(t)["HTTP/3.0"], "GET", "https://"+s.addr+"/auth/me", token, nil); resp.StatusCode != 200 {
+	if resp := s.roundTrip(protocolClients(t)["HTTP/3.0"], "GET", "https://"+s.Addr+"/auth/me", token, nil); resp.StatusCode != 200 {
 		t.Error(resp.Status)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/internal/testsite"
+
 	"github.com/caddy-djoser/djoser/password"
 )
 
@@ -20,7 +22,7 @@ func tokenOf(a answer) string {
 	var body struct {
 		AuthToken string `json:"auth_token"`
 	}
-	_ = json.Unmarshal([]byte(a.body), &body) // an empty body has none
+	_ = json.Unmarshal([]byte(a.Body), &body) // an empty body has none
 	return body.AuthToken
 }
 
@@ -55,62 +57,62 @@ func live(t *testing.T, s *server, on map[string]bool) {
 	hasToken := func(a answer, want bool) {
 		t.Helper()
 		if (tokenOf(a) != "") != want {
-			t.Errorf("a token: %t, want %t: %s", !want, want, a.body)
+			t.Errorf("a token: %t, want %t: %s", !want, want, a.Body)
 		}
 		if want {
-			s.get("/auth/me", tokenOf(a)).want(t, 200)
+			s.Get("/auth/me", tokenOf(a)).Want(t, 200)
 		}
 	}
 
-	a := s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example")
-	a.want(t, 201)
+	a := s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example")
+	a.Want(t, 201)
 	hasToken(a, on["login_after_registration"] && !on["send_activation_email"])
 	if on["send_activation_email"] {
-		s.post("/auth/register", "", "username", "bob", "password", "pw").want(t, 400, `{"email": ["This field is required."]}`)
-		s.post("/auth/login", "", "username", "ann", "password", "pw").want(t, 400, `{"non_field_errors": ["User account is disabled."]}`)
+		s.Post("/auth/register", "", "username", "bob", "password", "pw").Want(t, 400, `{"email": ["This field is required."]}`)
+		s.Post("/auth/login", "", "username", "ann", "password", "pw").Want(t, 400, `{"non_field_errors": ["User account is disabled."]}`)
 		mails++
 		link := s.link(t, mails)
-		a := s.json("POST", "/auth/activate", "", link)
-		a.want(t, 200)
+		a := s.JSON("POST", "/auth/activate", "", link)
+		a.Want(t, 200)
 		hasToken(a, on["login_after_activation"])
-		s.json("POST", "/auth/activate", "", link).want(t, 400)
+		s.JSON("POST", "/auth/activate", "", link).Want(t, 400)
 	} else {
-		s.post("/auth/register", "", "username", "bob", "password", "pw").want(t, 201)
+		s.Post("/auth/register", "", "username", "bob", "password", "pw").Want(t, 201)
 	}
-	token := s.login("ann", "pw")
+	token := s.Login("ann", "pw")
 
 	// twice sends a new value alone, with another, and with itself again; only
 	// the last is taken where the switch is on.
 	twice := func(name, retype string, send func(again ...string) answer) {
 		t.Helper()
 		if on[retype] {
-			send().want(t, 400, fmt.Sprintf(`{"re_new_%s": ["This field is required."]}`, name))
-			send("re_new_"+name, "other").want(t, 400, fmt.Sprintf(`{"non_field_errors": ["The two %s fields didn't match."]}`, name))
-			send("re_new_"+name, "new").want(t, 200, "")
+			send().Want(t, 400, fmt.Sprintf(`{"re_new_%s": ["This field is required."]}`, name))
+			send("re_new_"+name, "other").Want(t, 400, fmt.Sprintf(`{"non_field_errors": ["The two %s fields didn't match."]}`, name))
+			send("re_new_"+name, "new").Want(t, 200, "")
 			return
 		}
-		send("re_new_"+name, "other").want(t, 200, "")
+		send("re_new_"+name, "other").Want(t, 200, "")
 	}
 	twice("username", "set_username_retype", func(again ...string) answer {
-		return s.post("/auth/username", token, append(again, "new_username", "new", "current_password", "pw")...)
+		return s.Post("/auth/username", token, append(again, "new_username", "new", "current_password", "pw")...)
 	})
 	twice("password", "set_password_retype", func(again ...string) answer {
-		return s.post("/auth/password", token, append(again, "new_password", "new", "current_password", "pw")...)
+		return s.Post("/auth/password", token, append(again, "new_password", "new", "current_password", "pw")...)
 	})
-	token = s.login("new", "new")
+	token = s.Login("new", "new")
 
-	s.post("/auth/password/reset", "", "email", "a@b.example").want(t, 200, "")
+	s.Post("/auth/password/reset", "", "email", "a@b.example").Want(t, 200, "")
 	mails++
 	var link struct{ UID, Token string }
 	if err := json.Unmarshal([]byte(s.link(t, mails)), &link); err != nil {
 		t.Fatal(err)
 	}
-	s.post("/auth/activate", "", "uid", link.UID, "token", link.Token).want(t, 400)
+	s.Post("/auth/activate", "", "uid", link.UID, "token", link.Token).Want(t, 400)
 	twice("password", "password_reset_confirm_retype", func(again ...string) answer {
-		return s.post("/auth/password/reset/confirm", "", append(again, "uid", link.UID, "token", link.Token, "new_password", "new")...)
+		return s.Post("/auth/password/reset/confirm", "", append(again, "uid", link.UID, "token", link.Token, "new_password", "new")...)
 	})
-	s.get("/auth/me", token).want(t, 401)
-	s.login("new", "new")
+	s.Get("/auth/me", token).Want(t, 401)
+	s.Login("new", "new")
 	if n := len(s.waitMails(t, mails)); n != mails {
 		t.Errorf("%d mails, want %d", n, mails)
 	}
@@ -207,7 +209,7 @@ func (p *pageReader) fence(block string) string {
 func (p *pageReader) site(text string) string {
 	text = strings.ReplaceAll(text, "/var/lib/caddy", "{$DIR}")
 	text = strings.TrimSpace(text)
-	return strings.TrimSuffix(text, "}") + "throttle off\n" + cheap + "}"
+	return strings.TrimSuffix(text, "}") + "throttle off\n" + testsite.Cheap + "}"
 }
 
 func (p *pageReader) send(text string) {
@@ -230,11 +232,11 @@ func (p *pageReader) send(text string) {
 		}
 		header = append(header, name, value)
 	}
-	p.last = p.server.do(method, path, strings.TrimSuffix(body, "\n"), header...)
+	p.last = p.server.Do(method, path, strings.TrimSuffix(body, "\n"), header...)
 	if token := tokenOf(p.last); token != "" {
 		p.token = token
 	}
-	if p.sendsMail(method, path) && p.last.status/100 == 2 {
+	if p.sendsMail(method, path) && p.last.Status/100 == 2 {
 		p.mails++
 		p.link = ""
 	}
@@ -261,16 +263,16 @@ func (p *pageReader) newest() {
 
 func (p *pageReader) answer() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "HTTP/1.1 %d %s\n", p.last.status, http.StatusText(p.last.status))
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\n", p.last.Status, http.StatusText(p.last.Status))
 	for _, name := range []string{"Allow", "Cache-Control", "Content-Type", "WWW-Authenticate"} {
-		for _, value := range p.last.header.Values(name) {
+		for _, value := range p.last.Header.Values(name) {
 			fmt.Fprintf(&b, "%s: %s\n", name, value)
 		}
 	}
-	if p.last.body == "" {
+	if p.last.Body == "" {
 		return b.String()
 	}
-	body := p.last.body
+	body := p.last.Body
 	var indented bytes.Buffer
 	if len(body) > 200 && json.Indent(&indented, []byte(body), "", "  ") == nil {
 		body = indented.String()
@@ -278,7 +280,7 @@ func (p *pageReader) answer() string {
 	if p.token != "" {
 		body = strings.ReplaceAll(body, p.token, shownToken)
 	}
-	fmt.Fprintf(&b, "\n%s\n", strings.ReplaceAll(body, p.server.addr, shownHost))
+	fmt.Fprintf(&b, "\n%s\n", strings.ReplaceAll(body, p.server.Addr, shownHost))
 	return b.String()
 }
 
@@ -304,7 +306,7 @@ func TestOverridingPage(t *testing.T) {
 	}
 	run := func(block string) *server {
 		return serve(t, strings.NewReplacer(
-			"disable", "store badger {$DIR}/store\nthrottle off\n"+cheap+"disable",
+			"disable", "store badger {$DIR}/store\nthrottle off\n"+testsite.Cheap+"disable",
 			"reverse_proxy localhost:8000", `respond "hello {http.auth.user.username}"`,
 			"reverse_proxy @register localhost:8000", `respond @register "the back end"`,
 		).Replace(block))
@@ -313,42 +315,40 @@ func TestOverridingPage(t *testing.T) {
 	s := run(blocks[0])
 	spellings := []string{"/auth/register", "/auth/register/", "/AUTH/register", "//auth/register", "/%61uth/regis%74er", "/auth/x/../register", "/auth/./register"}
 	for _, path := range spellings[:5] {
-		s.post(path, "", "username", "ann", "password", "pw").want(t, 403, `{"detail": "By invitation only."}`)
+		s.Post(path, "", "username", "ann", "password", "pw").Want(t, 403, `{"detail": "By invitation only."}`)
 	}
-	s.raw(t, "POST /auth/register#x HTTP/1.1\r\nHost: HOST\r\n\r\n", "POST")[0].want(t, 403)
-	s.post("/auth/login", "", "username", "ann", "password", "pw").want(t, 400)
+	s.raw(t, "POST /auth/register#x HTTP/1.1\r\nHost: HOST\r\n\r\n", "POST")[0].Want(t, 403)
+	s.Post("/auth/login", "", "username", "ann", "password", "pw").Want(t, 400)
 
 	s = run(blocks[1])
-	token := s.register("ann", "pw")
-	s.get("/auth/me", token).want(t, 200, "hello ann")
-	s.get("/auth/me/", token).want(t, 200, "hello ann")
-	s.get("/auth/me", "").want(t, 401)
+	token := s.Register("ann", "pw")
+	s.Get("/auth/me", token).Want(t, 200, "hello ann")
+	s.Get("/auth/me/", token).Want(t, 200, "hello ann")
+	s.Get("/auth/me", "").Want(t, 401)
 
 	s = run(blocks[2])
 	for _, path := range spellings {
-		if a := s.post(path, "", "username", "eve", "password", "pw"); a.body != "the back end" && a.status != 404 {
-			t.Errorf("%s gets past the back end: %d %s", path, a.status, a.body)
+		if a := s.Post(path, "", "username", "eve", "password", "pw"); a.Body != "the back end" && a.Status != 404 {
+			t.Errorf("%s gets past the back end: %d %s", path, a.Status, a.Body)
 		}
 	}
-	s.post("/auth/register", "", "username", "ann", "password", "pw").want(t, 200, "the back end")
-	s.raw(t, "POST /auth/register#x HTTP/1.1\r\nHost: HOST\r\n\r\n", "POST")[0].want(t, 200, "the back end")
-	s.post("/internal/register", "", "username", "ann", "password", "pw").want(t, 201)
-	s.login("ann", "pw")
+	s.Post("/auth/register", "", "username", "ann", "password", "pw").Want(t, 200, "the back end")
+	s.raw(t, "POST /auth/register#x HTTP/1.1\r\nHost: HOST\r\n\r\n", "POST")[0].Want(t, 200, "the back end")
+	s.Post("/internal/register", "", "username", "ann", "password", "pw").Want(t, 201)
+	s.Login("ann", "pw")
 
 	s = run(blocks[3])
-	s.post("/auth/register", "", "username", "ann", "password", "pw").want(t, 404)
-	s.post("/auth/login", "", "username", "ann", "password", "pw").want(t, 400)
+	s.Post("/auth/register", "", "username", "ann", "password", "pw").Want(t, 404)
+	s.Post("/auth/login", "", "username", "ann", "password", "pw").Want(t, 400)
 
 	s = newServer(t)
-	if err := os.WriteFile(filepath.Join(s.dir, "activation_email_subject.txt"), []byte(templates[0]), 0o600); err != nil {
+	s.WriteFile("activation_email_subject.txt", templates[0])
+	if err := s.Load(site("send_activation_email\ntemplates {$DIR}\n" + settings)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.load(site("send_activation_email\ntemplates {$DIR}\n" + settings)); err != nil {
-		t.Fatal(err)
-	}
-	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").want(t, 201)
+	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").Want(t, 201)
 	s.waitMails(t, 1)
-	files, _ := filepath.Glob(filepath.Join(s.dir, "mails", "*.eml"))
+	files, _ := filepath.Glob(filepath.Join(s.Dir, "mails", "*.eml"))
 	if mail, err := os.ReadFile(files[0]); err != nil || !bytes.Contains(mail, []byte("Subject: Welcome to Frontend, ann\r\n")) {
 		t.Errorf("%s, %v", mail, err)
 	}
@@ -393,5 +393,5 @@ func TestDifferencesPageHasEveryRule(t *testing.T) {
 		t.Errorf("%d rules in the page, want %d", n, len(rules))
 	}
 	s := serve(t, strings.Replace(fences(t, "docs/differences.md", "caddyfile")[0], "disable", "store badger {$DIR}/store\ndisable", 1))
-	s.register("ann", "1")
+	s.Register("ann", "1")
 }

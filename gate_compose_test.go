@@ -25,7 +25,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
 	"time"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/quic-go/quic-go/http3"
@@ -36,8 +39,8 @@ import (
 func secureServer(t *testing.T, site string) *server {
 	t.Helper()
 	s := newServer(t)
-	writeCertificate(t, s.dir)
-	if err := s.loadFile(globalOptions + "https://" + s.addr + " {\ntls {$DIR}/cert.pem {$DIR}/key.pem\n" + site + "\n}\n"); err != nil {
+	writeCertificate(t, s.Dir)
+	if err := s.LoadFile(testsite.Options + "https://" + s.Addr + " {\ntls {$DIR}/cert.pem {$DIR}/key.pem\n" + site + "\n}\n"); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -92,12 +95,12 @@ func protocolClients(t *testing.T) map[string]http.RoundTripper {
 
 // roundTrip sends a request that ends with the test at the latest.
 func (s *server) roundTrip(rt http.RoundTripper, method, url, token string, body io.Reader) *http.Response {
-	s.t.Helper()
+	s.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	s.t.Cleanup(cancel)
+	s.T.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Token "+token)
@@ -107,25 +110,25 @@ func (s *server) roundTrip(rt http.RoundTripper, method, url, token string, body
 	}
 	resp, err := rt.RoundTrip(req)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.t.Cleanup(func() { resp.Body.Close() })
+	s.T.Cleanup(func() { resp.Body.Close() })
 	return resp
 }
 
 // loginOver registers and logs in over a protocol.
 func (s *server) loginOver(rt http.RoundTripper, name string) string {
-	s.t.Helper()
+	s.T.Helper()
 	body := fmt.Sprintf(`{"username": %q, "password": "secret"}`, name)
-	if resp := s.roundTrip(rt, http.MethodPost, "https://"+s.addr+"/auth/register", "", strings.NewReader(body)); resp.StatusCode != http.StatusCreated {
-		s.t.Fatal(resp.Status)
+	if resp := s.roundTrip(rt, http.MethodPost, "https://"+s.Addr+"/auth/register", "", strings.NewReader(body)); resp.StatusCode != http.StatusCreated {
+		s.T.Fatal(resp.Status)
 	}
 	var answer struct {
 		Token string `json:"auth_token"`
 	}
-	resp := s.roundTrip(rt, http.MethodPost, "https://"+s.addr+"/auth/login", "", strings.NewReader(body))
+	resp := s.roundTrip(rt, http.MethodPost, "https://"+s.Addr+"/auth/login", "", strings.NewReader(body))
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return answer.Token
 }
@@ -149,17 +152,17 @@ func TestStreamsEndWithTheirTokenInEveryProtocol(t *testing.T) {
 	waiting := make(map[string]bool)
 	ends := make(chan string)
 	for protocol, rt := range protocolClients(t) {
-		if resp := s.roundTrip(rt, http.MethodGet, "https://"+s.addr+"/api/", "", nil); resp.StatusCode != 401 || resp.Proto != protocol {
+		if resp := s.roundTrip(rt, http.MethodGet, "https://"+s.Addr+"/api/", "", nil); resp.StatusCode != 401 || resp.Proto != protocol {
 			t.Fatalf("%s: %s %s", protocol, resp.Proto, resp.Status)
 		}
 		token := s.loginOver(rt, strings.ReplaceAll(protocol, "/", "-"))
 		path := "/api/" + strings.ReplaceAll(protocol, "/", "-")
-		resp := s.roundTrip(rt, http.MethodGet, "https://"+s.addr+path, token, nil)
+		resp := s.roundTrip(rt, http.MethodGet, "https://"+s.Addr+path, token, nil)
 		line, err := bufio.NewReader(resp.Body).ReadString('\n')
 		if err != nil || line != "data: hello\n" {
 			t.Fatalf("%s: %q, %v", protocol, line, err)
 		}
-		if resp := s.roundTrip(rt, http.MethodPost, "https://"+s.addr+"/auth/logout", token, nil); resp.StatusCode != 200 {
+		if resp := s.roundTrip(rt, http.MethodPost, "https://"+s.Addr+"/auth/logout", token, nil); resp.StatusCode != 200 {
 			t.Fatalf("%s: logout: %s", protocol, resp.Status)
 		}
 		waiting["client "+protocol], waiting["back end "+path] = true, true
@@ -183,10 +186,10 @@ func TestStreamsEndWithTheirTokenInEveryProtocol(t *testing.T) {
 }
 
 func TestErrorPagesBehindTheGateAreProxiedInEveryProtocol(t *testing.T) {
-	s := secureServer(t, realmAnd("djoser_auth /api/*\nerror /api/* \"x\" 500\nhandle_errors {\nreverse_proxy "+backEnd(t)+"\n}"))
+	s := secureServer(t, realmAnd("djoser_auth /api/*\nerror /api/* \"x\" 500\nhandle_errors {\nreverse_proxy "+testsite.BackEnd(t)+"\n}"))
 	for protocol, rt := range protocolClients(t) {
 		token := s.loginOver(rt, strings.ReplaceAll(protocol, "/", "-"))
-		if resp := s.roundTrip(rt, http.MethodGet, "https://"+s.addr+"/api/", token, nil); resp.StatusCode != 200 || resp.Proto != protocol {
+		if resp := s.roundTrip(rt, http.MethodGet, "https://"+s.Addr+"/api/", token, nil); resp.StatusCode != 200 || resp.Proto != protocol {
 			t.Errorf("%s: %s %s", protocol, resp.Proto, resp.Status)
 		}
 	}
@@ -195,12 +198,12 @@ func TestErrorPagesBehindTheGateAreProxiedInEveryProtocol(t *testing.T) {
 // A proxy passes on what follows a CONNECT as it comes, and a back end may take
 // that for requests.
 func TestNoTunnelPassesTheGate(t *testing.T) {
-	s := secureServer(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy "+backEnd(t)))
+	s := secureServer(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy "+testsite.BackEnd(t)))
 	three := protocolClients(t)["HTTP/3.0"]
 	for _, path := range []string{"/api/x", "/other"} {
 		for protocol, want := range map[string]int{"foo": 400, "WebSocket": 400, "websocket": 502} { // the back end speaks none
 			smuggled := strings.NewReader("GET /api/y HTTP/1.1\r\nHost: x\r\nRemote-User: mallory\r\n\r\n")
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodConnect, "https://"+s.addr+path, smuggled)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodConnect, "https://"+s.Addr+path, smuggled)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -232,13 +235,13 @@ func TestAClientThatReadsNothingHoldsNothingUp(t *testing.T) {
 	}))
 	t.Cleanup(backEnd.Close)
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd.Listener.Addr().String()))
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	conn := s.open("/api/", token, "")
 	defer conn.Close()
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	s.post("/auth/logout", token).want(t, 200)
+	s.Post("/auth/logout", token).Want(t, 200)
 	mustEnd(t, over)
 }
 
@@ -276,7 +279,7 @@ func TestBodiesStreamBothWaysAtOnce(t *testing.T) {
 	for _, protocol := range []string{"HTTP/2.0", "HTTP/3.0"} {
 		token := s.loginOver(clients[protocol], strings.ReplaceAll(protocol, "/", "-"))
 		r, w := io.Pipe()
-		resp := s.roundTrip(clients[protocol], http.MethodPost, "https://"+s.addr+"/api/", token, r)
+		resp := s.roundTrip(clients[protocol], http.MethodPost, "https://"+s.Addr+"/api/", token, r)
 		echo := bufio.NewReader(resp.Body)
 		for _, word := range []string{"one\n", "two\n"} {
 			if _, err := io.WriteString(w, word); err != nil {
@@ -295,34 +298,34 @@ func TestBodiesStreamBothWaysAtOnce(t *testing.T) {
 
 func TestTheGateWorksOverCleartextHTTP2(t *testing.T) {
 	s := newServer(t)
-	options := strings.Replace(globalOptions, "admin off", "admin off\nservers {\nprotocols h1 h2c\n}", 1)
-	if err := s.loadWith(options, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t))); err != nil {
+	options := strings.Replace(testsite.Options, "admin off", "admin off\nservers {\nprotocols h1 h2c\n}", 1)
+	if err := s.LoadWith(options, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t))); err != nil {
 		t.Fatal(err)
 	}
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
-	if resp := s.roundTrip(transport, http.MethodGet, "http://"+s.addr+"/api/", "", nil); resp.StatusCode != 401 || resp.ProtoMajor != 2 {
+	if resp := s.roundTrip(transport, http.MethodGet, "http://"+s.Addr+"/api/", "", nil); resp.StatusCode != 401 || resp.ProtoMajor != 2 {
 		t.Errorf("%s %s", resp.Proto, resp.Status)
 	}
-	resp := s.roundTrip(transport, http.MethodGet, "http://"+s.addr+"/api/", token, nil)
-	var e echo
+	resp := s.roundTrip(transport, http.MethodGet, "http://"+s.Addr+"/api/", token, nil)
+	var e testsite.Echo
 	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil || e.Header.Get("Remote-User") != "alice" {
 		t.Errorf("%+v, %v", e, err)
 	}
 }
 
 func TestABodyIsOnlyAskedForOnceItsTokenIsGood(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
-	token := s.register("alice", "secret")
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	token := s.Register("alice", "secret")
 	for credentials, want := range map[string]int{
 		"":                                       http.StatusUnauthorized,
 		"Authorization: Token " + token + "\r\n": http.StatusContinue,
 	} {
-		conn := s.dial()
+		conn := s.Dial()
 		defer conn.Close()
-		fmt.Fprintf(conn, "POST /api/ HTTP/1.1\r\nHost: %s\r\n%sExpect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", s.addr, credentials)
+		fmt.Fprintf(conn, "POST /api/ HTTP/1.1\r\nHost: %s\r\n%sExpect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n", s.Addr, credentials)
 		r := bufio.NewReader(conn)
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil || resp.StatusCode != want {
@@ -338,7 +341,7 @@ func TestABodyIsOnlyAskedForOnceItsTokenIsGood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var e echo
+		var e testsite.Echo
 		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil || e.Size != 5 {
 			t.Errorf("%+v, %v", e, err)
 		}
@@ -347,7 +350,7 @@ func TestABodyIsOnlyAskedForOnceItsTokenIsGood(t *testing.T) {
 
 func TestUpgradedConnectionsCarryBytesBothWays(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+streamBackEnd(t)))
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	conn := s.open("/api/", token, "Connection: Upgrade\r\nUpgrade: websocket\r\n")
 	defer conn.Close()
 	r := bufio.NewReader(conn)
@@ -383,19 +386,19 @@ func TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol(t *testing.T) {
 	})
 	t.Cleanup(server.Close)
 	s := newServer(t)
-	err = s.loadFile(strings.NewReplacer(
+	err = s.LoadFile(strings.NewReplacer(
 		"{\n\tlog {", "{\nadmin off\npersist_config off\nauto_https off\nlog {\noutput file {$DIR}/log\n",
-		"localhost:8080", s.addr,
+		"localhost:8080", s.Addr,
 		"disable password_reset", settings,
 		"localhost:8000", server.Listener.Addr().String(),
 	).Replace(string(recipe[1])))
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 
 	connect := func(header http.Header, protocols ...string) (string, error) {
-		config, err := websocket.NewConfig("ws://"+s.addr+"/live/x", "http://"+s.addr)
+		config, err := websocket.NewConfig("ws://"+s.Addr+"/live/x", "http://"+s.Addr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -435,8 +438,8 @@ func TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol(t *testing.T) {
 	// The WebSocket is logged once both ends have closed it, for which the
 	// client doesn't wait.
 	var log []byte
-	eventually(t, "eight requests and an error in the log", func() bool {
-		log, err = os.ReadFile(filepath.Join(s.dir, "log"))
+	testsite.Eventually(t, "eight requests and an error in the log", func() bool {
+		log, err = os.ReadFile(filepath.Join(s.Dir, "log"))
 		return err == nil && bytes.Count(log, []byte("/live/x")) >= 9
 	})
 	if bytes.Contains(log, []byte(token)) {
@@ -454,10 +457,10 @@ func fastCGI(t *testing.T, handler http.HandlerFunc) *server {
 	t.Cleanup(func() { l.Close() })
 	go func() { _ = fcgi.Serve(l, handler) }()
 	s := newServer(t)
-	if err := os.WriteFile(filepath.Join(s.dir, "index.php"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir, "index.php"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.load(realmAnd("root {$DIR}\ndjoser_auth\nphp_fastcgi " + l.Addr().String())); err != nil {
+	if err := s.Load(realmAnd("root {$DIR}\ndjoser_auth\nphp_fastcgi " + l.Addr().String())); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -476,7 +479,7 @@ func TestASilentStreamOfFastCGIEndsWithItsToken(t *testing.T) {
 		<-over
 	})
 	t.Cleanup(func() { close(over) })
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	conn := s.open("/", token, "")
 	defer conn.Close()
 	// A bound, not a measure: without an end the read would never return.
@@ -485,7 +488,7 @@ func TestASilentStreamOfFastCGIEndsWithItsToken(t *testing.T) {
 	if first, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(first, "HTTP/1.1 200") {
 		t.Fatalf("%q, %v", first, err)
 	}
-	s.post("/auth/logout", token).want(t, 200)
+	s.Post("/auth/logout", token).Want(t, 200)
 	if _, err := io.Copy(io.Discard, r); err != nil && strings.Contains(err.Error(), "timeout") {
 		t.Errorf("the connection goes on: %v", err)
 	}
@@ -497,23 +500,23 @@ func TestFastCGISeesTheIdentity(t *testing.T) {
 	s := fastCGI(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"header": r.Header, "user": fcgi.ProcessEnv(r)["REMOTE_USER"]})
 	})
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	for _, path := range []string{"/", "/index.php", "/index.php/x", "/nothing", "//index.php", "/INDEX.PHP"} {
-		if a := s.get(path, ""); a.status == 200 {
-			t.Errorf("%s: %d %s", path, a.status, a.body)
+		if a := s.Get(path, ""); a.Status == 200 {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
-	a := s.sendRaw("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nRemote_User: mallory\r\nREMOTE-GROUPS: staff\r\nConnection: close\r\n\r\n")
-	a.want(t, 200)
+	a := s.SendRaw("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nRemote_User: mallory\r\nREMOTE-GROUPS: staff\r\nConnection: close\r\n\r\n")
+	a.Want(t, 200)
 	var got struct {
 		Header http.Header
 		User   string
 	}
-	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+	if err := json.Unmarshal([]byte(a.Body), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.User != "1" || got.Header.Get("Remote-User") != "alice" || got.Header.Get("Remote-Groups") != "" || strings.Contains(a.body, token) {
-		t.Errorf("%s", a.body)
+	if got.User != "1" || got.Header.Get("Remote-User") != "alice" || got.Header.Get("Remote-Groups") != "" || strings.Contains(a.Body, token) {
+		t.Errorf("%s", a.Body)
 	}
 }
 
@@ -524,13 +527,13 @@ func TestForwardAuthComesAfterTheGate(t *testing.T) {
 		w.Header().Set("X-Plan", "plan of "+r.Header.Get("Remote-User"))
 	}))
 	t.Cleanup(plans.Close)
-	s := serve(t, realmAnd("djoser_auth /api/*\nforward_auth /api/* "+plans.Listener.Addr().String()+" {\nuri /plan\ncopy_headers X-Plan\n}\nreverse_proxy /api/* "+backEnd(t)))
-	token := s.register("alice", "secret")
-	s.get("/api/", "").want(t, 401)
+	s := serve(t, realmAnd("djoser_auth /api/*\nforward_auth /api/* "+plans.Listener.Addr().String()+" {\nuri /plan\ncopy_headers X-Plan\n}\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	token := s.Register("alice", "secret")
+	s.Get("/api/", "").Want(t, 401)
 	if n := asked.Load(); n > 0 {
 		t.Errorf("forward_auth was asked %d times about nobody", n)
 	}
-	e := s.do("GET", "/api/", "", "Authorization", "Token "+token, "Remote-User", "mallory", "X-Plan", "free").echo(t)
+	e := s.Do("GET", "/api/", "", "Authorization", "Token "+token, "Remote-User", "mallory", "X-Plan", "free").Echo(t)
 	if got := e.Header.Get("X-Plan"); got != "plan of alice" || e.Header.Get("Remote-User") != "alice" {
 		t.Errorf("%v", e.Header)
 	}
@@ -538,32 +541,28 @@ func TestForwardAuthComesAfterTheGate(t *testing.T) {
 
 func TestASnippetGatesSeveralSites(t *testing.T) {
 	one, two := newServer(t), newServer(t)
-	t.Setenv("DIR", one.dir)
-	config, err := adapt(globalOptions + `
+	err := one.LoadFile(testsite.Options + `
 		(members) {
 			djoser_auth {args[0]} {
 				user alice bob
 			}
 			respond {args[0]} "{http.auth.user.username} at {args[1]}"
 		}
-		http://` + one.addr + " {\n" + realmAnd("import members /one/* first") + `
+		http://` + one.Addr + " {\n" + realmAnd("import members /one/* first") + `
 		}
-		http://` + two.addr + ` {
+		http://` + two.Addr + ` {
 			import members /two/* second
 			respond "open"
 		}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := caddy.Load(config, true); err != nil {
-		t.Fatal(err)
-	}
-	alice, carol := one.register("alice", "secret"), one.register("carol", "secret")
-	one.get("/one/x", alice).want(t, 200, "alice at first")
-	two.get("/two/x", alice).want(t, 200, "alice at second")
-	two.get("/two/x", carol).want(t, 403)
-	two.get("/two/x", "").want(t, 401)
-	two.get("/one/x", "").want(t, 200, "open")
+	alice, carol := one.Register("alice", "secret"), one.Register("carol", "secret")
+	one.Get("/one/x", alice).Want(t, 200, "alice at first")
+	two.Get("/two/x", alice).Want(t, 200, "alice at second")
+	two.Get("/two/x", carol).Want(t, 403)
+	two.Get("/two/x", "").Want(t, 401)
+	two.Get("/one/x", "").Want(t, 200, "open")
 }
 
 func TestRefusalsAreTheGatesAndErrorsTheSites(t *testing.T) {
@@ -574,16 +573,16 @@ func TestRefusalsAreTheGatesAndErrorsTheSites(t *testing.T) {
 			respond "site: {err.status_code} for {http.auth.user.username}"
 		}
 	`))
-	token := s.register("alice", "secret")
-	s.get("/api/", "").want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
-	s.get("/api/", token).want(t, 502, "site: 502 for alice")
+	token := s.Register("alice", "secret")
+	s.Get("/api/", "").Want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
+	s.Get("/api/", token).Want(t, 502, "site: 502 for alice")
 }
 
 func TestHeadersCanBeLeftOut(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/* {\nheaders off\n}\nreverse_proxy /api/* "+backEnd(t)))
-	token := s.register("alice", "secret")
-	a := s.do("GET", "/api/", "", "Authorization", "Token "+token, "Remote-User", "mallory", "Remote-Groups", "staff")
-	for name := range a.echo(t).Header {
+	s := serve(t, realmAnd("djoser_auth /api/* {\nheaders off\n}\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	token := s.Register("alice", "secret")
+	a := s.Do("GET", "/api/", "", "Authorization", "Token "+token, "Remote-User", "mallory", "Remote-Groups", "staff")
+	for name := range a.Echo(t).Header {
 		if strings.HasPrefix(name, "Remote") || name == "Authorization" {
 			t.Errorf("the back end gets %s", name)
 		}
@@ -591,32 +590,32 @@ func TestHeadersCanBeLeftOut(t *testing.T) {
 }
 
 func TestGroupsAndFlagsAreTold(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
-	token := s.register("alice", "secret")
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	token := s.Register("alice", "secret")
 	change(t, "alice", func(a *Account) { a.Groups, a.IsStaff, a.IsSuperuser = []string{"editors"}, true, true })
-	if got := s.get("/api/", token).echo(t).Header.Get("Remote-Groups"); got != "editors,staff,superuser" {
+	if got := s.Get("/api/", token).Echo(t).Header.Get("Remote-Groups"); got != "editors,staff,superuser" {
 		t.Errorf("Remote-Groups is %q", got)
 	}
 	change(t, "alice", func(a *Account) { a.IsStaff, a.IsSuperuser = false, false })
-	if got := s.get("/api/", token).echo(t).Header.Get("Remote-Groups"); got != "editors" {
+	if got := s.Get("/api/", token).Echo(t).Header.Get("Remote-Groups"); got != "editors" {
 		t.Errorf("Remote-Groups is %q", got)
 	}
 }
 
 func TestAFieldOfSeveralLinesIsAHeaderOfOne(t *testing.T) {
 	s := serve(t, "djoser /auth/* {\nuser_model {\nrequired_fields email about\nfield about text {\nblank\n}\n}\n"+settings+
-		"\n}\ndjoser_auth /api/* {\nheaders {\nX-About {http.auth.user.about}\n}\n}\nreverse_proxy /api/* "+backEnd(t))
-	s.do("POST", "/auth/register", `{"username": "alice", "password": "secret", "email": "a@b.example", "about": "one\r\nX-Admin: 1\ntwo"}`, "Content-Type", mediaJSON).want(t, 201)
-	e := s.get("/api/", s.login("alice", "secret")).echo(t)
+		"\n}\ndjoser_auth /api/* {\nheaders {\nX-About {http.auth.user.about}\n}\n}\nreverse_proxy /api/* "+testsite.BackEnd(t))
+	s.Do("POST", "/auth/register", `{"username": "alice", "password": "secret", "email": "a@b.example", "about": "one\r\nX-Admin: 1\ntwo"}`, "Content-Type", mediaJSON).Want(t, 201)
+	e := s.Get("/api/", s.Login("alice", "secret")).Echo(t)
 	if got := e.Header.Get("X-About"); !strings.HasPrefix(got, "one") || !strings.HasSuffix(got, "two") || e.Header.Get("X-Admin") != "" {
 		t.Errorf("%v", e.Header)
 	}
 }
 
 func TestOnlyPreflightsPassWithoutAToken(t *testing.T) {
-	s := serve(t, "djoser /auth/* {\ncors https://app.example\n"+settings+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t))
+	s := serve(t, "djoser /auth/* {\ncors https://app.example\n"+settings+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t))
 	preflight := []string{"Origin", "https://app.example", "Access-Control-Request-Method", "DELETE"}
-	s.do("OPTIONS", "/api/", "", preflight...).want(t, 200, "")
+	s.Do("OPTIONS", "/api/", "", preflight...).Want(t, 200, "")
 	for name, request := range map[string][]string{
 		"another origin":    {"Origin", "https://evil.example", "Access-Control-Request-Method", "DELETE"},
 		"no origin":         {"Access-Control-Request-Method", "DELETE"},
@@ -624,11 +623,11 @@ func TestOnlyPreflightsPassWithoutAToken(t *testing.T) {
 		"with a bad token":  append(preflight, "Authorization", "Token "+strings.Repeat("0", 40)),
 		"with empty tokens": append(preflight, "Authorization", "Token"),
 	} {
-		if a := s.do("OPTIONS", "/api/", "", request...); a.status != 401 {
-			t.Errorf("%s: %d", name, a.status)
+		if a := s.Do("OPTIONS", "/api/", "", request...); a.Status != 401 {
+			t.Errorf("%s: %d", name, a.Status)
 		}
 	}
-	s.do("DELETE", "/api/", "", preflight...).want(t, 401)
+	s.Do("DELETE", "/api/", "", preflight...).Want(t, 401)
 }
 
 // TestAnonymousHasNoIdentityOfAnotherRealm has two realms whose tokens stand
@@ -649,13 +648,13 @@ func TestAnonymousHasNoIdentityOfAnotherRealm(t *testing.T) {
 		}
 		respond /api "{vars.two} {http.auth.user.id}"
 	`))
-	s.register("alice", "secret")
-	s.post("/two/register", "", "username", "mallory", "password", "secret").want(t, 201)
-	a := s.post("/two/login", "", "username", "mallory", "password", "secret")
-	token := strings.Trim(strings.TrimPrefix(a.body, `{"auth_token": `), `"}`)
-	a = s.do("GET", "/api", "", "Authorization", "Bearer "+token)
-	a.want(t, 200, "yes ")
-	if got := a.header.Get("Vary"); got != "Authorization" {
+	s.Register("alice", "secret")
+	s.Post("/two/register", "", "username", "mallory", "password", "secret").Want(t, 201)
+	a := s.Post("/two/login", "", "username", "mallory", "password", "secret")
+	token := strings.Trim(strings.TrimPrefix(a.Body, `{"auth_token": `), `"}`)
+	a = s.Do("GET", "/api", "", "Authorization", "Bearer "+token)
+	a.Want(t, 200, "yes ")
+	if got := a.Header.Get("Vary"); got != "Authorization" {
 		t.Errorf("Vary is %q", got)
 	}
 }
@@ -665,7 +664,7 @@ func TestAnonymousHasNoIdentityOfAnotherRealm(t *testing.T) {
 func TestAPageIncludesWhatItsTokenOpens(t *testing.T) {
 	s := newServer(t)
 	s.page(`page, {{httpInclude "/part"}}`)
-	err := s.load(realmAnd(`
+	err := s.Load(realmAnd(`
 		djoser_auth /kept/* {
 			keep_authorization
 		}
@@ -688,31 +687,31 @@ func TestAPageIncludesWhatItsTokenOpens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := s.register("alice", "secret")
-	s.get("/kept/page.html", "").want(t, 401)
-	s.get("/kept/page.html", token).want(t, 200, "page, alice")
-	s.get("/dropped/page.html", token).want(t, 500) // Remote-User alone opens nothing
+	token := s.Register("alice", "secret")
+	s.Get("/kept/page.html", "").Want(t, 401)
+	s.Get("/kept/page.html", token).Want(t, 200, "page, alice")
+	s.Get("/dropped/page.html", token).Want(t, 500) // Remote-User alone opens nothing
 }
 
 // A request of httpInclude has the trailer of another one, but no body.
 func TestAPageIncludesWhateverTrailersItIsAskedForWith(t *testing.T) {
 	s := newServer(t)
 	s.page(`page, {{httpInclude "/part"}}`)
-	err := s.load(realmAnd(`
+	err := s.Load(realmAnd(`
 		djoser_auth /api/*
 		handle /page.html {
 			root {$DIR}
 			templates
 			file_server
 		}
-		reverse_proxy ` + backEnd(t)))
+		reverse_proxy ` + testsite.BackEnd(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := s.sendRaw("GET /page.html HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n" +
+	a := s.SendRaw("GET /page.html HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n" +
 		"Trailer: X-Other\r\n\r\n0\r\nX-Other: y\r\n\r\n")
-	if a.status != 200 || !strings.Contains(a.body, `page, {`) {
-		t.Errorf("%d %s", a.status, a.body)
+	if a.Status != 200 || !strings.Contains(a.Body, `page, {`) {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
 
@@ -727,13 +726,13 @@ func TestErrorPagesSeeNoTrailersOfTheClient(t *testing.T) {
 		error /api/* "x" 418
 		handle_errors {
 			djoser_auth /other
-			reverse_proxy `+backEnd(t)+`
+			reverse_proxy `+testsite.BackEnd(t)+`
 		}`))
-	token := s.register("alice", "secret")
-	a := s.sendRaw("POST /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n" +
+	token := s.Register("alice", "secret")
+	a := s.SendRaw("POST /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n" +
 		"Trailer: X-Other, remote_user\r\n\r\n1\r\nx\r\n0\r\nX-Other: y\r\nRemote-User: mallory\r\nremote_user: mallory\r\n\r\n")
-	if e := a.echo(t); e.Header.Get("Remote-User") != "alice" || strings.Contains(a.body, "mallory") {
-		t.Errorf("%s", a.body)
+	if e := a.Echo(t); e.Header.Get("Remote-User") != "alice" || strings.Contains(a.Body, "mallory") {
+		t.Errorf("%s", a.Body)
 	}
 }
 
@@ -754,7 +753,7 @@ func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 	t.Cleanup(backEnd.CloseClientConnections)
 	s := newServer(t)
 	s.page(`page, {{httpInclude "/part"}}`)
-	err := s.load(realmAnd(`
+	err := s.Load(realmAnd(`
 		handle /page.html {
 			root {$DIR}
 			templates
@@ -768,11 +767,11 @@ func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	conn := s.open("/page.html", token, "")
 	defer conn.Close()
 	<-begun
-	s.post("/auth/logout", token).want(t, 200)
+	s.Post("/auth/logout", token).Want(t, 200)
 	mustEnd(t, over)
 }
 
@@ -789,7 +788,7 @@ func TestAGateThatCannotBeMeantIsRefused(t *testing.T) {
 		`"groups": ["a", ""]`:               "groups: no group has an empty name",
 		`"fresh": 5`:                        "fresh is 5ns: it must be at least a second",
 	} {
-		config, err := adapt("http://x.test {\ndjoser /auth/* {\n" + strings.ReplaceAll(settings, "{$DIR}", t.TempDir()) + "\n}\ndjoser_auth\n}")
+		config, err := testsite.Adapt("http://x.test {\ndjoser /auth/* {\n" + strings.ReplaceAll(settings, "{$DIR}", t.TempDir()) + "\n}\ndjoser_auth\n}")
 		if err != nil {
 			t.Fatal(err)
 		}

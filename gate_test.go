@@ -6,85 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
 	"time"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
-
-// backEnd answers with what it was sent: its path, headers and trailers.
-func backEnd(t *testing.T) string {
-	t.Helper()
-	return backEndOf(t, func(w http.ResponseWriter, r *http.Request) {
-		size, _ := io.Copy(io.Discard, r.Body)
-		if own := r.Header.Get("X-Own-Cache-Control"); own != "" {
-			w.Header().Set("Cache-Control", own)
-		}
-		if r.Method == http.MethodOptions { // else the gate answers a preflight itself
-			w.Header().Set("Access-Control-Allow-Origin", "https://of.the.back.end")
-		}
-		_ = json.NewEncoder(w).Encode(echo{r.URL.Path, r.Header, r.Trailer, size})
-	})
-}
-
-func backEndOf(t *testing.T, handler http.HandlerFunc) string {
-	t.Helper()
-	s := httptest.NewServer(handler)
-	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
-}
-
-type echo struct {
-	Path    string
-	Header  http.Header
-	Trailer http.Header
-	Size    int64
-}
-
-func (a answer) echo(t *testing.T) echo {
-	t.Helper()
-	a.want(t, http.StatusOK)
-	var e echo
-	if err := json.Unmarshal([]byte(a.body), &e); err != nil {
-		t.Fatalf("%q: %v", a.body, err)
-	}
-	return e
-}
-
-// sendRaw sends a request as it stands, apart from its host, and returns the
-// answer.
-func (s *server) sendRaw(request string) answer {
-	s.t.Helper()
-	request = strings.Replace(request, "Host: x", "Host: "+s.addr, 1)
-	a, err := s.trySendRaw(request)
-	for tries := 0; err != nil && s.loads > 1 && tries < 3; tries++ { // as in do
-		a, err = s.trySendRaw(request)
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return a
-}
-
-func (s *server) trySendRaw(request string) (answer, error) {
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		return answer{}, err
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, request); err != nil {
-		return answer{}, err
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		return answer{}, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, string(body)}, err
-}
 
 // change alters an account behind the API.
 func change(t *testing.T, username string, alter func(*Account)) {
@@ -106,10 +36,10 @@ func change(t *testing.T, username string, alter func(*Account)) {
 func realmAnd(site string) string { return "djoser /auth/* {\n" + settings + "\n}\n" + site }
 
 func TestTheGateLetsValidTokensThrough(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
-	token := s.register("alice", "secret")
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	token := s.Register("alice", "secret")
 
-	s.get("/api/x", "").want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
+	s.Get("/api/x", "").Want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
 	for header, want := range map[string]string{
 		"Token " + strings.Repeat("0", 40):   "Invalid token",
 		"Token":                              "Invalid token header. No credentials provided.",
@@ -121,19 +51,19 @@ func TestTheGateLetsValidTokensThrough(t *testing.T) {
 		"Bearer " + token:                    "Authentication credentials were not provided.",
 		"To\u212Aen " + token:                "Authentication credentials were not provided.",
 	} {
-		a := s.sendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: " + header + "\r\nConnection: close\r\n\r\n")
-		a.want(t, 401, `{"detail": "`+want+`"}`)
-		if got := a.header.Get("WWW-Authenticate"); got != "Token" {
+		a := s.SendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: " + header + "\r\nConnection: close\r\n\r\n")
+		a.Want(t, 401, `{"detail": "`+want+`"}`)
+		if got := a.Header.Get("WWW-Authenticate"); got != "Token" {
 			t.Errorf("%.20q: WWW-Authenticate %q", header, got)
 		}
-		if got := a.header.Get("Cache-Control"); got != "no-store" {
+		if got := a.Header.Get("Cache-Control"); got != "no-store" {
 			t.Errorf("%.20q: Cache-Control %q", header, got)
 		}
 	}
-	a := s.sendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nAuthorization: Token " + token + "\r\nConnection: close\r\n\r\n")
-	a.want(t, 401)
+	a := s.SendRaw("GET /api/x HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nAuthorization: Token " + token + "\r\nConnection: close\r\n\r\n")
+	a.Want(t, 401)
 
-	e := s.get("/api/x", token).echo(t)
+	e := s.Get("/api/x", token).Echo(t)
 	for name, want := range map[string]string{
 		"Remote-User": "alice", "Remote-Name": "alice", "Remote-Email": "", "Remote-Groups": "", "Remote-Id": "1", "Authorization": "",
 	} {
@@ -144,17 +74,17 @@ func TestTheGateLetsValidTokensThrough(t *testing.T) {
 }
 
 func TestIdentityHeadersOfTheClientAreRemovedInEverySpelling(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy /api/* "+backEnd(t)))
-	token := s.register("alice", "secret")
+	s := serve(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	token := s.Register("alice", "secret")
 	spellings := []string{"Remote-User", "remote_user", "Remote.User", "REMOTE_USER", "remote-user", "Remote_Groups", "Remote.Email", "rEmOtE_nAmE", "Remote-Id", "remote_id"}
 	for _, credentials := range []string{"", "Authorization: Token " + token + "\r\n"} {
 		for _, name := range spellings {
-			a := s.sendRaw("POST /api/x HTTP/1.1\r\nHost: x\r\n" + credentials + name + ": mallory\r\n" +
+			a := s.SendRaw("POST /api/x HTTP/1.1\r\nHost: x\r\n" + credentials + name + ": mallory\r\n" +
 				"Connection: close, Remote-User, X-Other\r\nTrailer: " + name + "\r\nTransfer-Encoding: chunked\r\n\r\n" +
 				"1\r\nx\r\n0\r\n" + name + ": mallory\r\n\r\n")
-			e := a.echo(t)
-			if strings.Contains(a.body, "mallory") {
-				t.Errorf("%s reached the back end: %s", name, a.body)
+			e := a.Echo(t)
+			if strings.Contains(a.Body, "mallory") {
+				t.Errorf("%s reached the back end: %s", name, a.Body)
 			}
 			if got := e.Header.Get("Remote-User"); (got == "alice") != (credentials != "") {
 				t.Errorf("%s: Remote-User is %q", name, got)
@@ -171,24 +101,24 @@ func TestWhatAGateDoesNotMatchHasNoIdentity(t *testing.T) {
 				X-Admin {http.auth.user.username}
 			}
 		}
-		reverse_proxy `+backEnd(t)))
-	token := s.register("alice", "secret")
+		reverse_proxy `+testsite.BackEnd(t)))
+	token := s.Register("alice", "secret")
 	for path, identity := range map[string][2]string{
 		"/api/x":   {"alice", ""},
 		"/admin/x": {"", "alice"},
 		"/other":   {"", ""},
 	} {
-		a := s.sendRaw("POST " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\n" +
+		a := s.SendRaw("POST " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\n" +
 			"remote.user: mallory\r\nRemote-Groups: mallory\r\nX_Admin: mallory\r\nConnection: close, Remote-User, X-Admin\r\n" +
 			"Trailer: Remote-User\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nRemote-User: mallory\r\n\r\n")
-		if e := a.echo(t); [2]string{e.Header.Get("Remote-User"), e.Header.Get("X-Admin")} != identity {
+		if e := a.Echo(t); [2]string{e.Header.Get("Remote-User"), e.Header.Get("X-Admin")} != identity {
 			t.Errorf("%s: %v", path, e.Header)
 		}
-		if strings.Contains(a.body, "mallory") {
-			t.Errorf("%s: %s", path, a.body)
+		if strings.Contains(a.Body, "mallory") {
+			t.Errorf("%s: %s", path, a.Body)
 		}
 	}
-	if e := s.sendRaw("GET /other HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n").echo(t); e.Header.Get("Upgrade") != "" {
+	if e := s.SendRaw("GET /other HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n").Echo(t); e.Header.Get("Upgrade") != "" {
 		t.Errorf("%v", e.Header)
 	}
 }
@@ -210,31 +140,31 @@ func TestRightsAreAlternatives(t *testing.T) {
 		respond /any 204
 		respond /fresh 204
 	`))
-	alice, bob := s.register("alice", "secret"), s.register("bob", "secret")
-	s.get("/staff", alice).want(t, 403, `{"detail": "You do not have permission to perform this action."}`)
-	s.get("/any", alice).want(t, 403)
-	s.get("/any", bob).want(t, 204)
-	s.get("/fresh", bob).want(t, 204)
+	alice, bob := s.Register("alice", "secret"), s.Register("bob", "secret")
+	s.Get("/staff", alice).Want(t, 403, `{"detail": "You do not have permission to perform this action."}`)
+	s.Get("/any", alice).Want(t, 403)
+	s.Get("/any", bob).Want(t, 204)
+	s.Get("/fresh", bob).Want(t, 204)
 
 	change(t, "alice", func(a *Account) { a.IsStaff = true })
-	s.get("/staff", alice).want(t, 204)
+	s.Get("/staff", alice).Want(t, 204)
 	change(t, "alice", func(a *Account) { a.IsStaff = false })
-	s.get("/staff", alice).want(t, 403)
+	s.Get("/staff", alice).Want(t, 403)
 	for _, grant := range []func(*Account){
 		func(a *Account) { a.Groups = []string{"editors"} },
 		func(a *Account) { a.Groups = nil; a.IsSuperuser = true },
 	} {
 		change(t, "alice", grant)
-		s.get("/any", alice).want(t, 204)
+		s.Get("/any", alice).Want(t, 204)
 	}
 	runningRealm(t, "default").auth.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
-	s.get("/fresh", bob).want(t, 403, `{"detail": "The login was too long ago. Log in again."}`)
+	s.Get("/fresh", bob).Want(t, 403, `{"detail": "The login was too long ago. Log in again."}`)
 }
 
 func TestWhatEndsATokenCountsFromTheNextRequest(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api\nrespond /api 204"))
 	for name, end := range map[string]func(token string){
-		"logout":       func(token string) { s.post("/auth/logout", token).want(t, 200) },
+		"logout":       func(token string) { s.Post("/auth/logout", token).Want(t, 200) },
 		"deactivation": func(string) { change(t, "deactivation", func(a *Account) { a.IsActive = false }) },
 		"deletion": func(string) {
 			accounts := runningRealm(t, "default").accounts
@@ -247,13 +177,13 @@ func TestWhatEndsATokenCountsFromTheNextRequest(t *testing.T) {
 			}
 		},
 	} {
-		token := s.register(name, "secret")
+		token := s.Register(name, "secret")
 		for range 3 {
-			s.get("/api", token).want(t, 204)
+			s.Get("/api", token).Want(t, 204)
 		}
 		end(token)
-		if a := s.get("/api", token); a.status != 401 {
-			t.Errorf("after %s: %d %s", name, a.status, a.body)
+		if a := s.Get("/api", token); a.Status != 401 {
+			t.Errorf("after %s: %d %s", name, a.Status, a.Body)
 		}
 	}
 }
@@ -267,56 +197,56 @@ func TestOptionalLetsAnonymousRequestsThroughWithoutIdentity(t *testing.T) {
 				X-Account {http.auth.user.id}
 			}
 		}
-		reverse_proxy /api/* `+backEnd(t)+` {
+		reverse_proxy /api/* `+testsite.BackEnd(t)+` {
 			header_up X-Own "{http.auth.user.id}{http.auth.user.username}{http.auth.user.email}{http.auth.user.is_staff}{http.auth.user.is_superuser}{http.auth.user.groups}."
 		}`))
-	token := s.register("alice", "secret")
-	e := s.do("GET", "/api/", "", "X-Account", "7").echo(t)
+	token := s.Register("alice", "secret")
+	e := s.Do("GET", "/api/", "", "X-Account", "7").Echo(t)
 	if e.Header.Get("X-Account") != "" || e.Header.Get("X-Own") != "." {
 		t.Errorf("%v", e.Header)
 	}
-	s.get("/api/", strings.Repeat("0", 40)).want(t, 401)
-	e = s.get("/api/", token).echo(t)
+	s.Get("/api/", strings.Repeat("0", 40)).Want(t, 401)
+	e = s.Get("/api/", token).Echo(t)
 	if e.Header.Get("X-Account") != "1" || e.Header.Get("Authorization") != "Token "+token || e.Header.Get("Remote-User") != "" {
 		t.Errorf("%v", e.Header)
 	}
 }
 
 func TestGatedAnswersAreKeptByNobodyUnlessTheBackEndSaysSo(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
-	token := s.register("alice", "secret")
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	token := s.Register("alice", "secret")
 	auth := []string{"Authorization", "Token " + token}
-	if got := s.do("GET", "/api/", "", auth...).header.Values("Cache-Control"); len(got) != 1 || got[0] != "private, no-store" {
+	if got := s.Do("GET", "/api/", "", auth...).Header.Values("Cache-Control"); len(got) != 1 || got[0] != "private, no-store" {
 		t.Errorf("Cache-Control is %q", got)
 	}
 	own := append(auth, "X-Own-Cache-Control", "max-age=60")
-	if got := s.do("GET", "/api/", "", own...).header.Values("Cache-Control"); len(got) != 1 || got[0] != "max-age=60" {
+	if got := s.Do("GET", "/api/", "", own...).Header.Values("Cache-Control"); len(got) != 1 || got[0] != "max-age=60" {
 		t.Errorf("Cache-Control is %q", got)
 	}
 }
 
 func TestPathsCannotBeConfused(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy "+backEnd(t)))
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy "+testsite.BackEnd(t)))
 	for path, want := range map[string]int{
 		"/api/x": 401, "//api/x": 400, "/api//x": 400, "/API/x": 401, "/%61pi/x": 401, "///api/x": 400,
 		"/./api/x": 400, "/x/../api/x": 400, "/api/%2e%2e/api/x": 400, "/api/./x": 400,
 		"/api/../x": 400, "/api/..%2fx": 400, "foo:http://h/api/x": 400, "*": 400,
-		"http://" + s.addr: 400, "http://" + s.addr + "?q": 400, "http://" + s.addr + "/api/x": 401,
-		"http://" + s.addr + "/": 200, "/x": 200,
+		"http://" + s.Addr: 400, "http://" + s.Addr + "?q": 400, "http://" + s.Addr + "/api/x": 401,
+		"http://" + s.Addr + "/": 200, "/x": 200,
 	} {
-		if a := s.sendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); a.status != want {
-			t.Errorf("%s: %d %s", path, a.status, a.body)
+		if a := s.SendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); a.Status != want {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
-	for _, target := range []string{s.addr, "/api/x", "/x"} {
-		s.sendRaw("CONNECT "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, 400)
+	for _, target := range []string{s.Addr, "/api/x", "/x"} {
+		s.SendRaw("CONNECT "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 400)
 	}
 }
 
 // What matchers don't see of a path is refused, since a back end may take it for
 // that of a stricter gate.
 func TestAPathThatABackEndMayResolveIsRefused(t *testing.T) {
-	to := backEnd(t)
+	to := testsite.BackEnd(t)
 	s := serve(t, realmAnd(`
 		handle /admin/* {
 			djoser_auth {
@@ -335,19 +265,19 @@ func TestAPathThatABackEndMayResolveIsRefused(t *testing.T) {
 			}
 			reverse_proxy `+to+`
 		}`))
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	get := func(path string) answer {
-		return s.sendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nConnection: close\r\n\r\n")
+		return s.SendRaw("GET " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: Token " + token + "\r\nConnection: close\r\n\r\n")
 	}
 	for _, path := range []string{
 		"foo:http://h/admin/x", "http:http://h/admin/x", "/admin/x/../../public", "/admin/..%2fpublic", "/public/..%2Fadmin/x",
 		"/public/..;/admin/x", "/public/..;a=b/admin/x", "/public\\..\\admin/x", "/public/%2e%2e%5cadmin/x", "/./admin/x", "/public/..", "/..",
-		"/matched/x/../x", "http://" + s.addr, "http://" + s.addr + "?q", "*",
+		"/matched/x/../x", "http://" + s.Addr, "http://" + s.Addr + "?q", "*",
 	} {
-		get(path).want(t, 400, `{"detail": "Malformed request."}`)
+		get(path).Want(t, 400, `{"detail": "Malformed request."}`)
 	}
 	for _, path := range []string{"/public/..x/y", "/.well-known/x", "/a.b/c..", "/...", "/x;a=..", "/", "/matched/.x"} {
-		if got := get(path).echo(t).Path; got != path {
+		if got := get(path).Echo(t).Path; got != path {
 			t.Errorf("%s reached the back end as %s", path, got)
 		}
 	}
@@ -356,7 +286,7 @@ func TestAPathThatABackEndMayResolveIsRefused(t *testing.T) {
 func TestAMatcherRefusesAPathThatABackEndMayResolve(t *testing.T) {
 	s := serve(t, realmAnd("@member djoser_token\n@stranger not djoser_token\nrespond @member member\nrespond @stranger stranger"))
 	for _, path := range []string{"/x/../y", "foo:http://h/x"} {
-		s.sendRaw("GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, 400, "")
+		s.SendRaw("GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 400, "")
 	}
 }
 
@@ -364,19 +294,19 @@ func TestAMatcherRefusesAPathThatABackEndMayResolve(t *testing.T) {
 func TestAGroupIsNotPassedOnThatABackEndTakesForAnother(t *testing.T) {
 	s := serve(t, realmAnd(`
 		djoser_auth /api/*
-		reverse_proxy /api/* `+backEnd(t)+`
+		reverse_proxy /api/* `+testsite.BackEnd(t)+`
 		djoser_auth /placeholder
 		respond /placeholder {http.auth.user.groups}`))
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	change(t, "alice", func(a *Account) {
 		a.Groups = []string{"", "a,staff", "editors", "staff", " staff", "Superuser", "staff\t", "x\nstaff", "\u00a0admins", "staffers"}
 	})
-	if got := s.get("/api/x", token).echo(t).Header.Get("Remote-Groups"); got != "editors,staffers" {
+	if got := s.Get("/api/x", token).Echo(t).Header.Get("Remote-Groups"); got != "editors,staffers" {
 		t.Errorf("Remote-Groups is %q", got)
 	}
-	s.get("/placeholder", token).want(t, 200, "editors,staffers")
+	s.Get("/placeholder", token).Want(t, 200, "editors,staffers")
 	change(t, "alice", func(a *Account) { a.IsStaff = true })
-	if got := s.get("/api/x", token).echo(t).Header.Get("Remote-Groups"); got != "editors,staffers,staff" {
+	if got := s.Get("/api/x", token).Echo(t).Header.Get("Remote-Groups"); got != "editors,staffers,staff" {
 		t.Errorf("Remote-Groups of staff is %q", got)
 	}
 }
@@ -399,10 +329,10 @@ func TestAFailingStoreIs503OnBothSidesOfNot(t *testing.T) {
 			respond "{err.status_code}" {err.status_code}
 		}
 	`))
-	token := s.register("alice", "secret")
-	s.get("/x", token).want(t, 200, "member")
-	s.get("/x", "").want(t, 200, "stranger")
-	s.get("/x", strings.Repeat("0", 40)).want(t, 200, "stranger")
+	token := s.Register("alice", "secret")
+	s.Get("/x", token).Want(t, 200, "member")
+	s.Get("/x", "").Want(t, 200, "stranger")
+	s.Get("/x", strings.Repeat("0", 40)).Want(t, 200, "stranger")
 
 	shared := runningRealm(t, "default").shared.Load()
 	if err := shared.cachedStore.Store.Close(); err != nil {
@@ -410,7 +340,7 @@ func TestAFailingStoreIs503OnBothSidesOfNot(t *testing.T) {
 	}
 	other := strings.Repeat("1", 40) // in no cache
 	for _, path := range []string{"/x", "/gate", "/auth/me"} {
-		s.get(path, other).want(t, 503, "503")
+		s.Get(path, other).Want(t, 503, "503")
 	}
 }
 
@@ -423,17 +353,17 @@ func TestMatchersSetPlaceholdersAndTouchNoHeader(t *testing.T) {
 		respond @member "{http.auth.user.id} {http.auth.user.username} {http.auth.user.email} {http.auth.user.is_staff} {http.auth.user.groups} {header.Remote-User}"
 		respond 404
 	`))
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	change(t, "alice", func(a *Account) { a.Groups, a.EmailConfirmed = []string{"editors", "writers"}, true })
-	s.do("GET", "/hello", "", "Authorization", "Token "+token, "Remote-User", "kept").
-		want(t, 200, "1 alice alice@example.com false editors,writers kept")
-	s.get("/hello", "").want(t, 404)
+	s.Do("GET", "/hello", "", "Authorization", "Token "+token, "Remote-User", "kept").
+		Want(t, 200, "1 alice alice@example.com false editors,writers kept")
+	s.Get("/hello", "").Want(t, 404)
 }
 
 func TestTheGateStandsBeforeEveryHandler(t *testing.T) {
 	s := newServer(t)
 	s.page(`{{.Req.Header.Get "Remote-User"}}`)
-	err := s.load(realmAnd(`
+	err := s.Load(realmAnd(`
 		djoser_auth /files/*
 		handle_path /files/* {
 			root {$DIR}
@@ -442,7 +372,7 @@ func TestTheGateStandsBeforeEveryHandler(t *testing.T) {
 		}
 		handle_path /stripped/* {
 			djoser_auth
-			reverse_proxy ` + backEnd(t) + `
+			reverse_proxy ` + testsite.BackEnd(t) + `
 		}
 		route /routed/* {
 			djoser_auth
@@ -457,23 +387,23 @@ func TestTheGateStandsBeforeEveryHandler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	for _, path := range []string{"/files/page.html", "/stripped/x", "/routed/x", "/emptied"} {
-		s.get(path, "").want(t, 401)
+		s.Get(path, "").Want(t, 401)
 	}
-	s.get("/files/page.html", token).want(t, 200, "alice")
-	s.get("/routed/x", token).want(t, 200, "routed alice")
-	s.get("/emptied", token).want(t, 200, "emptied alice")
-	if e := s.get("/stripped/x", token).echo(t); e.Path != "/x" || e.Header.Get("Remote-User") != "alice" {
+	s.Get("/files/page.html", token).Want(t, 200, "alice")
+	s.Get("/routed/x", token).Want(t, 200, "routed alice")
+	s.Get("/emptied", token).Want(t, 200, "emptied alice")
+	if e := s.Get("/stripped/x", token).Echo(t); e.Path != "/x" || e.Header.Get("Remote-User") != "alice" {
 		t.Errorf("%+v", e)
 	}
 }
 
 func TestLargeBodiesPassUnbuffered(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+backEnd(t)))
-	token := s.register("alice", "secret")
+	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
+	token := s.Register("alice", "secret")
 	const size = 100 << 20
-	req, err := http.NewRequest(http.MethodPost, "http://"+s.addr+"/api/", io.LimitReader(zeros{}, size))
+	req, err := http.NewRequest(http.MethodPost, "http://"+s.Addr+"/api/", io.LimitReader(zeros{}, size))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -484,7 +414,7 @@ func TestLargeBodiesPassUnbuffered(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var e echo
+	var e testsite.Echo
 	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil || e.Size != size {
 		t.Errorf("%d bytes, %v", e.Size, err)
 	}
@@ -536,7 +466,7 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 		"upgrade": "Connection: Upgrade\r\nUpgrade: websocket\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			token := s.register(name, "secret")
+			token := s.Register(name, "secret")
 			conn := s.open("/api/"+name, token, upgrade)
 			defer conn.Close()
 			r := bufio.NewReader(conn)
@@ -554,7 +484,7 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 			if name == "ahead" {
 				fmt.Fprint(conn, "G")
 			}
-			s.post("/auth/logout", token).want(t, 200)
+			s.Post("/auth/logout", token).Want(t, 200)
 			// A bound, not a measure: without an end the read would never return.
 			_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 			if _, err := io.Copy(io.Discard, r); err != nil && strings.Contains(err.Error(), "timeout") {
@@ -571,7 +501,7 @@ func realmTwo(options string) string {
 			disable password_reset
 			store badger {$DIR}/two
 			throttle off
-			` + cheap + options + `
+			` + testsite.Cheap + options + `
 		}`
 }
 
@@ -585,10 +515,10 @@ func TestRealmsAreApart(t *testing.T) {
 		respond /one "{http.auth.user.username}"
 		respond /both "{http.auth.user.username}"
 	`))
-	token := s.register("alice", "secret")
-	s.get("/one", token).want(t, 200, "alice")
-	s.get("/both", token).want(t, 401)
-	s.get("/two/me", token).want(t, 401)
+	token := s.Register("alice", "secret")
+	s.Get("/one", token).Want(t, 200, "alice")
+	s.Get("/both", token).Want(t, 401)
+	s.Get("/two/me", token).Want(t, 401)
 }
 
 // TestCredentialsThatAHandlerAddsCount has a matcher ask before Caddy moves a
@@ -603,17 +533,17 @@ func TestCredentialsThatAHandlerAddsCount(t *testing.T) {
 		@known djoser_token
 		respond @known "gated {http.auth.user.username}"
 	}`))
-	token := s.register("alice", "secret")
-	s.get("/api", token).want(t, 200, "member")
-	s.do(http.MethodGet, "/api", "", "X-Token", token).want(t, 200, "gated alice")
-	s.do(http.MethodGet, "/api", "", "X-Token", strings.Repeat("0", 40)).want(t, 401, `{"detail": "Invalid token"}`)
-	s.get("/api", "").want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
+	token := s.Register("alice", "secret")
+	s.Get("/api", token).Want(t, 200, "member")
+	s.Do(http.MethodGet, "/api", "", "X-Token", token).Want(t, 200, "gated alice")
+	s.Do(http.MethodGet, "/api", "", "X-Token", strings.Repeat("0", 40)).Want(t, 401, `{"detail": "Invalid token"}`)
+	s.Get("/api", "").Want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
 	// What was refused once stays so.
-	s.do(http.MethodGet, "/api", "", "X-Token", token, "Authorization", "Token x").want(t, 401, `{"detail": "Invalid token"}`)
+	s.Do(http.MethodGet, "/api", "", "X-Token", token, "Authorization", "Token x").Want(t, 401, `{"detail": "Invalid token"}`)
 }
 
 func TestEveryGateProtectsTheHeadersOfAll(t *testing.T) {
-	to := backEnd(t)
+	to := testsite.BackEnd(t)
 	s := serve(t, realmAnd(`
 		handle /api/* {
 			djoser_auth {
@@ -634,14 +564,14 @@ func TestEveryGateProtectsTheHeadersOfAll(t *testing.T) {
 			}
 			reverse_proxy `+to+`
 		}`))
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	for path, want := range map[string]string{"/api/x": "1", "/other/x": "", "/open/x": ""} {
-		header := s.do(http.MethodGet, path, "", "Authorization", "Token "+token, "X-Account-Id", "777", "x_account_id", "777").echo(t).Header
+		header := s.Do(http.MethodGet, path, "", "Authorization", "Token "+token, "X-Account-Id", "777", "x_account_id", "777").Echo(t).Header
 		if header.Get("X-Account-Id") != want || header["X_account_id"] != nil {
 			t.Errorf("%s: %q", path, header)
 		}
 	}
-	if got := s.do(http.MethodGet, "/open/x", "", "X-Account-Id", "777").echo(t).Header.Get("X-Account-Id"); got != "" {
+	if got := s.Do(http.MethodGet, "/open/x", "", "X-Account-Id", "777").Echo(t).Header.Get("X-Account-Id"); got != "" {
 		t.Errorf("anonymous: %q", got)
 	}
 }
@@ -655,11 +585,11 @@ func TestErrorPagesBehindTheGateAreNotCached(t *testing.T) {
 			header /api/own Cache-Control no-cache
 			respond "nothing for {http.auth.user.username}" {err.status_code}
 		}`))
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	for path, want := range map[string]string{"/api/x": "private, no-store", "/api/own": "no-cache", "/public": ""} {
-		a := s.get(path, token)
-		if got := strings.Join(a.header["Cache-Control"], "; "); a.status != 404 || got != want {
-			t.Errorf("%s: %d with Cache-Control %q, want %q", path, a.status, got, want)
+		a := s.Get(path, token)
+		if got := strings.Join(a.Header["Cache-Control"], "; "); a.Status != 404 || got != want {
+			t.Errorf("%s: %d with Cache-Control %q, want %q", path, a.Status, got, want)
 		}
 	}
 }

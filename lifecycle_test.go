@@ -97,7 +97,7 @@ func (p *caddyProcess) command(args ...string) (string, error) {
 }
 
 func (p *caddyProcess) env() []string {
-	return append(os.Environ(), "DJOSER_TEST_CADDY=1", "HOME="+p.dir, "XDG_DATA_HOME="+p.dir+"/data", "XDG_CONFIG_HOME="+p.dir+"/config")
+	return append(os.Environ(), "TESTSITE_CADDY=1", "HOME="+p.dir, "XDG_DATA_HOME="+p.dir+"/data", "XDG_CONFIG_HOME="+p.dir+"/config")
 }
 
 // start runs caddy and waits until it serves.

@@ -4,32 +4,34 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 // attackPlainLink asks over plain HTTP for a link of somebody's, where the site
 // has TLS as well: whoever listens must not get it.
 func attackPlainLink(t *testing.T) {
 	s := newServer(t)
-	writeCertificate(t, s.dir)
+	writeCertificate(t, s.Dir)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Close()
 	withTLS := "https://" + l.Addr().String() + " {\ntls {$DIR}/cert.pem {$DIR}/key.pem\ndjoser /accounts/*\n}\n"
-	if err := s.loadWith(globalOptions+withTLS, site(settings)); err != nil {
+	if err := s.LoadWith(testsite.Options+withTLS, site(settings)); err != nil {
 		t.Fatal(err)
 	}
-	s.register("ann", "pw")
-	s.post("/auth/password/reset", "", "email", "ann@example.com").want(t, 200)
+	s.Register("ann", "pw")
+	s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
 	if m := s.waitMails(t, 1)[0]; !strings.HasPrefix(m.link, "https://frontend.com/") {
 		t.Errorf("the link is %s", m.link)
 	}
 
-	if err := s.loadWith(globalOptions+withTLS, site("protocol http\n"+settings)); err != nil {
+	if err := s.LoadWith(testsite.Options+withTLS, site("protocol http\n"+settings)); err != nil {
 		t.Fatal(err)
 	}
-	s.post("/auth/password/reset", "", "email", "ann@example.com").want(t, 200)
+	s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
 	if m := s.waitMails(t, 2)[1]; !strings.HasPrefix(m.link, "http://frontend.com/") {
 		t.Errorf("with protocol http the link is %s", m.link)
 	}

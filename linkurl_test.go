@@ -27,8 +27,8 @@ func TestLinksLeadWhereTheSettingsSay(t *testing.T) {
 		{"frontend.com", "{env.FRONT}/r/{uid}/{token}", "https://env.example/r/MQ/"},
 	} {
 		s := serve(t, site(withLinks(c.domain, c.url)))
-		s.register("ann", "pw")
-		s.post("/auth/password/reset", "", "email", "ann@example.com").want(t, 200)
+		s.Register("ann", "pw")
+		s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
 		m := s.waitMails(t, 1)[0]
 		token, ok := strings.CutPrefix(m.link, c.want)
 		if !ok || token == "" || strings.ContainsAny(token, "/{}") {
@@ -58,7 +58,7 @@ func TestAURLThatCannotBeMeantIsRefused(t *testing.T) {
 		"{env.SCHEME}://x.example{uid}{token}": "a whole URL that starts with https://",
 	} {
 		t.Setenv("SCHEME", "gopher")
-		err := newServer(t).load(site(withLinks("frontend.com", url)))
+		err := newServer(t).Load(site(withLinks("frontend.com", url)))
 		if err == nil || !strings.Contains(err.Error(), "password_reset_confirm_url") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", url, err)
 		}
@@ -68,19 +68,19 @@ func TestAURLThatCannotBeMeantIsRefused(t *testing.T) {
 func TestABadTokenIsNoMatterWhereNoneIsNeeded(t *testing.T) {
 	const bad = "0000000000000000000000000000000000000000"
 	s := serve(t, site("ignore_bad_token\n"+settings)+"\ndjoser_auth /api\nrespond /api ok")
-	s.post("/auth/register", bad, "username", "ann", "password", "pw", "email", "ann@b.example").want(t, 201)
-	s.post("/auth/login", bad, "username", "ann", "password", "pw").want(t, 200)
-	s.post("/auth/password/reset", bad, "email", "ann@b.example").want(t, 200)
+	s.Post("/auth/register", bad, "username", "ann", "password", "pw", "email", "ann@b.example").Want(t, 201)
+	s.Post("/auth/login", bad, "username", "ann", "password", "pw").Want(t, 200)
+	s.Post("/auth/password/reset", bad, "email", "ann@b.example").Want(t, 200)
 	confirm := strings.TrimSuffix(s.link(t, 1), "}") + `, "new_password": "new"}`
-	s.json("POST", "/auth/password/reset/confirm", bad, confirm).want(t, 200)
-	s.get("/auth/", bad).want(t, 200)
-	s.do("POST", "/auth/login", `{"username": "ann", "password": "new"}`, "Content-Type", mediaJSON, "Authorization", "Token a b").want(t, 200)
+	s.JSON("POST", "/auth/password/reset/confirm", bad, confirm).Want(t, 200)
+	s.Get("/auth/", bad).Want(t, 200)
+	s.Do("POST", "/auth/login", `{"username": "ann", "password": "new"}`, "Content-Type", mediaJSON, "Authorization", "Token a b").Want(t, 200)
 	for _, path := range []string{"/auth/me", "/auth/tokens", "/api"} {
-		s.get(path, bad).want(t, 401)
+		s.Get(path, bad).Want(t, 401)
 	}
-	s.post("/auth/logout", bad).want(t, 401)
+	s.Post("/auth/logout", bad).Want(t, 401)
 
 	s = serve(t, site(settings)) // the default is REST framework's
-	s.get("/auth/", bad).want(t, 401, `{"detail": "Invalid token"}`)
-	s.post("/auth/login", bad, "username", "ann", "password", "pw").want(t, 401)
+	s.Get("/auth/", bad).Want(t, 401, `{"detail": "Invalid token"}`)
+	s.Post("/auth/login", bad, "username", "ann", "password", "pw").Want(t, 401)
 }

@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 func TestMailsKnowTheLanguageThatWasAskedFor(t *testing.T) {
 	s := newServer(t)
-	templates := filepath.Join(s.dir, "templates")
+	templates := filepath.Join(s.Dir, "templates")
 	if err := os.Mkdir(templates, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -19,10 +21,10 @@ func TestMailsKnowTheLanguageThatWasAskedFor(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(templates, "password_reset_email_subject.txt"), []byte(subject), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.load(site(settings + "\ntemplates {$DIR}/templates")); err != nil {
+	if err := s.Load(site(settings + "\ntemplates {$DIR}/templates")); err != nil {
 		t.Fatal(err)
 	}
-	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@a.example").want(t, 201)
+	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@a.example").Want(t, 201)
 	sent := make(map[string]bool)
 	for _, c := range []struct{ accept, want string }{
 		{"", "New password ()"},
@@ -34,10 +36,10 @@ func TestMailsKnowTheLanguageThatWasAskedFor(t *testing.T) {
 		{"no language!", "New password ()"},
 		{strings.Repeat("de,", 1000), "New password ()"},
 	} {
-		s.do("POST", "/auth/password/reset", `{"email": "ann@a.example"}`, "Content-Type", mediaJSON, "Accept-Language", c.accept).want(t, 200)
+		s.Do("POST", "/auth/password/reset", `{"email": "ann@a.example"}`, "Content-Type", mediaJSON, "Accept-Language", c.accept).Want(t, 200)
 		var got string
-		eventually(t, "mail", func() bool {
-			files, _ := filepath.Glob(filepath.Join(s.dir, "mails", "*.eml"))
+		testsite.Eventually(t, "mail", func() bool {
+			files, _ := filepath.Glob(filepath.Join(s.Dir, "mails", "*.eml"))
 			for _, f := range files {
 				if !sent[f] {
 					sent[f] = true

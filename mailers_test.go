@@ -1,32 +1,21 @@
 package djoser
 
 import (
-	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"log"
-	"math/big"
 	"net"
-	netmail "net/mail"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+
 	"time"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -37,270 +26,11 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// testSMTP is a real mail server in the test process. Its fields are set
-// before it starts, or under its lock.
-type testSMTP struct {
-	t      *testing.T
-	server *smtp.Server
-	addr   string
-	caFile string // trusts its certificate
-
-	mu          sync.Mutex
-	onConnect   func(n int) error // n counts from one
-	onMail      func(from string) error
-	onRcpt      func(to string) error
-	onData      func(to string, mail []byte) error
-	plainAuth   map[string]string
-	mechanisms  []string
-	connections int
-	mails       []testMail
-	refused     []string // mechanisms that are offered, and answered with 504
-	auths       []string
-	hellos      []string
-	conns       []net.Conn
-}
-
-// testMail is a mail that the server has taken.
-type testMail struct {
-	from string
-	to   string
-	utf8 bool
-	data []byte
-}
-
-func (m testMail) parse(t *testing.T) *netmail.Message {
-	t.Helper()
-	msg, err := netmail.ReadMessage(bytes.NewReader(m.data))
-	if err != nil {
-		t.Fatalf("no mail: %v\n%s", err, m.data)
-	}
-	return msg
-}
-
-// startSMTP starts a server; mode is one of starttls, tls and none.
-func startSMTP(t *testing.T, mode string, s *testSMTP) *testSMTP {
-	t.Helper()
-	if s == nil {
-		s = new(testSMTP)
-	}
-	s.t = t
-	s.server = smtp.NewServer(smtp.BackendFunc(s.newSession))
-	s.server.Domain = "localhost"
-	s.server.ErrorLog = log.New(io.Discard, "", 0)
-	s.server.AllowInsecureAuth = true
-	s.server.EnableSMTPUTF8 = true
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.addr = l.Addr().String()
-	if mode != "none" {
-		var cert tls.Certificate
-		cert, s.caFile = testCertificate(t)
-		s.server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
-	}
-	if mode == "tls" {
-		l = tls.NewListener(l, s.server.TLSConfig)
-		s.server.TLSConfig = nil
-	}
-	go s.server.Serve(l)
-	t.Cleanup(func() { s.server.Close() })
-	return s
-}
-
-// testCertificate makes an authority of its own and a certificate for
-// 127.0.0.1.
-func testCertificate(t *testing.T) (tls.Certificate, string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		NotAfter:              time.Now().Add(time.Hour),
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
-}
-
-func (s *testSMTP) newSession(c *smtp.Conn) (smtp.Session, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conns = append(s.conns, c.Conn())
-	if _, ok := c.TLSConnectionState(); !ok || s.server.TLSConfig == nil {
-		s.connections++
-	}
-	if s.onConnect != nil {
-		if err := s.onConnect(s.connections); err != nil {
-			return nil, err
-		}
-	}
-	return &testSession{s: s, conn: c}, nil
-}
-
-// received returns the mails that were taken so far.
-func (s *testSMTP) received() []testMail {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.mails)
-}
-
-func (s *testSMTP) set(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f()
-}
-
-// testSession is one connection's state.
-type testSession struct {
-	s    *testSMTP
-	conn *smtp.Conn
-	from string
-	to   string
-	utf8 bool
-}
-
-func (c *testSession) AuthMechanisms() []string { return c.s.mechanisms }
-
-func (c *testSession) Auth(mech string) (sasl.Server, error) {
-	check := func(username, password string) error {
-		c.s.mu.Lock()
-		defer c.s.mu.Unlock()
-		c.s.auths = append(c.s.auths, mech)
-		if c.s.plainAuth[username] != password || password == "" {
-			return smtp.ErrAuthFailed
-		}
-		return nil
-	}
-	if slices.Contains(c.s.refused, mech) {
-		c.s.set(func() { c.s.auths = append(c.s.auths, mech) })
-		return nil, smtp.ErrAuthUnknownMechanism
-	}
-	switch mech {
-	case sasl.Plain:
-		return sasl.NewPlainServer(func(_, username, password string) error { return check(username, password) }), nil
-	case sasl.Login:
-		return &loginServer{check: check}, nil
-	case "CRAM-MD5":
-		return &cramServer{password: c.s.plainAuth["me"], check: check}, nil
-	case "XOAUTH2":
-		return saslFunc(func(response []byte) error {
-			user, token, _ := strings.Cut(strings.TrimSuffix(string(response), "\x01\x01"), "\x01auth=Bearer ")
-			return check(strings.TrimPrefix(user, "user="), token)
-		}), nil
-	default:
-		return nil, smtp.ErrAuthUnknownMechanism
-	}
-}
-
-// saslFunc is the server's side of a mechanism of one response.
-type saslFunc func(response []byte) error
-
-func (f saslFunc) Next(response []byte) (challenge []byte, done bool, err error) {
-	return nil, true, f(response)
-}
-
-// loginServer is the server's side of LOGIN.
-type loginServer struct {
-	answers []string
-	check   func(username, password string) error
-}
-
-func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if response != nil {
-		l.answers = append(l.answers, string(response))
-	}
-	switch len(l.answers) {
-	case 0:
-		return []byte("Username:"), false, nil
-	case 1:
-		return []byte("Password:"), false, nil
-	}
-	return nil, true, l.check(l.answers[0], l.answers[1])
-}
-
-// cramServer is the server's side of CRAM-MD5 (RFC 2195).
-type cramServer struct {
-	password  string
-	check     func(username, password string) error
-	challenge []byte
-}
-
-func (c *cramServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if c.challenge == nil {
-		c.challenge = []byte("<1@localhost>")
-		return c.challenge, false, nil
-	}
-	mac := hmac.New(md5.New, []byte(c.password))
-	mac.Write(c.challenge)
-	username, digest, _ := strings.Cut(string(response), " ")
-	if digest != hex.EncodeToString(mac.Sum(nil)) {
-		return nil, true, c.check(username, "")
-	}
-	return nil, true, c.check(username, c.password)
-}
-
-func (c *testSession) Reset()        {}
-func (c *testSession) Logout() error { return nil }
-
-func (c *testSession) Mail(from string, opts *smtp.MailOptions) error {
-	c.from, c.utf8 = from, opts.UTF8
-	c.s.mu.Lock()
-	c.s.hellos = append(c.s.hellos, c.conn.Hostname())
-	f := c.s.onMail
-	c.s.mu.Unlock()
-	if f != nil {
-		return f(from)
-	}
-	return nil
-}
-
-func (c *testSession) Rcpt(to string, _ *smtp.RcptOptions) error {
-	c.to = to
-	c.s.mu.Lock()
-	f := c.s.onRcpt
-	c.s.mu.Unlock()
-	if f != nil {
-		return f(to)
-	}
-	return nil
-}
-
-func (c *testSession) Data(r io.Reader) error {
-	b, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	c.s.mu.Lock()
-	f := c.s.onData
-	c.s.mu.Unlock()
-	if f != nil {
-		if err := f(c.to, b); err != nil {
-			return err
-		}
-	}
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	c.s.mails = append(c.s.mails, testMail{c.from, c.to, c.utf8, b})
-	return nil
-}
-
 // newSMTP sets up a mailer as a configuration would. The block is that of the
 // Caddyfile; CA stands for the file with the server's authority.
-func newSMTP(t *testing.T, s *testSMTP, block string) *SMTPMailer {
+func newSMTP(t *testing.T, s *testsite.SMTP, block string) *SMTPMailer {
 	t.Helper()
-	m, err := parseMailer[SMTPMailer](t, fmt.Sprintf("smtp %s {\n%s\n}", s.addr, strings.ReplaceAll(block, "CA", s.caFile)))
+	m, err := parseMailer[SMTPMailer](t, fmt.Sprintf("smtp %s {\n%s\n}", s.Addr, strings.ReplaceAll(block, "CA", s.CAFile)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +79,7 @@ func testMessage(to string) *Message {
 func TestSMTPSendsThroughEveryKindOfEncryption(t *testing.T) {
 	for _, mode := range []string{"starttls", "tls", "none"} {
 		t.Run(mode, func(t *testing.T) {
-			s := startSMTP(t, mode, &testSMTP{mechanisms: []string{sasl.Plain}, plainAuth: map[string]string{"me": "p {x}"}})
+			s := testsite.StartSMTP(t, mode, &testsite.SMTP{Mechanisms: []string{sasl.Plain}, Passwords: map[string]string{"me": "p {x}"}})
 			t.Setenv("TEST_SMTP_PASSWORD", "p {x}")
 			block := "tls " + mode + "\nusername me\npassword {env.TEST_SMTP_PASSWORD}"
 			if mode != "none" {
@@ -359,14 +89,14 @@ func TestSMTPSendsThroughEveryKindOfEncryption(t *testing.T) {
 			if err := m.Send(t.Context(), testMessage("someone@example.com")); err != nil {
 				t.Fatal(err)
 			}
-			mails := s.received()
-			if len(mails) != 1 || mails[0].from != "webmaster@frontend.com" || mails[0].to != "someone@example.com" || mails[0].utf8 {
+			mails := s.Received()
+			if len(mails) != 1 || mails[0].From != "webmaster@frontend.com" || mails[0].To != "someone@example.com" || mails[0].UTF8 {
 				t.Fatalf("received %+v", mails)
 			}
-			if len(s.auths) != 1 {
-				t.Errorf("authenticated %d times", len(s.auths))
+			if len(s.Auths) != 1 {
+				t.Errorf("authenticated %d times", len(s.Auths))
 			}
-			h := mails[0].parse(t).Header
+			h := mails[0].Parse(t).Header
 			if h.Get("Message-ID") != "<1@frontend.com>" || h.Get("Auto-Submitted") != "auto-generated" {
 				t.Errorf("header: %v", h)
 			}
@@ -375,19 +105,19 @@ func TestSMTPSendsThroughEveryKindOfEncryption(t *testing.T) {
 }
 
 func TestSMTPGoesNoFurtherWithoutEncryption(t *testing.T) {
-	s := startSMTP(t, "none", nil)
+	s := testsite.StartSMTP(t, "none", nil)
 	m := newSMTP(t, s, "tls starttls")
 	if err := m.Send(t.Context(), testMessage("someone@example.com")); err == nil || !strings.Contains(err.Error(), "STARTTLS") {
 		t.Errorf("got %v", err)
 	}
-	if len(s.received()) > 0 {
+	if len(s.Received()) > 0 {
 		t.Error("a mail went out in the clear")
 	}
 }
 
 func TestSMTPChecksTheCertificate(t *testing.T) {
 	for _, mode := range []string{"starttls", "tls"} {
-		s := startSMTP(t, mode, nil)
+		s := testsite.StartSMTP(t, mode, nil)
 		m := newSMTP(t, s, "tls "+mode)
 		if err := m.Send(t.Context(), testMessage("someone@example.com")); err == nil || !strings.Contains(err.Error(), "certificate") {
 			t.Errorf("%s: got %v", mode, err)
@@ -396,21 +126,21 @@ func TestSMTPChecksTheCertificate(t *testing.T) {
 }
 
 func TestSMTPReusesOneConnectionForABurst(t *testing.T) {
-	s := startSMTP(t, "starttls", nil)
+	s := testsite.StartSMTP(t, "starttls", nil)
 	m := newSMTP(t, s, "trusted_ca CA")
 	for i := range 50 {
 		if err := m.Send(t.Context(), testMessage(fmt.Sprintf("u%d@example.com", i))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := len(s.received()); n != 50 || s.connections != 1 {
-		t.Errorf("%d mails over %d connections", n, s.connections)
+	if n := len(s.Received()); n != 50 || s.Connections != 1 {
+		t.Errorf("%d mails over %d connections", n, s.Connections)
 	}
 }
 
 func TestSMTPRefusalsLeaveTheConnectionAsItIs(t *testing.T) {
-	s := startSMTP(t, "starttls", &testSMTP{})
-	s.onRcpt = func(to string) error {
+	s := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
+	s.OnRcpt = func(to string) error {
 		switch to {
 		case "nobody@example.com":
 			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
@@ -425,7 +155,7 @@ func TestSMTPRefusalsLeaveTheConnectionAsItIs(t *testing.T) {
 		}
 		return nil
 	}
-	s.onData = func(to string, _ []byte) error {
+	s.OnData = func(to string, _ []byte) error {
 		if to == "spam@example.com" {
 			return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "rejected"}
 		}
@@ -454,30 +184,30 @@ func TestSMTPRefusalsLeaveTheConnectionAsItIs(t *testing.T) {
 			t.Errorf("address in the error: %v", err)
 		}
 	}
-	if n := len(s.received()); n != 3 || s.connections != 1 {
-		t.Errorf("%d mails over %d connections", n, s.connections)
+	if n := len(s.Received()); n != 3 || s.Connections != 1 {
+		t.Errorf("%d mails over %d connections", n, s.Connections)
 	}
 }
 
 func TestSMTPConnectsAgainWhenTheServerHungUp(t *testing.T) {
-	s := startSMTP(t, "starttls", nil)
+	s := testsite.StartSMTP(t, "starttls", nil)
 	m := newSMTP(t, s, "trusted_ca CA")
 	for i := range 3 {
 		if err := m.Send(t.Context(), testMessage("someone@example.com")); err != nil {
 			t.Fatalf("mail %d: %v", i, err)
 		}
-		s.set(func() {
-			for _, c := range s.conns {
+		s.Set(func() {
+			for _, c := range s.Conns {
 				c.Close()
 			}
 		})
 	}
 	// Some servers take only so many mails over a connection.
-	s.set(func() {
-		s.onMail = func(string) error {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if len(s.mails) == 4 && s.connections == 4 {
+	s.Set(func() {
+		s.OnMail = func(string) error {
+			s.Lock()
+			defer s.Unlock()
+			if len(s.Mails) == 4 && s.Connections == 4 {
 				return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 7, 0}, Message: "too many mails"}
 			}
 			return nil
@@ -488,15 +218,15 @@ func TestSMTPConnectsAgainWhenTheServerHungUp(t *testing.T) {
 			t.Fatalf("mail %d: %v", i, err)
 		}
 	}
-	if n := len(s.received()); n != 5 || s.connections != 5 {
-		t.Errorf("%d mails over %d connections", n, s.connections)
+	if n := len(s.Received()); n != 5 || s.Connections != 5 {
+		t.Errorf("%d mails over %d connections", n, s.Connections)
 	}
 }
 
 func TestSMTPGivesUpOnAServerThatStalls(t *testing.T) {
 	stalled := make(chan struct{})
 	t.Cleanup(func() { close(stalled) })
-	s := startSMTP(t, "starttls", &testSMTP{onData: func(string, []byte) error { <-stalled; return nil }})
+	s := testsite.StartSMTP(t, "starttls", &testsite.SMTP{OnData: func(string, []byte) error { <-stalled; return nil }})
 	m := newSMTP(t, s, "trusted_ca CA")
 	m.timeout = 300 * time.Millisecond
 	start := time.Now()
@@ -542,19 +272,19 @@ func TestSMTPGivesUpOnAServerThatStalls(t *testing.T) {
 }
 
 func TestSMTPServerThatDropsConnections(t *testing.T) {
-	s := startSMTP(t, "starttls", &testSMTP{})
-	s.onData = func(string, []byte) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if len(s.conns)%4 != 0 {
-			s.conns[len(s.conns)-1].Close()
+	s := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
+	s.OnData = func(string, []byte) error {
+		s.Lock()
+		defer s.Unlock()
+		if len(s.Conns)%4 != 0 {
+			s.Conns[len(s.Conns)-1].Close()
 			return io.ErrUnexpectedEOF
 		}
 		return nil
 	}
 	m := newSMTP(t, s, "trusted_ca CA")
 	failed := 0
-	for len(s.received()) == 0 && failed < 10 {
+	for len(s.Received()) == 0 && failed < 10 {
 		if err := m.Send(t.Context(), testMessage("someone@example.com")); err != nil {
 			failed++
 		}
@@ -565,7 +295,7 @@ func TestSMTPServerThatDropsConnections(t *testing.T) {
 }
 
 func TestSMTPWrongPasswordIsTriedAgainLater(t *testing.T) {
-	s := startSMTP(t, "starttls", &testSMTP{mechanisms: []string{sasl.Plain}, plainAuth: map[string]string{"me": "right"}})
+	s := testsite.StartSMTP(t, "starttls", &testsite.SMTP{Mechanisms: []string{sasl.Plain}, Passwords: map[string]string{"me": "right"}})
 	m := newSMTP(t, s, "trusted_ca CA\nusername me\npassword wrong-secret")
 	err := m.Send(t.Context(), testMessage("someone@example.com"))
 	if err == nil || errors.Is(err, ErrUndeliverable) || !strings.Contains(err.Error(), "535") || strings.Contains(err.Error(), "wrong-secret") {
@@ -598,7 +328,7 @@ func TestSMTPAuthenticatesAsTheServerLikesIt(t *testing.T) {
 		{"nothing known", "", []string{"GSSAPI"}, nil, nil, "the server offers GSSAPI, this mailer would use SCRAM-SHA-256"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := startSMTP(t, "starttls", &testSMTP{mechanisms: c.offered, refused: c.refused, plainAuth: map[string]string{"me": "s3cret"}})
+			s := testsite.StartSMTP(t, "starttls", &testsite.SMTP{Mechanisms: c.offered, Refused: c.refused, Passwords: map[string]string{"me": "s3cret"}})
 			m := newSMTP(t, s, "trusted_ca CA\nusername me\npassword {file."+token+"}\n"+c.block)
 			// The password is read for each connection, since tokens change.
 			if err := os.WriteFile(token, []byte("s3cret"), 0o600); err != nil {
@@ -611,13 +341,13 @@ func TestSMTPAuthenticatesAsTheServerLikesIt(t *testing.T) {
 			if err != nil && strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("the password is in the error: %v", err)
 			}
-			if !slices.Equal(s.auths, c.auths) {
-				t.Errorf("tried %v, want %v", s.auths, c.auths)
+			if !slices.Equal(s.Auths, c.auths) {
+				t.Errorf("tried %v, want %v", s.Auths, c.auths)
 			}
 		})
 	}
 
-	s := startSMTP(t, "starttls", &testSMTP{mechanisms: []string{}})
+	s := testsite.StartSMTP(t, "starttls", &testsite.SMTP{Mechanisms: []string{}})
 	m := newSMTP(t, s, "trusted_ca CA\nusername me\npassword s3cret")
 	if err := m.Send(t.Context(), testMessage("someone@example.com")); err == nil || !strings.Contains(err.Error(), "the server offers no authentication") {
 		t.Errorf("got %v", err)
@@ -635,7 +365,7 @@ func TestSMTPGreetsByName(t *testing.T) {
 		"helo [192.0.2.1]":      "[192.0.2.1]",
 	} {
 		for _, mode := range []string{"starttls", "tls", "none"} {
-			s := startSMTP(t, mode, nil)
+			s := testsite.StartSMTP(t, mode, nil)
 			ca := "\ntrusted_ca CA"
 			if mode == "none" {
 				ca = ""
@@ -643,8 +373,8 @@ func TestSMTPGreetsByName(t *testing.T) {
 			if err := newSMTP(t, s, "tls "+mode+ca+"\n"+block).Send(t.Context(), testMessage("someone@example.com")); err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(s.hellos, []string{want}) {
-				t.Errorf("%q with tls %s: greeted as %v", block, mode, s.hellos)
+			if !slices.Equal(s.Hellos, []string{want}) {
+				t.Errorf("%q with tls %s: greeted as %v", block, mode, s.Hellos)
 			}
 		}
 	}
@@ -658,7 +388,7 @@ func TestLocalRecipients(t *testing.T) {
 		"x@localhost.localdomain": true, `"a@example.com"@localhost`: true, "x@１２７.０.０.１": true, "x@ｌocalhost": true,
 		"x@example.com": false, "x@bücher.example": false, "x@corp.local": false, "x@1.example": false,
 	} {
-		srv := startSMTP(t, "none", nil)
+		srv := testsite.StartSMTP(t, "none", nil)
 		for block, sends := range map[string]bool{"": !local, "local_recipients": true} {
 			s := &delivery{mailer: newSMTP(t, srv, "tls none\n"+block)}
 			if err := s.mayReach(address); (err == nil) != sends || err != nil && !errors.Is(err, ErrUndeliverable) {
@@ -669,25 +399,25 @@ func TestLocalRecipients(t *testing.T) {
 }
 
 func TestSMTPInternationalAddresses(t *testing.T) {
-	s := startSMTP(t, "starttls", nil)
+	s := testsite.StartSMTP(t, "starttls", nil)
 	m := newSMTP(t, s, "trusted_ca CA")
 	for _, to := range []string{"someone@bücher.example", "jürgen@example.com"} {
 		if err := m.Send(t.Context(), testMessage(to)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	mails := s.received()
-	if mails[0].to != "someone@xn--bcher-kva.example" || mails[0].utf8 {
+	mails := s.Received()
+	if mails[0].To != "someone@xn--bcher-kva.example" || mails[0].UTF8 {
 		t.Errorf("got %+v", mails[0])
 	}
-	if mails[1].to != "jürgen@example.com" || !mails[1].utf8 {
+	if mails[1].To != "jürgen@example.com" || !mails[1].UTF8 {
 		t.Errorf("got %+v", mails[1])
 	}
 }
 
 func TestSMTPCleanupLetsAMailEnd(t *testing.T) {
 	begun, go1 := make(chan struct{}), make(chan struct{})
-	s := startSMTP(t, "starttls", &testSMTP{onData: func(string, []byte) error { close(begun); <-go1; return nil }})
+	s := testsite.StartSMTP(t, "starttls", &testsite.SMTP{OnData: func(string, []byte) error { close(begun); <-go1; return nil }})
 	m := newSMTP(t, s, "trusted_ca CA")
 	sent := make(chan error)
 	go func() { sent <- m.Send(t.Context(), testMessage("someone@example.com")) }()
@@ -739,7 +469,7 @@ func TestFileMailerWritesOneFileAMail(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if to := (testMail{data: b}).parse(t).Header.Get("To"); to != fmt.Sprintf("<u%d@example.com>", i) {
+		if to := (testsite.ReceivedMail{Data: b}).Parse(t).Header.Get("To"); to != fmt.Sprintf("<u%d@example.com>", i) {
 			t.Errorf("mail %d is to %s", i, to)
 		}
 		if info, _ := e.Info(); info.Mode().Perm() != 0o600 {

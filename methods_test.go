@@ -4,12 +4,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 // methodBackEnd is a back end that answers with the method that it was sent, and
 // with what would be another to some.
 func methodBackEnd(t *testing.T) string {
-	return backEndOf(t, func(w http.ResponseWriter, r *http.Request) {
+	return testsite.BackEndOf(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Method", r.Method)
 		for name, values := range r.Header {
 			if strings.Contains(strings.ToLower(name), "method") {
@@ -36,16 +38,16 @@ func TestAMethodInSmallLettersIsRefusedWhereAGateStands(t *testing.T) {
 			reverse_proxy `+to+`
 		}
 		reverse_proxy `+to))
-	auth := "Authorization: Token " + s.register("ann", "pw")
+	auth := "Authorization: Token " + s.Register("ann", "pw")
 	for _, method := range []string{"post", "pOST", "POSt", "delete", "get", "x"} {
 		for _, header := range []string{"X: y", auth, "X-Way: matcher\r\n" + auth} {
-			s.sendRaw(method+" /x HTTP/1.1\r\nHost: x\r\n"+header+"\r\nConnection: close\r\n\r\n").want(t, 400)
+			s.SendRaw(method+" /x HTTP/1.1\r\nHost: x\r\n"+header+"\r\nConnection: close\r\n\r\n").Want(t, 400)
 		}
 	}
 	for method, want := range map[string]int{"GET": 200, "POST": 401, "PROPFIND": 200, "M-SEARCH": 200, "VERSION-CONTROL": 200} {
-		s.sendRaw(method+" /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, want)
+		s.SendRaw(method+" /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, want)
 	}
-	s.sendRaw("patch /auth/me HTTP/1.1\r\nHost: x\r\n"+auth+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").want(t, 200)
+	s.SendRaw("patch /auth/me HTTP/1.1\r\nHost: x\r\n"+auth+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").Want(t, 200)
 }
 
 // The headers stay where no gate depends on the method: back ends use them.
@@ -70,18 +72,18 @@ func TestOverridesOfTheMethodGoWhereAMatcherNamesMethods(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
-			if err := s.loadWith(globalOptions+"&(gate) {\nroute {\ndjoser_auth\n}\n}\n", realmAnd(c.site+"\nreverse_proxy "+to)); err != nil {
+			if err := s.LoadWith(testsite.Options+"&(gate) {\nroute {\ndjoser_auth\n}\n}\n", realmAnd(c.site+"\nreverse_proxy "+to)); err != nil {
 				t.Fatal(err)
 			}
-			auth := "Token " + s.register("ann", "pw")
+			auth := "Token " + s.Register("ann", "pw")
 			for _, header := range overrideHeaders {
 				if c.kept && strings.ContainsAny(header, "_.") {
 					continue // Caddy drops some of these
 				}
 				for _, path := range []string{"/x", "/api/x"} {
-					a := s.do("GET", path, "", header, "POST", "Authorization", auth)
-					a.want(t, 200)
-					if kept := a.header.Get("X-Override") != ""; kept != c.kept {
+					a := s.Do("GET", path, "", header, "POST", "Authorization", auth)
+					a.Want(t, 200)
+					if kept := a.Header.Get("X-Override") != ""; kept != c.kept {
 						t.Errorf("%s, %s: kept is %v", header, path, kept)
 					}
 				}
@@ -93,15 +95,15 @@ func TestOverridesOfTheMethodGoWhereAMatcherNamesMethods(t *testing.T) {
 func attackSmallMethod(t *testing.T) {
 	s := serve(t, realmAnd("@write method POST DELETE\ndjoser_auth @write\nreverse_proxy "+methodBackEnd(t)))
 	for _, method := range []string{"post", "Post", "deletE"} {
-		s.sendRaw(method+" /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, 400)
+		s.SendRaw(method+" /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 400)
 	}
 }
 
 func attackOverriddenGate(t *testing.T) {
 	s := serve(t, realmAnd("@write method POST DELETE\ndjoser_auth @write\nreverse_proxy "+methodBackEnd(t)))
 	for _, header := range overrideHeaders {
-		if a := s.do("GET", "/x", "", header, "DELETE"); a.status != 200 || a.header.Get("X-Override") != "" {
-			t.Errorf("%s: %d %v", header, a.status, a.header)
+		if a := s.Do("GET", "/x", "", header, "DELETE"); a.Status != 200 || a.Header.Get("X-Override") != "" {
+			t.Errorf("%s: %d %v", header, a.Status, a.Header)
 		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/internal/testsite"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -66,30 +68,30 @@ func serveWatched(t *testing.T, site string) *server {
 }
 
 func (s *server) loadWatched(site string) {
-	s.t.Helper()
+	s.T.Helper()
 	var events strings.Builder
 	for _, name := range caddyEvents {
 		fmt.Fprintf(&events, "on djoser_%s djoser_recorder\n", name)
 	}
-	options := strings.Replace(globalOptions, "level ERROR", "level DEBUG\noutput file {$DIR}/caddy.log", 1)
+	options := strings.Replace(testsite.Options, "level ERROR", "level DEBUG\noutput file {$DIR}/caddy.log", 1)
 	options = strings.Replace(options, "auto_https off", "auto_https off\nmetrics\nevents {\n"+events.String()+"}", 1)
-	if err := s.loadWith(options, "log\nmetrics /metrics\n"+site); err != nil {
-		s.t.Fatal(err)
+	if err := s.LoadWith(options, "log\nmetrics /metrics\n"+site); err != nil {
+		s.T.Fatal(err)
 	}
 }
 
 // logged are the lines of the log, by the name of their logger.
 func (s *server) logged(logger string) []map[string]any {
-	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.dir, "caddy.log"))
+	s.T.Helper()
+	text, err := os.ReadFile(filepath.Join(s.Dir, "caddy.log"))
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	var lines []map[string]any
 	for line := range strings.Lines(string(text)) {
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			s.t.Fatalf("%q: %v", line, err)
+			s.T.Fatalf("%q: %v", line, err)
 		}
 		if name, _ := fields["logger"].(string); strings.HasPrefix(name, logger) {
 			lines = append(lines, fields)
@@ -100,10 +102,10 @@ func (s *server) logged(logger string) []map[string]any {
 
 // metric is the value of a metric, as text; empty if it isn't there.
 func (s *server) metric(name string) string {
-	s.t.Helper()
-	a := s.get("/metrics", "")
-	a.want(s.t, 200)
-	m := regexp.MustCompile("(?m)^" + regexp.QuoteMeta(name) + " (.*)$").FindStringSubmatch(a.body)
+	s.T.Helper()
+	a := s.Get("/metrics", "")
+	a.Want(s.T, 200)
+	m := regexp.MustCompile("(?m)^" + regexp.QuoteMeta(name) + " (.*)$").FindStringSubmatch(a.Body)
 	if m == nil {
 		return ""
 	}
@@ -126,34 +128,34 @@ func TestAccountEventsAreTold(t *testing.T) {
 		event string
 	}{
 		{func() answer {
-			return s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example")
+			return s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example")
 		}, "user_registered register ok owner ann", "djoser_user_registered"},
 		{func() answer {
-			return s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example")
+			return s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example")
 		}, "register_failed register taken owner -", ""},
-		{func() answer { return s.post("/auth/login", "", "username", "ann", "password", "pw") }, "login_failed login inactive owner ann", "djoser_login_failed"},
-		{func() answer { return s.json("POST", "/auth/activate", "", `{"uid": "MQ", "token": "x"}`) }, "activate_failed activate bad_link owner ann", ""},
-		{func() answer { return s.post("/auth/activate/resend", "", "email", "a@b.example") }, "activation_requested activate_resend ok owner -", ""},
-		{func() answer { return s.json("POST", "/auth/activate", "", s.link(t, 1)) }, "user_activated activate ok owner ann", "djoser_user_activated"},
-		{func() answer { return s.post("/auth/login", "", "username", "ann", "password", "bad") }, "login_failed login wrong_password owner ann", "djoser_login_failed"},
-		{func() answer { return s.post("/auth/login", "", "username", "zed", "password", "bad") }, "login_failed login wrong_password owner -", "djoser_login_failed"},
-		{func() answer { return s.post("/auth/login", "", "username", "ann", "password", "pw") }, "logged_in login ok owner ann", "djoser_logged_in"},
-		{func() answer { return s.json("PATCH", "/auth/me", token, `{"email": "new@b.example"}`) }, "user_changed me ok owner ann", ""},
-		{func() answer { return s.json("POST", "/auth/activate", "", s.linkTo(t, "new@b.example")) }, "email_confirmed activate ok owner ann", ""},
+		{func() answer { return s.Post("/auth/login", "", "username", "ann", "password", "pw") }, "login_failed login inactive owner ann", "djoser_login_failed"},
+		{func() answer { return s.JSON("POST", "/auth/activate", "", `{"uid": "MQ", "token": "x"}`) }, "activate_failed activate bad_link owner ann", ""},
+		{func() answer { return s.Post("/auth/activate/resend", "", "email", "a@b.example") }, "activation_requested activate_resend ok owner -", ""},
+		{func() answer { return s.JSON("POST", "/auth/activate", "", s.link(t, 1)) }, "user_activated activate ok owner ann", "djoser_user_activated"},
+		{func() answer { return s.Post("/auth/login", "", "username", "ann", "password", "bad") }, "login_failed login wrong_password owner ann", "djoser_login_failed"},
+		{func() answer { return s.Post("/auth/login", "", "username", "zed", "password", "bad") }, "login_failed login wrong_password owner -", "djoser_login_failed"},
+		{func() answer { return s.Post("/auth/login", "", "username", "ann", "password", "pw") }, "logged_in login ok owner ann", "djoser_logged_in"},
+		{func() answer { return s.JSON("PATCH", "/auth/me", token, `{"email": "new@b.example"}`) }, "user_changed me ok owner ann", ""},
+		{func() answer { return s.JSON("POST", "/auth/activate", "", s.linkTo(t, "new@b.example")) }, "email_confirmed activate ok owner ann", ""},
 		{func() answer {
-			return s.post("/auth/username", token, "new_username", "anna", "current_password", "bad")
+			return s.Post("/auth/username", token, "new_username", "anna", "current_password", "bad")
 		}, "username_failed username wrong_password owner ann", ""},
 		{func() answer {
-			return s.post("/auth/username", token, "new_username", "anna", "current_password", "pw")
+			return s.Post("/auth/username", token, "new_username", "anna", "current_password", "pw")
 		}, "username_changed username ok owner", "djoser_username_changed"},
-		{func() answer { return s.post("/auth/password", token, "new_password", "x", "current_password", "pw") }, "password_changed password ok owner anna", "djoser_password_changed"},
-		{func() answer { return s.do("DELETE", "/auth/tokens/0123", "", "Authorization", "Token "+token) }, "tokens_failed tokens refused owner anna", ""},
-		{func() answer { return s.post("/auth/logout/all", token) }, "logged_out_everywhere logout_all ok owner anna", ""},
-		{func() answer { return s.post("/auth/login", "", "username", "anna", "password", "x") }, "logged_in login ok owner anna", "djoser_logged_in"},
-		{func() answer { return s.post("/auth/logout", token) }, "logged_out logout ok owner anna", "djoser_logged_out"},
-		{func() answer { return s.post("/auth/password/reset", "", "email", "new@b.example") }, "password_reset_requested password_reset ok owner -", ""},
+		{func() answer { return s.Post("/auth/password", token, "new_password", "x", "current_password", "pw") }, "password_changed password ok owner anna", "djoser_password_changed"},
+		{func() answer { return s.Do("DELETE", "/auth/tokens/0123", "", "Authorization", "Token "+token) }, "tokens_failed tokens refused owner anna", ""},
+		{func() answer { return s.Post("/auth/logout/all", token) }, "logged_out_everywhere logout_all ok owner anna", ""},
+		{func() answer { return s.Post("/auth/login", "", "username", "anna", "password", "x") }, "logged_in login ok owner anna", "djoser_logged_in"},
+		{func() answer { return s.Post("/auth/logout", token) }, "logged_out logout ok owner anna", "djoser_logged_out"},
+		{func() answer { return s.Post("/auth/password/reset", "", "email", "new@b.example") }, "password_reset_requested password_reset ok owner -", ""},
 		{func() answer {
-			return s.json("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(s.linkTo(t, "new@b.example"), "}")+`, "new_password": "y"}`)
+			return s.JSON("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(s.linkTo(t, "new@b.example"), "}")+`, "new_password": "y"}`)
 		}, "", ""},
 	} {
 		before := len(s.logged("djoser.audit"))
@@ -166,7 +168,7 @@ func TestAccountEventsAreTold(t *testing.T) {
 		}
 		lines := s.logged("djoser.audit")[before:]
 		if len(lines) != 1 {
-			t.Fatalf("step %d: %d lines of the audit log after %d %s", i, len(lines), a.status, a.body)
+			t.Fatalf("step %d: %d lines of the audit log after %d %s", i, len(lines), a.Status, a.Body)
 		}
 		l := lines[0]
 		who := "-"
@@ -199,10 +201,10 @@ func TestAccountEventsAreTold(t *testing.T) {
 
 func TestTheAccessLogHasTheAccount(t *testing.T) {
 	s := serveWatched(t, site(settings)+"\ndjoser_auth /api\nrespond /api ok")
-	token := s.register("ann", "pw")
-	s.get("/auth/me", token).want(t, 200)
-	s.get("/api", token).want(t, 200)
-	s.get("/api", "").want(t, 401)
+	token := s.Register("ann", "pw")
+	s.Get("/auth/me", token).Want(t, 200)
+	s.Get("/api", token).Want(t, 200)
+	s.Get("/api", "").Want(t, 401)
 	var ids []any
 	for _, l := range s.logged("http.log.access") {
 		ids = append(ids, l["user_id"])
@@ -232,14 +234,14 @@ func TestMetricsSurviveAReload(t *testing.T) {
 	}
 	round := func() {
 		t.Helper()
-		token := s.login("ann", "pw")
-		s.post("/auth/login", "", "username", "ann", "password", "bad").want(t, 400)
-		s.get("/api", token).want(t, 200)
-		s.get("/api", strings.Repeat("0", 40)).want(t, 401)
-		s.get("/api", "").want(t, 401)
-		s.post("/auth/password/reset", "", "email", "ann@example.com").want(t, 200)
+		token := s.Login("ann", "pw")
+		s.Post("/auth/login", "", "username", "ann", "password", "bad").Want(t, 400)
+		s.Get("/api", token).Want(t, 200)
+		s.Get("/api", strings.Repeat("0", 40)).Want(t, 401)
+		s.Get("/api", "").Want(t, 401)
+		s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
 	}
-	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").want(t, 201)
+	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").Want(t, 201)
 	round()
 	s.waitMails(t, 1)
 	s.loadWatched(text + "\nrespond /x y")
@@ -248,7 +250,7 @@ func TestMetricsSurviveAReload(t *testing.T) {
 	s.waitMails(t, 2)
 	want := map[string]float64{names[0]: 2, names[1]: 2, names[2]: 2, names[3]: 2, names[5]: 5, names[6]: 5, names[7]: 5, names[8]: 2}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		eventually(t, name, func() bool { return s.metricNow(name)-before[name] == want[name] })
+		testsite.Eventually(t, name, func() bool { return s.metricNow(name)-before[name] == want[name] })
 	}
 	for name, want := range map[string]string{
 		`caddy_djoser_store_accounts{realm="counted"}`: "1",

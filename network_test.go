@@ -15,8 +15,8 @@ func attackLoginFlood(t *testing.T) {
 	tried := func(address func(i int) string) int {
 		n := 0
 		for i := range 400 {
-			if a := s.loginFrom(address(i), fmt.Sprintf("user%d", i), "bad"); a.status == 429 {
-				a.wantThrottled(t)
+			if a := s.loginFrom(address(i), fmt.Sprintf("user%d", i), "bad"); a.Status == 429 {
+				a.WantThrottled(t)
 			} else {
 				n++
 			}
@@ -39,7 +39,7 @@ func attackLoginFlood(t *testing.T) {
 			t.Errorf("%s: %d log-ins of 400 were tried, want %d", what, n, c.want)
 		}
 	}
-	s.from("203.0.113.1", "/auth/register", `{"username": "ann", "password": "pw"}`).want(t, 201)
+	s.from("203.0.113.1", "/auth/register", `{"username": "ann", "password": "pw"}`).Want(t, 201)
 }
 
 // slowTokens is a store that takes its time to list tokens.
@@ -59,16 +59,16 @@ func (s *slowTokens) Tokens(ctx context.Context, id uint64) ([]*Token, error) {
 // has to read: it doesn't wait for it.
 func attackThrottleTiming(t *testing.T) {
 	s := serveBehindProxy(t, throttledSite(""))
-	s.from("192.0.2.1", "/auth/register", `{"username": "ann", "password": "pw"}`).want(t, 201)
+	s.from("192.0.2.1", "/auth/register", `{"username": "ann", "password": "pw"}`).Want(t, 201)
 	c := runningRealm(t, "default").accounts.store.(*cachedStore)
 	slow := &slowTokens{Store: c.Store, done: make(chan struct{})}
 	c.Store = slow
 	defer func() { close(slow.done); c.Store = slow.Store }()
 	for _, name := range []string{"ann", "nobody"} {
 		for i := range 25 {
-			s.loginFrom(fmt.Sprintf("198.51.%d.1", i), name, "bad").want(t, 400)
+			s.loginFrom(fmt.Sprintf("198.51.%d.1", i), name, "bad").Want(t, 400)
 		}
-		s.loginFrom("198.51.100.1", name, "bad").wantThrottled(t)
+		s.loginFrom("198.51.100.1", name, "bad").WantThrottled(t)
 	}
 	if slow.asked.Load() == 0 {
 		t.Error("the store was not asked, so that this shows nothing")
@@ -79,7 +79,7 @@ func attackThrottleTiming(t *testing.T) {
 // account while an administrator does.
 func TestAChangedAccountDoesNotHoldUpItsAdministrator(t *testing.T) {
 	s := serve(t, site(settings))
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	accounts := runningRealm(t, "default").accounts
 	acc, err := accounts.find(t.Context(), "ann")
 	if err != nil {
@@ -95,7 +95,7 @@ func TestAChangedAccountDoesNotHoldUpItsAdministrator(t *testing.T) {
 
 	before := version()
 	for range 20 {
-		s.json("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).want(t, 200)
+		s.JSON("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).Want(t, 200)
 	}
 	if v := version(); v != before {
 		t.Errorf("requests that change nothing wrote the account %d times", v-before)
@@ -106,7 +106,7 @@ func TestAChangedAccountDoesNotHoldUpItsAdministrator(t *testing.T) {
 	for i := range 100 {
 		owners.Go(func() {
 			for n := 0; !stop.Load(); n++ {
-				s.json("PATCH", "/auth/me", token, fmt.Sprintf(`{"email": "ann%d-%d@example.com"}`, i, n)).want(t, 200)
+				s.JSON("PATCH", "/auth/me", token, fmt.Sprintf(`{"email": "ann%d-%d@example.com"}`, i, n)).Want(t, 200)
 			}
 		})
 	}
@@ -121,19 +121,19 @@ func TestAChangedAccountDoesNotHoldUpItsAdministrator(t *testing.T) {
 
 func TestChangesOfFieldsAreThrottledAndReadingIsNot(t *testing.T) {
 	s := serve(t, throttledSite(""))
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	c := throttleClock(t)
 	n := 0
 	for ; n < 40; n++ {
-		if a := s.json("PATCH", "/auth/me", token, fmt.Sprintf(`{"email": "guess%d@example.com"}`, n)); a.status == 429 {
-			a.wantThrottled(t)
+		if a := s.JSON("PATCH", "/auth/me", token, fmt.Sprintf(`{"email": "guess%d@example.com"}`, n)); a.Status == 429 {
+			a.WantThrottled(t)
 			break
 		}
 	}
 	if n != 10 {
 		t.Errorf("%d changes passed, want 10 for an account", n)
 	}
-	s.get("/auth/me", token).want(t, 200)
+	s.Get("/auth/me", token).Want(t, 200)
 	c.advance(time.Minute)
-	s.json("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).want(t, 200)
+	s.JSON("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).Want(t, 200)
 }

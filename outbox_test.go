@@ -14,7 +14,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
 	"time"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/emersion/go-smtp"
 	"go.uber.org/zap"
@@ -88,16 +91,6 @@ func mailsOf(t *testing.T, s Store) []*Mail {
 	return mails
 }
 
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !condition(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not in time", what)
-		}
-	}
-}
-
 // mailerFunc is a mailer that is one function.
 type mailerFunc func(ctx context.Context, m *Message) error
 
@@ -167,7 +160,7 @@ func TestOutboxSendsEachMailOnce(t *testing.T) {
 		ids = append(ids, putMails(t, s, 100, time.Now())...)
 		o.wake()
 	}
-	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	for _, c := range []map[string]int{sent.all(), delivered.all()} {
 		if len(c) != len(ids) {
 			t.Errorf("%d of %d", len(c), len(ids))
@@ -203,7 +196,7 @@ func TestOutboxDropsWhatNeedsNoMail(t *testing.T) {
 		delivered: func(m *Mail) { sent.add("hook " + recipientOf(m.Account)) },
 		failed:    func(m *Mail, err error) { t.Errorf("failed: %v", err) },
 	})()
-	eventually(t, "all done", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all done", func() bool { return len(mailsOf(t, s)) == 0 })
 	if got := sent.all(); len(got) != 2 || got[recipientOf(ids[1])] != 1 || got["hook "+recipientOf(ids[1])] != 1 {
 		t.Errorf("sent %v", got)
 	}
@@ -228,7 +221,7 @@ func TestOutboxTriesAgainWithGrowingPauses(t *testing.T) {
 			return nil
 		}),
 	})()
-	eventually(t, "sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	if len(times) != 5 {
 		t.Fatalf("%d attempts", len(times))
 	}
@@ -289,7 +282,7 @@ func TestOutboxGivesUpLoudly(t *testing.T) {
 			if c.attempts > 1 && time.Since(start) < 250*time.Millisecond {
 				t.Errorf("gave up after %s", time.Since(start))
 			}
-			eventually(t, "deleted", func() bool { return len(mailsOf(t, s)) == 0 })
+			testsite.Eventually(t, "deleted", func() bool { return len(mailsOf(t, s)) == 0 })
 			last := logs.All()[logs.Len()-1]
 			if last.Level != zapcore.ErrorLevel || last.Message != "outbox: mail given up" || last.ContextMap()["account"] != ids[0] {
 				t.Errorf("logged %v", last)
@@ -360,7 +353,7 @@ func TestOutboxSurvives(t *testing.T) {
 				}),
 				delivered: c.hook,
 			})()
-			eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+			testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 			got := sent.all()
 			for _, id := range ids {
 				if got[recipientOf(id)] != 1 {
@@ -402,7 +395,7 @@ func TestOutboxIsHandedOver(t *testing.T) {
 		t.Errorf("%d mails sent beside the one at work", n)
 	}
 	close(goOn)
-	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	if len(old.all()) != 1 || len(newer.all()) != 2 {
 		t.Errorf("old %v, new %v", old.all(), newer.all())
 	}
@@ -427,7 +420,7 @@ func TestOutboxIsHandedOver(t *testing.T) {
 	o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(_ context.Context, m *Message) error { newer.add(m.To); return nil })})()
 	id := putMails(t, s, 1, time.Now())[0]
 	o.wake()
-	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	if old.all()[recipientOf(id)] != 1 {
 		t.Error("the rejected configuration sent the mail")
 	}
@@ -441,9 +434,9 @@ func TestOutboxTriesEverythingAfterAStart(t *testing.T) {
 	o := testOutbox(t, s, nil)
 	var failed, sent atomic.Int32
 	defer o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error { failed.Add(1); return errors.New("no") })})()
-	eventually(t, "tried", func() bool { return failed.Load() >= int32(quickLimits.failuresInRow) })
+	testsite.Eventually(t, "tried", func() bool { return failed.Load() >= int32(quickLimits.failuresInRow) })
 	defer o.use(&delivery{compose: composeTo, mailer: mailerFunc(func(context.Context, *Message) error { sent.Add(1); return nil })})()
-	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	if sent.Load() != 100 {
 		t.Errorf("%d mails sent", sent.Load())
 	}
@@ -471,7 +464,7 @@ func TestOutboxLeavesABrokenMailerAlone(t *testing.T) {
 		o.wake()
 	}
 	works.Store(true)
-	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	if sent.Load() != 500 {
 		t.Errorf("%d mails sent", sent.Load())
 	}
@@ -480,7 +473,7 @@ func TestOutboxLeavesABrokenMailerAlone(t *testing.T) {
 // A mail to a local name is given up at once, with one line, unasked.
 func TestOutboxSendsNothingToLocalNames(t *testing.T) {
 	for _, to := range []string{"root@localhost", "x@[127.0.0.1]"} {
-		srv := startSMTP(t, "none", nil)
+		srv := testsite.StartSMTP(t, "none", nil)
 		s := mailStore(t, t.TempDir())
 		putMails(t, s, 1, time.Now())
 		core, logs := observer.New(zapcore.WarnLevel)
@@ -489,11 +482,11 @@ func TestOutboxSendsNothingToLocalNames(t *testing.T) {
 			compose: func(context.Context, *Mail) (*Message, error) { return testMessage(to), nil },
 			mailer:  newSMTP(t, srv, "tls none"),
 		})()
-		eventually(t, "given up", func() bool { return len(mailsOf(t, s)) == 0 })
+		testsite.Eventually(t, "given up", func() bool { return len(mailsOf(t, s)) == 0 })
 		if logs.Len() != 1 || logs.All()[0].Level != zapcore.ErrorLevel || !strings.Contains(fmt.Sprint(logs.All()[0].ContextMap()["error"]), "local_recipients on") {
 			t.Errorf("logged %v", logs.All())
 		}
-		if srv.set(func() {}); srv.connections > 0 || len(srv.received()) > 0 {
+		if srv.Set(func() {}); srv.Connections > 0 || len(srv.Received()) > 0 {
 			t.Error("the server was asked")
 		}
 	}
@@ -511,7 +504,7 @@ func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
 		{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 509}},
 	} {
 		for _, at := range []string{"RCPT", "DATA"} {
-			srv := startSMTP(t, "starttls", &testSMTP{})
+			srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
 			s := mailStore(t, t.TempDir())
 			refused := make(map[string]bool)
 			for _, id := range putMails(t, s, 40, time.Now()) {
@@ -524,15 +517,15 @@ func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
 				}
 				return nil
 			}
-			srv.onRcpt = func(to string) error { return refuse(to, at == "RCPT") }
-			srv.onData = func(to string, _ []byte) error { return refuse(to, at == "DATA") }
+			srv.OnRcpt = func(to string) error { return refuse(to, at == "RCPT") }
+			srv.OnData = func(to string, _ []byte) error { return refuse(to, at == "DATA") }
 			limits := quickLimits
 			limits.sendTimeout = 10 * time.Second
 			limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
 			o := startOutbox(s, zap.NewNop(), limits)
 			release := o.use(&delivery{compose: composeTo, mailer: newSMTP(t, srv, "trusted_ca CA")})
-			eventually(t, fmt.Sprint(refusal, at, ": sent"), func() bool { m := srv.received(); return len(m) == 1 && m[0].to == good })
-			eventually(t, "only the refused ones are tried again", func() bool { return len(mailsOf(t, s)) == 40 })
+			testsite.Eventually(t, fmt.Sprint(refusal, at, ": sent"), func() bool { m := srv.Received(); return len(m) == 1 && m[0].To == good })
+			testsite.Eventually(t, "only the refused ones are tried again", func() bool { return len(mailsOf(t, s)) == 40 })
 			release()
 			o.close()
 		}
@@ -543,12 +536,12 @@ func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
 // is at fault itself: it is left alone, and no mail is given up.
 func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
 	for _, known := range []bool{true, false} {
-		srv := startSMTP(t, "starttls", &testSMTP{})
+		srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
 		s := mailStore(t, t.TempDir())
 		first := putMails(t, s, 1, time.Now())[0]
 		var refusing atomic.Bool
 		var asked atomic.Int32
-		srv.onRcpt = func(string) error {
+		srv.OnRcpt = func(string) error {
 			if !refusing.Load() {
 				return nil
 			}
@@ -569,21 +562,21 @@ func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
 			},
 			mailer: newSMTP(t, srv, "trusted_ca CA"),
 		})()
-		eventually(t, "sent", func() bool { return len(mailsOf(t, s)) == 0 })
+		testsite.Eventually(t, "sent", func() bool { return len(mailsOf(t, s)) == 0 })
 		refusing.Store(true)
 		putMails(t, s, 1, time.Now())
 		putMails(t, s, 40, time.Now())
 		o.wake()
 		if known {
 			// The first two were given up: until then it could have been them.
-			eventually(t, "held", func() bool { return asked.Load() == int32(limits.failuresInRow)+2 })
+			testsite.Eventually(t, "held", func() bool { return asked.Load() == int32(limits.failuresInRow)+2 })
 			time.Sleep(100 * time.Millisecond)
 			if n := len(mailsOf(t, s)); n != 39 || asked.Load() != int32(limits.failuresInRow)+2 {
 				t.Errorf("%d mails left after %d attempts", n, asked.Load())
 			}
 			continue
 		}
-		eventually(t, "given up", func() bool { return len(mailsOf(t, s)) == 0 })
+		testsite.Eventually(t, "given up", func() bool { return len(mailsOf(t, s)) == 0 })
 	}
 }
 
@@ -624,7 +617,7 @@ func TestOutboxIsFair(t *testing.T) {
 			return len(tried)
 		}
 		if held {
-			eventually(t, "held", func() bool { return count() >= limits.failuresInRow })
+			testsite.Eventually(t, "held", func() bool { return count() >= limits.failuresInRow })
 		} else {
 			<-blocked
 		}
@@ -632,7 +625,7 @@ func TestOutboxIsFair(t *testing.T) {
 		good := recipientOf(putMailsFrom(t, s, 1, time.Now(), "198.51.100.0/24")[0])
 		o.wake()
 		close(goOn)
-		eventually(t, "tried", func() bool {
+		testsite.Eventually(t, "tried", func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return slices.Contains(tried, good)
@@ -760,7 +753,7 @@ func TestOutboxSendsNothingTwiceWhenTheDiskIsFull(t *testing.T) {
 	})})()
 	time.Sleep(300 * time.Millisecond)
 	s.full.Store(false)
-	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	for _, id := range ids {
 		if n := sent.all()[recipientOf(id)]; n != 1 && id != ids[3] {
 			t.Errorf("account %d got %d mails", id, n)
@@ -771,19 +764,19 @@ func TestOutboxSendsNothingTwiceWhenTheDiskIsFull(t *testing.T) {
 // Through a mail server that refuses, drops and stalls, every mail arrives,
 // and none twice that the server had taken.
 func TestOutboxThroughAFailingServer(t *testing.T) {
-	srv := startSMTP(t, "starttls", &testSMTP{})
+	srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
 	var n atomic.Int32
-	srv.onRcpt = func(string) error {
+	srv.OnRcpt = func(string) error {
 		if n.Add(1)%3 == 0 {
 			return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "try again"}
 		}
 		return nil
 	}
-	srv.onData = func(string, []byte) error {
+	srv.OnData = func(string, []byte) error {
 		if n.Load()%31 == 0 {
-			srv.mu.Lock()
-			defer srv.mu.Unlock()
-			srv.conns[len(srv.conns)-1].Close()
+			srv.Lock()
+			defer srv.Unlock()
+			srv.Conns[len(srv.Conns)-1].Close()
 			return io.ErrUnexpectedEOF
 		}
 		return nil
@@ -796,19 +789,19 @@ func TestOutboxThroughAFailingServer(t *testing.T) {
 	defer o.close()
 	start := time.Now()
 	defer o.use(&delivery{compose: composeTo, mailer: newSMTP(t, srv, "trusted_ca CA")})()
-	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	got := make(map[string]int)
-	for _, m := range srv.received() {
-		got[m.to]++
+	for _, m := range srv.Received() {
+		got[m.To]++
 	}
 	for _, id := range ids {
 		if got[recipientOf(id)] != 1 {
 			t.Errorf("account %d got %d mails", id, got[recipientOf(id)])
 		}
 	}
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	t.Logf("%d mails in %s over %d connections", len(ids), time.Since(start).Round(time.Millisecond), srv.connections)
+	srv.Lock()
+	defer srv.Unlock()
+	t.Logf("%d mails in %s over %d connections", len(ids), time.Since(start).Round(time.Millisecond), srv.Connections)
 }
 
 // A process that is killed while it sends loses nothing. What it sent but
@@ -855,7 +848,7 @@ func TestOutboxSurvivesAKill(t *testing.T) {
 	s := mailStore(t, filepath.Join(dir, "store"))
 	o := testOutbox(t, s, nil)
 	defer o.use(&delivery{compose: composeTo, mailer: &FileMailer{dir: filepath.Join(dir, "mails")}})()
-	eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	stats, err := s.Stats(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -873,7 +866,7 @@ func TestOutboxSurvivesAKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := testMail{data: b}.parse(t).Header
+		h := testsite.ReceivedMail{Data: b}.Parse(t).Header
 		if ids[h.Get("To")] == nil {
 			ids[h.Get("To")] = make(map[string]int)
 		}

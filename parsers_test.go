@@ -7,34 +7,32 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+
 	"time"
 	"unicode/utf8"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 func TestBodiesThatAreNoObject(t *testing.T) {
 	s := serve(t, site(settings))
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	const invalid, none = `{"non_field_errors": ["Invalid data"]}`, `{"non_field_errors": ["No input provided"]}`
 	for _, body := range []string{`[]`, `[{"username": "x"}]`, `"text"`, `1`, `-0.5`, `true`, `false`, `NaN`} {
 		for _, path := range []string{"register", "login", "activate", "username", "password", "password/reset", "password/reset/confirm"} {
-			s.json("POST", "/auth/"+path, token, body).want(t, 400, invalid)
+			s.JSON("POST", "/auth/"+path, token, body).Want(t, 400, invalid)
 		}
-		s.json("PUT", "/auth/me", token, body).want(t, 400, invalid)
-		s.json("PATCH", "/auth/me", token, body).want(t, 400, invalid)
+		s.JSON("PUT", "/auth/me", token, body).Want(t, 400, invalid)
+		s.JSON("PATCH", "/auth/me", token, body).Want(t, 400, invalid)
 	}
 	for _, path := range []string{"login", "activate", "username", "password", "password/reset", "password/reset/confirm"} {
-		s.json("POST", "/auth/"+path, token, `null`).want(t, 400, none)
+		s.JSON("POST", "/auth/"+path, token, `null`).Want(t, 400, none)
 	}
-	s.json("POST", "/auth/register", "", `null`).want(t, 400, `{"password": ["This field is required."], "username": ["This field is required."]}`)
-	s.json("PUT", "/auth/me", token, `null`).want(t, 200)
-	s.json("POST", "/auth/logout", token, `not JSON at all`).want(t, 200, "")
+	s.JSON("POST", "/auth/register", "", `null`).Want(t, 400, `{"password": ["This field is required."], "username": ["This field is required."]}`)
+	s.JSON("PUT", "/auth/me", token, `null`).Want(t, 200)
+	s.JSON("POST", "/auth/logout", token, `not JSON at all`).Want(t, 200, "")
 }
 
 func TestContent(t *testing.T) {
@@ -99,9 +97,9 @@ func TestContent(t *testing.T) {
 		if c.contentType != "" {
 			header = []string{"Content-Type", c.contentType}
 		}
-		a := s.do("POST", "/auth/login", c.body, header...)
-		if a.status != c.status || c.want != "" && a.body != c.want || !json.Valid([]byte(a.body)) || !utf8.ValidString(a.body) {
-			t.Errorf("%s: %d %s, want %d %s", c.name, a.status, a.body, c.status, c.want)
+		a := s.Do("POST", "/auth/login", c.body, header...)
+		if a.Status != c.status || c.want != "" && a.Body != c.want || !json.Valid([]byte(a.Body)) || !utf8.ValidString(a.Body) {
+			t.Errorf("%s: %d %s, want %d %s", c.name, a.Status, a.Body, c.status, c.want)
 		}
 	}
 }
@@ -111,13 +109,13 @@ func TestBodiesAreBounded(t *testing.T) {
 	const tooLarge = `{"detail": "Request body is too large."}`
 	fits := `{"username": "` + strings.Repeat("x", 8<<10-16) + `"}`
 	for _, contentType := range []string{mediaJSON, mediaForm, mediaMultipart + "; boundary=x", "text/plain"} {
-		s.do("POST", "/auth/login", fits+" ", "Content-Type", contentType).want(t, 413, tooLarge)
+		s.Do("POST", "/auth/login", fits+" ", "Content-Type", contentType).Want(t, 413, tooLarge)
 	}
-	s.json("POST", "/auth/login", "", fits).want(t, 400)
+	s.JSON("POST", "/auth/login", "", fits).Want(t, 400)
 
 	// Without a length, too.
 	for body, want := range map[string]int{fits: 400, fits + " ": 413} {
-		req, err := http.NewRequestWithContext(context.Background(), "POST", "http://"+s.addr+"/auth/login", io.MultiReader(strings.NewReader(body)))
+		req, err := http.NewRequestWithContext(context.Background(), "POST", "http://"+s.Addr+"/auth/login", io.MultiReader(strings.NewReader(body)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,17 +130,17 @@ func TestBodiesAreBounded(t *testing.T) {
 			t.Errorf("%d bytes in chunks: %d %s", len(body), resp.StatusCode, text)
 		}
 	}
-	s.json("POST", "/auth/logout", s.register("ann", "pw"), fits+" ").want(t, 200) // not read
+	s.JSON("POST", "/auth/logout", s.Register("ann", "pw"), fits+" ").Want(t, 200) // not read
 }
 
 // raw sends bytes over one connection, with the site for HOST, and reads an
 // answer for each method.
 func (s *server) raw(t *testing.T, text string, methods ...string) []answer {
 	t.Helper()
-	conn := s.dial()
+	conn := s.Dial()
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := io.WriteString(conn, strings.ReplaceAll(text, "HOST", s.addr)); err != nil {
+	if _, err := io.WriteString(conn, strings.ReplaceAll(text, "HOST", s.Addr)); err != nil {
 		t.Fatal(err)
 	}
 	r := bufio.NewReader(conn)
@@ -156,14 +154,14 @@ func (s *server) raw(t *testing.T, text string, methods ...string) []answer {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answers = append(answers, answer{status: resp.StatusCode, header: resp.Header, body: string(body)})
+		answers = append(answers, answer{Status: resp.StatusCode, Header: resp.Header, Body: string(body)})
 	}
 	return answers
 }
 
 func TestRequestsInARow(t *testing.T) {
 	s := serve(t, site(settings))
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	head := " HTTP/1.1\r\nHost: HOST\r\nAuthorization: Token " + token + "\r\n"
 	form := "Content-Type: " + mediaForm + "\r\n"
 	answers := s.raw(t, ""+
@@ -178,24 +176,24 @@ func TestRequestsInARow(t *testing.T) {
 		`{"email": "ann@example.com", "username": "ann"}`, `{"email": "b@x.example", "username": "ann"}`, ``,
 		`{"email": "c@x.example", "username": "ann"}`, ``, `{"detail": "Invalid token"}`,
 	} {
-		if answers[i].body != want {
-			t.Errorf("answer %d: %d %s, want %s", i, answers[i].status, answers[i].body, want)
+		if answers[i].Body != want {
+			t.Errorf("answer %d: %d %s, want %s", i, answers[i].Status, answers[i].Body, want)
 		}
 	}
-	if a := answers[2]; a.status != 200 || a.header.Get("Content-Length") != "43" {
+	if a := answers[2]; a.Status != 200 || a.Header.Get("Content-Length") != "43" {
 		t.Errorf("HEAD: %v", a)
 	}
 
 	bad := s.raw(t, "POST /auth/login HTTP/1.1\r\nHost: HOST\r\n"+form+"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "POST")
-	bad[0].want(t, 400, `{"detail": "Request body could not be read."}`)
+	bad[0].Want(t, 400, `{"detail": "Request body could not be read."}`)
 	for _, text := range []string{
 		"POST /auth/login HTTP/1.1\r\nHost: HOST\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
 		"POST /auth/login HTTP/1.1\r\nHost: HOST\r\nContent-Length: -1\r\n\r\n",
 		"POST /auth/login HTTP/1.1\r\n\r\n",
 		"POST /auth/login\x00 HTTP/1.1\r\nHost: HOST\r\n\r\n",
 	} {
-		if a := s.raw(t, text, "POST")[0]; a.status != 400 {
-			t.Errorf("%q: %d", text, a.status)
+		if a := s.raw(t, text, "POST")[0]; a.Status != 400 {
+			t.Errorf("%q: %d", text, a.Status)
 		}
 	}
 }
@@ -204,46 +202,35 @@ func TestAcceptAndFormat(t *testing.T) {
 	s := serve(t, site(settings))
 	const plain, refused = `{"detail": "Authentication credentials were not provided."}`, `{"detail": "Could not satisfy the request's Accept header"}`
 	for _, accept := range []string{"application/json", "*/*", "application/*", "text/html", "application/json;q=0.1", "image/png, */*;q=0.1", "APPLICATION/JSON"} {
-		s.do("GET", "/auth/me", "", "Accept", accept).want(t, 401, plain)
-		s.do("POST", "/auth/login", "", "Accept", accept).want(t, 400)
+		s.Do("GET", "/auth/me", "", "Accept", accept).Want(t, 401, plain)
+		s.Do("POST", "/auth/login", "", "Accept", accept).Want(t, 400)
 	}
 	for _, accept := range []string{"application/xml", "", "text/plain, image/*", "json", "/", ";;;", strings.Repeat(",", 5000), "application/json-seq"} {
-		s.do("GET", "/auth/me", "", "Accept", accept).want(t, 401, plain) // who is calling comes first
-		s.do("POST", "/auth/login", "", "Accept", accept).want(t, 406, refused)
+		s.Do("GET", "/auth/me", "", "Accept", accept).Want(t, 401, plain) // who is calling comes first
+		s.Do("POST", "/auth/login", "", "Accept", accept).Want(t, 406, refused)
 	}
-	s.do("GET", "/auth/", "", "Accept", "application/json; indent=999999999").want(t, 200)
-	s.do("GET", "/auth/", "", "Accept", "application/json; indent=-1").want(t, 200)
-	s.do("POST", "/auth/login", "", "Accept", "application/json; indent=2").
-		want(t, 400, "{\n  \"password\": [\n    \"This field is required.\"\n  ],\n  \"username\": [\n    \"This field is required.\"\n  ]\n}")
-	s.do("POST", "/auth/login?format=json", "").want(t, 400)
-	s.do("POST", "/auth/login?format=json", "", "Accept", "text/html").want(t, 406)
-	s.do("POST", "/auth/login?format=xml", "").want(t, 404, `{"detail": "Not found."}`)
-	s.do("POST", "/auth/login?format=xml&format=json", "").want(t, 400)
-	s.do("POST", "/auth/login?accept=text/plain", "").want(t, 406)
-	s.do("POST", "/auth/login?accept=application/json", "", "Accept", "text/plain").want(t, 400)
-	s.do("post", "/auth/login", "").want(t, 400)
-	s.do("POST", "/auth/login?%zz;&format", "").want(t, 400)
+	s.Do("GET", "/auth/", "", "Accept", "application/json; indent=999999999").Want(t, 200)
+	s.Do("GET", "/auth/", "", "Accept", "application/json; indent=-1").Want(t, 200)
+	s.Do("POST", "/auth/login", "", "Accept", "application/json; indent=2").
+		Want(t, 400, "{\n  \"password\": [\n    \"This field is required.\"\n  ],\n  \"username\": [\n    \"This field is required.\"\n  ]\n}")
+	s.Do("POST", "/auth/login?format=json", "").Want(t, 400)
+	s.Do("POST", "/auth/login?format=json", "", "Accept", "text/html").Want(t, 406)
+	s.Do("POST", "/auth/login?format=xml", "").Want(t, 404, `{"detail": "Not found."}`)
+	s.Do("POST", "/auth/login?format=xml&format=json", "").Want(t, 400)
+	s.Do("POST", "/auth/login?accept=text/plain", "").Want(t, 406)
+	s.Do("POST", "/auth/login?accept=application/json", "", "Accept", "text/plain").Want(t, 400)
+	s.Do("post", "/auth/login", "").Want(t, 400)
+	s.Do("POST", "/auth/login?%zz;&format", "").Want(t, 400)
 }
 
 // FuzzEndpoints sends whatever it is to every endpoint of a real Caddy, and a
 // text as often as it fits into a body. No answer is 5xx, every answer with a
 // body is JSON.
 func FuzzEndpoints(f *testing.F) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	s := newServer(f)
+	if err := s.Load(site(memberSettings)); err != nil {
 		f.Fatal(err)
 	}
-	l.Close()
-	addr := l.Addr().String()
-	f.Setenv("DIR", f.TempDir())
-	config, err := adapt(globalOptions + "http://" + addr + " {\n" + site(memberSettings) + "\n}\n")
-	if err != nil {
-		f.Fatal(err)
-	}
-	if err := caddy.Load(config, true); err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { caddy.Stop() })
 
 	f.Add("POST", "login", "", "application/json", "", []byte(`{"email": "a@b.example", "password": "x"}`))
 	f.Add("POST", "register", "", "application/x-www-form-urlencoded", "", []byte("a@\u4E00\u4E01\u4E02"))
@@ -258,7 +245,7 @@ func FuzzEndpoints(f *testing.F) {
 			t.Skip()
 		}
 		for _, body := range [][]byte{body, asOftenAsItFits(body)} {
-			req, err := http.NewRequest(method, fmt.Sprintf("http://%s/auth/%s", addr, strings.TrimLeft(path, "/")), bytes.NewReader(body))
+			req, err := http.NewRequest(method, fmt.Sprintf("http://%s/auth/%s", s.Addr, strings.TrimLeft(path, "/")), bytes.NewReader(body))
 			if err != nil {
 				t.Skip()
 			}

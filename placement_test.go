@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 func TestThePrefixIsThatOfTheHandleAround(t *testing.T) {
@@ -24,8 +26,8 @@ func TestThePrefixIsThatOfTheHandleAround(t *testing.T) {
 		"handle /auth/* {\nrewrite * /x{uri}\nroute {\ndjoser /x/auth/* {\n" + settings + "\n}\n}\n}": "/auth/login",
 	} {
 		s := serve(t, site)
-		if a := s.post(path, "", "username", "ann", "email", "x"); a.status != 400 {
-			t.Errorf("%s\n%s: %d %s", site, path, a.status, a.body)
+		if a := s.Post(path, "", "username", "ann", "email", "x"); a.Status != 400 {
+			t.Errorf("%s\n%s: %d %s", site, path, a.Status, a.Body)
 		}
 	}
 }
@@ -36,8 +38,8 @@ func TestAPathThatLacksThePrefixIsTold(t *testing.T) {
 		"djoser {\n" + settings + "\n}":                                              "/a/b/password/reset",
 	} {
 		s := newServer(t)
-		options := strings.Replace(globalOptions, "level ERROR", "output file {$DIR}/caddy.log", 1)
-		if err := s.loadWith(options, site); err != nil {
+		options := strings.Replace(testsite.Options, "level ERROR", "output file {$DIR}/caddy.log", 1)
+		if err := s.LoadWith(options, site); err != nil {
 			t.Fatal(err)
 		}
 		told := func() (prefixes []any) {
@@ -48,14 +50,14 @@ func TestAPathThatLacksThePrefixIsTold(t *testing.T) {
 			}
 			return prefixes
 		}
-		s.get("/nothing", "")
-		s.get("/x/nothing", "")
-		s.get("/auth/", "")
+		s.Get("/nothing", "")
+		s.Get("/x/nothing", "")
+		s.Get("/auth/", "")
 		if got := told(); got != nil {
 			t.Errorf("%s: told of %v", site, got)
 		}
 		for range 2 {
-			s.get(path, "").want(t, 404)
+			s.Get(path, "").Want(t, 404)
 		}
 		if got := told(); len(got) != 1 || !strings.HasPrefix(path, fmt.Sprint(got[0])+"/") {
 			t.Errorf("%s: told of %v", site, got)

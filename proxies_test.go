@@ -9,24 +9,26 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 // appendingProxy stands before a server, and appends its client's address to
 // X-Forwarded-For, as most proxies do. Its clients are all at one address.
 func appendingProxy(t *testing.T, s *server) *server {
 	t.Helper()
-	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.addr})
+	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.Addr})
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.RemoteAddr = "198.51.100.7:1234"
 		forward.ServeHTTP(w, r)
 	}))
 	t.Cleanup(proxy.Close)
-	return &server{t: t, addr: strings.TrimPrefix(proxy.URL, "http://")}
+	return &server{&testsite.Site{T: t, Addr: strings.TrimPrefix(proxy.URL, "http://")}}
 }
 
 // withProxies are the global options with lines about proxies.
 func withProxies(lines string) string {
-	return strings.Replace(globalOptions, "auto_https off", "auto_https off\nservers {\n"+lines+"\n}", 1)
+	return strings.Replace(testsite.Options, "auto_https off", "auto_https off\nservers {\n"+lines+"\n}", 1)
 }
 
 // documentedProxies are the lines that the page of settings tells to write.
@@ -44,16 +46,16 @@ func documentedProxies(t *testing.T) string {
 
 func attackChosenAddress(t *testing.T) {
 	s := newServer(t)
-	if err := s.loadWith(withProxies(documentedProxies(t)), throttledSite("throttle {\nlogin 2/1m\n}")); err != nil {
+	if err := s.LoadWith(withProxies(documentedProxies(t)), throttledSite("throttle {\nlogin 2/1m\n}")); err != nil {
 		t.Fatal(err)
 	}
 	proxy := appendingProxy(t, s)
 	for i := range 4 {
 		forwarded := fmt.Sprintf("192.0.2.%d", i)
-		a := proxy.do("POST", "/auth/login", `{"username": "ann", "password": "x"}`, "Content-Type", mediaJSON,
+		a := proxy.Do("POST", "/auth/login", `{"username": "ann", "password": "x"}`, "Content-Type", mediaJSON,
 			"X-Forwarded-For", forwarded, "X-Forwarded-For", forwarded+", "+forwarded)
-		if want := 400 + 29*(i/2); a.status != want {
-			t.Errorf("login %d: %d, want %d", i, a.status, want)
+		if want := 400 + 29*(i/2); a.Status != want {
+			t.Errorf("login %d: %d, want %d", i, a.Status, want)
 		}
 	}
 }
@@ -69,7 +71,7 @@ func TestAServerThatBelievesItsClientsIsToldAtTheStart(t *testing.T) {
 		for _, site := range []string{site(settings), realmAnd("djoser_auth /api/*\ndjoser_auth /x/*")} {
 			s := newServer(t)
 			options := strings.Replace(withProxies(lines), "level ERROR", "output file {$DIR}/caddy.log", 1)
-			if err := s.loadWith(options, site); err != nil {
+			if err := s.LoadWith(options, site); err != nil {
 				t.Fatal(err)
 			}
 			logged := slices.DeleteFunc(s.logged("http.handlers.djoser"), func(line map[string]any) bool {

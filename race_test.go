@@ -27,7 +27,7 @@ func atOnce(do func(i int) answer) map[int]int {
 			a := do(i)
 			mu.Lock()
 			defer mu.Unlock()
-			statuses[a.status]++
+			statuses[a.Status]++
 		})
 	}
 	close(start)
@@ -47,7 +47,7 @@ func TestOneOfManyGetsAName(t *testing.T) {
 	for round := range 3 {
 		name := fmt.Sprintf("ann%d", round)
 		wantOneWinner(t, atOnce(func(i int) answer {
-			return s.post("/auth/register", "", "username", name, "password", fmt.Sprintf("pw%d", i), "email", fmt.Sprintf("a%d@b.example", i))
+			return s.Post("/auth/register", "", "username", name, "password", fmt.Sprintf("pw%d", i), "email", fmt.Sprintf("a%d@b.example", i))
 		}), 201)
 
 		// The account is the winner's, whole.
@@ -57,7 +57,7 @@ func TestOneOfManyGetsAName(t *testing.T) {
 		}
 		var n int
 		fmt.Sscanf(acc.Email, "a%d@", &n)
-		s.login(name, fmt.Sprintf("pw%d", n))
+		s.Login(name, fmt.Sprintf("pw%d", n))
 	}
 	if accounts, err := runningRealm(t, "default").accounts.store.Accounts(context.Background(), 0, 100); err != nil || len(accounts) != 3 {
 		t.Errorf("%d accounts, %v", len(accounts), err)
@@ -68,30 +68,30 @@ func TestOneOfManyRenamesToAName(t *testing.T) {
 	s := serve(t, site(crowd))
 	tokens := make([]string, clients)
 	for i := range tokens {
-		tokens[i] = s.register(fmt.Sprintf("user%d", i), "pw")
+		tokens[i] = s.Register(fmt.Sprintf("user%d", i), "pw")
 	}
 	wantOneWinner(t, atOnce(func(i int) answer {
-		return s.post("/auth/username", tokens[i], "new_username", "wanted", "current_password", "pw")
+		return s.Post("/auth/username", tokens[i], "new_username", "wanted", "current_password", "pw")
 	}), 200)
-	s.login("wanted", "pw")
+	s.Login("wanted", "pw")
 }
 
 func TestALinkWorksForOneOfMany(t *testing.T) {
 	s := serve(t, site("send_activation_email\nlogin_after_activation\n"+crowd))
-	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").want(t, 201)
+	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").Want(t, 201)
 	link := s.link(t, 1)
-	wantOneWinner(t, atOnce(func(int) answer { return s.json("POST", "/auth/activate", "", link) }), 200)
+	wantOneWinner(t, atOnce(func(int) answer { return s.JSON("POST", "/auth/activate", "", link) }), 200)
 	store := runningRealm(t, "default").accounts.store
 	if tokens, err := store.Tokens(context.Background(), 1); err != nil || len(tokens) != 1 {
 		t.Errorf("%d tokens, %v", len(tokens), err)
 	}
 
-	s.post("/auth/password/reset", "", "email", "a@b.example").want(t, 200)
+	s.Post("/auth/password/reset", "", "email", "a@b.example").Want(t, 200)
 	link = strings.TrimSuffix(s.link(t, 2), "}")
 	winner := make(chan int, clients)
 	wantOneWinner(t, atOnce(func(i int) answer {
-		a := s.json("POST", "/auth/password/reset/confirm", "", fmt.Sprintf(`%s, "new_password": "new%d"}`, link, i))
-		if a.status == 200 {
+		a := s.JSON("POST", "/auth/password/reset/confirm", "", fmt.Sprintf(`%s, "new_password": "new%d"}`, link, i))
+		if a.Status == 200 {
 			winner <- i
 		}
 		return a
@@ -102,7 +102,7 @@ func TestALinkWorksForOneOfMany(t *testing.T) {
 		if i == n {
 			want = 200
 		}
-		s.post("/auth/login", "", "username", "ann", "password", fmt.Sprintf("new%d", i)).want(t, want)
+		s.Post("/auth/login", "", "username", "ann", "password", fmt.Sprintf("new%d", i)).Want(t, want)
 	}
 	if tokens, err := store.Tokens(context.Background(), 1); err != nil || len(tokens) != 1 {
 		t.Errorf("%d tokens after the reset and one login, %v", len(tokens), err)
@@ -111,16 +111,16 @@ func TestALinkWorksForOneOfMany(t *testing.T) {
 
 func TestOneOfManyChangesAPassword(t *testing.T) {
 	s := serve(t, site(crowd))
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	winner := make(chan int, clients)
 	wantOneWinner(t, atOnce(func(i int) answer {
-		a := s.post("/auth/password", token, "new_password", fmt.Sprintf("new%d", i), "current_password", "pw")
-		if a.status == 200 {
+		a := s.Post("/auth/password", token, "new_password", fmt.Sprintf("new%d", i), "current_password", "pw")
+		if a.Status == 200 {
 			winner <- i
 		}
 		return a
 	}), 200)
-	s.login("ann", fmt.Sprintf("new%d", <-winner))
+	s.Login("ann", fmt.Sprintf("new%d", <-winner))
 }
 
 func TestChangesOfOneAccountAreNotMixedUp(t *testing.T) {
@@ -131,10 +131,10 @@ func TestChangesOfOneAccountAreNotMixedUp(t *testing.T) {
 		field last char {
 			max_length 20
 		}`))
-	s.json("POST", "/auth/register", "", `{"username": "ann", "password": "pw", "first": "x", "last": "x"}`).want(t, 201)
-	token := s.login("ann", "pw")
+	s.JSON("POST", "/auth/register", "", `{"username": "ann", "password": "pw", "first": "x", "last": "x"}`).Want(t, 201)
+	token := s.Login("ann", "pw")
 	statuses := atOnce(func(i int) answer {
-		return s.json("PATCH", "/auth/me", token, fmt.Sprintf(`{"first": "n%d", "last": "n%d"}`, i, i))
+		return s.JSON("PATCH", "/auth/me", token, fmt.Sprintf(`{"first": "n%d", "last": "n%d"}`, i, i))
 	})
 	if statuses[200] != clients {
 		t.Errorf("answers by status: %v", statuses)
@@ -147,10 +147,10 @@ func TestChangesOfOneAccountAreNotMixedUp(t *testing.T) {
 
 func TestLoggingOutLeavesOtherLogins(t *testing.T) {
 	s := serve(t, site(crowd))
-	s.register("ann", "pw")
+	s.Register("ann", "pw")
 	tokens := make([]string, clients)
 	statuses := atOnce(func(i int) answer {
-		a := s.post("/auth/login", "", "username", "ann", "password", "pw")
+		a := s.Post("/auth/login", "", "username", "ann", "password", "pw")
 		tokens[i] = tokenOf(a)
 		return a
 	})
@@ -160,10 +160,10 @@ func TestLoggingOutLeavesOtherLogins(t *testing.T) {
 	// Half log out, twice each, while the others go on.
 	statuses = atOnce(func(i int) answer {
 		if i%2 == 0 {
-			return s.get("/auth/me", tokens[i])
+			return s.Get("/auth/me", tokens[i])
 		}
-		s.post("/auth/logout", tokens[i])
-		return s.post("/auth/logout", tokens[i])
+		s.Post("/auth/logout", tokens[i])
+		return s.Post("/auth/logout", tokens[i])
 	})
 	if statuses[200] != clients/2 || statuses[401] != clients/2 {
 		t.Errorf("answers by status: %v", statuses)
@@ -173,24 +173,24 @@ func TestLoggingOutLeavesOtherLogins(t *testing.T) {
 		if i%2 == 1 {
 			want = 401
 		}
-		s.get("/auth/me", token).want(t, want)
+		s.Get("/auth/me", token).Want(t, want)
 	}
 }
 
 func TestLogoutsOfOneTokenAtOnce(t *testing.T) {
 	s := serve(t, site(crowd))
-	token, other := s.register("ann", "pw"), s.login("ann", "pw")
-	statuses := atOnce(func(int) answer { return s.post("/auth/logout", token) })
+	token, other := s.Register("ann", "pw"), s.Login("ann", "pw")
+	statuses := atOnce(func(int) answer { return s.Post("/auth/logout", token) })
 	if statuses[200] < 1 || statuses[200]+statuses[401] != clients {
 		t.Errorf("answers by status: %v", statuses)
 	}
-	s.get("/auth/me", token).want(t, 401)
-	s.get("/auth/me", other).want(t, 200)
+	s.Get("/auth/me", token).Want(t, 401)
+	s.Get("/auth/me", other).Want(t, 200)
 }
 
 func TestADeletedAccountIsGoneForEverybody(t *testing.T) {
 	s := serve(t, site(crowd))
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	accounts := runningRealm(t, "default").accounts
 	statuses := atOnce(func(i int) answer {
 		if i == clients/2 {
@@ -199,16 +199,16 @@ func TestADeletedAccountIsGoneForEverybody(t *testing.T) {
 			}
 		}
 		if i%2 == 0 {
-			return s.post("/auth/username", token, "new_username", fmt.Sprintf("ann%d", i), "current_password", "pw")
+			return s.Post("/auth/username", token, "new_username", fmt.Sprintf("ann%d", i), "current_password", "pw")
 		}
-		return s.json("PATCH", "/auth/me", token, fmt.Sprintf(`{"email": "a%d@b.example"}`, i))
+		return s.JSON("PATCH", "/auth/me", token, fmt.Sprintf(`{"email": "a%d@b.example"}`, i))
 	})
 	for status := range statuses {
 		if status != 200 && status != 401 {
 			t.Errorf("answers by status: %v", statuses)
 		}
 	}
-	s.get("/auth/me", token).want(t, 401)
+	s.Get("/auth/me", token).Want(t, 401)
 	if found, err := accounts.store.Accounts(context.Background(), 0, 10); err != nil || len(found) != 0 {
 		t.Errorf("%d accounts, %v", len(found), err)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 // recipe is the Caddyfile on the page of recipes that holds a text.
@@ -23,17 +25,17 @@ func recipe(t *testing.T, holds string) string {
 
 func TestAnotherCaddyAsksThisOne(t *testing.T) {
 	s, other := newServer(t), newServer(t)
-	asking := strings.NewReplacer("localhost:8080", s.addr, "localhost:8000", backEnd(t)).Replace(recipe(t, "forward_auth localhost:8080"))
-	if err := s.loadWith(globalOptions+"http://"+other.addr+" {\n"+asking+"\n}\n", realmAnd(recipe(t, "route /check"))); err != nil {
+	asking := strings.NewReplacer("localhost:8080", s.Addr, "localhost:8000", testsite.BackEnd(t)).Replace(recipe(t, "forward_auth localhost:8080"))
+	if err := s.LoadWith(testsite.Options+"http://"+other.Addr+" {\n"+asking+"\n}\n", realmAnd(recipe(t, "route /check"))); err != nil {
 		t.Fatal(err)
 	}
-	token := s.register("ann", "pw")
-	e := other.do("GET", "/x", "", "Authorization", "Token "+token, "Remote-User", "mallory", "Remote-Id", "7").echo(t)
+	token := s.Register("ann", "pw")
+	e := other.Do("GET", "/x", "", "Authorization", "Token "+token, "Remote-User", "mallory", "Remote-Id", "7").Echo(t)
 	if e.Header.Get("Remote-User") != "ann" || e.Header.Get("Remote-Id") != "1" || e.Header["Authorization"] != nil {
 		t.Errorf("%v", e.Header)
 	}
-	other.do("GET", "/x", "", "Remote-User", "mallory").want(t, 401)
-	other.get("/x", strings.Repeat("0", 40)).want(t, 401)
+	other.Do("GET", "/x", "", "Remote-User", "mallory").Want(t, 401)
+	other.Get("/x", strings.Repeat("0", 40)).Want(t, 401)
 }
 
 // nginx serves the locations of the page, with what asks and what is kept at these
@@ -43,7 +45,7 @@ func nginx(t *testing.T, check, kept string) *server {
 	if _, err := exec.LookPath("nginx"); err != nil {
 		t.Skip("nginx isn't installed")
 	}
-	dir, addr := t.TempDir(), freePort(t)
+	dir, addr := t.TempDir(), testsite.FreeAddress(t)
 	locations := strings.NewReplacer("localhost:8080", check, "localhost:8000", kept).Replace(fences(t, "docs/recipes.md", "nginx")[0])
 	text := "daemon off;\nmaster_process off;\nerror_log stderr;\npid pid;\nevents {\n}\nhttp {\naccess_log off;\n" +
 		"client_body_temp_path .;\nproxy_temp_path .;\nfastcgi_temp_path .;\nuwsgi_temp_path .;\nscgi_temp_path .;\n" +
@@ -61,78 +63,78 @@ func nginx(t *testing.T, check, kept string) *server {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	eventually(t, "nginx", func() bool { return listens(addr) })
-	return &server{t: t, addr: addr}
+	testsite.Eventually(t, "nginx", func() bool { return testsite.Listens(addr) })
+	return &server{&testsite.Site{T: t, Addr: addr}}
 }
 
 func TestNginxAsksThisCaddy(t *testing.T) {
 	s := serve(t, realmAnd(recipe(t, "route /check")))
-	token := s.register("ann", "pw")
-	other := nginx(t, s.addr, backEnd(t))
-	e := other.do("POST", "/x", "body", "Authorization", "Token "+token, "Remote-User", "mallory", "Remote-Id", "7").echo(t)
+	token := s.Register("ann", "pw")
+	other := nginx(t, s.Addr, testsite.BackEnd(t))
+	e := other.Do("POST", "/x", "body", "Authorization", "Token "+token, "Remote-User", "mallory", "Remote-Id", "7").Echo(t)
 	if e.Header.Get("Remote-User") != "ann" || e.Header.Get("Remote-Id") != "1" || len(e.Header["Remote-User"]) != 1 || e.Header["Authorization"] != nil || e.Size != 4 {
 		t.Errorf("%+v", e)
 	}
-	other.do("GET", "/x", "", "Remote-User", "mallory").want(t, 401)
-	other.get("/x", strings.Repeat("0", 40)).want(t, 401)
-	other.get("/check", token).want(t, 404)
+	other.Do("GET", "/x", "", "Remote-User", "mallory").Want(t, 401)
+	other.Get("/x", strings.Repeat("0", 40)).Want(t, 401)
+	other.Get("/check", token).Want(t, 404)
 }
 
 func TestABasicClientSendsATokenAsItsPassword(t *testing.T) {
 	s := newServer(t)
-	decoder := freePort(t)
-	text := strings.NewReplacer("localhost:8081", decoder, "localhost:8080", s.addr, "localhost:8000", backEnd(t),
+	decoder := testsite.FreeAddress(t)
+	text := strings.NewReplacer("localhost:8081", decoder, "localhost:8080", s.Addr, "localhost:8000", testsite.BackEnd(t),
 		"disable password_reset\n", settings+"\n").Replace(recipe(t, "b64dec"))
-	if err := s.loadFile(globalOptions + text); err != nil {
+	if err := s.LoadFile(testsite.Options + text); err != nil {
 		t.Fatal(err)
 	}
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	basic := func(scheme, pair string) answer {
-		return s.do("GET", "/dav/x", "", "Authorization", scheme+" "+base64.StdEncoding.EncodeToString([]byte(pair)), "Remote-User", "mallory")
+		return s.Do("GET", "/dav/x", "", "Authorization", scheme+" "+base64.StdEncoding.EncodeToString([]byte(pair)), "Remote-User", "mallory")
 	}
 	for _, scheme := range []string{"Basic", "basic", "BASIC"} {
-		e := basic(scheme, "any:"+token).echo(t)
+		e := basic(scheme, "any:"+token).Echo(t)
 		if got := e.Header["Remote-User"]; len(got) != 1 || got[0] != "ann" || e.Header["Authorization"] != nil {
 			t.Errorf("%v", e.Header)
 		}
 	}
-	s.get("/dav/x", token).want(t, 200)
+	s.Get("/dav/x", token).Want(t, 200)
 
 	for _, pair := range []string{"ann:pw", "any:" + strings.Repeat("0", 40), token, ":", "", "a:b:" + token, "any:" + token + "\r\nRemote-User: x", "a:\xff\x00"} {
 		a := basic("Basic", pair)
-		a.want(t, 401)
-		if got := a.header.Values("WWW-Authenticate"); len(got) != 1 || got[0] != `Basic realm="accounts"` {
+		a.Want(t, 401)
+		if got := a.Header.Values("WWW-Authenticate"); len(got) != 1 || got[0] != `Basic realm="accounts"` {
 			t.Errorf("%q: %q", pair, got)
 		}
 	}
 	for _, header := range []string{"Basic", "Basic x", "Basic !!!! " + token, "", "Basic  {{.Env}}"} {
-		a := s.do("GET", "/dav/x", "", "Authorization", header)
-		a.want(t, 401)
+		a := s.Do("GET", "/dav/x", "", "Authorization", header)
+		a.Want(t, 401)
 	}
-	if a := s.get("/dav/x", ""); a.header.Get("WWW-Authenticate") != `Basic realm="accounts"` {
-		t.Errorf("without credentials: %v", a.header)
+	if a := s.Get("/dav/x", ""); a.Header.Get("WWW-Authenticate") != `Basic realm="accounts"` {
+		t.Errorf("without credentials: %v", a.Header)
 	}
 }
 
 func TestATokenInAnotherHeader(t *testing.T) {
-	s := serve(t, realmAnd(strings.Replace(recipe(t, "X-Access-Token"), "localhost:8000", backEnd(t), 1)))
-	token := s.register("ann", "pw")
-	e := s.do("GET", "/api/x", "", "X-Access-Token", token).echo(t)
+	s := serve(t, realmAnd(strings.Replace(recipe(t, "X-Access-Token"), "localhost:8000", testsite.BackEnd(t), 1)))
+	token := s.Register("ann", "pw")
+	e := s.Do("GET", "/api/x", "", "X-Access-Token", token).Echo(t)
 	if e.Header.Get("Remote-User") != "ann" || e.Header["X-Access-Token"] != nil || e.Header["Authorization"] != nil {
 		t.Errorf("%v", e.Header)
 	}
-	s.get("/api/x", token).want(t, 200)
+	s.Get("/api/x", token).Want(t, 200)
 	for _, bad := range []string{strings.Repeat("0", 40), "x", ""} {
-		s.do("GET", "/api/x", "", "X-Access-Token", bad).want(t, 401)
+		s.Do("GET", "/api/x", "", "X-Access-Token", bad).Want(t, 401)
 	}
 }
 
 func TestABackEndWithAnAuthorizationOfItsOwn(t *testing.T) {
 	t.Setenv("API_KEY", "key")
-	s := serve(t, realmAnd(strings.Replace(recipe(t, "API_KEY"), "localhost:8000", backEnd(t), 1)))
-	e := s.get("/api/x", s.register("ann", "pw")).echo(t)
+	s := serve(t, realmAnd(strings.Replace(recipe(t, "API_KEY"), "localhost:8000", testsite.BackEnd(t), 1)))
+	e := s.Get("/api/x", s.Register("ann", "pw")).Echo(t)
 	if got := e.Header.Values("Authorization"); len(got) != 1 || got[0] != "Bearer key" {
 		t.Errorf("%q", got)
 	}
-	s.get("/api/x", "").want(t, 401)
+	s.Get("/api/x", "").Want(t, 401)
 }

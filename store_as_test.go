@@ -49,13 +49,13 @@ func TestAStoreInOthersHasBackupsAndGroups(t *testing.T) {
 	in := install(t, strings.Replace(settings, "store badger", "store wrapped", 1))
 	in.ok("import", dumpFile(t, "auth.json"))
 	in.comesBack(dumpFile(t, "auth.json"), "auth.user")
-	in.ok("backup", filepath.Join(in.dir, "offline.bak"))
+	in.ok("backup", filepath.Join(in.Dir, "offline.bak"))
 	in.ok("check")
-	stop := in.start()
-	file := filepath.Join(in.dir, "it.bak")
+	in.Start()
+	file := filepath.Join(in.Dir, "it.bak")
 	in.ok("backup", file)
 	in.ok("check")
-	stop()
+	in.Stop()
 	other := install(t, strings.Replace(settings, "store badger", "store wrapped", 1))
 	other.ok("restore", file)
 	other.comesBack(dumpFile(t, "auth.json"), "auth.user")
@@ -63,14 +63,14 @@ func TestAStoreInOthersHasBackupsAndGroups(t *testing.T) {
 
 func TestAStoreWithoutBackupsAndGroupsSaysSo(t *testing.T) {
 	in := install(t, strings.Replace(settings, "store badger", "store sealed", 1))
-	in.djoser("", "import", dumpFile(t, "auth.json"), "--dry-run").want(t, 0, "this store keeps no groups")
+	in.djoser("", "import", dumpFile(t, "auth.json"), "--dry-run").Want(t, 0, "this store keeps no groups")
 	refused := func() {
 		t.Helper()
-		in.djoser("", "backup", filepath.Join(in.dir, "it.bak")).want(t, 1, "this store has its own tools for that")
-		in.djoser("", "check").want(t, 1, "this store has its own tools for that")
+		in.djoser("", "backup", filepath.Join(in.Dir, "it.bak")).Want(t, 1, "this store has its own tools for that")
+		in.djoser("", "check").Want(t, 1, "this store has its own tools for that")
 	}
 	refused()
-	in.start()
+	in.Start()
 	refused()
 }
 

@@ -27,93 +27,93 @@ func (s *server) lastLink(t *testing.T, to string, mails int) string {
 // account back by the first mail, and the thief is out.
 func attackStolenToken(t *testing.T) {
 	s := serve(t, site(settings))
-	stolen := s.register("ann", "pw")
-	s.json("PATCH", "/auth/me", stolen, `{"email": "thief0@example.org"}`).want(t, 200)
+	stolen := s.Register("ann", "pw")
+	s.JSON("PATCH", "/auth/me", stolen, `{"email": "thief0@example.org"}`).Want(t, 200)
 	back := s.lastLink(t, "ann@example.com", 1)
 	for i := 1; i <= 2*maxFormerEmails; i++ {
-		s.json("PATCH", "/auth/me", stolen, fmt.Sprintf(`{"email": "thief%d@example.org"}`, i)).want(t, 200)
+		s.JSON("PATCH", "/auth/me", stolen, fmt.Sprintf(`{"email": "thief%d@example.org"}`, i)).Want(t, 200)
 	}
 	address := fmt.Sprintf("thief%d@example.org", 2*maxFormerEmails)
-	s.post("/auth/password/reset", "", "email", address).want(t, 200)
+	s.Post("/auth/password/reset", "", "email", address).Want(t, 200)
 	reset := s.lastLink(t, address, maxFormerEmails+1) // notices to later addresses have no link
-	s.json("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(reset, "}")+`, "new_password": "thief's"}`).want(t, 200)
-	stolen = s.login("ann", "thief's")
+	s.JSON("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(reset, "}")+`, "new_password": "thief's"}`).Want(t, 200)
+	stolen = s.Login("ann", "thief's")
 
-	s.json("POST", "/auth/activate", "", back).want(t, 200)
-	s.get("/auth/me", stolen).want(t, 401)
+	s.JSON("POST", "/auth/activate", "", back).Want(t, 200)
+	s.Get("/auth/me", stolen).Want(t, 401)
 	accounts := runningRealm(t, "default").accounts
 	acc, err := accounts.find(t.Context(), "ann")
 	if err != nil || acc.Email != "ann@example.com" || !acc.EmailConfirmed || len(acc.FormerEmails) > 0 {
 		t.Errorf("%+v, %v", acc, err)
 	}
-	s.json("POST", "/auth/activate", "", back).want(t, 400)
-	s.json("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(reset, "}")+`, "new_password": "again"}`).want(t, 400)
+	s.JSON("POST", "/auth/activate", "", back).Want(t, 400)
+	s.JSON("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(reset, "}")+`, "new_password": "again"}`).Want(t, 400)
 }
 
 func TestAChangeOfAddressIsTakenBack(t *testing.T) {
 	t.Run("before it is confirmed", func(t *testing.T) {
 		s := serve(t, site("send_activation_email\n"+settings))
-		s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").want(t, 201)
-		s.json("POST", "/auth/activate", "", s.lastLink(t, "ann@example.com", 1)).want(t, 200)
-		token := s.login("ann", "pw")
-		s.json("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).want(t, 200)
+		s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").Want(t, 201)
+		s.JSON("POST", "/auth/activate", "", s.lastLink(t, "ann@example.com", 1)).Want(t, 200)
+		token := s.Login("ann", "pw")
+		s.JSON("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).Want(t, 200)
 		confirm, back := s.lastLink(t, "thief@example.org", 3), s.lastLink(t, "ann@example.com", 3)
-		s.json("POST", "/auth/activate", "", back).want(t, 200, "")
-		s.get("/auth/me", token).want(t, 401)
-		s.json("POST", "/auth/activate", "", confirm).want(t, 400)
+		s.JSON("POST", "/auth/activate", "", back).Want(t, 200, "")
+		s.Get("/auth/me", token).Want(t, 401)
+		s.JSON("POST", "/auth/activate", "", confirm).Want(t, 400)
 	})
 	t.Run("with a new password, where the front end knows resets alone", func(t *testing.T) {
 		s := serve(t, site(strings.Replace(settings, `activation_url "#/activate/{uid}/{token}"`, "", 1)))
-		token := s.register("ann", "pw")
-		s.json("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).want(t, 200)
+		token := s.Register("ann", "pw")
+		s.JSON("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).Want(t, 200)
 		if m := s.waitMails(t, 1)[0]; !strings.Contains(m.link, "/#/password/reset/confirm/") {
 			t.Errorf("the link is %s", m.link)
 		}
 		body := strings.TrimSuffix(s.lastLink(t, "ann@example.com", 1), "}") + `, "new_password": "my own"}`
-		s.json("POST", "/auth/password/reset/confirm", "", body).want(t, 200)
-		s.get("/auth/me", token).want(t, 401)
-		s.get("/auth/me", s.login("ann", "my own")).want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
+		s.JSON("POST", "/auth/password/reset/confirm", "", body).Want(t, 200)
+		s.Get("/auth/me", token).Want(t, 401)
+		s.Get("/auth/me", s.Login("ann", "my own")).Want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
 	})
 	t.Run("or the thief is out, where somebody has the address", func(t *testing.T) {
 		s := serve(t, site("user_model {\nfield email email {\nunique\n}\n}\n"+settings))
-		token := s.register("ann", "pw")
-		s.json("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).want(t, 200)
+		token := s.Register("ann", "pw")
+		s.JSON("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).Want(t, 200)
 		back := s.lastLink(t, "ann@example.com", 1)
-		s.post("/auth/register", "", "username", "bob", "password", "pw", "email", "ann@example.com").want(t, 201)
-		s.json("POST", "/auth/activate", "", back).want(t, 400, `{"email": ["User with this Email address already exists."]}`)
-		s.get("/auth/me", token).want(t, 401)
+		s.Post("/auth/register", "", "username", "bob", "password", "pw", "email", "ann@example.com").Want(t, 201)
+		s.JSON("POST", "/auth/activate", "", back).Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+		s.Get("/auth/me", token).Want(t, 401)
 	})
 	t.Run("not after link_ttl", func(t *testing.T) {
 		s := serve(t, site("link_ttl 1h\n"+settings))
-		token := s.register("ann", "pw")
-		s.json("PATCH", "/auth/me", token, `{"email": "ann@example.org"}`).want(t, 200)
+		token := s.Register("ann", "pw")
+		s.JSON("PATCH", "/auth/me", token, `{"email": "ann@example.org"}`).Want(t, 200)
 		back := s.lastLink(t, "ann@example.com", 1)
 		accounts := runningRealm(t, "default").accounts
 		accounts.links.now = func() time.Time { return time.Now().Add(time.Hour) }
-		s.json("POST", "/auth/activate", "", back).want(t, 400)
+		s.JSON("POST", "/auth/activate", "", back).Want(t, 400)
 	})
 }
 
 func TestAChangeThatIsOnlyAskedForLeavesResetLinksGood(t *testing.T) {
 	s := serve(t, site("send_activation_email\n"+settings))
-	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").want(t, 201)
-	s.json("POST", "/auth/activate", "", s.lastLink(t, "ann@example.com", 1)).want(t, 200)
-	stolen := s.login("ann", "pw")
-	s.post("/auth/password/reset", "", "email", "ann@example.com").want(t, 200)
+	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").Want(t, 201)
+	s.JSON("POST", "/auth/activate", "", s.lastLink(t, "ann@example.com", 1)).Want(t, 200)
+	stolen := s.Login("ann", "pw")
+	s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
 	reset := strings.TrimSuffix(s.lastLink(t, "ann@example.com", 2), "}") + `, "new_password": "new"}`
-	s.json("PATCH", "/auth/me", stolen, `{"email": "thief@example.org"}`).want(t, 200)
-	s.json("POST", "/auth/password/reset/confirm", "", reset).want(t, 200)
-	s.get("/auth/me", stolen).want(t, 401)
+	s.JSON("PATCH", "/auth/me", stolen, `{"email": "thief@example.org"}`).Want(t, 200)
+	s.JSON("POST", "/auth/password/reset/confirm", "", reset).Want(t, 200)
+	s.Get("/auth/me", stolen).Want(t, 401)
 }
 
 func TestANewAddressWantsThePasswordWhereSetSo(t *testing.T) {
 	s := serve(t, site("set_email_password\n"+settings))
-	token := s.register("ann", "pw")
+	token := s.Register("ann", "pw")
 	const address = `{"email": "new@example.org"`
-	s.json("PATCH", "/auth/me", token, address+"}").want(t, 400, `{"current_password": ["This field is required."]}`)
-	s.json("PUT", "/auth/me", token, address+`, "current_password": "bad"}`).want(t, 400, `{"current_password": ["Invalid password."]}`)
-	s.json("PATCH", "/auth/me", token, address+`, "current_password": "pw"}`).want(t, 200)
-	s.json("PATCH", "/auth/me", token, address+"}").want(t, 200) // the same again
+	s.JSON("PATCH", "/auth/me", token, address+"}").Want(t, 400, `{"current_password": ["This field is required."]}`)
+	s.JSON("PUT", "/auth/me", token, address+`, "current_password": "bad"}`).Want(t, 400, `{"current_password": ["Invalid password."]}`)
+	s.JSON("PATCH", "/auth/me", token, address+`, "current_password": "pw"}`).Want(t, 200)
+	s.JSON("PATCH", "/auth/me", token, address+"}").Want(t, 200) // the same again
 }
 
 // attackForeignRegistration registers with somebody else's address first.
@@ -121,10 +121,10 @@ func attackForeignRegistration(t *testing.T) {
 	unique := "send_activation_email\nlink_ttl 1h\nuser_model {\nfield email email {\nunique\n}\n}\n"
 	s := serve(t, site(unique+settings))
 	register := func(name string) answer {
-		return s.post("/auth/register", "", "username", name, "password", name+"'s", "email", "victim@example.com")
+		return s.Post("/auth/register", "", "username", name, "password", name+"'s", "email", "victim@example.com")
 	}
-	register("mallory").want(t, 201)
-	register("victim").want(t, 201)
+	register("mallory").Want(t, 201)
+	register("victim").Want(t, 201)
 	mails := s.waitMails(t, 2)
 	for _, name := range []string{"mallory", "victim"} {
 		if !slices.ContainsFunc(mails, func(m sentMail) bool {
@@ -136,20 +136,20 @@ func attackForeignRegistration(t *testing.T) {
 
 	// The owner of the address has a new password sent, and with it an account:
 	// the first link is that of the oldest, which mallory made.
-	s.post("/auth/password/reset", "", "email", "victim@example.com").want(t, 200)
+	s.Post("/auth/password/reset", "", "email", "victim@example.com").Want(t, 200)
 	body := strings.TrimSuffix(s.waitMails(t, 3)[2].body(), "}") + `, "new_password": "owner's"}`
-	s.json("POST", "/auth/password/reset/confirm", "", body).want(t, 200)
-	s.post("/auth/login", "", "username", "mallory", "password", "mallory's").want(t, 400)
-	s.login("mallory", "owner's")
+	s.JSON("POST", "/auth/password/reset/confirm", "", body).Want(t, 200)
+	s.Post("/auth/login", "", "username", "mallory", "password", "mallory's").Want(t, 400)
+	s.Login("mallory", "owner's")
 
 	// The address is unique from now on: the other account can't be activated.
-	s.json("POST", "/auth/activate", "", s.waitMails(t, 3)[1].body()).want(t, 400, `{"email": ["User with this Email address already exists."]}`)
-	register("third").want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+	s.JSON("POST", "/auth/activate", "", s.waitMails(t, 3)[1].body()).Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+	register("third").Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
 
 	// It ends, and gives its username back; the other stays.
 	accounts := runningRealm(t, "default").accounts
 	accounts.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 	for name, want := range map[string]int{"victim": 201, "mallory": 400} {
-		s.post("/auth/register", "", "username", name, "password", "other", "email", name+"@example.org").want(t, want)
+		s.Post("/auth/register", "", "username", name, "password", "other", "email", name+"@example.org").Want(t, want)
 	}
 }

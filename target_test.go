@@ -12,15 +12,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 // getRaw asks for a target as it stands, but for a host x in it.
 func (s *server) getRaw(target string, headers ...string) answer {
-	s.t.Helper()
+	s.T.Helper()
 	if rest, ok := strings.CutPrefix(target, "http://x"); ok {
-		target = "http://" + s.addr + rest
+		target = "http://" + s.Addr + rest
 	}
-	return s.sendRaw("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + strings.Join(append(headers, ""), "\r\n") + "\r\n")
+	return s.SendRaw("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + strings.Join(append(headers, ""), "\r\n") + "\r\n")
 }
 
 // hiddenTargets may be /admin/secret, or another path that is kept, to a back end.
@@ -42,7 +44,7 @@ var plainTargets = []string{
 }
 
 func TestATargetThatABackEndMayReadOtherwiseIsRefused(t *testing.T) {
-	to := backEnd(t)
+	to := testsite.BackEnd(t)
 	s := serve(t, realmAnd(`
 		handle /gate/* {
 			uri strip_prefix /gate
@@ -62,32 +64,32 @@ func TestATargetThatABackEndMayReadOtherwiseIsRefused(t *testing.T) {
 			djoser_auth /admin/*
 			reverse_proxy `+to+`
 		}`))
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	for _, target := range hiddenTargets {
-		if a := s.getRaw(target); a.status != 400 {
-			t.Errorf("beside the gate, %s: %d %s", target, a.status, a.body)
+		if a := s.getRaw(target); a.Status != 400 {
+			t.Errorf("beside the gate, %s: %d %s", target, a.Status, a.Body)
 		}
-		if a := s.getRaw(target, "X-Way: matcher", "Authorization: Token "+token); a.status != 400 {
-			t.Errorf("behind djoser_token, %s: %d %s", target, a.status, a.body)
+		if a := s.getRaw(target, "X-Way: matcher", "Authorization: Token "+token); a.Status != 400 {
+			t.Errorf("behind djoser_token, %s: %d %s", target, a.Status, a.Body)
 		}
 		if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
 			continue
 		}
-		if a := s.getRaw("/gate"+target, "Authorization: Token "+token); a.status != 400 {
-			t.Errorf("behind the gate, %s: %d %s", target, a.status, a.body)
+		if a := s.getRaw("/gate"+target, "Authorization: Token "+token); a.Status != 400 {
+			t.Errorf("behind the gate, %s: %d %s", target, a.Status, a.Body)
 		}
 	}
 	for _, target := range plainTargets {
-		s.getRaw(target).want(t, 200)
-		s.getRaw(target, "X-Way: matcher", "Authorization: Token "+token).want(t, 200)
+		s.getRaw(target).Want(t, 200)
+		s.getRaw(target, "X-Way: matcher", "Authorization: Token "+token).Want(t, 200)
 		if strings.HasPrefix(target, "/") {
-			s.getRaw("/gate"+target, "Authorization: Token "+token).want(t, 200)
+			s.getRaw("/gate"+target, "Authorization: Token "+token).Want(t, 200)
 		}
 	}
 }
 
 func TestEncodedSlashesAreForBackEndsThatKeepThem(t *testing.T) {
-	to := backEnd(t)
+	to := testsite.BackEnd(t)
 	s := serve(t, realmAnd(`
 		@member {
 			path /matched/*
@@ -104,30 +106,30 @@ func TestEncodedSlashesAreForBackEndsThatKeepThem(t *testing.T) {
 			}
 			reverse_proxy `+to+`
 		}`))
-	auth := "Authorization: Token " + s.register("alice", "secret")
+	auth := "Authorization: Token " + s.Register("alice", "secret")
 	for _, target := range []string{"/api/projects/group%2Fproject", "/api/queues/%2F/name", "/matched/@scope%2fname", "/beside/a%2Fb", "/api/x%2F"} {
-		s.getRaw(target, auth).want(t, 200)
+		s.getRaw(target, auth).Want(t, 200)
 	}
-	s.getRaw("/api%2Fx").want(t, 401)
+	s.getRaw("/api%2Fx").Want(t, 401)
 	for _, target := range []string{
 		"/%2Fx/api/y", "/%2f%2Fx", "/api/x%2F..%2Fy", "/api/..%2Fy", "/api/.%2F", "/api/%2F%2e%2e", "/api//x%2Fy", "/api/x%2F%00", "/api/..;a%2Fy", "/a;b/c%2Fd",
 	} {
-		s.getRaw(target, auth).want(t, 400)
+		s.getRaw(target, auth).Want(t, 400)
 	}
 }
 
 // What FastCGI gets as REQUEST_URI is the target before it was rewritten.
 func TestTheTargetBeforeARewriteIsLookedAt(t *testing.T) {
 	s := serve(t, realmAnd("rewrite * /index.php\ndjoser_auth {\noptional\n}\nrespond 204"))
-	s.getRaw("/x").want(t, 204)
+	s.getRaw("/x").Want(t, 204)
 	for _, target := range []string{"//x/admin", "/x/../admin", "/x%2Fadmin", "/admin%00"} {
-		s.getRaw(target).want(t, 400)
+		s.getRaw(target).Want(t, 400)
 	}
-	if err := s.load(realmAnd("root {$DIR}\nrewrite * {path}\ndjoser_auth {\noptional\n}\nrespond 204")); err != nil {
+	if err := s.Load(realmAnd("root {$DIR}\nrewrite * {path}\ndjoser_auth {\noptional\n}\nrespond 204")); err != nil {
 		t.Fatal(err)
 	}
-	s.getRaw("/x/admin").want(t, 204)
-	s.getRaw("/x%2Fadmin").want(t, 400)
+	s.getRaw("/x/admin").Want(t, 204)
+	s.getRaw("/x%2Fadmin").Want(t, 400)
 }
 
 // backEndPrograms are servers that answer with each path that programs of their
@@ -171,7 +173,7 @@ func startPHP(t *testing.T) string {
 	if _, err := exec.LookPath("php"); err != nil {
 		t.Skip("php is not installed")
 	}
-	address := freePort(t)
+	address := testsite.FreeAddress(t)
 	cmd := exec.Command("php", "-S", address, "server.php")
 	cmd.Dir = filepath.Join("testdata", "backends")
 	if err := cmd.Start(); err != nil {
@@ -181,7 +183,7 @@ func startPHP(t *testing.T) string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	eventually(t, "PHP's server", func() bool {
+	testsite.Eventually(t, "PHP's server", func() bool {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
@@ -194,7 +196,7 @@ func startPHP(t *testing.T) string {
 // startGo serves what http.ServeMux and path.Clean make of a target.
 func startGo(t *testing.T) string {
 	t.Helper()
-	return backEndOf(t, func(w http.ResponseWriter, r *http.Request) {
+	return testsite.BackEndOf(t, func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, r.URL.Path)
 		fmt.Fprintln(w, path.Clean(r.URL.Path))
 		if u, err := url.Parse(r.RequestURI); err == nil {
@@ -214,37 +216,37 @@ func TestNoServerReadsAKeptPathOutOfAnotherTarget(t *testing.T) {
 			s := serve(t, realmAnd("djoser_auth /admin/*\nreverse_proxy "+start(t)))
 			for _, target := range append(hiddenTargets, plainTargets...) {
 				a := s.getRaw(target)
-				if a.status == http.StatusBadRequest || a.status == http.StatusUnauthorized {
+				if a.Status == http.StatusBadRequest || a.Status == http.StatusUnauthorized {
 					continue
 				}
-				for reading := range strings.Lines(a.body) {
+				for reading := range strings.Lines(a.Body) {
 					if strings.HasPrefix(strings.ToLower(reading), "/admin/") {
 						t.Errorf("%s is served as %s", target, reading)
 					}
 				}
 			}
-			if a := s.getRaw("/plain/x"); !strings.Contains(a.body, "/plain/x") {
-				t.Errorf("%d %s", a.status, a.body)
+			if a := s.getRaw("/plain/x"); !strings.Contains(a.Body, "/plain/x") {
+				t.Errorf("%d %s", a.Status, a.Body)
 			}
 		})
 	}
 }
 
 func attackHostInPath(t *testing.T) {
-	s := serve(t, realmAnd("djoser_auth /admin/*\nreverse_proxy "+backEnd(t)))
+	s := serve(t, realmAnd("djoser_auth /admin/*\nreverse_proxy "+testsite.BackEnd(t)))
 	for _, target := range []string{"//x/admin/secret", `/\x/admin/secret`, "/%2Fx/admin/secret", "/x//admin/secret", "/%09/x/admin/secret"} {
-		s.getRaw(target).want(t, 400)
+		s.getRaw(target).Want(t, 400)
 	}
 }
 
 func attackPathHeader(t *testing.T) {
-	to := backEnd(t)
+	to := testsite.BackEnd(t)
 	s := serve(t, realmAnd("djoser_auth /admin/*\nreverse_proxy "+to))
-	auth := "Authorization: Token " + s.register("ann", "pw")
+	auth := "Authorization: Token " + s.Register("ann", "pw")
 	for _, name := range []string{"X-Original-URL", "x_rewrite_url", "X.Original.Url", "X-Rewrite-Url", "X-Script-Name", "Script.Name", "Script-Name"} {
 		for _, path := range []string{"/x", "/admin/x"} {
-			if a := s.getRaw(path, auth, name+": /admin/secret"); a.status != 200 || strings.Contains(a.body, "secret") {
-				t.Errorf("%s, %s: %d %s", name, path, a.status, a.body)
+			if a := s.getRaw(path, auth, name+": /admin/secret"); a.Status != 200 || strings.Contains(a.Body, "secret") {
+				t.Errorf("%s, %s: %d %s", name, path, a.Status, a.Body)
 			}
 		}
 	}

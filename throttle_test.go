@@ -8,7 +8,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
 	"time"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -28,41 +31,31 @@ func serveBehindProxy(t *testing.T, site string) *server {
 }
 
 func (s *server) loadBehindProxy(site string) {
-	s.t.Helper()
-	options := strings.Replace(globalOptions, "auto_https off", "auto_https off\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t}", 1)
-	if err := s.loadWith(options, site); err != nil {
-		s.t.Fatal(err)
+	s.T.Helper()
+	options := strings.Replace(testsite.Options, "auto_https off", "auto_https off\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1/32\n\t}", 1)
+	if err := s.LoadWith(options, site); err != nil {
+		s.T.Fatal(err)
 	}
 }
 
 // reconnect leaves the connections to the configuration of before: a GET is
 // sent again on another one, a POST isn't.
 func (s *server) reconnect() {
-	s.t.Helper()
+	s.T.Helper()
 	for range 2 {
-		s.get("/auth/me", "").want(s.t, 401)
+		s.Get("/auth/me", "").Want(s.T, 401)
 	}
 }
 
 // from sends JSON as if from an address.
 func (s *server) from(address, path, body string) answer {
-	s.t.Helper()
-	return s.do(http.MethodPost, path, body, "Content-Type", mediaJSON, "X-Forwarded-For", address)
+	s.T.Helper()
+	return s.Do(http.MethodPost, path, body, "Content-Type", mediaJSON, "X-Forwarded-For", address)
 }
 
 func (s *server) loginFrom(address, username, password string) answer {
-	s.t.Helper()
+	s.T.Helper()
 	return s.from(address, "/auth/login", fmt.Sprintf(`{"username": %q, "password": %q}`, username, password))
-}
-
-// wantThrottled checks REST framework's answer to a request that came too soon.
-func (a answer) wantThrottled(t *testing.T) {
-	t.Helper()
-	seconds := a.header.Get("Retry-After")
-	if n, err := strconv.Atoi(seconds); err != nil || n < 1 {
-		t.Errorf("Retry-After is %q in %d %q", seconds, a.status, a.body)
-	}
-	a.want(t, http.StatusTooManyRequests, `{"detail": "Request was throttled. Expected available in `+seconds+` seconds."}`)
 }
 
 // clock is the time of a limiter in a test.
@@ -83,26 +76,26 @@ func throttleClock(t *testing.T) *clock {
 
 func TestTheEleventhLoginInAMinuteIsThrottled(t *testing.T) {
 	s := serve(t, throttledSite(""))
-	s.register("ann", "pw") // logs in
+	s.Register("ann", "pw") // logs in
 	c := throttleClock(t)
 	for _, path := range []string{"/auth/login", "/auth/login/", "//auth/login", "/AUTH/login", "/auth/login?x=1", "/auth/%6cogin", "/%61uth/login", "/auth/login#x", "/auth/login"} {
-		s.post(path, "", "username", "ann", "password", "bad").want(t, 400, `{"non_field_errors": ["Unable to login with provided credentials."]}`)
+		s.Post(path, "", "username", "ann", "password", "bad").Want(t, 400, `{"non_field_errors": ["Unable to login with provided credentials."]}`)
 	}
 	for _, path := range []string{"/auth/login", "/auth/login/", "//auth/login", "/AUTH/login", "/auth/%6cogin"} {
 		for _, name := range []string{"ann", "nobody"} {
-			s.post(path, "", "username", name, "password", "pw").wantThrottled(t)
+			s.Post(path, "", "username", name, "password", "pw").WantThrottled(t)
 		}
 	}
-	s.post("/auth/register", "", "username", "bob", "password", "pw").want(t, 201)
+	s.Post("/auth/register", "", "username", "bob", "password", "pw").Want(t, 201)
 	c.advance(time.Minute)
-	s.login("ann", "pw")
+	s.Login("ann", "pw")
 }
 
 func TestEveryEndpointThatCanBeAbusedIsThrottled(t *testing.T) {
 	s := serve(t, throttledSite("send_activation_email"))
-	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").want(t, 201)
-	s.json("POST", "/auth/activate", "", s.link(t, 1)).want(t, 200)
-	token := s.login("ann", "pw")
+	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").Want(t, 201)
+	s.JSON("POST", "/auth/activate", "", s.link(t, 1)).Want(t, 200)
+	token := s.Login("ann", "pw")
 	c := throttleClock(t)
 	for path, body := range map[string]string{
 		"/auth/register":               `{"username": "ann", "password": "pw", "email": "x@b.example"}`,
@@ -121,8 +114,8 @@ func TestEveryEndpointThatCanBeAbusedIsThrottled(t *testing.T) {
 		c.advance(time.Hour)
 		n := 0
 		for ; n < 12; n++ {
-			if a := s.json("POST", path, bearer, body); a.status == 429 {
-				a.wantThrottled(t)
+			if a := s.JSON("POST", path, bearer, body); a.Status == 429 {
+				a.WantThrottled(t)
 				break
 			}
 		}
@@ -131,22 +124,22 @@ func TestEveryEndpointThatCanBeAbusedIsThrottled(t *testing.T) {
 		}
 	}
 	for range 30 {
-		s.get("/auth/me", token).want(t, 200)
+		s.Get("/auth/me", token).Want(t, 200)
 	}
 }
 
 func TestTheMailOfARegistrationCountsAmongThoseAskedFor(t *testing.T) {
 	s := serve(t, throttledSite("send_activation_email"))
 	c := throttleClock(t)
-	s.post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").want(t, 201)
-	s.post("/auth/activate/resend", "", "email", "a@b.example").want(t, 200)
-	s.post("/auth/register", "", "username", "bob", "password", "pw", "email", "b@b.example").want(t, 201)
+	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").Want(t, 201)
+	s.Post("/auth/activate/resend", "", "email", "a@b.example").Want(t, 200)
+	s.Post("/auth/register", "", "username", "bob", "password", "pw", "email", "b@b.example").Want(t, 201)
 	// Mails go out in order: ann's second one would stand before bob's.
 	if mails := s.waitMails(t, 2); mails[0].to != "a@b.example" || mails[1].to != "b@b.example" {
 		t.Errorf("%v", mails)
 	}
 	c.advance(time.Minute)
-	s.post("/auth/activate/resend", "", "email", "a@b.example").want(t, 200)
+	s.Post("/auth/activate/resend", "", "email", "a@b.example").Want(t, 200)
 	if mails := s.waitMails(t, 3); mails[2].to != "a@b.example" {
 		t.Errorf("%v", mails)
 	}
@@ -156,32 +149,32 @@ func TestWrongPasswordsFromManyAddressesHoldUpOnlyStrangers(t *testing.T) {
 	s := serveBehindProxy(t, throttledSite(""))
 	const home = "192.0.2.1"
 	for _, name := range []string{"ann", "bob"} {
-		s.from(home, "/auth/register", fmt.Sprintf(`{"username": %q, "password": "pw", "email": "%s@b.example"}`, name, name)).want(t, 201)
+		s.from(home, "/auth/register", fmt.Sprintf(`{"username": %q, "password": "pw", "email": "%s@b.example"}`, name, name)).Want(t, 201)
 	}
 	c := throttleClock(t)
 
 	flood := func(name string) {
 		t.Helper()
 		for i := range 25 {
-			s.loginFrom(fmt.Sprintf("198.51.100.%d", i), name, "bad").want(t, 400, `{"non_field_errors": ["Unable to login with provided credentials."]}`)
+			s.loginFrom(fmt.Sprintf("198.51.100.%d", i), name, "bad").Want(t, 400, `{"non_field_errors": ["Unable to login with provided credentials."]}`)
 		}
-		s.loginFrom("198.51.100.99", name, "bad").wantThrottled(t)
-		s.loginFrom("198.51.100.98", name, "pw").wantThrottled(t)
+		s.loginFrom("198.51.100.99", name, "bad").WantThrottled(t)
+		s.loginFrom("198.51.100.98", name, "pw").WantThrottled(t)
 	}
 	flood("ann")
-	s.loginFrom(home, "ann", "pw").want(t, 200)
-	s.loginFrom("198.51.100.97", "bob", "pw").want(t, 200)
+	s.loginFrom(home, "ann", "pw").Want(t, 200)
+	s.loginFrom("198.51.100.97", "bob", "pw").Want(t, 200)
 	flood("nobody") // is told the same
 
 	t.Run("the delay grows", func(t *testing.T) {
 		var waits []time.Duration
 		for range 400 {
 			a := s.loginFrom(fmt.Sprintf("203.0.%d.%d", len(waits), c.offset.Load()%251), "ann", "bad")
-			if a.status != 429 {
+			if a.Status != 429 {
 				c.advance(time.Second)
 				continue
 			}
-			seconds, _ := strconv.Atoi(a.header.Get("Retry-After"))
+			seconds, _ := strconv.Atoi(a.Header.Get("Retry-After"))
 			waits = append(waits, time.Duration(seconds)*time.Second)
 			if seconds > 3600 {
 				break
@@ -194,46 +187,46 @@ func TestWrongPasswordsFromManyAddressesHoldUpOnlyStrangers(t *testing.T) {
 	})
 	t.Run("a link from the mailbox lets the owner in from anywhere", func(t *testing.T) {
 		const abroad = "203.0.113.200"
-		s.loginFrom(abroad, "ann", "pw").wantThrottled(t)
-		s.from(abroad, "/auth/password/reset", `{"email": "ann@b.example"}`).want(t, 200)
+		s.loginFrom(abroad, "ann", "pw").WantThrottled(t)
+		s.from(abroad, "/auth/password/reset", `{"email": "ann@b.example"}`).Want(t, 200)
 		body := strings.TrimSuffix(s.link(t, 1), "}") + `, "new_password": "new"}`
-		s.from(abroad, "/auth/password/reset/confirm", body).want(t, 200)
-		s.loginFrom(abroad, "ann", "new").want(t, 200)
+		s.from(abroad, "/auth/password/reset/confirm", body).Want(t, 200)
+		s.loginFrom(abroad, "ann", "new").Want(t, 200)
 	})
 	t.Run("also after a restart", func(t *testing.T) {
-		s.loginFrom(home, "ann", "new").want(t, 200)
+		s.loginFrom(home, "ann", "new").Want(t, 200)
 		if err := caddy.Stop(); err != nil {
 			t.Fatal(err)
 		}
 		s.loadBehindProxy(throttledSite(""))
 		flood("ann")
-		s.loginFrom(home, "ann", "new").want(t, 200)
+		s.loginFrom(home, "ann", "new").Want(t, 200)
 	})
 }
 
 func TestAnIPv6NetworkIsOneClient(t *testing.T) {
 	s := serveBehindProxy(t, throttledSite("throttle {\nlogin 3/1m\n}"))
 	for i := range 3 {
-		s.loginFrom(fmt.Sprintf("2001:db8:0:1::%d", i), "ann", "bad").want(t, 400)
+		s.loginFrom(fmt.Sprintf("2001:db8:0:1::%d", i), "ann", "bad").Want(t, 400)
 	}
-	s.loginFrom("2001:db8:0:1:ffff::1", "bob", "bad").wantThrottled(t)
-	s.loginFrom("2001:db8:0:2::1", "ann", "bad").want(t, 400)
+	s.loginFrom("2001:db8:0:1:ffff::1", "bob", "bad").WantThrottled(t)
+	s.loginFrom("2001:db8:0:2::1", "ann", "bad").Want(t, 400)
 	for range 3 {
-		s.loginFrom("::ffff:192.0.2.1", "ann", "bad").want(t, 400)
+		s.loginFrom("::ffff:192.0.2.1", "ann", "bad").Want(t, 400)
 	}
-	s.loginFrom("192.0.2.1", "ann", "bad").wantThrottled(t)
+	s.loginFrom("192.0.2.1", "ann", "bad").WantThrottled(t)
 }
 
 func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 	s := serve(t, throttledSite("throttle {\nlogin 3/1m\n}"))
 	for i := range 6 {
-		a := s.do("POST", "/auth/login", `{"username": "ann", "password": "bad"}`, "Content-Type", mediaJSON,
+		a := s.Do("POST", "/auth/login", `{"username": "ann", "password": "bad"}`, "Content-Type", mediaJSON,
 			"X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i), "X-Real-IP", fmt.Sprintf("192.0.2.%d", i),
 			"Forwarded", fmt.Sprintf("for=192.0.2.%d", i), "CF-Connecting-IP", fmt.Sprintf("192.0.2.%d", i))
 		if i < 3 {
-			a.want(t, 400)
+			a.Want(t, 400)
 		} else {
-			a.wantThrottled(t)
+			a.WantThrottled(t)
 		}
 	}
 }
@@ -244,7 +237,7 @@ func TestManyLoginsAtOnceGetNoFurther(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 60 {
 		all.Go(func() {
-			if s.loginFrom(fmt.Sprintf("192.0.2.%d", i), "ann", "bad").status == 400 {
+			if s.loginFrom(fmt.Sprintf("192.0.2.%d", i), "ann", "bad").Status == 400 {
 				passed.Add(1)
 			}
 		})
@@ -257,38 +250,38 @@ func TestManyLoginsAtOnceGetNoFurther(t *testing.T) {
 
 func TestOneAddressAndAccountAreLimitedWhereTheAddressIsNot(t *testing.T) {
 	s := serve(t, throttledSite("throttle {\nlogin 1000/1m\nwrong_passwords off\n}"))
-	s.register("ann", "pw")
-	bad := func(name string) answer { return s.post("/auth/login", "", "username", name, "password", "bad") }
+	s.Register("ann", "pw")
+	bad := func(name string) answer { return s.Post("/auth/login", "", "username", name, "password", "bad") }
 	for range 9 {
-		bad("ann").want(t, 400)
+		bad("ann").Want(t, 400)
 	}
-	s.login("ann", "pw") // forgives
+	s.Login("ann", "pw") // forgives
 	for range 10 {
-		bad("ann").want(t, 400)
-		bad("nobody").want(t, 400)
+		bad("ann").Want(t, 400)
+		bad("nobody").Want(t, 400)
 	}
-	bad("ann").wantThrottled(t)
-	bad("nobody").wantThrottled(t)
-	s.post("/auth/login", "", "username", "ann", "password", "pw").wantThrottled(t)
-	bad("bob").want(t, 400)
+	bad("ann").WantThrottled(t)
+	bad("nobody").WantThrottled(t)
+	s.Post("/auth/login", "", "username", "ann", "password", "pw").WantThrottled(t)
+	bad("bob").Want(t, 400)
 }
 
 func TestAReloadForgetsNoThrottle(t *testing.T) {
 	site := throttledSite("throttle {\nlogin 3/1m\n}")
 	s := serve(t, site)
 	for range 3 {
-		s.post("/auth/login", "", "username", "ann", "password", "bad").want(t, 400)
+		s.Post("/auth/login", "", "username", "ann", "password", "bad").Want(t, 400)
 	}
 	for i := range 2 {
-		if err := s.load(site + fmt.Sprintf("\nrespond /x %d", i)); err != nil {
+		if err := s.Load(site + fmt.Sprintf("\nrespond /x %d", i)); err != nil {
 			t.Fatal(err)
 		}
 		s.reconnect()
-		s.post("/auth/login", "", "username", "ann", "password", "bad").wantThrottled(t)
+		s.Post("/auth/login", "", "username", "ann", "password", "bad").WantThrottled(t)
 	}
-	if err := s.load(throttledSite("throttle {\nlogin off\n}")); err != nil {
+	if err := s.Load(throttledSite("throttle {\nlogin off\n}")); err != nil {
 		t.Fatal(err)
 	}
 	s.reconnect()
-	s.post("/auth/login", "", "username", "ann", "password", "bad").want(t, 400)
+	s.Post("/auth/login", "", "username", "ann", "password", "bad").Want(t, 400)
 }

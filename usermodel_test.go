@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/internal/testsite"
+
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -33,28 +35,10 @@ func site(settings string) string { return "djoser /auth/* {\n" + settings + "\n
 // withModel is a site whose user model has the lines.
 func withModel(lines string) string { return site("user_model {\n" + lines + "\n}\n" + settings) }
 
-// json sends a body in JSON.
-func (s *server) json(method, path, token, body string) answer {
-	s.t.Helper()
-	header := []string{"Content-Type", mediaJSON}
-	if token != "" {
-		header = append(header, "Authorization", "Token "+token)
-	}
-	return s.do(method, path, body, header...)
-}
-
 // token logs in with a body and returns the token.
 func (s *server) token(body string) string {
-	s.t.Helper()
-	a := s.json(http.MethodPost, "/auth/login", "", body)
-	a.want(s.t, 200)
-	var got struct {
-		AuthToken string `json:"auth_token"`
-	}
-	if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.AuthToken) != tokenLength {
-		s.t.Fatalf("no token in %q", a.body)
-	}
-	return got.AuthToken
+	s.T.Helper()
+	return s.JSON(http.MethodPost, "/auth/login", "", body).Token(s.T)
 }
 
 const (
@@ -65,63 +49,63 @@ const (
 
 func TestAddressAsUsername(t *testing.T) {
 	s := serve(t, site(memberSettings+"\nset_username_retype\n"))
-	s.json("POST", "/auth/register", "", ann).want(t, 201, annShown)
-	s.json("POST", "/auth/register", "", strings.Replace(ann, "ann@", "ANN@", 1)).
-		want(t, 400, `{"email": ["User with this Email address already exists."]}`)
-	s.json("POST", "/auth/register", "", strings.Replace(ann, "ann@Example.com", "ann", 1)).
-		want(t, 400, `{"email": ["Enter a valid email address."]}`)
-	s.json("POST", "/auth/login", "", `{"username": "ann@example.com", "password": "pw"}`).
-		want(t, 400, `{"email": ["This field is required."]}`)
+	s.JSON("POST", "/auth/register", "", ann).Want(t, 201, annShown)
+	s.JSON("POST", "/auth/register", "", strings.Replace(ann, "ann@", "ANN@", 1)).
+		Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+	s.JSON("POST", "/auth/register", "", strings.Replace(ann, "ann@Example.com", "ann", 1)).
+		Want(t, 400, `{"email": ["Enter a valid email address."]}`)
+	s.JSON("POST", "/auth/login", "", `{"username": "ann@example.com", "password": "pw"}`).
+		Want(t, 400, `{"email": ["This field is required."]}`)
 	token := s.token(strings.Replace(annLogin, "ann@", "Ann@", 1))
 
-	s.get("/auth/me", token).want(t, 200, annShown)
-	s.json("PATCH", "/auth/me", token, `{"age": "43", "email": "eve@example.com"}`).
-		want(t, 200, strings.Replace(annShown, "42", "43", 1))
-	s.json("PUT", "/auth/me", token, `{"company": "Ltd", "age": 7, "newsletter": false}`).
-		want(t, 200, `{"company": "Ltd", "age": 7, "newsletter": false, "email": "ann@example.com"}`)
+	s.Get("/auth/me", token).Want(t, 200, annShown)
+	s.JSON("PATCH", "/auth/me", token, `{"age": "43", "email": "eve@example.com"}`).
+		Want(t, 200, strings.Replace(annShown, "42", "43", 1))
+	s.JSON("PUT", "/auth/me", token, `{"company": "Ltd", "age": 7, "newsletter": false}`).
+		Want(t, 200, `{"company": "Ltd", "age": 7, "newsletter": false, "email": "ann@example.com"}`)
 
-	s.do("GET", "/auth/", "").want(t, 200)
-	if a := s.do("GET", "/auth/", ""); !strings.Contains(a.body, `"change-email": "http://`+s.addr+`/auth/email"`) {
-		t.Errorf("root: %s", a.body)
+	s.Do("GET", "/auth/", "").Want(t, 200)
+	if a := s.Do("GET", "/auth/", ""); !strings.Contains(a.Body, `"change-email": "http://`+s.Addr+`/auth/email"`) {
+		t.Errorf("root: %s", a.Body)
 	}
-	s.json("POST", "/auth/username", token, `{}`).want(t, 404)
-	s.json("POST", "/auth/email", token, `{}`).want(t, 400,
+	s.JSON("POST", "/auth/username", token, `{}`).Want(t, 404)
+	s.JSON("POST", "/auth/email", token, `{}`).Want(t, 400,
 		`{"current_password": ["This field is required."], "new_email": ["This field is required."], "re_new_email": ["This field is required."]}`)
 	change := func(email, again, password string) answer {
-		return s.json("POST", "/auth/email", token,
+		return s.JSON("POST", "/auth/email", token,
 			fmt.Sprintf(`{"new_email": %q, "re_new_email": %q, "current_password": %q}`, email, again, password))
 	}
-	change("ann", "ann", "pw").want(t, 400, `{"new_email": ["Enter a valid email address."]}`)
-	change("b@example.com", "b@example.com", "no").want(t, 400, `{"current_password": ["Invalid password."]}`)
-	change("b@example.com", "c@example.com", "pw").want(t, 400, `{"non_field_errors": ["The two email fields didn't match."]}`)
-	s.json("POST", "/auth/register", "", strings.Replace(ann, "ann@", "bob@", 1)).want(t, 201)
-	change("bob@example.com", "bob@example.com", "pw").want(t, 400, `{"email": ["User with this Email address already exists."]}`)
-	change("b@EXAMPLE.com", "b@EXAMPLE.com", "pw").want(t, 200, "")
-	s.json("POST", "/auth/login", "", annLogin).want(t, 400)
+	change("ann", "ann", "pw").Want(t, 400, `{"new_email": ["Enter a valid email address."]}`)
+	change("b@example.com", "b@example.com", "no").Want(t, 400, `{"current_password": ["Invalid password."]}`)
+	change("b@example.com", "c@example.com", "pw").Want(t, 400, `{"non_field_errors": ["The two email fields didn't match."]}`)
+	s.JSON("POST", "/auth/register", "", strings.Replace(ann, "ann@", "bob@", 1)).Want(t, 201)
+	change("bob@example.com", "bob@example.com", "pw").Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+	change("b@EXAMPLE.com", "b@EXAMPLE.com", "pw").Want(t, 200, "")
+	s.JSON("POST", "/auth/login", "", annLogin).Want(t, 400)
 	s.token(`{"email": "b@example.com", "password": "pw"}`)
 }
 
 func TestAddressAsUsernameIsConfirmed(t *testing.T) {
 	s := serve(t, site(memberSettings+"\nsend_activation_email\nlogin_after_activation\nlogin_after_registration\n"))
-	s.json("POST", "/auth/register", "", ann).want(t, 201, annShown)
-	s.json("POST", "/auth/login", "", annLogin).want(t, 400, `{"non_field_errors": ["User account is disabled."]}`)
+	s.JSON("POST", "/auth/register", "", ann).Want(t, 201, annShown)
+	s.JSON("POST", "/auth/login", "", annLogin).Want(t, 400, `{"non_field_errors": ["User account is disabled."]}`)
 	link := s.link(t, 1)
-	a := s.json("POST", "/auth/activate", "", link)
-	a.want(t, 200)
+	a := s.JSON("POST", "/auth/activate", "", link)
+	a.Want(t, 200)
 	token := s.token(annLogin)
 
 	// A new address counts once the mail to it was read.
-	s.json("POST", "/auth/email", token, `{"new_email": "new@example.com", "current_password": "pw"}`).want(t, 200, "")
-	s.get("/auth/me", token).want(t, 200, annShown)
+	s.JSON("POST", "/auth/email", token, `{"new_email": "new@example.com", "current_password": "pw"}`).Want(t, 200, "")
+	s.Get("/auth/me", token).Want(t, 200, annShown)
 	s.token(annLogin)
-	s.json("POST", "/auth/email", token, `{"new_email": "ann@EXAMPLE.com", "current_password": "pw"}`).want(t, 200, "")
-	s.json("POST", "/auth/register", "", strings.Replace(ann, "ann@", "bob@", 1)).want(t, 201)
-	s.json("POST", "/auth/email", token, `{"new_email": "Bob@example.com", "current_password": "pw"}`).
-		want(t, 400, `{"email": ["User with this Email address already exists."]}`)
-	s.json("POST", "/auth/activate", "", link).want(t, 400, `{"non_field_errors": ["Invalid token for given user."]}`)
-	s.json("POST", "/auth/activate", "", s.linkTo(t, "new@example.com")).want(t, 200)
-	s.get("/auth/me", token).want(t, 200, strings.Replace(annShown, "ann@", "new@", 1))
-	s.json("POST", "/auth/login", "", annLogin).want(t, 400)
+	s.JSON("POST", "/auth/email", token, `{"new_email": "ann@EXAMPLE.com", "current_password": "pw"}`).Want(t, 200, "")
+	s.JSON("POST", "/auth/register", "", strings.Replace(ann, "ann@", "bob@", 1)).Want(t, 201)
+	s.JSON("POST", "/auth/email", token, `{"new_email": "Bob@example.com", "current_password": "pw"}`).
+		Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+	s.JSON("POST", "/auth/activate", "", link).Want(t, 400, `{"non_field_errors": ["Invalid token for given user."]}`)
+	s.JSON("POST", "/auth/activate", "", s.linkTo(t, "new@example.com")).Want(t, 200)
+	s.Get("/auth/me", token).Want(t, 200, strings.Replace(annShown, "ann@", "new@", 1))
+	s.JSON("POST", "/auth/login", "", annLogin).Want(t, 400)
 	s.token(`{"email": "new@example.com", "password": "pw"}`)
 }
 
@@ -193,13 +177,13 @@ func TestTypesAnswerAsREST(t *testing.T) {
 					member = `, "f": ` + c.rows[i]
 				}
 				user := fmt.Sprintf("user%d", i)
-				a := s.json("POST", "/auth/register", "", `{"username": "`+user+`", "password": "pw"`+member+`}`)
+				a := s.JSON("POST", "/auth/register", "", `{"username": "`+user+`", "password": "pw"`+member+`}`)
 				body := `{"f": ` + want + `, "username": "` + user + `"}`
-				if a.status == 400 {
+				if a.Status == 400 {
 					body = `{"f": [` + want + `]}`
 				}
-				if a.body != body || a.status != 201 && a.status != 400 {
-					t.Errorf("%.80s: %d %s, want %s", c.rows[i], a.status, a.body, body)
+				if a.Body != body || a.Status != 201 && a.Status != 400 {
+					t.Errorf("%.80s: %d %s, want %s", c.rows[i], a.Status, a.Body, body)
 				}
 			}
 		})
@@ -227,26 +211,26 @@ func TestPutIsWholeAndPatchIsNot(t *testing.T) {
 			read_only
 			default none
 		}`))
-	s.json("POST", "/auth/register", "", `{"username": "ann", "password": "pw", "company": "Acme", "age": 1, "tick": true, "level": 5, "note": "x", "badge": "gold"}`).
-		want(t, 201, `{"company": "Acme", "age": 1, "born": null, "tick": true, "level": 5, "note": "x", "badge": "none", "username": "ann"}`)
-	token := s.login("ann", "pw")
+	s.JSON("POST", "/auth/register", "", `{"username": "ann", "password": "pw", "company": "Acme", "age": 1, "tick": true, "level": 5, "note": "x", "badge": "gold"}`).
+		Want(t, 201, `{"company": "Acme", "age": 1, "born": null, "tick": true, "level": 5, "note": "x", "badge": "none", "username": "ann"}`)
+	token := s.Login("ann", "pw")
 
-	s.json("PATCH", "/auth/me", token, `{"company": "", "age": null}`).
-		want(t, 400, `{"age": ["This field cannot be null."], "company": ["This field cannot be blank."]}`)
-	s.json("PATCH", "/auth/me", token, `{"note": "", "born": "2000-01-02", "badge": "gold"}`).
-		want(t, 200, `{"company": "Acme", "age": 1, "born": "2000-01-02", "tick": true, "level": 5, "note": "", "badge": "none", "username": "ann"}`)
-	s.json("PATCH", "/auth/me", token, `{}`).want(t, 200)
-	s.json("PUT", "/auth/me", token, `{}`).
-		want(t, 400, `{"age": ["This field is required."], "company": ["This field is required."]}`)
+	s.JSON("PATCH", "/auth/me", token, `{"company": "", "age": null}`).
+		Want(t, 400, `{"age": ["This field cannot be null."], "company": ["This field cannot be blank."]}`)
+	s.JSON("PATCH", "/auth/me", token, `{"note": "", "born": "2000-01-02", "badge": "gold"}`).
+		Want(t, 200, `{"company": "Acme", "age": 1, "born": "2000-01-02", "tick": true, "level": 5, "note": "", "badge": "none", "username": "ann"}`)
+	s.JSON("PATCH", "/auth/me", token, `{}`).Want(t, 200)
+	s.JSON("PUT", "/auth/me", token, `{}`).
+		Want(t, 400, `{"age": ["This field is required."], "company": ["This field is required."]}`)
 	// A default comes back; what may be left out stays; a box that isn't ticked
 	// is not in a form.
-	s.json("PUT", "/auth/me", token, `{"company": "Ltd", "age": 2}`).
-		want(t, 200, `{"company": "Ltd", "age": 2, "born": "2000-01-02", "tick": true, "level": 3, "note": "", "badge": "none", "username": "ann"}`)
+	s.JSON("PUT", "/auth/me", token, `{"company": "Ltd", "age": 2}`).
+		Want(t, 200, `{"company": "Ltd", "age": 2, "born": "2000-01-02", "tick": true, "level": 3, "note": "", "badge": "none", "username": "ann"}`)
 	form := []string{"Authorization", "Token " + token, "Content-Type", mediaForm}
-	s.do("PATCH", "/auth/me", "age=3", form...).
-		want(t, 200, `{"company": "Ltd", "age": 3, "born": "2000-01-02", "tick": true, "level": 3, "note": "", "badge": "none", "username": "ann"}`)
-	s.do("PUT", "/auth/me", "company=Inc&age=4&level=9", form...).
-		want(t, 200, `{"company": "Inc", "age": 4, "born": "2000-01-02", "tick": false, "level": 9, "note": "", "badge": "none", "username": "ann"}`)
+	s.Do("PATCH", "/auth/me", "age=3", form...).
+		Want(t, 200, `{"company": "Ltd", "age": 3, "born": "2000-01-02", "tick": true, "level": 3, "note": "", "badge": "none", "username": "ann"}`)
+	s.Do("PUT", "/auth/me", "company=Inc&age=4&level=9", form...).
+		Want(t, 200, `{"company": "Inc", "age": 4, "born": "2000-01-02", "tick": false, "level": 9, "note": "", "badge": "none", "username": "ann"}`)
 }
 
 func TestOptionsDescribeTheModel(t *testing.T) {
@@ -267,14 +251,14 @@ func TestOptionsDescribeTheModel(t *testing.T) {
 		field badge integer {
 			read_only
 		}`))
-	a := s.do("OPTIONS", "/auth/register", "")
-	a.want(t, 200)
+	a := s.Do("OPTIONS", "/auth/register", "")
+	a.Want(t, 200)
 	var got struct {
 		Actions struct {
 			POST map[string]map[string]any
 		}
 	}
-	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+	if err := json.Unmarshal([]byte(a.Body), &got); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
@@ -297,11 +281,11 @@ func TestOptionsDescribeTheModel(t *testing.T) {
 // As djoser declares the new name by hand.
 func TestOptionsOfAChangeTellNoMoreThanTypes(t *testing.T) {
 	s := serve(t, site(settings))
-	token := s.register("ann", "pw")
-	a := s.do("OPTIONS", "/auth/username", "", "Authorization", "Token "+token)
+	token := s.Register("ann", "pw")
+	a := s.Do("OPTIONS", "/auth/username", "", "Authorization", "Token "+token)
 	const input = `{"read_only": false, "required": true, "type": "string"}`
 	var got struct{ Actions json.RawMessage }
-	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+	if err := json.Unmarshal([]byte(a.Body), &got); err != nil {
 		t.Fatal(err)
 	}
 	if want := `{"POST": {"current_password": ` + input + `, "new_username": ` + input + `}}`; string(got.Actions) != want {
@@ -326,10 +310,10 @@ func TestAddressesAreCheckedAndKeptInOneForm(t *testing.T) {
 	} {
 		body := fmt.Sprintf(`{"username": "ann%d", "password": "pw", "email": "%s"}`, i, test.sent)
 		if test.stored == "" {
-			s.json("POST", "/auth/register", "", body).want(t, 400, `{"email": ["Enter a valid email address."]}`)
+			s.JSON("POST", "/auth/register", "", body).Want(t, 400, `{"email": ["Enter a valid email address."]}`)
 			continue
 		}
-		s.json("POST", "/auth/register", "", body).want(t, 201, fmt.Sprintf(`{"email": "%s", "username": "ann%d"}`, test.stored, i))
+		s.JSON("POST", "/auth/register", "", body).Want(t, 201, fmt.Sprintf(`{"email": "%s", "username": "ann%d"}`, test.stored, i))
 	}
 }
 
@@ -343,20 +327,20 @@ func TestUniqueFields(t *testing.T) {
 			blank
 		}`))
 	register := func(name, email, phone string) answer {
-		return s.json("POST", "/auth/register", "", fmt.Sprintf(`{"username": %q, "password": "pw", "email": %q, "phone": %s}`, name, email, phone))
+		return s.JSON("POST", "/auth/register", "", fmt.Sprintf(`{"username": %q, "password": "pw", "email": %q, "phone": %s}`, name, email, phone))
 	}
-	register("ann", "Ann@example.com", "0").want(t, 201)
-	register("bob", "ann@EXAMPLE.com", "1").want(t, 400, `{"email": ["User with this Email address already exists."]}`)
-	register("bob", "b@example.com", "0").want(t, 400, `{"phone": ["User with this Phone already exists."]}`)
-	register("bob", "", "null").want(t, 201) // an empty value is no value
-	register("cid", "", "null").want(t, 201)
-	token := s.login("bob", "pw")
-	s.json("PATCH", "/auth/me", token, `{"phone": "0"}`).want(t, 400, `{"phone": ["User with this Phone already exists."]}`)
-	s.json("PATCH", "/auth/me", token, `{"phone": 2}`).want(t, 200)
-	s.json("PATCH", "/auth/me", token, `{"phone": 2}`).want(t, 200)
-	register("dan", "", "2").want(t, 400)
-	s.json("PATCH", "/auth/me", token, `{"phone": null}`).want(t, 200)
-	register("dan", "", "2").want(t, 201)
+	register("ann", "Ann@example.com", "0").Want(t, 201)
+	register("bob", "ann@EXAMPLE.com", "1").Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+	register("bob", "b@example.com", "0").Want(t, 400, `{"phone": ["User with this Phone already exists."]}`)
+	register("bob", "", "null").Want(t, 201) // an empty value is no value
+	register("cid", "", "null").Want(t, 201)
+	token := s.Login("bob", "pw")
+	s.JSON("PATCH", "/auth/me", token, `{"phone": "0"}`).Want(t, 400, `{"phone": ["User with this Phone already exists."]}`)
+	s.JSON("PATCH", "/auth/me", token, `{"phone": 2}`).Want(t, 200)
+	s.JSON("PATCH", "/auth/me", token, `{"phone": 2}`).Want(t, 200)
+	register("dan", "", "2").Want(t, 400)
+	s.JSON("PATCH", "/auth/me", token, `{"phone": null}`).Want(t, 200)
+	register("dan", "", "2").Want(t, 201)
 }
 
 func TestModelChangesOverStoredAccounts(t *testing.T) {
@@ -365,13 +349,13 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 	load := func(lines string) {
 		t.Helper()
 		http.DefaultClient.CloseIdleConnections() // Caddy is about to
-		if err := s.load(withModel(lines)); err != nil {
+		if err := s.Load(withModel(lines)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	refuse := func(lines string, words ...string) {
 		t.Helper()
-		err := s.load(withModel(lines))
+		err := s.Load(withModel(lines))
 		if err == nil {
 			t.Fatalf("loaded: %s", lines)
 		}
@@ -383,24 +367,24 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 	}
 	const company = "field company char {\nmax_length 20\n}\n"
 	load("required_fields company\n" + company)
-	s.json("POST", "/auth/register", "", `{"username": "ann", "password": "pw", "company": "12"}`).want(t, 201)
-	s.json("POST", "/auth/register", "", `{"username": "bob", "password": "pw", "company": "12"}`).want(t, 201)
-	token := s.login("ann", "pw")
+	s.JSON("POST", "/auth/register", "", `{"username": "ann", "password": "pw", "company": "12"}`).Want(t, 201)
+	s.JSON("POST", "/auth/register", "", `{"username": "bob", "password": "pw", "company": "12"}`).Want(t, 201)
+	token := s.Login("ann", "pw")
 
 	// New fields get their default.
 	load("required_fields company level since\n" + company + "field level integer {\ndefault 3\n}\nfield since date\n")
-	s.get("/auth/me", token).want(t, 200, `{"company": "12", "level": 3, "since": null, "username": "ann"}`)
-	s.json("POST", "/auth/register", "", `{"username": "cid", "password": "pw", "company": "C", "since": "2020-01-01"}`).want(t, 201)
+	s.Get("/auth/me", token).Want(t, 200, `{"company": "12", "level": 3, "since": null, "username": "ann"}`)
+	s.JSON("POST", "/auth/register", "", `{"username": "cid", "password": "pw", "company": "C", "since": "2020-01-01"}`).Want(t, 201)
 
 	// An account keeps the default that it was given.
 	load("required_fields company level\n" + company + "field level integer {\ndefault 4\n}\n")
-	s.get("/auth/me", token).want(t, 200, `{"company": "12", "level": 4, "username": "ann"}`)
-	s.get("/auth/me", s.login("cid", "pw")).want(t, 200, `{"company": "C", "level": 3, "username": "cid"}`)
+	s.Get("/auth/me", token).Want(t, 200, `{"company": "12", "level": 4, "username": "ann"}`)
+	s.Get("/auth/me", s.Login("cid", "pw")).Want(t, 200, `{"company": "C", "level": 3, "username": "cid"}`)
 
 	// The data of a removed field stays, also when the account is written, and
 	// over a restart.
 	load("required_fields email")
-	s.json("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
+	s.JSON("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).Want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
 	acc, err := runningRealm(t, "default").accounts.store.Account(ctx, 1)
 	if err != nil || acc.Fields["company"] != "12" {
 		t.Errorf("stored %v, %v", acc, err)
@@ -410,32 +394,32 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	load("required_fields company\n" + company)
-	s.get("/auth/me", token).want(t, 200, `{"company": "12", "username": "ann"}`)
+	s.Get("/auth/me", token).Want(t, 200, `{"company": "12", "username": "ann"}`)
 
 	// A value that another type doesn't take counts as missing, and stays.
 	load("required_fields company\nfield company integer\n")
-	s.get("/auth/me", token).want(t, 200, `{"company": 12, "username": "ann"}`)
-	s.get("/auth/me", s.login("cid", "pw")).want(t, 200, `{"company": null, "username": "cid"}`)
+	s.Get("/auth/me", token).Want(t, 200, `{"company": 12, "username": "ann"}`)
+	s.Get("/auth/me", s.Login("cid", "pw")).Want(t, 200, `{"company": null, "username": "cid"}`)
 	load("required_fields company\nfield company boolean {\ndefault true\n}\n")
-	s.get("/auth/me", token).want(t, 200, `{"company": true, "username": "ann"}`)
+	s.Get("/auth/me", token).Want(t, 200, `{"company": true, "username": "ann"}`)
 
 	// What the stored accounts can't satisfy is refused, and the old
 	// configuration goes on.
 	refuse("username_field email\nrequired_fields", "email", "username field", "account 2")
 	refuse("required_fields company\nfield company char {\nmax_length 20\nunique\n}", "company", "unique", "same")
 	// Caddy may drop a connection that the refused configuration had accepted.
-	eventually(t, "the old configuration", func() bool {
-		resp, err := http.Get("http://" + s.addr + "/auth/")
+	testsite.Eventually(t, "the old configuration", func() bool {
+		resp, err := http.Get("http://" + s.Addr + "/auth/")
 		if err != nil {
 			return false
 		}
 		return resp.Body.Close() == nil
 	})
-	s.get("/auth/me", token).want(t, 200, `{"company": true, "username": "ann"}`)
+	s.Get("/auth/me", token).Want(t, 200, `{"company": true, "username": "ann"}`)
 
 	// A model that fits again is taken, and its keys are there.
-	s.json("PATCH", "/auth/me", s.login("bob", "pw"), `{"company": false}`).want(t, 200)
-	s.json("PATCH", "/auth/me", s.login("cid", "pw"), `{"company": true}`).want(t, 200)
+	s.JSON("PATCH", "/auth/me", s.Login("bob", "pw"), `{"company": false}`).Want(t, 200)
+	s.JSON("PATCH", "/auth/me", s.Login("cid", "pw"), `{"company": true}`).Want(t, 200)
 	acc, _ = runningRealm(t, "default").accounts.store.Account(ctx, 3)
 	if acc.Fields["company"] != true {
 		t.Errorf("stored %v", acc.Fields)
@@ -448,7 +432,7 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 	}
 	load("username_field email\nrequired_fields")
 	s.token(`{"email": "BOB@example.com", "password": "pw"}`)
-	s.get("/auth/me", token).want(t, 200, `{"email": "ann@example.com"}`)
+	s.Get("/auth/me", token).Want(t, 200, `{"email": "ann@example.com"}`)
 }
 
 func TestModelsThatCannotBeAreRefused(t *testing.T) {
@@ -479,7 +463,7 @@ func TestModelsThatCannotBeAreRefused(t *testing.T) {
 		{"field d date {\ndefault tomorrow\n}", "Date has wrong format"},
 	} {
 		s := newServer(t)
-		err := s.load(withModel(c[0]))
+		err := s.Load(withModel(c[0]))
 		if err == nil || !strings.Contains(err.Error(), c[1]) {
 			t.Errorf("%q: error %v, want %q", c[0], err, c[1])
 		}
@@ -512,8 +496,8 @@ func (m sentMail) body() string {
 func (s *server) waitMails(t *testing.T, n int) []sentMail {
 	t.Helper()
 	var mails []sentMail
-	eventually(t, fmt.Sprintf("%d mails", n), func() bool {
-		files, _ := filepath.Glob(filepath.Join(s.dir, "mails", "*.eml"))
+	testsite.Eventually(t, fmt.Sprintf("%d mails", n), func() bool {
+		files, _ := filepath.Glob(filepath.Join(s.Dir, "mails", "*.eml"))
 		slices.Sort(files)
 		mails = nil
 		for _, f := range files {

@@ -16,19 +16,19 @@ var misleading = []string{"..", ".", "-x", "-", "--help", ".ssh", "...", "\u2025
 // attackInvisible takes names that look like another's, or like none.
 func attackInvisible(t *testing.T) {
 	s := serve(t, site(settings))
-	token := s.register("bob", "pw")
+	token := s.Register("bob", "pw")
 	for _, name := range []string{"bob\u3164", "b\u115Fob", "\uFFA0bob", "bob\u1160", "\u3164", "bob\u200B", "bob\u034F", "bob\u17B4", "bob\U000E0020"} {
-		s.post("/auth/register", "", "username", name, "password", "pw").want(t, 400, `{"username": ["Enter a valid username."]}`)
-		s.rename(token, name).want(t, 400, `{"username": ["Enter a valid username."]}`)
+		s.Post("/auth/register", "", "username", name, "password", "pw").Want(t, 400, `{"username": ["Enter a valid username."]}`)
+		s.rename(token, name).Want(t, 400, `{"username": ["Enter a valid username."]}`)
 	}
-	s.post("/auth/register", "", "username", "\uD55C\uAE00", "password", "pw").want(t, 201)
+	s.Post("/auth/register", "", "username", "\uD55C\uAE00", "password", "pw").Want(t, 201)
 }
 
 // attackUsernamePaths climbs out of the folder of an account's own.
 func attackUsernamePaths(t *testing.T) {
 	s := newServer(t)
 	for path, text := range map[string]string{"ann/x": "ann's", "x": "everybody's"} {
-		path = filepath.Join(s.dir, "users", path)
+		path = filepath.Join(s.Dir, "users", path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -36,36 +36,36 @@ func attackUsernamePaths(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := s.load(site(settings) + "\nroute /files/* {\ndjoser_auth\nuri strip_prefix /files\nroot {$DIR}/users/{http.auth.user.username}\nfile_server\n}")
+	err := s.Load(site(settings) + "\nroute /files/* {\ndjoser_auth\nuri strip_prefix /files\nroot {$DIR}/users/{http.auth.user.username}\nfile_server\n}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := s.register("ann", "pw")
-	s.get("/files/x", token).want(t, 200, "ann's")
+	token := s.Register("ann", "pw")
+	s.Get("/files/x", token).Want(t, 200, "ann's")
 	for _, name := range misleading {
 		body, _ := json.Marshal(map[string]string{"username": name, "new_username": name, "password": "pw", "current_password": "pw"})
-		s.json("POST", "/auth/register", "", string(body)).want(t, 400, `{"username": ["Enter a valid username."]}`)
-		s.json("POST", "/auth/username", token, string(body)).want(t, 400, `{"username": ["Enter a valid username."]}`)
+		s.JSON("POST", "/auth/register", "", string(body)).Want(t, 400, `{"username": ["Enter a valid username."]}`)
+		s.JSON("POST", "/auth/username", token, string(body)).Want(t, 400, `{"username": ["Enter a valid username."]}`)
 	}
 	for _, name := range []string{"_x", "@x", "x-", "x..", "+1", "日本", "٣", "a.b-c"} {
-		s.post("/auth/register", "", "username", name, "password", "pw").want(t, 201)
+		s.Post("/auth/register", "", "username", name, "password", "pw").Want(t, 201)
 	}
 }
 
 func TestAccountsWithNamesOfBeforeGoOn(t *testing.T) {
 	s := serve(t, site(settings))
-	s.register("ann", "pw")
+	s.Register("ann", "pw")
 	change(t, "ann", func(a *Account) { a.Username = "-ann" })
-	token := s.login("-ann", "pw")
-	s.json("PATCH", "/auth/me", token, `{"email": "new@b.example"}`).want(t, 200)
-	s.post("/auth/password", token, "new_password", "new", "current_password", "pw").want(t, 200)
-	s.post("/auth/username", s.login("-ann", "new"), "new_username", "ann", "current_password", "new").want(t, 200)
-	s.login("ann", "new")
+	token := s.Login("-ann", "pw")
+	s.JSON("PATCH", "/auth/me", token, `{"email": "new@b.example"}`).Want(t, 200)
+	s.Post("/auth/password", token, "new_password", "new", "current_password", "pw").Want(t, 200)
+	s.Post("/auth/username", s.Login("-ann", "new"), "new_username", "ann", "current_password", "new").Want(t, 200)
+	s.Login("ann", "new")
 }
 
 func TestAnImportWarnsOfMisleadingUsernames(t *testing.T) {
 	in := install(t, settings)
-	dump := filepath.Join(in.dir, "dump.json")
+	dump := filepath.Join(in.Dir, "dump.json")
 	var rows []string
 	for i, name := range append([]string{"ann", "a b"}, misleading[:5]...) {
 		rows = append(rows, fmt.Sprintf(`{"model": "auth.user", "pk": %d, "fields": {"username": %q, "password": "!", "email": "a@b.example"}}`, i+1, name))
@@ -85,44 +85,44 @@ func TestAnImportWarnsOfMisleadingUsernames(t *testing.T) {
 // attackLookAlikes takes the names of others, as they look.
 func attackLookAlikes(t *testing.T) {
 	s := serve(t, withModel("field username {\ncase_insensitive\nsingle_script\n}"))
-	token := s.register("Owner", "pw")
+	token := s.Register("Owner", "pw")
 	taken, scripts := `{"username": ["User with this Username already exists."]}`, `{"username": ["Enter a username with the letters of one script."]}`
 	for name, want := range map[string]string{
 		"owner": taken, "OWNER": taken, "ｏｗｎｅｒ": taken, "oWNER": taken,
 		"\u043Ewner": scripts, "Own\u0435r": scripts, "\u03BFwner": scripts, "\u0555wner": scripts,
 		"owner1\u0661": scripts, "\u0967\u0661": scripts, "日本a": scripts,
 	} {
-		s.json("POST", "/auth/register", "", fmt.Sprintf(`{"username": "%s", "password": "pw"}`, name)).want(t, 400, want)
+		s.JSON("POST", "/auth/register", "", fmt.Sprintf(`{"username": "%s", "password": "pw"}`, name)).Want(t, 400, want)
 	}
-	s.get("/auth/me", token).want(t, 200)
+	s.Get("/auth/me", token).Want(t, 200)
 	for _, name := range []string{"日本のカナ", "владелец", "straße", "a_1.é+@-", "한국韓國", "\u0661\u0662"} {
-		s.post("/auth/register", "", "username", name, "password", "pw").want(t, 201)
+		s.Post("/auth/register", "", "username", name, "password", "pw").Want(t, 201)
 	}
-	s.json("POST", "/auth/register", "", `{"username": "STRASSE", "password": "pw"}`).want(t, 400, taken)
+	s.JSON("POST", "/auth/register", "", `{"username": "STRASSE", "password": "pw"}`).Want(t, 400, taken)
 }
 
 func TestCaseOfUsernamesIsNoMatterOnceTheModelSaysSo(t *testing.T) {
 	s := serve(t, withModel(""))
-	s.register("Ann", "pw")
-	s.post("/auth/login", "", "username", "ann", "password", "pw").want(t, 400)
+	s.Register("Ann", "pw")
+	s.Post("/auth/login", "", "username", "ann", "password", "pw").Want(t, 400)
 	load := func(model string) error {
 		http.DefaultClient.CloseIdleConnections()
-		return s.load(withModel(model))
+		return s.Load(withModel(model))
 	}
 	const model = "field username {\ncase_insensitive\n}"
 	if err := load(model); err != nil {
 		t.Fatal(err)
 	}
-	token := s.login("aNN", "pw")
-	s.get("/auth/me", token).want(t, 200, `{"email": "Ann@example.com", "username": "Ann"}`)
-	s.post("/auth/username", token, "new_username", "ANN", "current_password", "pw").want(t, 200)
-	s.get("/auth/me", token).want(t, 200, `{"email": "Ann@example.com", "username": "ANN"}`)
+	token := s.Login("aNN", "pw")
+	s.Get("/auth/me", token).Want(t, 200, `{"email": "Ann@example.com", "username": "Ann"}`)
+	s.Post("/auth/username", token, "new_username", "ANN", "current_password", "pw").Want(t, 200)
+	s.Get("/auth/me", token).Want(t, 200, `{"email": "Ann@example.com", "username": "ANN"}`)
 
 	// Two that are the same then are told.
 	if err := load(""); err != nil {
 		t.Fatal(err)
 	}
-	s.register("ann", "pw")
+	s.Register("ann", "pw")
 	if err := load(model); err == nil || !strings.Contains(err.Error(), "leave case_insensitive out") {
 		t.Error(err)
 	}
@@ -133,7 +133,7 @@ func TestSettingsOfUsernamesAreForUsernames(t *testing.T) {
 		"field first_name {\ncase_insensitive\n}":                                "field first_name: case_insensitive is for the username field, which is username",
 		"username_field email\nrequired_fields\nfield email {\nsingle_script\n}": "field email: single_script is for usernames: case is no matter in addresses, and their letters are ASCII",
 	} {
-		if err := newServer(t).load(withModel(lines)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := newServer(t).Load(withModel(lines)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", lines, err)
 		}
 	}

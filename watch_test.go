@@ -57,14 +57,14 @@ func TestALongConnectionEndsThoughTheStoreHangs(t *testing.T) {
 		}
 		return conn
 	}
-	other := s.register("bob", "secret")
+	other := s.Register("bob", "secret")
 	var streams []net.Conn
 	for range 3 * watchers {
 		streams = append(streams, stream(other))
 	}
-	token := s.register("alice", "secret")
+	token := s.Register("alice", "secret")
 	streams = append(streams, stream(token))
-	s.post("/auth/logout", token).want(t, 200)
+	s.Post("/auth/logout", token).Want(t, 200)
 	digest, _ := digestOf(token)
 	answered.Store(&digest)
 	// The one has ended; of the others nobody can tell. The time is a bound, not

@@ -101,13 +101,13 @@ func attackLongTexts(t *testing.T) {
 
 // inputsOf are the members that an endpoint takes, as it says itself.
 func (s *server) inputsOf(path, token string) (method string, names []string) {
-	s.t.Helper()
+	s.T.Helper()
 	var answer struct {
 		Actions map[string]map[string]any
 	}
-	a := s.do("OPTIONS", "/auth/"+path, "", "Authorization", "Token "+token)
-	if err := json.Unmarshal([]byte(a.body), &answer); err != nil || len(answer.Actions) != 1 {
-		s.t.Fatalf("OPTIONS of %s: %s", path, a.body)
+	a := s.Do("OPTIONS", "/auth/"+path, "", "Authorization", "Token "+token)
+	if err := json.Unmarshal([]byte(a.Body), &answer); err != nil || len(answer.Actions) != 1 {
+		s.T.Fatalf("OPTIONS of %s: %s", path, a.Body)
 	}
 	for method, inputs := range answer.Actions {
 		return method, slices.Sorted(maps.Keys(inputs))
@@ -141,27 +141,27 @@ func (s *server) sendLong(t *testing.T, method, path, input string, likely map[s
 			continue
 		}
 		before := heapBytes()
-		a := s.do(method, "/auth/"+path, body, append(header, contentType)...)
-		if taken := heapBytes() - before; a.status >= 500 || taken > 100*64<<10 {
-			t.Errorf("%s of %s, %s between %q: %d, %d bytes of the heap", input, path, alphabet, around, a.status, taken)
+		a := s.Do(method, "/auth/"+path, body, append(header, contentType)...)
+		if taken := heapBytes() - before; a.Status >= 500 || taken > 100*64<<10 {
+			t.Errorf("%s of %s, %s between %q: %d, %d bytes of the heap", input, path, alphabet, around, a.Status, taken)
 		}
 	}
 }
 
 func TestTheHeadOfARequestIsBounded(t *testing.T) {
 	s := serve(t, site(settings))
-	s.do("POST", "/auth/login?x="+strings.Repeat("a", maxQuery), "").want(t, 414, `{"detail": "Query is too long."}`)
-	s.do("POST", "/auth/login?"+strings.Repeat("a&", maxQuery/2), "").want(t, 400)
-	s.do("POST", "/auth/login", "", "Accept", strings.Repeat("a/b;c=d,", maxAccept/8)+"*/*").want(t, 406)
-	s.do("POST", "/auth/login", "{}", "Content-Type", mediaJSON+strings.Repeat(";a=b", maxContentType)).want(t, 415)
-	s.do("POST", "/auth/login", "{}", "Content-Type", mediaJSON+";charset=utf-8").want(t, 400)
+	s.Do("POST", "/auth/login?x="+strings.Repeat("a", maxQuery), "").Want(t, 414, `{"detail": "Query is too long."}`)
+	s.Do("POST", "/auth/login?"+strings.Repeat("a&", maxQuery/2), "").Want(t, 400)
+	s.Do("POST", "/auth/login", "", "Accept", strings.Repeat("a/b;c=d,", maxAccept/8)+"*/*").Want(t, 406)
+	s.Do("POST", "/auth/login", "{}", "Content-Type", mediaJSON+strings.Repeat(";a=b", maxContentType)).Want(t, 415)
+	s.Do("POST", "/auth/login", "{}", "Content-Type", mediaJSON+";charset=utf-8").Want(t, 400)
 }
 
 // attackBadLink asks for somebody's address with links that are none.
 func attackBadLink(t *testing.T) {
 	s := serve(t, strings.Replace(site(settings), "validators off", "min_length 1\nvalidators similar", 1))
-	s.post("/auth/register", "", "username", "johndoe", "password", "pw", "email", "jane.roe@corp.example").want(t, 201)
-	s.post("/auth/register", "", "username", "away", "password", "pw", "email", "a@b.example").want(t, 201)
+	s.Post("/auth/register", "", "username", "johndoe", "password", "pw", "email", "jane.roe@corp.example").Want(t, 201)
+	s.Post("/auth/register", "", "username", "away", "password", "pw", "email", "a@b.example").Want(t, 201)
 	change(t, "away", func(a *Account) { a.IsActive = false })
 	for uid, want := range map[string]string{
 		encodeUID(1): `{"non_field_errors": ["Invalid token for given user."]}`,
@@ -170,17 +170,17 @@ func attackBadLink(t *testing.T) {
 	} {
 		for _, pass := range []string{"jane.roe@corp.example", "johndoe", "a@b.example", "j", "unlike-anything", strings.Repeat("x", 4096)} {
 			for _, token := range []string{"x", "1-2", "t2x1k0-3b9c2f50a1d84e6e7f1b0a9c8d7e6f5a4b3c2d1e", strings.Repeat("a", 9000)} {
-				s.post("/auth/password/reset/confirm", "", "uid", uid, "token", token, "new_password", pass).want(t, 400, want)
+				s.Post("/auth/password/reset/confirm", "", "uid", uid, "token", token, "new_password", pass).Want(t, 400, want)
 			}
 		}
-		s.post("/auth/activate", "", "uid", uid, "token", "x").want(t, 400, want)
+		s.Post("/auth/activate", "", "uid", uid, "token", "x").Want(t, 400, want)
 	}
 
 	// With a good link the validators speak, and the link stays good.
-	s.post("/auth/password/reset", "", "email", "jane.roe@corp.example").want(t, 200)
+	s.Post("/auth/password/reset", "", "email", "jane.roe@corp.example").Want(t, 200)
 	link := strings.TrimSuffix(s.link(t, 1), "}")
-	s.json("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "jane.roe@corp.example"}`).
-		want(t, 400, `{"new_password": ["The password is too similar to the email address."]}`)
-	s.json("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "unlike-anything"}`).want(t, 200)
-	s.login("johndoe", "unlike-anything")
+	s.JSON("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "jane.roe@corp.example"}`).
+		Want(t, 400, `{"new_password": ["The password is too similar to the email address."]}`)
+	s.JSON("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "unlike-anything"}`).Want(t, 200)
+	s.Login("johndoe", "unlike-anything")
 }
