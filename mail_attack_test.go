@@ -3,6 +3,7 @@ package djoser
 import (
 	"bytes"
 	"fmt"
+	"net/mail"
 	"regexp"
 	"slices"
 	"strings"
@@ -132,5 +133,9 @@ func (s *server) outboxEmpty(t *testing.T) {
 // textOf is the plain text of a mail.
 func textOf(t *testing.T, m testsite.ReceivedMail) string {
 	t.Helper()
-	return parseMailFrom(t, bytes.NewReader(m.Data)).text
+	msg, err := mail.ReadMessage(bytes.NewReader(m.Data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
 }
