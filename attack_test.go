@@ -18,7 +18,11 @@ import (
 
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/admin"
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/stores/badger"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -121,7 +125,7 @@ func TestTheSecurityPageHasEveryAttack(t *testing.T) {
 // link.
 func (s *server) noMoreMails(t *testing.T) []sentMail {
 	t.Helper()
-	store := runningRealm(t, "default").accounts.store
+	store := runningRealm(t, "default").accounts.Store
 	testsite.Eventually(t, "empty outbox", func() bool {
 		waiting, err := store.Mails(context.Background(), time.Now().Add(time.Hour), 1)
 		return err == nil && len(waiting) == 0
@@ -160,10 +164,10 @@ func attackFallbackLogin(t *testing.T) {
 	refused(`{"email": "ann@example.com", "password": "pw"}`)
 	refused(`{"username": "ANN", "password": "pw"}`)
 	refused(`{"username": ["ann"], "password": {"": "pw"}}`)
-	change(t, "ann", func(a *Account) { a.IsActive = false })
+	change(t, "ann", func(a *account.Account) { a.IsActive = false })
 	refused(`{"username": "ann", "password": "pw"}`)
 	s.Get("/auth/me", token).Want(t, 401)
-	change(t, "ann", func(a *Account) { a.IsActive, a.Password = true, "!" })
+	change(t, "ann", func(a *account.Account) { a.IsActive, a.Password = true, "!" })
 	for _, pass := range []string{"pw", "!", "", "null"} {
 		refused(fmt.Sprintf(`{"username": "ann", "password": %q}`, pass))
 	}
@@ -177,7 +181,7 @@ func attackMassAssignment(t *testing.T) {
 	token := s.Login("eve", "pw")
 	s.JSON("PATCH", "/auth/me", token, `{"username": "ann", "password": "x", `+extra+`}`).Want(t, 200)
 	s.JSON("PUT", "/auth/me", token, `{"email": "e@b.example", "username": "ann", `+extra+`}`).Want(t, 200)
-	acc, err := runningRealm(t, "default").accounts.store.AccountByKey(context.Background(), Key{Field: "username", Value: "eve"})
+	acc, err := runningRealm(t, "default").accounts.Store.AccountByKey(context.Background(), account.Key{Field: "username", Value: "eve"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +335,7 @@ func attackHostileHash(t *testing.T) {
 		"bcrypt$$2b$31$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
 		"plain$pw", "pw", "md5$$pw", strings.Repeat("$", 5000),
 	} {
-		change(t, "ann", func(a *Account) { a.Password = hash })
+		change(t, "ann", func(a *account.Account) { a.Password = hash })
 		s.Post("/auth/login", "", "username", "ann", "password", "pw").
 			Want(t, 400, `{"non_field_errors": ["Unable to login with provided credentials."]}`)
 	}
@@ -403,7 +407,7 @@ func attackPaths(t *testing.T) {
 func attackForwardedFor(t *testing.T) {
 	s := serve(t, throttledSite("throttle {\nlogin 2/1m\n}"))
 	for i := range 4 {
-		a := s.Do("POST", "/auth/login", `{"username": "ann", "password": "x"}`, "Content-Type", mediaJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i))
+		a := s.Do("POST", "/auth/login", `{"username": "ann", "password": "x"}`, "Content-Type", drf.MediaJSON, "X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i))
 		if want := 400 + 29*(i/2); a.Status != want {
 			t.Errorf("login %d: %d, want %d", i, a.Status, want)
 		}
@@ -413,7 +417,7 @@ func attackForwardedFor(t *testing.T) {
 func attackThrottledPath(t *testing.T) {
 	s := serve(t, throttledSite("throttle {\nlogin 2/1m\n}"))
 	for i, path := range []string{"/auth/login", "//auth/login/", "/AUTH/login", "/auth/login/", "/auth/%6Cogin"} {
-		a := s.Do("POST", path, `{"username": "ann", "password": "x"}`, "Content-Type", mediaJSON)
+		a := s.Do("POST", path, `{"username": "ann", "password": "x"}`, "Content-Type", drf.MediaJSON)
 		if want := map[bool]int{true: 400, false: 429}[i < 2]; a.Status != want {
 			t.Errorf("%s: %d, want %d", path, a.Status, want)
 		}
@@ -550,7 +554,7 @@ func TestATokenEndsThatIsNotUsed(t *testing.T) {
 	used, unused := s.Register("ann", "pw"), s.Login("ann", "pw")
 	shared := runningRealm(t, "default").shared.Load()
 	now := time.Now()
-	shared.now = func() time.Time { return now }
+	shared.Now = func() time.Time { return now }
 	for range 4 {
 		now = now.Add(30 * time.Minute)
 		s.Get("/auth/me", used).Want(t, 200)
@@ -590,7 +594,7 @@ func TestAChangedAddressCountsOnceConfirmedAndTheOldOneIsTold(t *testing.T) {
 
 // countedStore is the Badger store, with what requests do to it counted.
 type countedStore struct {
-	BadgerStore
+	badger.Store
 }
 
 var storeCalls struct {
@@ -608,15 +612,15 @@ func (countedStore) CaddyModule() caddy.ModuleInfo {
 }
 
 func (s *countedStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return s.BadgerStore.UnmarshalCaddyfile(d)
+	return s.Store.UnmarshalCaddyfile(d)
 }
 
-func (s *countedStore) Open(ctx context.Context, location string, log *zap.Logger) (Store, error) {
-	store, err := s.BadgerStore.Open(ctx, location, log)
+func (s *countedStore) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+	store, err := s.Store.Open(ctx, location, log)
 	return countingStore{store}, err
 }
 
-type countingStore struct{ Store }
+type countingStore struct{ account.Store }
 
 // count leaves out what the outbox does, after the answer.
 func (countingStore) count(ctx context.Context, name string) {
@@ -628,27 +632,27 @@ func (countingStore) count(ctx context.Context, name string) {
 	storeCalls.byName[name]++
 }
 
-func (s countingStore) Account(ctx context.Context, id uint64) (*Account, error) {
+func (s countingStore) Account(ctx context.Context, id uint64) (*account.Account, error) {
 	s.count(ctx, "Account")
 	return s.Store.Account(ctx, id)
 }
 
-func (s countingStore) AccountByKey(ctx context.Context, key Key) (*Account, error) {
+func (s countingStore) AccountByKey(ctx context.Context, key account.Key) (*account.Account, error) {
 	s.count(ctx, "AccountByKey")
 	return s.Store.AccountByKey(ctx, key)
 }
 
-func (s countingStore) AccountsByEmail(ctx context.Context, email string, limit int) ([]*Account, error) {
+func (s countingStore) AccountsByEmail(ctx context.Context, email string, limit int) ([]*account.Account, error) {
 	s.count(ctx, "AccountsByEmail")
 	return s.Store.AccountsByEmail(ctx, email, limit)
 }
 
-func (s countingStore) Tokens(ctx context.Context, account uint64) ([]*Token, error) {
+func (s countingStore) Tokens(ctx context.Context, owner uint64) ([]*account.Token, error) {
 	s.count(ctx, "Tokens")
-	return s.Store.Tokens(ctx, account)
+	return s.Store.Tokens(ctx, owner)
 }
 
-func (s countingStore) Commit(ctx context.Context, c *Change) error {
+func (s countingStore) Commit(ctx context.Context, c *account.Change) error {
 	s.count(ctx, "Commit")
 	return s.Store.Commit(ctx, c)
 }
@@ -663,15 +667,15 @@ func attackTellingAccounts(t *testing.T) {
 		accounts := runningRealm(t, "secretive").accounts
 		for _, name := range []string{"normal", "inactive", "waiting", "unusable"} {
 			s.Post("/auth/register", "", "username", name, "password", "pw", "email", name+"@b.example").Want(t, 201)
-			acc, err := accounts.store.AccountByKey(t.Context(), Key{Field: "username", Value: name})
+			acc, err := accounts.Store.AccountByKey(t.Context(), account.Key{Field: "username", Value: name})
 			if err == nil && name != "waiting" {
-				acc, err = accounts.enable(t.Context(), acc.ID)
+				acc, err = accounts.Enable(t.Context(), acc.ID)
 			}
 			if err == nil && name == "inactive" {
-				acc, err = accounts.disable(t.Context(), acc.ID)
+				acc, err = accounts.Disable(t.Context(), acc.ID)
 			}
 			if err == nil && name == "unusable" {
-				acc, err = accounts.givePassword(t.Context(), acc.ID, "")
+				acc, err = accounts.GivePassword(t.Context(), acc.ID, "")
 			}
 			if err != nil {
 				t.Fatal(acc, err)
@@ -787,7 +791,7 @@ func TestTheFilesOfTheStoreHoldNoSecret(t *testing.T) {
 func TestNothingThatIsPrintedHoldsASecret(t *testing.T) {
 	s := serveWatched(t, site("send_activation_email\n"+settings)+"\ndjoser_auth /api\nrespond /api ok")
 	secrets := liveSecretly(t, s)
-	acc, err := runningRealm(t, "default").accounts.store.Account(t.Context(), 1)
+	acc, err := runningRealm(t, "default").accounts.Store.Account(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -800,7 +804,7 @@ func TestNothingThatIsPrintedHoldsASecret(t *testing.T) {
 	for _, path := range []string{"", "default/stats", "default/users", "default/users/anna", "default/users/anna/tokens"} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "/djoser/"+path, nil)
-		if err := serveAdmin(w, r); err != nil || w.Code != 200 {
+		if err := admin.Serve(w, r); err != nil || w.Code != 200 {
 			t.Fatalf("%s: %d %v", path, w.Code, err)
 		}
 		printed["admin "+path] = w.Body.String()

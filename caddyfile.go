@@ -10,6 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/api"
+	"github.com/caddy-djoser/djoser/internal/cors"
+	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -138,7 +143,7 @@ type definition struct {
 // same, as in sites that import one snippet. Loading refuses that, too, but
 // can't say where it stands.
 func refuseSecond(h httpcaddyfile.Helper, place *caddyfile.Dispenser, handler *Handler) error {
-	name := cmp.Or(handler.Realm, defaultRealm)
+	name := cmp.Or(handler.Realm, directive.DefaultRealm)
 	key := "djoser.realm." + name
 	text, err := json.Marshal(handler.Settings)
 	if err != nil {
@@ -191,13 +196,13 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 		return nil, d.Errf("unexpected argument '%s': the settings of djoser stand in a block, and a path before it starts with '/'", d.Val())
 	}
 	said = make(map[string]bool)
-	return said, optionalBlock(d, func(name string) error {
+	return said, directive.OptionalBlock(d, func(name string) error {
 		said[name] = true
 		switch name {
 		case "realm":
-			return checkedArg(d, &h.Realm, checkRealmName)
+			return directive.CheckedArg(d, &h.Realm, directive.CheckRealmName)
 		case "prefix":
-			return checkedArg(d, &h.Prefix, checkPrefix)
+			return directive.CheckedArg(d, &h.Prefix, checkPrefix)
 		}
 		if h.Settings == nil {
 			h.Settings = new(Settings)
@@ -215,106 +220,106 @@ const settingNames = "realm, prefix, domain, site_name, protocol, password_reset
 func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 	switch name {
 	case "domain":
-		return checkedArg(d, &s.Domain, checkDomain)
+		return directive.CheckedArg(d, &s.Domain, checkDomain)
 	case "site_name":
-		return textArg(d, &s.SiteName)
+		return directive.TextArg(d, &s.SiteName)
 	case "protocol":
-		return checkedArg(d, &s.Protocol, checkProtocol)
+		return directive.CheckedArg(d, &s.Protocol, checkProtocol)
 	case "password_reset_confirm_url":
-		return linkArg(d, &s.PasswordResetConfirmURL)
+		return mail.LinkArg(d, &s.PasswordResetConfirmURL)
 	case "activation_url":
-		return linkArg(d, &s.ActivationURL)
+		return mail.LinkArg(d, &s.ActivationURL)
 	case "login_after_registration":
-		return switchArg(d, &s.LoginAfterRegistration)
+		return directive.SwitchArg(d, &s.LoginAfterRegistration)
 	case "send_activation_email":
-		return switchArg(d, &s.SendActivationEmail)
+		return directive.SwitchArg(d, &s.SendActivationEmail)
 	case "login_after_activation":
-		return switchArg(d, &s.LoginAfterActivation)
+		return directive.SwitchArg(d, &s.LoginAfterActivation)
 	case "set_email_password":
-		return switchArg(d, &s.SetEmailPassword)
+		return directive.SwitchArg(d, &s.SetEmailPassword)
 	case "set_username_retype":
-		return switchArg(d, &s.SetUsernameRetype)
+		return directive.SwitchArg(d, &s.SetUsernameRetype)
 	case "set_password_retype":
-		return switchArg(d, &s.SetPasswordRetype)
+		return directive.SwitchArg(d, &s.SetPasswordRetype)
 	case "password_reset_confirm_retype":
-		return switchArg(d, &s.PasswordResetConfirmRetype)
+		return directive.SwitchArg(d, &s.PasswordResetConfirmRetype)
 	case "logout_on_password_change":
-		return switchArg(d, &s.LogoutOnPasswordChange)
+		return directive.SwitchArg(d, &s.LogoutOnPasswordChange)
 	case "ignore_bad_token":
-		return switchArg(d, &s.IgnoreBadToken)
+		return directive.SwitchArg(d, &s.IgnoreBadToken)
 	case "user_model":
-		s.UserModel = new(UserModel)
+		s.UserModel = new(account.UserModel)
 		return unmarshalUserModel(d, s.UserModel)
 	case "password":
 		return s.Password.unmarshal(d)
 	case "token":
 		return s.Token.unmarshal(d)
 	case "store":
-		return moduleArg(d, "djoser.stores.", &s.StoreRaw)
+		return directive.ModuleArg(d, "djoser.stores.", &s.StoreRaw)
 	case "mailer":
-		return moduleArg(d, "djoser.mailers.", &s.MailerRaw)
+		return directive.ModuleArg(d, "djoser.mailers.", &s.MailerRaw)
 	case "from_email":
 		return senderArg(d, &s.FromEmail)
 	case "reply_to":
 		return senderArg(d, &s.ReplyTo)
 	case "templates":
-		return textArg(d, &s.Templates)
+		return directive.TextArg(d, &s.Templates)
 	case "link_ttl":
-		return durationArg(d, &s.LinkTTL)
+		return directive.DurationArg(d, &s.LinkTTL)
 	case "reserve_usernames":
-		return durationOrZeroArg(d, &s.ReserveUsernames)
+		return directive.DurationOrZeroArg(d, &s.ReserveUsernames)
 	case "throttle":
 		return s.unmarshalThrottle(d)
 	case "cors":
 		return s.unmarshalCORS(d)
 	case "max_body":
-		return sizeArg(d, &s.MaxBody)
+		return directive.SizeArg(d, &s.MaxBody)
 	case "cache":
 		return s.unmarshalCache(d)
 	case "disable":
-		return checkedListArg(d, &s.Disable, checkEndpointName)
+		return directive.CheckedListArg(d, &s.Disable, checkEndpointName)
 	}
 	return d.Errf("unknown setting '%s': use one of %s", name, settingNames)
 }
 
 func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
-	if off, err := offArg(d); off || err != nil {
+	if off, err := directive.OffArg(d); off || err != nil {
 		s.Throttle.Off = true
 		return err
 	}
-	return block(d, "throttle", func(name string) error {
+	return directive.Block(d, "throttle", func(name string) error {
 		rates, err := ratesArg(d)
 		switch {
 		case err != nil:
 			return err
 		case name == "wrong_passwords":
 			s.Throttle.WrongPasswords = rates
-		case slices.Contains(endpointNames(), name):
+		case slices.Contains(api.EndpointNames(), name):
 			if s.Throttle.Endpoints == nil {
-				s.Throttle.Endpoints = make(map[string][]Rate)
+				s.Throttle.Endpoints = make(map[string][]account.Rate)
 			}
 			s.Throttle.Endpoints[name] = rates
 		default:
-			return d.Errf("unknown word '%s' in throttle: use wrong_passwords, %s", name, strings.Join(endpointNames(), ", "))
+			return d.Errf("unknown word '%s' in throttle: use wrong_passwords, %s", name, strings.Join(api.EndpointNames(), ", "))
 		}
 		return nil
 	})
 }
 
 func (s *Settings) unmarshalCache(d *caddyfile.Dispenser) error {
-	if off, err := offArg(d); off || err != nil {
+	if off, err := directive.OffArg(d); off || err != nil {
 		s.Cache = -1
 		return err
 	}
-	return intArg(d, &s.Cache, 1, math.MaxInt32)
+	return directive.IntArg(d, &s.Cache, 1, math.MaxInt32)
 }
 
-func unmarshalUserModel(d *caddyfile.Dispenser, u *UserModel) error {
+func unmarshalUserModel(d *caddyfile.Dispenser, u *account.UserModel) error {
 	place := *d
-	err := block(d, "user_model", func(name string) error {
+	err := directive.Block(d, "user_model", func(name string) error {
 		switch name {
 		case "username_field":
-			return textArg(d, &u.UsernameField)
+			return directive.TextArg(d, &u.UsernameField)
 		case "required_fields":
 			u.RequiredFields = append([]string{}, d.RemainingArgs()...)
 			return nil
@@ -325,21 +330,21 @@ func unmarshalUserModel(d *caddyfile.Dispenser, u *UserModel) error {
 				return err
 			}
 			u.Fields = append(u.Fields, f)
-			_, err = declareAll(u.Fields, firstSegments())
-			return refused(&place, err)
+			_, err = account.DeclareAll(u.Fields, api.FirstSegments())
+			return directive.Refused(&place, err)
 		}
 		return d.Errf("unknown word '%s' in user_model: use username_field, required_fields or field", name)
 	})
 	if err != nil {
 		return err
 	}
-	if _, err := u.resolve(firstSegments()); err != nil {
+	if _, err := u.Resolve(api.FirstSegments()); err != nil {
 		return place.Errf("user_model: %v", err)
 	}
 	return nil
 }
 
-func unmarshalField(d *caddyfile.Dispenser) (f Field, err error) {
+func unmarshalField(d *caddyfile.Dispenser) (f account.Field, err error) {
 	if !d.NextArg() {
 		return f, d.Err("field needs a name, such as 'field company char'")
 	}
@@ -350,56 +355,56 @@ func unmarshalField(d *caddyfile.Dispenser) (f Field, err error) {
 	if d.NextArg() {
 		return f, d.Errf("unexpected argument '%s': after the type of field %s comes a block", d.Val(), f.Name)
 	}
-	return f, optionalBlock(d, func(name string) error {
+	return f, directive.OptionalBlock(d, func(name string) error {
 		switch name {
 		case "max_length":
 			f.MaxLength = new(int)
-			return intArg(d, f.MaxLength, 1, math.MaxInt32)
+			return directive.IntArg(d, f.MaxLength, 1, math.MaxInt32)
 		case "unique":
 			f.Unique = new(bool)
-			return switchArg(d, f.Unique)
+			return directive.SwitchArg(d, f.Unique)
 		case "blank":
 			f.Blank = new(bool)
-			return switchArg(d, f.Blank)
+			return directive.SwitchArg(d, f.Blank)
 		case "read_only":
 			f.ReadOnly = new(bool)
-			return switchArg(d, f.ReadOnly)
+			return directive.SwitchArg(d, f.ReadOnly)
 		case "case_insensitive":
 			f.CaseInsensitive = new(bool)
-			return switchArg(d, f.CaseInsensitive)
+			return directive.SwitchArg(d, f.CaseInsensitive)
 		case "single_script":
 			f.SingleScript = new(bool)
-			return switchArg(d, f.SingleScript)
+			return directive.SwitchArg(d, f.SingleScript)
 		case "default":
 			f.Default = new(string)
-			return oneArg(d, f.Default)
+			return directive.OneArg(d, f.Default)
 		case "choices":
-			return listArg(d, &f.Choices)
+			return directive.ListArg(d, &f.Choices)
 		}
 		return d.Errf("unknown word '%s' in field %s: use max_length, unique, blank, default, choices, read_only, case_insensitive or single_script", name, f.Name)
 	})
 }
 
 func (p *PasswordSettings) unmarshal(d *caddyfile.Dispenser) error {
-	return block(d, "password", func(name string) error {
+	return directive.Block(d, "password", func(name string) error {
 		switch name {
 		case "hasher":
 			return p.unmarshalHasher(d)
 		case "min_length":
 			p.MinLength = new(int)
-			return intArg(d, p.MinLength, 0, math.MaxInt32)
+			return directive.IntArg(d, p.MinLength, 0, math.MaxInt32)
 		case "max_length":
-			return intArg(d, &p.MaxLength, 1, math.MaxInt32)
+			return directive.IntArg(d, &p.MaxLength, 1, math.MaxInt32)
 		case "validators":
 			p.Validators = []string{}
-			if off, err := offArg(d); off || err != nil {
+			if off, err := directive.OffArg(d); off || err != nil {
 				return err
 			}
-			return checkedListArg(d, &p.Validators, checkValidator)
+			return directive.CheckedListArg(d, &p.Validators, checkValidator)
 		case "workers":
-			return intArg(d, &p.Workers, 1, maxWorkers)
+			return directive.IntArg(d, &p.Workers, 1, maxWorkers)
 		case "queue":
-			return intArg(d, &p.Queue, 1, maxQueue)
+			return directive.IntArg(d, &p.Queue, 1, maxQueue)
 		}
 		return d.Errf("unknown word '%s' in password: use hasher, min_length, max_length, validators, workers or queue", name)
 	})
@@ -408,7 +413,7 @@ func (p *PasswordSettings) unmarshal(d *caddyfile.Dispenser) error {
 func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 	place := *d
 	var name string
-	if err := oneArg(d, &name); err != nil {
+	if err := directive.OneArg(d, &name); err != nil {
 		return err
 	}
 	if name != "argon2id" {
@@ -416,11 +421,11 @@ func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 	}
 	h := password.Default
 	p.Hasher = &h
-	err := optionalBlock(d, func(name string) error {
+	err := directive.OptionalBlock(d, func(name string) error {
 		switch name {
 		case "memory":
 			var size int64
-			if err := sizeArg(d, &size); err != nil {
+			if err := directive.SizeArg(d, &size); err != nil {
 				return err
 			}
 			// What is a number of bytes to this parser is one of KiB to most tools.
@@ -431,12 +436,12 @@ func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 			return nil
 		case "iterations":
 			var n int
-			err := intArg(d, &n, 1, math.MaxInt32)
+			err := directive.IntArg(d, &n, 1, math.MaxInt32)
 			h.Iterations = uint32(n)
 			return err
 		case "parallelism":
 			var n int
-			err := intArg(d, &n, 1, math.MaxUint8)
+			err := directive.IntArg(d, &n, 1, math.MaxUint8)
 			h.Parallelism = uint8(n)
 			return err
 		}
@@ -445,28 +450,28 @@ func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	return refused(&place, h.Validate())
+	return directive.Refused(&place, h.Validate())
 }
 
 func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
-	return block(d, "token", func(name string) error {
+	return directive.Block(d, "token", func(name string) error {
 		switch name {
 		case "ttl":
 			t.TTL = new(caddy.Duration)
-			if off, err := offArg(d); off || err != nil {
+			if off, err := directive.OffArg(d); off || err != nil {
 				return err
 			}
-			return durationArg(d, t.TTL)
+			return directive.DurationArg(d, t.TTL)
 		case "idle":
 			t.Idle = 0
-			if off, err := offArg(d); off || err != nil {
+			if off, err := directive.OffArg(d); off || err != nil {
 				return err
 			}
-			return durationArg(d, &t.Idle)
+			return directive.DurationArg(d, &t.Idle)
 		case "per_user":
-			return intArg(d, &t.PerUser, 1, math.MaxInt32)
+			return directive.IntArg(d, &t.PerUser, 1, math.MaxInt32)
 		case "schemes":
-			return checkedListArg(d, &t.Schemes, checkScheme)
+			return directive.CheckedListArg(d, &t.Schemes, checkScheme)
 		}
 		return d.Errf("unknown word '%s' in token: use ttl, idle, per_user or schemes", name)
 	})
@@ -475,8 +480,8 @@ func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
 // senderArg takes an address, maybe with a name.
 func senderArg(d *caddyfile.Dispenser, value *string) error {
 	name := d.Val()
-	return checkedArg(d, value, func(address string) error {
-		if _, err := parseSender(address); err != nil {
+	return directive.CheckedArg(d, value, func(address string) error {
+		if _, err := mail.ParseSender(address); err != nil {
 			return fmt.Errorf("%s: %v", name, err)
 		}
 		return nil
@@ -484,14 +489,14 @@ func senderArg(d *caddyfile.Dispenser, value *string) error {
 }
 
 // ratesArg takes rates such as 10/1m, or off for none.
-func ratesArg(d *caddyfile.Dispenser) ([]Rate, error) {
+func ratesArg(d *caddyfile.Dispenser) ([]account.Rate, error) {
 	name := d.Val()
-	rates := []Rate{}
-	if off, err := offArg(d); off || err != nil {
+	rates := []account.Rate{}
+	if off, err := directive.OffArg(d); off || err != nil {
 		return rates, err
 	}
 	for d.NextArg() {
-		var r Rate
+		var r account.Rate
 		if err := r.UnmarshalText([]byte(d.Val())); err != nil {
 			return nil, d.Errf("%s: %v", name, err)
 		}
@@ -508,12 +513,12 @@ var _ caddyfile.Unmarshaler = (*Handler)(nil)
 
 // unmarshalCORS parses the line cors and its block.
 func (s *Settings) unmarshalCORS(d *caddyfile.Dispenser) error {
-	if err := checkedListArg(d, &s.CORS, expandable(checkOrigin)); err != nil {
+	if err := directive.CheckedListArg(d, &s.CORS, directive.Expandable(cors.CheckOrigin)); err != nil {
 		return err
 	}
-	return optionalBlock(d, func(name string) error {
+	return directive.OptionalBlock(d, func(name string) error {
 		if name == "headers" {
-			return checkedListArg(d, &s.CORSHeaders, expandable(checkPageHeader))
+			return directive.CheckedListArg(d, &s.CORSHeaders, directive.Expandable(cors.CheckHeader))
 		}
 		return d.Errf("unknown word '%s' in cors: use headers", name)
 	})

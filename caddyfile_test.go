@@ -11,6 +11,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/api"
+	"github.com/caddy-djoser/djoser/gate"
+	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
@@ -92,8 +96,8 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		noBlock  = "unexpected '{': this line takes no block"
 		aPath    = "the prefix can't be taken from this matcher: use one path such as /auth/*, or add prefix to the block"
 	)
-	endpoints := strings.Join(endpointNames(), ", ")
-	stores := strings.Join(engines("djoser.stores."), ", ") // some tests add their own
+	endpoints := strings.Join(api.EndpointNames(), ", ")
+	stores := strings.Join(directive.Engines("djoser.stores."), ", ") // some tests add their own
 	for _, c := range []struct {
 		text, want string
 		line       int
@@ -299,7 +303,7 @@ func TestSettingsInJSONAreChecked(t *testing.T) {
 		`"password": {"queue": -1}`:                "realm default: password queue is -1: it must be at most 1048576",
 		`"password": {"validators": ["x"]}`:        "realm default: password validators: unknown validator x: use some of common, numeric and similar, or off alone",
 		`"password": {"hasher": {"memory": 8}}`:    "realm default: password hasher argon2id: parallelism of Argon2id is 0: it must be from 1 to 32; 1 is right for a server",
-		`"throttle": {"endpoints": {"x": []}}`:     "realm default: throttle: unknown endpoint x: use wrong_passwords, " + strings.Join(endpointNames(), ", "),
+		`"throttle": {"endpoints": {"x": []}}`:     "realm default: throttle: unknown endpoint x: use wrong_passwords, " + strings.Join(api.EndpointNames(), ", "),
 		`"send_activation_email": true`:            "realm default: domain is missing: links in mails need it, since send_activation_email is on; without mails, use 'disable password_reset'",
 		`"protocol": "gopher"`:                     `realm default: protocol is "gopher": it must be http or https`,
 		`"user_model": {"fields": [{"name": ""}]}`: "realm default: user_model: field : a name has letters, digits and underscores, and starts with a letter",
@@ -443,7 +447,7 @@ func TestTheProviderAuthenticatesForCaddysOwnHandler(t *testing.T) {
 	token := s.Register("ann", "pw")
 	s.Get("/private", "").Want(t, 401)
 	s.Get("/private", token).Want(t, 401)
-	change(t, "ann", func(a *Account) { a.Groups = []string{"readers"} })
+	change(t, "ann", func(a *account.Account) { a.Groups = []string{"readers"} })
 	s.Get("/private", token).Want(t, 200, "1 ann")
 }
 
@@ -476,8 +480,8 @@ func FuzzCaddyfile(f *testing.F) {
 		}
 		for _, module := range []func() caddyfile.Unmarshaler{
 			func() caddyfile.Unmarshaler { return new(Handler) },
-			func() caddyfile.Unmarshaler { return new(Gate) },
-			func() caddyfile.Unmarshaler { return new(MatchToken) },
+			func() caddyfile.Unmarshaler { return new(gate.Gate) },
+			func() caddyfile.Unmarshaler { return new(gate.MatchToken) },
 		} {
 			first, second := module(), module()
 			if err := first.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text)); err != nil {

@@ -88,7 +88,7 @@ func TestWhatIsRefusedReachesNoErrorRouteWithItsPath(t *testing.T) {
 				}
 			}
 			check()
-			if err := runningRealm(t, "default").shared.Load().cachedStore.Store.Close(); err != nil {
+			if err := runningRealm(t, "default").shared.Load().Cache.Store.Close(); err != nil {
 				t.Fatal(err)
 			}
 			check("Authorization: Token " + strings.Repeat("1", 40)) // 503, but for 400

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/caddy-djoser/djoser/account"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -229,13 +230,13 @@ type modelUser struct {
 
 type modelLink struct {
 	user    *modelUser
-	purpose Purpose
+	purpose account.Purpose
 	serial  int
 }
 
 type modelMail struct {
 	to      string
-	purpose Purpose
+	purpose account.Purpose
 	scheme  string
 	user    *modelUser
 }
@@ -517,7 +518,7 @@ func (w *world) answer(q *recordedRequest, ep *modelEndpoint, u *modelUser, data
 		if len(errs) > 0 {
 			return refuse()
 		}
-		if !w.good(token, user, PurposeActivation) {
+		if !w.good(token, user, account.PurposeActivation) {
 			errs["non_field_errors"] = []any{"Invalid token for given user."}
 			return refuse()
 		}
@@ -595,7 +596,7 @@ func (w *world) answer(q *recordedRequest, ep *modelEndpoint, u *modelUser, data
 		if len(errs) > 0 {
 			return refuse()
 		}
-		if !w.good(token, user, PurposePasswordReset) {
+		if !w.good(token, user, account.PurposePasswordReset) {
 			errs["non_field_errors"] = []any{"Invalid token for given user."}
 			e, _ := refuse()
 			return e, ruleLinks
@@ -664,12 +665,12 @@ func (w *world) user(uid string) *modelUser {
 }
 
 // good tells whether the token of a link is.
-func (w *world) good(token string, u *modelUser, p Purpose) bool {
+func (w *world) good(token string, u *modelUser, p account.Purpose) bool {
 	l := w.links[token]
 	if l == nil || l.user != u || l.purpose != p || l.serial != u.serial || u.deleted {
 		return false
 	}
-	if p == PurposeActivation {
+	if p == account.PurposeActivation {
 		return u.pending
 	}
 	return (u.active || u.pending) && !u.unusable
@@ -732,7 +733,7 @@ func (w *world) learn(q *recordedRequest, got expectation, body map[string]any) 
 		}
 		if w.c.on("SEND_ACTIVATION_EMAIL") {
 			u.active, u.pending = false, true
-			w.mails = append(w.mails, modelMail{u.email, PurposeActivation, scheme, u})
+			w.mails = append(w.mails, modelMail{u.email, account.PurposeActivation, scheme, u})
 			w.diverge(ruleInactive)
 		}
 		token(u)
@@ -761,7 +762,7 @@ func (w *world) learn(q *recordedRequest, got expectation, body map[string]any) 
 	case "password_reset":
 		for _, u := range w.users {
 			if strings.EqualFold(u.email, normalEmail(text("email"))) && (u.active || u.pending) && !u.unusable && !u.deleted {
-				w.mails = append(w.mails, modelMail{u.email, PurposePasswordReset, scheme, u})
+				w.mails = append(w.mails, modelMail{u.email, account.PurposePasswordReset, scheme, u})
 			}
 		}
 	case "password_reset_confirm":

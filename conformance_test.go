@@ -26,6 +26,7 @@ import (
 
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
@@ -616,12 +617,12 @@ func (r *replay) send(q *recordedRequest) (expectation, map[string]any) {
 func (r *replay) control(op, username string) {
 	ctx := context.Background()
 	u := r.world.find(username)
-	store := r.realm.accounts.store
+	store := r.realm.accounts.Store
 	acc, err := store.Account(ctx, u.id)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	change := &Change{Account: acc, Signature: r.realm.model.signature()}
+	change := &account.Change{Account: acc, Signature: r.realm.model.Signature()}
 	switch op {
 	case "set_inactive":
 		acc.IsActive, acc.PendingEmail = false, ""
@@ -650,7 +651,7 @@ type sentMail struct {
 	link     string
 	uid      string
 	token    string
-	purpose  Purpose
+	purpose  account.Purpose
 }
 
 // drain waits until every mail is delivered, and reads what is new.
@@ -658,7 +659,7 @@ func (r *replay) drain() {
 	r.t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		waiting, err := r.realm.accounts.store.Mails(context.Background(), time.Now().Add(1000*time.Hour), 10)
+		waiting, err := r.realm.accounts.Store.Mails(context.Background(), time.Now().Add(1000*time.Hour), 10)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -764,9 +765,9 @@ func mailText(t *testing.T, contentType, encoding string, body io.Reader) string
 }
 
 // linkOf takes a link apart.
-func (c *recordedCase) linkOf(link string, p Purpose) (scheme, uid, token string, ok bool) {
+func (c *recordedCase) linkOf(link string, p account.Purpose) (scheme, uid, token string, ok bool) {
 	template := c.setting("PASSWORD_RESET_CONFIRM_URL")
-	if p == PurposeActivation {
+	if p == account.PurposeActivation {
 		template = c.setting("ACTIVATION_URL")
 	}
 	pattern := regexp.QuoteMeta(template)
@@ -840,7 +841,7 @@ func (r *replay) checkMails() {
 // what was recorded.
 func (r *replay) checkStore() {
 	ctx := context.Background()
-	w, store := r.world, r.realm.accounts.store
+	w, store := r.world, r.realm.accounts.Store
 	accounts, err := store.Accounts(ctx, 0, 1000)
 	if err != nil {
 		r.t.Fatal(err)
@@ -867,7 +868,7 @@ func (r *replay) checkStore() {
 			r.t.Errorf("%s: no date joined", u.username)
 		}
 		if u.password != unknownPassword {
-			ok, _, _, err := r.realm.accounts.verify(ctx, operator, acc, u.password)
+			ok, _, _, err := r.realm.accounts.Verify(ctx, account.Operator, acc, u.password)
 			if err != nil || ok == u.unusable {
 				r.t.Errorf("%s: password %q: %t, %v", u.username, u.password, ok, err)
 			}
@@ -937,7 +938,7 @@ func (r *replay) checkLinks() {
 	for _, m := range slices.Backward(r.mails) { // the newest first
 		for range 2 {
 			path, body := "/auth/activate", fmt.Sprintf(`{"uid": %q, "token": %q}`, m.uid, m.token)
-			if m.purpose == PurposePasswordReset {
+			if m.purpose == account.PurposePasswordReset {
 				path = "/auth/password/reset/confirm"
 				body = fmt.Sprintf(`{"uid": %q, "token": %q, "new_password": "link-Pw9", "re_new_password": "link-Pw9"}`, m.uid, m.token)
 			}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
@@ -75,7 +76,7 @@ func TestAPageSendsWhatPagesSend(t *testing.T) {
 		}
 	}
 	token := s.Register("ann", "pw")
-	a := s.Do("patch", "/auth/me", `{"email": "new@b.example"}`, "Origin", front, "Content-Type", mediaJSON, "Authorization", "Token "+token)
+	a := s.Do("patch", "/auth/me", `{"email": "new@b.example"}`, "Origin", front, "Content-Type", drf.MediaJSON, "Authorization", "Token "+token)
 	if a.Want(t, 200); !pageReads(a, front) {
 		t.Errorf("%v", a.Header)
 	}
@@ -214,7 +215,7 @@ func attackPreflight(t *testing.T) {
 		}`)
 	for path, upgrade := range map[string]string{"/proxied": "websocket", "/proxied?": "h2c", "/text": "h2c"} {
 		a := s.Do("OPTIONS", path, "_method=DELETE", "Origin", front, "Access-Control-Request-Method", "POST",
-			"Content-Type", mediaForm, "Cookie", "session=x", "Authorization", "Basic YTpi", "Expect", "100-continue",
+			"Content-Type", drf.MediaForm, "Cookie", "session=x", "Authorization", "Basic YTpi", "Expect", "100-continue",
 			"X-HTTP-Method-Override", "DELETE", "Remote-User", "mallory", "Upgrade", upgrade, "Connection", "Upgrade")
 		if a.Status != 200 || a.Body != "" || strings.Contains(fmt.Sprint(a.Header), "secret") || a.Header.Get("Access-Control-Allow-Origin") != front {
 			t.Errorf("%s: %d %q %v", path, a.Status, a.Body, a.Header)

@@ -3,6 +3,9 @@ package djoser
 import (
 	"encoding/json"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/api"
+	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -13,7 +16,7 @@ import (
 // which starts nothing. A realm whose settings can't be read has no model: what is
 // wrong with them is told when it is provisioned. It is nil where no HTTP server is
 // being provisioned.
-func declaredRealms(ctx caddy.Context) map[string]*userModel {
+func declaredRealms(ctx caddy.Context) map[string]*account.Model {
 	modules := ctx.Modules()
 	if len(modules) == 0 {
 		return nil
@@ -22,7 +25,7 @@ func declaredRealms(ctx caddy.Context) map[string]*userModel {
 	if !ok {
 		return nil
 	}
-	declared := make(map[string]*userModel)
+	declared := make(map[string]*account.Model)
 	for _, server := range app.Servers {
 		text, err := json.Marshal([]any{server.Routes, server.Errors, server.NamedRoutes})
 		if err == nil {
@@ -34,7 +37,7 @@ func declaredRealms(ctx caddy.Context) map[string]*userModel {
 
 // declareIn adds the realms that the djoser handlers in a JSON text define. They may
 // stand in other modules, however deep.
-func declareIn(declared map[string]*userModel, text json.RawMessage) {
+func declareIn(declared map[string]*account.Model, text json.RawMessage) {
 	var list []json.RawMessage
 	if json.Unmarshal(text, &list) == nil {
 		for _, element := range list {
@@ -57,21 +60,21 @@ func declareIn(declared map[string]*userModel, text json.RawMessage) {
 }
 
 // declare adds the realm that a handler defines, if it does.
-func declare(declared map[string]*userModel, text json.RawMessage) {
+func declare(declared map[string]*account.Model, text json.RawMessage) {
 	var h struct {
 		Realm    string
 		Settings *struct {
-			UserModel *UserModel `json:"user_model"`
+			UserModel *account.UserModel `json:"user_model"`
 		}
 	}
-	if err := json.Unmarshal(text, &h); h.Settings == nil && err == nil || expandRealm(&h.Realm) != nil {
+	if err := json.Unmarshal(text, &h); h.Settings == nil && err == nil || directive.ExpandRealm(&h.Realm) != nil {
 		return
 	}
 	declared[h.Realm] = nil
 	if h.Settings == nil {
 		return
 	}
-	if model, err := h.Settings.UserModel.resolve(firstSegments()); err == nil {
+	if model, err := h.Settings.UserModel.Resolve(api.FirstSegments()); err == nil {
 		declared[h.Realm] = model
 	}
 }

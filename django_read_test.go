@@ -3,6 +3,7 @@ package djoser
 import (
 	"bytes"
 	"compress/gzip"
+	"github.com/caddy-djoser/djoser/django"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,7 +70,7 @@ func TestADumpInAnotherFormIsReadOrNamed(t *testing.T) {
 			if out := in.ok("user", "list"); !strings.Contains(out, "5   zoë") {
 				t.Error(out)
 			}
-			if err := readRows(strings.NewReader(dump.text), func(*djangoRow) error { return nil }); err != nil {
+			if err := django.ReadRows(strings.NewReader(dump.text), func(*django.Row) error { return nil }); err != nil {
 				t.Error(err)
 			}
 		})

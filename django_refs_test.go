@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/django"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
@@ -72,7 +74,7 @@ func attackImportedToken(t *testing.T) {
 		}
 		for _, phase := range []string{"check", "users", "tokens"} {
 			status, answer := in.ask("POST", "default/import?phase="+phase, dump)
-			var report importReport
+			var report django.ImportReport
 			if err := json.Unmarshal([]byte(answer), &report); status != 200 || err != nil {
 				t.Fatalf("%s: %d %s", name, status, answer)
 			}
@@ -95,11 +97,11 @@ func attackLastID(t *testing.T) {
 	in.Start()
 	file := filepath.Join(in.Dir, "dump.json")
 	row := `[{"model": "auth.user", "pk": %d, "fields": {"username": "last", "password": "!"}}]`
-	os.WriteFile(file, fmt.Appendf(nil, row, uint64(maxID)), 0o600)
+	os.WriteFile(file, fmt.Appendf(nil, row, uint64(account.MaxID)), 0o600)
 	in.djoser("", "import", file).Want(t, 4, "its primary key is too large")
 	in.djoser("", "import", file, "--skip").Want(t, 0)
 	for _, phase := range []string{"check", "users", "tokens"} {
-		in.ask("POST", "default/import?phase="+phase, fmt.Sprintf(row, uint64(maxID)))
+		in.ask("POST", "default/import?phase="+phase, fmt.Sprintf(row, uint64(account.MaxID)))
 	}
 	in.Register("bob", "pw")
 
@@ -112,7 +114,7 @@ func TestAGroupsNameIsAsLongAsDjangosAtTheMost(t *testing.T) {
 	in := install(t, settings)
 	in.Start()
 	file := filepath.Join(in.Dir, "dump.json")
-	long := strings.Repeat("\u00fc", maxGroup+1)
+	long := strings.Repeat("\u00fc", account.MaxGroup+1)
 	for _, dump := range []string{
 		`[{"model": "auth.group", "pk": 1, "fields": {"name": "` + long + `"}}]`,
 		`[{"model": "auth.user", "pk": 1, "fields": {"username": "ann", "groups": [["` + long + `"]]}}]`,

@@ -14,6 +14,7 @@ import (
 
 	"time"
 
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/quic-go/quic-go"
@@ -174,7 +175,7 @@ func TestEarlyDataOfATrustedProxy(t *testing.T) {
 			t.Fatal(err)
 		}
 		login := func(header ...string) answer {
-			return s.Do("POST", "/auth/login", `{"username": "ann", "password": "pw"}`, append(header, "Content-Type", mediaJSON)...)
+			return s.Do("POST", "/auth/login", `{"username": "ann", "password": "pw"}`, append(header, "Content-Type", drf.MediaJSON)...)
 		}
 		login("Early-Data", "1").Want(t, want)
 		login("Early-Data", "?").Want(t, want)

@@ -12,7 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/stores/badger"
 
 	"github.com/caddy-djoser/djoser/password"
 )
@@ -141,7 +144,7 @@ func TestEndpointsPage(t *testing.T) {
 	}
 	p := &pageReader{t: t}
 	got := pageFence.ReplaceAllStringFunc(string(page), p.fence)
-	for _, name := range endpointNames() {
+	for _, name := range api.EndpointNames() {
 		if !strings.Contains(got, "## "+name+"\n") {
 			t.Errorf("the page has no heading %s", name)
 		}
@@ -361,7 +364,7 @@ func TestSettingsPageHasEverySetting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{Handler{}, Settings{}, PasswordSettings{}, TokenSettings{}, ThrottleSettings{}, UserModel{}, Field{}, BadgerStore{}, password.Argon2id{}} {
+	for _, v := range []any{Handler{}, Settings{}, PasswordSettings{}, TokenSettings{}, account.ThrottleSettings{}, account.UserModel{}, account.Field{}, badger.Store{}, password.Argon2id{}} {
 		typ := reflect.TypeOf(v)
 		for i := range typ.NumField() {
 			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/caddy-djoser/djoser/account"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -22,11 +23,11 @@ var caddyEvents = []string{
 
 // record records what was done, or failed. A deed that failed is called by its
 // action.
-func (r *realm) record(d deed) {
-	r.metrics.acted(d.action, d.outcome)
-	name, level := d.event, zapcore.InfoLevel
-	if d.outcome != outcomeOK {
-		name, level = d.action+"_failed", zapcore.WarnLevel
+func (r *realm) record(d account.Event) {
+	r.metrics.acted(d.Action, d.Outcome)
+	name, level := d.Name, zapcore.InfoLevel
+	if d.Outcome != account.OutcomeOK {
+		name, level = d.Action+"_failed", zapcore.WarnLevel
 	}
 	if entry := r.audit.Check(level, name); entry != nil {
 		entry.Write(r.auditFields(&d)...)
@@ -36,28 +37,28 @@ func (r *realm) record(d deed) {
 	}
 }
 
-func (r *realm) auditFields(d *deed) []zap.Field {
-	fields := []zap.Field{zap.String("action", d.action), zap.String("outcome", d.outcome), zap.String("by", d.by)}
-	if d.account != nil && d.account.ID != 0 {
-		fields = append(fields, zap.Uint64("user_id", d.account.ID), zap.String("username", r.model.name(d.account)))
+func (r *realm) auditFields(d *account.Event) []zap.Field {
+	fields := []zap.Field{zap.String("action", d.Action), zap.String("outcome", d.Outcome), zap.String("by", d.By)}
+	if d.Account != nil && d.Account.ID != 0 {
+		fields = append(fields, zap.Uint64("user_id", d.Account.ID), zap.String("username", r.model.Name(d.Account)))
 	}
-	if d.client.address != "" {
-		fields = append(fields, zap.String("address", d.client.address))
+	if d.Client.Address != "" {
+		fields = append(fields, zap.String("address", d.Client.Address))
 	}
-	if d.client.agent != "" {
-		fields = append(fields, zap.String("agent", cutAgent(d.client.agent)))
+	if d.Client.Agent != "" {
+		fields = append(fields, zap.String("agent", account.CutAgent(d.Client.Agent)))
 	}
 	return fields
 }
 
 // emit is done when every handler of the event is: the request waits for them.
-func (r *realm) emit(name string, d *deed) {
+func (r *realm) emit(name string, d *account.Event) {
 	if r.events == nil || !r.events.ShouldEmit(name) {
 		return
 	}
-	data := map[string]any{"realm": r.name, "outcome": d.outcome, "by": d.by, "address": d.client.address}
-	if d.account != nil && d.account.ID != 0 {
-		data["user_id"], data["username"] = strconv.FormatUint(d.account.ID, 10), r.model.name(d.account)
+	data := map[string]any{"realm": r.name, "outcome": d.Outcome, "by": d.By, "address": d.Client.Address}
+	if d.Account != nil && d.Account.ID != 0 {
+		data["user_id"], data["username"] = strconv.FormatUint(d.Account.ID, 10), r.model.Name(d.Account)
 	}
 	r.events.Emit(r.eventContext, name, data)
 }

@@ -28,6 +28,8 @@ import (
 
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
@@ -106,7 +108,7 @@ func (s *server) roundTrip(rt http.RoundTripper, method, url, token string, body
 		req.Header.Set("Authorization", "Token "+token)
 	}
 	if method == http.MethodPost && strings.Contains(url, "/auth/") {
-		req.Header.Set("Content-Type", mediaJSON)
+		req.Header.Set("Content-Type", drf.MediaJSON)
 	}
 	resp, err := rt.RoundTrip(req)
 	if err != nil {
@@ -592,11 +594,11 @@ func TestHeadersCanBeLeftOut(t *testing.T) {
 func TestGroupsAndFlagsAreTold(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
 	token := s.Register("alice", "secret")
-	change(t, "alice", func(a *Account) { a.Groups, a.IsStaff, a.IsSuperuser = []string{"editors"}, true, true })
+	change(t, "alice", func(a *account.Account) { a.Groups, a.IsStaff, a.IsSuperuser = []string{"editors"}, true, true })
 	if got := s.Get("/api/", token).Echo(t).Header.Get("Remote-Groups"); got != "editors,staff,superuser" {
 		t.Errorf("Remote-Groups is %q", got)
 	}
-	change(t, "alice", func(a *Account) { a.IsStaff, a.IsSuperuser = false, false })
+	change(t, "alice", func(a *account.Account) { a.IsStaff, a.IsSuperuser = false, false })
 	if got := s.Get("/api/", token).Echo(t).Header.Get("Remote-Groups"); got != "editors" {
 		t.Errorf("Remote-Groups is %q", got)
 	}
@@ -605,7 +607,7 @@ func TestGroupsAndFlagsAreTold(t *testing.T) {
 func TestAFieldOfSeveralLinesIsAHeaderOfOne(t *testing.T) {
 	s := serve(t, "djoser /auth/* {\nuser_model {\nrequired_fields email about\nfield about text {\nblank\n}\n}\n"+settings+
 		"\n}\ndjoser_auth /api/* {\nheaders {\nX-About {http.auth.user.about}\n}\n}\nreverse_proxy /api/* "+testsite.BackEnd(t))
-	s.Do("POST", "/auth/register", `{"username": "alice", "password": "secret", "email": "a@b.example", "about": "one\r\nX-Admin: 1\ntwo"}`, "Content-Type", mediaJSON).Want(t, 201)
+	s.Do("POST", "/auth/register", `{"username": "alice", "password": "secret", "email": "a@b.example", "about": "one\r\nX-Admin: 1\ntwo"}`, "Content-Type", drf.MediaJSON).Want(t, 201)
 	e := s.Get("/api/", s.Login("alice", "secret")).Echo(t)
 	if got := e.Header.Get("X-About"); !strings.HasPrefix(got, "one") || !strings.HasSuffix(got, "two") || e.Header.Get("X-Admin") != "" {
 		t.Errorf("%v", e.Header)

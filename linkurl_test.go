@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"github.com/caddy-djoser/djoser/drf"
 	"strings"
 	"testing"
 )
@@ -74,7 +75,7 @@ func TestABadTokenIsNoMatterWhereNoneIsNeeded(t *testing.T) {
 	confirm := strings.TrimSuffix(s.link(t, 1), "}") + `, "new_password": "new"}`
 	s.JSON("POST", "/auth/password/reset/confirm", bad, confirm).Want(t, 200)
 	s.Get("/auth/", bad).Want(t, 200)
-	s.Do("POST", "/auth/login", `{"username": "ann", "password": "new"}`, "Content-Type", mediaJSON, "Authorization", "Token a b").Want(t, 200)
+	s.Do("POST", "/auth/login", `{"username": "ann", "password": "new"}`, "Content-Type", drf.MediaJSON, "Authorization", "Token a b").Want(t, 200)
 	for _, path := range []string{"/auth/me", "/auth/tokens", "/api"} {
 		s.Get(path, bad).Want(t, 401)
 	}

@@ -123,7 +123,7 @@ func attackMailbox(t *testing.T) {
 // outboxEmpty waits until no mail is left.
 func (s *server) outboxEmpty(t *testing.T) {
 	t.Helper()
-	store := runningRealm(t, "default").accounts.store
+	store := runningRealm(t, "default").accounts.Store
 	testsite.Eventually(t, "empty outbox", func() bool {
 		waiting, err := store.Mails(t.Context(), time.Unix(1<<33, 0), 1)
 		return err == nil && len(waiting) == 0
@@ -137,5 +137,6 @@ func textOf(t *testing.T, m testsite.ReceivedMail) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
+	text := mailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
+	return strings.ReplaceAll(text, "\r\n", "\n")
 }

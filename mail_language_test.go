@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
@@ -36,7 +37,7 @@ func TestMailsKnowTheLanguageThatWasAskedFor(t *testing.T) {
 		{"no language!", "New password ()"},
 		{strings.Repeat("de,", 1000), "New password ()"},
 	} {
-		s.Do("POST", "/auth/password/reset", `{"email": "ann@a.example"}`, "Content-Type", mediaJSON, "Accept-Language", c.accept).Want(t, 200)
+		s.Do("POST", "/auth/password/reset", `{"email": "ann@a.example"}`, "Content-Type", drf.MediaJSON, "Accept-Language", c.accept).Want(t, 200)
 		var got string
 		testsite.Eventually(t, "mail", func() bool {
 			files, _ := filepath.Glob(filepath.Join(s.Dir, "mails", "*.eml"))

@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/authn"
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -81,13 +84,13 @@ func newRealmMetrics(realm string) *realmMetrics {
 }
 
 // checked counts what came of a check of credentials.
-func (m *realmMetrics) checked(id *identity, err error) {
+func (m *realmMetrics) checked(id *authn.Identity, err error) {
 	switch {
 	case id != nil:
 		m.valid.Inc()
 	case err == nil:
 		m.anonymous.Inc()
-	case err == errInactiveUser:
+	case err == drf.ErrInactiveUser:
 		m.inactive.Inc()
 	case isUnauthorized(err):
 		m.invalid.Inc()
@@ -99,8 +102,8 @@ func (m *realmMetrics) checked(id *identity, err error) {
 // isUnauthorized tells bad credentials from a store that can't be read. It
 // stands by itself since what errors.As needs is allocated.
 func isUnauthorized(err error) bool {
-	api := new(apiError)
-	return errors.As(err, &api) && api.status == http.StatusUnauthorized
+	api := new(drf.Error)
+	return errors.As(err, &api) && api.Status == http.StatusUnauthorized
 }
 
 func (m *realmMetrics) acted(action, outcome string) {
@@ -109,7 +112,7 @@ func (m *realmMetrics) acted(action, outcome string) {
 
 // Mailed counts mails. Those that are asked for by an address are queued
 // whoever has it.
-func (m *realmMetrics) Mailed(outcome string, mails ...*Mail) {
+func (m *realmMetrics) Mailed(outcome string, mails ...*account.Mail) {
 	for _, mail := range mails {
 		if mail.Account != 0 || mail.Address != "" {
 			mailsTotal.WithLabelValues(m.realm, string(mail.Purpose), outcome).Inc()
@@ -185,8 +188,8 @@ func (s storeCollector) Collect(ch chan<- prometheus.Metric) {
 			gauge(storeMails, float64(stats.Mails))
 			gauge(storeBytes, float64(stats.Bytes))
 		}
-		ch <- prometheus.MustNewConstMetric(cacheHits, prometheus.CounterValue, float64(shared.hits()), r.name)
-		ch <- prometheus.MustNewConstMetric(cacheMisses, prometheus.CounterValue, float64(shared.misses.Load()), r.name)
+		ch <- prometheus.MustNewConstMetric(cacheHits, prometheus.CounterValue, float64(shared.Hits()), r.name)
+		ch <- prometheus.MustNewConstMetric(cacheMisses, prometheus.CounterValue, float64(shared.Misses.Load()), r.name)
 	}
 }
 

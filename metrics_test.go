@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/admin"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
@@ -189,7 +190,7 @@ func TestAccountEventsAreTold(t *testing.T) {
 	takeEvents()
 	for _, step := range [][2]string{{"POST", "users/anna/deactivate"}, {"DELETE", "users/anna"}} {
 		w := httptest.NewRecorder()
-		if err := (AdminAPI{}).Routes()[0].Handler.ServeHTTP(w, httptest.NewRequest(step[0], "/djoser/watched/"+step[1], nil)); err != nil || w.Code != 200 {
+		if err := (admin.API{}).Routes()[0].Handler.ServeHTTP(w, httptest.NewRequest(step[0], "/djoser/watched/"+step[1], nil)); err != nil || w.Code != 200 {
 			t.Fatal(err, w.Code, w.Body)
 		}
 	}

@@ -19,6 +19,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/api"
+	"github.com/caddy-djoser/djoser/authn"
+	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/gate"
+	"github.com/caddy-djoser/djoser/internal/cors"
+	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -63,14 +72,14 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision registers the realm. It opens nothing, so that a configuration can
 // be checked beside a running server.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	if err := expandRealm(&h.Realm); err != nil {
+	if err := directive.ExpandRealm(&h.Realm); err != nil {
 		return err
 	}
 	var err error
 	if h.Prefix == "" {
 		h.Prefix = prefixAround(ctx)
 	}
-	if h.Prefix, err = expand("prefix", h.Prefix); err != nil {
+	if h.Prefix, err = directive.Expand("prefix", h.Prefix); err != nil {
 		return err
 	}
 	if err := checkPrefix(h.Prefix); err != nil {
@@ -96,9 +105,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	path, ok := underPrefix(requestPath(r), h.Prefix)
-	if ok && encodedSlash(r.URL.RawPath) {
-		return writeError(w, r, errUnknownPath, "", 0)
+	path, ok := underPrefix(request.Path(r), h.Prefix)
+	if ok && request.EncodedSlash(r.URL.RawPath) {
+		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
 	}
 	if !ok {
 		return next.ServeHTTP(w, r)
@@ -107,20 +116,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
-	if realm.cors.answer(w, r) {
+	if realm.cors.Answer(w, r) {
 		return nil
 	}
-	if early(r) {
-		return writeError(w, r, errTooEarly, "", 0)
+	if gate.Early(r) {
+		return drf.WriteError(w, r, drf.ErrTooEarly, "", 0)
 	}
-	if !realm.api.has(path) {
+	if !realm.api.Has(path) {
 		h.tellOfPrefix(realm, path)
-		return writeError(w, r, errUnknownPath, "", 0)
+		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
 	}
 	if _, err := realm.open(); err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	return realm.api.serve(w, r, path, realm.accounts)
+	return realm.api.Serve(w, r, path, realm.accounts)
 }
 
 // tellOfPrefix warns once of a request that would be for an endpoint if the handler
@@ -129,7 +138,7 @@ func (h *Handler) tellOfPrefix(r *realm, path string) {
 	if h.Prefix != "" {
 		return
 	}
-	if prefix := r.api.missingPrefix(path); prefix != "" && !h.told.Swap(true) {
+	if prefix := r.api.MissingPrefix(path); prefix != "" && !h.told.Swap(true) {
 		r.log.Warn("a path is 404 that may be meant for an endpoint: djoser has no prefix here, so its endpoints are at the root; if they are to be elsewhere, add the line 'prefix' to its block",
 			zap.String("path", "/"+path), zap.String("prefix", prefix))
 	}
@@ -145,17 +154,17 @@ type App struct {
 	realms map[string]*realm
 	uses   []use // that are checked at the start
 
-	declared map[string]*userModel          // see declaredRealms
+	declared map[string]*account.Model      // see declaredRealms
 	served   map[string][]*caddyhttp.Server // by realm
 
-	identity identityNames
+	identity gate.IdentityNames
 	proxies  proxies
 }
 
 // use is where a realm is used.
 type use struct {
 	realm, where string
-	check        func(*userModel) error // nil: nothing else is to be checked then
+	check        func(*account.Model) error // nil: nothing else is to be checked then
 }
 
 // CaddyModule returns the Caddy module information.
@@ -167,7 +176,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
 	a.realms, a.served = make(map[string]*realm), make(map[string][]*caddyhttp.Server)
-	a.identity.headers = slices.Clone(identityHeaders)
+	a.identity.Headers = slices.Clone(gate.IdentityHeaders)
 	events, err := ctx.App("events")
 	if err != nil {
 		return err
@@ -186,7 +195,7 @@ func findApp(ctx caddy.Context) (*App, error) {
 }
 
 // Identity is what the gates of the configuration share.
-func (a *App) Identity() *identityNames { return &a.identity }
+func (a *App) Identity() *gate.IdentityNames { return &a.identity }
 
 // listensWithTLS tells whether a server does, once Caddy has set it up.
 func listensWithTLS(s *caddyhttp.Server) bool { return len(s.TLSConnPolicies) > 0 }
@@ -196,7 +205,7 @@ func (a *App) CheckProxies(ctx caddy.Context) { a.proxies.check(ctx) }
 
 // Refer checks that a realm that is used is defined, and what else is to be checked
 // of it: at the start if it isn't a site that uses it.
-func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*userModel) error) error {
+func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*account.Model) error) error {
 	if a.declared == nil {
 		a.declared = declaredRealms(ctx)
 	}
@@ -209,7 +218,7 @@ func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*userMode
 }
 
 // GateRealm is what a gate needs of the running realm of the name.
-func (a *App) GateRealm(name string) (*gateRealm, error) {
+func (a *App) GateRealm(name string) (*gate.Realm, error) {
 	r, err := a.realm(name)
 	if err != nil {
 		return nil, err
@@ -228,7 +237,7 @@ func (a *App) realm(name string) (*realm, error) {
 // define adds a realm. The same definition may come twice, as it does when
 // several sites import one snippet.
 func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
-	if err := checkRealmName(name); err != nil {
+	if err := directive.CheckRealmName(name); err != nil {
 		return err
 	}
 	definition, err := json.Marshal(s)
@@ -263,7 +272,7 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 
 // adviceOnTwice says how a realm is used in more than one place.
 func adviceOnTwice(name string) string {
-	if name == defaultRealm {
+	if name == directive.DefaultRealm {
 		return "define it once, and write 'djoser' with its path and without a block elsewhere"
 	}
 	return fmt.Sprintf("define it once, and write 'djoser' with its path and a block of one line, 'realm %s', elsewhere", name)
@@ -319,7 +328,7 @@ func (a *App) checkUse(u use) error {
 // undefined says what to do about a realm that nobody defines.
 func (a *App) undefined(name string) error {
 	line := ""
-	if name != defaultRealm {
+	if name != directive.DefaultRealm {
 		line = fmt.Sprintf("'realm %s' and ", name)
 	}
 	return fmt.Errorf("realm %s is not defined: give a djoser directive a block with %sits settings, at least 'disable password_reset'%s", name, line, a.known())
@@ -355,15 +364,15 @@ type realm struct {
 	name       string
 	definition []byte
 	settings   *Settings
-	model      *userModel
-	auth       authenticator
-	api        api
-	gate       gateRealm
-	cors       *crossOrigins // nil: no other origins
+	model      *account.Model
+	auth       authn.Authenticator
+	api        api.API
+	gate       gate.Realm
+	cors       *cors.Origins // nil: no other origins
 	engine     StoreModule
 	location   string
-	mailer     Mailer
-	renderer   *mailRenderer
+	mailer     mail.Mailer
+	renderer   *mail.Renderer
 	log        *zap.Logger
 	audit      *zap.Logger
 	metrics    *realmMetrics
@@ -375,7 +384,7 @@ type realm struct {
 	mu       sync.Mutex // guards opening and closing
 	closed   bool
 	shared   atomic.Pointer[sharedStore] // nil until the store is open
-	accounts *accounts                   // set before shared is
+	accounts *account.Service            // set before shared is
 	release  func()                      // of the outbox; nil without a mailer
 }
 
@@ -386,7 +395,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 		return nil, err
 	}
 	var err error
-	if r.model, err = settings.UserModel.resolve(firstSegments()); err != nil {
+	if r.model, err = settings.UserModel.Resolve(api.FirstSegments()); err != nil {
 		return nil, fmt.Errorf("user_model: %w", err)
 	}
 	if err := settings.validate(r.model); err != nil {
@@ -395,17 +404,17 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	if h := *settings.Password.Hasher; h.Weak() {
 		r.log.Warn("passwords are hashed at too low a cost: for tests only", zap.Any("hasher", h), zap.Any("default", password.Default))
 	}
-	if u := r.model.username; u.isAddress() && u.name != "email" {
-		r.log.Warn("people log in with addresses that are never confirmed, since only those of the field email are: take email for the username_field, or tell no back end of usernames", zap.String("username_field", u.name))
+	if u := r.model.Username; u.IsAddress() && u.Name != "email" {
+		r.log.Warn("people log in with addresses that are never confirmed, since only those of the field email are: take email for the username_field, or tell no back end of usernames", zap.String("username_field", u.Name))
 	}
-	if r.model.username.name == "email" && !settings.SendActivationEmail {
+	if r.model.Username.Name == "email" && !settings.SendActivationEmail {
 		r.log.Warn("people log in with addresses that nobody confirms: the gate tells back ends of a username once a password was reset by mail, or an administrator confirmed it",
 			zap.String("settings", "send_activation_email on"), zap.String("command", "caddy djoser user confirm-email"))
 	}
-	r.auth = authenticator{settings.Token.Schemes, r.identities, r.metrics.checked, time.Now}
+	r.auth = authn.Authenticator{Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
 	r.api = r.newAPI()
-	r.cors = newCrossOrigins(settings.CORS, settings.CORSHeaders)
-	r.gate = gateRealm{r.model, &r.auth, settings.Token.scheme(), r.cors}
+	r.cors = cors.New(settings.CORS, settings.CORSHeaders)
+	r.gate = gate.Realm{Model: r.model, Auth: &r.auth, Scheme: settings.Token.scheme(), CORS: r.cors}
 	if err := r.loadMailer(ctx); err != nil {
 		return nil, err
 	}
@@ -413,14 +422,14 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 }
 
 // newAPI is what the endpoints need of the realm.
-func (r *realm) newAPI() api {
+func (r *realm) newAPI() api.API {
 	s := r.settings
-	return api{
-		model: r.model, auth: &r.auth, scheme: s.Token.scheme(), report: r.record,
-		maxBody: s.MaxBody, maxPassword: s.Password.MaxLength,
-		ignoreBadToken: s.IgnoreBadToken, sendsActivations: s.SendActivationEmail, disabled: s.Disable,
-		setEmailPassword: s.SetEmailPassword, setUsernameRetype: s.SetUsernameRetype, setPasswordRetype: s.SetPasswordRetype,
-		passwordResetConfirmRetype: s.PasswordResetConfirmRetype,
+	return api.API{
+		Model: r.model, Auth: &r.auth, Scheme: s.Token.scheme(), Report: r.record,
+		MaxBody: s.MaxBody, MaxPassword: s.Password.MaxLength,
+		IgnoreBadToken: s.IgnoreBadToken, SendsActivations: s.SendActivationEmail, Disabled: s.Disable,
+		SetEmailPassword: s.SetEmailPassword, SetUsernameRetype: s.SetUsernameRetype, SetPasswordRetype: s.SetPasswordRetype,
+		PasswordResetConfirmRetype: s.PasswordResetConfirmRetype,
 	}
 }
 
@@ -447,14 +456,14 @@ func (r *realm) loadMailer(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("mailer: %w", err)
 	}
-	r.mailer = module.(Mailer)
+	r.mailer = module.(mail.Mailer)
 	s := r.settings
-	r.renderer, err = newMailRenderer(mailSettings{
+	r.renderer, err = mail.NewRenderer(mail.Config{
 		Domain: s.Domain, SiteName: s.SiteName,
 		PasswordResetConfirmURL: s.PasswordResetConfirmURL, ActivationURL: s.ActivationURL,
 		FromEmail: s.FromEmail, ReplyTo: s.ReplyTo,
 		Templates: s.Templates, LinkTTL: time.Duration(s.LinkTTL),
-		Fields: r.model.templateFields(),
+		Fields: r.model.TemplateFields(),
 	})
 	return err
 }
@@ -465,9 +474,9 @@ var stores = caddy.NewUsagePool()
 
 // sharedStore is an open store with everything that lives as long as it does.
 type sharedStore struct {
-	*cachedStore
-	outbox    *outbox
-	throttles *throttles
+	*authn.Cache
+	outbox    *mail.Outbox
+	throttles *account.Throttles
 
 	mu     sync.Mutex
 	realms []*realm // that hold the store, the newest last
@@ -497,22 +506,22 @@ func (s *sharedStore) detach(ctx context.Context, r *realm) error {
 }
 
 func (s *sharedStore) apply(ctx context.Context, r *realm) error {
-	kept, err := r.model.reindex(ctx, s)
+	kept, err := r.model.Reindex(ctx, s)
 	if err != nil {
-		return r.model.misfit(err)
+		return r.model.Misfit(err)
 	}
 	if len(kept) > 0 {
 		r.log.Warn("accounts have the address of another one, in a spelling that was told apart before: nobody can log in to them with it until it is changed", zap.Uint64s("accounts", kept))
 	}
-	s.resize(r.settings.Cache)
-	s.endIdle(time.Duration(r.settings.Token.Idle))
+	s.Resize(r.settings.Cache)
+	s.EndIdle(time.Duration(r.settings.Token.Idle))
 	return nil
 }
 
 // Destruct implements caddy.Destructor.
 func (s *sharedStore) Destruct() error {
-	s.outbox.close()
-	return s.cachedStore.Close()
+	s.outbox.Close()
+	return s.Cache.Close()
 }
 
 // open opens the store if it isn't yet.
@@ -526,7 +535,7 @@ func (r *realm) open() (*sharedStore, error) {
 		return shared, nil
 	}
 	if r.closed {
-		return nil, ErrClosed
+		return nil, account.ErrClosed
 	}
 	ctx := context.Background()
 	value, _, err := stores.LoadOrNew(r.location, func() (caddy.Destructor, error) { return r.newSharedStore(ctx) })
@@ -545,18 +554,18 @@ func (r *realm) open() (*sharedStore, error) {
 	r.accounts = accounts
 	r.shared.Store(shared)
 	if r.mailer != nil {
-		r.release = shared.outbox.use(r.delivery())
+		r.release = shared.outbox.Use(r.delivery())
 	}
 	return shared, nil
 }
 
 // identities are those of the realm's store.
-func (r *realm) identities() (*cachedStore, error) {
+func (r *realm) identities() (*authn.Cache, error) {
 	shared, err := r.open()
 	if err != nil {
 		return nil, err
 	}
-	return shared.cachedStore, nil
+	return shared.Cache, nil
 }
 
 func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
@@ -569,9 +578,9 @@ func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	shared := &sharedStore{
-		cachedStore: newCachedStore(store, time.Now),
-		outbox:      newOutbox(store, r.log),
-		throttles:   newThrottles(time.Now),
+		Cache:     authn.NewCache(store, time.Now),
+		outbox:    mail.NewOutbox(store, r.log),
+		throttles: account.NewThrottles(time.Now),
 	}
 	r.introduce(shared, stats)
 	return shared, nil
@@ -579,7 +588,7 @@ func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 
 // introduce says which store was opened. One without accounts may be the wrong
 // one: then tokens come in that were made elsewhere.
-func (r *realm) introduce(shared *sharedStore, stats Stats) {
+func (r *realm) introduce(shared *sharedStore, stats account.Stats) {
 	log := r.log.With(zap.String("store", r.location))
 	if stats.Accounts > 0 || stats.Tokens > 0 {
 		log.Info("opened the store", zap.Uint64("accounts", stats.Accounts))
@@ -589,34 +598,34 @@ func (r *realm) introduce(shared *sharedStore, stats Stats) {
 	warn := func() {
 		log.Warn("a token came in that this empty store doesn't know: if the site had accounts before, the path of its store or the name of its realm is another one now")
 	}
-	shared.stranger.Store(&warn)
+	shared.Stranger.Store(&warn)
 }
 
-func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*accounts, error) {
+func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.Service, error) {
 	key, err := shared.LinkKey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	mails := shared.throttles.mails
+	mails := shared.throttles.Mails
 	if r.settings.Throttle.Off {
 		mails = nil
 	}
 	rules := r.settings.rules()
 	rules.SendsMails = r.mailer != nil
-	return &accounts{
-		store:      shared.cachedStore,
-		model:      r.model,
-		rules:      rules,
-		validators: r.settings.Password.validators(),
-		throttles:  shared.throttles,
-		rates:      &r.settings.Throttle,
-		links:      links{key: key, ttl: time.Duration(r.settings.LinkTTL), now: time.Now},
-		hasher:     *r.settings.Password.Hasher,
-		pool:       r.settings.Password.pool(),
-		mails:      mails,
-		reporter:   r.metrics,
-		wakeMail:   shared.outbox.wake,
-		now:        time.Now,
+	return &account.Service{
+		Store:      shared.Cache,
+		Model:      r.model,
+		Rules:      rules,
+		Validators: r.settings.Password.validators(),
+		Throttles:  shared.throttles,
+		Rates:      &r.settings.Throttle,
+		Links:      account.Links{Key: key, TTL: time.Duration(r.settings.LinkTTL), Now: time.Now},
+		Hasher:     *r.settings.Password.Hasher,
+		Pool:       r.settings.Password.pool(),
+		Mails:      mails,
+		Reporter:   r.metrics,
+		WakeMail:   shared.outbox.Wake,
+		Now:        time.Now,
 	}, nil
 }
 
@@ -639,19 +648,19 @@ func (r *realm) close() error {
 }
 
 // delivery is how the mails of the realm's outbox are sent.
-func (r *realm) delivery() *delivery {
-	return &delivery{
-		mailer:    r.mailer,
-		compose:   r.compose,
-		delivered: func(m *Mail) { r.metrics.Mailed("sent", m) },
-		failed:    func(m *Mail, _ error) { r.metrics.Mailed("failed", m) },
+func (r *realm) delivery() *mail.Delivery {
+	return &mail.Delivery{
+		Mailer:    r.mailer,
+		Compose:   r.compose,
+		Delivered: func(m *account.Mail) { r.metrics.Mailed("sent", m) },
+		Failed:    func(m *account.Mail, _ error) { r.metrics.Mailed("failed", m) },
 	}
 }
 
 // linkProtocol is the scheme of the links in a mail. Where the endpoints are
 // served with TLS it is https, whoever asks: somebody could ask over plain HTTP to
 // have another's link sent so.
-func (r *realm) linkProtocol(m *Mail) string {
+func (r *realm) linkProtocol(m *account.Mail) string {
 	if r.settings.Protocol == "" && r.hasTLS != nil && r.hasTLS() {
 		return "https"
 	}
@@ -660,18 +669,18 @@ func (r *realm) linkProtocol(m *Mail) string {
 
 // compose makes a mail of an outbox entry, from the account as it is now; nil
 // if there is nothing to send any more.
-func (r *realm) compose(ctx context.Context, m *Mail) (*Message, error) {
-	named, to, err := r.accounts.named(ctx, m)
+func (r *realm) compose(ctx context.Context, m *account.Mail) (*mail.Message, error) {
+	named, to, err := r.accounts.Named(ctx, m)
 	if err != nil || len(named) == 0 {
 		return nil, err
 	}
-	d := mailData{purpose: m.Purpose, to: to, protocol: r.linkProtocol(m), language: m.Language}
+	d := mail.Data{Purpose: m.Purpose, To: to, Protocol: r.linkProtocol(m), Language: m.Language}
 	for _, acc := range named {
-		d.accounts = append(d.accounts, addressee{
-			user: r.model.templateUser(acc), uid: encodeUID(acc.ID), token: r.accounts.linkTo(m, acc, to),
+		d.Accounts = append(d.Accounts, mail.Addressee{
+			User: r.model.TemplateUser(acc), UID: account.EncodeUID(acc.ID), Token: r.accounts.LinkTo(m, acc, to),
 		})
 	}
-	return r.renderer.render(d)
+	return r.renderer.Render(d)
 }
 
 // Interface guards
@@ -681,5 +690,5 @@ var (
 	_ caddy.CleanerUpper          = (*App)(nil)
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
-	_ Store                       = (*cachedStore)(nil)
+	_ account.Store               = (*authn.Cache)(nil)
 )

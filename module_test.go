@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
@@ -93,9 +94,9 @@ func TestEndpointsTakeEveryBodyAndATrailingSlash(t *testing.T) {
 	multipart := "--x\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nalice\r\n" +
 		"--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nbad\r\n--x--\r\n"
 	for _, path := range []string{"/auth/login", "/auth/login/", "/AUTH/login", "//auth/login"} {
-		s.Do(http.MethodPost, path, `{"username": "alice", "password": "bad"}`, "Content-Type", mediaJSON).Want(t, 400, want...)
-		s.Do(http.MethodPost, path, "username=alice&password=bad", "Content-Type", mediaForm).Want(t, 400, want...)
-		s.Do(http.MethodPost, path, multipart, "Content-Type", mediaMultipart+"; boundary=x").Want(t, 400, want...)
+		s.Do(http.MethodPost, path, `{"username": "alice", "password": "bad"}`, "Content-Type", drf.MediaJSON).Want(t, 400, want...)
+		s.Do(http.MethodPost, path, "username=alice&password=bad", "Content-Type", drf.MediaForm).Want(t, 400, want...)
+		s.Do(http.MethodPost, path, multipart, "Content-Type", drf.MediaMultipart+"; boundary=x").Want(t, 400, want...)
 	}
 	for _, path := range []string{"/auth/LOGIN", "/auth/login//", "/auth//login", "/auth/log", "/auth/login/x"} {
 		s.Post(path, "", "username", "alice", "password", "bad").Want(t, 404, `{"detail": "Not found."}`)

@@ -3,6 +3,8 @@ package djoser
 import (
 	"context"
 	"fmt"
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/authn"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,12 +46,12 @@ func attackLoginFlood(t *testing.T) {
 
 // slowTokens is a store that takes its time to list tokens.
 type slowTokens struct {
-	Store
+	account.Store
 	asked atomic.Int32
 	done  chan struct{}
 }
 
-func (s *slowTokens) Tokens(ctx context.Context, id uint64) ([]*Token, error) {
+func (s *slowTokens) Tokens(ctx context.Context, id uint64) ([]*account.Token, error) {
 	s.asked.Add(1)
 	<-s.done
 	return s.Store.Tokens(ctx, id)
@@ -60,7 +62,7 @@ func (s *slowTokens) Tokens(ctx context.Context, id uint64) ([]*Token, error) {
 func attackThrottleTiming(t *testing.T) {
 	s := serveBehindProxy(t, throttledSite(""))
 	s.from("192.0.2.1", "/auth/register", `{"username": "ann", "password": "pw"}`).Want(t, 201)
-	c := runningRealm(t, "default").accounts.store.(*cachedStore)
+	c := runningRealm(t, "default").accounts.Store.(*authn.Cache)
 	slow := &slowTokens{Store: c.Store, done: make(chan struct{})}
 	c.Store = slow
 	defer func() { close(slow.done); c.Store = slow.Store }()
@@ -81,12 +83,12 @@ func TestAChangedAccountDoesNotHoldUpItsAdministrator(t *testing.T) {
 	s := serve(t, site(settings))
 	token := s.Register("ann", "pw")
 	accounts := runningRealm(t, "default").accounts
-	acc, err := accounts.find(t.Context(), "ann")
+	acc, err := accounts.Find(t.Context(), "ann")
 	if err != nil {
 		t.Fatal(err)
 	}
 	version := func() uint64 {
-		acc, err := accounts.store.Account(t.Context(), acc.ID)
+		acc, err := accounts.Store.Account(t.Context(), acc.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +113,7 @@ func TestAChangedAccountDoesNotHoldUpItsAdministrator(t *testing.T) {
 		})
 	}
 	for n := range 40 {
-		if _, err := accounts.edit(t.Context(), acc.ID, &accountEdit{groups: []string{fmt.Sprint(n)}}); err != nil {
+		if _, err := accounts.Edit(t.Context(), acc.ID, &account.Edit{Groups: []string{fmt.Sprint(n)}}); err != nil {
 			t.Errorf("change %d: %v", n, err)
 		}
 	}

@@ -8,13 +8,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/admin"
+	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
 func init() {
-	caddy.RegisterModule(AdminAPI{})
-	caddycmd.RegisterCommand(adminCommand(openOffline))
+	caddy.RegisterModule(admin.API{})
+	caddycmd.RegisterCommand(admin.Command(openOffline))
 }
 
 // RealmNames returns the names of all realms, sorted.
@@ -26,26 +29,26 @@ func (a *App) RealmNames() []string {
 
 // AdminRealm returns what the admin API needs of the realm with this name, and
 // opens its store.
-func (a *App) AdminRealm(name string) (*adminRealm, error) {
+func (a *App) AdminRealm(name string) (*admin.Realm, error) {
 	r, err := a.realm(name)
 	if err != nil {
-		return nil, adminNotFound(err.Error() + a.known())
+		return nil, admin.NotFound(err.Error() + a.known())
 	}
 	return r.admin()
 }
 
-func (r *realm) admin() (*adminRealm, error) {
+func (r *realm) admin() (*admin.Realm, error) {
 	shared, err := r.open()
 	if err != nil {
 		return nil, err
 	}
-	return &adminRealm{
-		name: r.name, location: r.location, accounts: r.accounts,
-		maxPassword:      r.settings.Password.MaxLength,
-		sendsActivations: r.settings.sendsActivations(), sendsResets: r.settings.sendsResets(),
-		cacheHits: shared.hits, cacheMisses: shared.misses.Load,
-		record: func(event, outcome string, acc *Account) {
-			r.record(deed{action: "admin_" + event, event: event, outcome: outcome, account: acc, by: "admin"})
+	return &admin.Realm{
+		Name: r.name, Location: r.location, Accounts: r.accounts,
+		MaxPassword:      r.settings.Password.MaxLength,
+		SendsActivations: r.settings.sendsActivations(), SendsResets: r.settings.sendsResets(),
+		CacheHits: shared.Hits, CacheMisses: shared.Misses.Load,
+		Record: func(event, outcome string, acc *account.Account) {
+			r.record(account.Event{Action: "admin_" + event, Name: event, Outcome: outcome, Account: acc, By: "admin"})
 		},
 	}, nil
 }
@@ -53,7 +56,7 @@ func (r *realm) admin() (*adminRealm, error) {
 // openOffline prepares a realm for commands that run without a server, as the
 // configuration defines it. Nothing else of the configuration is set up, and no
 // mail is sent: the server sends it when it starts.
-func openOffline(config []byte, name string) (*offlineRealm, error) {
+func openOffline(config []byte, name string) (*admin.OfflineRealm, error) {
 	settings, err := findSettings(config, name)
 	if err != nil {
 		return nil, err
@@ -72,10 +75,12 @@ func openOffline(config []byte, name string) (*offlineRealm, error) {
 		return nil, err
 	}
 	realm.mailer = nil
-	return &offlineRealm{
-		realms: app, location: realm.location, model: realm.model,
-		openStore: func(ctx context.Context) (Store, error) { return realm.engine.Open(ctx, realm.location, realm.log) },
-		close: func() error {
+	return &admin.OfflineRealm{
+		Realms: app, Location: realm.location, Model: realm.model,
+		OpenStore: func(ctx context.Context) (account.Store, error) {
+			return realm.engine.Open(ctx, realm.location, realm.log)
+		},
+		Close: func() error {
 			err := realm.close()
 			cancel()
 			return err
@@ -163,7 +168,7 @@ func addDefinition(node map[string]any, found map[string]*Settings) error {
 	if err := caddy.StrictUnmarshalJSON(text, &h); err != nil {
 		return err
 	}
-	if err := expandRealm(&h.Realm); err != nil {
+	if err := directive.ExpandRealm(&h.Realm); err != nil {
 		return err
 	}
 	found[h.Realm] = h.Settings
@@ -171,4 +176,4 @@ func addDefinition(node map[string]any, found map[string]*Settings) error {
 }
 
 // Interface guards
-var _ adminRealms = (*App)(nil)
+var _ admin.Realms = (*App)(nil)

@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"github.com/caddy-djoser/djoser/account"
 	"testing"
 	"time"
 )
@@ -12,16 +13,16 @@ func attackDjangoTiming(t *testing.T) {
 	s.Register("old", "pw")
 	s.Register("new", "pw")
 	const hash = "pbkdf2_sha256$100000$salt$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-	change(t, "old", func(a *Account) { a.Password = hash })
-	p := runningRealm(t, "default").accounts.throttles.pace
+	change(t, "old", func(a *account.Account) { a.Password = hash })
+	p := runningRealm(t, "default").accounts.Throttles.Pace
 	for _, name := range []string{"new", "nobody"} {
 		s.Post("/auth/login", "", "username", name, "password", "wrong").Want(t, 400)
 	}
-	if p.slowest != 0 {
+	if p.Slowest != 0 {
 		t.Fatal("a hash of today counts as one that takes longer")
 	}
 	s.Post("/auth/login", "", "username", "old", "password", "wrong").Want(t, 400)
-	slowest := p.slowest
+	slowest := p.Slowest
 	if slowest == 0 {
 		t.Fatal("what a hash of Django took is forgotten")
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/drf"
 	"time"
 	"unicode/utf8"
 )
@@ -70,28 +71,28 @@ func TestContent(t *testing.T) {
 		{"no type", "", `{}`, 415, `{"detail": "Unsupported media type '' in request."}`},
 		{"another type", "text/xml", `<a/>`, 415, `{"detail": "Unsupported media type 'text/xml' in request."}`},
 		{"a broken type", "json;;=", `{}`, 415, `{"detail": "Unsupported media type 'json;;=' in request."}`},
-		{"a form", mediaForm, "username=ann&password=pw", 400, wrong},
-		{"a form with escapes", mediaForm, "user%6eame=%00+%zz%&password=%ff", 400, wrong},
-		{"the last of equal fields", mediaForm, "username=ann&password=pw&username=", 400, `{"username": ["This field is required."]}`},
-		{"separators", mediaForm, "&&=&username&password;", 400, required},
-		{"many fields", mediaForm, strings.Repeat("a=b&", 15000), 400, required},
-		{"multipart", mediaMultipart + "; boundary=x", user + pass + "--x--\r\n", 400, wrong},
-		{"multipart that ends early", mediaMultipart + "; boundary=x", user + pass, 400, ""},
-		{"multipart with a preamble", mediaMultipart + `; boundary="x"`, "hello\r\n" + user + pass + "--x--\r\nbye", 400, wrong},
-		{"multipart with a file", mediaMultipart + "; boundary=x", user + file + "--x--\r\n", 400, `{"password": ["This field is required."]}`},
-		{"multipart without boundary", mediaMultipart, user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
-		{"multipart with another boundary", mediaMultipart + "; boundary=y", user, 400, required},
-		{"multipart with two boundaries", mediaMultipart + "; boundary=x; boundary=y", user, 400, required},
-		{"multipart with the boundary of old mail programs", mediaMultipart + "; boundary================0123==", strings.ReplaceAll(user+pass+"--x--\r\n", "--x", "--===============0123=="), 400, wrong},
-		{"multipart with a quoted boundary", mediaMultipart + `; boundary="a;(b)/?=c"; charset=utf-8`, strings.ReplaceAll(user+pass+"--x--\r\n", "--x", `--a;(b)/?=c`), 400, wrong},
-		{"multipart with a boundary of spaces", mediaMultipart + `; boundary="a "`, user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
-		{"multipart with a long boundary", mediaMultipart + "; boundary=" + strings.Repeat("x", 202), user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
-		{"multipart with parts of another kind", mediaMultipart + "; boundary=x", strings.ReplaceAll(user+pass, "form-data", "attachment") + "--x--", 400, wrong},
-		{"multipart with many parts", mediaMultipart + "; boundary=x", strings.Repeat(user, 600) + "--x--", 400, `{"detail": "Multipart form parse error - more than 100 parts."}`},
-		{"multipart with a huge part", mediaMultipart + "; boundary=x", user + pass[:len(pass)-4] + strings.Repeat("x", 60000) + "\r\n--x--", 400,
+		{"a form", drf.MediaForm, "username=ann&password=pw", 400, wrong},
+		{"a form with escapes", drf.MediaForm, "user%6eame=%00+%zz%&password=%ff", 400, wrong},
+		{"the last of equal fields", drf.MediaForm, "username=ann&password=pw&username=", 400, `{"username": ["This field is required."]}`},
+		{"separators", drf.MediaForm, "&&=&username&password;", 400, required},
+		{"many fields", drf.MediaForm, strings.Repeat("a=b&", 15000), 400, required},
+		{"multipart", drf.MediaMultipart + "; boundary=x", user + pass + "--x--\r\n", 400, wrong},
+		{"multipart that ends early", drf.MediaMultipart + "; boundary=x", user + pass, 400, ""},
+		{"multipart with a preamble", drf.MediaMultipart + `; boundary="x"`, "hello\r\n" + user + pass + "--x--\r\nbye", 400, wrong},
+		{"multipart with a file", drf.MediaMultipart + "; boundary=x", user + file + "--x--\r\n", 400, `{"password": ["This field is required."]}`},
+		{"multipart without boundary", drf.MediaMultipart, user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
+		{"multipart with another boundary", drf.MediaMultipart + "; boundary=y", user, 400, required},
+		{"multipart with two boundaries", drf.MediaMultipart + "; boundary=x; boundary=y", user, 400, required},
+		{"multipart with the boundary of old mail programs", drf.MediaMultipart + "; boundary================0123==", strings.ReplaceAll(user+pass+"--x--\r\n", "--x", "--===============0123=="), 400, wrong},
+		{"multipart with a quoted boundary", drf.MediaMultipart + `; boundary="a;(b)/?=c"; charset=utf-8`, strings.ReplaceAll(user+pass+"--x--\r\n", "--x", `--a;(b)/?=c`), 400, wrong},
+		{"multipart with a boundary of spaces", drf.MediaMultipart + `; boundary="a "`, user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
+		{"multipart with a long boundary", drf.MediaMultipart + "; boundary=" + strings.Repeat("x", 202), user, 400, `{"detail": "Multipart form parse error - Invalid boundary in multipart."}`},
+		{"multipart with parts of another kind", drf.MediaMultipart + "; boundary=x", strings.ReplaceAll(user+pass, "form-data", "attachment") + "--x--", 400, wrong},
+		{"multipart with many parts", drf.MediaMultipart + "; boundary=x", strings.Repeat(user, 600) + "--x--", 400, `{"detail": "Multipart form parse error - more than 100 parts."}`},
+		{"multipart with a huge part", drf.MediaMultipart + "; boundary=x", user + pass[:len(pass)-4] + strings.Repeat("x", 60000) + "\r\n--x--", 400,
 			`{"password": ["Ensure this value has at most 4096 characters (it has 60000)."]}`},
-		{"multipart with huge headers", mediaMultipart + "; boundary=x", "--x\r\nA: " + strings.Repeat("x", 60000) + "\r\n\r\n\r\n--x--", 400, required},
-		{"multipart without names", mediaMultipart + "; boundary=x", "--x\r\n\r\na\r\n--x\r\nContent-Disposition: form-data\r\n\r\nb\r\n--x--", 400, required},
+		{"multipart with huge headers", drf.MediaMultipart + "; boundary=x", "--x\r\nA: " + strings.Repeat("x", 60000) + "\r\n\r\n\r\n--x--", 400, required},
+		{"multipart without names", drf.MediaMultipart + "; boundary=x", "--x\r\n\r\na\r\n--x\r\nContent-Disposition: form-data\r\n\r\nb\r\n--x--", 400, required},
 	} {
 		var header []string
 		if c.contentType != "" {
@@ -108,7 +109,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	s := serve(t, site("max_body 8KiB\n"+settings))
 	const tooLarge = `{"detail": "Request body is too large."}`
 	fits := `{"username": "` + strings.Repeat("x", 8<<10-16) + `"}`
-	for _, contentType := range []string{mediaJSON, mediaForm, mediaMultipart + "; boundary=x", "text/plain"} {
+	for _, contentType := range []string{drf.MediaJSON, drf.MediaForm, drf.MediaMultipart + "; boundary=x", "text/plain"} {
 		s.Do("POST", "/auth/login", fits+" ", "Content-Type", contentType).Want(t, 413, tooLarge)
 	}
 	s.JSON("POST", "/auth/login", "", fits).Want(t, 400)
@@ -119,7 +120,7 @@ func TestBodiesAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Content-Type", mediaJSON)
+		req.Header.Set("Content-Type", drf.MediaJSON)
 		resp, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
@@ -163,7 +164,7 @@ func TestRequestsInARow(t *testing.T) {
 	s := serve(t, site(settings))
 	token := s.Register("ann", "pw")
 	head := " HTTP/1.1\r\nHost: HOST\r\nAuthorization: Token " + token + "\r\n"
-	form := "Content-Type: " + mediaForm + "\r\n"
+	form := "Content-Type: " + drf.MediaForm + "\r\n"
 	answers := s.raw(t, ""+
 		"GET /auth/me"+head+"\r\n"+
 		"PATCH /auth/me"+head+form+"Content-Length: 17\r\n\r\nemail=b@x.example"+
@@ -262,7 +263,7 @@ func FuzzEndpoints(f *testing.F) {
 			if resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented {
 				t.Fatalf("%s %s %.200q: %d %s", method, path, body, resp.StatusCode, text)
 			}
-			if resp.Header.Get("Content-Type") == mediaJSON && method != "HEAD" && !json.Valid(text) {
+			if resp.Header.Get("Content-Type") == drf.MediaJSON && method != "HEAD" && !json.Valid(text) {
 				t.Fatalf("%s %s %.200q: %s", method, path, body, text)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/internal/placement"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -41,7 +42,7 @@ func pathPrefix(sets caddyhttp.MatcherSets) (prefix string, found bool) {
 		if len(*paths) == 1 {
 			prefix, whole = strings.CutSuffix((*paths)[0], "/*")
 		}
-		if !whole || checkPrefix(prefix) != nil || isEndpoint(strings.Trim(prefix, "/")) {
+		if !whole || checkPrefix(prefix) != nil || api.IsEndpoint(strings.Trim(prefix, "/")) {
 			return "", true
 		}
 		return prefix, true

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
@@ -52,7 +53,7 @@ func attackChosenAddress(t *testing.T) {
 	proxy := appendingProxy(t, s)
 	for i := range 4 {
 		forwarded := fmt.Sprintf("192.0.2.%d", i)
-		a := proxy.Do("POST", "/auth/login", `{"username": "ann", "password": "x"}`, "Content-Type", mediaJSON,
+		a := proxy.Do("POST", "/auth/login", `{"username": "ann", "password": "x"}`, "Content-Type", drf.MediaJSON,
 			"X-Forwarded-For", forwarded, "X-Forwarded-For", forwarded+", "+forwarded)
 		if want := 400 + 29*(i/2); a.Status != want {
 			t.Errorf("login %d: %d, want %d", i, a.Status, want)

@@ -3,6 +3,7 @@ package djoser
 import (
 	"context"
 	"fmt"
+	"github.com/caddy-djoser/djoser/account"
 	"net/http"
 	"strings"
 	"sync"
@@ -51,7 +52,7 @@ func TestOneOfManyGetsAName(t *testing.T) {
 		}), 201)
 
 		// The account is the winner's, whole.
-		acc, err := runningRealm(t, "default").accounts.store.AccountByKey(context.Background(), Key{Field: "username", Value: name})
+		acc, err := runningRealm(t, "default").accounts.Store.AccountByKey(context.Background(), account.Key{Field: "username", Value: name})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +60,7 @@ func TestOneOfManyGetsAName(t *testing.T) {
 		fmt.Sscanf(acc.Email, "a%d@", &n)
 		s.Login(name, fmt.Sprintf("pw%d", n))
 	}
-	if accounts, err := runningRealm(t, "default").accounts.store.Accounts(context.Background(), 0, 100); err != nil || len(accounts) != 3 {
+	if accounts, err := runningRealm(t, "default").accounts.Store.Accounts(context.Background(), 0, 100); err != nil || len(accounts) != 3 {
 		t.Errorf("%d accounts, %v", len(accounts), err)
 	}
 }
@@ -81,7 +82,7 @@ func TestALinkWorksForOneOfMany(t *testing.T) {
 	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").Want(t, 201)
 	link := s.link(t, 1)
 	wantOneWinner(t, atOnce(func(int) answer { return s.JSON("POST", "/auth/activate", "", link) }), 200)
-	store := runningRealm(t, "default").accounts.store
+	store := runningRealm(t, "default").accounts.Store
 	if tokens, err := store.Tokens(context.Background(), 1); err != nil || len(tokens) != 1 {
 		t.Errorf("%d tokens, %v", len(tokens), err)
 	}
@@ -139,7 +140,7 @@ func TestChangesOfOneAccountAreNotMixedUp(t *testing.T) {
 	if statuses[200] != clients {
 		t.Errorf("answers by status: %v", statuses)
 	}
-	acc, err := runningRealm(t, "default").accounts.store.Account(context.Background(), 1)
+	acc, err := runningRealm(t, "default").accounts.Store.Account(context.Background(), 1)
 	if err != nil || acc.Fields["first"] != acc.Fields["last"] || acc.Fields["first"] == "x" || acc.Version != clients+2 {
 		t.Errorf("%+v, %v", acc, err)
 	}
@@ -194,7 +195,7 @@ func TestADeletedAccountIsGoneForEverybody(t *testing.T) {
 	accounts := runningRealm(t, "default").accounts
 	statuses := atOnce(func(i int) answer {
 		if i == clients/2 {
-			if _, err := accounts.remove(context.Background(), 1); err != nil {
+			if _, err := accounts.Remove(context.Background(), 1); err != nil {
 				t.Error(err)
 			}
 		}
@@ -209,7 +210,7 @@ func TestADeletedAccountIsGoneForEverybody(t *testing.T) {
 		}
 	}
 	s.Get("/auth/me", token).Want(t, 401)
-	if found, err := accounts.store.Accounts(context.Background(), 0, 10); err != nil || len(found) != 0 {
+	if found, err := accounts.Store.Accounts(context.Background(), 0, 10); err != nil || len(found) != 0 {
 		t.Errorf("%d accounts, %v", len(found), err)
 	}
 }

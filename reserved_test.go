@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
@@ -68,7 +69,7 @@ func attackFormerAddress(t *testing.T) {
 func attackReserveOthers(t *testing.T) {
 	s := serve(t, site(settings+"reserve_usernames 90d\nuser_model {\nfield email email {\nunique\n}\n}\n"))
 	mallory := s.Register("mallory", "pw")
-	for i := range maxReserved + 2 {
+	for i := range account.MaxReserved + 2 {
 		s.JSON("PATCH", "/auth/me", mallory, fmt.Sprintf(`{"email": "person%d@b.example"}`, i)).Want(t, 200)
 	}
 	register := func(name, email string) answer {
@@ -77,24 +78,24 @@ func attackReserveOthers(t *testing.T) {
 	register("person3", "person3@b.example").Want(t, 201)
 
 	// A confirmed one was hers, and stays so.
-	change(t, "mallory", func(a *Account) { a.EmailConfirmed = true })
+	change(t, "mallory", func(a *account.Account) { a.EmailConfirmed = true })
 	s.JSON("PATCH", "/auth/me", mallory, `{"email": "person4@b.example"}`).Want(t, 200)
-	register("other", fmt.Sprintf("person%d@b.example", maxReserved+1)).Want(t, 400)
+	register("other", fmt.Sprintf("person%d@b.example", account.MaxReserved+1)).Want(t, 400)
 
 	// Nor does her end keep an address from its owner.
 	r := runningRealm(t, "default")
-	if _, err := r.accounts.remove(t.Context(), 1); err != nil {
+	if _, err := r.accounts.Remove(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	register("person4", "person4@b.example").Want(t, 201)
-	register("other", fmt.Sprintf("person%d@b.example", maxReserved+1)).Want(t, 400)
+	register("other", fmt.Sprintf("person%d@b.example", account.MaxReserved+1)).Want(t, 400)
 	register("mallory", "").Want(t, 400)
 }
 
 func TestAnAccountGivesUpSoManyNames(t *testing.T) {
 	s := serve(t, site(settings))
 	bob, mallory := s.Register("bob", "pw"), s.Register("mallory", "pw")
-	for i := range maxReserved {
+	for i := range account.MaxReserved {
 		s.rename(bob, fmt.Sprint("bob", i)).Want(t, 200)
 	}
 	s.rename(bob, "more").Want(t, 400, `{"username": ["You have given up too many names: take one of them again."]}`)
@@ -103,7 +104,7 @@ func TestAnAccountGivesUpSoManyNames(t *testing.T) {
 	s.rename(mallory, "bob").Want(t, 400, nameTaken)
 	s.JSON("PATCH", "/auth/me", bob, `{"email": "other@example.com"}`).Want(t, 200)
 	// What stays the same is not given up.
-	for range maxReserved + 1 {
+	for range account.MaxReserved + 1 {
 		s.rename(bob, "bob3").Want(t, 200)
 	}
 }

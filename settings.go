@@ -11,6 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/api"
+	"github.com/caddy-djoser/djoser/internal/cors"
+	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -84,7 +89,7 @@ type Settings struct {
 	LogoutOnPasswordChange bool `json:"logout_on_password_change,omitempty"`
 
 	// UserModel describes the accounts. Default: Django's own User.
-	UserModel *UserModel `json:"user_model,omitempty"`
+	UserModel *account.UserModel `json:"user_model,omitempty"`
 
 	// StoreRaw is where accounts and tokens are kept. Default: badger.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=djoser.stores inline_key=engine"`
@@ -115,7 +120,7 @@ type Settings struct {
 	Disable []string `json:"disable,omitempty"`
 
 	// Throttle bounds how often something may be asked for. Default: it does.
-	Throttle ThrottleSettings `json:"throttle,omitzero"`
+	Throttle account.ThrottleSettings `json:"throttle,omitzero"`
 
 	// CORS are the origins of front ends whose pages may use the endpoints,
 	// such as https://app.example.com. Default: none but the site's own.
@@ -200,8 +205,8 @@ func (t *TokenSettings) ttl() time.Duration {
 }
 
 // rules are the settings that the accounts of the realm follow.
-func (s *Settings) rules() Rules {
-	return Rules{
+func (s *Settings) rules() account.Rules {
+	return account.Rules{
 		SendActivationEmail:    s.SendActivationEmail,
 		LoginAfterRegistration: s.LoginAfterRegistration,
 		LoginAfterActivation:   s.LoginAfterActivation,
@@ -252,16 +257,16 @@ func (s *Settings) setDefaults() error {
 		"domain": &s.Domain, "site_name": &s.SiteName, "protocol": &s.Protocol,
 		"from_email": &s.FromEmail, "reply_to": &s.ReplyTo, "templates": &s.Templates,
 	} {
-		expanded, err := expand(name, *value)
+		expanded, err := directive.Expand(name, *value)
 		if err != nil {
 			return err
 		}
 		*value = expanded
 	}
-	if err := expandAll("cors", s.CORS); err != nil {
+	if err := directive.ExpandAll("cors", s.CORS); err != nil {
 		return err
 	}
-	if err := expandAll("cors headers", s.CORSHeaders); err != nil {
+	if err := directive.ExpandAll("cors headers", s.CORSHeaders); err != nil {
 		return err
 	}
 	// {uid} and {token} are for each mail, so unknown placeholders stay.
@@ -294,7 +299,7 @@ func (s *Settings) sendsActivations() bool { return s.SendActivationEmail }
 var schemeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]{0,31}$`)
 
 // validate refuses what can't work. The settings are complete by now.
-func (s *Settings) validate(model *userModel) error {
+func (s *Settings) validate(model *account.Model) error {
 	if err := s.validateMails(model); err != nil {
 		return err
 	}
@@ -303,7 +308,7 @@ func (s *Settings) validate(model *userModel) error {
 			return err
 		}
 	}
-	if err := s.Throttle.validate(endpointNames()); err != nil {
+	if err := s.Throttle.Validate(api.EndpointNames()); err != nil {
 		return err
 	}
 	if err := s.Password.Hasher.Validate(); err != nil {
@@ -365,10 +370,10 @@ const (
 )
 
 func checkEndpointName(name string) error {
-	if slices.Contains(endpointNames(), name) {
+	if slices.Contains(api.EndpointNames(), name) {
 		return nil
 	}
-	return fmt.Errorf("disable: unknown endpoint %s: use %s", name, strings.Join(endpointNames(), ", "))
+	return fmt.Errorf("disable: unknown endpoint %s: use %s", name, strings.Join(api.EndpointNames(), ", "))
 }
 
 func checkValidator(name string) error {
@@ -392,13 +397,13 @@ func checkProtocol(protocol string) error {
 	return fmt.Errorf("protocol is %q: it must be http or https", protocol)
 }
 
-func (s *Settings) validateMails(model *userModel) error {
+func (s *Settings) validateMails(model *account.Model) error {
 	if s.Protocol != "" {
 		if err := checkProtocol(s.Protocol); err != nil {
 			return err
 		}
 	}
-	if s.SendActivationEmail && model.username.name != "email" && !slices.ContainsFunc(model.required, isEmail) {
+	if s.SendActivationEmail && model.Username.Name != "email" && !slices.ContainsFunc(model.Required, isEmail) {
 		return errors.New("send_activation_email needs an address: put email into required_fields of user_model")
 	}
 	if err := s.checkComplete(); err != nil {
@@ -409,10 +414,10 @@ func (s *Settings) validateMails(model *userModel) error {
 			return err
 		}
 	}
-	if err := checkLinkURL("password_reset_confirm_url", s.PasswordResetConfirmURL); err != nil {
+	if err := mail.CheckLinkURL("password_reset_confirm_url", s.PasswordResetConfirmURL); err != nil {
 		return err
 	}
-	return checkLinkURL("activation_url", s.ActivationURL)
+	return mail.CheckLinkURL("activation_url", s.ActivationURL)
 }
 
 // checkComplete refuses settings that lack what others of them need. It needs
@@ -449,7 +454,7 @@ func missingURL(name, why string) error {
 	return fmt.Errorf("%s is missing, though %s: it is the path to the front end's page, such as \"#/%s/{uid}/{token}\"", name, why, strings.TrimSuffix(name, "_url"))
 }
 
-func isEmail(f *field) bool { return f.name == "email" && !f.readOnly }
+func isEmail(f *account.ModelField) bool { return f.Name == "email" && !f.ReadOnly }
 
 // checkDomain refuses a domain that would make another link than one to a host
 // and maybe a path on it.
@@ -467,12 +472,12 @@ func checkDomain(domain string) error {
 // validateCORS checks the origins and the headers.
 func (s *Settings) validateCORS() error {
 	for _, origin := range s.CORS {
-		if err := checkOrigin(origin); err != nil {
+		if err := cors.CheckOrigin(origin); err != nil {
 			return err
 		}
 	}
 	for _, name := range s.CORSHeaders {
-		if err := checkPageHeader(name); err != nil {
+		if err := cors.CheckHeader(name); err != nil {
 			return err
 		}
 	}

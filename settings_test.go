@@ -1,14 +1,16 @@
 package djoser
 
 import (
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/api"
 	"strings"
 	"testing"
 )
 
 func TestFieldsHaveNoPathsOfEndpoints(t *testing.T) {
 	for _, name := range []string{"me", "register", "login", "logout", "activate", "tokens", "password"} {
-		model := &UserModel{Fields: []Field{{Name: name, Type: "text"}}}
-		if _, err := model.resolve(firstSegments()); err == nil || !strings.Contains(err.Error(), "the name is reserved") {
+		model := &account.UserModel{Fields: []account.Field{{Name: name, Type: "text"}}}
+		if _, err := model.Resolve(api.FirstSegments()); err == nil || !strings.Contains(err.Error(), "the name is reserved") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

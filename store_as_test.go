@@ -6,15 +6,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 )
 
 // wrappedStores are a badger store in two others: store wrapped. Without a way
 // through them it is store sealed.
-type wrappedStores struct{ BadgerStore }
+type wrappedStores struct{ badger.Store }
 
-type sealedStores struct{ BadgerStore }
+type sealedStores struct{ badger.Store }
 
 func init() {
 	caddy.RegisterModule(wrappedStores{})
@@ -29,21 +31,21 @@ func (sealedStores) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "djoser.stores.sealed", New: func() caddy.Module { return new(sealedStores) }}
 }
 
-func (w *wrappedStores) Open(ctx context.Context, location string, log *zap.Logger) (Store, error) {
-	s, err := w.BadgerStore.Open(ctx, location, log)
+func (w *wrappedStores) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+	s, err := w.Store.Open(ctx, location, log)
 	return &wrappedStore{&wrappedStore{s}}, err
 }
 
-func (w *sealedStores) Open(ctx context.Context, location string, log *zap.Logger) (Store, error) {
-	s, err := w.BadgerStore.Open(ctx, location, log)
+func (w *sealedStores) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+	s, err := w.Store.Open(ctx, location, log)
 	return &sealedStore{s}, err
 }
 
-type wrappedStore struct{ Store }
+type wrappedStore struct{ account.Store }
 
-func (s *wrappedStore) Unwrap() Store { return s.Store }
+func (s *wrappedStore) Unwrap() account.Store { return s.Store }
 
-type sealedStore struct{ Store }
+type sealedStore struct{ account.Store }
 
 func TestAStoreInOthersHasBackupsAndGroups(t *testing.T) {
 	in := install(t, strings.Replace(settings, "store badger", "store wrapped", 1))
@@ -75,8 +77,8 @@ func TestAStoreWithoutBackupsAndGroupsSaysSo(t *testing.T) {
 }
 
 func TestAsEndsWhereNothingIsWrapped(t *testing.T) {
-	for _, s := range []Store{nil, &sealedStore{}, &wrappedStore{}, &wrappedStore{&wrappedStore{}}} {
-		if found, ok := As[BackupStore](s); ok || found != nil {
+	for _, s := range []account.Store{nil, &sealedStore{}, &wrappedStore{}, &wrappedStore{&wrappedStore{}}} {
+		if found, ok := account.As[account.BackupStore](s); ok || found != nil {
 			t.Errorf("%T: %v", s, found)
 		}
 	}

@@ -2,6 +2,7 @@ package djoser
 
 import (
 	"fmt"
+	"github.com/caddy-djoser/djoser/account"
 	"slices"
 	"strings"
 	"testing"
@@ -30,19 +31,19 @@ func attackStolenToken(t *testing.T) {
 	stolen := s.Register("ann", "pw")
 	s.JSON("PATCH", "/auth/me", stolen, `{"email": "thief0@example.org"}`).Want(t, 200)
 	back := s.lastLink(t, "ann@example.com", 1)
-	for i := 1; i <= 2*maxFormerEmails; i++ {
+	for i := 1; i <= 2*account.MaxFormerEmails; i++ {
 		s.JSON("PATCH", "/auth/me", stolen, fmt.Sprintf(`{"email": "thief%d@example.org"}`, i)).Want(t, 200)
 	}
-	address := fmt.Sprintf("thief%d@example.org", 2*maxFormerEmails)
+	address := fmt.Sprintf("thief%d@example.org", 2*account.MaxFormerEmails)
 	s.Post("/auth/password/reset", "", "email", address).Want(t, 200)
-	reset := s.lastLink(t, address, maxFormerEmails+1) // notices to later addresses have no link
+	reset := s.lastLink(t, address, account.MaxFormerEmails+1) // notices to later addresses have no link
 	s.JSON("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(reset, "}")+`, "new_password": "thief's"}`).Want(t, 200)
 	stolen = s.Login("ann", "thief's")
 
 	s.JSON("POST", "/auth/activate", "", back).Want(t, 200)
 	s.Get("/auth/me", stolen).Want(t, 401)
 	accounts := runningRealm(t, "default").accounts
-	acc, err := accounts.find(t.Context(), "ann")
+	acc, err := accounts.Find(t.Context(), "ann")
 	if err != nil || acc.Email != "ann@example.com" || !acc.EmailConfirmed || len(acc.FormerEmails) > 0 {
 		t.Errorf("%+v, %v", acc, err)
 	}
@@ -89,7 +90,7 @@ func TestAChangeOfAddressIsTakenBack(t *testing.T) {
 		s.JSON("PATCH", "/auth/me", token, `{"email": "ann@example.org"}`).Want(t, 200)
 		back := s.lastLink(t, "ann@example.com", 1)
 		accounts := runningRealm(t, "default").accounts
-		accounts.links.now = func() time.Time { return time.Now().Add(time.Hour) }
+		accounts.Links.Now = func() time.Time { return time.Now().Add(time.Hour) }
 		s.JSON("POST", "/auth/activate", "", back).Want(t, 400)
 	})
 }
@@ -148,7 +149,7 @@ func attackForeignRegistration(t *testing.T) {
 
 	// It ends, and gives its username back; the other stays.
 	accounts := runningRealm(t, "default").accounts
-	accounts.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	accounts.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 	for name, want := range map[string]int{"victim": 201, "mallory": 400} {
 		s.Post("/auth/register", "", "username", name, "password", "other", "email", name+"@example.org").Want(t, want)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"time"
 
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
@@ -50,7 +51,7 @@ func (s *server) reconnect() {
 // from sends JSON as if from an address.
 func (s *server) from(address, path, body string) answer {
 	s.T.Helper()
-	return s.Do(http.MethodPost, path, body, "Content-Type", mediaJSON, "X-Forwarded-For", address)
+	return s.Do(http.MethodPost, path, body, "Content-Type", drf.MediaJSON, "X-Forwarded-For", address)
 }
 
 func (s *server) loginFrom(address, username, password string) answer {
@@ -69,8 +70,8 @@ func throttleClock(t *testing.T) *clock {
 	t.Helper()
 	c := new(clock)
 	all := runningRealm(t, "default").shared.Load().throttles
-	all.requests.setClock(c.now)
-	all.mails.setClock(c.now)
+	all.Requests.SetClock(c.now)
+	all.Mails.SetClock(c.now)
 	return c
 }
 
@@ -220,7 +221,7 @@ func TestAnIPv6NetworkIsOneClient(t *testing.T) {
 func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 	s := serve(t, throttledSite("throttle {\nlogin 3/1m\n}"))
 	for i := range 6 {
-		a := s.Do("POST", "/auth/login", `{"username": "ann", "password": "bad"}`, "Content-Type", mediaJSON,
+		a := s.Do("POST", "/auth/login", `{"username": "ann", "password": "bad"}`, "Content-Type", drf.MediaJSON,
 			"X-Forwarded-For", fmt.Sprintf("192.0.2.%d", i), "X-Real-IP", fmt.Sprintf("192.0.2.%d", i),
 			"Forwarded", fmt.Sprintf("for=192.0.2.%d", i), "CF-Connecting-IP", fmt.Sprintf("192.0.2.%d", i))
 		if i < 3 {

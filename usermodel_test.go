@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 
 	"github.com/caddyserver/caddy/v2"
@@ -114,8 +116,8 @@ func TestAddressAsUsernameIsConfirmed(t *testing.T) {
 func TestTypesAnswerAsREST(t *testing.T) {
 	required := `"This field is required."`
 	for _, c := range []struct {
-		field string
-		rows  []string // pairs of what is sent and what comes back
+		ModelField string
+		rows       []string // pairs of what is sent and what comes back
 	}{
 		{"field f char {\nmax_length 5\n}", []string{
 			`"abc"`, `"abc"`, `5`, `"5"`, `true`, `"True"`, `""`, required, `null`, required,
@@ -168,9 +170,9 @@ func TestTypesAnswerAsREST(t *testing.T) {
 		{"field f integer {\nchoices 1 2\n}", []string{`1`, `1`, `"2"`, `2`, `3`, `"Select a valid choice. 3 is not one of the available choices."`}},
 		{"field f integer {\ndefault 5\nread_only\n}", []string{`1`, `5`, ``, `5`, `"x"`, `5`}},
 	} {
-		name, _, _ := strings.Cut(strings.ReplaceAll(c.field, "\n", " "), "}")
+		name, _, _ := strings.Cut(strings.ReplaceAll(c.ModelField, "\n", " "), "}")
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, withModel("required_fields f\n"+c.field))
+			s := serve(t, withModel("required_fields f\n"+c.ModelField))
 			for i := 0; i < len(c.rows); i += 2 {
 				member, want := "", c.rows[i+1]
 				if c.rows[i] != "" {
@@ -226,7 +228,7 @@ func TestPutIsWholeAndPatchIsNot(t *testing.T) {
 	// is not in a form.
 	s.JSON("PUT", "/auth/me", token, `{"company": "Ltd", "age": 2}`).
 		Want(t, 200, `{"company": "Ltd", "age": 2, "born": "2000-01-02", "tick": true, "level": 3, "note": "", "badge": "none", "username": "ann"}`)
-	form := []string{"Authorization", "Token " + token, "Content-Type", mediaForm}
+	form := []string{"Authorization", "Token " + token, "Content-Type", drf.MediaForm}
 	s.Do("PATCH", "/auth/me", "age=3", form...).
 		Want(t, 200, `{"company": "Ltd", "age": 3, "born": "2000-01-02", "tick": true, "level": 3, "note": "", "badge": "none", "username": "ann"}`)
 	s.Do("PUT", "/auth/me", "company=Inc&age=4&level=9", form...).
@@ -385,7 +387,7 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 	// over a restart.
 	load("required_fields email")
 	s.JSON("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).Want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
-	acc, err := runningRealm(t, "default").accounts.store.Account(ctx, 1)
+	acc, err := runningRealm(t, "default").accounts.Store.Account(ctx, 1)
 	if err != nil || acc.Fields["company"] != "12" {
 		t.Errorf("stored %v, %v", acc, err)
 	}
@@ -420,12 +422,12 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 	// A model that fits again is taken, and its keys are there.
 	s.JSON("PATCH", "/auth/me", s.Login("bob", "pw"), `{"company": false}`).Want(t, 200)
 	s.JSON("PATCH", "/auth/me", s.Login("cid", "pw"), `{"company": true}`).Want(t, 200)
-	acc, _ = runningRealm(t, "default").accounts.store.Account(ctx, 3)
+	acc, _ = runningRealm(t, "default").accounts.Store.Account(ctx, 3)
 	if acc.Fields["company"] != true {
 		t.Errorf("stored %v", acc.Fields)
 	}
 	for id, email := range map[uint64]string{2: "bob@example.com", 3: "cid@example.com"} {
-		_, err := runningRealm(t, "default").accounts.edit(ctx, id, &accountEdit{fields: values{"email": email}})
+		_, err := runningRealm(t, "default").accounts.Edit(ctx, id, &account.Edit{Fields: account.Values{"email": email}})
 		if err != nil {
 			t.Fatal(err)
 		}

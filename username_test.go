@@ -3,6 +3,7 @@ package djoser
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/caddy-djoser/djoser/account"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -55,7 +56,7 @@ func attackUsernamePaths(t *testing.T) {
 func TestAccountsWithNamesOfBeforeGoOn(t *testing.T) {
 	s := serve(t, site(settings))
 	s.Register("ann", "pw")
-	change(t, "ann", func(a *Account) { a.Username = "-ann" })
+	change(t, "ann", func(a *account.Account) { a.Username = "-ann" })
 	token := s.Login("-ann", "pw")
 	s.JSON("PATCH", "/auth/me", token, `{"email": "new@b.example"}`).Want(t, 200)
 	s.Post("/auth/password", token, "new_password", "new", "current_password", "pw").Want(t, 200)

@@ -10,17 +10,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/gate"
+	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 )
 
 // hangingStore is the Badger store, of which reads hang when a test wants it.
 type hangingStore struct {
-	BadgerStore
+	badger.Store
 }
 
 // answered is the token of which alone the store tells; nil: of all.
-var answered atomic.Pointer[Digest]
+var answered atomic.Pointer[account.Digest]
 
 func init() { caddy.RegisterModule(hangingStore{}) }
 
@@ -28,14 +31,14 @@ func (hangingStore) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "djoser.stores.hanging", New: func() caddy.Module { return new(hangingStore) }}
 }
 
-func (s *hangingStore) Open(ctx context.Context, location string, log *zap.Logger) (Store, error) {
-	store, err := s.BadgerStore.Open(ctx, location, log)
+func (s *hangingStore) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+	store, err := s.Store.Open(ctx, location, log)
 	return hangingReads{store}, err
 }
 
-type hangingReads struct{ Store }
+type hangingReads struct{ account.Store }
 
-func (s hangingReads) Token(ctx context.Context, d Digest) (*Token, *Account, error) {
+func (s hangingReads) Token(ctx context.Context, d account.Digest) (*account.Token, *account.Account, error) {
 	if only := answered.Load(); only != nil && *only != d {
 		<-ctx.Done()
 		return nil, nil, ctx.Err()
@@ -59,13 +62,13 @@ func TestALongConnectionEndsThoughTheStoreHangs(t *testing.T) {
 	}
 	other := s.Register("bob", "secret")
 	var streams []net.Conn
-	for range 3 * watchers {
+	for range 3 * gate.Watchers {
 		streams = append(streams, stream(other))
 	}
 	token := s.Register("alice", "secret")
 	streams = append(streams, stream(token))
 	s.Post("/auth/logout", token).Want(t, 200)
-	digest, _ := digestOf(token)
+	digest, _ := account.DigestOf(token)
 	answered.Store(&digest)
 	// The one has ended; of the others nobody can tell. The time is a bound, not
 	// a measure.

@@ -2,6 +2,8 @@ package djoser
 
 import (
 	"encoding/json"
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
 	"maps"
 	"net/url"
 	"runtime/metrics"
@@ -68,12 +70,12 @@ func attackLongTexts(t *testing.T) {
 		s := serve(t, site(both+model+settings))
 		r := runningRealm(t, "default")
 		password := "pw"
-		known := values{r.model.username.name: "ann@b.example"}
-		acc, err := r.accounts.create(t.Context(), &accountEdit{fields: known}, password)
+		known := account.Values{r.model.Username.Name: "ann@b.example"}
+		acc, err := r.accounts.Create(t.Context(), &account.Edit{Fields: known}, password)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, token, err := r.accounts.login(t.Context(), "ann@b.example", password, client{})
+		_, token, err := r.accounts.Login(t.Context(), "ann@b.example", password, account.Client{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,10 +83,10 @@ func attackLongTexts(t *testing.T) {
 			"c": "x", "u": "http://b.example", "i": "1", "d": "2000-01-01", "e": "e@b.example", "username": "bob", "email": "ann@b.example",
 			"password": "pw", "current_password": "wrong", "new_password": "x", "re_new_password": "x",
 			"new_username": "eve", "re_new_username": "eve", "new_email": "eve@b.example", "re_new_email": "eve@b.example",
-			"uid": encodeUID(acc.ID), "token": "x-y",
+			"uid": account.EncodeUID(acc.ID), "token": "x-y",
 		}
 		for _, path := range []string{
-			"me", "register", "login", "activate", r.model.username.name, "password",
+			"me", "register", "login", "activate", r.model.Username.Name, "password",
 			"password/reset", "password/reset/confirm", "activate/resend",
 		} {
 			method, inputs := s.inputsOf(path, token)
@@ -136,7 +138,7 @@ func (s *server) sendLong(t *testing.T, method, path, input string, likely map[s
 		}
 	}
 	header := []string{"Authorization", "Token " + token, "Content-Type"}
-	for contentType, body := range map[string]string{mediaJSON: string(inJSON), mediaForm: form.Encode()} {
+	for contentType, body := range map[string]string{drf.MediaJSON: string(inJSON), drf.MediaForm: form.Encode()} {
 		if body == "" {
 			continue
 		}
@@ -150,11 +152,11 @@ func (s *server) sendLong(t *testing.T, method, path, input string, likely map[s
 
 func TestTheHeadOfARequestIsBounded(t *testing.T) {
 	s := serve(t, site(settings))
-	s.Do("POST", "/auth/login?x="+strings.Repeat("a", maxQuery), "").Want(t, 414, `{"detail": "Query is too long."}`)
-	s.Do("POST", "/auth/login?"+strings.Repeat("a&", maxQuery/2), "").Want(t, 400)
-	s.Do("POST", "/auth/login", "", "Accept", strings.Repeat("a/b;c=d,", maxAccept/8)+"*/*").Want(t, 406)
-	s.Do("POST", "/auth/login", "{}", "Content-Type", mediaJSON+strings.Repeat(";a=b", maxContentType)).Want(t, 415)
-	s.Do("POST", "/auth/login", "{}", "Content-Type", mediaJSON+";charset=utf-8").Want(t, 400)
+	s.Do("POST", "/auth/login?x="+strings.Repeat("a", drf.MaxQuery), "").Want(t, 414, `{"detail": "Query is too long."}`)
+	s.Do("POST", "/auth/login?"+strings.Repeat("a&", drf.MaxQuery/2), "").Want(t, 400)
+	s.Do("POST", "/auth/login", "", "Accept", strings.Repeat("a/b;c=d,", drf.MaxAccept/8)+"*/*").Want(t, 406)
+	s.Do("POST", "/auth/login", "{}", "Content-Type", drf.MediaJSON+strings.Repeat(";a=b", drf.MaxContentType)).Want(t, 415)
+	s.Do("POST", "/auth/login", "{}", "Content-Type", drf.MediaJSON+";charset=utf-8").Want(t, 400)
 }
 
 // attackBadLink asks for somebody's address with links that are none.
@@ -162,11 +164,11 @@ func attackBadLink(t *testing.T) {
 	s := serve(t, strings.Replace(site(settings), "validators off", "min_length 1\nvalidators similar", 1))
 	s.Post("/auth/register", "", "username", "johndoe", "password", "pw", "email", "jane.roe@corp.example").Want(t, 201)
 	s.Post("/auth/register", "", "username", "away", "password", "pw", "email", "a@b.example").Want(t, 201)
-	change(t, "away", func(a *Account) { a.IsActive = false })
+	change(t, "away", func(a *account.Account) { a.IsActive = false })
 	for uid, want := range map[string]string{
-		encodeUID(1): `{"non_field_errors": ["Invalid token for given user."]}`,
-		encodeUID(2): `{"non_field_errors": ["Invalid token for given user."]}`,
-		encodeUID(3): `{"uid": ["Invalid user id or user doesn't exist."]}`,
+		account.EncodeUID(1): `{"non_field_errors": ["Invalid token for given user."]}`,
+		account.EncodeUID(2): `{"non_field_errors": ["Invalid token for given user."]}`,
+		account.EncodeUID(3): `{"uid": ["Invalid user id or user doesn't exist."]}`,
 	} {
 		for _, pass := range []string{"jane.roe@corp.example", "johndoe", "a@b.example", "j", "unlike-anything", strings.Repeat("x", 4096)} {
 			for _, token := range []string{"x", "1-2", "t2x1k0-3b9c2f50a1d84e6e7f1b0a9c8d7e6f5a4b3c2d1e", strings.Repeat("a", 9000)} {

@@ -3,7 +3,7 @@ package storetest
 import (
 	"math"
 
-	"github.com/caddy-djoser/djoser"
+	"github.com/caddy-djoser/djoser/account"
 )
 
 var changePromises = []promise{
@@ -15,7 +15,7 @@ var changePromises = []promise{
 		huge.ID = math.MaxUint64
 		stray := user("stray")
 		stray.Version = 1
-		for name, c := range map[string]*djoser.Change{
+		for name, c := range map[string]*account.Change{
 			"Delete without an account":        {Delete: true},
 			"Delete with a token":              {Account: before, Delete: true, Token: token(ann.ID, 2)},
 			"EndTokens without an account":     {EndTokens: true},
@@ -26,7 +26,7 @@ var changePromises = []promise{
 			if c.Validate() == nil {
 				s.Errorf("%s: Validate finds it legal", name)
 			}
-			c.Mails = []*djoser.Mail{{Purpose: djoser.PurposeActivation, Due: base}}
+			c.Mails = []*account.Mail{{Purpose: account.PurposeActivation, Due: base}}
 			if err := s.Commit(s.ctx, c); err == nil {
 				s.Errorf("%s: applied", name)
 			}
@@ -34,6 +34,6 @@ var changePromises = []promise{
 		s.equal(s.account(ann.ID), before)
 		s.equal(s.usernames(), []string{"ann"})
 		s.equal(s.tokens(ann.ID), []int{1})
-		s.equal(s.counted(), djoser.Stats{Accounts: 1, Tokens: 1})
+		s.equal(s.counted(), account.Stats{Accounts: 1, Tokens: 1})
 	}},
 }

@@ -3,37 +3,37 @@ package storetest
 import (
 	"time"
 
-	"github.com/caddy-djoser/djoser"
+	"github.com/caddy-djoser/djoser/account"
 )
 
 var mailPromises = []promise{
 	{"a mail is read as it was written", func(s *suite) {
 		a := user("ann")
-		m := &djoser.Mail{
-			Account: 99, Purpose: djoser.PurposeEmailNotice, Protocol: "http", Language: "de", Address: "old@example.com", Source: "192.0.2.0/24",
+		m := &account.Mail{
+			Account: 99, Purpose: account.PurposeEmailNotice, Protocol: "http", Language: "de", Address: "old@example.com", Source: "192.0.2.0/24",
 			Created: base, Due: base.Add(time.Second), Attempts: 3,
 		}
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Mails: []*djoser.Mail{m}}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: a, Mails: []*account.Mail{m}}))
 		s.equal(m.Account, a.ID)
 		if m.ID == 0 {
 			s.Fatal("the mail has no id")
 		}
-		s.equal(s.mails(m.Due, 9), []*djoser.Mail{m})
+		s.equal(s.mails(m.Due, 9), []*account.Mail{m})
 		s.equal(s.counted().Mails, uint64(1))
 	}},
 	{"one change may have several mails", func(s *suite) {
 		a := user("ann")
 		first, second := mail(0, base), mail(0, base.Add(time.Second))
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Mails: []*djoser.Mail{first, second}}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: a, Mails: []*account.Mail{first, second}}))
 		if first.ID == second.ID || first.Account != a.ID || second.Account != a.ID {
 			s.Errorf("mails %d and %d of the accounts %d and %d", first.ID, second.ID, first.Account, second.Account)
 		}
-		s.equal(s.mails(second.Due, 9), []*djoser.Mail{first, second})
+		s.equal(s.mails(second.Due, 9), []*account.Mail{first, second})
 		s.equal(s.counted().Mails, uint64(2))
 	}},
 	{"a mail may be for nobody", func(s *suite) {
 		m := s.post(mail(0, base))
-		s.equal(s.mails(base, 9), []*djoser.Mail{m})
+		s.equal(s.mails(base, 9), []*account.Mail{m})
 	}},
 	{"mails are given when they are due, the first one first", func(s *suite) {
 		var id [4]uint64
@@ -51,10 +51,10 @@ var mailPromises = []promise{
 		m.Due, m.Attempts = base.Add(time.Hour), 1
 		s.must(s.PutMail(s.ctx, m))
 		s.equal(s.due(base.Add(time.Minute), 9), []uint64{})
-		s.equal(s.mails(m.Due, 9), []*djoser.Mail{m})
+		s.equal(s.mails(m.Due, 9), []*account.Mail{m})
 		m.Attempts = 2
 		s.must(s.PutMail(s.ctx, m))
-		s.equal(s.mails(m.Due, 9), []*djoser.Mail{m})
+		s.equal(s.mails(m.Due, 9), []*account.Mail{m})
 		s.equal(s.counted().Mails, uint64(1))
 	}},
 	{"a deleted mail is gone, and can't be put back", func(s *suite) {
@@ -62,7 +62,7 @@ var mailPromises = []promise{
 		s.must(s.DeleteMail(s.ctx, m.ID))
 		s.must(s.DeleteMail(s.ctx, m.ID))
 		s.equal(s.due(base, 9), []uint64{})
-		s.is(s.PutMail(s.ctx, m), djoser.ErrNotFound)
+		s.is(s.PutMail(s.ctx, m), account.ErrNotFound)
 		s.equal(s.due(base, 9), []uint64{})
 		s.equal(s.counted().Mails, uint64(0))
 	}},

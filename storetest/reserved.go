@@ -3,40 +3,40 @@ package storetest
 import (
 	"time"
 
-	"github.com/caddy-djoser/djoser"
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // reserved is a key that an account keeps from others.
-func reserved(name string) djoser.Key {
+func reserved(name string) account.Key {
 	key := username(name)
 	key.Reserved = true
 	return key
 }
 
 // rename gives an account another username, and reserves the one before.
-func (s *suite) rename(a *djoser.Account, name string) {
+func (s *suite) rename(a *account.Account, name string) {
 	s.Helper()
-	a.Reserved = append(a.Reserved, djoser.Key{Field: "username", Value: a.Username})
+	a.Reserved = append(a.Reserved, account.Key{Field: "username", Value: a.Username})
 	a.Username = name
 	a.Keys = nameKeys(a)
-	s.must(s.Commit(s.ctx, &djoser.Change{Account: a}))
+	s.must(s.Commit(s.ctx, &account.Change{Account: a}))
 }
 
 // nameKeys are the username of an account and the reserved ones.
-func nameKeys(a *djoser.Account) []djoser.Key {
-	keys := []djoser.Key{username(a.Username)}
+func nameKeys(a *account.Account) []account.Key {
+	keys := []account.Key{username(a.Username)}
 	for _, k := range a.Reserved {
 		keys = append(keys, reserved(k.Value))
 	}
 	return keys
 }
 
-func byName(a *djoser.Account) ([]djoser.Key, error) { return nameKeys(a), nil }
+func byName(a *account.Account) ([]account.Key, error) { return nameKeys(a), nil }
 
 // sound checks that the store finds no fault with itself.
 func (s *suite) sound(signature string) {
 	s.Helper()
-	b, ok := s.Store.(djoser.BackupStore)
+	b, ok := s.Store.(account.BackupStore)
 	if !ok {
 		return
 	}
@@ -54,13 +54,13 @@ var reservedPromises = []promise{
 			s.equal(s.holder(reserved("ann")), ann.ID)
 			s.equal(s.holder(username("anna")), ann.ID)
 			s.equal(s.holder(reserved("anna")), uint64(0))
-			s.taken(s.Commit(s.ctx, &djoser.Change{Account: user("ann")}), "username")
+			s.taken(s.Commit(s.ctx, &account.Change{Account: user("ann")}), "username")
 			s.sound("")
 			s.restart()
 		}
 		bob := s.create("bob")
-		bob.Username, bob.Keys = "ann", []djoser.Key{username("ann")}
-		s.taken(s.Commit(s.ctx, &djoser.Change{Account: bob}), "username")
+		bob.Username, bob.Keys = "ann", []account.Key{username("ann")}
+		s.taken(s.Commit(s.ctx, &account.Change{Account: bob}), "username")
 	}},
 	{"an account can go back to a reserved key", func(s *suite) {
 		ann := s.create("ann")
@@ -69,21 +69,21 @@ var reservedPromises = []promise{
 		s.rename(ann, "ann")
 		s.equal(s.holder(username("ann")), ann.ID)
 		s.equal(s.holder(reserved("anna")), ann.ID)
-		s.taken(s.Commit(s.ctx, &djoser.Change{Account: user("anna")}), "username")
+		s.taken(s.Commit(s.ctx, &account.Change{Account: user("anna")}), "username")
 		s.sound("")
 	}},
 	{"a reserved key that is given up is free", func(s *suite) {
 		ann := s.create("ann")
 		s.rename(ann, "anna")
-		ann.Reserved, ann.Keys = nil, []djoser.Key{username("anna")}
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: ann}))
+		ann.Reserved, ann.Keys = nil, []account.Key{username("anna")}
+		s.must(s.Commit(s.ctx, &account.Change{Account: ann}))
 		s.create("ann")
 		s.sound("")
 	}},
 	{"reserved keys go with their account", func(s *suite) {
 		ann := s.create("ann")
 		s.rename(ann, "anna")
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: ann, Delete: true}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: ann, Delete: true}))
 		s.create("ann")
 		s.create("anna")
 		s.sound("")
@@ -98,12 +98,12 @@ var reservedPromises = []promise{
 	}},
 	{"a reserved key gives way to one that another account has", func(s *suite) {
 		ann, bob := s.create("ann"), s.create("bob")
-		bob.Keys = []djoser.Key{username("bob"), reserved("ann")}
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: bob}))
-		s.equal(s.account(bob.ID).Keys, []djoser.Key{username("bob")})
+		bob.Keys = []account.Key{username("bob"), reserved("ann")}
+		s.must(s.Commit(s.ctx, &account.Change{Account: bob}))
+		s.equal(s.account(bob.ID).Keys, []account.Key{username("bob")})
 		s.equal(bob, s.account(bob.ID))
 		s.equal(s.holder(username("ann")), ann.ID)
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: bob, Delete: true}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: bob, Delete: true}))
 		s.equal(s.holder(username("ann")), ann.ID)
 		s.sound("")
 	}},
@@ -116,7 +116,7 @@ var reservedPromises = []promise{
 		s.must(s.Reindex(s.ctx, "by name", byName))
 		s.equal(s.holder(reserved("ann")), ann.ID)
 		s.equal(s.holder(username("ann")), uint64(0))
-		s.taken(s.Commit(s.ctx, &djoser.Change{Account: user("ann"), Signature: "by name"}), "username")
+		s.taken(s.Commit(s.ctx, &account.Change{Account: user("ann"), Signature: "by name"}), "username")
 		s.sound("by name")
 	}},
 	{"a new user model leaves names with those who have them", func(s *suite) {
@@ -125,33 +125,33 @@ var reservedPromises = []promise{
 		s.rename(bob, "bert")
 		s.must(s.Reindex(s.ctx, "by email", emailKeys))
 		bob = s.account(bob.ID)
-		bob.Reserved = append(bob.Reserved, djoser.Key{Field: "username", Value: "ann"}) // ann's, too
+		bob.Reserved = append(bob.Reserved, account.Key{Field: "username", Value: "ann"}) // ann's, too
 		s.createUnder("by email", bob)
 		eve := user("bob") // whose name bob has reserved
-		eve.Keys = []djoser.Key{emailKey("eve@example.com")}
+		eve.Keys = []account.Key{emailKey("eve@example.com")}
 		s.createUnder("by email", eve)
 		s.must(s.Reindex(s.ctx, "by name", byName))
 		s.equal(s.holder(username("bob")), eve.ID)
 		s.equal(s.holder(reserved("bob")), uint64(0))
 		s.equal(s.holder(reserved("ann")), ann.ID)
-		s.equal(s.account(bob.ID).Keys, []djoser.Key{username("bert")})
+		s.equal(s.account(bob.ID).Keys, []account.Key{username("bert")})
 		s.equal(len(s.account(bob.ID).Reserved), 2)
 		s.sound("by name")
 	}},
 	{"a held key is kept from everybody for its time", func(s *suite) {
-		hold := func(until time.Time, keys ...djoser.Key) {
-			s.must(s.Commit(s.ctx, &djoser.Change{Hold: keys, HoldUntil: until}))
+		hold := func(until time.Time, keys ...account.Key) {
+			s.must(s.Commit(s.ctx, &account.Change{Hold: keys, HoldUntil: until}))
 		}
 		later := time.Now().Add(time.Hour)
 		ann := s.create("ann")
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: ann, Delete: true, Hold: ann.Keys, HoldUntil: later}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: ann, Delete: true, Hold: ann.Keys, HoldUntil: later}))
 		hold(later, username("bob"))
 		hold(time.Now().Add(-time.Second), username("cat"))
 		s.create("cat")
 		s.must(s.Reindex(s.ctx, "by name", byName))
 		for range 2 {
 			for _, name := range []string{"ann", "bob"} {
-				s.taken(s.Commit(s.ctx, &djoser.Change{Account: user(name), Signature: "by name"}), "username")
+				s.taken(s.Commit(s.ctx, &account.Change{Account: user(name), Signature: "by name"}), "username")
 				s.equal(s.holder(username(name)), uint64(0))
 			}
 			s.sound("by name")
@@ -159,19 +159,19 @@ var reservedPromises = []promise{
 		}
 		free := func(name string) error {
 			key := username(name)
-			return s.Commit(s.ctx, &djoser.Change{Free: &key})
+			return s.Commit(s.ctx, &account.Change{Free: &key})
 		}
 		s.must(free("ann"))
-		s.is(free("ann"), djoser.ErrNotFound)
-		s.is(free("cat"), djoser.ErrNotFound)
+		s.is(free("ann"), account.ErrNotFound)
+		s.is(free("cat"), account.ErrNotFound)
 		s.createUnder("by name", user("ann"))
 		s.sound("by name")
 	}},
 	{"a held key stays with who has it", func(s *suite) {
 		ann := s.create("ann")
-		s.must(s.Commit(s.ctx, &djoser.Change{Hold: ann.Keys, HoldUntil: time.Now().Add(time.Hour)}))
+		s.must(s.Commit(s.ctx, &account.Change{Hold: ann.Keys, HoldUntil: time.Now().Add(time.Hour)}))
 		ann.Email = "new@example.com"
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: ann}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: ann}))
 		s.equal(s.holder(username("ann")), ann.ID)
 	}},
 }

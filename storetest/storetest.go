@@ -1,9 +1,9 @@
-// Package storetest checks that a store keeps the promises of djoser.Store.
+// Package storetest checks that a store keeps the promises of account.Store.
 //
 // A store's own test calls Run:
 //
 //	func TestStore(t *testing.T) {
-//		storetest.Run(t, func(t *testing.T) djoser.Store { … })
+//		storetest.Run(t, func(t *testing.T) account.Store { … })
 //	}
 package storetest
 
@@ -16,13 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser"
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // Run checks a store. Each subtest calls open for an empty store, and some
 // again with the same t, after closing what they had: then it is to be the
 // same store, with all that was in it.
-func Run(t *testing.T, open func(t *testing.T) djoser.Store) {
+func Run(t *testing.T, open func(t *testing.T) account.Store) {
 	groups := []struct {
 		name     string
 		promises []promise
@@ -59,9 +59,9 @@ type promise struct {
 // suite is a store under test, with what tests have to say often.
 type suite struct {
 	*testing.T
-	djoser.Store
+	account.Store
 	ctx    context.Context
-	reopen func(t *testing.T) djoser.Store
+	reopen func(t *testing.T) account.Store
 }
 
 func (s *suite) open() {
@@ -94,7 +94,7 @@ func (s *suite) is(err, want error) {
 // taken checks that an error says that a field is taken.
 func (s *suite) taken(err error, field string) {
 	s.Helper()
-	var taken *djoser.TakenError
+	var taken *account.TakenError
 	if !errors.As(err, &taken) || taken.Field != field {
 		s.Fatalf("the error is %v, want that %s is taken", err, field)
 	}
@@ -111,35 +111,35 @@ func (s *suite) equal(got, want any) {
 var base = time.Date(2024, 2, 29, 12, 34, 56, 789012000, time.UTC)
 
 // user is an account with a unique username, not yet stored.
-func user(name string) *djoser.Account {
-	return &djoser.Account{
+func user(name string) *account.Account {
+	return &account.Account{
 		Username:   name,
 		Email:      name + "@example.com",
 		Password:   "!",
 		IsActive:   true,
 		DateJoined: base,
-		Keys:       []djoser.Key{username(name)},
+		Keys:       []account.Key{username(name)},
 	}
 }
 
-func username(name string) djoser.Key { return djoser.Key{Field: "username", Value: name} }
+func username(name string) account.Key { return account.Key{Field: "username", Value: name} }
 
 // create stores a new account.
-func (s *suite) create(name string) *djoser.Account {
+func (s *suite) create(name string) *account.Account {
 	s.Helper()
 	a := user(name)
-	s.must(s.Commit(s.ctx, &djoser.Change{Account: a}))
+	s.must(s.Commit(s.ctx, &account.Change{Account: a}))
 	return a
 }
 
 // createUnder stores a new account under the user model of a signature.
-func (s *suite) createUnder(signature string, a *djoser.Account) {
+func (s *suite) createUnder(signature string, a *account.Account) {
 	s.Helper()
-	s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Signature: signature}))
+	s.must(s.Commit(s.ctx, &account.Change{Account: a, Signature: signature}))
 }
 
 // account reads an account that must be there.
-func (s *suite) account(id uint64) *djoser.Account {
+func (s *suite) account(id uint64) *account.Account {
 	s.Helper()
 	a, err := s.Account(s.ctx, id)
 	s.must(err)
@@ -147,10 +147,10 @@ func (s *suite) account(id uint64) *djoser.Account {
 }
 
 // holder returns the id of the account that holds a unique key, or zero.
-func (s *suite) holder(key djoser.Key) uint64 {
+func (s *suite) holder(key account.Key) uint64 {
 	s.Helper()
 	a, err := s.AccountByKey(s.ctx, key)
-	if errors.Is(err, djoser.ErrNotFound) {
+	if errors.Is(err, account.ErrNotFound) {
 		return 0
 	}
 	s.must(err)
@@ -166,34 +166,34 @@ func (s *suite) byEmail(email string, limit int) []uint64 {
 }
 
 // token is an endless token with a digest of its own.
-func token(account uint64, n int) *djoser.Token {
-	return &djoser.Token{
-		Digest:  digest(account, n),
-		Account: account,
+func token(owner uint64, n int) *account.Token {
+	return &account.Token{
+		Digest:  digest(owner, n),
+		Account: owner,
 		Created: base.Add(time.Duration(n) * time.Second),
 		Address: "192.0.2.1",
 		Agent:   "storetest",
 	}
 }
 
-func digest(account uint64, n int) djoser.Digest {
-	var d djoser.Digest
-	copy(d[:], fmt.Sprintf("%d/%d", n, account))
+func digest(owner uint64, n int) account.Digest {
+	var d account.Digest
+	copy(d[:], fmt.Sprintf("%d/%d", n, owner))
 	return d
 }
 
 // login stores a token of an account.
-func (s *suite) login(a *djoser.Account, n int) *djoser.Token {
+func (s *suite) login(a *account.Account, n int) *account.Token {
 	s.Helper()
 	t := token(a.ID, n)
-	s.must(s.Commit(s.ctx, &djoser.Change{Token: t, Serial: a.Serial}))
+	s.must(s.Commit(s.ctx, &account.Change{Token: t, Serial: a.Serial}))
 	return t
 }
 
 // tokens returns the numbers of the tokens that an account has, in order.
-func (s *suite) tokens(account uint64) []int {
+func (s *suite) tokens(owner uint64) []int {
 	s.Helper()
-	tokens, err := s.Tokens(s.ctx, account)
+	tokens, err := s.Tokens(s.ctx, owner)
 	s.must(err)
 	numbers := []int{}
 	for _, t := range tokens {
@@ -201,32 +201,32 @@ func (s *suite) tokens(account uint64) []int {
 		got, a, err := s.Token(s.ctx, t.Digest)
 		s.must(err)
 		s.equal(got, t)
-		s.equal(a.ID, account)
+		s.equal(a.ID, owner)
 	}
 	return numbers
 }
 
 // noToken checks that there is no token with a digest.
-func (s *suite) noToken(d djoser.Digest) {
+func (s *suite) noToken(d account.Digest) {
 	s.Helper()
 	_, _, err := s.Token(s.ctx, d)
-	s.is(err, djoser.ErrNotFound)
+	s.is(err, account.ErrNotFound)
 }
 
 // mail is a mail that is not yet stored.
-func mail(account uint64, due time.Time) *djoser.Mail {
-	return &djoser.Mail{Account: account, Purpose: djoser.PurposePasswordReset, Protocol: "https", Created: base, Due: due}
+func mail(owner uint64, due time.Time) *account.Mail {
+	return &account.Mail{Account: owner, Purpose: account.PurposePasswordReset, Protocol: "https", Created: base, Due: due}
 }
 
 // post stores a mail.
-func (s *suite) post(m *djoser.Mail) *djoser.Mail {
+func (s *suite) post(m *account.Mail) *account.Mail {
 	s.Helper()
-	s.must(s.Commit(s.ctx, &djoser.Change{Mails: []*djoser.Mail{m}}))
+	s.must(s.Commit(s.ctx, &account.Change{Mails: []*account.Mail{m}}))
 	return m
 }
 
 // mails returns the mails that are due at a time.
-func (s *suite) mails(at time.Time, limit int) []*djoser.Mail {
+func (s *suite) mails(at time.Time, limit int) []*account.Mail {
 	s.Helper()
 	mails, err := s.Mails(s.ctx, at, limit)
 	s.must(err)
@@ -244,7 +244,7 @@ func (s *suite) due(at time.Time, limit int) []uint64 {
 }
 
 // counted returns what the store counts, but for its size.
-func (s *suite) counted() djoser.Stats {
+func (s *suite) counted() account.Stats {
 	s.Helper()
 	st, err := s.Stats(s.ctx)
 	s.must(err)
@@ -252,7 +252,7 @@ func (s *suite) counted() djoser.Stats {
 	return st
 }
 
-func ids(accounts []*djoser.Account) []uint64 {
+func ids(accounts []*account.Account) []uint64 {
 	list := []uint64{}
 	for _, a := range accounts {
 		list = append(list, a.ID)

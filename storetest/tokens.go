@@ -3,7 +3,7 @@ package storetest
 import (
 	"time"
 
-	"github.com/caddy-djoser/djoser"
+	"github.com/caddy-djoser/djoser/account"
 )
 
 var tokenPromises = []promise{
@@ -13,7 +13,7 @@ var tokenPromises = []promise{
 		t.Expires = time.Now().UTC().Add(time.Hour).Truncate(time.Microsecond)
 		t.Used = base.Add(time.Hour)
 		t.Address, t.Agent = "2001:db8::1", "Mozilla/5.0 (…)"
-		s.must(s.Commit(s.ctx, &djoser.Change{Token: t, Serial: a.Serial}))
+		s.must(s.Commit(s.ctx, &account.Change{Token: t, Serial: a.Serial}))
 		got, account, err := s.Token(s.ctx, t.Digest)
 		s.must(err)
 		s.equal(got, t)
@@ -29,17 +29,17 @@ var tokenPromises = []promise{
 			s.Fatal("the version is the same")
 		}
 		a.Email = "late@example.com"
-		s.is(s.Commit(s.ctx, &djoser.Change{Account: a}), djoser.ErrConflict)
+		s.is(s.Commit(s.ctx, &account.Change{Account: a}), account.ErrConflict)
 	}},
 	{"a token that no login made leaves the last login alone", func(s *suite) {
 		a := s.create("ann")
-		s.must(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, 1), NoLogin: true}))
+		s.must(s.Commit(s.ctx, &account.Change{Token: token(a.ID, 1), NoLogin: true}))
 		s.equal(s.account(a.ID).LastLogin, a.LastLogin)
 		s.equal(s.tokens(a.ID), []int{1})
 	}},
 	{"a token comes with the account that it is made for", func(s *suite) {
 		a, t := user("ann"), token(0, 3)
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, Token: t}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: a, Token: t}))
 		s.equal(t.Account, a.ID)
 		s.equal(a.LastLogin, t.Created)
 		s.equal(s.account(a.ID), a)
@@ -48,11 +48,11 @@ var tokenPromises = []promise{
 	{"no login with a serial of the past, nor while inactive", func(s *suite) {
 		a := s.create("ann")
 		before := s.counted()
-		s.is(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, 1), Serial: a.Serial + 1}), djoser.ErrConflict)
+		s.is(s.Commit(s.ctx, &account.Change{Token: token(a.ID, 1), Serial: a.Serial + 1}), account.ErrConflict)
 		a.IsActive, a.Serial = false, a.Serial+1
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: a}))
-		s.is(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, 1), Serial: a.Serial}), djoser.ErrConflict)
-		s.is(s.Commit(s.ctx, &djoser.Change{Token: token(99, 1)}), djoser.ErrNotFound)
+		s.must(s.Commit(s.ctx, &account.Change{Account: a}))
+		s.is(s.Commit(s.ctx, &account.Change{Token: token(a.ID, 1), Serial: a.Serial}), account.ErrConflict)
+		s.is(s.Commit(s.ctx, &account.Change{Token: token(99, 1)}), account.ErrNotFound)
 		s.equal(s.counted(), before)
 		s.equal(s.tokens(a.ID), []int{})
 	}},
@@ -61,7 +61,7 @@ var tokenPromises = []promise{
 		t := s.login(a, 1)
 		again := token(b.ID, 2)
 		again.Digest = t.Digest
-		if err := s.Commit(s.ctx, &djoser.Change{Token: again}); err == nil {
+		if err := s.Commit(s.ctx, &account.Change{Token: again}); err == nil {
 			s.Fatal("a second token has the digest of the first")
 		}
 		s.equal(s.tokens(a.ID), []int{1})
@@ -83,16 +83,16 @@ var tokenPromises = []promise{
 		soon, past := token(a.ID, 1), token(a.ID, 2)
 		soon.Expires = time.Now().Add(700 * time.Millisecond)
 		past.Expires = time.Now().Add(-time.Hour)
-		for _, t := range []*djoser.Token{soon, past} {
-			s.must(s.Commit(s.ctx, &djoser.Change{Token: t}))
+		for _, t := range []*account.Token{soon, past} {
+			s.must(s.Commit(s.ctx, &account.Change{Token: t}))
 		}
 		_, _, err := s.Token(s.ctx, soon.Digest)
 		s.must(err)
 		s.equal(s.tokens(a.ID), []int{1})
 		time.Sleep(time.Until(soon.Expires))
-		for _, d := range []djoser.Digest{soon.Digest, past.Digest} {
+		for _, d := range []account.Digest{soon.Digest, past.Digest} {
 			s.noToken(d)
-			s.is(s.Commit(s.ctx, &djoser.Change{EndToken: &d}), djoser.ErrNotFound)
+			s.is(s.Commit(s.ctx, &account.Change{EndToken: &d}), account.ErrNotFound)
 		}
 		s.equal(s.tokens(a.ID), []int{})
 		s.login(a, 3)
@@ -101,11 +101,11 @@ var tokenPromises = []promise{
 	{"one token is ended", func(s *suite) {
 		a := s.create("ann")
 		one, two := s.login(a, 1), s.login(a, 2)
-		s.must(s.Commit(s.ctx, &djoser.Change{EndToken: &one.Digest}))
+		s.must(s.Commit(s.ctx, &account.Change{EndToken: &one.Digest}))
 		s.noToken(one.Digest)
-		s.is(s.Commit(s.ctx, &djoser.Change{EndToken: &one.Digest}), djoser.ErrNotFound)
+		s.is(s.Commit(s.ctx, &account.Change{EndToken: &one.Digest}), account.ErrNotFound)
 		s.equal(s.tokens(a.ID), []int{2})
-		s.must(s.Commit(s.ctx, &djoser.Change{EndToken: &two.Digest}))
+		s.must(s.Commit(s.ctx, &account.Change{EndToken: &two.Digest}))
 		s.equal(s.counted().Tokens, uint64(0))
 	}},
 	{"all tokens are ended but the one to keep", func(s *suite) {
@@ -116,9 +116,9 @@ var tokenPromises = []promise{
 		s.login(b, 9)
 		a = s.account(a.ID)
 		a.Serial++
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, EndTokens: true, Keep: digest(a.ID, 2)}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: a, EndTokens: true, Keep: digest(a.ID, 2)}))
 		s.equal(s.tokens(a.ID), []int{2})
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: a, EndTokens: true}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: a, EndTokens: true}))
 		s.equal(s.tokens(a.ID), []int{})
 		s.equal(s.tokens(b.ID), []int{9})
 		s.equal(s.counted().Tokens, uint64(1))
@@ -127,7 +127,7 @@ var tokenPromises = []promise{
 		a, b := s.create("ann"), s.create("bob")
 		s.login(a, 1)
 		keep := s.login(b, 2)
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: s.account(a.ID), EndTokens: true, Keep: keep.Digest}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: s.account(a.ID), EndTokens: true, Keep: keep.Digest}))
 		s.equal(s.tokens(a.ID), []int{})
 		s.equal(s.tokens(b.ID), []int{2})
 	}},
@@ -136,20 +136,20 @@ var tokenPromises = []promise{
 		for n := range 3 {
 			s.login(a, n)
 		}
-		s.must(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, 7), EndTokens: true}))
+		s.must(s.Commit(s.ctx, &account.Change{Token: token(a.ID, 7), EndTokens: true}))
 		s.equal(s.tokens(a.ID), []int{7})
 		last := digest(a.ID, 7)
-		s.must(s.Commit(s.ctx, &djoser.Change{Account: s.account(a.ID), EndTokens: true, EndToken: &last}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: s.account(a.ID), EndTokens: true, EndToken: &last}))
 		s.equal(s.tokens(a.ID), []int{})
 		s.equal(s.counted().Tokens, uint64(0))
 	}},
 	{"beyond the limit the oldest tokens go", func(s *suite) {
 		a := s.create("ann")
 		for _, n := range []int{3, 1, 2, 5, 4} {
-			s.must(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, n), TokenLimit: 3}))
+			s.must(s.Commit(s.ctx, &account.Change{Token: token(a.ID, n), TokenLimit: 3}))
 		}
 		s.equal(s.tokens(a.ID), []int{3, 4, 5})
-		s.must(s.Commit(s.ctx, &djoser.Change{Token: token(a.ID, 6), TokenLimit: 1}))
+		s.must(s.Commit(s.ctx, &account.Change{Token: token(a.ID, 6), TokenLimit: 1}))
 		s.equal(s.tokens(a.ID), []int{6})
 		s.equal(s.counted().Tokens, uint64(1))
 		s.login(a, 7)
@@ -160,7 +160,7 @@ var tokenPromises = []promise{
 		one, two := s.login(a, 1), s.login(a, 2)
 		version := s.account(a.ID).Version
 		at := base.Add(time.Hour)
-		s.must(s.TouchTokens(s.ctx, map[djoser.Digest]time.Time{one.Digest: at, digest(0, 9): at}))
+		s.must(s.TouchTokens(s.ctx, map[account.Digest]time.Time{one.Digest: at, digest(0, 9): at}))
 		one.Used = at
 		got, account, err := s.Token(s.ctx, one.Digest)
 		s.must(err)
@@ -175,8 +175,8 @@ var tokenPromises = []promise{
 	{"a touch doesn't bring a token back", func(s *suite) {
 		a := s.create("ann")
 		t := s.login(a, 1)
-		s.must(s.Commit(s.ctx, &djoser.Change{EndToken: &t.Digest}))
-		s.must(s.TouchTokens(s.ctx, map[djoser.Digest]time.Time{t.Digest: base}))
+		s.must(s.Commit(s.ctx, &account.Change{EndToken: &t.Digest}))
+		s.must(s.TouchTokens(s.ctx, map[account.Digest]time.Time{t.Digest: base}))
 		s.noToken(t.Digest)
 		s.equal(s.tokens(a.ID), []int{})
 	}},
@@ -184,7 +184,7 @@ var tokenPromises = []promise{
 		a := s.create("ann")
 		s.login(a, 1)
 		s.login(a, 599)
-		used := make(map[djoser.Digest]time.Time)
+		used := make(map[account.Digest]time.Time)
 		for n := range 600 {
 			used[digest(a.ID, n)] = base.Add(time.Hour)
 		}

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	badgerstore "github.com/caddy-djoser/djoser/stores/badger"
 	"log"
 	"math/rand/v2"
 	"os"
@@ -28,10 +29,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
-
-	"github.com/caddy-djoser/djoser"
 )
 
 var (
@@ -206,7 +206,7 @@ func open(dir string) store {
 			close: db.Close,
 		}
 	}
-	b := djoser.BadgerStore{Path: dir}
+	b := badgerstore.Store{Path: dir}
 	s, err := b.Open(context.Background(), dir, zap.NewNop())
 	if err != nil {
 		log.Fatal(err)
@@ -214,13 +214,13 @@ func open(dir string) store {
 	ctx := context.Background()
 	return store{
 		add: func(name string) error {
-			return s.Commit(ctx, &djoser.Change{Account: &djoser.Account{
+			return s.Commit(ctx, &account.Change{Account: &account.Account{
 				Username: name, Email: name + "@example.com", IsActive: true, Password: fmt.Sprintf("%0100d", 0),
-				Keys: []djoser.Key{{Field: "username", Value: name}},
+				Keys: []account.Key{{Field: "username", Value: name}},
 			}})
 		},
 		has: func(name string) bool {
-			_, err := s.AccountByKey(ctx, djoser.Key{Field: "username", Value: name})
+			_, err := s.AccountByKey(ctx, account.Key{Field: "username", Value: name})
 			return err == nil
 		},
 		close: s.Close,

@@ -57,7 +57,7 @@ func writeForever() {
 	s := open(*folder)
 	fmt.Println("ready")
 	rate(16, func(int) error {
-		c := account(rand.IntN(1 << 40))
+		c := creation(rand.IntN(1 << 40))
 		return s.Commit(context.Background(), c)
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-djoser/djoser"
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // writesPerSecond is what the mixed load writes: several times as much as a
@@ -18,7 +18,7 @@ const writesPerSecond = 500
 
 // mixedLoad reads tokens as fast as it can, and logs in and registers beside
 // that, and returns the memory at its highest.
-func mixedLoad(s djoser.Store) (highest float64) {
+func mixedLoad(s account.Store) (highest float64) {
 	ctx := context.Background()
 	stop := make(chan struct{})
 	go func() {
@@ -39,15 +39,15 @@ func mixedLoad(s djoser.Store) (highest float64) {
 		due := time.Since(start).Seconds()*writesPerSecond > float64(writes.Load())
 		switch k := 1 + rand.IntN(*accounts); {
 		case due && writes.Add(1)%2 == 0:
-			return s.Commit(ctx, account(first+n))
+			return s.Commit(ctx, creation(first+n))
 		case due:
 			t := token(first + n)
 			t.Account = uint64(k)
-			err = s.Commit(ctx, &djoser.Change{Token: t, TokenLimit: 20})
+			err = s.Commit(ctx, &account.Change{Token: t, TokenLimit: 20})
 		default:
 			_, _, err = s.Token(ctx, digest(k))
 		}
-		if errors.Is(err, djoser.ErrNotFound) {
+		if errors.Is(err, account.ErrNotFound) {
 			return nil
 		}
 		return err

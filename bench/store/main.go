@@ -15,6 +15,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"github.com/caddy-djoser/djoser/account"
+	badgerstore "github.com/caddy-djoser/djoser/stores/badger"
 	"log"
 	"math/rand/v2"
 	"os"
@@ -30,8 +32,6 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"go.uber.org/zap"
-
-	"github.com/caddy-djoser/djoser"
 )
 
 var (
@@ -73,8 +73,8 @@ func row(what, format string, args ...any) {
 	fmt.Printf("| %s | %s |\n", what, fmt.Sprintf(format, args...))
 }
 
-func open(dir string) djoser.Store {
-	b := djoser.BadgerStore{Path: dir}
+func open(dir string) account.Store {
+	b := badgerstore.Store{Path: dir}
 	location, err := b.Location("")
 	check(err)
 	s, err := b.Open(context.Background(), location, zap.NewNop())
@@ -84,23 +84,23 @@ func open(dir string) djoser.Store {
 
 // account is one as people have them: with a hash of the default parameters,
 // and a login from a browser.
-func account(n int) *djoser.Change {
+func creation(n int) *account.Change {
 	name := fmt.Sprintf("user%07d", n)
-	return &djoser.Change{
-		Account: &djoser.Account{
+	return &account.Change{
+		Account: &account.Account{
 			Username:   name,
 			Email:      name + "@example.com",
 			Password:   "argon2$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbmJ5dGVzc2FsdA$" + fmt.Sprintf("%043d", n),
 			IsActive:   true,
 			DateJoined: time.Now(),
-			Keys:       []djoser.Key{{Field: "username", Value: name}},
+			Keys:       []account.Key{{Field: "username", Value: name}},
 		},
 		Token: token(n),
 	}
 }
 
-func token(n int) *djoser.Token {
-	return &djoser.Token{
+func token(n int) *account.Token {
+	return &account.Token{
 		Digest:  digest(n),
 		Created: time.Now(),
 		Expires: time.Now().Add(30 * 24 * time.Hour),
@@ -110,7 +110,7 @@ func token(n int) *djoser.Token {
 }
 
 // digest is random, and the same for the same number.
-func digest(n int) djoser.Digest {
+func digest(n int) account.Digest {
 	return sha256.Sum256(strconv.AppendInt(nil, int64(n), 10))
 }
 
@@ -159,7 +159,7 @@ func registers(dir string) {
 		}
 		ownTurn := func() {
 			own = append(own, rateFor(turn, clients, func(int) error {
-				return s.Commit(context.Background(), account(int(ownNext.Add(1))))
+				return s.Commit(context.Background(), creation(int(ownNext.Add(1))))
 			}))
 		}
 		for n := range int(*seconds / turn * 3) {
@@ -186,7 +186,7 @@ func registers(dir string) {
 // rawRegister writes what a registration is to Badger, in a transaction of its
 // own that makes sure that the name is free.
 func rawRegister(db *badger.DB, n int) error {
-	c := account(n)
+	c := creation(n)
 	return db.Update(func(txn *badger.Txn) error {
 		unique := []byte("u----username" + c.Account.Username)
 		if _, err := txn.Get(unique); !errors.Is(err, badger.ErrKeyNotFound) {
@@ -220,7 +220,7 @@ func fill(dir string) {
 	for range 256 {
 		group.Go(func() {
 			for n := int(next.Add(1)); n <= *accounts; n = int(next.Add(1)) {
-				check(s.Commit(context.Background(), account(n)))
+				check(s.Commit(context.Background(), creation(n)))
 			}
 		})
 	}

@@ -1,0 +1,59 @@
+package account
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/caddy-djoser/djoser/password"
+)
+
+// FieldError says what is wrong with the value of a field, in Django's words.
+type FieldError struct {
+	Field    string
+	Messages []string
+}
+
+func (e *FieldError) Error() string { return e.Field + ": " + strings.Join(e.Messages, " ") }
+
+// CheckUsername gives a name the form in which it is stored. These checks come
+// once the members are right by themselves, as those of Django's models do.
+func (a *Service) CheckUsername(name string) (string, error) {
+	u := a.Model.Username
+	name = a.Model.Normalize(name)
+	if n := Characters(name); n > u.MaxLength { // NFKC may lengthen it
+		return "", &FieldError{u.Name, []string{MsgTooLong(u.MaxLength, n)}}
+	}
+	if !a.Model.CheckName(name) {
+		return "", &FieldError{u.Name, []string{msgInvalidUsername}}
+	}
+	if u.oneScript && !singleScript(name) {
+		return "", &FieldError{u.Name, []string{msgScripts}}
+	}
+	return name, nil
+}
+
+// CheckNewPassword applies the validators. fields gives the values that a
+// password must not be like.
+func (a *Service) CheckNewPassword(member, pass string, fields func(name string) string) error {
+	if err := CheckWhole(member, pass); err != nil {
+		return err
+	}
+	var attributes []password.Attribute
+	for _, f := range a.Model.Declared {
+		if f.Typ.Traits().personal {
+			attributes = append(attributes, password.Attribute{Name: f.Label, Value: fields(f.Name)})
+		}
+	}
+	if messages := a.Validators.Validate(pass, attributes); len(messages) > 0 {
+		return &FieldError{member, messages}
+	}
+	return nil
+}
+
+// CheckWhole refuses a password with half a character.
+func CheckWhole(member, pass string) error {
+	if utf8.ValidString(pass) {
+		return nil
+	}
+	return &FieldError{member, []string{"Enter a valid password: it holds half a character."}}
+}

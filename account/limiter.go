@@ -1,0 +1,319 @@
+package account
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Rate is how many times something may happen within a time. As text it is the
+// number and the time, such as 10/1m.
+type Rate struct {
+	Times int
+	Per   time.Duration
+}
+
+// Bounds on a rate: what is counted is remembered until the time is over.
+const (
+	maxRateTimes = 10_000
+	maxRatePer   = 30 * 24 * time.Hour
+)
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Rate) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "%d/%s", r.Times, r.Per), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *Rate) UnmarshalText(text []byte) error {
+	times, per, _ := strings.Cut(string(text), "/")
+	var err, errPer error
+	r.Times, err = strconv.Atoi(times)
+	r.Per, errPer = parseDuration(per)
+	if err != nil || errPer != nil || r.Times < 1 || r.Times > maxRateTimes || r.Per < time.Second || r.Per > maxRatePer {
+		return fmt.Errorf("rate %q: it must be a number and a time, such as 10/1m, of at most %d and 30d", text, maxRateTimes)
+	}
+	return nil
+}
+
+// parseDuration takes a day (d) as a unit too, before the others.
+func parseDuration(s string) (time.Duration, error) {
+	number, rest, found := strings.Cut(s, "d")
+	if !found {
+		return time.ParseDuration(s)
+	}
+	days, err := strconv.ParseFloat(number, 64)
+	if err != nil || math.IsNaN(days) || math.Abs(days) > 1000 {
+		return 0, errors.New("invalid number of days")
+	}
+	total := time.Duration(days * 24 * float64(time.Hour))
+	if rest == "" {
+		return total, nil
+	}
+	more, err := time.ParseDuration(rest)
+	return total + more, err
+}
+
+// ThrottleSettings bound how often something may be asked for. Whoever asks
+// more often is answered with 429, as REST framework's throttles do.
+type ThrottleSettings struct {
+	// Off turns every limit off, that on mails as well. Default: they are on.
+	Off bool `json:"off,omitempty"`
+
+	// Endpoints are the rates of requests from one client address, IPv6 by
+	// /64, by the name of the endpoint. An IPv4 /24 may ask 8 times as often,
+	// an IPv6 /56 4 times and a /48 16 times. Of me and tokens only changes
+	// count. An empty list is no limit. Default: 10/1m for login, activate,
+	// password_reset_confirm, username and password; 10/1m and 60/1h for
+	// register, password_reset and activate_resend; 30/1m and 300/1h for me;
+	// none for the others.
+	Endpoints map[string][]Rate `json:"endpoints,omitempty"`
+
+	// WrongPasswords are the rates of wrong passwords at the login to one
+	// account, from whatever addresses. Addresses that have logged in to it
+	// are not counted, and not held up. An empty list is no limit. Default:
+	// 25/1m, 100/1h and 400/1d, so that whoever goes on has to wait ever
+	// longer.
+	WrongPasswords []Rate `json:"wrong_passwords,omitzero"`
+}
+
+var (
+	quickRates = []Rate{{10, time.Minute}}
+	slowRates  = []Rate{{10, time.Minute}, {60, time.Hour}}
+
+	// profileRates are for the fields of an account: people change theirs now
+	// and then, and each change tells whether a unique value is taken.
+	profileRates = []Rate{{30, time.Minute}, {300, time.Hour}}
+
+	defaultEndpointRates = map[string][]Rate{
+		"login":                  quickRates,
+		"register":               slowRates,
+		"activate":               quickRates,
+		"activate_resend":        slowRates,
+		"username":               quickRates,
+		"password":               quickRates,
+		"me":                     profileRates,
+		"password_reset":         slowRates,
+		"password_reset_confirm": quickRates,
+	}
+
+	defaultWrongPasswords = []Rate{{25, time.Minute}, {100, time.Hour}, {400, 24 * time.Hour}}
+
+	// pairRates are those of one account from one address, at an endpoint that
+	// has a limit: they hold where many clients share an address, for which
+	// the limit on the address was raised.
+	pairRates = []Rate{{10, time.Minute}, {50, time.Hour}}
+)
+
+// endpoint is the limit on requests to an endpoint from one address.
+func (t *ThrottleSettings) endpoint(name string) []Rate {
+	if t.Off {
+		return nil
+	}
+	if rates, ok := t.Endpoints[name]; ok {
+		return rates
+	}
+	return defaultEndpointRates[name]
+}
+
+func (t *ThrottleSettings) wrongPasswords() []Rate {
+	switch {
+	case t.Off:
+		return nil
+	case t.WrongPasswords != nil:
+		return t.WrongPasswords
+	}
+	return defaultWrongPasswords
+}
+
+func (t *ThrottleSettings) Validate(endpoints []string) error {
+	for name, rates := range t.Endpoints {
+		if !slices.Contains(endpoints, name) {
+			return fmt.Errorf("throttle: unknown endpoint %s: use wrong_passwords, %s", name, strings.Join(endpoints, ", "))
+		}
+		if err := validRates(rates); err != nil {
+			return fmt.Errorf("throttle %s: %w", name, err)
+		}
+	}
+	if err := validRates(t.WrongPasswords); err != nil {
+		return fmt.Errorf("throttle wrong_passwords: %w", err)
+	}
+	return nil
+}
+
+// validRates refuses rates that were not parsed from text.
+func validRates(rates []Rate) error {
+	if len(rates) > maxRates {
+		return fmt.Errorf("%d rates: %d are enough", len(rates), maxRates)
+	}
+	for _, r := range rates {
+		if r.Times < 1 || r.Per <= 0 {
+			return errors.New("a rate must be such as 10/1m")
+		}
+	}
+	return nil
+}
+
+const maxRates = 4
+
+// Throttles is what is remembered of who asked for what. It lives as long as
+// the store is open, so that a reload forgets nothing.
+type Throttles struct {
+	Requests *limiter // by address, by account and address, by account
+	known    *limiter // addresses that have logged in, by account
+	Mails    *limiter // by account
+	Pace     *pace    // of wrong passwords
+}
+
+func NewThrottles(now func() time.Time) *Throttles {
+	return &Throttles{newLimiter(now), newLimiter(now), newLimiter(now), new(pace)}
+}
+
+// limiter counts what happens by key, and remembers each time of it, as REST
+// framework's throttles do. It is bounded: when it has too much to remember,
+// it forgets the keys that were not seen for longest.
+type limiter struct {
+	max   int // times that are remembered
+	now   func() time.Time
+	begin time.Time // to count from, so that a clock that is set back holds nobody up
+	seed  maphash.Seed
+
+	mu     sync.Mutex
+	byKey  map[uint64]*list.Element // of *history, by the hash of the key
+	recent list.List                // the key seen last is at the front
+	times  int                      // that are remembered
+}
+
+// limitKey says what is counted. Of a key only a hash is kept, whose seed
+// nobody knows.
+type limitKey [3]string
+
+// limit is what may happen under a key.
+type limit struct {
+	key   limitKey
+	rates []Rate
+}
+
+type history struct {
+	hash  uint64
+	times []time.Duration // since the limiter's begin, oldest first
+}
+
+// maxTimes keeps a limiter under some twenty megabytes.
+const maxTimes = 100_000
+
+func newLimiter(now func() time.Time) *limiter {
+	return &limiter{max: maxTimes, now: now, begin: now(), seed: maphash.MakeSeed(), byKey: make(map[uint64]*list.Element)}
+}
+
+// SetClock replaces the clock, for tests.
+func (l *limiter) SetClock(now func() time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now = now
+}
+
+// allow counts one more time under every key, unless that would be too many
+// under one: then it counts nothing, and says how long to wait.
+func (l *limiter) allow(limits ...limit) (wait time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now().Sub(l.begin)
+	for _, lim := range limits {
+		if h := l.find(lim.key); h != nil {
+			wait = max(wait, h.wait(lim.rates, now))
+		}
+	}
+	if wait > 0 {
+		return wait, false
+	}
+	for _, lim := range limits {
+		l.add(lim, now)
+	}
+	for l.times > l.max {
+		l.remove(l.recent.Back())
+	}
+	return 0, true
+}
+
+// wait is how long to wait until every rate allows one more time.
+func (h *history) wait(rates []Rate, now time.Duration) (wait time.Duration) {
+	for _, r := range rates {
+		if i := len(h.times) - r.Times; i >= 0 {
+			wait = max(wait, h.times[i]-now+r.Per)
+		}
+	}
+	return wait
+}
+
+func (l *limiter) find(key limitKey) *history {
+	e, ok := l.byKey[maphash.Comparable(l.seed, key)]
+	if !ok {
+		return nil
+	}
+	l.recent.MoveToFront(e)
+	return e.Value.(*history)
+}
+
+func (l *limiter) add(lim limit, now time.Duration) {
+	h := l.find(lim.key)
+	if h == nil {
+		h = &history{hash: maphash.Comparable(l.seed, lim.key)}
+		l.byKey[h.hash] = l.recent.PushFront(h)
+	}
+	most, longest := 1, time.Duration(0)
+	for _, r := range lim.rates {
+		most, longest = max(most, r.Times), max(longest, r.Per)
+	}
+	before := len(h.times)
+	h.times = append(h.times, now)
+	for len(h.times) > most || now-h.times[0] > longest {
+		h.times = slices.Delete(h.times, 0, 1)
+	}
+	l.times += len(h.times) - before
+}
+
+func (l *limiter) remove(e *list.Element) {
+	h := l.recent.Remove(e).(*history)
+	delete(l.byKey, h.hash)
+	l.times -= len(h.times)
+}
+
+// refund forgets the last time under a key.
+func (l *limiter) refund(key limitKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.find(key)
+	if h == nil {
+		return
+	}
+	if len(h.times) == 1 {
+		l.remove(l.byKey[h.hash])
+		return
+	}
+	h.times = h.times[:len(h.times)-1]
+	l.times--
+}
+
+// forget forgets a key.
+func (l *limiter) forget(key limitKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e, ok := l.byKey[maphash.Comparable(l.seed, key)]; ok {
+		l.remove(e)
+	}
+}
+
+// has tells whether something is counted under a key.
+func (l *limiter) has(key limitKey) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.find(key) != nil
+}

@@ -1,0 +1,255 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddy-djoser/djoser/password"
+)
+
+// What an administrator can do to accounts, beyond what their owners can.
+
+// Operator is an administrator in the queue for hashing.
+var Operator = password.Caller{Known: true}
+
+// Edit is a change of an account by an administrator. What is nil stays
+// as it is.
+type Edit struct {
+	Fields     Values // of the user model, checked
+	Active     *bool
+	Staff      *bool
+	Superuser  *bool
+	Confirmed  *bool    // nil: an address that is given counts as confirmed
+	Groups     []string // all groups from now on
+	AddGroups  []string
+	DropGroups []string
+}
+
+func (e *Edit) apply(m *Model, acc *Account) {
+	before := acc.Email
+	for _, f := range m.Declared {
+		if value, ok := e.Fields[f.Name]; ok {
+			f.Set(acc, value)
+		}
+	}
+	if acc.Email != before {
+		acc.EmailConfirmed = true
+	}
+	setIf(&acc.EmailConfirmed, e.Confirmed)
+	acc.EmailConfirmed = acc.EmailConfirmed && acc.Email != ""
+	setIf(&acc.IsStaff, e.Staff)
+	setIf(&acc.IsSuperuser, e.Superuser)
+	if e.Groups != nil {
+		acc.Groups = slices.Clone(e.Groups)
+	}
+	acc.Groups = append(acc.Groups, e.AddGroups...)
+	acc.Groups = slices.DeleteFunc(acc.Groups, func(g string) bool { return slices.Contains(e.DropGroups, g) })
+	slices.Sort(acc.Groups)
+	acc.Groups = slices.Compact(acc.Groups)
+}
+
+func setIf(value *bool, to *bool) {
+	if to != nil {
+		*value = *to
+	}
+}
+
+// Create makes an account. An empty password makes one that can't log in until
+// it gets a password.
+func (a *Service) Create(ctx context.Context, e *Edit, pass string) (*Account, error) {
+	acc := &Account{Password: password.Unusable(), IsActive: true, DateJoined: a.Now()}
+	if pass != "" {
+		hash, err := a.hash(ctx, Operator, pass)
+		if err != nil {
+			return nil, err
+		}
+		acc.Password = hash
+	}
+	e.apply(a.Model, acc)
+	a.Model.setDefaults(acc)
+	setIf(&acc.IsActive, e.Active)
+	change := &Change{Account: acc}
+	if err := a.Model.key(change); err != nil {
+		return nil, err
+	}
+	return acc, a.Commit(ctx, change)
+}
+
+// Edit changes an account. A new address counts at once, and ends the links
+// that were sent to the old one.
+func (a *Service) Edit(ctx context.Context, id uint64, e *Edit) (*Account, error) {
+	return a.Update(ctx, id, func(acc *Account, _ *Change) error {
+		before := acc.Email
+		e.apply(a.Model, acc)
+		if acc.Email != before {
+			acc.PendingEmail = ""
+			acc.EmailConfirmed = acc.Email != ""
+			acc.Serial++
+		}
+		return nil
+	})
+}
+
+// GivePassword sets a password, or with an empty one takes it away. Every
+// login of the account ends.
+func (a *Service) GivePassword(ctx context.Context, id uint64, pass string) (*Account, error) {
+	hash := password.Unusable()
+	if pass != "" {
+		var err error
+		if hash, err = a.hash(ctx, Operator, pass); err != nil {
+			return nil, err
+		}
+	}
+	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+		acc.Password = hash
+		acc.Serial++
+		change.EndTokens = true
+		return nil
+	})
+}
+
+// Enable lets an account log in, as its activation link would.
+func (a *Service) Enable(ctx context.Context, id uint64) (*Account, error) {
+	return a.Update(ctx, id, func(acc *Account, _ *Change) error {
+		if acc.IsActive {
+			return nil
+		}
+		acc.settle()
+		acc.PendingEmail = ""
+		acc.Serial++
+		return nil
+	})
+}
+
+// ConfirmEmail vouches for the address that an account has.
+func (a *Service) ConfirmEmail(ctx context.Context, id uint64) (*Account, error) {
+	return a.Update(ctx, id, func(acc *Account, _ *Change) error {
+		if acc.Email == "" {
+			return ErrMail("the account has no address")
+		}
+		acc.EmailConfirmed = true
+		return nil
+	})
+}
+
+// Disable ends every login of an account and allows no new one. No link that
+// was sent can undo it.
+func (a *Service) Disable(ctx context.Context, id uint64) (*Account, error) {
+	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+		acc.IsActive, acc.Provisional = false, false
+		acc.PendingEmail = ""
+		acc.Serial++
+		change.EndTokens = true
+		return nil
+	})
+}
+
+// Remove deletes an account with everything that belongs to it.
+func (a *Service) Remove(ctx context.Context, id uint64) (*Account, error) {
+	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+		change.Delete = true
+		a.hold(acc, change)
+		return nil
+	})
+}
+
+// RevokeAll ends every login of an account. A login that is being made
+// meanwhile stays.
+func (a *Service) RevokeAll(ctx context.Context, id uint64) (*Account, error) {
+	return a.Update(ctx, id, func(_ *Account, change *Change) error {
+		change.EndTokens = true
+		return nil
+	})
+}
+
+// Revoke ends the login that the owner knows under the id.
+func (a *Service) Revoke(ctx context.Context, account uint64, id string) error {
+	tokens, err := a.Store.Tokens(ctx, account)
+	if err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		if t.Digest.ID() == id {
+			return a.Commit(ctx, &Change{EndToken: &t.Digest})
+		}
+	}
+	return ErrNotFound
+}
+
+// ErrMail says why an account can't get a mail.
+type ErrMail string
+
+func (e ErrMail) Error() string { return string(e) }
+
+// SendActivation sends an account that isn't active a link with which it
+// becomes so, whether it has waited for one or not.
+func (a *Service) SendActivation(ctx context.Context, id uint64, c Client) (*Account, error) {
+	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+		if acc.IsActive {
+			return ErrMail("the account is active")
+		}
+		if acc.PendingEmail == "" {
+			acc.PendingEmail = acc.Email
+		}
+		if acc.PendingEmail == "" {
+			return ErrMail("the account has no address")
+		}
+		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
+		return nil
+	})
+}
+
+// SendReset sends an account a link for a new password.
+func (a *Service) SendReset(ctx context.Context, id uint64, c Client) (*Account, error) {
+	acc, err := a.Store.Account(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !acc.IsActive:
+		return acc, ErrMail("the account is not active")
+	case acc.Email == "":
+		return acc, ErrMail("the account has no address")
+	case !password.Usable(acc.Password):
+		return acc, ErrMail("the account has no usable password: set one, since a link doesn't")
+	}
+	return acc, a.Commit(ctx, &Change{Mails: []*Mail{a.mail(PurposePasswordReset, acc, c)}})
+}
+
+// Find looks an account up by what it logs in with, or as id:<number>.
+func (a *Service) Find(ctx context.Context, name string) (*Account, error) {
+	if id, ok := idName(name); ok {
+		return a.Store.Account(ctx, id)
+	}
+	return a.Store.AccountByKey(ctx, a.Model.Username.Key(a.Model.Normalize(name)))
+}
+
+var ErrNoUser = errors.New("no such user")
+
+func NoUser(name string, err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("%w: %s", ErrNoUser, name)
+	}
+	return err
+}
+
+// idName is the id in id:<number>.
+func idName(name string) (uint64, bool) {
+	digits, ok := strings.CutPrefix(name, "id:")
+	if !ok {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(digits, 10, 63)
+	return id, err == nil
+}
+
+// PasswordState tells whether an account has a password that can be right.
+func PasswordState(acc *Account) string {
+	if password.Usable(acc.Password) {
+		return "usable"
+	}
+	return "unusable"
+}

@@ -1,0 +1,256 @@
+package account
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// UserModel describes the accounts of a realm, as a custom user model does for
+// Django. Without one, accounts are those of Django's own User.
+type UserModel struct {
+	// UsernameField names the field that people log in with. Default:
+	// username. Source: Django's USERNAME_FIELD.
+	UsernameField string `json:"username_field,omitempty"`
+
+	// RequiredFields are the fields that the API takes at registration and
+	// shows under /me, beside the username field; id is shown only. Default:
+	// email, unless that is the username field. Source: Django's REQUIRED_FIELDS.
+	RequiredFields []string `json:"required_fields,omitzero"`
+
+	// Fields declares further fields, or amends the built-in ones, which are
+	// username, email, first_name and last_name.
+	Fields []Field `json:"fields,omitempty"`
+}
+
+// Model is a UserModel with everything decided.
+type Model struct {
+	nameRules // of the username field's type
+	Username  *ModelField
+	Required  []*ModelField // the username field is not among them
+	Declared  []*ModelField // every field, the username field first
+}
+
+// reservedFields are names that mean something else in a request, an answer or
+// an account.
+var reservedFields = []string{
+	"id", "password", "current_password", "new_password", "re_new_password", "uid", "token", "auth_token",
+	"is_active", "is_staff", "is_superuser", "groups", "permissions", "user_permissions",
+	"date_joined", "last_login", "non_field_errors", "detail",
+}
+
+var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
+
+func builtinFields() []*ModelField {
+	return []*ModelField{
+		{Name: "username", Typ: charType{}, MaxLength: 150, Label: "username"},
+		{Name: "email", Typ: EmailType{}, MaxLength: 254, Blank: true, Label: "email address"},
+		{Name: "first_name", Typ: charType{}, MaxLength: 150, Blank: true, Label: "first name"},
+		{Name: "last_name", Typ: charType{}, MaxLength: 150, Blank: true, Label: "last name"},
+	}
+}
+
+// Resolve decides what the model leaves open, and refuses what can't be. taken
+// are names that no field may have, beside reservedFields.
+func (u *UserModel) Resolve(taken []string) (*Model, error) {
+	if u == nil {
+		u = &UserModel{}
+	}
+	m, err := DeclareAll(u.Fields, taken)
+	if err != nil {
+		return nil, err
+	}
+	name := u.UsernameField
+	if name == "" {
+		name = "username"
+	}
+	if m.Username = m.Field(name); m.Username == nil {
+		return nil, fmt.Errorf("username_field %s is not a field: declare it with 'field %s char'", name, name)
+	}
+	var ok bool
+	if m.nameRules, ok = m.Username.Typ.(nameRules); !ok {
+		return nil, fmt.Errorf("username_field %s is of type %s: it must be %s", name, m.Username.Typ.Traits().name, typeNames(isNameType))
+	}
+	m.Username.Unique, m.Username.Blank, m.Username.login = true, false, true
+	if m.Username.ReadOnly {
+		return nil, fmt.Errorf("username_field %s can't be read_only", name)
+	}
+	if m.Username.Initial != nil {
+		return nil, fmt.Errorf("username_field %s can't have a default", name)
+	}
+	if err := m.checkNameSettings(); err != nil {
+		return nil, err
+	}
+	m.Username.HelpText = m.nameHelp(m.Username.MaxLength)
+
+	required := u.RequiredFields
+	if required == nil && name != "email" {
+		required = []string{"email"}
+	}
+	for i, n := range required {
+		f := m.Field(n)
+		if n == "id" {
+			f = idField()
+		}
+		switch {
+		case f == nil:
+			return nil, fmt.Errorf("required_fields: %s is not a field: declare it with 'field %s <type>'", n, n)
+		case f == m.Username:
+			return nil, fmt.Errorf("required_fields: %s is the username field, which is always required", n)
+		case slices.Contains(required[:i], n):
+			return nil, fmt.Errorf("required_fields: %s stands there twice", n)
+		}
+		m.Required = append(m.Required, f)
+	}
+	return m, nil
+}
+
+// DeclareAll is a model with the built-in fields and these. No field may have a
+// name that is taken.
+func DeclareAll(fields []Field, taken []string) (*Model, error) {
+	m := &Model{Declared: builtinFields()}
+	reserved := slices.Concat(reservedFields, taken)
+	declared := make(map[string]bool)
+	for i := range fields {
+		f := &fields[i]
+		if declared[f.Name] {
+			return nil, fmt.Errorf("field %s is declared twice", f.Name)
+		}
+		declared[f.Name] = true
+		if err := m.declare(f, reserved); err != nil {
+			return nil, fmt.Errorf("field %s: %w", f.Name, err)
+		}
+	}
+	return m, nil
+}
+
+func (m *Model) declare(d *Field, reserved []string) error {
+	if !fieldName.MatchString(d.Name) {
+		return errors.New("a name has letters, digits and underscores, and starts with a letter")
+	}
+	if slices.Contains(reserved, d.Name) {
+		return errors.New("the name is reserved")
+	}
+	f := m.Field(d.Name)
+	switch {
+	case f == nil && d.Type == "":
+		return fmt.Errorf("a type is needed: %s", typeNames(isAnyType))
+	case f == nil:
+		typ := fieldTypeNamed(d.Type)
+		if typ == nil {
+			return fmt.Errorf("unknown type %s: use %s", d.Type, typeNames(isAnyType))
+		}
+		f = &ModelField{Name: d.Name, Typ: typ, Label: strings.ReplaceAll(d.Name, "_", " ")}
+		m.Declared = append(m.Declared, f)
+	case d.Type != "" && d.Type != f.Typ.Traits().name:
+		return fmt.Errorf("the type of this built-in field is %s, not %s", f.Typ.Traits().name, d.Type)
+	}
+	return f.amend(d)
+}
+
+func (m *Model) Field(name string) *ModelField {
+	for _, f := range m.Declared {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// setDefaults gives a new account the defaults that there are now, so that it
+// keeps them when the model changes.
+func (m *Model) setDefaults(a *Account) {
+	for _, f := range m.Declared {
+		if f.Initial != nil && !f.isSet(a) {
+			f.Set(a, f.Initial)
+		}
+	}
+}
+
+// Name is what an account logs in with.
+func (m *Model) Name(a *Account) string { return m.Username.text(a) }
+
+// Keys are the unique keys of an account, those of reserved names behind its own.
+func (m *Model) Keys(a *Account) ([]Key, error) {
+	keys, err := m.currentKeys(a)
+	if err != nil {
+		return nil, err
+	}
+	return append(keys, m.reservedKeys(a, keys)...), nil
+}
+
+// currentKeys are the keys of what the account has. An empty value is no key,
+// except for the username field, which must have one.
+func (m *Model) currentKeys(a *Account) ([]Key, error) {
+	var keys []Key
+	for _, f := range m.Declared {
+		if !f.Unique {
+			continue
+		}
+		value := f.text(a)
+		if f == m.Username && value == "" {
+			return nil, fmt.Errorf("account %d has no %s, which is the username field: set it, or go back to the username field of before", a.ID, f.Name)
+		}
+		if value != "" && (f == m.Username || f.Name != "email" || !a.Provisional) {
+			keys = append(keys, f.keptKey(value, a.Keys))
+		}
+	}
+	return keys, nil
+}
+
+// key gives the account of a change its unique keys.
+func (m *Model) key(c *Change) error {
+	keys, err := m.Keys(c.Account)
+	if err != nil {
+		return err
+	}
+	c.Account.Keys, c.Signature = keys, m.Signature()
+	return nil
+}
+
+// Signature changes whenever the keys of accounts do.
+func (m *Model) Signature() string {
+	names := []string{"2", m.Username.Name}
+	for _, f := range m.Declared {
+		if !f.Unique {
+			continue
+		}
+		name := f.Name + ":" + f.Typ.Traits().name
+		if f.foldCase {
+			name += ":case_insensitive"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " ")
+}
+
+// Misfit says what the model asks of the stored accounts that they can't satisfy.
+func (m *Model) Misfit(err error) error {
+	if taken := new(TakenError); errors.As(err, &taken) {
+		remedy := "leave 'unique' out"
+		switch {
+		case m.Field(taken.Field).foldCase:
+			remedy = "leave case_insensitive out"
+		case taken.Field == m.Username.Name:
+			remedy = "take another username_field"
+		}
+		err = fmt.Errorf("%s is unique, but several accounts have the same: change them, or %s", taken.Field, remedy)
+	}
+	return fmt.Errorf("the stored accounts don't fit user_model: %w", err)
+}
+
+// TakenMessage is Django's message for a value that isn't unique.
+func (m *Model) TakenMessage(name string) string {
+	label := name
+	if f := m.Field(name); f != nil {
+		label = f.Label
+	}
+	return fmt.Sprintf("User with this %s already exists.", strings.ToUpper(label[:1])+label[1:])
+}
+
+// Texts looks up the values of an account's fields.
+func (m *Model) Texts(a *Account) func(name string) string {
+	return func(name string) string { return m.Field(name).text(a) }
+}

@@ -1,0 +1,569 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caddy-djoser/djoser/password"
+)
+
+// Service is what the accounts of a realm can do. It knows nothing of HTTP or
+// Caddy: requests, commands and the admin API all come through here.
+type Service struct {
+	Store      Store
+	Model      *Model
+	Rules      Rules
+	Links      Links
+	Hasher     password.Argon2id
+	Pool       *password.Pool
+	Validators password.Validators
+	Throttles  *Throttles
+	Rates      *ThrottleSettings
+	turns      turns    // of those who change an account
+	Mails      *limiter // of mails that somebody asks for; nil: no limit
+	Reporter   Reporter
+	WakeMail   func() // tells the outbox that a mail was committed
+	Now        func() time.Time
+}
+
+// Reporter counts what accounts do.
+type Reporter interface {
+	// Hash has a pool do the work of a hash.
+	Hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error
+
+	// Mailed counts mails that were queued, sent or failed.
+	Mailed(outcome string, mails ...*Mail)
+}
+
+// Rules are what a realm's settings decide about its accounts. The settings of
+// the same names say what they mean.
+type Rules struct {
+	SendActivationEmail    bool
+	LoginAfterRegistration bool
+	LoginAfterActivation   bool
+	LogoutOnPasswordChange bool
+	ReserveUsernames       time.Duration
+	SendsMails             bool          // there is a mailer
+	TokenTTL               time.Duration // zero: for ever
+	TokensPerUser          int
+}
+
+// TokenExpires is when a token that is made now expires; zero: never.
+func (r *Rules) TokenExpires(now time.Time) time.Time {
+	if r.TokenTTL <= 0 {
+		return time.Time{}
+	}
+	return now.Add(r.TokenTTL)
+}
+
+// Errors of accounts, for the caller to put into words.
+var (
+	ErrCredentials = errors.New("wrong credentials")
+	ErrDisabled    = errors.New("account is not active")
+	ErrLink        = errors.New("invalid link")
+	ErrPassword    = errors.New("wrong current password")
+)
+
+// Client is where a request came from.
+type Client struct {
+	Address  string
+	Agent    string
+	Protocol string // of links in mails to it: http or https
+	Language string // that it asks for; see Mail
+	Known    bool   // it has logged in to the account before
+}
+
+// caller is whom the queue for hashing knows the client as.
+func (c Client) caller() password.Caller {
+	return password.Caller{Network: neighbourhood(c.Address), Known: c.Known}
+}
+
+// maxAgent bounds what is kept of a User-Agent, in bytes.
+const maxAgent = 200
+
+// attempts bounds how often a change is tried again because another request
+// changed the account in between.
+const attempts = 20
+
+// Register makes an account of the values of the model's fields. The token is
+// empty unless the account is logged in at once.
+func (a *Service) Register(ctx context.Context, v Values, pass string, c Client) (*Account, string, error) {
+	hash, err := a.hash(ctx, c.caller(), pass)
+	if err != nil {
+		return nil, "", err
+	}
+	acc := &Account{Password: hash, IsActive: !a.Rules.SendActivationEmail, DateJoined: a.Now()}
+	for _, f := range a.Model.Declared {
+		if value, ok := v[f.Name]; ok {
+			f.Set(acc, value)
+		}
+	}
+	a.Model.setDefaults(acc)
+	acc.Provisional = !acc.IsActive
+	change := &Change{Account: acc}
+	if err := a.Model.key(change); err != nil {
+		return nil, "", err
+	}
+	if err := a.makeWay(ctx, acc.Keys); err != nil {
+		return nil, "", err
+	}
+	if !acc.IsActive {
+		if err := a.checkFree(ctx, a.Model.Field("email"), acc.Email, acc); err != nil {
+			return nil, "", err
+		}
+		acc.PendingEmail = acc.Email
+		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
+	}
+	var token string
+	if acc.IsActive && a.Rules.LoginAfterRegistration {
+		token = a.addToken(change, acc, c)
+	}
+	if err := a.Commit(ctx, change); err != nil {
+		return nil, "", err
+	}
+	if !acc.IsActive {
+		a.mayAsk(acc.Email, PurposeActivation) // so that this mail counts among those asked for
+	}
+	return acc, token, nil
+}
+
+// Login is the one way to an auth token by name and password. It counts the
+// attempt, checks the password, forgives what was counted if it was right, and
+// commits the token. An unknown name costs what a known one does. The account is
+// returned with an error too, if there is one.
+func (a *Service) Login(ctx context.Context, name, pass string, c Client) (*Account, string, error) {
+	key := a.Model.Username.Key(a.Model.Normalize(name))
+	c.Known = a.Throttles.known.has(knownKey(key.Value, c))
+	try, err := a.tryLogin(ctx, key.Value, c)
+	if err != nil {
+		return nil, "", err
+	}
+	acc, token, err := a.logIn(ctx, key, pass, c)
+	switch {
+	case err == nil:
+		a.Know(acc, c)
+		try.right()
+	case errors.Is(err, ErrDisabled):
+		try.right()
+	case !errors.Is(err, ErrCredentials):
+		try.untried()
+	}
+	return acc, token, err
+}
+
+// logIn checks a password, and makes an auth token.
+func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*Account, string, error) {
+	acc, err := a.Store.AccountByKey(ctx, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, "", err
+	}
+	ok, weak, took, err := a.Verify(ctx, c.caller(), acc, pass)
+	switch {
+	case err != nil:
+		return acc, "", err
+	case !ok:
+		a.Throttles.Pace.even(ctx, took)
+		return acc, "", ErrCredentials
+	case !acc.IsActive:
+		return acc, "", ErrDisabled
+	}
+	change := &Change{Serial: acc.Serial}
+	token := a.addToken(change, acc, c)
+	if err := a.commitLogin(ctx, change, acc); err != nil {
+		return acc, "", err
+	}
+	if weak {
+		a.upgrade(ctx, acc, pass, c)
+	}
+	return acc, token, nil
+}
+
+// CheckPassword checks the current password of an account for an endpoint, and
+// counts the attempt. It returns the account whose password was checked.
+// errPassword: it is wrong.
+func (a *Service) CheckPassword(ctx context.Context, endpoint string, id uint64, pass string, c Client) (*Account, error) {
+	acc, err := a.Store.Account(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	try, err := a.tryCurrent(endpoint, acc)
+	if err != nil {
+		return nil, err
+	}
+	ok, _, _, err := a.Verify(ctx, c.caller(), acc, pass)
+	switch {
+	case err != nil:
+		try.untried()
+		return nil, err
+	case !ok:
+		return nil, ErrPassword
+	}
+	try.right()
+	return acc, nil
+}
+
+// commitLogin adds a token, unless the password or the activity of the account
+// changed while they were checked.
+func (a *Service) commitLogin(ctx context.Context, change *Change, checked *Account) error {
+	for range attempts {
+		err := a.Commit(ctx, change)
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		acc, err := a.Store.Account(ctx, checked.ID)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if err != nil || !stillChecked(acc, checked) {
+			return ErrCredentials
+		}
+		change.Serial = acc.Serial // something else changed, such as the address
+	}
+	return ErrConflict
+}
+
+// stillChecked tells whether what a password opened is still open to it.
+func stillChecked(acc, checked *Account) bool {
+	return acc.IsActive && acc.Password == checked.Password
+}
+
+// upgrade rewrites a hash that is weaker than the settings ask for. That it
+// couldn't be done is no reason to refuse the login: the next one tries again.
+func (a *Service) upgrade(ctx context.Context, acc *Account, pass string, c Client) {
+	hash, err := a.hash(ctx, c.caller(), pass)
+	if err != nil {
+		return
+	}
+	old := acc.Password
+	_, _ = a.Update(ctx, acc.ID, func(stored *Account, _ *Change) error {
+		if stored.Password != old {
+			return ErrCredentials
+		}
+		stored.Password = hash
+		return nil
+	})
+}
+
+// Logout ends one token.
+func (a *Service) Logout(ctx context.Context, digest Digest) error {
+	err := a.Commit(ctx, &Change{EndToken: &digest})
+	if errors.Is(err, ErrNotFound) {
+		return nil // another request ended it
+	}
+	return err
+}
+
+// Activate uses an activation link up, or one that confirms a new address.
+func (a *Service) Activate(ctx context.Context, id uint64, link string, c Client) (*Account, string, error) {
+	var token string
+	takenBack := false
+	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) error {
+		purpose := PurposeEmailChange
+		if !acc.IsActive {
+			purpose = PurposeActivation
+		}
+		// The links first, so that a bad one costs the same for every account.
+		good, former := a.Links.check(purpose, acc, acc.PendingEmail, link), a.Former(acc, link)
+		if takenBack = former >= 0 && acc.IsActive; takenBack {
+			acc.takeBack(former, change)
+			return nil
+		}
+		if !good || acc.PendingEmail == "" || a.ended(acc) {
+			return ErrLink
+		}
+		acc.settle()
+		acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.PendingEmail, "", true
+		acc.Serial++
+		if a.Rules.LoginAfterActivation {
+			token = a.addToken(change, acc, c)
+		}
+		return nil
+	})
+	if takenBack {
+		err = a.endAnyway(ctx, id, err)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return acc, token, nil
+}
+
+// SetUsername renames an account. Its links stay good, unless the username is
+// the address.
+//
+// Like setPassword it takes the account whose password was checked: a reset
+// meanwhile, or a deactivation, must win.
+func (a *Service) SetUsername(ctx context.Context, checked *Account, name string, c Client) (*Account, error) {
+	return a.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
+		if !stillChecked(acc, checked) {
+			return ErrPassword
+		}
+		before := acc.Email
+		a.Model.Username.Set(acc, name)
+		return a.emailChanged(ctx, acc, before, change, c)
+	})
+}
+
+// emailChanged does what a new address asks for. Where activation mails are
+// sent, it counts only once it is confirmed.
+func (a *Service) emailChanged(ctx context.Context, acc *Account, before string, change *Change, c Client) error {
+	if acc.Email == before {
+		return nil
+	}
+	// A change that is only asked for leaves reset links good: else whoever has a
+	// stolen token could keep the owner from using one.
+	acc.PendingEmail = ""
+	if a.Rules.SendActivationEmail && acc.Email != "" {
+		acc.Email, acc.PendingEmail = before, acc.Email
+		if wait, ok := a.mayChange(acc); !ok {
+			return &TooSoonError{wait}
+		}
+		change.Mails = append(change.Mails, a.mail(PurposeEmailChange, acc, c))
+		a.tellFormer(acc, before, change, c)
+		return a.checkFree(ctx, a.Model.Field("email"), acc.PendingEmail, acc)
+	}
+	acc.EmailConfirmed = false
+	acc.Serial++
+	a.tellFormer(acc, before, change, c)
+	return nil
+}
+
+// checkFree refuses a value of a unique field that another account has, where
+// the store doesn't do so yet.
+func (a *Service) checkFree(ctx context.Context, f *ModelField, value string, acc *Account) error {
+	if !f.Unique {
+		return nil
+	}
+	for _, reserved := range []bool{false, true} {
+		key := f.Key(value)
+		key.Reserved = reserved
+		other, err := a.Store.AccountByKey(ctx, key)
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return err
+		case other.ID != acc.ID:
+			return &TakenError{Field: f.Name}
+		}
+	}
+	return nil
+}
+
+// SetPassword changes a password. keep is the token of the request, which
+// stays where logout_on_password_change ends the others.
+func (a *Service) SetPassword(ctx context.Context, checked *Account, pass string, keep Digest, c Client) (*Account, error) {
+	hash, err := a.hash(ctx, c.caller(), pass)
+	if err != nil {
+		return nil, err
+	}
+	return a.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
+		if !stillChecked(acc, checked) {
+			return ErrPassword
+		}
+		acc.Password = hash
+		acc.Serial++
+		change.EndTokens, change.Keep = a.Rules.LogoutOnPasswordChange, keep
+		return nil
+	})
+}
+
+// waitsForActivation tells a new account from one that was deactivated, which
+// has no address to confirm.
+func waitsForActivation(acc *Account) bool { return !acc.IsActive && acc.PendingEmail != "" }
+
+// CheckReset tells whether a reset link is good. The link comes first, so that
+// a bad one costs the same for every account.
+func (a *Service) CheckReset(acc *Account, link string) bool {
+	good, former := a.Links.check(PurposePasswordReset, acc, acc.Email, link), a.Former(acc, link)
+	return former >= 0 && acc.IsActive || good && a.resettable(acc)
+}
+
+// resettable tells whether the owner of an account's address may set its password
+// anew.
+func (a *Service) resettable(acc *Account) bool {
+	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && password.Usable(acc.Password)
+}
+
+// ResetPassword uses a reset link up. It ends every token of the account.
+func (a *Service) ResetPassword(ctx context.Context, id uint64, link, pass string, c Client) (*Account, error) {
+	hash, err := a.hash(ctx, c.caller(), pass)
+	if err != nil {
+		return nil, err
+	}
+	takenBack := false
+	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) error {
+		if !a.CheckReset(acc, link) {
+			return ErrLink
+		}
+		acc.Password = hash
+		former := a.Former(acc, link)
+		if takenBack = former >= 0; takenBack {
+			acc.takeBack(former, change)
+			return nil
+		}
+		acc.settle()
+		acc.EmailConfirmed = true // the link was sent there
+		acc.PendingEmail = ""     // whoever asked for it had the old password, or a token
+		acc.Serial++
+		change.EndTokens = true
+		return nil
+	})
+	if takenBack {
+		err = a.endAnyway(ctx, id, err)
+	}
+	return acc, err
+}
+
+// SetFields changes fields of an account.
+func (a *Service) SetFields(ctx context.Context, id uint64, v Values, c Client) (*Account, error) {
+	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+		before := acc.Email
+		for _, f := range a.Model.Required {
+			if value, ok := v[f.Name]; ok {
+				f.Set(acc, value)
+			}
+		}
+		return a.emailChanged(ctx, acc, before, change, c)
+	})
+}
+
+// Update reads an account, lets change alter it and what else belongs to the
+// transaction, and writes it. It starts again if the account was changed
+// meanwhile, so that change is applied to what is stored.
+func (a *Service) Update(ctx context.Context, id uint64, change func(*Account, *Change) error) (*Account, error) {
+	end, err := a.turns.take(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	for range attempts {
+		acc, err := a.Store.Account(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		before := acc.clone()
+		c := &Change{Account: acc}
+		former := a.Model.names(acc)
+		if err := change(acc, c); err != nil {
+			return nil, err
+		}
+		if err := a.rekey(c, former); err != nil {
+			return nil, err
+		}
+		if c.isPlain() && reflect.DeepEqual(acc, before) {
+			return acc, nil
+		}
+		if err := a.Commit(ctx, c); !errors.Is(err, ErrConflict) {
+			return acc, err
+		}
+	}
+	return nil, ErrConflict
+}
+
+// rekey gives a changed account its unique keys; those of former names that it
+// has no more become reserved.
+func (a *Service) rekey(c *Change, former []Key) error {
+	if c.Delete {
+		return nil
+	}
+	if err := a.Model.reserve(c.Account, former); err != nil {
+		return err
+	}
+	return a.Model.key(c)
+}
+
+func (a *Service) Commit(ctx context.Context, c *Change) error {
+	if err := a.Store.Commit(ctx, c); err != nil {
+		return err
+	}
+	if len(c.Mails) > 0 {
+		a.Reporter.Mailed("queued", c.Mails...)
+		a.WakeMail()
+	}
+	return nil
+}
+
+// addToken makes an auth token and puts it into the change.
+func (a *Service) addToken(change *Change, acc *Account, c Client) string {
+	value := NewToken()
+	digest, _ := DigestOf(value)
+	now := a.Now()
+	change.Token = &Token{
+		Digest: digest, Account: acc.ID, Created: now, Expires: a.Rules.TokenExpires(now),
+		Address: c.Address, Agent: CutAgent(c.Agent),
+	}
+	change.TokenLimit = a.Rules.TokensPerUser
+	return value
+}
+
+func CutAgent(agent string) string {
+	return strings.ToValidUTF8(agent[:min(len(agent), maxAgent)], "")
+}
+
+func (a *Service) mail(p Purpose, acc *Account, c Client) *Mail {
+	now := a.Now()
+	return &Mail{
+		Account: acc.ID, Purpose: p, Protocol: c.Protocol, Language: c.Language,
+		Source: Source(c.Address), Created: now, Due: now,
+	}
+}
+
+// hash runs in the pool; see package password.
+func (a *Service) hash(ctx context.Context, who password.Caller, pass string) (hash string, err error) {
+	if busy := a.Reporter.Hash(ctx, a.Pool, who, func() { hash, err = a.Hasher.Hash(pass) }); busy != nil {
+		return "", busy
+	}
+	return hash, err
+}
+
+// Verify checks a password, and tells how long that took. Without an account, or
+// with one whose hash is unusable or can't be checked, it does the work of a new
+// hash for nothing.
+func (a *Service) Verify(ctx context.Context, who password.Caller, acc *Account, pass string) (ok, weak bool, took time.Duration, err error) {
+	err = a.Reporter.Hash(ctx, a.Pool, who, func() {
+		begin := time.Now()
+		broken := acc == nil || !password.Usable(acc.Password)
+		if !broken {
+			var unknown error
+			ok, weak, unknown = a.Hasher.Verify(acc.Password, pass)
+			broken = unknown != nil
+		}
+		if broken {
+			a.Hasher.Dummy(pass)
+		}
+		took = time.Since(begin)
+		if !broken && !a.Hasher.Made(acc.Password) {
+			a.Throttles.Pace.took(took)
+		}
+	})
+	return ok, weak, took, err
+}
+
+// TemplateUser is what mail templates know of an account. Its username is what
+// it logs in with.
+func (m *Model) TemplateUser(a *Account) map[string]any {
+	user := map[string]any{"id": a.ID}
+	for _, f := range m.Declared {
+		user[f.Name] = f.Value(a)
+	}
+	user["username"] = m.Name(a)
+	return user
+}
+
+// TemplateFields are the fields that templates may name, with the values of an
+// account that has none.
+func (m *Model) TemplateFields() map[string]any {
+	fields := make(map[string]any)
+	for _, f := range m.Declared {
+		if f.Name == "username" || f.Name == "email" {
+			continue
+		}
+		if fields[f.Name] = f.missing(); fields[f.Name] == nil {
+			fields[f.Name] = f.Typ.Traits().Zero
+		}
+	}
+	return fields
+}

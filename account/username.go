@@ -1,0 +1,120 @@
+package account
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// NFKC is the normal form of usernames. What gets here was bounded before; a
+// test counts it.
+var NFKC = norm.NFKC.String
+
+// SameName compares a new username with its repetition, which no field has
+// parsed.
+func (m *Model) SameName(name, again string) bool {
+	parsed, _ := m.Username.Parse(again)
+	return parsed == name
+}
+
+// isUsername applies Django's UnicodeUsernameValidator: word characters and
+// @ . + - only, that can be seen. A name also holds a letter or a digit, and begins with neither
+// a dot nor a hyphen: others stand for folders and options where a back end
+// makes a path or a command of them.
+func isUsername(s string) bool {
+	word := false
+	for i, r := range s {
+		switch {
+		case unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
+			return false // a letter that nobody sees, as the fillers of Hangul are
+		case unicode.IsLetter(r), unicode.IsNumber(r):
+			word = true
+		case i == 0 && strings.ContainsRune(".-", r):
+			return false
+		case !strings.ContainsRune("@.+-_", r):
+			return false
+		}
+	}
+	return word
+}
+
+// checkNameSettings refuses settings of usernames on other fields, and on
+// addresses.
+func (m *Model) checkNameSettings() error {
+	for _, f := range m.Declared {
+		for name, on := range map[string]bool{"case_insensitive": f.foldCase, "single_script": f.oneScript} {
+			switch {
+			case !on:
+			case f != m.Username:
+				return fmt.Errorf("field %s: %s is for the username field, which is %s", f.Name, name, m.Username.Name)
+			case f.IsAddress():
+				return fmt.Errorf("field %s: %s is for usernames: case is no matter in addresses, and their letters are ASCII", f.Name, name)
+			}
+		}
+	}
+	return nil
+}
+
+var caseFolder = cases.Fold()
+
+// FoldCase makes names that differ by case alone be the same.
+func FoldCase(s string) string { return NFKC(caseFolder.String(s)) }
+
+// together are scripts that are written together, by Unicode Technical
+// Standard 39: those of Japanese, Chinese and Korean.
+var together = [][]*unicode.RangeTable{
+	{unicode.Han, unicode.Hiragana, unicode.Katakana},
+	{unicode.Han, unicode.Bopomofo},
+	{unicode.Han, unicode.Hangul},
+}
+
+// singleScript tells whether a name has letters of one script only, or of
+// scripts that are written together, and digits of one kind. Signs that many
+// scripts share go with each.
+func singleScript(s string) bool {
+	var zero rune
+	for _, r := range s {
+		z, ok := zeroOf(r)
+		if ok && zero != 0 && z != zero {
+			return false
+		}
+		if ok {
+			zero = z
+		}
+	}
+	for _, scripts := range together {
+		if within(s, scripts...) {
+			return true
+		}
+	}
+	for _, script := range unicode.Scripts {
+		if within(s, script) {
+			return true
+		}
+	}
+	return false
+}
+
+// within tells whether a name keeps to the scripts.
+func within(s string, scripts ...*unicode.RangeTable) bool {
+	scripts = append([]*unicode.RangeTable{unicode.Common, unicode.Inherited}, scripts...)
+	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.In(r, scripts...) })
+}
+
+// zeroOf is the zero that a decimal digit counts from.
+func zeroOf(r rune) (zero rune, ok bool) {
+	for _, in := range unicode.Nd.R16 {
+		if lo := rune(in.Lo); lo <= r && r <= rune(in.Hi) {
+			return r - (r-lo)%10, true
+		}
+	}
+	for _, in := range unicode.Nd.R32 {
+		if lo := rune(in.Lo); lo <= r && r <= rune(in.Hi) {
+			return r - (r-lo)%10, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,175 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// API manages the realms of the running configuration on Caddy's admin
+// endpoint, as JSON:
+//
+//	GET    /djoser/                                   the realms
+//	GET    /djoser/<realm>/stats                      its state in numbers
+//	GET    /djoser/<realm>/users                      a page of users
+//	POST   /djoser/<realm>/users                      add one
+//	GET    /djoser/<realm>/users/<name>               one of them
+//	PATCH  /djoser/<realm>/users/<name>               change it
+//	DELETE /djoser/<realm>/users/<name>               delete it
+//	POST   /djoser/<realm>/users/<name>/password      set its password, or remove it
+//	POST   /djoser/<realm>/users/<name>/activate      let it log in
+//	POST   /djoser/<realm>/users/<name>/confirm-email mark its address as confirmed
+//	POST   /djoser/<realm>/users/<name>/deactivate    end its logins, allow no new one
+//	POST   /djoser/<realm>/users/<name>/send-activation  mail it a link that activates it
+//	POST   /djoser/<realm>/users/<name>/send-reset    mail it a link for a new password
+//	GET    /djoser/<realm>/users/<name>/tokens        its logins
+//	DELETE /djoser/<realm>/users/<name>/tokens        end all of them
+//	DELETE /djoser/<realm>/users/<name>/tokens/<id>   end one
+//	POST   /djoser/<realm>/import                     import a part of a Django dump
+//	POST   /djoser/<realm>/export                     write a Django dump to a file
+//	POST   /djoser/<realm>/backup                     write a backup to a file
+//	POST   /djoser/<realm>/check                      compare all records
+//	POST   /djoser/<realm>/free                       free a reserved name
+//
+// A name is what the user logs in with, escaped as in any URL, or id:<number>.
+// No answer contains a password hash, a token or a link. Exports and backups
+// do: they are written to a file on the server that only its owner can read.
+// A change takes effect with the next request.
+//
+// Errors are {"error": …} with a status of 400 or above. If members of the
+// body are invalid, "fields" has the errors of each.
+type API struct{}
+
+// CaddyModule returns the Caddy module information.
+func (API) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.djoser", New: func() caddy.Module { return new(API) }}
+}
+
+// Routes implements caddy.AdminRouter.
+func (API) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: "/djoser/", Handler: caddy.AdminHandlerFunc(Serve)}}
+}
+
+// Realms are the realms of a configuration.
+type Realms interface {
+	// RealmNames are the names of all realms, sorted.
+	RealmNames() []string
+
+	// AdminRealm is the realm with this name. Its store is open.
+	AdminRealm(name string) (*Realm, error)
+}
+
+// Realm is what the admin API needs of a realm.
+type Realm struct {
+	Name     string
+	Location string // of the store
+	Accounts *account.Service
+
+	MaxPassword      int // in characters
+	SendsActivations bool
+	SendsResets      bool
+
+	CacheHits   func() uint64
+	CacheMisses func() uint64
+
+	// Record writes what was done to an account to the audit log. Without an
+	// account it is nil.
+	Record func(event, outcome string, acc *account.Account)
+}
+
+// noSite is the answer while no running configuration uses the module.
+const noSite = "no site of this server uses djoser"
+
+// Serve looks up the app for each request, since Caddy keeps the routes
+// when it rejects a configuration.
+func Serve(w http.ResponseWriter, r *http.Request) error {
+	if err := fromPage(w, r); err != nil {
+		return writeAdmin(w, r, nil, err)
+	}
+	app, err := caddy.ActiveContext().AppIfConfigured("djoser")
+	if err != nil {
+		return writeAdmin(w, r, nil, NotFound(noSite))
+	}
+	answer, err := answerAdmin(app.(Realms), w, r)
+	return writeAdmin(w, r, answer, err)
+}
+
+var ownPages = http.NewCrossOriginProtection()
+
+// fromPage refuses changes that a web page of another origin asks for: a
+// browser on the server can reach the admin endpoint, and lets any page post to
+// it. With enforce_origin Caddy has checked the origin against its list; then
+// the header of the answer is set.
+func fromPage(w http.ResponseWriter, r *http.Request) error {
+	if w.Header().Get("Access-Control-Allow-Origin") != "" || ownPages.Check(r) == nil {
+		return nil
+	}
+	return &apiError{status: http.StatusForbidden, Text: "a page of another origin can't change anything here"}
+}
+
+// apiError is an error with the status of its answer.
+type apiError struct {
+	status int
+	Text   string `json:"error"`
+	Fields any    `json:"fields,omitempty"`
+}
+
+func (e *apiError) Error() string { return e.Text }
+
+func badRequest(format string, args ...any) error {
+	return &apiError{status: http.StatusBadRequest, Text: fmt.Sprintf(format, args...)}
+}
+
+func NotFound(text string) error {
+	return &apiError{status: http.StatusNotFound, Text: text}
+}
+
+// asAdminError finds the status of an error.
+func asAdminError(err error) *apiError {
+	var (
+		admin *apiError
+		api   *drf.Error
+		taken *account.TakenError
+		wrong *account.FieldError
+		mail  account.ErrMail
+		names *account.NamesError
+	)
+	switch {
+	case errors.As(err, &admin):
+		return admin
+	case errors.As(err, &api):
+		return &apiError{api.Status, "the values were refused", api.Body}
+	case errors.As(err, &wrong):
+		return &apiError{http.StatusBadRequest, "the values were refused", drf.FieldErrors{wrong.Field: wrong.Messages}}
+	case errors.As(err, &taken):
+		return &apiError{http.StatusConflict, "another user has the same " + taken.Field, nil}
+	case errors.As(err, &names):
+		return &apiError{http.StatusConflict, names.Error(), nil}
+	case errors.As(err, &mail):
+		return &apiError{http.StatusConflict, mail.Error(), nil}
+	case errors.Is(err, account.ErrNotFound), errors.Is(err, account.ErrNoUser):
+		return &apiError{http.StatusNotFound, err.Error(), nil}
+	case errors.Is(err, account.ErrConflict):
+		return &apiError{http.StatusConflict, err.Error(), nil}
+	case errors.Is(err, account.ErrModel):
+		return &apiError{http.StatusServiceUnavailable, err.Error(), nil}
+	case errors.Is(err, account.ErrFull):
+		return &apiError{http.StatusInsufficientStorage, err.Error(), nil}
+	}
+	return &apiError{http.StatusInternalServerError, err.Error(), nil}
+}
+
+func writeAdmin(w http.ResponseWriter, r *http.Request, answer any, err error) error {
+	if err != nil {
+		e := asAdminError(err)
+		return drf.WriteJSON(w, r, e.status, e, 0)
+	}
+	return drf.WriteJSON(w, r, http.StatusOK, answer, 0)
+}
+
+// Interface guards
+var _ caddy.AdminRouter = (*API)(nil)

@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/atomicfile"
+)
+
+// errNoBackup is for stores that are backed up with tools of their own.
+var errNoBackup = errors.New("this store has its own tools for that: see the manual of its database")
+
+// backupStore is the store of a realm as one that can be backed up.
+func backupStore(s account.Store) (account.BackupStore, error) {
+	b, ok := account.As[account.BackupStore](s)
+	if !ok {
+		return nil, errNoBackup
+	}
+	return b, nil
+}
+
+// writeBackup writes a backup to a new file and reads it back.
+func writeBackup(ctx context.Context, s account.BackupStore, name string) (account.Stats, error) {
+	var stats account.Stats
+	err := atomicfile.Create(name, func(f *os.File) error {
+		if err := s.Backup(ctx, f); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		size, err := f.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return err
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if stats, err = s.CheckBackup(f); err != nil {
+			return fmt.Errorf("reading the backup back: %w", err)
+		}
+		stats.Bytes = size
+		return nil
+	})
+	return stats, err
+}
+
+// maxFaults is how many faults of a store are listed; more are counted.
+const maxFaults = 1000
+
+// checkReport is what a check of a store found.
+type checkReport struct {
+	Accounts uint64        `json:"accounts"`
+	Tokens   uint64        `json:"tokens"`
+	Mails    uint64        `json:"mails"`
+	Faults   []string      `json:"faults"`
+	More     int           `json:"more_faults,omitempty"`
+	Took     time.Duration `json:"took_ns"`
+}
+
+func checkStore(ctx context.Context, s account.BackupStore, m *account.Model) (*checkReport, error) {
+	c := &checkReport{Faults: []string{}}
+	start := time.Now()
+	stats, err := s.Check(ctx, m.Signature(), m.Keys, func(fault string) {
+		if len(c.Faults) == maxFaults {
+			c.More++
+			return
+		}
+		c.Faults = append(c.Faults, fault)
+	})
+	c.Accounts, c.Tokens, c.Mails, c.Took = stats.Accounts, stats.Tokens, stats.Mails, time.Since(start)
+	return c, err
+}

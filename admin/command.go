@@ -1,0 +1,407 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+// OfflineRealm is a realm that a command opens without a server.
+type OfflineRealm struct {
+	Realms    Realms // has this realm alone, and opens its store on first use
+	Location  string // of the store
+	Model     *account.Model
+	OpenStore func(context.Context) (account.Store, error) // the store alone, as it is
+	Close     func() error
+}
+
+// offlineOpener prepares a realm that a configuration defines. It doesn't open
+// the store yet.
+type offlineOpener func(config []byte, realm string) (*OfflineRealm, error)
+
+// Command is 'caddy djoser'. Without a server it opens realms with open.
+func Command(open offlineOpener) caddycmd.Command {
+	return caddycmd.Command{
+		Name:  "djoser",
+		Usage: "<command>",
+		Short: "Manages the accounts of a djoser realm",
+		Long: `
+Manages the accounts and auth tokens of a djoser realm: users, imports from
+Django, exports, backups.
+
+The commands speak to the running server through Caddy's admin API. Where none
+is running they open the store themselves, as the configuration describes it.
+Which of the two it was is told on standard error.
+
+The exit status is 0 if all went well, 1 if not, 3 if there is no such user,
+and 4 if a check or a dry run found something.`,
+		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, newRunner(open)) },
+	}
+}
+
+func addCommands(cmd *cobra.Command, run runner) {
+	cmd.Example = `  caddy djoser user add alice --email alice@example.com --staff
+  caddy djoser user list --search alice
+  caddy djoser import dump.json --dry-run
+  caddy djoser backup /var/backups/djoser/monday.bak
+  caddy djoser stats --realm members --config /etc/caddy/Caddyfile`
+	flags := cmd.PersistentFlags()
+	flags.String("realm", directive.DefaultRealm, "Name of the realm")
+	flags.String("address", "", "Address of the server's admin API, such as localhost:2019 or unix//run/caddy.sock; the store is not opened instead")
+	flags.StringP("config", "c", "", "Configuration file, for the address of the admin API and for the store (default: Caddyfile in this folder, if there is one and only you or root can change it)")
+	flags.String("adapter", "", "Name of the adapter of the configuration file (default: caddyfile, unless the file is .json)")
+	flags.Bool("json", false, "Write JSON instead of tables")
+	group(cmd, userCommand(run), tokenCommand(run), sendActivationCommand(run), sendResetCommand(run),
+		importCommand(run), exportCommand(run), backupCommand(run), restoreCommand(run), checkCommand(run), statsCommand(run))
+}
+
+// group adds commands to a command. A mistyped one is an error; cobra alone would
+// show the help and exit with success.
+func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(commands...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var names []string
+		for _, c := range commands {
+			names = append(names, c.Name())
+		}
+		return fmt.Errorf("unknown command '%s' after '%s': use %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
+	}
+	return cmd
+}
+
+// Exit statuses of the commands. Caddy itself uses 2.
+const (
+	exitNoUser = 3
+	exitFaults = 4
+)
+
+// exitError is an error with an exit status of its own.
+type exitError struct {
+	status int
+	text   string
+}
+
+func (e *exitError) Error() string { return e.text }
+
+// cliContext is what a command works with.
+type cliContext struct {
+	cmd    *cobra.Command
+	ctx    context.Context
+	realm  string
+	json   bool
+	config []byte // as JSON; nil without a configuration file
+	file   string // that the configuration is from
+	admin  string // address of the admin API
+
+	server bool // whether a server answers at that address
+	told   bool // whether the user was told so
+
+	openOffline offlineOpener
+	offline     *OfflineRealm // nil until it is needed
+}
+
+// runner makes cobra's RunE of a function.
+type runner func(do func(c *cliContext, args []string) error) func(*cobra.Command, []string) error
+
+func newRunner(open offlineOpener) runner {
+	return func(do func(c *cliContext, args []string) error) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, args []string) error {
+			wrapped := caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {
+				ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+				defer stop()
+				c := &cliContext{cmd: cmd, ctx: ctx, openOffline: open}
+				err := c.setUp()
+				if err == nil {
+					err = errors.Join(do(c, args), c.close())
+				}
+				return exitStatus(err), err
+			})
+			return wrapped(cmd, args)
+		}
+	}
+}
+
+func exitStatus(err error) int {
+	var exit *exitError
+	switch {
+	case err == nil:
+		return caddy.ExitCodeSuccess
+	case errors.As(err, &exit):
+		return exit.status
+	case errors.Is(err, account.ErrNoUser):
+		return exitNoUser
+	}
+	return caddy.ExitCodeFailedStartup
+}
+
+func (c *cliContext) setUp() error {
+	flags := c.cmd.Flags()
+	c.realm, _ = flags.GetString("realm")
+	c.json, _ = flags.GetBool("json")
+	address, _ := flags.GetString("address")
+	file, _ := flags.GetString("config")
+	adapter, _ := flags.GetString("adapter")
+	if file == "" && address == "" {
+		var err error
+		if file, err = findConfig(); err != nil {
+			return err
+		}
+	}
+	if file != "" {
+		var err error
+		if c.config, err = readConfig(file, adapter); err != nil {
+			return err
+		}
+		c.file = file
+	}
+	var err error
+	if c.admin, err = caddycmd.DetermineAdminAPIAddress(address, c.config, file, adapter); err != nil {
+		return err
+	}
+	err = answers(c.admin)
+	c.server = err == nil
+	if err != nil && address != "" {
+		return fmt.Errorf("no server at %s: %w", c.admin, err)
+	}
+	return nil
+}
+
+// readConfig reads a configuration file as JSON.
+func readConfig(file, adapter string) ([]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if adapter == "" && strings.EqualFold(filepath.Ext(file), ".json") {
+		return text, nil
+	}
+	if adapter == "" {
+		adapter = "caddyfile"
+	}
+	a := caddyconfig.GetAdapter(adapter)
+	if a == nil {
+		return nil, fmt.Errorf("there is no adapter %s", adapter)
+	}
+	adapted, _, err := a.Adapt(text, map[string]any{"filename": file})
+	return adapted, err
+}
+
+// answers tells whether something listens at the address of an admin API.
+func answers(address string) error {
+	parsed, err := caddy.ParseNetworkAddress(address)
+	if err != nil {
+		return err
+	}
+	if parsed.IsUnixNetwork() {
+		parsed.Host, _, _ = strings.Cut(parsed.Host, "|") // the socket's permissions
+	}
+	conn, err := net.DialTimeout(parsed.Network, parsed.JoinHostPort(0), 5*time.Second)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// note writes to standard error, since standard output is for answers.
+func (c *cliContext) note(format string, args ...any) {
+	fmt.Fprintf(c.cmd.ErrOrStderr(), format+"\n", args...)
+}
+
+func (c *cliContext) close() error {
+	if c.offline == nil {
+		return nil
+	}
+	return c.offline.Close()
+}
+
+// do sends a request to the admin API, or to the store itself, and decodes the
+// answer into v unless it is nil.
+func (c *cliContext) do(method, path string, body, v any) error {
+	var reader io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		reader = bytes.NewReader(text)
+	}
+	return c.send(method, path, reader, v)
+}
+
+func (c *cliContext) send(method, path string, body io.Reader, v any) error {
+	uri := "/djoser/" + url.PathEscape(c.realm) + path
+	ask := c.askStore
+	if c.server {
+		ask = c.askServer
+	}
+	answer, err := ask(method, uri, body)
+	if err != nil || v == nil {
+		return err
+	}
+	return json.Unmarshal(answer, v)
+}
+
+func (c *cliContext) askServer(method, uri string, body io.Reader) ([]byte, error) {
+	if !c.told {
+		c.told = true
+		c.note("Realm %s of the server at %s.", c.realm, c.admin)
+		if err := c.awaitSite(); err != nil {
+			return nil, err
+		}
+	}
+	resp, err := caddycmd.AdminAPIRequest(c.admin, method, uri, nil, body)
+	if err != nil {
+		return nil, serverError(err)
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}
+
+// startTime is how long a server that answers already may need to start.
+const startTime = 2 * time.Second
+
+// awaitSite waits for a server that was just started: its admin API answers
+// before its sites do, and starts again with each configuration.
+func (c *cliContext) awaitSite() error {
+	for end := time.Now().Add(startTime); ; {
+		resp, err := caddycmd.AdminAPIRequest(c.admin, http.MethodGet, "/djoser/", nil, nil)
+		if err == nil {
+			return resp.Body.Close()
+		}
+		answered := statusText.MatchString(err.Error())
+		err = serverError(err)
+		if answered && err.Error() != noSite || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+var statusText = regexp.MustCompile(`(?s)^caddy responded with error: HTTP (\d+): (.*)$`)
+
+// serverError extracts an error of the admin API from Caddy's error.
+func serverError(err error) error {
+	found := statusText.FindStringSubmatch(err.Error())
+	if found == nil {
+		return err
+	}
+	status, _ := strconv.Atoi(found[1])
+	var e struct {
+		Text   string          `json:"error"`
+		Fields json.RawMessage `json:"fields"`
+	}
+	if json.Unmarshal([]byte(found[2]), &e) != nil || e.Text == "" {
+		return fmt.Errorf("the server has no admin API of djoser: it answers %d", status)
+	}
+	return answerError(status, e.Text, e.Fields)
+}
+
+func answerError(status int, text string, fields json.RawMessage) error {
+	if len(fields) > 0 {
+		text += ": " + string(fields)
+	}
+	switch {
+	case status == http.StatusNotFound && strings.HasPrefix(text, account.ErrNoUser.Error()):
+		return fmt.Errorf("%w%s", account.ErrNoUser, printable(strings.TrimPrefix(text, account.ErrNoUser.Error())))
+	case status == http.StatusNotFound && strings.HasPrefix(text, "realm "):
+		text += " (name one with --realm)"
+	}
+	return errors.New(printable(text))
+}
+
+// askStore lets the admin API answer in this process.
+func (c *cliContext) askStore(method, uri string, body io.Reader) ([]byte, error) {
+	o, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	if body == nil {
+		body = http.NoBody
+	}
+	r, err := http.NewRequestWithContext(c.ctx, method, "http://localhost"+uri, body)
+	if err != nil {
+		return nil, err
+	}
+	w := &answerWriter{header: make(http.Header)}
+	answer, err := answerAdmin(o.Realms, w, r)
+	if err := writeAdmin(w, r, answer, err); err != nil {
+		return nil, err
+	}
+	if w.status < 400 {
+		return w.Bytes(), nil
+	}
+	var e struct {
+		Text   string          `json:"error"`
+		Fields json.RawMessage `json:"fields"`
+	}
+	if err := json.Unmarshal(w.Bytes(), &e); err != nil {
+		return nil, err
+	}
+	return nil, answerError(w.status, e.Text, e.Fields)
+}
+
+// answerWriter keeps an answer in memory.
+type answerWriter struct {
+	bytes.Buffer
+	header http.Header
+	status int
+}
+
+func (w *answerWriter) Header() http.Header    { return w.header }
+func (w *answerWriter) WriteHeader(status int) { w.status = status }
+
+// open prepares the realm in this process, once.
+func (c *cliContext) open() (*OfflineRealm, error) {
+	if c.offline != nil {
+		return c.offline, nil
+	}
+	if c.config == nil {
+		return nil, fmt.Errorf("no server at %s, and no configuration that says where the store is: name one with --config", c.admin)
+	}
+	o, err := c.openOffline(c.config, c.realm)
+	if err != nil {
+		return nil, fmt.Errorf("no server at %s; %s: %w", c.admin, c.file, err)
+	}
+	c.offline = o
+	c.note("No server at %s: opening realm %s in %s.", c.admin, c.realm, o.Location)
+	return o, mayOpen(o.Location)
+}
+
+// print writes an answer as JSON, or with show.
+func (c *cliContext) print(answer any, show func(w io.Writer)) error {
+	out := c.cmd.OutOrStdout()
+	if !c.json {
+		show(out)
+		return nil
+	}
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(answer)
+}

@@ -1,0 +1,438 @@
+package admin
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/django"
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func importCommand(run runner) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Takes in users, groups and tokens from Django",
+		Long: `Takes in users, groups and tokens that Django's dumpdata has written:
+
+    manage.py dumpdata auth.user auth.group authtoken.token > dump.json
+
+The file is checked before anything is changed; --dry-run stops there. What is
+here already stays as it is, so that an import can be repeated.`,
+		Example: `  caddy djoser import dump.json --dry-run
+  caddy djoser import dump.json
+  caddy djoser import dump.json --model members.member --skip`,
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.Flags().Bool("dry-run", false, "Only list what is wrong with the file")
+	cmd.Flags().Bool("skip", false, "Leave out the rows that can't be imported, instead of importing nothing")
+	cmd.Flags().String("model", "", "The project's user model, as app.model (default: auth.user)")
+	cmd.RunE = run(func(c *cliContext, args []string) error { return c.importFile(args[0]) })
+	return cmd
+}
+
+// importFile reads the dump once for each phase, since its rows may be in any
+// order.
+func (c *cliContext) importFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	prefix, err := referredRows(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	dryRun, _ := c.cmd.Flags().GetBool("dry-run")
+	skip, _ := c.cmd.Flags().GetBool("skip")
+
+	report, err := c.importPhase(f, prefix, django.PhaseCheck)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	refused := report.Refused()
+	if dryRun || refused > 0 && !skip {
+		if err := c.print(report, func(w io.Writer) { showReport(w, report) }); err != nil {
+			return err
+		}
+		if refused > 0 {
+			return &exitError{exitFaults, fmt.Sprintf("%d rows can't be imported; nothing was changed", refused)}
+		}
+		return nil
+	}
+	return c.importChecked(f, prefix, report)
+}
+
+// importChecked imports the rows of a dump that its check has accepted.
+func (c *cliContext) importChecked(f *os.File, prefix []byte, report *django.ImportReport) error {
+	done := &django.ImportReport{LeftOut: report.LeftOut, Problems: report.Problems, More: report.More}
+	phases := []django.Phase{django.PhaseUsers, django.PhaseTokens}
+	if report.Tokens.Rows == 0 {
+		phases = phases[:1]
+	}
+	listed := make(map[problemRow]bool)
+	for _, p := range report.Problems {
+		listed[rowOf(p)] = listed[rowOf(p)] || !p.Warning
+	}
+	late := 0
+	for _, phase := range phases {
+		part, err := c.importPhase(f, prefix, phase)
+		if err != nil {
+			return fmt.Errorf("%s: %w; run the import again to go on with it", f.Name(), err)
+		}
+		part.Problems = slices.DeleteFunc(part.Problems, func(p django.Problem) bool { return p.Warning || listed[rowOf(p)] })
+		part.More = 0 // the check has counted them
+		late += len(part.Problems)
+		done.Merge(part)
+	}
+	if err := c.print(done, func(w io.Writer) { showReport(w, done) }); err != nil {
+		return err
+	}
+	if late > 0 {
+		return &exitError{exitFaults, fmt.Sprintf("%d rows could not be imported, though the check had found nothing wrong with them", late)}
+	}
+	return nil
+}
+
+// problemRow tells the row of a problem from others.
+type problemRow struct {
+	row   int
+	model string
+}
+
+func rowOf(p django.Problem) problemRow { return problemRow{p.Row, p.Model} }
+
+func (c *cliContext) importPhase(f *os.File, prefix []byte, phase django.Phase) (*django.ImportReport, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	model, _ := c.cmd.Flags().GetString("model")
+	query := url.Values{"phase": {string(phase)}, "model": {model}}
+	p := c.newProgress(f, phase)
+	defer p.end()
+	report := new(django.ImportReport)
+	// Without a length that is known beforehand the body is sent as it is read.
+	dump, err := django.OpenDump(p)
+	if err != nil {
+		return nil, err
+	}
+	body := io.MultiReader(bytes.NewReader(prefix), dump)
+	err = c.send(http.MethodPost, "/import?"+query.Encode(), body, report)
+	return report, err
+}
+
+// maxReferred bounds the groups, permissions and content types of a dump, in
+// bytes.
+const maxReferred = 64 << 20
+
+// referredRows collects the rows that others refer to by their ids, to be sent
+// before them.
+func referredRows(r io.Reader) ([]byte, error) {
+	kinds := []string{"contenttypes.contenttype", "auth.permission", "auth.group"}
+	rows := make(map[string]*bytes.Buffer)
+	for _, kind := range kinds {
+		rows[kind] = new(bytes.Buffer)
+	}
+	size := 0
+	err := django.ReadRows(r, func(row *django.Row) error {
+		b, ok := rows[row.Model]
+		if !ok {
+			return nil
+		}
+		var o django.PythonObject
+		o.Member("row", row.Number)
+		o.Member("model", row.Model)
+		if !django.IsNull(row.PK) {
+			o.Member("pk", row.PK)
+		}
+		o.Member("fields", row.Fields)
+		text := o.End()
+		if size += len(text); size > maxReferred {
+			return errors.New("there are too many groups and permissions")
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(text)
+		return o.Err
+	})
+	var prefix bytes.Buffer
+	for _, kind := range kinds {
+		fmt.Fprintf(&prefix, "[%s]\n", rows[kind])
+	}
+	return prefix.Bytes(), err
+}
+
+// progress counts what is read of a file, and draws a bar on a terminal.
+type progress struct {
+	r    io.Reader
+	read atomic.Int64
+	stop chan struct{}
+	done chan struct{}
+}
+
+func (c *cliContext) newProgress(f *os.File, phase django.Phase) *progress {
+	p := &progress{r: f, stop: make(chan struct{}), done: make(chan struct{})}
+	info, err := f.Stat()
+	stderr, ok := c.cmd.ErrOrStderr().(*os.File)
+	if err != nil || info.Size() == 0 || !ok || !term.IsTerminal(int(stderr.Fd())) {
+		close(p.done)
+		return p
+	}
+	go p.draw(stderr, string(phase), info.Size())
+	return p
+}
+
+// Read implements io.Reader.
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	p.read.Add(int64(n))
+	return n, err
+}
+
+func (p *progress) draw(w io.Writer, name string, size int64) {
+	defer close(p.done)
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	const width = 40
+	for {
+		part := float64(p.read.Load()) / float64(size)
+		bar := strings.Repeat("#", int(part*width))
+		fmt.Fprintf(w, "\r%-7s [%-*s] %3.0f%%", name, width, bar, part*100)
+		select {
+		case <-ticker.C:
+		case <-p.stop:
+			fmt.Fprint(w, "\r\033[K")
+			return
+		}
+	}
+}
+
+func (p *progress) end() {
+	close(p.stop)
+	<-p.done
+}
+
+// showReport writes the problems and the counts.
+func showReport(w io.Writer, r *django.ImportReport) {
+	for _, p := range r.Problems {
+		kind := "error"
+		if p.Warning {
+			kind = "warning"
+		}
+		name := p.Model
+		if p.PK != "" {
+			name += " " + p.PK
+		}
+		fmt.Fprintf(w, "row %d (%s): %s: %s\n", p.Row, printable(name), kind, printable(p.Text))
+	}
+	if r.More > 0 {
+		fmt.Fprintf(w, "… and %d more problems\n", r.More)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\trows\tnew\tpresent\trefused\tended\t")
+	for _, kind := range []struct {
+		name string
+		django.Tally
+	}{{"users", r.Users}, {"groups", r.Groups}, {"tokens", r.Tokens}} {
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t\n", kind.name, kind.Rows, kind.Added, kind.Present, kind.Refused, kind.Ended)
+	}
+	table.Flush()
+	for _, model := range slices.Sorted(maps.Keys(r.LeftOut)) {
+		fmt.Fprintf(w, "left out: %d of %s\n", r.LeftOut[model], printable(model))
+	}
+}
+
+func exportCommand(run runner) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "export FILE",
+		Short: "Writes users and groups for Django's loaddata",
+		Long: `Writes users and groups to a file that Django's loaddata takes. Tokens are not
+in it, since only their digests are known. The file holds password hashes, and
+must not exist yet. A running server writes it itself, as its user.`,
+		Example: "  caddy djoser export /var/backups/djoser/users.json\n  caddy djoser export /var/backups/djoser/members.json --model members.member",
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.Flags().String("model", "", "The project's user model, as app.model (default: auth.user)")
+	cmd.RunE = run(func(c *cliContext, args []string) error {
+		model, _ := c.cmd.Flags().GetString("model")
+		file, err := filepath.Abs(args[0])
+		if err != nil {
+			return err
+		}
+		var answer struct {
+			File   string `json:"file"`
+			Users  int    `json:"users"`
+			Groups int    `json:"groups"`
+		}
+		if err := c.do(http.MethodPost, "/export", &fileBody{File: file, Model: model}, &answer); err != nil {
+			return err
+		}
+		return c.print(&answer, func(w io.Writer) {
+			fmt.Fprintf(w, "%s: %d users, %d groups.\n", answer.File, answer.Users, answer.Groups)
+		})
+	})
+	return cmd
+}
+
+func backupCommand(run runner) *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Writes a backup, also while the server is running",
+		Long: `Writes everything in the store to a file, as it is at one moment, and reads the
+file back. It holds password hashes and the key that links are signed with:
+only its owner may read it, and it must not exist yet. A running server writes
+it itself, as its user.`,
+		Example: "  caddy djoser backup /var/backups/djoser/$(date +%F).bak",
+		Args:    cobra.ExactArgs(1),
+		RunE: run(func(c *cliContext, args []string) error {
+			file, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			answer, err := c.backup(file)
+			if err != nil {
+				return err
+			}
+			return c.print(answer, func(w io.Writer) {
+				fmt.Fprintf(w, "%s: %s, %d users, %d tokens, %d mails, read back.\n", answer.File,
+					humanize.IBytes(uint64(answer.Bytes)), answer.Accounts, answer.Tokens, answer.Mails)
+			})
+		}),
+	}
+}
+
+func (c *cliContext) backup(file string) (*adminBackup, error) {
+	answer := new(adminBackup)
+	if c.server {
+		err := c.do(http.MethodPost, "/backup", &fileBody{File: file}, answer)
+		return answer, err
+	}
+	err := c.withStore(func(s account.BackupStore, _ *account.Model) error {
+		stats, err := writeBackup(c.ctx, s, file)
+		*answer = adminBackup{file, stats.Bytes, stats.Accounts, stats.Tokens, stats.Mails}
+		return err
+	})
+	return answer, err
+}
+
+// withStore opens the store alone, as it is.
+func (c *cliContext) withStore(do func(account.BackupStore, *account.Model) error) error {
+	o, err := c.open()
+	if err != nil {
+		return err
+	}
+	s, err := o.OpenStore(c.ctx)
+	if err != nil {
+		return err
+	}
+	b, err := backupStore(s)
+	if err == nil {
+		err = do(b, o.Model)
+	}
+	return errors.Join(err, s.Close())
+}
+
+func restoreCommand(run runner) *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Fills an empty store from a backup",
+		Long: `Fills an empty store from a backup. The server must not be running. Tokens and
+links work afterwards as they did when the backup was made.`,
+		Example: "  caddy djoser restore /var/backups/djoser/2030-01-01.bak --config /etc/caddy/Caddyfile",
+		Args:    cobra.ExactArgs(1),
+		RunE: run(func(c *cliContext, args []string) error {
+			if c.server {
+				return fmt.Errorf("a server is running at %s: stop it first", c.admin)
+			}
+			f, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return c.withStore(func(s account.BackupStore, m *account.Model) error {
+				if err := s.Restore(c.ctx, f); err != nil {
+					return err
+				}
+				return c.showCheck(checkStore(c.ctx, s, m))
+			})
+		}),
+	}
+}
+
+func checkCommand(run runner) *cobra.Command {
+	return &cobra.Command{
+		Use:     "check",
+		Short:   "Compares every record of the store with the others",
+		Long:    "Reads every record and index of the store and reports what doesn't agree.",
+		Example: "  caddy djoser check || mail -s 'djoser check' root </dev/null",
+		Args:    cobra.NoArgs,
+		RunE: run(func(c *cliContext, _ []string) error {
+			if c.server {
+				result := new(checkReport)
+				err := c.do(http.MethodPost, "/check", nil, result)
+				return c.showCheck(result, err)
+			}
+			return c.withStore(func(s account.BackupStore, m *account.Model) error {
+				return c.showCheck(checkStore(c.ctx, s, m))
+			})
+		}),
+	}
+}
+
+func (c *cliContext) showCheck(result *checkReport, err error) error {
+	if err != nil {
+		return err
+	}
+	err = c.print(result, func(w io.Writer) {
+		for _, fault := range result.Faults {
+			fmt.Fprintln(w, printable(fault))
+		}
+		if result.More > 0 {
+			fmt.Fprintf(w, "… and %d more faults\n", result.More)
+		}
+		fmt.Fprintf(w, "%d users, %d tokens, %d mails.\n", result.Accounts, result.Tokens, result.Mails)
+	})
+	if n := len(result.Faults) + result.More; n > 0 && err == nil {
+		return &exitError{exitFaults, fmt.Sprintf("the store has %d faults", n)}
+	}
+	return err
+}
+
+func statsCommand(run runner) *cobra.Command {
+	return &cobra.Command{
+		Use:     "stats",
+		Short:   "Shows the state of a realm in numbers",
+		Example: "  caddy djoser stats\n  caddy djoser stats --json",
+		Args:    cobra.NoArgs,
+		RunE: run(func(c *cliContext, _ []string) error {
+			var s adminStats
+			if err := c.do(http.MethodGet, "/stats", nil, &s); err != nil {
+				return err
+			}
+			return c.print(&s, func(w io.Writer) {
+				table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+				fmt.Fprintf(table, "realm\t%s\nstore\t%s\nusers\t%d\ntokens\t%d\nmails waiting\t%d\non disk\t%s\n",
+					s.Realm, printable(s.Store), s.Accounts, s.Tokens, s.Mails, humanize.IBytes(uint64(s.Bytes)))
+				if looked := s.CacheHits + s.CacheMisses; looked > 0 {
+					fmt.Fprintf(table, "checks from memory\t%d%%\n", 100*s.CacheHits/looked)
+				}
+				table.Flush()
+			})
+		}),
+	}
+}

@@ -1,0 +1,484 @@
+package admin
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func userCommand(run runner) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "user",
+		Short: "Adds, shows, changes and deletes users",
+		Long: `Adds, shows, changes and deletes users. NAME is what the user logs in with, or
+id: and the user's id, such as id:42.`,
+	}
+	return group(cmd, userAdd(run), userList(run), userShow(run), userEdit(run), userSetPassword(run),
+		userVerb(run, "activate", "Lets a user log in", http.MethodPost, "/activate", "%s is active."),
+		userVerb(run, "deactivate", "Ends every login of a user and allows no new one", http.MethodPost, "/deactivate", "%s is not active any more."),
+		userConfirmEmail(run), userDelete(run), userFreeName(run))
+}
+
+func userPath(name string) string { return "/users/" + url.PathEscape(name) }
+
+// editFlags are what a new user and a change of one have in common.
+func editFlags(cmd *cobra.Command) {
+	cmd.Flags().String("email", "", "Address")
+	cmd.Flags().StringArray("field", nil, "A field of the user model, as name=value; may be repeated")
+	cmd.Flags().Bool("staff", false, "Whether the user is staff")
+	cmd.Flags().Bool("superuser", false, "Whether the user is a superuser")
+	cmd.Flags().StringArray("group", nil, "A group to put the user into; may be repeated")
+}
+
+func readEditFlags(cmd *cobra.Command) (map[string]any, error) {
+	flags := cmd.Flags()
+	fields := make(map[string]any)
+	pairs, _ := flags.GetStringArray("field")
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, fmt.Errorf("--field %s: write name=value", pair)
+		}
+		fields[name] = value
+	}
+	if flags.Changed("email") {
+		fields["email"], _ = flags.GetString("email")
+	}
+	body := make(map[string]any)
+	if len(fields) > 0 {
+		body["fields"] = fields
+	}
+	for _, name := range []string{"staff", "superuser"} {
+		if flags.Changed(name) {
+			body["is_"+name], _ = flags.GetBool(name)
+		}
+	}
+	if groups, _ := flags.GetStringArray("group"); len(groups) > 0 {
+		body["add_groups"] = groups
+	}
+	return body, nil
+}
+
+func userAdd(run runner) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Adds a user",
+		Long: `Adds a user, who can log in at once. The password is asked for, or read from
+standard input if that isn't a terminal.`,
+		Example: `  caddy djoser user add alice --email alice@example.com --staff --group editors
+  caddy djoser user add bob --unusable --field company="Bob & Sons"
+  head -c 18 /dev/urandom | base64 | caddy djoser user add robot`,
+		Args: cobra.ExactArgs(1),
+	}
+	editFlags(cmd)
+	cmd.Flags().Bool("unusable", false, "Give the user no password")
+	cmd.Flags().Bool("inactive", false, "Don't let the user log in yet")
+	cmd.RunE = run(func(c *cliContext, args []string) error {
+		body, err := readEditFlags(c.cmd)
+		if err != nil {
+			return err
+		}
+		body["name"] = args[0]
+		if inactive, _ := c.cmd.Flags().GetBool("inactive"); inactive {
+			body["is_active"] = false
+		}
+		if unusable, _ := c.cmd.Flags().GetBool("unusable"); !unusable {
+			if body["password"], err = c.askPassword(); err != nil {
+				return err
+			}
+		}
+		var u adminUser
+		if err := c.do(http.MethodPost, "/users", body, &u); err != nil {
+			return err
+		}
+		return c.print(&u, func(w io.Writer) { fmt.Fprintf(w, "Added %s with id %d.\n", printable(u.Name), u.ID) })
+	})
+	return cmd
+}
+
+// maxPassword bounds what is read of standard input, in bytes.
+const maxPassword = 64 << 10
+
+// askPassword asks twice without echo, or reads a line of standard input.
+func (c *cliContext) askPassword() (string, error) {
+	stdin, ok := c.cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(stdin.Fd())) {
+		line, err := bufio.NewReader(io.LimitReader(c.cmd.InOrStdin(), maxPassword)).ReadString('\n')
+		if err != nil && err != io.EOF {
+			return "", err
+		}
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			return "", errors.New("no password on standard input")
+		}
+		return line, nil
+	}
+	var typed [2]string
+	for i, prompt := range []string{"Password: ", "Again: "} {
+		fmt.Fprint(c.cmd.ErrOrStderr(), prompt)
+		text, err := term.ReadPassword(int(stdin.Fd()))
+		fmt.Fprintln(c.cmd.ErrOrStderr())
+		if err != nil {
+			return "", err
+		}
+		typed[i] = string(text)
+	}
+	if typed[0] != typed[1] {
+		return "", errors.New("the passwords differ")
+	}
+	return typed[0], nil
+}
+
+func userList(run runner) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Lists users",
+		Example: `  caddy djoser user list
+  caddy djoser user list --search example.com --active=false
+  caddy djoser user list --group editors --json | jq -r '.[].name'`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().String("search", "", "Only users with this in one of their text fields")
+	cmd.Flags().String("group", "", "Only users in this group")
+	cmd.Flags().Bool("active", false, "Only users who are active, or with =false those who aren't")
+	cmd.Flags().Bool("staff", false, "Only staff, or with =false all others")
+	cmd.Flags().Bool("superuser", false, "Only superusers, or with =false all others")
+	cmd.RunE = run(func(c *cliContext, _ []string) error {
+		query := make(url.Values)
+		for _, name := range []string{"search", "group", "active", "staff", "superuser"} {
+			if f := c.cmd.Flags().Lookup(name); f.Changed {
+				query.Set(name, f.Value.String())
+			}
+		}
+		return c.listUsers(query)
+	})
+	return cmd
+}
+
+// listUsers writes page after page.
+func (c *cliContext) listUsers(query url.Values) error {
+	out := bufio.NewWriter(c.cmd.OutOrStdout())
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if !c.json {
+		fmt.Fprintln(table, "ID\tNAME\tEMAIL\tSTATE\tGROUPS\tLAST LOGIN")
+	}
+	query.Set("limit", fmt.Sprint(maxPage))
+	separator := "["
+	for {
+		var page adminPage
+		if err := c.do(http.MethodGet, "/users?"+query.Encode(), nil, &page); err != nil {
+			return err
+		}
+		for _, u := range page.Users {
+			if !c.json {
+				email, _ := u.Fields["email"].(string)
+				fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\n", u.ID, printable(u.Name), printable(email),
+					state(u), printable(strings.Join(u.Groups, ",")), shortTime(u.LastLogin))
+				continue
+			}
+			text, err := json.Marshal(u)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "%s%s", separator, text)
+			separator = ",\n"
+		}
+		if page.Next == 0 {
+			break
+		}
+		query.Set("after", fmt.Sprint(page.Next))
+	}
+	if c.json {
+		fmt.Fprintln(out, strings.TrimPrefix(separator, ",\n")+"]")
+	}
+	return errors.Join(table.Flush(), out.Flush())
+}
+
+// state sums up what a user may do.
+func state(u *adminUser) string {
+	words := []string{"active"}
+	if !u.IsActive {
+		words[0] = "inactive"
+	}
+	if u.IsStaff {
+		words = append(words, "staff")
+	}
+	if u.IsSuperuser {
+		words = append(words, "superuser")
+	}
+	if email, _ := u.Fields["email"].(string); email != "" && !u.EmailConfirmed {
+		words = append(words, "unconfirmed")
+	}
+	return strings.Join(words, ",")
+}
+
+func shortTime(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
+// printable keeps what users have written from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
+
+func userShow(run runner) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show NAME",
+		Short:   "Shows a user",
+		Example: "  caddy djoser user show alice\n  caddy djoser user show id:42 --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: run(func(c *cliContext, args []string) error {
+			var u adminUser
+			if err := c.do(http.MethodGet, userPath(args[0]), nil, &u); err != nil {
+				return err
+			}
+			return c.print(&u, u.show)
+		}),
+	}
+}
+
+func (u *adminUser) show(w io.Writer) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(name string, value any) { fmt.Fprintf(table, "%s\t%s\n", name, printable(fmt.Sprint(value))) }
+	line("id", u.ID)
+	line("name", u.Name)
+	for _, name := range slices.Sorted(maps.Keys(u.Fields)) {
+		if value := u.Fields[name]; value != nil && value != "" && value != u.Name {
+			line(name, value)
+		}
+	}
+	if u.PendingEmail != "" {
+		line("email to be confirmed", u.PendingEmail)
+	}
+	line("state", state(u))
+	line("password", u.Password)
+	line("groups", strings.Join(u.Groups, ", "))
+	line("joined", shortTime(u.DateJoined))
+	line("last login", shortTime(u.LastLogin))
+	for _, r := range u.Reserved {
+		line("reserved "+r.Field, r.Name)
+	}
+	table.Flush()
+}
+
+func userEdit(run runner) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "edit NAME",
+		Short: "Changes a user",
+		Long:  "Changes a user. What isn't named stays as it is.",
+		Example: `  caddy djoser user edit alice --staff --group editors
+  caddy djoser user edit alice --superuser=false --remove-group editors
+  caddy djoser user edit alice --name alicia --email alicia@example.com`,
+		Args: cobra.ExactArgs(1),
+	}
+	editFlags(cmd)
+	cmd.Flags().String("name", "", "New name to log in with")
+	cmd.Flags().StringArray("remove-group", nil, "A group to take the user out of; may be repeated")
+	cmd.RunE = run(func(c *cliContext, args []string) error {
+		body, err := readEditFlags(c.cmd)
+		if err != nil {
+			return err
+		}
+		if groups, _ := c.cmd.Flags().GetStringArray("remove-group"); len(groups) > 0 {
+			body["remove_groups"] = groups
+		}
+		if c.cmd.Flags().Changed("name") {
+			body["name"], _ = c.cmd.Flags().GetString("name")
+		}
+		if len(body) == 0 {
+			return errors.New("nothing to change: see caddy djoser user edit --help")
+		}
+		var u adminUser
+		if err := c.do(http.MethodPatch, userPath(args[0]), body, &u); err != nil {
+			return err
+		}
+		return c.print(&u, u.show)
+	})
+	return cmd
+}
+
+func userSetPassword(run runner) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "set-password NAME",
+		Short: "Sets the password of a user, and ends every login",
+		Long: `Sets the password of a user, and ends every login. It is asked for, or read
+from standard input if that isn't a terminal.`,
+		Example: "  caddy djoser user set-password alice\n  caddy djoser user set-password alice --unusable",
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.Flags().Bool("unusable", false, "Take the password away instead")
+	cmd.RunE = run(func(c *cliContext, args []string) error {
+		body := make(map[string]any)
+		if unusable, _ := c.cmd.Flags().GetBool("unusable"); unusable {
+			body["unusable"] = true
+		} else {
+			var err error
+			if body["password"], err = c.askPassword(); err != nil {
+				return err
+			}
+		}
+		return c.change(http.MethodPost, userPath(args[0])+"/password", body, "The password of %s is set.")
+	})
+	return cmd
+}
+
+// change sends a request that answers with a user, and says that it's done.
+func (c *cliContext) change(method, path string, body any, done string) error {
+	var u adminUser
+	if err := c.do(method, path, body, &u); err != nil {
+		return err
+	}
+	return c.print(&u, func(w io.Writer) { fmt.Fprintf(w, done+"\n", printable(u.Name)) })
+}
+
+// userVerb is a command that takes nothing but a name.
+func userVerb(run runner, verb, short, method, path, done string) *cobra.Command {
+	return &cobra.Command{
+		Use:   verb + " NAME",
+		Short: short,
+		Args:  cobra.ExactArgs(1),
+		RunE: run(func(c *cliContext, args []string) error {
+			return c.change(method, userPath(args[0])+path, nil, done)
+		}),
+	}
+}
+
+func userDelete(run runner) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "delete NAME",
+		Short:   "Deletes a user, with every login",
+		Example: "  caddy djoser user delete alice\n  caddy djoser user delete id:42 --yes",
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.Flags().Bool("yes", false, "Don't ask")
+	cmd.RunE = run(func(c *cliContext, args []string) error {
+		var u adminUser
+		if err := c.do(http.MethodGet, userPath(args[0]), nil, &u); err != nil {
+			return err
+		}
+		if yes, _ := c.cmd.Flags().GetBool("yes"); !yes {
+			if err := c.confirm(fmt.Sprintf("Delete %s (id %d) for ever?", printable(u.Name), u.ID)); err != nil {
+				return err
+			}
+		}
+		return c.change(http.MethodDelete, userPath(fmt.Sprintf("id:%d", u.ID)), nil, "Deleted %s.")
+	})
+	return cmd
+}
+
+func userFreeName(run runner) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "free-name NAME",
+		Short: "Lets everybody have a name that a user gave up",
+		Long: `Lets everybody have a name that is reserved: for the user who gave it up, or
+since its user was deleted (reserve_usernames).`,
+		Example: "  caddy djoser user free-name bob\n  caddy djoser user free-name bob@example.com --field email",
+		Args:    cobra.ExactArgs(1),
+	}
+	cmd.Flags().String("field", "", "Field of the name (default: what users log in with)")
+	cmd.RunE = run(func(c *cliContext, args []string) error {
+		field, _ := c.cmd.Flags().GetString("field")
+		freed := &reservedName{Field: field, Name: args[0]}
+		if err := c.do(http.MethodPost, "/free", freed, freed); err != nil {
+			return err
+		}
+		return c.print(freed, func(w io.Writer) { fmt.Fprintf(w, "%s is free.\n", printable(freed.Name)) })
+	})
+	return cmd
+}
+
+// confirm asks a question that only yes answers.
+func (c *cliContext) confirm(question string) error {
+	fmt.Fprint(c.cmd.ErrOrStderr(), question+" [yes/no] ")
+	line, err := bufio.NewReader(io.LimitReader(c.cmd.InOrStdin(), 100)).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "yes" && answer != "y" {
+		return errors.New("nothing was changed: answer yes, or use --yes")
+	}
+	return nil
+}
+
+func tokenCommand(run runner) *cobra.Command {
+	cmd := &cobra.Command{Use: "token", Short: "Lists and ends logins"}
+	list := &cobra.Command{
+		Use:     "list NAME",
+		Short:   "Lists the logins of a user",
+		Example: "  caddy djoser token list alice",
+		Args:    cobra.ExactArgs(1),
+		RunE: run(func(c *cliContext, args []string) error {
+			var answer struct {
+				Tokens []*adminToken `json:"tokens"`
+			}
+			if err := c.do(http.MethodGet, userPath(args[0])+"/tokens", nil, &answer); err != nil {
+				return err
+			}
+			return c.print(answer.Tokens, func(w io.Writer) { showTokens(w, answer.Tokens) })
+		}),
+	}
+	revoke := &cobra.Command{
+		Use:     "revoke NAME [ID]",
+		Short:   "Ends a login of a user, or all with --all",
+		Example: "  caddy djoser token revoke alice 5f70bf18a0860070\n  caddy djoser token revoke alice --all",
+		Args:    cobra.RangeArgs(1, 2),
+	}
+	revoke.Flags().Bool("all", false, "End every login of the user")
+	revoke.RunE = run(func(c *cliContext, args []string) error {
+		all, _ := c.cmd.Flags().GetBool("all")
+		if all == (len(args) == 2) {
+			return errors.New("name the id of a login, as token list shows it, or --all")
+		}
+		path, done := userPath(args[0])+"/tokens", "Every login of %s has ended."
+		if !all {
+			path, done = path+"/"+url.PathEscape(args[1]), "One login of %s has ended."
+		}
+		return c.change(http.MethodDelete, path, nil, done)
+	})
+	return group(cmd, list, revoke)
+}
+
+func showTokens(w io.Writer, tokens []*adminToken) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tCREATED\tEXPIRES\tUSED\tADDRESS\tAGENT")
+	for _, t := range tokens {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, shortTime(&t.Created), shortTime(t.Expires),
+			shortTime(t.Used), printable(t.Address), printable(t.Agent))
+	}
+	table.Flush()
+}
+
+func sendActivationCommand(run runner) *cobra.Command {
+	cmd := userVerb(run, "send-activation", "Mails a user who isn't active a link that activates the account",
+		http.MethodPost, "/send-activation", "A mail to %s is in the outbox.")
+	cmd.Example = "  caddy djoser send-activation alice"
+	return cmd
+}
+
+func sendResetCommand(run runner) *cobra.Command {
+	cmd := userVerb(run, "send-reset", "Mails a user a link for a new password",
+		http.MethodPost, "/send-reset", "A mail to %s is in the outbox.")
+	cmd.Example = "  caddy djoser send-reset alice"
+	return cmd
+}

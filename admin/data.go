@@ -1,0 +1,120 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/django"
+	"github.com/caddy-djoser/djoser/internal/atomicfile"
+)
+
+// adminStats is the state of a realm.
+type adminStats struct {
+	Realm       string `json:"realm"`
+	Store       string `json:"store"` // where it is
+	Accounts    uint64 `json:"accounts"`
+	Tokens      uint64 `json:"tokens"`
+	Mails       uint64 `json:"mails"`
+	Bytes       int64  `json:"bytes"`
+	CacheHits   uint64 `json:"cache_hits"`
+	CacheMisses uint64 `json:"cache_misses"`
+}
+
+func (m *request) stats() (any, error) {
+	s, err := m.accounts.Store.Stats(m.r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return &adminStats{
+		Realm: m.realm.Name, Store: m.realm.Location,
+		Accounts: s.Accounts, Tokens: s.Tokens, Mails: s.Mails, Bytes: s.Bytes,
+		CacheHits: m.realm.CacheHits(), CacheMisses: m.realm.CacheMisses(),
+	}, nil
+}
+
+// importDump takes the parameters phase (check, users or tokens) and model.
+// The body is one or more arrays of rows; groups, permissions and content
+// types must come before the rows that refer to them by id, and the rows of
+// users must be with the tokens: they tell whose these are. A row may say its
+// number in a file as "row".
+func (m *request) importDump() (any, error) {
+	query := m.r.URL.Query()
+	phase := django.Phase(query.Get("phase"))
+	if phase != django.PhaseCheck && phase != django.PhaseUsers && phase != django.PhaseTokens {
+		return nil, badRequest("phase is check, users or tokens, to be done in this order")
+	}
+	m.noDeadline()
+	report, err := django.Import(m.r.Context(), m.accounts, m.r.Body, query.Get("model"), phase)
+	if err != nil && !errors.Is(err, account.ErrFull) && !errors.Is(err, account.ErrClosed) {
+		return nil, badRequest("%v", err)
+	}
+	return report, err
+}
+
+// fileBody is the body of a request that writes a file of the server.
+type fileBody struct {
+	File  string `json:"file"`  // absolute path
+	Model string `json:"model"` // of an export; default: auth.user
+}
+
+func (m *request) exportDump() (any, error) {
+	var body fileBody
+	if err := m.body(&body); err != nil {
+		return nil, err
+	}
+	m.noDeadline()
+	var report *django.ImportReport
+	err := atomicfile.Create(body.File, func(f *os.File) (err error) {
+		report, err = django.Export(m.r.Context(), m.accounts, f, body.Model)
+		return err
+	})
+	if err != nil {
+		return nil, fileProblem(err)
+	}
+	return map[string]any{"file": body.File, "users": report.Users.Rows, "groups": report.Groups.Rows}, nil
+}
+
+// fileProblem is an error of a file that a request named.
+func fileProblem(err error) error {
+	if errors.Is(err, account.ErrFull) || errors.Is(err, account.ErrClosed) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return badRequest("%v", err)
+}
+
+// adminBackup is what a backup holds.
+type adminBackup struct {
+	File     string `json:"file"`
+	Bytes    int64  `json:"bytes"`
+	Accounts uint64 `json:"accounts"`
+	Tokens   uint64 `json:"tokens"`
+	Mails    uint64 `json:"mails"`
+}
+
+func (m *request) backup() (any, error) {
+	var body fileBody
+	if err := m.body(&body); err != nil {
+		return nil, err
+	}
+	s, err := backupStore(m.accounts.Store)
+	if err != nil {
+		return nil, err
+	}
+	m.noDeadline()
+	stats, err := writeBackup(m.r.Context(), s, body.File)
+	if err != nil {
+		return nil, fileProblem(err)
+	}
+	return &adminBackup{body.File, stats.Bytes, stats.Accounts, stats.Tokens, stats.Mails}, nil
+}
+
+func (m *request) check() (any, error) {
+	s, err := backupStore(m.accounts.Store)
+	if err != nil {
+		return nil, err
+	}
+	m.noDeadline()
+	return checkStore(m.r.Context(), s, m.accounts.Model)
+}

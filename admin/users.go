@@ -1,0 +1,416 @@
+package admin
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// adminUser is a user in an answer.
+type adminUser struct {
+	ID             uint64         `json:"id"`
+	Name           string         `json:"name"` // what the user logs in with
+	Fields         map[string]any `json:"fields"`
+	IsActive       bool           `json:"is_active"`
+	EmailConfirmed bool           `json:"email_confirmed"`
+	IsStaff        bool           `json:"is_staff"`
+	IsSuperuser    bool           `json:"is_superuser"`
+	Groups         []string       `json:"groups"`
+	DateJoined     *time.Time     `json:"date_joined"`
+	LastLogin      *time.Time     `json:"last_login"`
+	PendingEmail   string         `json:"pending_email,omitempty"`
+	Password       string         `json:"password"` // usable or unusable
+
+	// Reserved are names that it gave up.
+	Reserved []reservedName `json:"reserved,omitempty"`
+}
+
+type reservedName struct {
+	Field string `json:"field"`
+	Name  string `json:"name"`
+}
+
+func (m *request) describe(acc *account.Account) *adminUser {
+	u := &adminUser{
+		ID: acc.ID, Name: m.accounts.Model.Name(acc), Fields: make(map[string]any),
+		IsActive: acc.IsActive, EmailConfirmed: acc.EmailConfirmed, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
+		Groups: append([]string{}, acc.Groups...), DateJoined: drf.TimeOrNil(acc.DateJoined), LastLogin: drf.TimeOrNil(acc.LastLogin),
+		PendingEmail: acc.PendingEmail, Password: account.PasswordState(acc),
+	}
+	for _, f := range m.accounts.Model.Declared {
+		u.Fields[f.Name] = f.Value(acc)
+	}
+	for _, k := range acc.Reserved {
+		u.Reserved = append(u.Reserved, reservedName{k.Field, k.Value})
+	}
+	return u
+}
+
+// Pages of users.
+const (
+	defaultPage = 100
+	maxPage     = 1000
+
+	// maxScan is how many users one request looks at for a filter.
+	maxScan = 50_000
+)
+
+// adminPage is a page of users. The next one begins after Next; zero is the
+// last page. A filter that lets few through may leave a page short.
+type adminPage struct {
+	Users []*adminUser `json:"users"`
+	Next  uint64       `json:"next,omitempty"`
+}
+
+// listUsers takes after (an id), limit, and the filters search (a part of any
+// text field), group, active, staff and superuser (true or false).
+func (m *request) listUsers() (any, error) {
+	query := m.r.URL.Query()
+	filter, err := newUserFilter(m.accounts.Model, query)
+	if err != nil {
+		return nil, err
+	}
+	limit := defaultPage
+	if s := query.Get("limit"); s != "" {
+		if limit, err = strconv.Atoi(s); err != nil || limit < 1 || limit > maxPage {
+			return nil, badRequest("limit is from 1 to %d", maxPage)
+		}
+	}
+	var after uint64
+	if s := query.Get("after"); s != "" {
+		if after, err = strconv.ParseUint(s, 10, 63); err != nil {
+			return nil, badRequest("after is an id")
+		}
+	}
+	return m.page(after, limit, filter)
+}
+
+func (m *request) page(after uint64, limit int, filter *userFilter) (*adminPage, error) {
+	page := &adminPage{Users: []*adminUser{}}
+	for scanned := 0; scanned < maxScan; {
+		found, err := m.accounts.Store.Accounts(m.r.Context(), after, maxPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, acc := range found {
+			if len(page.Users) == limit {
+				page.Next = after
+				return page, nil
+			}
+			after = acc.ID
+			if filter.lets(acc) {
+				page.Users = append(page.Users, m.describe(acc))
+			}
+		}
+		if len(found) < maxPage {
+			return page, nil
+		}
+		scanned += len(found)
+	}
+	page.Next = after
+	return page, nil
+}
+
+// userFilter is what a listing is restricted to.
+type userFilter struct {
+	model  *account.Model
+	search string
+	group  string
+	flags  map[string]bool
+}
+
+func newUserFilter(model *account.Model, query url.Values) (*userFilter, error) {
+	f := &userFilter{model: model, search: strings.ToLower(query.Get("search")), group: query.Get("group"), flags: make(map[string]bool)}
+	for name, values := range query {
+		switch name {
+		case "after", "limit", "search", "group":
+		case "active", "staff", "superuser":
+			on, err := strconv.ParseBool(values[0])
+			if err != nil {
+				return nil, badRequest("%s is true or false", name)
+			}
+			f.flags[name] = on
+		default:
+			return nil, badRequest("unknown parameter %s: use after, limit, search, group, active, staff or superuser", name)
+		}
+	}
+	return f, nil
+}
+
+func (f *userFilter) lets(acc *account.Account) bool {
+	for name, want := range f.flags {
+		has := map[string]bool{"active": acc.IsActive, "staff": acc.IsStaff, "superuser": acc.IsSuperuser}[name]
+		if has != want {
+			return false
+		}
+	}
+	if f.group != "" && !slices.Contains(acc.Groups, f.group) {
+		return false
+	}
+	return f.search == "" || slices.ContainsFunc(f.model.Declared, func(d *account.ModelField) bool {
+		text, ok := d.Value(acc).(string)
+		return ok && strings.Contains(strings.ToLower(text), f.search)
+	})
+}
+
+func (m *request) showUser() (any, error) { return m.describe(m.user), nil }
+
+// adminEdit is the body of a new user, or of a change of one.
+type adminEdit struct {
+	Name           *string                    `json:"name"` // what the user logs in with
+	Fields         map[string]json.RawMessage `json:"fields"`
+	Password       *string                    `json:"password"`        // of a new user; left out: unusable
+	IsActive       *bool                      `json:"is_active"`       // of a new user
+	EmailConfirmed *bool                      `json:"email_confirmed"` // left out: an address that is given counts as confirmed
+	IsStaff        *bool                      `json:"is_staff"`
+	IsSuperuser    *bool                      `json:"is_superuser"`
+	Groups         []string                   `json:"groups"` // all of them
+	AddGroups      []string                   `json:"add_groups"`
+	RemoveGroups   []string                   `json:"remove_groups"`
+}
+
+// read checks an edit.
+func (m *request) read(e *adminEdit) (*account.Edit, error) {
+	if err := e.checkGroups(); err != nil {
+		return nil, err
+	}
+	fields, err := m.readFields(e)
+	if err != nil {
+		return nil, err
+	}
+	return &account.Edit{
+		Active: e.IsActive, Confirmed: e.EmailConfirmed, Staff: e.IsStaff, Superuser: e.IsSuperuser,
+		Groups: e.Groups, AddGroups: e.AddGroups, DropGroups: e.RemoveGroups, Fields: fields,
+	}, nil
+}
+
+func (e *adminEdit) checkGroups() error {
+	for _, name := range slices.Concat(e.Groups, e.AddGroups) {
+		if len(name) > account.MaxGroup || account.UnsafeGroup(name) {
+			return badRequest("group %q: a name has 1 to %d bytes, no comma, line break or white space around it, and is not staff or superuser", name, account.MaxGroup)
+		}
+	}
+	if len(e.Groups) > account.MaxGroups || len(e.AddGroups) > account.MaxGroups {
+		return badRequest("more than %d groups", account.MaxGroups)
+	}
+	return nil
+}
+
+// readFields checks the fields of the user model, and the name among them.
+func (m *request) readFields(e *adminEdit) (account.Values, error) {
+	username := m.accounts.Model.Username.Name
+	fields := maps.Clone(e.Fields)
+	if e.Name != nil {
+		if fields == nil {
+			fields = make(map[string]json.RawMessage)
+		}
+		fields[username], _ = json.Marshal(*e.Name) // a string can't fail
+	}
+	checked, err := m.parseFields(fields)
+	if err != nil {
+		return nil, err
+	}
+	if name, ok := checked[username].(string); ok {
+		if checked[username], err = m.accounts.CheckUsername(name); err != nil {
+			return nil, err
+		}
+	}
+	return checked, nil
+}
+
+func (m *request) parseFields(fields map[string]json.RawMessage) (account.Values, error) {
+	parsed, errs := make(account.Values), make(drf.FieldErrors)
+	for name, raw := range fields {
+		f := m.accounts.Model.Field(name)
+		if f == nil {
+			errs.Add(name, "There is no such field.")
+			continue
+		}
+		decoded, err := drf.DecodeJSON(raw)
+		if err != nil {
+			return nil, badRequest("%s: %v", name, err)
+		}
+		in := drf.Input{Name: name, Field: f, Required: !f.Blank}
+		value, messages := in.Parse(decoded)
+		errs.Add(name, messages...)
+		parsed[name] = value
+	}
+	return parsed, errs.Err()
+}
+
+func (m *request) addUser() (any, error) {
+	var e adminEdit
+	if err := m.body(&e); err != nil {
+		return nil, err
+	}
+	edit, err := m.read(&e)
+	if err != nil {
+		return nil, err
+	}
+	if name := m.accounts.Model.Username.Name; edit.Fields.Text(name) == "" {
+		return nil, drf.Invalid(name, account.MsgRequired)
+	}
+	pass := ""
+	if e.Password != nil {
+		pass = *e.Password
+		texts := func(name string) string { return edit.Fields.Text(name) }
+		if err := m.checkPassword(pass, texts); err != nil {
+			return nil, err
+		}
+	}
+	acc, err := m.accounts.Create(m.r.Context(), edit, pass)
+	m.record(acc, err)
+	if err != nil {
+		return nil, err
+	}
+	return m.describe(acc), nil
+}
+
+func (m *request) checkPassword(pass string, texts func(string) string) error {
+	if pass == "" {
+		return badRequest("the password is empty")
+	}
+	if limit := m.realm.MaxPassword; len([]rune(pass)) > limit {
+		return badRequest("the password has more than %d characters", limit)
+	}
+	return m.accounts.CheckNewPassword("password", pass, texts)
+}
+
+func (m *request) editUser() (any, error) {
+	var e adminEdit
+	if err := m.body(&e); err != nil {
+		return nil, err
+	}
+	if e.Password != nil || e.IsActive != nil {
+		return nil, badRequest("password and activity have requests of their own: password, activate and deactivate")
+	}
+	edit, err := m.read(&e)
+	if err != nil {
+		return nil, err
+	}
+	return m.done(m.accounts.Edit(m.r.Context(), m.user.ID, edit))
+}
+
+// done answers with the user as it is now.
+func (m *request) done(acc *account.Account, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m.describe(acc), nil
+}
+
+func (m *request) deleteUser() (any, error) {
+	return m.done(m.accounts.Remove(m.r.Context(), m.user.ID))
+}
+
+// freeName frees a name that an account gave up, or that a deleted account had.
+func (m *request) freeName() (any, error) {
+	var name reservedName
+	if err := m.body(&name); err != nil {
+		return nil, err
+	}
+	name.Field = cmp.Or(name.Field, m.accounts.Model.Username.Name)
+	acc, err := m.accounts.FreeName(m.r.Context(), name.Field, name.Name)
+	if errors.Is(err, account.ErrNotFound) {
+		return nil, NotFound(fmt.Sprintf("the %s %q is not reserved", name.Field, name.Name))
+	}
+	m.record(acc, err)
+	if err != nil {
+		return nil, err
+	}
+	return &name, nil
+}
+
+func (m *request) setPassword() (any, error) {
+	var body struct {
+		Password string `json:"password"`
+		Unusable bool   `json:"unusable"`
+	}
+	if err := m.body(&body); err != nil {
+		return nil, err
+	}
+	if body.Unusable {
+		if body.Password != "" {
+			return nil, badRequest("a password, or unusable, but not both")
+		}
+		return m.done(m.accounts.GivePassword(m.r.Context(), m.user.ID, ""))
+	}
+	if err := m.checkPassword(body.Password, m.accounts.Model.Texts(m.user)); err != nil {
+		return nil, err
+	}
+	return m.done(m.accounts.GivePassword(m.r.Context(), m.user.ID, body.Password))
+}
+
+func (m *request) activate() (any, error) {
+	return m.done(m.accounts.Enable(m.r.Context(), m.user.ID))
+}
+
+func (m *request) confirmEmail() (any, error) {
+	return m.done(m.accounts.ConfirmEmail(m.r.Context(), m.user.ID))
+}
+
+func (m *request) deactivate() (any, error) {
+	return m.done(m.accounts.Disable(m.r.Context(), m.user.ID))
+}
+
+func (m *request) sendActivation() (any, error) {
+	if !m.realm.SendsActivations {
+		return nil, &apiError{http.StatusConflict, "send_activation_email is off in this realm: activate the user instead", nil}
+	}
+	return m.done(m.accounts.SendActivation(m.r.Context(), m.user.ID, m.client()))
+}
+
+func (m *request) sendReset() (any, error) {
+	if !m.realm.SendsResets {
+		return nil, &apiError{http.StatusConflict, "password_reset is disabled in this realm: set a password instead", nil}
+	}
+	return m.done(m.accounts.SendReset(m.r.Context(), m.user.ID, m.client()))
+}
+
+// client stands in for the request that a mail otherwise comes from; links
+// have the scheme that the settings say.
+func (m *request) client() account.Client { return account.Client{Protocol: "https"} }
+
+// adminToken is a login in an answer. Its id tells nothing about its value.
+type adminToken struct {
+	ID      string     `json:"id"`
+	Created time.Time  `json:"created"`
+	Expires *time.Time `json:"expires"`
+	Used    *time.Time `json:"used"` // to the hour
+	Address string     `json:"address"`
+	Agent   string     `json:"agent"`
+}
+
+func (m *request) listTokens() (any, error) {
+	tokens, err := m.accounts.Store.Tokens(m.r.Context(), m.user.ID)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*adminToken, len(tokens))
+	for i, t := range tokens {
+		list[i] = &adminToken{t.Digest.ID(), t.Created, drf.TimeOrNil(t.Expires), drf.TimeOrNil(t.Used), t.Address, t.Agent}
+	}
+	return map[string]any{"tokens": list}, nil
+}
+
+func (m *request) revokeTokens() (any, error) {
+	return m.done(m.accounts.RevokeAll(m.r.Context(), m.user.ID))
+}
+
+func (m *request) revokeToken() (any, error) {
+	err := m.accounts.Revoke(m.r.Context(), m.user.ID, m.path[3])
+	if errors.Is(err, account.ErrNotFound) {
+		err = NotFound("the user has no such token")
+	}
+	return m.done(m.user, err)
+}

@@ -1,0 +1,415 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"github.com/caddy-djoser/djoser/account"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Identity is who is calling: a token and its account. It is shared between
+// requests and must not be changed.
+type Identity struct {
+	Account *account.Account // see trim
+	Token   *account.Token
+	live    *liveAccount
+	touched atomic.Int64 // when the last use was noted, in Unix seconds
+}
+
+// liveAccount tells every identity of an account at once that it is outdated.
+type liveAccount struct {
+	id      uint64
+	gone    atomic.Bool
+	holders int // identities in the cache; guarded by cachedStore.mu
+}
+
+// Cache is a store with the identities of recent requests before it, so
+// that a token is checked without reading the store. Tokens that the store
+// doesn't know are remembered as well, since a flood of made-up ones should
+// cost little; but apart, so that they push nobody out.
+//
+// What is cached is never older than the last Commit that returned: Commit
+// drops what it changed before it returns, and a look-up that was under way
+// meanwhile, which the generation tells, is not kept.
+type Cache struct {
+	account.Store
+	Now  func() time.Time
+	size atomic.Int64 // how many identities are kept
+	idle atomic.Int64 // how many seconds a token may go unused; 0: any number
+
+	mu         sync.Mutex // guards everything that adds or drops
+	generation atomic.Uint64
+	accounts   map[uint64]*liveAccount
+	shards     [64]shard
+
+	Misses atomic.Uint64
+
+	// Stranger is called once for a token that the store doesn't know, before
+	// the first one is made here; nil: nobody cares.
+	Stranger atomic.Pointer[func()]
+
+	usedMu  sync.Mutex
+	used    map[account.Digest]time.Time // uses that are to be written
+	writing map[account.Digest]time.Time // uses that are being written
+	flushMu sync.Mutex                   // held by who writes them
+	stop    chan struct{}
+	done    chan struct{}
+}
+
+type shard struct {
+	mu   sync.RWMutex
+	byID map[account.Digest]*Identity
+	hits atomic.Uint64 // beside mu, whose cache line the processor has by then
+
+	unknown map[account.Digest]int64 // when the store didn't know them, in Unix seconds
+}
+
+// maxUnknown is how many tokens that the store doesn't know are remembered, where
+// the cache is as large.
+const maxUnknown = 1 << 14
+
+// touchEvery is how exact the time of a token's last use is.
+const touchEvery = time.Hour
+
+// unknownFor is how long a token that the store doesn't know is not asked for
+// again.
+const unknownFor = time.Minute
+
+// flushEvery is how long noted uses wait to be written together.
+const flushEvery = time.Minute
+
+func NewCache(s account.Store, now func() time.Time) *Cache {
+	c := &Cache{
+		Store: s, Now: now,
+		accounts: make(map[uint64]*liveAccount),
+		used:     make(map[account.Digest]time.Time),
+		stop:     make(chan struct{}), done: make(chan struct{}),
+	}
+	for i := range c.shards {
+		c.shards[i].byID = make(map[account.Digest]*Identity)
+		c.shards[i].unknown = make(map[account.Digest]int64)
+	}
+	go c.writeUses()
+	return c
+}
+
+// Unwrap returns the store itself, for As.
+func (c *Cache) Unwrap() account.Store { return c.Store }
+
+// Resize says how many identities are kept. If it is fewer than before, the cache
+// starts anew.
+func (c *Cache) Resize(size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before := c.size.Swap(int64(size)); int64(size) < before {
+		c.forget()
+	}
+}
+
+// forget empties the cache. The caller holds mu.
+func (c *Cache) forget() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		clear(s.byID)
+		clear(s.unknown)
+		s.mu.Unlock()
+	}
+	clear(c.accounts)
+}
+
+func (c *Cache) shard(d *account.Digest) *shard { return &c.shards[d[0]%64] }
+
+// Hits is how many tokens were checked without reading the store.
+func (c *Cache) Hits() uint64 {
+	var n uint64
+	for i := range c.shards {
+		n += c.shards[i].hits.Load()
+	}
+	return n
+}
+
+// Identify returns the identity of an unexpired token, or ErrNotFound.
+func (c *Cache) Identify(ctx context.Context, d account.Digest) (*Identity, error) {
+	s, now := c.shard(&d), c.Now()
+	s.mu.RLock()
+	id := s.byID[d]
+	unknown := id == nil && s.isUnknown(d, now)
+	s.mu.RUnlock()
+	switch {
+	case unknown:
+		s.hits.Add(1)
+		return nil, account.ErrNotFound
+	case id != nil && !id.live.gone.Load():
+		s.hits.Add(1)
+	default:
+		var err error
+		if id, err = c.read(ctx, d, now); err != nil {
+			return nil, err
+		}
+	}
+	if id.Token.Expired(now) {
+		return nil, account.ErrNotFound
+	}
+	if c.idled(id.touched.Load(), now) {
+		return nil, c.endIdled(ctx, d)
+	}
+	c.touch(id, now)
+	return id, nil
+}
+
+// isUnknown tells whether the store didn't know a token a short while ago. It
+// holds for a while only: a clock that was wrong may have ended the token. The
+// caller holds mu.
+func (s *shard) isUnknown(d account.Digest, now time.Time) bool {
+	at, ok := s.unknown[d]
+	age := now.Unix() - at
+	return ok && age >= 0 && age < int64(unknownFor/time.Second)
+}
+
+// endIdled ends a token that went unused for too long. So it stays ended, however
+// long tokens may go unused later.
+func (c *Cache) endIdled(ctx context.Context, d account.Digest) error {
+	if err := c.Commit(ctx, &account.Change{EndToken: &d}); errors.Is(err, account.ErrClosed) {
+		return err
+	}
+	return account.ErrNotFound // a store that is full ends it the next time
+}
+
+// read asks the store, and keeps what it says.
+func (c *Cache) read(ctx context.Context, d account.Digest, now time.Time) (*Identity, error) {
+	c.Misses.Add(1)
+	generation := c.generation.Load()
+	token, owner, err := c.Store.Token(ctx, d)
+	if err != nil && !errors.Is(err, account.ErrNotFound) {
+		return nil, err
+	}
+	if err != nil {
+		if warn := c.Stranger.Swap(nil); warn != nil {
+			(*warn)()
+		}
+		c.keepUnknown(d, now, generation)
+		return nil, err
+	}
+	trim(owner)
+	id := &Identity{Account: owner, Token: token}
+	id.touched.Store(c.lastUse(token).Unix())
+	c.keep(d, id, generation)
+	return id, nil
+}
+
+// trim leaves of an account what requests with a valid token need. Nothing else is
+// kept in memory, above all not the hash of the password.
+func trim(a *account.Account) {
+	*a = account.Account{
+		ID: a.ID, Username: a.Username, Email: a.Email, EmailConfirmed: a.EmailConfirmed,
+		IsActive: a.IsActive, IsStaff: a.IsStaff, IsSuperuser: a.IsSuperuser,
+		Groups: a.Groups, Fields: a.Fields,
+	}
+}
+
+// lastUse is when a token was last used, also where that isn't written yet.
+func (c *Cache) lastUse(t *account.Token) time.Time {
+	c.usedMu.Lock()
+	defer c.usedMu.Unlock()
+	last := t.Created
+	for _, at := range []time.Time{t.Used, c.used[t.Digest], c.writing[t.Digest]} {
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// keepUnknown remembers a token that the store didn't know at the generation.
+func (c *Cache) keepUnknown(d account.Digest, now time.Time, generation uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := min(int(c.size.Load()), maxUnknown)
+	if c.generation.Load() != generation || size <= 0 {
+		return
+	}
+	s := c.shard(&d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unknown[d] = now.Unix()
+	for other := range s.unknown { // in random order
+		if len(s.unknown) <= max(1, size/len(c.shards)) {
+			break
+		}
+		if other != d {
+			delete(s.unknown, other)
+		}
+	}
+}
+
+// keep adds an identity that was read at the generation.
+func (c *Cache) keep(d account.Digest, id *Identity, generation uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := int(c.size.Load())
+	if c.generation.Load() != generation || size <= 0 {
+		return
+	}
+	id.live = c.accounts[id.Account.ID]
+	if id.live == nil {
+		id.live = &liveAccount{id: id.Account.ID}
+		c.accounts[id.Account.ID] = id.live
+	}
+	id.live.holders++
+	s := c.shard(&d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.release(s.byID[d])
+	s.byID[d] = id
+	for other, old := range s.byID { // in random order
+		if len(s.byID) <= max(1, size/len(c.shards)) {
+			break
+		}
+		if other != d {
+			c.release(old)
+			delete(s.byID, other)
+		}
+	}
+}
+
+// release forgets a live account that no identity in the cache holds.
+func (c *Cache) release(id *Identity) {
+	if id == nil {
+		return
+	}
+	if id.live.holders--; id.live.holders == 0 && c.accounts[id.live.id] == id.live {
+		delete(c.accounts, id.live.id)
+	}
+}
+
+// Commit implements Store. Whatever comes of the change, what it touches is
+// dropped: it may have been applied although its caller didn't wait for it.
+func (c *Cache) Commit(ctx context.Context, change *account.Change) error {
+	err := c.Store.Commit(ctx, change)
+	if change.Token != nil {
+		c.Stranger.Store(nil)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.generation.Add(1)
+	if change.Account != nil {
+		c.dropAccount(change.Account.ID)
+	}
+	if change.Token != nil {
+		c.dropAccount(change.Token.Account) // older tokens may have ended
+		c.dropToken(change.Token.Digest)
+	}
+	if change.EndToken != nil {
+		c.dropToken(*change.EndToken)
+	}
+	return err
+}
+
+func (c *Cache) dropAccount(id uint64) {
+	if live, ok := c.accounts[id]; ok {
+		live.gone.Store(true)
+		delete(c.accounts, id)
+	}
+}
+
+func (c *Cache) dropToken(d account.Digest) {
+	s := c.shard(&d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.release(s.byID[d])
+	delete(s.byID, d)
+	delete(s.unknown, d)
+}
+
+// EndIdle says how long a token may go unused; 0 for any time.
+func (c *Cache) EndIdle(idle time.Duration) { c.idle.Store(int64(idle / time.Second)) }
+
+// touchAfter is how exact the time of a token's last use is, in seconds.
+func (c *Cache) touchAfter() int64 {
+	exact := int64(touchEvery / time.Second)
+	if idle := c.idle.Load(); idle > 0 {
+		return min(exact, max(1, idle/8))
+	}
+	return exact
+}
+
+// idled tells whether a token went unused for too long. Since uses are noted
+// now and then only, it has that much more time.
+func (c *Cache) idled(used int64, now time.Time) bool {
+	idle := c.idle.Load()
+	return idle > 0 && now.Unix()-used > idle+c.touchAfter()
+}
+
+// Tokens implements Store.
+func (c *Cache) Tokens(ctx context.Context, owner uint64) ([]*account.Token, error) {
+	c.flushUses()
+	tokens, err := c.Store.Tokens(ctx, owner)
+	now := c.Now()
+	return slices.DeleteFunc(tokens, func(t *account.Token) bool {
+		return c.idled(c.lastUse(t).Unix(), now)
+	}), err
+}
+
+// touch notes the use of a token, unless it was noted shortly before.
+func (c *Cache) touch(id *Identity, now time.Time) {
+	last := id.touched.Load()
+	if now.Unix()-last < c.touchAfter() || !id.touched.CompareAndSwap(last, now.Unix()) {
+		return
+	}
+	c.usedMu.Lock()
+	defer c.usedMu.Unlock()
+	c.used[id.Token.Digest] = now
+}
+
+// writeUses writes the noted uses from time to time.
+func (c *Cache) writeUses() {
+	defer close(c.done)
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			c.flushUses()
+		case <-c.stop:
+			c.flushUses()
+			return
+		}
+	}
+}
+
+func (c *Cache) flushUses() {
+	c.flushMu.Lock()
+	defer c.flushMu.Unlock()
+	c.usedMu.Lock()
+	used := c.used
+	c.used, c.writing = make(map[account.Digest]time.Time), used
+	c.usedMu.Unlock()
+	var err error
+	if len(used) > 0 {
+		err = c.TouchTokens(context.Background(), used)
+	}
+	c.usedMu.Lock()
+	defer c.usedMu.Unlock()
+	c.writing = nil
+	if err == nil {
+		return
+	}
+	for digest, at := range used { // to be written with the next
+		if c.used[digest].Before(at) {
+			c.used[digest] = at
+		}
+	}
+}
+
+// Close implements Store.
+func (c *Cache) Close() error {
+	close(c.stop)
+	<-c.done
+	err := c.Store.Close()
+	c.Resize(0) // from now on every look-up asks the store, which is closed
+	return err
+}

@@ -1,6 +1,0 @@
-//go:build !linux
-
-package djoser
-
-// readAhead does nothing here: files are fetched as they are read.
-func readAhead(string, int64, int64) {}

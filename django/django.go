@@ -1,0 +1,702 @@
+package django
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/password"
+	"golang.org/x/sync/errgroup"
+)
+
+// Import of what Django's dumpdata writes.
+
+// defaultDjangoModel is the user model of a Django project without its own.
+const defaultDjangoModel = "auth.user"
+
+// Phase is what one reading of a dump does. A dump has its rows in any
+// order, and may be too large to be kept: it is read once to check it, once
+// for the accounts and once for their tokens.
+type Phase string
+
+const (
+	PhaseCheck  Phase = "check"
+	PhaseUsers  Phase = "users"
+	PhaseTokens Phase = "tokens"
+)
+
+// importWorkers is how many rows are worked on at once: the store commits
+// together what waits together.
+const importWorkers = 256
+
+// maxProblems is how many problems of a dump are listed; more are counted.
+const maxProblems = 100_000
+
+// Tally counts rows of a kind.
+type Tally struct {
+	Rows    int `json:"rows"`
+	Added   int `json:"added"`   // or could be, in a check
+	Present int `json:"present"` // from an earlier import; left as they are
+	Refused int `json:"refused"`
+	Ended   int `json:"ended,omitempty"` // tokens that would be no good any more
+}
+
+func (t *Tally) add(other Tally) {
+	t.Rows += other.Rows
+	t.Added += other.Added
+	t.Present += other.Present
+	t.Refused += other.Refused
+	t.Ended += other.Ended
+}
+
+// Problem is something about a row of a dump. A warning doesn't keep the
+// row from being imported.
+type Problem struct {
+	Row     int    `json:"row"`
+	Model   string `json:"model"`
+	PK      string `json:"pk,omitempty"` // not of tokens
+	Text    string `json:"problem"`
+	Warning bool   `json:"warning,omitempty"`
+}
+
+// ImportReport is what reading a dump has come to.
+type ImportReport struct {
+	Users    Tally          `json:"users"`
+	Groups   Tally          `json:"groups"`
+	Tokens   Tally          `json:"tokens"`
+	LeftOut  map[string]int `json:"left_out,omitempty"` // rows of other models
+	Problems []Problem      `json:"problems"`
+	More     int            `json:"more_problems,omitempty"`
+}
+
+// Merge takes over what another phase has counted.
+func (r *ImportReport) Merge(other *ImportReport) {
+	r.Users.add(other.Users)
+	r.Groups.add(other.Groups)
+	r.Tokens.add(other.Tokens)
+	r.Problems = append(r.Problems, other.Problems...)
+	r.More += other.More
+}
+
+// Refused tells whether there are rows that can't be imported.
+func (r *ImportReport) Refused() int { return r.Users.Refused + r.Groups.Refused + r.Tokens.Refused }
+
+// importer reads a dump into the accounts of a realm.
+type importer struct {
+	accounts *account.Service
+	model    string
+	phase    Phase
+
+	// What rows refer to by their ids in Django. The reader of the rows adds to
+	// it while workers look names up.
+	names        sync.RWMutex
+	contentTypes map[uint64][2]string // app label, model
+	permissions  map[uint64]string
+	groups       map[uint64]string
+	stored       map[uint64]string // groups that were here before
+	noted        map[string]bool   // names of groups that were taken in
+	taken        map[uint64]bool   // hashes of what rows before had for themselves
+
+	mu     sync.Mutex // guards what follows
+	report ImportReport
+	seed   maphash.Seed
+	seen   []hashedRow        // keys of the dump's users
+	users  map[uint64]userRef // by the hash of what rows refer to them by
+	tokens []*heldToken
+	fields map[string]bool
+}
+
+// hashedRow remembers a value of a row by its hash: of a million rows that is
+// little.
+type hashedRow struct {
+	hash uint64
+	row  int
+}
+
+// Import reads a dump.
+func Import(ctx context.Context, a *account.Service, r io.Reader, model string, phase Phase) (*ImportReport, error) {
+	im := &importer{
+		accounts: a, model: strings.ToLower(cmp.Or(model, defaultDjangoModel)), phase: phase,
+		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string),
+		groups: make(map[uint64]string), stored: make(map[uint64]string), noted: make(map[string]bool),
+		taken:  make(map[uint64]bool),
+		report: ImportReport{LeftOut: make(map[string]int), Problems: []Problem{}},
+		seed:   maphash.MakeSeed(), users: make(map[uint64]userRef), fields: make(map[string]bool),
+	}
+	if err := im.loadGroups(ctx); err != nil {
+		return nil, err
+	}
+	if err := im.readAll(ctx, r); err != nil {
+		return nil, err
+	}
+	im.compare()
+	if err := im.addTokens(ctx); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(im.report.Problems, func(x, y Problem) int { return cmp.Compare(x.Row, y.Row) })
+	return &im.report, nil
+}
+
+// groupStore is where groups are kept, or nil.
+func groupStore(s account.Store) account.GroupStore {
+	g, _ := account.As[account.GroupStore](s)
+	return g
+}
+
+func (im *importer) loadGroups(ctx context.Context) error {
+	s := groupStore(im.accounts.Store)
+	if s == nil {
+		return nil
+	}
+	groups, err := s.Groups(ctx)
+	for _, g := range groups {
+		im.stored[g.ID] = g.Name
+	}
+	return err
+}
+
+// readAll reads the rows and hands those that the phase is about to workers.
+// Of accounts that exclude each other the one that comes first is to come in, as
+// the check says: the others wait until the workers are done.
+func (im *importer) readAll(ctx context.Context, r io.Reader) error {
+	var again []*Row
+	err := inParallel(ctx, im.work, func(put func(*Row) error) error {
+		return ReadRows(r, func(row *Row) error {
+			switch {
+			case !im.wanted(row):
+				return im.note(ctx, row)
+			case im.phase == PhaseUsers && im.repeats(row):
+				again = append(again, row)
+				return nil
+			}
+			return put(row)
+		})
+	})
+	for _, row := range again {
+		if err == nil {
+			err = im.work(ctx, row)
+		}
+	}
+	return err
+}
+
+// repeats notes what an account of a row has for itself, and tells whether one
+// of a row before had any of it.
+func (im *importer) repeats(row *Row) (again bool) {
+	note := func(key account.Key) {
+		hash := im.hash(key)
+		again = again || im.taken[hash]
+		im.taken[hash] = true
+	}
+	if id, err := row.id(); err == nil && id != 0 {
+		note(idKey(id))
+	}
+	for _, f := range im.accounts.Model.Declared {
+		if text, err := row.text(f.Name); f.Unique && err == nil && text != "" {
+			note(f.Key(text))
+		}
+	}
+	return again
+}
+
+// inParallel does work on what feed puts, with many workers.
+func inParallel[T any](ctx context.Context, work func(context.Context, T) error, feed func(put func(T) error) error) error {
+	group, workCtx := errgroup.WithContext(ctx)
+	group.SetLimit(importWorkers)
+	err := feed(func(item T) error {
+		if workCtx.Err() != nil {
+			return context.Cause(workCtx)
+		}
+		group.Go(func() error { return work(workCtx, item) })
+		return nil
+	})
+	return cmp.Or(err, group.Wait(), context.Cause(ctx))
+}
+
+// tokenModel are REST framework's tokens.
+const tokenModel = "authtoken.token"
+
+func (im *importer) wanted(row *Row) bool {
+	switch row.Model {
+	case im.model:
+		return true // for tokens it tells whose they are
+	case tokenModel:
+		return im.phase != PhaseUsers
+	}
+	return false
+}
+
+func (im *importer) work(ctx context.Context, row *Row) error {
+	switch {
+	case row.Model == tokenModel:
+		return im.token(row)
+	case im.phase == PhaseTokens:
+		return im.owner(ctx, row)
+	}
+	return im.user(ctx, row)
+}
+
+func (im *importer) problem(row *Row, warning bool, format string, args ...any) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.list(Problem{Row: row.Number, Model: row.Model, PK: row.name(), Text: fmt.Sprintf(format, args...), Warning: warning})
+}
+
+func (im *importer) list(p Problem) {
+	if len(im.report.Problems) == maxProblems {
+		im.report.More++
+		return
+	}
+	im.report.Problems = append(im.report.Problems, p)
+}
+
+// name is the row's primary key for a message; that of a token is a secret.
+func (r *Row) name() string {
+	if r.Model == tokenModel || IsNull(r.PK) || len(r.PK) > 40 {
+		return ""
+	}
+	return string(r.PK)
+}
+
+func (im *importer) refuse(row *Row, format string, args ...any) error {
+	im.problem(row, false, format, args...)
+	return im.count(row, Tally{Rows: 1, Refused: 1})
+}
+
+func (im *importer) count(row *Row, t Tally) error {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	switch row.Model {
+	case tokenModel:
+		im.report.Tokens.add(t)
+	case "auth.group":
+		if im.phase != PhaseTokens { // they are read again for their names alone
+			im.report.Groups.add(t)
+		}
+	default:
+		im.report.Users.add(t)
+	}
+	return nil
+}
+
+// note takes in what is no user and no token.
+func (im *importer) note(ctx context.Context, row *Row) error {
+	switch row.Model {
+	case "contenttypes.contenttype":
+		return im.noteContentType(row)
+	case "auth.permission":
+		return im.notePermission(row)
+	case "auth.group":
+		return im.group(ctx, row)
+	case im.model, tokenModel:
+		return nil
+	}
+	im.mu.Lock()
+	im.report.LeftOut[row.Model]++
+	first := im.report.LeftOut[row.Model] == 1
+	im.mu.Unlock()
+	if _, ok := row.Fields["last_login"]; first && ok && im.phase == PhaseCheck {
+		im.problem(row, true, "rows of this model look like users, and are left out: the model to import is %s", im.model)
+	}
+	return nil
+}
+
+func (im *importer) noteContentType(row *Row) error {
+	id, err := row.id()
+	app, appErr := row.text("app_label")
+	model, modelErr := row.text("model")
+	if err == nil && appErr == nil && modelErr == nil && id != 0 {
+		im.contentTypes[id] = [2]string{app, model} // the workers don't use it
+	}
+	return nil
+}
+
+func (im *importer) notePermission(row *Row) error {
+	id, err := row.id()
+	codename, nameErr := row.text("codename")
+	if err != nil || nameErr != nil || id == 0 {
+		return nil
+	}
+	raw := row.Fields["content_type"]
+	natural := naturalKey(raw, 2)
+	if natural == nil {
+		of, err := parseID(raw)
+		if t, ok := im.contentTypes[of]; err == nil && ok {
+			natural = t[:]
+		}
+	}
+	if natural != nil {
+		im.names.Lock()
+		defer im.names.Unlock()
+		im.permissions[id] = permissionName([]string{codename, natural[0], natural[1]})
+	}
+	return nil
+}
+
+// permissionsOf names what a row has in its field of permissions.
+func (im *importer) permissionsOf(row *Row, field string) ([]string, error) {
+	keys, err := row.keys(field)
+	if err != nil {
+		return nil, err
+	}
+	im.names.RLock()
+	defer im.names.RUnlock()
+	var names []string
+	for _, key := range keys {
+		if natural := naturalKey(key, 3); natural != nil {
+			names = append(names, permissionName(natural))
+			continue
+		}
+		id, err := parseID(key)
+		if err != nil {
+			return nil, fmt.Errorf("%s has a permission that is neither an id nor a natural key", field)
+		}
+		names = append(names, cmp.Or(im.permissions[id], strconv.FormatUint(id, 10)))
+	}
+	return names, nil
+}
+
+// group takes in a group. Accounts have the names of their groups; the rest of
+// it is kept for an export.
+func (im *importer) group(ctx context.Context, row *Row) error {
+	id, err := row.id()
+	if err != nil {
+		return im.refuse(row, "%v", err)
+	}
+	name, err := row.text("name")
+	if err != nil || name == "" {
+		return im.refuse(row, "the group has no name")
+	}
+	if account.Characters(name) > account.MaxGroup {
+		return im.refuse(row, "the group's name has more than %d characters", account.MaxGroup)
+	}
+	permissions, err := im.permissionsOf(row, "permissions")
+	if err != nil {
+		return im.refuse(row, "%v", err)
+	}
+	if id != 0 {
+		im.names.Lock()
+		im.groups[id] = name
+		im.names.Unlock()
+	}
+	if im.phase == PhaseTokens || im.noted[name] {
+		return nil
+	}
+	im.noted[name] = true
+	other := im.stored[id]
+	clash := id != 0 && other != "" && other != name
+	if im.phase == PhaseCheck {
+		im.checkGroup(row, name)
+		if clash {
+			im.problem(row, true, "the id belongs to another group here, %s: Django will give this one a new id", other)
+		}
+	} else if s := groupStore(im.accounts.Store); s != nil {
+		if clash {
+			id = 0
+		}
+		if err := s.PutGroup(ctx, &account.Group{ID: id, Name: name, Permissions: permissions}); err != nil {
+			return err
+		}
+	}
+	return im.count(row, Tally{Rows: 1, Added: 1})
+}
+
+func (im *importer) checkGroup(row *Row, name string) {
+	if len(im.noted) == 1 && groupStore(im.accounts.Store) == nil {
+		im.problem(row, true, "this store keeps no groups, only the names that accounts have: their ids and permissions are left out, here and in other rows")
+	}
+	if account.UnsafeGroup(name) {
+		im.problem(row, true, "the group %q is left out of Remote-Groups, where commas separate groups, white space around them counts for nothing, and staff and superuser are flags: rename it", name)
+	}
+}
+
+// user takes in an account, or checks it.
+func (im *importer) user(ctx context.Context, row *Row) error {
+	acc, stored, err := im.find(ctx, row)
+	if errors.As(err, new(*clashError)) {
+		im.refer(row, userRef{refused: true})
+		return im.refuse(row, "%v", err)
+	}
+	if err != nil {
+		return err
+	}
+	if im.phase == PhaseCheck {
+		im.remember(row, acc)
+	}
+	if stored != nil {
+		im.refer(row, userRef{account: stored.ID})
+		return im.count(row, Tally{Rows: 1, Present: 1})
+	}
+	if im.phase == PhaseUsers {
+		err = im.accounts.Commit(ctx, &account.Change{Account: acc, Signature: im.accounts.Model.Signature()})
+		if taken := new(account.TakenError); errors.As(err, &taken) {
+			return im.refuse(row, "another account has the same %s, or a deleted one had it: see 'caddy djoser user free-name'", taken.Field)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	im.refer(row, userRef{})
+	return im.count(row, Tally{Rows: 1, Added: 1})
+}
+
+// owner notes which account a user of the dump is here, for the tokens.
+func (im *importer) owner(ctx context.Context, row *Row) error {
+	_, stored, err := im.find(ctx, row)
+	if err != nil && !errors.As(err, new(*clashError)) {
+		return err
+	}
+	ref := userRef{refused: stored == nil}
+	if stored != nil {
+		ref.account = stored.ID
+	}
+	im.refer(row, ref)
+	return nil
+}
+
+// find makes an account of a row, and looks for it in the store.
+func (im *importer) find(ctx context.Context, row *Row) (acc, stored *account.Account, err error) {
+	if acc, err = im.account(row); err != nil {
+		return nil, nil, &clashError{err.Error()}
+	}
+	stored, err = im.present(ctx, acc)
+	return acc, stored, err
+}
+
+// maxImportedID is the largest id of an imported account. A single row with the
+// last of all ids would leave none for whoever registers.
+const maxImportedID = account.MaxID >> 1
+
+// account makes an account of a row, with warnings about what is odd.
+func (im *importer) account(row *Row) (*account.Account, error) {
+	m := im.accounts.Model
+	acc := &account.Account{}
+	var err error
+	var errs []error
+	check := func(err error) { errs = append(errs, err) }
+	if acc.ID, err = row.id(); err != nil {
+		return nil, err
+	}
+	if acc.ID > maxImportedID {
+		return nil, errors.New("its primary key is too large: new accounts count on from the largest one, and there would be no ids for them")
+	}
+	acc.Password, err = row.text("password")
+	check(err)
+	acc.IsActive, err = row.flag("is_active", true)
+	check(err)
+	acc.IsStaff, err = row.flag("is_staff", false)
+	check(err)
+	acc.IsSuperuser, err = row.flag("is_superuser", false)
+	check(err)
+	acc.DateJoined, err = row.time("date_joined")
+	check(err)
+	acc.LastLogin, err = row.time("last_login")
+	check(err)
+	acc.Permissions, err = im.permissionsOf(row, "user_permissions")
+	check(err)
+	check(im.setGroups(row, acc))
+	check(im.setFields(row, acc))
+	if err := errors.Join(errs...); err != nil {
+		return nil, errorLine(err)
+	}
+	// Django keeps no note of it: an active account there has been mailed, or was
+	// made by somebody who knew whose it is.
+	acc.EmailConfirmed = acc.IsActive && acc.Email != ""
+	if m.Name(acc) == "" {
+		return nil, fmt.Errorf("it has no %s, which is the username field here", m.Username.Name)
+	}
+	if acc.Keys, err = m.Keys(acc); err != nil {
+		return nil, err
+	}
+	im.warn(row, acc)
+	return acc, nil
+}
+
+// oneLine writes joined errors in one line.
+func errorLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+
+func (im *importer) warn(row *Row, acc *account.Account) {
+	if im.phase != PhaseCheck {
+		return
+	}
+	m := im.accounts.Model
+	if name := m.Name(acc); m.Username.Key(m.Normalize(name)) != m.Username.Key(name) {
+		im.problem(row, true, "the %s is not in the normal form in which it is looked up: nobody can log in with it until it is changed", m.Username.Name)
+	}
+	if !m.CheckName(m.Normalize(m.Name(acc))) {
+		im.problem(row, true, "the %s is none that the API takes: it has other characters than letters, digits and @/./+/-/_, begins with . or -, or has no letter or digit; it is kept, and may stand for a folder or an option where a path or a command is made of it", m.Username.Name)
+	}
+	if password.Usable(acc.Password) && !djangoHash.MatchString(acc.Password) {
+		im.problem(row, true, "the password's hash is of a format that is not checked here: the user needs a new password")
+	}
+}
+
+func (im *importer) setGroups(row *Row, acc *account.Account) error {
+	keys, err := row.keys("groups")
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if natural := naturalKey(key, 1); natural != nil {
+			if account.Characters(natural[0]) > account.MaxGroup {
+				return fmt.Errorf("it has a group whose name has more than %d characters", account.MaxGroup)
+			}
+			acc.Groups = append(acc.Groups, natural[0])
+			continue
+		}
+		id, err := parseID(key)
+		if err != nil {
+			return errors.New("it has a group that is neither an id nor a natural key")
+		}
+		if name, ok := im.groupName(id); ok {
+			acc.Groups = append(acc.Groups, name)
+		} else if im.phase == PhaseCheck {
+			im.problem(row, true, "group %d is not in the dump, and is left out: dump auth.group as well", id)
+		}
+	}
+	slices.Sort(acc.Groups)
+	acc.Groups = slices.Compact(acc.Groups)
+	return nil
+}
+
+func (im *importer) groupName(id uint64) (string, bool) {
+	im.names.RLock()
+	defer im.names.RUnlock()
+	name, ok := im.groups[id]
+	return name, ok
+}
+
+func (im *importer) setFields(row *Row, acc *account.Account) error {
+	m := im.accounts.Model
+	for _, f := range m.Declared {
+		if _, ok := row.Fields[f.Name]; !ok {
+			continue
+		}
+		value, warning, err := row.value(f)
+		if err != nil {
+			return err
+		}
+		if warning != "" && im.phase == PhaseCheck {
+			im.problem(row, true, "%s", warning)
+		}
+		f.Set(acc, value)
+	}
+	if im.phase != PhaseCheck {
+		return nil
+	}
+	for name := range row.Fields {
+		if m.Field(name) == nil && !slices.Contains(userFields, name) && im.firstTime(name) {
+			im.problem(row, true, "the field %s is left out, here and in other rows: declare it in user_model to keep it", name)
+		}
+	}
+	return nil
+}
+
+func (im *importer) firstTime(field string) bool {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	first := !im.fields[field]
+	im.fields[field] = true
+	return first
+}
+
+// reserved refuses a name that another account gave up.
+func (im *importer) reserved(ctx context.Context, acc *account.Account, key account.Key) error {
+	key.Reserved = true
+	stored, err := im.accounts.Store.AccountByKey(ctx, key)
+	switch {
+	case errors.Is(err, account.ErrNotFound) || err == nil && stored.ID == acc.ID:
+		return nil
+	case err != nil:
+		return err
+	}
+	return &clashError{fmt.Sprintf("the %s is reserved for account %d here, which gave it up: it can be freed with 'caddy djoser user free-name'", key.Field, stored.ID)}
+}
+
+// clashError says why a row can't come in, such as which stored account is in
+// its way.
+type clashError struct{ text string }
+
+func (e *clashError) Error() string { return e.text }
+
+// present returns the account as it is in the store already, or nil: it is the
+// same if its id and its name are. Without an id that is too little, since
+// anybody may have registered the name here: it has joined at the same time,
+// too.
+func (im *importer) present(ctx context.Context, acc *account.Account) (*account.Account, error) {
+	name := im.accounts.Model.Name(acc)
+	if acc.ID != 0 {
+		stored, err := im.accounts.Store.Account(ctx, acc.ID)
+		switch {
+		case err == nil && im.accounts.Model.Name(stored) == name:
+			return stored, nil
+		case err == nil:
+			return nil, &clashError{fmt.Sprintf("the id belongs to another account here, %s", im.accounts.Model.Name(stored))}
+		case !errors.Is(err, account.ErrNotFound):
+			return nil, err
+		}
+	}
+	for _, key := range acc.Keys {
+		if err := im.reserved(ctx, acc, key); err != nil {
+			return nil, err
+		}
+		stored, err := im.accounts.Store.AccountByKey(ctx, key)
+		switch {
+		case errors.Is(err, account.ErrNotFound):
+		case err != nil:
+			return nil, err
+		case acc.ID == 0 && im.accounts.Model.Name(stored) == name && stored.DateJoined.Equal(acc.DateJoined):
+			return stored, nil
+		default:
+			return nil, &clashError{fmt.Sprintf("account %d here has the same %s", stored.ID, key.Field)}
+		}
+	}
+	return nil, nil
+}
+
+// remember notes what may be in the dump once only.
+func (im *importer) remember(row *Row, acc *account.Account) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	if acc.ID != 0 {
+		im.seen = append(im.seen, hashedRow{im.hash(idKey(acc.ID)), row.Number})
+	}
+	for _, key := range acc.Keys {
+		im.seen = append(im.seen, hashedRow{im.hash(key), row.Number})
+	}
+}
+
+func (im *importer) hash(key account.Key) uint64 { return maphash.Comparable(im.seed, key) }
+
+// compare finds users that can't both be imported.
+func (im *importer) compare() {
+	byHash := func(x, y hashedRow) int { return cmp.Or(cmp.Compare(x.hash, y.hash), cmp.Compare(x.row, y.row)) }
+	slices.SortFunc(im.seen, byHash)
+	again := func(i int) bool { return i > 0 && im.seen[i].hash == im.seen[i-1].hash }
+	twice := make(map[int]bool)
+	for i, s := range im.seen {
+		if again(i) && !twice[s.row] {
+			twice[s.row] = true
+			im.list(Problem{Row: s.row, Model: im.model,
+				Text: fmt.Sprintf("it has the same id or the same unique field as row %d", im.seen[i-1].row)})
+			im.report.Users.Added--
+			im.report.Users.Refused++
+		}
+	}
+	for i, s := range im.seen {
+		if twice[s.row] && !again(i) {
+			im.users[s.hash] = userRef{refused: true}
+		}
+	}
+}
+
+// exportPage is how many accounts are read at once.
+const exportPage = 500

@@ -1,0 +1,149 @@
+package django
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"github.com/caddy-djoser/djoser/account"
+	"strconv"
+	"time"
+)
+
+// Tokens of a Django dump. Whose a token is, its row tells by the user's id or
+// natural key in Django. Here these may be another person's: a token counts
+// only with the row of its user, and if that row came in or is the same account.
+
+// userRef is what a reference to a user of the dump leads to.
+type userRef struct {
+	account uint64 // zero: one that isn't here yet
+	refused bool
+}
+
+// heldToken is a token whose user may come later in the dump.
+type heldToken struct {
+	row     int
+	digest  account.Digest
+	created time.Time
+	user    uint64 // hash of what the row refers to it by
+}
+
+// refer notes what references to a user lead to. If rows disagree, they lead
+// nowhere.
+func (im *importer) refer(row *Row, to userRef) {
+	if im.phase == PhaseUsers {
+		return
+	}
+	m := im.accounts.Model
+	id, _ := row.id()
+	name, _ := row.text(m.Username.Name)
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	if id != 0 {
+		im.referBy(im.hash(idKey(id)), to)
+	}
+	if name != "" {
+		im.referBy(im.hash(m.Username.Key(name)), to)
+	}
+}
+
+func (im *importer) referBy(hash uint64, to userRef) {
+	if before, ok := im.users[hash]; ok && before != to {
+		to = userRef{refused: true}
+	}
+	im.users[hash] = to
+}
+
+// token reads an auth token. Only its digest is kept.
+func (im *importer) token(row *Row) error {
+	var value string
+	if err := json.Unmarshal(row.PK, &value); err != nil {
+		return im.refuse(row, "it has no key")
+	}
+	digest, ok := account.DigestOf(value)
+	if !ok {
+		return im.refuse(row, "its key is not one of %d hexadecimal digits", account.TokenLength)
+	}
+	created, err := row.time("created")
+	if err != nil {
+		return im.refuse(row, "%v", err)
+	}
+	user, ok := im.userKey(row.Fields["user"])
+	if !ok {
+		return im.refuse(row, "its user is neither an id nor a natural key: dump users and tokens with --natural-primary --natural-foreign")
+	}
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.tokens = append(im.tokens, &heldToken{row: row.Number, digest: digest, created: created, user: im.hash(user)})
+	return nil
+}
+
+// userKey is what a row refers to a user by: an id or a natural key.
+func (im *importer) userKey(raw json.RawMessage) (account.Key, bool) {
+	if natural := naturalKey(raw, 1); natural != nil {
+		return im.accounts.Model.Username.Key(natural[0]), true
+	}
+	id, err := parseID(raw)
+	return idKey(id), err == nil
+}
+
+// addTokens takes in the tokens that were read, or checks them.
+func (im *importer) addTokens(ctx context.Context) error {
+	return inParallel(ctx, im.addToken, func(put func(*heldToken) error) error {
+		for _, t := range im.tokens {
+			if err := put(t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (im *importer) addToken(ctx context.Context, t *heldToken) error {
+	row := &Row{Model: tokenModel, Number: t.row}
+	to, ok := im.users[t.user]
+	if !ok {
+		return im.refuse(row, "its user is neither in the dump nor here, as far as the dump tells: dump the users with the tokens")
+	}
+	if to.refused {
+		return im.refuse(row, "its user can't be imported")
+	}
+	stored, _, err := im.accounts.Store.Token(ctx, t.digest)
+	switch {
+	case err == nil && stored.Account == to.account:
+		return im.count(row, Tally{Rows: 1, Present: 1})
+	case err == nil:
+		return im.refuse(row, "another account has the same token here")
+	case !errors.Is(err, account.ErrNotFound):
+		return err
+	}
+	if im.phase == PhaseCheck {
+		return im.count(row, Tally{Rows: 1, Added: 1})
+	}
+	return im.giveToken(ctx, row, to.account, t)
+}
+
+// giveToken gives an account its token of before, unless the account isn't
+// active, or its password or address has changed since: that ends tokens.
+func (im *importer) giveToken(ctx context.Context, row *Row, owner uint64, t *heldToken) error {
+	a := im.accounts
+	now := a.Now()
+	created := t.created
+	if created.IsZero() || created.After(now) {
+		created = now
+	}
+	token := &account.Token{Digest: t.digest, Account: owner, Created: created, Expires: a.Rules.TokenExpires(now)}
+	err := a.Commit(ctx, &account.Change{Token: token, NoLogin: true})
+	switch {
+	case errors.Is(err, account.ErrConflict):
+		return im.count(row, Tally{Rows: 1, Ended: 1})
+	case errors.Is(err, account.ErrNotFound):
+		return im.refuse(row, "its user has been deleted meanwhile")
+	case errors.As(err, new(*account.TakenError)):
+		return im.refuse(row, "the same token is in the dump twice")
+	case err != nil:
+		return err
+	}
+	return im.count(row, Tally{Rows: 1, Added: 1})
+}
+
+func idKey(id uint64) account.Key { return account.Key{Field: "id", Value: strconv.FormatUint(id, 10)} }

@@ -1,0 +1,189 @@
+package drf
+
+import "github.com/caddy-djoser/djoser/account"
+
+// Input is a member of a request body that an endpoint takes. The inputs of an
+// endpoint are its serializer.
+type Input struct {
+	Name      string
+	Field     *account.ModelField // of the user model, or nil for text that isn't one
+	Label     string              // of the answer to OPTIONS, where the input is declared by a model
+	Required  bool
+	partial   bool // it may be left out all the same
+	MaxLength int  // in characters; zero: any
+}
+
+// DataObject is the object that the data of a request must be. What stands for
+// null is REST framework's to say, and differs by endpoint.
+func DataObject(data any, nullIsEmpty bool) (*Object, error) {
+	switch data := data.(type) {
+	case *Object:
+		return data, nil
+	case nil:
+		if nullIsEmpty {
+			return newObject(), nil
+		}
+		return nil, Invalid(NonField, "No input provided")
+	}
+	return nil, Invalid(NonField, "Invalid data")
+}
+
+// Bind checks the members of a request by themselves. Members that no input
+// names are ignored: nothing undeclared ever reaches an account.
+func Bind(o *Object, inputs []Input) (account.Values, FieldErrors) {
+	v, errs := make(account.Values), make(FieldErrors)
+	for _, in := range inputs {
+		if in.Field != nil && in.Field.ReadOnly {
+			continue
+		}
+		raw, ok := o.Values[in.Name]
+		if !ok {
+			if value := in.absent(o); value != nil {
+				v[in.Name] = value
+			} else if in.Required {
+				errs.Add(in.Name, account.MsgRequired)
+			}
+			continue
+		}
+		value, messages := in.Parse(raw)
+		errs.Add(in.Name, messages...)
+		if len(messages) == 0 {
+			v[in.Name] = value
+		}
+	}
+	return v, errs
+}
+
+// absent is the value of a member that was left out, or nil if it has none: a
+// default, or a box that was not ticked, which a form doesn't send.
+func (in *Input) absent(o *Object) any {
+	switch {
+	case in.Field == nil:
+		return nil
+	case in.Field.Initial != nil:
+		return in.Field.Initial
+	case in.Field.Typ.Traits().Checkbox && o.form:
+		return in.Field.Typ.Traits().Zero
+	}
+	return nil
+}
+
+func (in *Input) Parse(raw any) (any, []string) {
+	if raw == nil || raw == "" || in.isNullable() && emptyContainer(raw) {
+		return in.empty()
+	}
+	if in.Field != nil {
+		value, messages := in.Field.Parse(PythonText(raw))
+		if len(messages) == 0 && value == "" {
+			return in.empty() // an address of white space
+		}
+		return value, messages
+	}
+	value := PythonText(raw)
+	if n := account.Characters(value); in.MaxLength > 0 && n > in.MaxLength {
+		return nil, []string{account.MsgTooLong(in.MaxLength, n)}
+	}
+	return value, nil
+}
+
+// empty is the value of a member that is there and says nothing.
+func (in *Input) empty() (any, []string) {
+	switch {
+	case in.Required && in.partial && in.isNullable():
+		return nil, []string{"This field cannot be null."}
+	case in.Required && in.partial:
+		return nil, []string{"This field cannot be blank."}
+	case in.Required:
+		return nil, []string{account.MsgRequired}
+	case in.isNullable():
+		return nil, nil
+	case in.Field != nil:
+		return in.Field.Typ.Traits().Zero, nil
+	}
+	return "", nil
+}
+
+// isNullable tells whether the input has no empty text, but null.
+func (in *Input) isNullable() bool {
+	return in.Field != nil && in.Field.Typ.Traits().Nullable
+}
+
+// emptyContainer tells whether a value is one that REST framework takes for no
+// value where it wants a number or a date.
+func emptyContainer(raw any) bool {
+	switch raw := raw.(type) {
+	case []any:
+		return len(raw) == 0
+	case *Object:
+		return len(raw.names) == 0
+	}
+	return false
+}
+
+// ModelInputs are the inputs for required fields. One that has a default may be
+// left out, but must not be empty unless it may be blank.
+func ModelInputs(m *account.Model) []Input {
+	inputs := make([]Input, len(m.Required))
+	for i, f := range m.Required {
+		inputs[i] = Input{Name: f.Name, Field: f, Required: !f.Blank && !f.ReadOnly && !f.Typ.Traits().Checkbox}
+	}
+	return inputs
+}
+
+// BindPartial is bind for PATCH, where a member that is missing stays as it is.
+func BindPartial(o *Object, inputs []Input) (account.Values, FieldErrors) {
+	var present []Input
+	for _, in := range inputs {
+		if _, ok := o.Values[in.Name]; ok {
+			in.partial = true
+			present = append(present, in)
+		}
+	}
+	return Bind(o, present)
+}
+
+// Represent is what the API shows of an account: its required fields and the
+// username field.
+func Represent(m *account.Model, a *account.Account) *Object {
+	shown := newObject()
+	for _, f := range m.Required {
+		shown.Set(f.Name, f.Value(a))
+	}
+	shown.Set(m.Username.Name, m.Username.Value(a))
+	return shown
+}
+
+// Metadata is REST framework's description of an input, for OPTIONS.
+func (in *Input) Metadata() map[string]any {
+	d := map[string]any{"type": "string", "required": in.Required, "read_only": false}
+	if in.Label != "" {
+		d["label"], d["max_length"] = in.Label, in.MaxLength
+	}
+	f := in.Field
+	if f == nil {
+		return d
+	}
+	d["type"], d["read_only"] = f.Typ.Traits().ApiName, f.ReadOnly
+	if f.Label == "" { // not the model's
+		return d
+	}
+	d["label"] = f.Label
+	if f.HelpText != "" {
+		d["help_text"] = f.HelpText
+	}
+	if f.MaxLength > 0 {
+		d["max_length"] = f.MaxLength
+	}
+	if len(f.Choices) > 0 {
+		var choices []map[string]any
+		if !in.Required {
+			choices = append(choices, map[string]any{"value": "", "display_name": "---------"})
+		}
+		for _, c := range f.Choices {
+			value, _ := f.Parse(c)
+			choices = append(choices, map[string]any{"value": value, "display_name": c})
+		}
+		d["type"], d["choices"] = "choice", choices
+	}
+	return d
+}

@@ -1,0 +1,426 @@
+package drf
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// This file decodes JSON as the json module of Python does, and gives values
+// the text that Python's str gives them, since that is what REST framework
+// makes of a number or a list where a text is due. encoding/json differs in
+// what a front end can see: it refuses NaN, and replaces a lone surrogate, so
+// that two different passwords would become one.
+
+// maxDepth bounds the nesting of a JSON body. No endpoint takes any.
+const maxDepth = 64
+
+// Object is a JSON object, or a form: members in their order, the last of
+// equal names.
+type Object struct {
+	names  []string
+	Values map[string]any
+	form   bool
+}
+
+func newObject() *Object { return &Object{Values: make(map[string]any)} }
+
+func (o *Object) Set(name string, value any) {
+	if _, ok := o.Values[name]; !ok {
+		o.names = append(o.names, name)
+	}
+	o.Values[name] = value
+}
+
+// MarshalJSON writes the members in their order.
+func (o *Object) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	b.WriteByte('{')
+	for i, name := range o.names {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := enc.Encode(name); err != nil {
+			return nil, err
+		}
+		b.WriteByte(':')
+		if err := enc.Encode(o.Values[name]); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// Number is a JSON number as it was written, or NaN, Infinity, -Infinity.
+type Number string
+
+// DecodeJSON returns nil, bool, number, string, []any or *object. A string may
+// hold a lone surrogate, encoded in three bytes that aren't valid UTF-8.
+func DecodeJSON(text []byte) (any, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("body is not valid UTF-8")
+	}
+	d := &jsonDecoder{text: string(text)}
+	v, err := d.value(0)
+	if err != nil {
+		return nil, err
+	}
+	if d.space(); d.pos != len(d.text) {
+		return nil, d.errorf("Extra data")
+	}
+	return v, nil
+}
+
+type jsonDecoder struct {
+	text string
+	pos  int
+}
+
+func (d *jsonDecoder) errorf(msg string) error {
+	line := 1 + strings.Count(d.text[:d.pos], "\n")
+	column := 1 + utf8.RuneCountInString(d.text[strings.LastIndexByte(d.text[:d.pos], '\n')+1:d.pos])
+	return fmt.Errorf("%s: line %d column %d (char %d)", msg, line, column, utf8.RuneCountInString(d.text[:d.pos]))
+}
+
+func (d *jsonDecoder) space() {
+	for d.pos < len(d.text) && strings.IndexByte(" \t\n\r", d.text[d.pos]) >= 0 {
+		d.pos++
+	}
+}
+
+// take passes over s if it comes next.
+func (d *jsonDecoder) take(s string) bool {
+	if !strings.HasPrefix(d.text[d.pos:], s) {
+		return false
+	}
+	d.pos += len(s)
+	return true
+}
+
+func (d *jsonDecoder) value(depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, d.errorf("Nested too deeply")
+	}
+	d.space()
+	switch {
+	case d.take("{"):
+		return d.object(depth)
+	case d.take("["):
+		return d.array(depth)
+	case d.take(`"`):
+		return d.string()
+	case d.take("null"):
+		return nil, nil
+	case d.take("true"):
+		return true, nil
+	case d.take("false"):
+		return false, nil
+	}
+	for _, s := range []string{"NaN", "Infinity", "-Infinity"} {
+		if d.take(s) {
+			return Number(s), nil
+		}
+	}
+	return d.number()
+}
+
+func (d *jsonDecoder) object(depth int) (any, error) {
+	o := newObject()
+	if d.space(); d.take("}") {
+		return o, nil
+	}
+	for {
+		d.space()
+		if !d.take(`"`) {
+			return nil, d.errorf("Expecting property name enclosed in double quotes")
+		}
+		name, err := d.string()
+		if err != nil {
+			return nil, err
+		}
+		if d.space(); !d.take(":") {
+			return nil, d.errorf("Expecting ':' delimiter")
+		}
+		value, err := d.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		o.Set(name, value)
+		if d.space(); d.take("}") {
+			return o, nil
+		}
+		if !d.take(",") {
+			return nil, d.errorf("Expecting ',' delimiter")
+		}
+	}
+}
+
+func (d *jsonDecoder) array(depth int) (any, error) {
+	list := []any{}
+	if d.space(); d.take("]") {
+		return list, nil
+	}
+	for {
+		value, err := d.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, value)
+		if d.space(); d.take("]") {
+			return list, nil
+		}
+		if !d.take(",") {
+			return nil, d.errorf("Expecting ',' delimiter")
+		}
+	}
+}
+
+// string reads on behind an opening quote.
+func (d *jsonDecoder) string() (string, error) {
+	var b strings.Builder
+	for d.pos < len(d.text) {
+		c := d.text[d.pos]
+		switch {
+		case c == '"':
+			d.pos++
+			return b.String(), nil
+		case c < ' ':
+			return "", d.errorf("Invalid control character")
+		case c == '\\':
+			if err := d.escape(&b); err != nil {
+				return "", err
+			}
+		default:
+			b.WriteByte(c)
+			d.pos++
+		}
+	}
+	return "", d.errorf("Unterminated string")
+}
+
+const (
+	escapeLetters = `"\/bfnrt`
+	escapeValues  = "\"\\/\b\f\n\r\t"
+)
+
+func (d *jsonDecoder) escape(b *strings.Builder) error {
+	if d.pos+1 >= len(d.text) {
+		return d.errorf("Unterminated string")
+	}
+	if i := strings.IndexByte(escapeLetters, d.text[d.pos+1]); i >= 0 {
+		b.WriteByte(escapeValues[i])
+		d.pos += 2
+		return nil
+	}
+	r, ok := d.unicodeEscape()
+	if !ok {
+		return d.errorf("Invalid \\escape")
+	}
+	if utf16.IsSurrogate(r) {
+		start := d.pos
+		if low, ok := d.unicodeEscape(); ok && utf16.DecodeRune(r, low) != unicode.ReplacementChar {
+			r = utf16.DecodeRune(r, low)
+		} else {
+			d.pos = start
+			b.Write([]byte{0xE0 | byte(r>>12), 0x80 | byte(r>>6)&0x3F, 0x80 | byte(r)&0x3F})
+			return nil
+		}
+	}
+	b.WriteRune(r)
+	return nil
+}
+
+// unicodeEscape reads \uXXXX.
+func (d *jsonDecoder) unicodeEscape() (rune, bool) {
+	if !strings.HasPrefix(d.text[d.pos:], `\u`) || len(d.text) < d.pos+6 {
+		return 0, false
+	}
+	var r rune
+	for _, c := range []byte(d.text[d.pos+2 : d.pos+6]) {
+		if !isHex(c) {
+			return 0, false
+		}
+		r = r<<4 | rune(unhex(c))
+	}
+	d.pos += 6
+	return r, true
+}
+
+func (d *jsonDecoder) number() (any, error) {
+	start := d.pos
+	d.take("-")
+	if !d.take("0") && !d.digits() {
+		d.pos = start
+		return nil, d.errorf("Expecting value")
+	}
+	// A fraction or exponent without digits is not part of the number.
+	end := d.pos
+	if d.take(".") && d.digits() {
+		end = d.pos
+	}
+	d.pos = end
+	if d.take("e") || d.take("E") {
+		if !d.take("+") {
+			d.take("-")
+		}
+		if d.digits() {
+			end = d.pos
+		}
+	}
+	d.pos = end
+	return Number(d.text[start:end]), nil
+}
+
+func (d *jsonDecoder) digits() bool {
+	start := d.pos
+	for d.pos < len(d.text) && '0' <= d.text[d.pos] && d.text[d.pos] <= '9' {
+		d.pos++
+	}
+	return d.pos > start
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func unhex(c byte) byte {
+	switch {
+	case c >= 'a':
+		return c - 'a' + 10
+	case c >= 'A':
+		return c - 'A' + 10
+	}
+	return c - '0'
+}
+
+// PythonText is str(v) in Python.
+func PythonText(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	var b strings.Builder
+	writeRepr(&b, v)
+	return b.String()
+}
+
+// writeRepr writes repr(v) of Python.
+func writeRepr(b *strings.Builder, v any) {
+	switch v := v.(type) {
+	case nil:
+		b.WriteString("None")
+	case bool:
+		if v {
+			b.WriteString("True")
+		} else {
+			b.WriteString("False")
+		}
+	case Number:
+		b.WriteString(v.python())
+	case string:
+		writeQuoted(b, v)
+	case []any:
+		b.WriteByte('[')
+		for i, item := range v {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			writeRepr(b, item)
+		}
+		b.WriteByte(']')
+	case *Object:
+		b.WriteByte('{')
+		for i, name := range v.names {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			writeQuoted(b, name)
+			b.WriteString(": ")
+			writeRepr(b, v.Values[name])
+		}
+		b.WriteByte('}')
+	default:
+		fmt.Fprint(b, v)
+	}
+}
+
+// integer tells whether Python reads n as an int, not a float.
+func (n Number) integer() bool { return !strings.ContainsAny(string(n), ".eENI") }
+
+// Zero tells whether n is 0 or 0.0.
+func (n Number) Zero() bool {
+	f, err := strconv.ParseFloat(string(n), 64)
+	return err == nil && f == 0
+}
+
+func (n Number) python() string {
+	if n.integer() {
+		if n == "-0" {
+			return "0"
+		}
+		return string(n)
+	}
+	f, _ := strconv.ParseFloat(string(n), 64)
+	switch {
+	case math.IsNaN(f):
+		return "nan"
+	case math.IsInf(f, 1):
+		return "inf"
+	case math.IsInf(f, -1):
+		return "-inf"
+	}
+	// repr(float): an exponent from 1e16 on and below 1e-4, else a fraction.
+	if abs := math.Abs(f); f != 0 && (abs >= 1e16 || abs < 1e-4) {
+		return strconv.FormatFloat(f, 'e', -1, 64)
+	}
+	s := strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+func writeQuoted(b *strings.Builder, s string) {
+	quote := byte('\'')
+	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
+		quote = '"'
+	}
+	b.WriteByte(quote)
+	for _, r := range s {
+		switch {
+		case r == rune(quote) || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r < 0x100:
+			fmt.Fprintf(b, `\x%02x`, r)
+		case r < 0x10000:
+			fmt.Fprintf(b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(b, `\U%08x`, r)
+		}
+	}
+	b.WriteByte(quote)
+}
+
+// JSON tells whether n can stand in an answer, since NaN can't.
+func (n Number) JSON() bool { return !strings.ContainsAny(string(n), "NI") }
+
+// MarshalJSON writes n as it was sent.
+func (n Number) MarshalJSON() ([]byte, error) { return []byte(n), nil }

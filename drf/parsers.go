@@ -1,0 +1,166 @@
+package drf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+// Media types that a request body may have, in the order in which REST
+// framework tries its parsers.
+const (
+	MediaJSON      = "application/json"
+	MediaForm      = "application/x-www-form-urlencoded"
+	MediaMultipart = "multipart/form-data"
+)
+
+// maxParts is how many parts a multipart body may have: more fields than any
+// user model declares.
+const maxParts = 100
+
+// ParseBody reads the body of a request into the value that it stands for: an
+// object for every form, and whatever a JSON body says. A missing body is an
+// empty object. Errors are *apiError.
+func ParseBody(w http.ResponseWriter, r *http.Request, limit int64) (any, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return nil, errBodyTooLarge
+	}
+	if err != nil {
+		return nil, parseError("Request body could not be read.")
+	}
+	if len(body) == 0 {
+		return newObject(), nil
+	}
+
+	contentType := r.Header.Get("Content-Type")
+	if len(contentType) > MaxContentType {
+		return nil, unsupportedMediaType(contentType)
+	}
+	accepted := parseMediaType(contentType)
+	c := charsetOf(accepted.params["charset"])
+	switch {
+	case accepted.matches(MediaJSON):
+		return parseJSONBody(body, c)
+	case accepted.matches(MediaForm):
+		return parseForm(string(body), c), nil
+	case accepted.matches(MediaMultipart):
+		return parseMultipart(body, accepted.params["boundary"], c)
+	}
+	return nil, unsupportedMediaType(contentType)
+}
+
+func parseJSONBody(body []byte, c charset) (any, error) {
+	if c.Encoding != nil {
+		body = []byte(c.decode(string(body)))
+		if bytes.ContainsRune(body, utf8.RuneError) {
+			return nil, parseError("JSON parse error - body does not fit its charset")
+		}
+	}
+	v, err := DecodeJSON(body)
+	if err != nil {
+		return nil, parseError("JSON parse error - " + err.Error())
+	}
+	return v, nil
+}
+
+// charset is how text is encoded; the zero one is UTF-8.
+type charset struct{ encoding.Encoding }
+
+// charsetOf returns UTF-8 for a charset that is unknown, as Django does.
+func charsetOf(name string) charset {
+	switch name = strings.ToLower(name); name {
+	case "", "utf-8":
+		return charset{}
+	case "latin-1", "latin1", "iso-8859-1": // which browsers take for Windows-1252
+		return charset{charmap.ISO8859_1}
+	}
+	enc, err := htmlindex.Get(name)
+	if err != nil || enc == unicode.UTF8 {
+		return charset{}
+	}
+	return charset{enc}
+}
+
+// decode returns UTF-8, with U+FFFD for what the charset doesn't have.
+func (c charset) decode(text string) string {
+	if c.Encoding == nil {
+		return strings.ToValidUTF8(text, "\uFFFD")
+	}
+	decoded, _, err := transform.String(unicode.BOMOverride(c.NewDecoder()), text)
+	if err != nil {
+		return "\uFFFD"
+	}
+	return decoded
+}
+
+// parseForm parses a body of application/x-www-form-urlencoded the way
+// Django's QueryDict does: the last of several values counts, a broken escape
+// stands for itself, and bytes that the charset doesn't have are replaced.
+func parseForm(body string, c charset) *Object {
+	o := newObject()
+	o.form = true
+	for pair := range strings.SplitSeq(body, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		o.Set(c.decode(unescapeForm(name)), c.decode(unescapeForm(value)))
+	}
+	return o
+}
+
+func unescapeForm(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '+':
+			b.WriteByte(' ')
+		case s[i] == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+			b.WriteByte(unhex(s[i+1])<<4 | unhex(s[i+2]))
+			i += 2
+		default:
+			b.WriteByte(s[i])
+		}
+	}
+	return b.String()
+}
+
+// validBoundary is the boundary of a multipart body as Python's cgi module
+// takes it.
+var validBoundary = regexp.MustCompile(`^[ -~]{0,200}[!-~]$`)
+
+// parseMultipart parses a body of multipart/form-data. Files are passed over,
+// as is everything after a truncation.
+func parseMultipart(body []byte, boundary string, c charset) (any, error) {
+	if !validBoundary.MatchString(boundary) {
+		return nil, parseError("Multipart form parse error - Invalid boundary in multipart.")
+	}
+	o := newObject()
+	o.form = true
+	parts := multipart.NewReader(bytes.NewReader(body), boundary)
+	for range maxParts {
+		part, err := parts.NextRawPart()
+		if err != nil {
+			return o, nil // the end, or nothing more that could be read
+		}
+		value, _ := io.ReadAll(part)
+		disposition := parseMediaType(part.Header.Get("Content-Disposition")).params
+		if name := strings.TrimSpace(disposition["name"]); name != "" && disposition["filename"] == "" {
+			o.Set(c.decode(name), c.decode(string(value)))
+		}
+	}
+	return nil, parseError(fmt.Sprintf("Multipart form parse error - more than %d parts.", maxParts))
+}

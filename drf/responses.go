@@ -1,0 +1,165 @@
+package drf
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Error is an answer of 4xx in REST framework's shape.
+type Error struct {
+	Status     int
+	Body       any           // a fieldErrors, or detail
+	retryAfter time.Duration // for Retry-After; zero: none
+	Outcome    string        // for those who watch; empty: refused
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%d: %v", e.Status, e.Body) }
+
+// detail is the body of an error that is of no one field.
+type detail struct {
+	Detail string `json:"detail"`
+}
+
+// FieldErrors are messages by the name of the field, or nonField.
+type FieldErrors map[string][]string
+
+// NonField is REST framework's NON_FIELD_ERRORS_KEY.
+const NonField = "non_field_errors"
+
+func (f FieldErrors) Add(field string, messages ...string) {
+	if len(messages) > 0 {
+		f[field] = append(f[field], messages...)
+	}
+}
+
+// Err is the answer to a request with these errors, or nil if there are none.
+func (f FieldErrors) Err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return &Error{Status: http.StatusBadRequest, Body: f}
+}
+
+func Invalid(field, message string) error {
+	return FieldErrors{field: {message}}.Err()
+}
+
+// Refusal is invalid for a reason that those who watch want to know.
+func Refusal(outcome, field, message string) error {
+	return &Error{Status: http.StatusBadRequest, Body: FieldErrors{field: {message}}, Outcome: outcome}
+}
+
+func detailError(status int, text string) *Error {
+	return &Error{Status: status, Body: detail{text}}
+}
+
+// Errors of the protocol, in REST framework's words.
+var (
+	ErrNotAuthenticated = detailError(http.StatusUnauthorized, "Authentication credentials were not provided.")
+	ErrNoCredentials    = detailError(http.StatusUnauthorized, "Invalid token header. No credentials provided.")
+	ErrTokenSpaces      = detailError(http.StatusUnauthorized, "Invalid token header. Token string should not contain spaces.")
+	ErrInvalidToken     = detailError(http.StatusUnauthorized, "Invalid token")
+	ErrInactiveUser     = detailError(http.StatusUnauthorized, "User inactive or deleted")
+	ErrStaleLogin       = detailError(http.StatusForbidden, "The login was too long ago. Log in again.")
+	ErrForbidden        = detailError(http.StatusForbidden, "You do not have permission to perform this action.")
+	ErrTooEarly         = detailError(http.StatusTooEarly, "Too early: this may be a replay. Send the request again.")
+	ErrMalformed        = detailError(http.StatusBadRequest, "Malformed request.")
+	ErrChanging         = detailError(http.StatusConflict, "The account was changed by another request at the same time. Try again.")
+	ErrUnknownPath      = detailError(http.StatusNotFound, "Not found.")
+	errNotAcceptable    = detailError(http.StatusNotAcceptable, "Could not satisfy the request's Accept header")
+	errQueryTooLong     = detailError(http.StatusRequestURITooLong, "Query is too long.")
+	errBodyTooLarge     = detailError(http.StatusRequestEntityTooLarge, "Request body is too large.")
+)
+
+func parseError(text string) error { return detailError(http.StatusBadRequest, text) }
+
+func MethodNotAllowed(method string) error {
+	return detailError(http.StatusMethodNotAllowed, fmt.Sprintf("Method '%s' not allowed.", method))
+}
+
+func unsupportedMediaType(contentType string) error {
+	contentType = strings.ToValidUTF8(contentType[:min(len(contentType), MaxContentType)], "")
+	return detailError(http.StatusUnsupportedMediaType, fmt.Sprintf("Unsupported media type '%s' in request.", contentType))
+}
+
+// Throttled is the answer to a request that came too soon.
+func Throttled(wait time.Duration) error {
+	seconds := int((wait + time.Second - 1) / time.Second)
+	e := detailError(http.StatusTooManyRequests, fmt.Sprintf("Request was throttled. Expected available in %d seconds.", seconds))
+	e.retryAfter = wait
+	return e
+}
+
+// WriteJSON answers with a status and a body, in JSON unless the body is nil.
+func WriteJSON(w http.ResponseWriter, r *http.Request, status int, body any, indent int) error {
+	if body == nil {
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(status)
+		return nil
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", strings.Repeat(" ", indent))
+	if err := enc.Encode(body); err != nil {
+		return err
+	}
+	text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if indent == 0 {
+		text = Spaced(text)
+	}
+	w.Header().Set("Content-Type", MediaJSON)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, err := w.Write(text)
+	return err
+}
+
+// Spaced puts a space behind every comma and colon, as Python's json does.
+func Spaced(text []byte) []byte {
+	out := make([]byte, 0, len(text)+16)
+	inString := false
+	for i, c := range text {
+		out = append(out, c)
+		switch {
+		case c == '"' && !escaped(text[:i]):
+			inString = !inString
+		case !inString && (c == ',' || c == ':'):
+			out = append(out, ' ')
+		}
+	}
+	return out
+}
+
+// escaped tells whether an odd number of backslashes stands at the end.
+func escaped(text []byte) bool {
+	n := len(text) - len(bytes.TrimRight(text, `\`))
+	return n%2 == 1
+}
+
+// WriteError answers with an error. scheme is what WWW-Authenticate asks for.
+func WriteError(w http.ResponseWriter, r *http.Request, e *Error, scheme string, indent int) error {
+	if e.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", scheme)
+	}
+	if e.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((e.retryAfter+time.Second-1)/time.Second)))
+	}
+	return WriteJSON(w, r, e.Status, e.Body, indent)
+}
+
+func TimeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

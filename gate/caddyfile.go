@@ -1,0 +1,164 @@
+package gate
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+func init() {
+	httpcaddyfile.RegisterDirective("djoser_auth", parseGate)
+	httpcaddyfile.RegisterDirectiveOrder("djoser_auth", httpcaddyfile.Before, "basic_auth")
+}
+
+// parseGate parses the djoser_auth directive:
+//
+//	djoser_auth [<matcher>] {
+//		realm     <name>
+//		staff     [on|off]
+//		superuser [on|off]
+//		user      <name...>
+//		group     <name...>
+//		fresh     <duration>
+//		unconfirmed_email [on|off]
+//		optional  [on|off]
+//		headers   off
+//		headers {
+//			<name> <value>
+//		}
+//		keep_authorization [on|off]
+//		encoded_slashes    [on|off]
+//		early_data         [on|off]
+//	}
+//
+// With a matcher, a handler comes along that removes identity headers from the
+// requests that don't match.
+func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	g := new(Gate)
+	if err := g.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	routes := h.NewRoute(matcher, g)
+	if matcher != nil {
+		routes = append(routes, h.NewRoute(nil, &Strip{EncodedSlashes: g.EncodedSlashes})...)
+	}
+	return routes, nil
+}
+
+// UnmarshalCaddyfile implements caddyfile.Unmarshaler. The syntax stands above
+// parseGate.
+func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if d.NextArg() {
+		return d.Errf("unexpected argument '%s': what djoser_auth asks for stands in a block, and a path before it starts with '/'", d.Val())
+	}
+	return directive.OptionalBlock(d, func(name string) error {
+		switch name {
+		case "optional":
+			return directive.SwitchArg(d, &g.Optional)
+		case "keep_authorization":
+			return directive.SwitchArg(d, &g.KeepAuthorization)
+		case "early_data":
+			return directive.SwitchArg(d, &g.EarlyData)
+		case "headers":
+			return g.unmarshalHeaders(d)
+		}
+		if known, err := g.unmarshalRight(d, name); known {
+			return err
+		}
+		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, fresh, unconfirmed_email, encoded_slashes, optional, headers, keep_authorization or early_data", name)
+	})
+}
+
+func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
+	g.Headers = make(map[string]string)
+	if off, err := directive.OffArg(d); off || err != nil {
+		return err
+	}
+	err := directive.Block(d, "headers", func(name string) error {
+		if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
+			return d.Errf("'%s' is not the name of a header", name)
+		}
+		name = http.CanonicalHeaderKey(name)
+		if _, ok := g.Headers[name]; ok {
+			return d.Errf("%s stands here twice", name)
+		}
+		var value string
+		err := directive.OneArg(d, &value)
+		g.Headers[name] = value
+		return err
+	})
+	if err == nil && len(g.Headers) == 0 {
+		err = d.Err("headers has no lines: name the headers, such as 'Remote-User {http.auth.user.username}', or use 'headers off'")
+	}
+	return err
+}
+
+// UnmarshalCaddyfile parses the djoser_token matcher:
+//
+//	djoser_token {
+//		realm     <name>
+//		staff     [on|off]
+//		superuser [on|off]
+//		user      <name...>
+//		group     <name...>
+//		fresh     <duration>
+//		unconfirmed_email [on|off]
+//		encoded_slashes [on|off]
+//	}
+func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the matcher's name
+	if d.NextArg() {
+		return d.Errf("unexpected argument '%s': what djoser_token asks for stands in a block", d.Val())
+	}
+	err := directive.OptionalBlock(d, func(name string) error {
+		if known, err := m.unmarshalRight(d, name); known {
+			return err
+		}
+		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group, fresh, unconfirmed_email or encoded_slashes", name)
+	})
+	if err != nil {
+		return err
+	}
+	if d.Next() { // Caddy hands over what stands twice in a set at once
+		return d.Errf("%s stands twice in one matcher: its rights are alternatives, and can stand in one block", d.Val())
+	}
+	return nil
+}
+
+// unmarshalRight parses a line of the rights, and tells whether it is one.
+func (g *Rights) unmarshalRight(d *caddyfile.Dispenser, name string) (known bool, err error) {
+	switch name {
+	case "realm":
+		return true, directive.CheckedArg(d, &g.Realm, directive.CheckRealmName)
+	case "staff":
+		return true, directive.SwitchArg(d, &g.Staff)
+	case "superuser":
+		return true, directive.SwitchArg(d, &g.Superuser)
+	case "user":
+		return true, directive.ListArg(d, &g.Users)
+	case "group":
+		return true, directive.ListArg(d, &g.Groups)
+	case "fresh":
+		return true, directive.DurationArg(d, &g.Fresh)
+	case "unconfirmed_email":
+		return true, directive.SwitchArg(d, &g.UnconfirmedEmail)
+	case "encoded_slashes":
+		return true, directive.SwitchArg(d, &g.EncodedSlashes)
+	}
+	return false, nil
+}
+
+// Interface guards
+var (
+	_ caddyfile.Unmarshaler = (*Gate)(nil)
+	_ caddyfile.Unmarshaler = (*MatchToken)(nil)
+)

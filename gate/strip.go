@@ -1,0 +1,203 @@
+package gate
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() { caddy.RegisterModule(new(Strip)) }
+
+// Strip is for the requests that no djoser_auth has let through, on their way to
+// what may be the same back end. It removes the identity headers that they came
+// with, in every spelling, and refuses what djoser_auth refuses with 400: no
+// matcher knows which path these are for. In a Caddyfile it follows each
+// djoser_auth that has a matcher.
+type Strip struct {
+	// EncodedSlashes lets paths with %2F through, as in djoser_auth. Default: off.
+	EncodedSlashes bool `json:"encoded_slashes,omitempty"`
+
+	names *IdentityNames
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Strip) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.djoser_strip", New: func() caddy.Module { return new(Strip) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (s *Strip) Provision(ctx caddy.Context) error {
+	app, err := findGateApp(ctx)
+	if err == nil {
+		s.names = app.Identity()
+	}
+	return err
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	switch {
+	case requestStateOf(r).gated():
+		s.names.removeTrailers(r) // a handler in between may have copied the request
+	case malformed(r, s.EncodedSlashes):
+		conceal(r)
+		return drf.WriteError(w, r, drf.ErrMalformed, "", 0)
+	default:
+		s.names.removeHeaders(r)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+// IdentityNames are the headers that only a djoser_auth of the configuration may
+// set, since several may stand before one back end.
+type IdentityNames struct {
+	Headers []string
+	servers []*caddyhttp.Server // that have a djoser_auth
+
+	look     sync.Once // at the servers, which have all their routes by then
+	byMethod bool      // a matcher that names methods leads to a gate
+}
+
+// methodMatters tells whether the method of a request decides which gate it comes
+// to, or whether to any.
+func (n *IdentityNames) methodMatters() bool {
+	n.look.Do(func() { n.byMethod = slices.ContainsFunc(n.servers, leadsByMethod) })
+	return n.byMethod
+}
+
+// refuses tells whether a header of the client reaches no back end: those that
+// only djoser_auth may set, and those by which a back end would take the request for
+// another than matchers have seen.
+func (n *IdentityNames) refuses(name string) bool {
+	return n.reserved(name) || overridesTarget(name) || overridesMethod(name) && n.methodMatters()
+}
+
+// removeHeaders removes what the client sent under the names of identity
+// headers, also from what it may have a proxy remove, or send at the end, what would
+// make another request of this one, and upgrades but for those to a WebSocket.
+func (n *IdentityNames) removeHeaders(r *http.Request) {
+	for name, values := range r.Header {
+		switch {
+		case n.refuses(name):
+			delete(r.Header, name)
+		case name == "Connection":
+			r.Header[name] = n.cleanConnection(values)
+		case name == "Upgrade" && !webSocket(values):
+			delete(r.Header, name)
+			delete(r.Header, "Http2-Settings")
+		}
+	}
+	n.removeTrailers(r)
+}
+
+// webSocket tells whether the connection is to become a WebSocket. Over h2c or
+// TLS the client would send the back end further requests, past the gate.
+func webSocket(upgrade []string) bool {
+	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
+}
+
+// removeTrailers gives the request a trailer of its own, which gets what the
+// client sends but for identity headers. The server fills in the old one at the
+// end of the body, whatever was announced. A request of httpInclude has the
+// trailer of another request, and no body that it could follow.
+func (n *IdentityNames) removeTrailers(r *http.Request) {
+	switch {
+	case len(r.Trailer) == 0:
+	case r.Body == nil:
+		r.Trailer = nil
+	default:
+		body := &trailerBody{ReadCloser: r.Body, names: n, from: r.Trailer, to: make(http.Header)}
+		body.filter()
+		r.Body, r.Trailer = body, body.to
+	}
+}
+
+type trailerBody struct {
+	io.ReadCloser
+	names    *IdentityNames
+	from, to http.Header
+}
+
+// Read implements io.Reader.
+func (b *trailerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.filter()
+	}
+	return n, err
+}
+
+func (b *trailerBody) filter() {
+	for name, values := range b.from {
+		if !b.names.refuses(name) {
+			b.to[name] = values
+		}
+	}
+}
+
+// cleanConnection keeps identity headers from being declared hop-by-hop, upon
+// which a proxy would drop them.
+func (n *IdentityNames) cleanConnection(values []string) []string {
+	var kept []string
+	for _, value := range values {
+		for option := range strings.SplitSeq(value, ",") {
+			if option = strings.TrimSpace(option); option != "" && !n.reserved(option) {
+				kept = append(kept, option)
+			}
+		}
+	}
+	return kept
+}
+
+// reserve has every gate of the configuration remove a header.
+func (n *IdentityNames) reserve(name string) {
+	if !n.reserved(name) {
+		n.Headers = append(n.Headers, name)
+	}
+}
+
+// reserved tells whether only djoser_auth may set a header.
+func (n *IdentityNames) reserved(name string) bool {
+	for _, known := range n.Headers {
+		if sameHeader(name, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameHeader compares names as a back end might that turns them into variables:
+// case and the kind of a separator are no matter.
+func sameHeader(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if foldHeader(a[i]) != foldHeader(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldHeader(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		return c
+	}
+	return '-'
+}
+
+// Interface guards
+var (
+	_ caddyhttp.MiddlewareHandler = (*Strip)(nil)
+	_ caddy.Provisioner           = (*Strip)(nil)
+)

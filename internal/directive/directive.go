@@ -1,0 +1,240 @@
+package directive
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+)
+
+// OneArg takes one text.
+func OneArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	if !d.NextArg() {
+		return d.Errf("%s needs a value; one that starts with # must be quoted: %s \"#/...\"", name, name)
+	}
+	*value = d.Val()
+	return NoMoreArgs(d, name)
+}
+
+func NoMoreArgs(d *caddyfile.Dispenser, name string) error {
+	if d.NextArg() {
+		return d.Errf("unexpected argument '%s' after %s: a value with spaces must be quoted", d.Val(), name)
+	}
+	return nil
+}
+
+// TextArg takes one text that isn't empty.
+func TextArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	if err := OneArg(d, value); err != nil {
+		return err
+	}
+	if *value == "" {
+		return d.Errf("%s is empty: give it a value, or leave it out", name)
+	}
+	return nil
+}
+
+// CheckedArg takes one text that passes a check.
+func CheckedArg(d *caddyfile.Dispenser, value *string, check func(string) error) error {
+	if err := OneArg(d, value); err != nil {
+		return err
+	}
+	return Refused(d, Expandable(check)(*value))
+}
+
+// Expandable is a check that passes over placeholders. It is made again with
+// what they stand for when the configuration is loaded.
+func Expandable(check func(string) error) func(string) error {
+	return func(value string) error {
+		if strings.Contains(value, "{") {
+			return nil
+		}
+		return check(value)
+	}
+}
+
+// Refused says where the cause of an error stands, if there is one.
+func Refused(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.WrapErr(err)
+}
+
+// ListArg takes one text or more.
+func ListArg(d *caddyfile.Dispenser, values *[]string) error {
+	return CheckedListArg(d, values, func(string) error { return nil })
+}
+
+// CheckedListArg takes one text or more that pass a check.
+func CheckedListArg(d *caddyfile.Dispenser, values *[]string, check func(string) error) error {
+	name := d.Val()
+	for d.NextArg() {
+		value := d.Val()
+		if value == "" {
+			return d.Errf("%s has an empty value: leave it out", name)
+		}
+		if err := check(value); err != nil {
+			return d.WrapErr(err)
+		}
+		*values = append(*values, value)
+	}
+	if len(*values) == 0 {
+		return d.Errf("%s needs at least one value", name)
+	}
+	return nil
+}
+
+// SwitchArg takes nothing for on, or on, off, true, false.
+func SwitchArg(d *caddyfile.Dispenser, value *bool) error {
+	name := d.Val()
+	*value = true
+	if !d.NextArg() {
+		return nil
+	}
+	switch d.Val() {
+	case "on", "true":
+	case "off", "false":
+		*value = false
+	default:
+		return d.Errf("%s is '%s': it must be on or off", name, d.Val())
+	}
+	return NoMoreArgs(d, name)
+}
+
+func IntArg(d *caddyfile.Dispenser, value *int, least, most int) error {
+	name := d.Val()
+	var text string
+	if err := OneArg(d, &text); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return d.Errf("%s is '%s': it must be a whole number from %d to %d", name, text, least, most)
+	}
+	*value = n
+	return nil
+}
+
+func SizeArg(d *caddyfile.Dispenser, value *int64) error {
+	name := d.Val()
+	var text string
+	if err := OneArg(d, &text); err != nil {
+		return err
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n == 0 || n > 1<<50 {
+		return d.Errf("%s is '%s': it must be a size such as 64KiB or 1MB", name, text)
+	}
+	*value = int64(n)
+	return nil
+}
+
+func DurationArg(d *caddyfile.Dispenser, value *caddy.Duration) error {
+	name := d.Val()
+	var text string
+	if err := OneArg(d, &text); err != nil {
+		return err
+	}
+	n, err := caddy.ParseDuration(text)
+	if err != nil || n < time.Second {
+		return d.Errf("%s is '%s': it must be a duration of at least a second, such as 30m, 12h or 3d", name, text)
+	}
+	*value = caddy.Duration(n)
+	return nil
+}
+
+// DurationOrZeroArg is durationArg for what 0 switches off.
+func DurationOrZeroArg(d *caddyfile.Dispenser, value *caddy.Duration) error {
+	next := *d
+	if next.NextArg() && next.Val() == "0" && !next.NextArg() {
+		d.NextArg()
+		*value = 0
+		return nil
+	}
+	return DurationArg(d, value)
+}
+
+// OffArg passes over the word off, if it is the one argument of the line.
+func OffArg(d *caddyfile.Dispenser) (off bool, err error) {
+	name := d.Val()
+	if !d.NextArg() {
+		return false, nil
+	}
+	if d.Val() != "off" {
+		d.Prev()
+		return false, nil
+	}
+	return true, NoMoreArgs(d, name)
+}
+
+// ModuleArg takes the name of a guest module and has it parse the rest.
+func ModuleArg(d *caddyfile.Dispenser, namespace string, value *json.RawMessage) error {
+	name := d.Val()
+	if !d.NextArg() {
+		return d.Errf("%s needs the name of an engine: %s", name, strings.Join(Engines(namespace), ", "))
+	}
+	engine := d.Val()
+	if _, err := caddy.GetModule(namespace + engine); err != nil {
+		return d.Errf("unknown %s '%s': use %s, or build Caddy with the module %s", name, engine, strings.Join(Engines(namespace), ", "), namespace+engine)
+	}
+	module, err := caddyfile.UnmarshalModule(d, namespace+engine)
+	if err != nil {
+		return err
+	}
+	*value = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
+	return nil
+}
+
+// Engines are the modules of a namespace, by their last names.
+func Engines(namespace string) []string {
+	var names []string
+	for _, m := range caddy.GetModules(strings.TrimSuffix(namespace, ".")) {
+		names = append(names, m.ID.Name())
+	}
+	return names
+}
+
+// Block parses the lines of a block that must be there.
+func Block(d *caddyfile.Dispenser, name string, line func(name string) error) error {
+	if d.NextArg() {
+		return d.Errf("unexpected argument '%s': %s takes a block", d.Val(), name)
+	}
+	if err := OptionalBlock(d, line); err != nil {
+		return err
+	}
+	if d.Val() != "}" {
+		return d.Errf("%s needs a block: '%s {' and its lines", name, name)
+	}
+	return nil
+}
+
+// OptionalBlock parses the lines of a block, if there is one.
+func OptionalBlock(d *caddyfile.Dispenser, line func(name string) error) error {
+	seen := make(map[string]bool)
+	nesting := d.Nesting()
+	for d.NextBlock(nesting) {
+		name := d.Val()
+		if name == "{" {
+			return d.Err("unexpected '{': this line takes no block")
+		}
+		if seen[name] && name != "field" {
+			return d.Errf("%s stands here twice", name)
+		}
+		seen[name] = true
+		if err := line(name); err != nil {
+			return err
+		}
+	}
+	if d.Nesting() > nesting {
+		return d.Err("a block isn't closed: a '}' on a line of its own is missing")
+	}
+	return nil
+}

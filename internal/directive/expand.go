@@ -1,0 +1,57 @@
+package directive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Expand replaces the placeholders in a setting, such as {env.*} and {file.*}.
+// An empty or unknown one is an error: better no server than one with an empty
+// password.
+func Expand(setting, value string) (string, error) {
+	expanded, err := caddy.NewReplacer().ReplaceFunc(value, func(name string, value any) (any, error) {
+		if caddy.ToString(value) == "" {
+			return nil, whyEmpty(name)
+		}
+		return value, nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", setting, err)
+	}
+	return expanded, nil
+}
+
+// ExpandAll replaces the placeholders in the values of a setting.
+func ExpandAll(setting string, values []string) error {
+	for i, value := range values {
+		expanded, err := Expand(setting, value)
+		if err != nil {
+			return err
+		}
+		values[i] = expanded
+	}
+	return nil
+}
+
+// whyEmpty says what is missing where a placeholder stands for nothing. What
+// looks like a placeholder may be a part of a password, so its name is told
+// only if it is one.
+func whyEmpty(name string) error {
+	if variable, ok := strings.CutPrefix(name, "env."); ok {
+		if _, set := os.LookupEnv(variable); !set {
+			return fmt.Errorf("{%s} is not set in the environment", name)
+		}
+		return fmt.Errorf("{%s} is empty", name)
+	}
+	if file, ok := strings.CutPrefix(name, "file."); ok {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("{%s}: %w", name, err)
+		}
+		return fmt.Errorf("{%s} is empty, or can't be read", name)
+	}
+	return errors.New(`a brace stands for a placeholder, and this one is unknown; write \{ for the brace itself`)
+}

@@ -1,0 +1,891 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/stores/badger"
+
+	"github.com/emersion/go-smtp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// quickLimits are those of every outbox, only faster.
+var quickLimits = outboxLimits{
+	firstPause:    20 * time.Millisecond,
+	lastPause:     200 * time.Millisecond,
+	failuresInRow: 10,
+	probePause:    50 * time.Millisecond,
+	sendTimeout:   300 * time.Millisecond,
+	grace:         100 * time.Millisecond,
+	closing:       300 * time.Millisecond,
+	batch:         64,
+	pending:       100_000,
+	settling:      32,
+	slow:          50 * time.Millisecond,
+	idle:          time.Minute,
+}
+
+func mailStore(t *testing.T, dir string) account.Store {
+	t.Helper()
+	s, err := new(badger.Store).Open(context.Background(), dir, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// putMails commits a mail for each of n new accounts, as registrations do, and
+// returns the ids of the accounts.
+func putMails(t *testing.T, s account.Store, n int, due time.Time) []uint64 {
+	t.Helper()
+	return putMailsFrom(t, s, n, due, "")
+}
+
+// putMailsFrom is putMails for the clients of a network.
+func putMailsFrom(t *testing.T, s account.Store, n int, due time.Time, source string) []uint64 {
+	t.Helper()
+	ids := make([]uint64, n)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 32)
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			name := fmt.Sprintf("u%d-%d", i, time.Now().UnixNano())
+			a := &account.Account{Username: name, Email: name + "@example.com", Keys: []account.Key{{Field: "username", Value: name}}}
+			m := &account.Mail{Purpose: account.PurposeActivation, Protocol: "https", Source: source, Created: time.Now(), Due: due}
+			if err := s.Commit(context.Background(), &account.Change{Account: a, Mails: []*account.Mail{m}}); err != nil {
+				t.Error(err)
+			}
+			ids[i] = a.ID
+		})
+	}
+	wg.Wait()
+	return ids
+}
+
+// mailsOf returns the mails in the outbox.
+func mailsOf(t *testing.T, s account.Store) []*account.Mail {
+	t.Helper()
+	mails, err := s.Mails(context.Background(), endOfTime, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mails
+}
+
+// mailerFunc is a mailer that is one function.
+type mailerFunc func(ctx context.Context, m *Message) error
+
+func (f mailerFunc) Send(ctx context.Context, m *Message) error { return f(ctx, m) }
+
+// deliveryCount counts deliveries by recipient.
+type deliveryCount struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *deliveryCount) add(to string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = make(map[string]int)
+	}
+	c.n[to]++
+	return c.n[to]
+}
+
+func (c *deliveryCount) all() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.n)
+}
+
+// recipientOf is what composeTo sends the mail of an account to.
+func recipientOf(account uint64) string { return fmt.Sprintf("u%d@example.com", account) }
+
+// composeTo makes a mail without looking at the account.
+func composeTo(_ context.Context, m *account.Mail) (*Message, error) {
+	return testMessage(recipientOf(m.Account)), nil
+}
+
+// testOutbox runs an outbox over a store of its own.
+func testOutbox(t *testing.T, s account.Store, log *zap.Logger) *Outbox {
+	t.Helper()
+	if log == nil {
+		log = zap.NewNop()
+	}
+	o := startOutbox(s, log, quickLimits)
+	t.Cleanup(o.Close)
+	return o
+}
+
+func TestOutboxSendsEachMailOnce(t *testing.T) {
+	s := mailStore(t, t.TempDir())
+	var sent, delivered deliveryCount
+	var busy atomic.Int32
+	o := testOutbox(t, s, nil)
+	defer o.Use(&Delivery{
+		Compose: composeTo,
+		Mailer: mailerFunc(func(_ context.Context, m *Message) error {
+			if busy.Add(1) > 1 {
+				t.Error("two sends at once")
+			}
+			defer busy.Add(-1)
+			sent.add(m.To)
+			return nil
+		}),
+		Delivered: func(m *account.Mail) { delivered.add(recipientOf(m.Account)) },
+		Failed:    func(m *account.Mail, err error) { t.Errorf("failed: %v", err) },
+	})()
+	var ids []uint64
+	for range 5 {
+		ids = append(ids, putMails(t, s, 100, time.Now())...)
+		o.Wake()
+	}
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	for _, c := range []map[string]int{sent.all(), delivered.all()} {
+		if len(c) != len(ids) {
+			t.Errorf("%d of %d", len(c), len(ids))
+		}
+		for to, n := range c {
+			if n != 1 {
+				t.Errorf("%s: %d times", to, n)
+			}
+		}
+	}
+}
+
+func TestOutboxDropsWhatNeedsNoMail(t *testing.T) {
+	s := mailStore(t, t.TempDir())
+	ids := putMails(t, s, 2, time.Now())
+	// A mail to an unknown address is none.
+	if err := s.Commit(t.Context(), &account.Change{Mails: []*account.Mail{{Purpose: account.PurposePasswordReset, Created: time.Now(), Due: time.Now()}}}); err != nil {
+		t.Fatal(err)
+	}
+	var sent deliveryCount
+	o := testOutbox(t, s, nil)
+	defer o.Use(&Delivery{
+		Compose: func(ctx context.Context, m *account.Mail) (*Message, error) {
+			if m.Account == 0 {
+				t.Error("composed a mail to nobody")
+			}
+			if m.Account == ids[0] {
+				return nil, nil // the account is active already
+			}
+			return composeTo(ctx, m)
+		},
+		Mailer:    mailerFunc(func(_ context.Context, m *Message) error { sent.add(m.To); return nil }),
+		Delivered: func(m *account.Mail) { sent.add("hook " + recipientOf(m.Account)) },
+		Failed:    func(m *account.Mail, err error) { t.Errorf("failed: %v", err) },
+	})()
+	testsite.Eventually(t, "all done", func() bool { return len(mailsOf(t, s)) == 0 })
+	if got := sent.all(); len(got) != 2 || got[recipientOf(ids[1])] != 1 || got["hook "+recipientOf(ids[1])] != 1 {
+		t.Errorf("sent %v", got)
+	}
+}
+
+func TestOutboxTriesAgainWithGrowingPauses(t *testing.T) {
+	s := mailStore(t, t.TempDir())
+	putMails(t, s, 1, time.Now())
+	var mu sync.Mutex
+	var times []time.Time
+	var ids []string
+	o := testOutbox(t, s, nil)
+	defer o.Use(&Delivery{
+		Compose: composeTo,
+		Mailer: mailerFunc(func(_ context.Context, m *Message) error {
+			mu.Lock()
+			defer mu.Unlock()
+			times, ids = append(times, time.Now()), append(ids, m.ID)
+			if len(times) < 5 {
+				return errors.New("not now")
+			}
+			return nil
+		}),
+	})()
+	testsite.Eventually(t, "sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	if len(times) != 5 {
+		t.Fatalf("%d attempts", len(times))
+	}
+	for i := range 4 {
+		if pause, want := times[i+1].Sub(times[i]), quickLimits.firstPause<<i; pause < want {
+			t.Errorf("pause %d was %s, want %s or more", i, pause, want)
+		}
+		if ids[i] != ids[4] || !strings.HasSuffix(ids[i], "@frontend.com") {
+			t.Errorf("Message-IDs %q", ids)
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	for n, want := range map[int]time.Duration{1: 2 * time.Second, 2: 4 * time.Second, 8: 256 * time.Second, 10: 15 * time.Minute, 40: 15 * time.Minute, 1000: 15 * time.Minute} {
+		for range 100 {
+			if got := backoff(2*time.Second, 15*time.Minute, n); got < want || got > want*5/4+1 {
+				t.Errorf("pause %d is %s", n, got)
+			}
+		}
+	}
+}
+
+func TestOutboxGivesUpLoudly(t *testing.T) {
+	for name, c := range map[string]struct {
+		retry    time.Duration
+		mailer   Mailer
+		attempts int // at least
+	}{
+		"after its time":          {retry: 300 * time.Millisecond, attempts: 3, mailer: mailerFunc(func(context.Context, *Message) error { return errors.New("refused") })},
+		"after the mailer's time": {attempts: 3, mailer: retryingMailer{300 * time.Millisecond}},
+		"at once if undeliverable": {retry: time.Hour, attempts: 1, mailer: mailerFunc(func(_ context.Context, m *Message) error {
+			return fmt.Errorf("%w: refused %s", ErrUndeliverable, m.Link)
+		})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := mailStore(t, t.TempDir())
+			ids := putMails(t, s, 1, time.Now())
+			core, logs := observer.New(zapcore.WarnLevel)
+			o := testOutbox(t, s, zap.New(core))
+			failed := make(chan error, 10)
+			start := time.Now()
+			defer o.Use(&Delivery{
+				Compose: composeTo,
+				retry:   c.retry,
+				Mailer:  c.mailer,
+				Failed: func(m *account.Mail, err error) {
+					if m.Account != ids[0] || m.Attempts < c.attempts {
+						t.Errorf("gave up %+v", m)
+					}
+					failed <- err
+				},
+			})()
+			err := <-failed
+			if !strings.Contains(err.Error(), "refused") || strings.Contains(err.Error(), "secret-token") {
+				t.Errorf("got %v", err)
+			}
+			if c.attempts > 1 && time.Since(start) < 250*time.Millisecond {
+				t.Errorf("gave up after %s", time.Since(start))
+			}
+			testsite.Eventually(t, "deleted", func() bool { return len(mailsOf(t, s)) == 0 })
+			last := logs.All()[logs.Len()-1]
+			if last.Level != zapcore.ErrorLevel || last.Message != "outbox: mail given up" || last.ContextMap()["account"] != ids[0] {
+				t.Errorf("logged %v", last)
+			}
+			for _, e := range logs.All() {
+				if strings.Contains(fmt.Sprint(e.Message, e.ContextMap()), "secret-token") {
+					t.Errorf("the link is in the log: %v", e)
+				}
+			}
+			if len(failed) > 0 {
+				t.Error("gave up twice")
+			}
+		})
+	}
+}
+
+type retryingMailer struct{ retry time.Duration }
+
+func (retryingMailer) Send(context.Context, *Message) error { return errors.New("refused") }
+func (m retryingMailer) RetryFor() time.Duration            { return m.retry }
+
+// Whatever breaks for one mail, the others go out, and it comes to its turn.
+func TestOutboxSurvives(t *testing.T) {
+	never := make(chan struct{})
+	t.Cleanup(func() { close(never) })
+	var composePanics, hangs atomic.Bool
+	composePanics.Store(true)
+	hangs.Store(true)
+	for name, c := range map[string]struct {
+		compose func(ctx context.Context, m *account.Mail) (*Message, error)
+		mailer  mailerFunc
+		hook    func(m *account.Mail)
+	}{
+		"a panic in compose": {compose: func(context.Context, *account.Mail) (*Message, error) { panic("secret-token") }},
+		"a nil pointer":      {compose: func(context.Context, *account.Mail) (*Message, error) { var m *Message; return testMessage(m.To), nil }},
+		"an error of compose": {compose: func(context.Context, *account.Mail) (*Message, error) {
+			return nil, errors.New("store is closed")
+		}},
+		"a panic in the mailer": {mailer: func(context.Context, *Message) error { panic("secret-token") }},
+		"a mailer that hangs":   {mailer: func(ctx context.Context, _ *Message) error { <-ctx.Done(); return ctx.Err() }},
+		"a mailer that never returns": {mailer: func(ctx context.Context, _ *Message) error {
+			<-never
+			return errors.New("late")
+		}},
+		"a panic in a hook": {hook: func(*account.Mail) { panic("hook") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := mailStore(t, t.TempDir())
+			ids := putMails(t, s, 20, time.Now())
+			var sent deliveryCount
+			core, logs := observer.New(zapcore.WarnLevel)
+			o := testOutbox(t, s, zap.New(core))
+			var broken atomic.Int32 // the first attempts for one account
+			fails := func(account string) bool { return account == recipientOf(ids[7]) && broken.Add(1) <= 2 }
+			defer o.Use(&Delivery{
+				Compose: func(ctx context.Context, m *account.Mail) (*Message, error) {
+					if c.compose != nil && fails(recipientOf(m.Account)) {
+						return c.compose(ctx, m)
+					}
+					return composeTo(ctx, m)
+				},
+				Mailer: mailerFunc(func(ctx context.Context, m *Message) error {
+					if c.mailer != nil && fails(m.To) {
+						return c.mailer(ctx, m)
+					}
+					sent.add(m.To)
+					return nil
+				}),
+				Delivered: c.hook,
+			})()
+			testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+			got := sent.all()
+			for _, id := range ids {
+				if got[recipientOf(id)] != 1 {
+					t.Errorf("account %d got %d mails", id, got[recipientOf(id)])
+				}
+			}
+			for _, e := range logs.All() {
+				if strings.Contains(fmt.Sprint(e.Message, e.ContextMap()), "secret-token") {
+					t.Errorf("the link is in the log: %v", e)
+				}
+			}
+		})
+	}
+}
+
+func TestOutboxIsHandedOver(t *testing.T) {
+	s := mailStore(t, t.TempDir())
+	ids := putMails(t, s, 3, time.Now())
+	o := testOutbox(t, s, nil)
+	var old, newer deliveryCount
+	begun, goOn := make(chan struct{}, 10), make(chan struct{})
+	releaseOld := o.Use(&Delivery{
+		Compose: composeTo,
+		Mailer: mailerFunc(func(_ context.Context, m *Message) error {
+			begun <- struct{}{}
+			<-goOn
+			old.add(m.To)
+			return nil
+		}),
+	})
+	<-begun // the old configuration is sending when the new one comes
+	releaseNew := o.Use(&Delivery{
+		Compose: composeTo,
+		Mailer:  mailerFunc(func(_ context.Context, m *Message) error { newer.add(m.To); return nil }),
+	})
+	releaseOld()
+	releaseOld() // does nothing
+	if n := len(newer.all()); n != 0 {
+		t.Errorf("%d mails sent beside the one at work", n)
+	}
+	close(goOn)
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	if len(old.all()) != 1 || len(newer.all()) != 2 {
+		t.Errorf("old %v, new %v", old.all(), newer.all())
+	}
+	for _, id := range ids {
+		if n := old.all()[recipientOf(id)] + newer.all()[recipientOf(id)]; n != 1 {
+			t.Errorf("account %d got %d mails", id, n)
+		}
+	}
+
+	// Without a configuration, nothing is sent, and nothing is lost.
+	releaseNew()
+	putMails(t, s, 1, time.Now())
+	o.Wake()
+	time.Sleep(100 * time.Millisecond)
+	if len(mailsOf(t, s)) != 1 {
+		t.Error("a mail was sent by no configuration")
+	}
+
+	// A reload that is rejected leaves the configuration before it in use.
+	releaseOld = o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(_ context.Context, m *Message) error { old.add(m.To); return nil })})
+	defer releaseOld()
+	o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(_ context.Context, m *Message) error { newer.add(m.To); return nil })})()
+	id := putMails(t, s, 1, time.Now())[0]
+	o.Wake()
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	if old.all()[recipientOf(id)] != 1 {
+		t.Error("the rejected configuration sent the mail")
+	}
+}
+
+// A mail that waits for its next attempt is tried at once after a start, and
+// when a configuration that may mend what was wrong comes into use.
+func TestOutboxTriesEverythingAfterAStart(t *testing.T) {
+	s := mailStore(t, t.TempDir())
+	putMails(t, s, 100, time.Now().Add(time.Hour))
+	o := testOutbox(t, s, nil)
+	var failed, sent atomic.Int32
+	defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error { failed.Add(1); return errors.New("no") })})()
+	testsite.Eventually(t, "tried", func() bool { return failed.Load() >= int32(quickLimits.failuresInRow) })
+	defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error { sent.Add(1); return nil })})()
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	if sent.Load() != 100 {
+		t.Errorf("%d mails sent", sent.Load())
+	}
+}
+
+func TestOutboxLeavesABrokenMailerAlone(t *testing.T) {
+	s := mailStore(t, t.TempDir())
+	putMails(t, s, 500, time.Now())
+	var attempts, sent atomic.Int32
+	var works atomic.Bool
+	o := testOutbox(t, s, nil)
+	defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error {
+		if attempts.Add(1); !works.Load() {
+			return errors.New("down")
+		}
+		sent.Add(1)
+		return nil
+	})})()
+	time.Sleep(500 * time.Millisecond)
+	if n := attempts.Load(); n < 12 || n > 30 {
+		t.Errorf("%d attempts for 500 mails", n)
+	}
+	// New mails don't change that.
+	for range 100 {
+		o.Wake()
+	}
+	works.Store(true)
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	if sent.Load() != 500 {
+		t.Errorf("%d mails sent", sent.Load())
+	}
+}
+
+// A mail to a local name is given up at once, with one line, unasked.
+func TestOutboxSendsNothingToLocalNames(t *testing.T) {
+	for _, to := range []string{"root@localhost", "x@[127.0.0.1]"} {
+		srv := testsite.StartSMTP(t, "none", nil)
+		s := mailStore(t, t.TempDir())
+		putMails(t, s, 1, time.Now())
+		core, logs := observer.New(zapcore.WarnLevel)
+		o := testOutbox(t, s, zap.New(core))
+		defer o.Use(&Delivery{
+			Compose: func(context.Context, *account.Mail) (*Message, error) { return testMessage(to), nil },
+			Mailer:  newSMTP(t, srv, "tls none"),
+		})()
+		testsite.Eventually(t, "given up", func() bool { return len(mailsOf(t, s)) == 0 })
+		if logs.Len() != 1 || logs.All()[0].Level != zapcore.ErrorLevel || !strings.Contains(fmt.Sprint(logs.All()[0].ContextMap()["error"]), "local_recipients on") {
+			t.Errorf("logged %v", logs.All())
+		}
+		if srv.Set(func() {}); srv.Connections > 0 || len(srv.Received()) > 0 {
+			t.Error("the server was asked")
+		}
+	}
+}
+
+// Who registers accounts with addresses that the server refuses keeps no other
+// mail waiting, however it refuses them.
+func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
+	for _, refusal := range []smtp.SMTPError{
+		{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 1, 2}},
+		{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}},
+		{Code: 550, EnhancedCode: smtp.NoEnhancedCode},
+		{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 4, 1}},
+		{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}},
+		{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 509}},
+	} {
+		for _, at := range []string{"RCPT", "DATA"} {
+			srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
+			s := mailStore(t, t.TempDir())
+			refused := make(map[string]bool)
+			for _, id := range putMails(t, s, 40, time.Now()) {
+				refused[recipientOf(id)] = true
+			}
+			good := recipientOf(putMails(t, s, 1, time.Now())[0])
+			refuse := func(to string, here bool) error {
+				if here && refused[to] {
+					return &refusal
+				}
+				return nil
+			}
+			srv.OnRcpt = func(to string) error { return refuse(to, at == "RCPT") }
+			srv.OnData = func(to string, _ []byte) error { return refuse(to, at == "DATA") }
+			limits := quickLimits
+			limits.sendTimeout = 10 * time.Second
+			limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
+			o := startOutbox(s, zap.NewNop(), limits)
+			release := o.Use(&Delivery{Compose: composeTo, Mailer: newSMTP(t, srv, "trusted_ca CA")})
+			testsite.Eventually(t, fmt.Sprint(refusal, at, ": sent"), func() bool { m := srv.Received(); return len(m) == 1 && m[0].To == good })
+			testsite.Eventually(t, "only the refused ones are tried again", func() bool { return len(mailsOf(t, s)) == 40 })
+			release()
+			o.Close()
+		}
+	}
+}
+
+// A mail server that refuses everybody, people who got mails before among them,
+// is at fault itself: it is left alone, and no mail is given up.
+func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
+		s := mailStore(t, t.TempDir())
+		first := putMails(t, s, 1, time.Now())[0]
+		var refusing atomic.Bool
+		var asked atomic.Int32
+		srv.OnRcpt = func(string) error {
+			if !refusing.Load() {
+				return nil
+			}
+			asked.Add(1)
+			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
+		}
+		limits := quickLimits
+		limits.sendTimeout = 10 * time.Second
+		limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
+		o := startOutbox(s, zap.NewNop(), limits)
+		t.Cleanup(o.Close)
+		defer o.Use(&Delivery{
+			Compose: func(_ context.Context, m *account.Mail) (*Message, error) {
+				if m.Account == first || m.Account == first+1 && known {
+					return testMessage("known@example.com"), nil
+				}
+				return testMessage(fmt.Sprintf("a@d%d.example", m.Account)), nil
+			},
+			Mailer: newSMTP(t, srv, "trusted_ca CA"),
+		})()
+		testsite.Eventually(t, "sent", func() bool { return len(mailsOf(t, s)) == 0 })
+		refusing.Store(true)
+		putMails(t, s, 1, time.Now())
+		putMails(t, s, 40, time.Now())
+		o.Wake()
+		if known {
+			// The first two were given up: until then it could have been them.
+			testsite.Eventually(t, "held", func() bool { return asked.Load() == int32(limits.failuresInRow)+2 })
+			time.Sleep(100 * time.Millisecond)
+			if n := len(mailsOf(t, s)); n != 39 || asked.Load() != int32(limits.failuresInRow)+2 {
+				t.Errorf("%d mails left after %d attempts", n, asked.Load())
+			}
+			continue
+		}
+		testsite.Eventually(t, "given up", func() bool { return len(mailsOf(t, s)) == 0 })
+	}
+}
+
+// While mails fail, those of others come first: at the next attempt of a mailer
+// that is left alone, and after the attempt at work.
+func TestOutboxIsFair(t *testing.T) {
+	for _, held := range []bool{true, false} {
+		s := mailStore(t, t.TempDir())
+		bad := make(map[string]bool)
+		var mu sync.Mutex
+		var tried []string
+		blocked, goOn := make(chan struct{}, 100), make(chan struct{})
+		for _, id := range putMailsFrom(t, s, 40, time.Now(), "192.0.2.0/24") {
+			bad[recipientOf(id)] = true
+		}
+		limits := quickLimits
+		limits.sendTimeout = 10 * time.Second
+		limits.firstPause, limits.lastPause, limits.probePause = 300*time.Millisecond, time.Hour, 300*time.Millisecond
+		o := startOutbox(s, zap.NewNop(), limits)
+		t.Cleanup(o.Close)
+		defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(_ context.Context, m *Message) error {
+			mu.Lock()
+			tried = append(tried, m.To)
+			mu.Unlock()
+			if !bad[m.To] {
+				return nil
+			}
+			if !held {
+				blocked <- struct{}{}
+				<-goOn
+				return fmt.Errorf("%w: refused", errRecipient)
+			}
+			return errors.New("down")
+		})})()
+		count := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(tried)
+		}
+		if held {
+			testsite.Eventually(t, "held", func() bool { return count() >= limits.failuresInRow })
+		} else {
+			<-blocked
+		}
+		before := count()
+		good := recipientOf(putMailsFrom(t, s, 1, time.Now(), "198.51.100.0/24")[0])
+		o.Wake()
+		close(goOn)
+		testsite.Eventually(t, "tried", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Contains(tried, good)
+		})
+		mu.Lock()
+		if i := slices.Index(tried, good); i > before {
+			t.Errorf("held %v: %d attempts before the mail of somebody else", held, i-before)
+		}
+		mu.Unlock()
+	}
+}
+
+func TestMailsTakeTurns(t *testing.T) {
+	due := time.Unix(1, 0)
+	queue := enqueue(nil, []*account.Mail{
+		{ID: 1, Account: 1, Source: "a", Due: due}, {ID: 2, Account: 2, Source: "a", Due: due}, {ID: 3, Account: 3, Source: "a", Due: due},
+		{ID: 4, Account: 3, Source: "b", Due: due}, {ID: 5, Account: 4, Due: due, Attempts: 1},
+		{ID: 6, Account: 5, Due: due}, {ID: 7, Account: 6, Source: "c", Due: due},
+	}, map[string]int{"c": 9})
+	queue = enqueue(queue, []*account.Mail{{ID: 6}, {ID: 8, Account: 8, Due: due}}, map[string]int{"c": 9})
+	var ids []uint64
+	for _, m := range queue {
+		ids = append(ids, m.ID)
+	}
+	if want := []uint64{1, 6, 8, 2, 4, 5, 3, 7}; !slices.Equal(ids, want) {
+		t.Errorf("got %v, want %v", ids, want)
+	}
+	for address, want := range map[string]string{
+		"192.0.2.77": "192.0.2.0/24", "::ffff:192.0.2.77": "192.0.2.0/24", "2001:db8:1:2::3%eth0": "2001:db8:1::/48", "": "", "@": "",
+	} {
+		if got := account.Source(address); got != want {
+			t.Errorf("%s: %q", address, got)
+		}
+	}
+}
+
+func TestOutboxCloses(t *testing.T) {
+	// It waits for a mail that is being sent.
+	s := mailStore(t, t.TempDir())
+	putMails(t, s, 50, time.Now())
+	begun := make(chan struct{}, 100)
+	var sent atomic.Int32
+	o := startOutbox(s, zap.NewNop(), quickLimits)
+	o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error {
+		begun <- struct{}{}
+		time.Sleep(50 * time.Millisecond)
+		sent.Add(1)
+		return nil
+	})})
+	<-begun
+	o.Close()
+	n := sent.Load()
+	if n < 1 || n > 5 || len(mailsOf(t, s)) != 50-int(n) {
+		t.Errorf("%d sent, %d left", n, len(mailsOf(t, s)))
+	}
+	time.Sleep(100 * time.Millisecond)
+	if sent.Load() != n {
+		t.Error("sent after close")
+	}
+
+	// One that hangs is cut off, and stays as it was.
+	before := mailsOf(t, s)[0]
+	o = startOutbox(s, zap.NewNop(), outboxLimits{sendTimeout: time.Hour, closing: 50 * time.Millisecond, grace: 50 * time.Millisecond,
+		batch: 10, pending: 10, settling: 1, idle: time.Hour, failuresInRow: 10, firstPause: time.Hour, lastPause: time.Hour, probePause: time.Hour})
+	o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(ctx context.Context, _ *Message) error {
+		begun <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	})})
+	<-begun
+	start := time.Now()
+	o.Close()
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("closed after %s", d)
+	}
+	if after := mailsOf(t, s)[0]; after.ID != before.ID || after.Attempts != before.Attempts {
+		t.Errorf("was %+v, is %+v", before, after)
+	}
+}
+
+func TestOutboxOverAClosedStore(t *testing.T) {
+	s := mailStore(t, t.TempDir())
+	putMails(t, s, 50, time.Now())
+	o := testOutbox(t, s, nil)
+	defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error { return s.Close() })})()
+	select {
+	case <-o.ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the worker goes on")
+	}
+}
+
+// fullStore is a store on a disk with no room: results of mails can't be
+// written for a while.
+type fullStore struct {
+	account.Store
+	full atomic.Bool
+}
+
+func (s *fullStore) DeleteMail(ctx context.Context, id uint64) error {
+	if s.full.Load() {
+		return account.ErrFull
+	}
+	return s.Store.DeleteMail(ctx, id)
+}
+
+func (s *fullStore) PutMail(ctx context.Context, m *account.Mail) error {
+	if s.full.Load() {
+		return account.ErrFull
+	}
+	return s.Store.PutMail(ctx, m)
+}
+
+func TestOutboxSendsNothingTwiceWhenTheDiskIsFull(t *testing.T) {
+	s := &fullStore{Store: mailStore(t, t.TempDir())}
+	ids := putMails(t, s, 30, time.Now())
+	s.full.Store(true)
+	var sent deliveryCount
+	o := testOutbox(t, s, nil)
+	defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(_ context.Context, m *Message) error {
+		if sent.add(m.To) == 1 && m.To == recipientOf(ids[3]) {
+			return errors.New("once more")
+		}
+		return nil
+	})})()
+	time.Sleep(300 * time.Millisecond)
+	s.full.Store(false)
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	for _, id := range ids {
+		if n := sent.all()[recipientOf(id)]; n != 1 && id != ids[3] {
+			t.Errorf("account %d got %d mails", id, n)
+		}
+	}
+}
+
+// Through a mail server that refuses, drops and stalls, every mail arrives,
+// and none twice that the server had taken.
+func TestOutboxThroughAFailingServer(t *testing.T) {
+	srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
+	var n atomic.Int32
+	srv.OnRcpt = func(string) error {
+		if n.Add(1)%3 == 0 {
+			return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "try again"}
+		}
+		return nil
+	}
+	srv.OnData = func(string, []byte) error {
+		if n.Load()%31 == 0 {
+			srv.Lock()
+			defer srv.Unlock()
+			srv.Conns[len(srv.Conns)-1].Close()
+			return io.ErrUnexpectedEOF
+		}
+		return nil
+	}
+	s := mailStore(t, t.TempDir())
+	ids := putMails(t, s, 1000, time.Now())
+	limits := quickLimits
+	limits.sendTimeout = 10 * time.Second
+	o := startOutbox(s, zap.NewNop(), limits)
+	defer o.Close()
+	start := time.Now()
+	defer o.Use(&Delivery{Compose: composeTo, Mailer: newSMTP(t, srv, "trusted_ca CA")})()
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	got := make(map[string]int)
+	for _, m := range srv.Received() {
+		got[m.To]++
+	}
+	for _, id := range ids {
+		if got[recipientOf(id)] != 1 {
+			t.Errorf("account %d got %d mails", id, got[recipientOf(id)])
+		}
+	}
+	srv.Lock()
+	defer srv.Unlock()
+	t.Logf("%d mails in %s over %d connections", len(ids), time.Since(start).Round(time.Millisecond), srv.Connections)
+}
+
+// A process that is killed while it sends loses nothing. What it sent but
+// couldn't note any more is sent again, under the same Message-ID.
+func TestOutboxSurvivesAKill(t *testing.T) {
+	const name = "DJOSER_TEST_OUTBOX_KILL"
+	if dir := os.Getenv(name); dir != "" {
+		s, err := new(badger.Store).Open(context.Background(), filepath.Join(dir, "store"), zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := NewOutbox(s, zap.NewNop())
+		o.Use(&Delivery{Compose: composeTo, Mailer: &FileMailer{dir: filepath.Join(dir, "mails")}})
+		for {
+			putMails(t, s, 1, time.Now())
+			fmt.Println("committed")
+			o.Wake()
+		}
+	}
+
+	dir := t.TempDir()
+	for _, d := range []string{"store", "mails"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	committed := 0
+	for range 3 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestOutboxSurvivesAKill$")
+		cmd.Env = append(os.Environ(), name+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(700*time.Millisecond, func() { cmd.Process.Kill() })
+		b, _ := io.ReadAll(out)
+		committed += strings.Count(string(b), "committed\n")
+		_ = cmd.Wait()
+	}
+
+	s := mailStore(t, filepath.Join(dir, "store"))
+	o := testOutbox(t, s, nil)
+	defer o.Use(&Delivery{Compose: composeTo, Mailer: &FileMailer{dir: filepath.Join(dir, "mails")}})()
+	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	stats, err := s.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if committed < 10 || stats.Accounts < uint64(committed) {
+		t.Errorf("%d mails committed, %d accounts", committed, stats.Accounts)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "mails", "*.eml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := make(map[string]map[string]int)
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := testsite.ReceivedMail{Data: b}.Parse(t).Header
+		if ids[h.Get("To")] == nil {
+			ids[h.Get("To")] = make(map[string]int)
+		}
+		ids[h.Get("To")][h.Get("Message-ID")]++
+	}
+	if uint64(len(ids)) != stats.Accounts {
+		t.Errorf("%d accounts, %d got a mail", stats.Accounts, len(ids))
+	}
+	for to, of := range ids {
+		if len(of) != 1 {
+			t.Errorf("%s got mails %v", to, of)
+		}
+	}
+	// Three kills, each between a mail that was sent and its result, while the
+	// result of the mail before may be on its way.
+	if again := len(files) - len(ids); again > 3*2 {
+		t.Errorf("%d of %d mails were sent again", again, len(files))
+	}
+	t.Logf("%d mails, %d sent again", len(ids), len(files)-len(ids))
+}

@@ -1,0 +1,336 @@
+package badger
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/dgraph-io/badger/v4"
+)
+
+// A backup is a line that names its schema; every entry of the store, as the
+// length of the key, the key, the length of the value, the value, and the Unix
+// time at which it expires (zero: never); a zero; and the SHA-256 of all that.
+// Numbers are varints.
+
+const backupHead = "caddy-djoser backup, schema %d\n"
+
+// restoringKey is in a store that a restore hasn't filled to the end.
+var restoringKey = []byte{prefixOwn, 'r'}
+
+var (
+	errNotBackup     = errors.New("this is not a backup of a store")
+	errDamagedBackup = errors.New("the backup is damaged or not complete")
+)
+
+// Backup implements BackupStore.
+func (s *database) Backup(ctx context.Context, w io.Writer) error {
+	sum := sha256.New()
+	buffered := bufio.NewWriterSize(w, 256<<10)
+	out := io.MultiWriter(buffered, sum)
+	if _, err := fmt.Fprintf(out, backupHead, schemaVersion); err != nil {
+		return err
+	}
+	err := s.view(ctx, func(v snapshot) error {
+		return v.entries(func(item *badger.Item) error {
+			if s.closed.Load() {
+				return account.ErrClosed
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return item.Value(func(value []byte) error {
+				_, err := out.Write(appendBackupEntry(nil, item.Key(), value, item.ExpiresAt()))
+				return err
+			})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write([]byte{0}); err != nil {
+		return err
+	}
+	if _, err := buffered.Write(sum.Sum(nil)); err != nil {
+		return err
+	}
+	return buffered.Flush()
+}
+
+// entries calls fn with everything in the store, in order of the keys.
+func (v snapshot) entries(fn func(*badger.Item) error) error {
+	it := v.txn.NewIterator(badger.IteratorOptions{})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := fn(it.Item()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func appendBackupEntry(b, key, value []byte, expires uint64) []byte {
+	b = append(binary.AppendUvarint(b, uint64(len(key))), key...)
+	b = append(binary.AppendUvarint(b, uint64(len(value))), value...)
+	return binary.AppendUvarint(b, expires)
+}
+
+// backupReader reads a backup and sums it up.
+type backupReader struct {
+	r   *bufio.Reader
+	sum hash.Hash
+}
+
+// readBackup calls fn with every entry of a backup, and compares it with its
+// sum at the end.
+func readBackup(r io.Reader, fn func(key, value []byte, expires uint64) error) error {
+	b := &backupReader{r: bufio.NewReaderSize(r, 256<<10), sum: sha256.New()}
+	if err := b.head(); err != nil {
+		return err
+	}
+	for {
+		key, value, expires, err := b.entry()
+		if err != nil {
+			return err
+		}
+		if key == nil {
+			break
+		}
+		if err := fn(key, value, expires); err != nil {
+			return err
+		}
+	}
+	var sum [sha256.Size]byte
+	if _, err := io.ReadFull(b.r, sum[:]); err != nil {
+		return readError(err)
+	}
+	if !bytes.Equal(sum[:], b.sum.Sum(nil)) {
+		return errDamagedBackup
+	}
+	return nil
+}
+
+func (b *backupReader) head() error {
+	line := make([]byte, 0, 64)
+	for len(line) < cap(line) && !bytes.HasSuffix(line, []byte("\n")) {
+		c, err := b.r.ReadByte()
+		if err == io.EOF {
+			return errNotBackup
+		}
+		if err != nil {
+			return err
+		}
+		line = append(line, c)
+	}
+	b.sum.Write(line)
+	var schema int
+	if _, err := fmt.Sscanf(string(line), backupHead, &schema); err != nil {
+		return errNotBackup
+	}
+	if schema != schemaVersion {
+		return fmt.Errorf("the backup has schema %d, this version of the module knows %d: restore it with the version that wrote it", schema, schemaVersion)
+	}
+	return nil
+}
+
+// maxEntry bounds the parts of an entry: the store takes no larger ones.
+const maxEntry = changeBytes + keyOverhead
+
+// entry reads an entry. Its key is nil at the end.
+func (b *backupReader) entry() (key, value []byte, expires uint64, err error) {
+	n, err := b.number()
+	if err != nil || n == 0 {
+		return nil, nil, 0, err
+	}
+	if key, err = b.bytes(n); err != nil {
+		return nil, nil, 0, err
+	}
+	if n, err = b.number(); err != nil {
+		return nil, nil, 0, err
+	}
+	if value, err = b.bytes(n); err != nil {
+		return nil, nil, 0, err
+	}
+	expires, err = b.number()
+	return key, value, expires, err
+}
+
+// ReadByte implements io.ByteReader, for binary.ReadUvarint.
+func (b *backupReader) ReadByte() (byte, error) {
+	c, err := b.r.ReadByte()
+	if err == nil {
+		b.sum.Write([]byte{c})
+	}
+	return c, err
+}
+
+func (b *backupReader) number() (uint64, error) {
+	n, err := binary.ReadUvarint(b)
+	return n, readError(err)
+}
+
+func (b *backupReader) bytes(n uint64) ([]byte, error) {
+	if n > maxEntry {
+		return nil, errDamagedBackup
+	}
+	p := make([]byte, n)
+	if _, err := io.ReadFull(b.r, p); err != nil {
+		return nil, readError(err)
+	}
+	b.sum.Write(p)
+	return p, nil
+}
+
+func readError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errDamagedBackup
+	}
+	return err
+}
+
+// CheckBackup implements BackupStore.
+func (s *database) CheckBackup(r io.Reader) (account.Stats, error) {
+	var stats account.Stats
+	linkKey := false
+	err := readBackup(r, func(key, value []byte, _ uint64) error {
+		if err := readable(key, value); err != nil {
+			return fmt.Errorf("%w: %w", errDamagedBackup, err)
+		}
+		linkKey = linkKey || bytes.Equal(key, linkKeyKey)
+		stats.Bytes += int64(len(key) + len(value))
+		switch key[0] {
+		case prefixAccount:
+			stats.Accounts++
+		case prefixToken:
+			stats.Tokens++
+		case prefixMail:
+			stats.Mails++
+		}
+		return nil
+	})
+	if err == nil && !linkKey {
+		err = fmt.Errorf("%w: it lacks the key of links", errDamagedBackup)
+	}
+	return stats, err
+}
+
+// readable tells what of an entry nobody could read. Its error says nothing of
+// the value.
+func readable(key, value []byte) (err error) {
+	if want, ok := keyLengths[key[0]]; ok && len(key) != want || len(key) < 2 {
+		return fmt.Errorf("a key of kind %q has %d bytes", key[0], len(key))
+	}
+	switch {
+	case key[0] == prefixAccount:
+		_, err = decodeAccount(binary.BigEndian.Uint64(key[1:]), value)
+	case key[0] == prefixUnique && len(value) != 8:
+		err = errRecord
+	case key[0] == prefixHold:
+		_, err = decodeHold(value)
+	case key[0] == prefixToken:
+		_, _, err = decodeToken(account.Digest(key[1:]), value)
+	case key[0] == prefixTokenOf:
+		_, err = decodeTokenRef(string(key), string(value))
+	case key[0] == prefixMail:
+		_, _, err = decodeMail(binary.BigEndian.Uint64(key[1:]), value)
+	case key[0] == prefixGroup:
+		_, err = decodeGroup(value)
+	case bytes.Equal(key, countsKey):
+		_, err = decodeCounts(value)
+	case bytes.Equal(key, indexKey):
+		_, _, err = decodeIndex(value)
+	case bytes.Equal(key, linkKeyKey) && len(value) != linkKeyBytes:
+		return fmt.Errorf("the key of links has %d bytes instead of %d", len(value), linkKeyBytes)
+	case bytes.Equal(key, restoringKey):
+		return errors.New("it is of a store whose restore was broken off")
+	}
+	if err != nil {
+		return fmt.Errorf("a record of kind %q: %w", key[0], err)
+	}
+	return nil
+}
+
+// linkKeyBytes is the length of the key under which links are signed.
+const linkKeyBytes = 32
+
+// Restore implements BackupStore. It reads the backup twice: what isn't whole
+// is refused before anything is written.
+func (s *database) Restore(ctx context.Context, r io.ReadSeeker) error {
+	if _, err := s.CheckBackup(r); err != nil {
+		return err
+	}
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return s.submit(ctx, &mutation{alone: func() error { return s.restore(ctx, r) }})
+}
+
+func (s *database) restore(ctx context.Context, r io.Reader) error {
+	own, err := s.emptied()
+	if err != nil {
+		return err
+	}
+	b := s.newBatch()
+	defer func() { b.txn.Discard() }()
+	for _, key := range own {
+		b.delete(key)
+	}
+	b.set(restoringKey, []byte{}, 0)
+	b.accept()
+	err = readBackup(r, func(key, value []byte, expires uint64) error {
+		if b.refused != nil {
+			return b.refused
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b.set(key, value, expires)
+		b.accept()
+		if !b.full() {
+			return nil
+		}
+		if err := b.commit(); err != nil {
+			return err
+		}
+		b = s.newBatch()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b.delete(restoringKey)
+	b.accept()
+	if err := b.commit(); err != nil {
+		return err
+	}
+	s.linkKey, s.signature = nil, ""
+	s.generation.Store(0)
+	s.counting.Lock()
+	s.tokens = tokenCount{}
+	s.counting.Unlock()
+	return s.view(ctx, s.loadState)
+}
+
+// emptied returns the keys of a store that holds nothing but its own settings.
+func (s *database) emptied() (own [][]byte, err error) {
+	err = s.view(context.Background(), func(v snapshot) error {
+		return v.entries(func(item *badger.Item) error {
+			if item.Key()[0] != prefixOwn {
+				return fmt.Errorf("store %s isn't empty: a backup is restored into an empty store only", s.dir)
+			}
+			own = append(own, item.KeyCopy(nil))
+			return nil
+		})
+	})
+	return own, err
+}
+
+// Interface guards
+var _ account.BackupStore = (*database)(nil)

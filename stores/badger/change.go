@@ -1,0 +1,373 @@
+package badger
+
+import (
+	"context"
+	"encoding/binary"
+	"github.com/caddy-djoser/djoser/account"
+	"slices"
+)
+
+// Commit implements Store.
+func (s *database) Commit(ctx context.Context, c *account.Change) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	w, err := newChangeWriter(s, c)
+	if err != nil {
+		return err
+	}
+	if err := s.submit(ctx, &mutation{apply: w.apply}); err != nil {
+		return err
+	}
+	w.finish()
+	return nil
+}
+
+// changeWriter applies a Change.
+type changeWriter struct {
+	s       *database
+	change  *account.Change
+	account *account.Account // as it is to be; nil: not to be written
+	fields  []byte           // of the account, encoded before the writer has its turn
+
+	keys        []account.Key // result: without those that another account has reserved
+	id, version uint64        // results
+	mails       []uint64      // results
+}
+
+func newChangeWriter(s *database, c *account.Change) (*changeWriter, error) {
+	w := &changeWriter{s: s, change: c}
+	if c.Account != nil && !c.Delete {
+		a := c.Account
+		if c.Token != nil && !c.NoLogin {
+			clone := *a
+			clone.LastLogin = c.Token.Created
+			a = &clone
+		}
+		w.account = a
+		var err error
+		if w.fields, err = appendAccountFields(nil, a); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// finish writes the results into the change.
+func (w *changeWriter) finish() {
+	c := w.change
+	if a := c.Account; a != nil {
+		a.ID, a.Version = w.id, w.version
+		if !c.Delete {
+			a.Keys = w.keys
+		}
+		if c.Token != nil && !c.NoLogin {
+			a.LastLogin = c.Token.Created
+		}
+	}
+	if c.Token != nil {
+		c.Token.Account = w.id
+	}
+	for i, m := range c.Mails {
+		m.ID = w.mails[i]
+		if w.id != 0 {
+			m.Account = w.id
+		}
+	}
+}
+
+func (w *changeWriter) apply(b *batch) error {
+	c := w.change
+	if c.Account != nil && !c.Delete && c.Signature != w.s.signature {
+		return account.ErrModel
+	}
+	ended := make(map[account.Digest]bool)
+	var err error
+	switch {
+	case c.Delete:
+		err = w.delete(b, ended)
+	case c.Account != nil && c.Account.Version == 0:
+		err = w.create(b)
+	case c.Account != nil:
+		err = w.update(b)
+	case c.Token != nil:
+		err = w.login(b)
+	}
+	if err != nil {
+		return err
+	}
+	if !c.Delete && (c.EndTokens || c.Token != nil) {
+		if err := w.endTokens(b, ended); err != nil {
+			return err
+		}
+	}
+	if c.EndToken != nil {
+		if err := endToken(b, *c.EndToken, ended); err != nil {
+			return err
+		}
+	}
+	if c.Token != nil {
+		if err := w.addToken(b); err != nil {
+			return err
+		}
+	}
+	if c.Free != nil {
+		if err := freeKey(b, *c.Free); err != nil {
+			return err
+		}
+	}
+	for _, k := range c.Hold {
+		holdKey(b, k, c.HoldUntil)
+	}
+	w.mails = nil // of another try
+	for _, m := range c.Mails {
+		w.addMail(b, *m)
+	}
+	return nil
+}
+
+func (w *changeWriter) create(b *batch) error {
+	a := w.change.Account
+	w.id = a.ID
+	if w.id == 0 {
+		w.id = b.stagedCounts.lastAccount + 1
+	} else if _, err := b.get(numberKey(prefixAccount, w.id)); err == nil {
+		return &account.TakenError{Field: "id"}
+	} else if err != account.ErrNotFound {
+		return err
+	}
+	if w.id > account.MaxID {
+		return &account.TakenError{Field: "id"}
+	}
+	w.version = 1
+	fields, err := w.setKeys(b, nil)
+	if err != nil {
+		return err
+	}
+	w.setEmail(b, "", a.Email)
+	w.setAccount(b, fields, nil)
+	b.stagedCounts.accounts++
+	b.stagedCounts.lastAccount = max(b.stagedCounts.lastAccount, w.id)
+	return nil
+}
+
+// sameVersion returns the stored account, if it has the version of the one that is
+// to change it.
+func sameVersion(b *batch, a *account.Account) (*accountRecord, error) {
+	stored, err := b.account(a.ID)
+	if err != nil {
+		return nil, err
+	}
+	if stored.Version != a.Version {
+		return nil, account.ErrConflict
+	}
+	return stored, nil
+}
+
+func (w *changeWriter) update(b *batch) error {
+	a := w.change.Account
+	stored, err := sameVersion(b, a)
+	if err != nil {
+		return err
+	}
+	w.id, w.version = a.ID, a.Version+1
+	fields, err := w.setKeys(b, stored.Keys)
+	if err != nil {
+		return err
+	}
+	w.setEmail(b, stored.Email, a.Email)
+	w.setAccount(b, fields, stored.unknown)
+	return nil
+}
+
+func (w *changeWriter) delete(b *batch, ended map[account.Digest]bool) error {
+	a := w.change.Account
+	stored, err := sameVersion(b, a)
+	if err != nil {
+		return err
+	}
+	w.id, w.version = a.ID, a.Version
+	tokens, err := tokensOf(b, w.id)
+	if err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		dropToken(b, t, ended)
+	}
+	mails, err := b.keys(numberKey(prefixMailOf, w.id))
+	if err != nil {
+		return err
+	}
+	for _, k := range mails[:min(len(mails), maxMails)] {
+		if err := dropMail(b, binary.BigEndian.Uint64([]byte(k.key[1+8:]))); err != nil {
+			return err
+		}
+	}
+	dropKeys(b, stored.Keys, nil)
+	w.setEmail(b, stored.Email, "")
+	b.delete(numberKey(prefixAccount, w.id))
+	b.stagedCounts.accounts--
+	return nil
+}
+
+// login writes the time of a login to the account of the token.
+func (w *changeWriter) login(b *batch) error {
+	c := w.change
+	stored, err := b.account(c.Token.Account)
+	if err != nil {
+		return err
+	}
+	if !stored.IsActive || stored.Serial != c.Serial {
+		return account.ErrConflict
+	}
+	w.id, w.version = stored.ID, stored.Version+1
+	if !c.NoLogin {
+		stored.LastLogin = c.Token.Created
+	}
+	fields, err := appendAccountFields(nil, &stored.Account)
+	if err != nil {
+		return err
+	}
+	w.setAccount(b, fields, stored.unknown)
+	return nil
+}
+
+func (w *changeWriter) setAccount(b *batch, fields []byte, unknown []byte) {
+	record := appendAccountHead(make([]byte, 0, 16+len(fields)+len(unknown)), w.version, b.generation)
+	b.set(numberKey(prefixAccount, w.id), append(append(record, fields...), unknown...), 0)
+}
+
+// setKeys replaces the unique keys of the account. It returns the account's
+// fields with the keys that it has now.
+func (w *changeWriter) setKeys(b *batch, old []account.Key) (fields []byte, err error) {
+	w.keys, err = ownKeys(b, b.generation, w.id, w.account.Keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range w.keys {
+		b.set(uniqueKey(b.generation, k), binary.BigEndian.AppendUint64(nil, w.id), 0)
+	}
+	dropKeys(b, old, w.keys)
+	if len(w.keys) == len(w.account.Keys) {
+		return w.fields, nil
+	}
+	owner := *w.account
+	owner.Keys = w.keys
+	return appendAccountFields(nil, &owner)
+}
+
+// ownKeys returns the keys that an account can have: all, but for reserved ones
+// that another has, or an error for others that another has, or that are kept
+// from everybody.
+func ownKeys(b *batch, generation, id uint64, keys []account.Key) ([]account.Key, error) {
+	var own []account.Key
+	for _, k := range keys {
+		free, err := isFree(b, generation, id, k)
+		switch {
+		case err != nil:
+			return nil, err
+		case free:
+			own = append(own, k)
+		case !k.Reserved:
+			return nil, &account.TakenError{Field: k.Field}
+		}
+	}
+	return own, nil
+}
+
+// isFree tells whether an account can have a key, or has it.
+func isFree(b *batch, generation, id uint64, k account.Key) (bool, error) {
+	holder, err := b.get(uniqueKey(generation, k))
+	switch {
+	case err == nil:
+		return binary.BigEndian.Uint64(holder) == id, nil
+	case err != account.ErrNotFound:
+		return false, err
+	case k.Reserved:
+		return true, nil
+	}
+	held, err := isHeld(b, k)
+	return !held, err
+}
+
+// dropKeys takes away the old keys that are not among the new ones.
+func dropKeys(b *batch, old, keys []account.Key) {
+	for _, k := range old {
+		if !slices.ContainsFunc(keys, k.Same) {
+			b.delete(uniqueKey(b.generation, k))
+		}
+	}
+}
+
+// setEmail replaces the account's entry in the index of addresses.
+func (w *changeWriter) setEmail(b *batch, old, email string) {
+	old, email = foldEmail(old), foldEmail(email)
+	if old == email {
+		return
+	}
+	if old != "" {
+		b.delete(emailKey(old, w.id))
+	}
+	if email != "" {
+		b.set(emailKey(email, w.id), []byte{}, 0)
+	}
+}
+
+// addToken adds the token to the account.
+func (w *changeWriter) addToken(b *batch) error {
+	t := *w.change.Token
+	t.Account = w.id
+	key := tokenKey(t.Digest)
+	if _, err := b.get(key); err == nil {
+		return &account.TakenError{Field: "token"}
+	} else if err != account.ErrNotFound {
+		return err
+	}
+	setToken(b, &t, nil)
+	ref := tokenRef{digest: t.Digest, created: t.Created, expires: t.Expires}
+	b.set(tokenOfKey(w.id, t.Digest), ref.encode(), expiry(t.Expires))
+	b.stagedCounts.tokens++
+	return nil
+}
+
+// endTokens ends tokens of the account: all, or the oldest beyond the limit.
+func (w *changeWriter) endTokens(b *batch, ended map[account.Digest]bool) error {
+	c := w.change
+	if c.Account != nil && c.Account.Version == 0 {
+		return nil // it has none yet
+	}
+	tokens, err := tokensOf(b, w.id)
+	if err != nil {
+		return err
+	}
+	if c.EndTokens {
+		for _, t := range tokens {
+			if t.digest != c.Keep {
+				dropToken(b, t, ended)
+			}
+		}
+		return nil
+	}
+	limit := maxTokens
+	if c.TokenLimit > 0 {
+		limit = min(c.TokenLimit, limit)
+	}
+	for _, t := range tokens[:max(0, len(tokens)+1-limit)] {
+		dropToken(b, t, ended)
+	}
+	return nil
+}
+
+func (w *changeWriter) addMail(b *batch, m account.Mail) {
+	b.stagedCounts.lastMail++
+	m.ID = b.stagedCounts.lastMail
+	if w.id != 0 {
+		m.Account = w.id
+	}
+	w.mails = append(w.mails, m.ID)
+	setMail(b, &m, nil)
+	if m.Account != 0 {
+		b.set(numberKey(prefixMailOf, m.Account, m.ID), []byte{}, 0)
+	}
+	b.stagedCounts.mails++
+}

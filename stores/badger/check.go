@@ -1,0 +1,343 @@
+package badger
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Check implements BackupStore.
+func (s *database) Check(ctx context.Context, signature string, keys func(*account.Account) ([]account.Key, error), report func(fault string)) (account.Stats, error) {
+	var c *checker
+	err := s.view(ctx, func(v snapshot) error {
+		c = &checker{v: v, now: s.now(), report: report, signature: signature, keys: keys}
+		if err := c.own(); err != nil {
+			return err
+		}
+		err := v.entries(func(item *badger.Item) error {
+			if s.closed.Load() {
+				return account.ErrClosed
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return item.Value(func(value []byte) error { return c.entry(item.Key(), value) })
+		})
+		if err == nil {
+			c.totals()
+		}
+		return err
+	})
+	if err != nil {
+		return account.Stats{}, err
+	}
+	if err := s.verify(); err != nil {
+		report(err.Error())
+	}
+	return c.found, nil
+}
+
+// checker compares the records of a store with each other: what refers to a
+// record must find it, and what is found under a key must say so itself.
+type checker struct {
+	v      snapshot
+	now    time.Time
+	report func(fault string)
+
+	signature string                                        // of the user model
+	keys      func(*account.Account) ([]account.Key, error) // of the user model; nil: the store's is another
+
+	counts counts
+	found  account.Stats
+	last   uint64 // highest id of an account
+}
+
+func (c *checker) fault(format string, args ...any) { c.report(fmt.Sprintf(format, args...)) }
+
+// own checks what the store keeps of itself.
+func (c *checker) own() error {
+	key, err := c.v.get(linkKeyKey)
+	if err != nil && err != account.ErrNotFound {
+		return err
+	}
+	if len(key) != 32 {
+		c.fault("the key of links has %d bytes instead of 32", len(key))
+	}
+	record, err := c.v.get(countsKey)
+	if err == nil {
+		c.counts, err = decodeCounts(record)
+	}
+	if err != nil && err != account.ErrNotFound {
+		c.fault("the counters can't be read: %v", err)
+	}
+	signature := ""
+	record, err = c.v.get(indexKey)
+	if err == nil {
+		c.v.generation, signature, err = decodeIndex(record)
+	}
+	if signature != c.signature {
+		c.keys = nil
+	}
+	if err != nil && err != account.ErrNotFound {
+		c.fault("the record of the unique keys can't be read: %v", err)
+	}
+	return nil
+}
+
+func (c *checker) entry(key, value []byte) error {
+	if want, ok := keyLengths[key[0]]; ok && len(key) != want || len(key) < 2 {
+		c.fault("a key of kind %q has %d bytes", key[0], len(key))
+		return nil
+	}
+	switch key[0] {
+	case prefixAccount:
+		return c.account(binary.BigEndian.Uint64(key[1:]), value)
+	case prefixUnique:
+		return c.unique(key, value)
+	case prefixHold:
+		if _, err := decodeHold(value); err != nil {
+			c.fault("a key that is kept from everybody can't be read: %v", err)
+		}
+	case prefixEmail:
+		return c.email(key)
+	case prefixToken:
+		return c.token(account.Digest(key[1:]), value)
+	case prefixTokenOf:
+		return c.tokenOf(key, value)
+	case prefixMail:
+		return c.mail(binary.BigEndian.Uint64(key[1:]), value)
+	case prefixMailDue:
+		return c.mailIndex(key, func(m *account.Mail) bool { return dueNumber(m.Due) == binary.BigEndian.Uint64(key[1:]) })
+	case prefixMailOf:
+		return c.mailIndex(key, func(m *account.Mail) bool { return m.Account == binary.BigEndian.Uint64(key[1:]) })
+	case prefixGroup:
+		if _, err := decodeGroup(value); err != nil {
+			c.fault("a group can't be read: %v", err)
+		}
+	case prefixOwn:
+	default:
+		c.fault("a key of an unknown kind, %q", key[0])
+	}
+	return nil
+}
+
+// keyLengths are the lengths of the keys that have one.
+var keyLengths = map[byte]int{
+	prefixAccount: 1 + 8, prefixToken: 1 + len(account.Digest{}), prefixTokenOf: 1 + 8 + len(account.Digest{}),
+	prefixHold: 1 + 32,
+	prefixMail: 1 + 8, prefixMailDue: 1 + 8 + 8, prefixMailOf: 1 + 8 + 8,
+}
+
+// wants reports the fault unless the key is there, with the value if it isn't
+// nil.
+func (c *checker) wants(key, value []byte, format string, args ...any) error {
+	stored, err := c.v.get(key)
+	if err == account.ErrNotFound || err == nil && value != nil && !bytes.Equal(stored, value) {
+		c.fault(format, args...)
+		return nil
+	}
+	return err
+}
+
+func (c *checker) account(id uint64, record []byte) error {
+	c.found.Accounts++
+	c.last = max(c.last, id)
+	a, err := c.v.decodeAccount(id, record)
+	if err != nil {
+		c.fault("%v", err)
+		return nil
+	}
+	if a.Version == 0 {
+		c.fault("account %d has no version", id)
+	}
+	c.compareKeys(a)
+	for _, k := range a.Keys {
+		err := c.wants(uniqueKey(c.v.generation, k), binary.BigEndian.AppendUint64(nil, id),
+			"account %d isn't found by its %s", id, k.Field)
+		if err != nil {
+			return err
+		}
+	}
+	folded, former := foldEmail(a.Email), formerFold(a.Email)
+	if folded == "" {
+		return nil
+	}
+	if folded != former { // which is right in a store that an older version wrote
+		if _, err := c.v.get(emailKey(former, id)); err != account.ErrNotFound {
+			return err
+		}
+	}
+	return c.wants(emailKey(folded, id), nil, "account %d isn't found by its address", id)
+}
+
+// compareKeys compares the unique keys of an account with those that it should
+// have.
+func (c *checker) compareKeys(a *accountRecord) {
+	if c.keys == nil {
+		return
+	}
+	account := a.Account
+	keys, err := c.keys(&account)
+	if err != nil {
+		c.fault("account %d: %v", a.ID, err)
+		return
+	}
+	for _, k := range keys {
+		if !slices.Contains(a.Keys, k) && !k.Reserved { // else another account had it
+			c.fault("account %d lacks the unique key of its %s", a.ID, k.Field)
+		}
+	}
+	for _, k := range a.Keys {
+		if !slices.Contains(keys, k) {
+			c.fault("account %d has a unique key of a %s that it doesn't have", a.ID, k.Field)
+		}
+	}
+}
+
+// holder is the account that an index entry leads to, nil after a fault.
+func (c *checker) holder(id uint64, what string) (*accountRecord, error) {
+	record, err := c.v.get(numberKey(prefixAccount, id))
+	if err == account.ErrNotFound {
+		c.fault("%s leads to account %d, which doesn't exist", what, id)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.v.decodeAccount(id, record)
+	if err != nil {
+		return nil, nil // reported with the account
+	}
+	return a, nil
+}
+
+func (c *checker) unique(key, value []byte) error {
+	if !bytes.HasPrefix(key, uniqueKey(c.v.generation, account.Key{})[:1+4]) {
+		return nil // of another generation: being made, or waiting to be dropped
+	}
+	if len(value) != 8 {
+		c.fault("a unique key leads nowhere")
+		return nil
+	}
+	a, err := c.holder(binary.BigEndian.Uint64(value), "a unique key")
+	if a == nil || err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(a.Keys, func(k account.Key) bool { return bytes.Equal(uniqueKey(c.v.generation, k), key) }) {
+		c.fault("a unique key leads to account %d, which doesn't have it", a.ID)
+	}
+	return nil
+}
+
+func (c *checker) email(key []byte) error {
+	if len(key) < 1+1+8 {
+		c.fault("an entry of the index of addresses has %d bytes", len(key))
+		return nil
+	}
+	a, err := c.holder(binary.BigEndian.Uint64(key[len(key)-8:]), "the index of addresses")
+	if a == nil || err != nil {
+		return err
+	}
+	if !bytes.Equal(emailKey(foldEmail(a.Email), a.ID), key) && !bytes.Equal(emailKey(formerFold(a.Email), a.ID), key) {
+		c.fault("the index of addresses leads to account %d, which has another address", a.ID)
+	}
+	return nil
+}
+
+func (c *checker) token(digest account.Digest, record []byte) error {
+	c.found.Tokens++
+	t, _, err := decodeToken(digest, record)
+	if err != nil {
+		c.fault("token %s: %v", digest.ID(), err)
+		return nil
+	}
+	if c.fleeting(t.Expires) {
+		return nil
+	}
+	if _, err := c.holder(t.Account, "token "+digest.ID()); err != nil {
+		return err
+	}
+	return c.wants(tokenOfKey(t.Account, digest), nil, "token %s is missing among those of account %d", digest.ID(), t.Account)
+}
+
+// fleeting tells whether an entry may be gone before the other one that
+// belongs to it is looked at.
+func (c *checker) fleeting(expires time.Time) bool {
+	return !expires.IsZero() && expires.Before(c.now.Add(time.Hour))
+}
+
+func (c *checker) tokenOf(key, value []byte) error {
+	ref, err := decodeTokenRef(string(key), string(value))
+	if err != nil {
+		c.fault("token %s of account %d: %v", account.Digest(key[1+8:]).ID(), binary.BigEndian.Uint64(key[1:]), err)
+		return nil
+	}
+	if c.fleeting(ref.expires) {
+		return nil
+	}
+	record, err := c.v.get(tokenKey(ref.digest))
+	if err == account.ErrNotFound {
+		c.fault("account %d has token %s, which doesn't exist", ref.account, ref.digest.ID())
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t, _, err := decodeToken(ref.digest, record)
+	if err == nil && (t.Account != ref.account || !t.Created.Equal(ref.created) || !t.Expires.Equal(ref.expires)) {
+		c.fault("token %s differs from what account %d knows of it", ref.digest.ID(), ref.account)
+	}
+	return nil
+}
+
+func (c *checker) mail(id uint64, record []byte) error {
+	c.found.Mails++
+	m, _, err := decodeMail(id, record)
+	if err != nil {
+		c.fault("mail %d: %v", id, err)
+		return nil
+	}
+	if err := c.wants(numberKey(prefixMailDue, dueNumber(m.Due), id), nil, "mail %d never gets due", id); err != nil {
+		return err
+	}
+	if m.Account == 0 {
+		return nil
+	}
+	return c.wants(numberKey(prefixMailOf, m.Account, id), nil, "mail %d is missing among those of account %d", id, m.Account)
+}
+
+// mailIndex checks an entry that ends with the id of a mail.
+func (c *checker) mailIndex(key []byte, agrees func(*account.Mail) bool) error {
+	id := binary.BigEndian.Uint64(key[1+8:])
+	record, err := c.v.get(numberKey(prefixMail, id))
+	if err == account.ErrNotFound {
+		c.fault("an index leads to mail %d, which doesn't exist", id)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if m, _, err := decodeMail(id, record); err == nil && !agrees(m) {
+		c.fault("an index leads to mail %d, which says otherwise", id)
+	}
+	return nil
+}
+
+// totals compares what was counted with the store's counters.
+func (c *checker) totals() {
+	if c.found.Accounts != c.counts.accounts {
+		c.fault("there are %d accounts, the counter says %d", c.found.Accounts, c.counts.accounts)
+	}
+	if c.found.Mails != c.counts.mails {
+		c.fault("there are %d mails, the counter says %d", c.found.Mails, c.counts.mails)
+	}
+	if c.last > c.counts.lastAccount {
+		c.fault("account %d has a higher id than the highest that was given, %d", c.last, c.counts.lastAccount)
+	}
+}

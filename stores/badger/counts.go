@@ -1,0 +1,177 @@
+package badger
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// counts is what the writer counts. It is a value: a batch has its own until
+// it is committed.
+type counts struct {
+	accounts    uint64
+	mails       uint64
+	lastAccount uint64 // the highest id that was ever given
+	lastMail    uint64
+
+	// tokens is how many more there are than when the store was opened, if
+	// none had expired since. It isn't stored: see countTokens.
+	tokens int64
+}
+
+const (
+	countAccounts    protowire.Number = 1
+	countMails       protowire.Number = 2
+	countLastAccount protowire.Number = 3
+	countLastMail    protowire.Number = 4
+)
+
+func (c *counts) encode() []byte {
+	b := []byte{recordFormat}
+	b = appendNumber(b, countAccounts, c.accounts)
+	b = appendNumber(b, countMails, c.mails)
+	b = appendNumber(b, countLastAccount, c.lastAccount)
+	return appendNumber(b, countLastMail, c.lastMail)
+}
+
+func decodeCounts(record []byte) (counts, error) {
+	var c counts
+	d := recordDecoder{s: string(record)}
+	d.format()
+	for d.next() {
+		switch d.num {
+		case countAccounts:
+			c.accounts = d.number()
+		case countMails:
+			c.mails = d.number()
+		case countLastAccount:
+			c.lastAccount = d.number()
+		case countLastMail:
+			c.lastMail = d.number()
+		default:
+			d.raw()
+		}
+	}
+	if d.bad {
+		return c, errRecord
+	}
+	return c, nil
+}
+
+// loadState reads what the store keeps in memory.
+func (s *database) loadState(v snapshot) error {
+	if _, err := v.get(restoringKey); err == nil {
+		return errors.New("a restore was broken off: remove the folder and restore the backup again")
+	}
+	key, err := v.get(linkKeyKey)
+	if err != nil && err != account.ErrNotFound {
+		return err
+	}
+	s.linkKey = append(s.linkKey, key...)
+	record, err := v.get(countsKey)
+	if err == nil {
+		s.counts, err = decodeCounts(record)
+	}
+	if err != nil && err != account.ErrNotFound {
+		return err
+	}
+	record, err = v.get(indexKey)
+	if err == account.ErrNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	generation, signature, err := decodeIndex(record)
+	s.generation.Store(generation)
+	s.signature = signature
+	return err
+}
+
+// The record of the unique keys is their generation and their signature.
+func encodeIndex(generation uint64, signature string) []byte {
+	return append(binary.BigEndian.AppendUint64([]byte{recordFormat}, generation), signature...)
+}
+
+func decodeIndex(record []byte) (generation uint64, signature string, err error) {
+	if len(record) < 9 || record[0] != recordFormat {
+		return 0, "", errRecord
+	}
+	return binary.BigEndian.Uint64(record[1:]), string(record[9:]), nil
+}
+
+// tokenCount is a count of the tokens, made when the writer's count was at
+// base.
+type tokenCount struct {
+	made   time.Time
+	tokens int64
+	base   int64
+}
+
+// recount is how long a count of the tokens is good: so long those that have
+// expired may be counted still.
+const recount = time.Hour
+
+// Stats implements Store.
+func (s *database) Stats(ctx context.Context) (account.Stats, error) {
+	if err := s.countTokens(ctx); err != nil {
+		return account.Stats{}, err
+	}
+	s.counting.Lock()
+	st := account.Stats{
+		Accounts: s.counts.accounts,
+		Tokens:   uint64(max(0, s.tokens.tokens+s.counts.tokens-s.tokens.base)),
+		Mails:    s.counts.mails,
+	}
+	s.counting.Unlock()
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return account.Stats{}, err
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil { // else it has gone meanwhile
+			st.Bytes += usedSpace(info)
+		}
+	}
+	return st, nil
+}
+
+// countTokens counts the tokens, if that was long ago. Tokens expire without
+// a transaction that could count them; the writer's count is only the
+// difference since.
+func (s *database) countTokens(ctx context.Context) error {
+	s.recounting.Lock()
+	defer s.recounting.Unlock()
+	if s.closed.Load() {
+		return account.ErrClosed
+	}
+	now := s.now()
+	if age := now.Sub(s.tokens.made); age >= 0 && age < recount {
+		return ctx.Err()
+	}
+	count := tokenCount{made: now}
+	err := s.view(ctx, func(v snapshot) error {
+		s.counting.Lock()
+		count.base = s.counts.tokens
+		v.txn.Discard()
+		v.txn = s.db.NewTransactionAt(s.committed.Load(), false)
+		s.counting.Unlock()
+		defer v.txn.Discard()
+		return v.scan([]byte{prefixTokenOf}, nil, func(_, _ []byte) (bool, error) {
+			count.tokens++
+			return true, ctx.Err()
+		})
+	})
+	if err != nil {
+		return err
+	}
+	s.counting.Lock()
+	s.tokens = count
+	s.counting.Unlock()
+	return nil
+}

@@ -1,0 +1,398 @@
+package badger
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// database is an open Badger store.
+//
+// Its keys start with a letter that says what they are of; numbers in them are
+// big-endian, so that they sort.
+//
+//	a <id>                       account
+//	u <generation> <field value> unique key: the id of the account
+//	h <digest>                   unique key that is kept from everybody: until when
+//	e <address> 0 <id>           address of an account, folded
+//	t <digest>                   auth token
+//	T <account> <digest>         token of an account: its times
+//	m <id>                       mail
+//	M <due> <id>                 mail by the time at which it is due
+//	n <account> <id>             mail of an account
+//	g <name>                     group, as Django knows it
+//	c …                          counters and settings of the store itself
+//
+// Reads work on the last committed transaction, next to the writer (see
+// badger_writer.go), and never wait for it.
+type database struct {
+	db    *badger.DB
+	dir   string
+	log   *zap.Logger
+	guard diskGuard
+	now   func() time.Time
+
+	linkKey    []byte
+	committed  atomic.Uint64 // number of the last transaction
+	generation atomic.Uint64 // generation of the unique keys
+	fault      atomic.Pointer[faultError]
+
+	// reading is held by reads, and for writing by who may only work while
+	// there are none.
+	reading sync.RWMutex
+	closed  atomic.Bool
+	closing sync.Once
+	stop    chan struct{} // closed: end the goroutines
+	stopped chan struct{} // closed: the goroutines have ended
+	queue   chan *mutation
+	writing sync.Mutex // held by who makes mutations
+
+	signature string // of the unique keys; guarded by writing
+
+	counting   sync.Mutex // guards what follows
+	counts     counts     // changed by the writer alone
+	tokens     tokenCount
+	recounting sync.Mutex // held by who counts the tokens
+}
+
+const (
+	prefixAccount = 'a'
+	prefixUnique  = 'u'
+	prefixHold    = 'h'
+	prefixEmail   = 'e'
+	prefixToken   = 't'
+	prefixTokenOf = 'T'
+	prefixMail    = 'm'
+	prefixMailDue = 'M'
+	prefixMailOf  = 'n'
+	prefixGroup   = 'g'
+	prefixOwn     = 'c'
+)
+
+var (
+	linkKeyKey = []byte{prefixOwn, 'l'}
+	indexKey   = []byte{prefixOwn, 'i'} // generation and signature of the unique keys
+	countsKey  = []byte{prefixOwn, 'n'}
+)
+
+func numberKey(prefix byte, numbers ...uint64) []byte {
+	k := make([]byte, 1, 1+8*len(numbers))
+	k[0] = prefix
+	for _, n := range numbers {
+		k = binary.BigEndian.AppendUint64(k, n)
+	}
+	return k
+}
+
+func tokenKey(d account.Digest) []byte {
+	k := make([]byte, 1, 1+len(d))
+	k[0] = prefixToken
+	return append(k, d[:]...)
+}
+
+func tokenOfKey(owner uint64, d account.Digest) []byte {
+	k := make([]byte, 1, 1+8+len(d))
+	k[0] = prefixTokenOf
+	k = binary.BigEndian.AppendUint64(k, owner)
+	return append(k, d[:]...)
+}
+
+func uniqueKey(generation uint64, key account.Key) []byte {
+	k := make([]byte, 1, 1+4+1+len(key.Field)+1+min(len(key.Value), maxKeyText))
+	k[0] = prefixUnique
+	k = binary.BigEndian.AppendUint32(k, uint32(generation))
+	k = protowire.AppendString(k, key.Field)
+	return appendKeyText(k, key.Value)
+}
+
+// emailPrefix is what the index of addresses has for one. Two addresses may
+// share it: compare them too.
+func emailPrefix(folded string) []byte {
+	k := make([]byte, 1, 1+min(len(folded), maxKeyText)+1+8)
+	k[0] = prefixEmail
+	return append(appendKeyText(k, folded), 0)
+}
+
+func emailKey(folded string, id uint64) []byte {
+	return binary.BigEndian.AppendUint64(emailPrefix(folded), id)
+}
+
+// foldEmail is an address without regard to case and to the spelling of its
+// domain.
+func foldEmail(email string) string { return formerFold(account.NormalizeEmail(email)) }
+
+// formerFold is what the index of addresses had before domains had one
+// spelling. The next change of the unique keys writes such an entry anew.
+func formerFold(email string) string { return strings.ToLower(account.NFKC(email)) }
+
+// maxKeyText is how long a text may be in a key; of a longer one it is the
+// hash. Badger's keys must be shorter than 64 KB.
+const maxKeyText = 255
+
+func appendKeyText(k []byte, text string) []byte {
+	if len(text) <= maxKeyText {
+		return append(k, text...)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return append(k, sum[:]...)
+}
+
+// snapshot is the store as of one transaction.
+type snapshot struct {
+	txn        *badger.Txn
+	generation uint64
+}
+
+// get returns the value of a key, or ErrNotFound. It is good for the time of
+// the snapshot.
+func (v snapshot) get(key []byte) ([]byte, error) {
+	item, err := v.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, account.ErrNotFound
+	}
+	if err != nil {
+		return nil, plainError(err)
+	}
+	var value []byte
+	err = item.Value(func(b []byte) error {
+		value = b
+		return nil
+	})
+	return value, err
+}
+
+// scan calls fn with each key that has the prefix, from the key from on (nil:
+// the first), and its value. They are good until fn returns.
+func (v snapshot) scan(prefix, from []byte, fn func(key, value []byte) (more bool, err error)) error {
+	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	if from == nil {
+		from = prefix
+	}
+	for it.Seek(from); it.Valid(); it.Next() {
+		var more bool
+		item := it.Item()
+		err := item.Value(func(value []byte) (err error) {
+			more, err = fn(item.Key(), value)
+			return err
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v snapshot) account(id uint64) (*accountRecord, error) {
+	record, err := v.get(numberKey(prefixAccount, id))
+	if err != nil {
+		return nil, err
+	}
+	return v.decodeAccount(id, record)
+}
+
+func (v snapshot) decodeAccount(id uint64, record []byte) (*accountRecord, error) {
+	a, err := decodeAccount(id, record)
+	if err != nil {
+		return nil, fmt.Errorf("account %d: %w", id, err)
+	}
+	a.Keys = a.keysAt(v.generation)
+	return a, nil
+}
+
+// view calls fn with the store as of the last transaction.
+func (s *database) view(ctx context.Context, fn func(snapshot) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.closed.Load() {
+		return account.ErrClosed
+	}
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	if s.closed.Load() {
+		return account.ErrClosed
+	}
+	defer s.catch(&err)
+	txn := s.db.NewTransactionAt(s.committed.Load(), false)
+	defer txn.Discard()
+	err = fn(snapshot{txn, s.generation.Load()})
+	if errors.Is(err, account.ErrNotFound) {
+		// Badger doesn't find what is in a damaged block.
+		if f := s.fault.Load(); f != nil {
+			return f
+		}
+	}
+	return err
+}
+
+// faultError is a fault after which the store can't be trusted to be whole: it
+// takes no changes any more, and says of nothing that it isn't there.
+type faultError struct{ text string }
+
+func (e *faultError) Error() string { return e.text }
+
+// whole returns the fault of the store, if it has one: a list that is read from
+// damaged tables may end too early.
+func (s *database) whole() error {
+	if f := s.fault.Load(); f != nil {
+		return f
+	}
+	return nil
+}
+
+// fail notes a fault of the store. The first one is kept.
+func (s *database) fail(format string, args ...any) error {
+	f := &faultError{"store " + s.dir + ": " + fmt.Sprintf(format, args...)}
+	if s.fault.CompareAndSwap(nil, f) {
+		s.log.Error("the store is damaged: no changes are made to it", zap.Error(f))
+	}
+	return s.fault.Load()
+}
+
+// catch turns a panic of Badger, which damaged tables cause, into a fault.
+func (s *database) catch(err *error) {
+	if r := recover(); r != nil {
+		s.log.Error("the store panicked", zap.Any("panic", r), zap.Stack("stack"))
+		*err = s.fail("it failed, a file of it may be damaged: restart Caddy, which checks them")
+	}
+}
+
+// Account implements Store.
+func (s *database) Account(ctx context.Context, id uint64) (*account.Account, error) {
+	var a *accountRecord
+	err := s.view(ctx, func(v snapshot) (err error) {
+		a, err = v.account(id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &a.Account, nil
+}
+
+// AccountByKey implements Store.
+func (s *database) AccountByKey(ctx context.Context, key account.Key) (*account.Account, error) {
+	var a *accountRecord
+	err := s.view(ctx, func(v snapshot) error {
+		id, err := v.get(uniqueKey(v.generation, key))
+		if err != nil {
+			return err
+		}
+		if a, err = v.account(binary.BigEndian.Uint64(id)); err != nil {
+			return err
+		}
+		if !slices.Contains(a.Keys, key) { // but reserved, or the other way round
+			return account.ErrNotFound
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &a.Account, nil
+}
+
+// AccountsByEmail implements Store.
+func (s *database) AccountsByEmail(ctx context.Context, email string, limit int) ([]*account.Account, error) {
+	folded := foldEmail(email)
+	if folded == "" || limit <= 0 {
+		return nil, ctx.Err()
+	}
+	var accounts []*account.Account
+	err := s.view(ctx, func(v snapshot) error {
+		prefix := emailPrefix(folded)
+		return v.scan(prefix, nil, func(key, _ []byte) (bool, error) {
+			if len(key) != len(prefix)+8 {
+				return true, nil
+			}
+			a, err := v.account(binary.BigEndian.Uint64(key[len(prefix):]))
+			if err != nil {
+				return false, err
+			}
+			if foldEmail(a.Email) == folded {
+				accounts = append(accounts, &a.Account)
+			}
+			return len(accounts) < limit, nil
+		})
+	})
+	if err == nil {
+		err = s.whole()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return accounts, nil
+}
+
+// Accounts implements Store.
+func (s *database) Accounts(ctx context.Context, after uint64, limit int) ([]*account.Account, error) {
+	if limit <= 0 || after == ^uint64(0) {
+		return nil, ctx.Err()
+	}
+	var accounts []*account.Account
+	err := s.view(ctx, func(v snapshot) error {
+		from := numberKey(prefixAccount, after+1)
+		return v.scan(from[:1], from, func(key, value []byte) (bool, error) {
+			a, err := v.decodeAccount(binary.BigEndian.Uint64(key[1:]), value)
+			if err != nil {
+				return false, err
+			}
+			accounts = append(accounts, &a.Account)
+			return len(accounts) < limit, ctx.Err()
+		})
+	})
+	if err == nil {
+		err = s.whole()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return accounts, nil
+}
+
+// LinkKey implements Store.
+func (s *database) LinkKey(ctx context.Context) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if s.closed.Load() {
+		return nil, account.ErrClosed
+	}
+	return bytes.Clone(s.linkKey), nil
+}
+
+// Close implements Store.
+func (s *database) Close() error {
+	var err error
+	s.closing.Do(func() {
+		s.closed.Store(true)
+		close(s.stop)
+		<-s.stopped
+		s.writing.Lock() // and wait for a caller who writes
+		defer s.writing.Unlock()
+		s.reading.Lock()
+		defer s.reading.Unlock()
+		if err = s.db.Close(); err != nil {
+			err = fmt.Errorf("closing store %s: %w", s.dir, plainError(err))
+		}
+		s.fixModes()
+	})
+	return err
+}
+
+// Interface guards
+var _ account.Store = (*database)(nil)

@@ -1,0 +1,419 @@
+package badger
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// newBadger opens a store in a folder, and closes it with the test.
+func newBadger(t *testing.T, dir string) *database {
+	t.Helper()
+	s, err := open(dir, 1<<20, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// raw writes entries without looking at them.
+func (s *database) raw(t *testing.T, change func(*batch)) {
+	t.Helper()
+	err := s.submit(t.Context(), &mutation{apply: func(b *batch) error {
+		change(b)
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testAccount(name string) *account.Account {
+	return &account.Account{Username: name, Email: name + "@example.com", IsActive: true, Keys: []account.Key{{Field: "username", Value: name}}}
+}
+
+// create stores an account.
+func (s *database) create(t *testing.T, name string) *account.Account {
+	t.Helper()
+	a := testAccount(name)
+	if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestRecordsKeepWhatNewerVersionsAdd(t *testing.T) {
+	s := newBadger(t, t.TempDir())
+	a := s.create(t, "ann")
+	token := &account.Token{Digest: account.Digest{1}, Account: a.ID}
+	mail := &account.Mail{Account: a.ID, Due: time.Unix(1, 0)}
+	if err := s.Commit(t.Context(), &account.Change{Token: token, Mails: []*account.Mail{mail}}); err != nil {
+		t.Fatal(err)
+	}
+	extra := protowire.AppendString(protowire.AppendTag(nil, 1000, protowire.BytesType), "from the future")
+	extra = protowire.AppendVarint(protowire.AppendTag(extra, 1001, protowire.VarintType), 42)
+	keys := [][]byte{numberKey(prefixAccount, a.ID), tokenKey(token.Digest), numberKey(prefixMail, mail.ID)}
+	s.raw(t, func(b *batch) {
+		for _, key := range keys {
+			record, err := b.get(key)
+			if err != nil {
+				t.Error(err)
+			}
+			b.set(key, slices.Concat(record, extra), 0)
+		}
+	})
+	b, err := s.Account(t.Context(), a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Email = "other@example.com"
+	mail.Attempts++
+	err = errors.Join(
+		s.Commit(t.Context(), &account.Change{Account: b}),
+		s.Commit(t.Context(), &account.Change{Token: &account.Token{Digest: account.Digest{2}, Account: a.ID}}),
+		s.TouchTokens(t.Context(), map[account.Digest]time.Time{token.Digest: time.Unix(5, 0)}),
+		s.PutMail(t.Context(), mail),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.view(t.Context(), func(v snapshot) error {
+		for _, key := range keys {
+			record, err := v.get(key)
+			if err != nil || !strings.Contains(string(record), string(extra)) {
+				t.Errorf("the record of %q lost fields: %q, %v", key[0], record, err)
+			}
+		}
+		return nil
+	})
+}
+
+func TestDamagedRecordsAreErrors(t *testing.T) {
+	a := testAccount("ann")
+	a.Fields = map[string]any{"n": int64(1), "s": "text"}
+	fields, err := appendAccountFields(nil, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := append(appendAccountHead(nil, 1, 1), fields...)
+	for n := range record {
+		decodeAccount(1, record[:n]) // must not panic
+		for bit := range 8 {
+			damaged := slices.Clone(record)
+			damaged[n] ^= 1 << bit
+			decodeAccount(1, damaged)
+			decodeToken(account.Digest{}, damaged)
+			decodeMail(1, damaged)
+		}
+	}
+	for _, record := range [][]byte{nil, {}, {recordFormat + 1}, record[:len(record)-1]} {
+		if _, err := decodeAccount(1, record); err == nil {
+			t.Errorf("record %q was read", record)
+		}
+	}
+}
+
+func FuzzRecords(f *testing.F) {
+	fields, _ := appendAccountFields(nil, testAccount("ann"))
+	f.Add(append(appendAccountHead(nil, 1, 1), fields...))
+	f.Add(appendToken(nil, &account.Token{Account: 1, Agent: "x"}, nil))
+	f.Fuzz(func(t *testing.T, record []byte) {
+		decodeAccount(1, record)
+		decodeToken(account.Digest{}, record)
+		decodeMail(1, record)
+		decodeCounts(record)
+	})
+}
+
+func TestBadgerErrorsQuoteNoKeys(t *testing.T) {
+	for _, text := range []string{
+		plainMessage("While reading key: %x, got error: %v", []any{[]byte("secret"), errors.New(`DB::Get key: "secret\"more" err: gone`)}),
+		plainMessage("This Range (numTables: %d)\nLeft:\n%s\nRight:\n%s\n", []any{3, "00 secret\n", "\"secret\""}),
+		plainMessage("LOG Compact FAILED with error: %+v: %+v", []any{errors.New("full"), struct{ left []byte }{[]byte("secret")}}),
+		plainError(errors.New(`DB::Get key: "secret" err: gone`)).Error(),
+	} {
+		if strings.Contains(text, "secret") || strings.Contains(text, fmt.Sprintf("%x", "secret")) || strings.Contains(text, fmt.Sprint([]byte("secret"))) {
+			t.Errorf("a key is quoted: %s", text)
+		}
+	}
+}
+
+func TestBadgerTokensFollowTheClock(t *testing.T) {
+	dir := t.TempDir()
+	s := newBadger(t, dir)
+	a := s.create(t, "ann")
+	now := time.Now()
+	token := &account.Token{Digest: account.Digest{1}, Account: a.ID, Created: now, Expires: now.Add(time.Hour)}
+	if err := s.Commit(t.Context(), &account.Change{Token: token}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		jump time.Duration
+		err  error
+	}{
+		{0, nil},
+		{-10 * 365 * 24 * time.Hour, nil},
+		{time.Hour - time.Second, nil},
+		{time.Hour + time.Second, account.ErrNotFound},
+		{10 * 365 * 24 * time.Hour, account.ErrNotFound},
+		{0, nil},
+	} {
+		s.now = func() time.Time { return now.Add(test.jump) }
+		if _, _, err := s.Token(t.Context(), token.Digest); err != test.err {
+			t.Errorf("the clock jumps by %v: %v", test.jump, err)
+		}
+		if _, err := s.Stats(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.Account(t.Context(), a.ID); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestBadgerRefusesChangesOnAFullDisk(t *testing.T) {
+	s := newBadger(t, t.TempDir())
+	a := s.create(t, "ann")
+	reserve := s.guard.reserve
+	s.guard.reserve, s.guard.ample = 1<<60, time.Time{}
+	for name, err := range map[string]error{
+		"Commit":      s.Commit(t.Context(), &account.Change{Account: testAccount("bob")}),
+		"TouchTokens": s.TouchTokens(t.Context(), map[account.Digest]time.Time{{1}: time.Now()}),
+		"DeleteMail":  s.DeleteMail(t.Context(), 1),
+		"Reindex":     s.Reindex(t.Context(), "x", func(*account.Account) ([]account.Key, error) { return nil, nil }),
+	} {
+		if !errors.Is(err, account.ErrFull) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := s.Account(t.Context(), a.ID); err != nil {
+		t.Error(err)
+	}
+	s.guard.reserve = reserve
+	s.create(t, "bob")
+}
+
+func TestDiskGuardLeavesSpaceForTables(t *testing.T) {
+	dir := t.TempDir()
+	free, err := freeSpace(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		reserve, tables int64
+		full            bool
+	}{
+		{1 << 20, 1 << 20, false},
+		{1 << 20, 1 << 40, false},
+		{free - 64<<20, 1 << 20, false},
+		{free - 64<<20, 128 << 20, true},
+		{free + 64<<20, 0, true},
+	} {
+		g := diskGuard{dir: dir, reserve: test.reserve, tables: func() (int64, error) { return test.tables, nil }}
+		if err := g.check(); errors.Is(err, account.ErrFull) != test.full {
+			t.Errorf("reserve %d, tables %d of %d free: %v", test.reserve, test.tables, free, err)
+		}
+	}
+}
+
+func TestBadgerDeletesAnAccountWithAllTokensItCanHave(t *testing.T) {
+	s := newBadger(t, t.TempDir())
+	a := s.create(t, "ann")
+	digest := func(n int) (d account.Digest) {
+		binary.BigEndian.PutUint32(d[:], uint32(n))
+		return d
+	}
+	for n := range maxTokens {
+		if n%1000 != 0 {
+			continue
+		}
+		s.raw(t, func(b *batch) {
+			for i := n; i < n+1000; i++ {
+				ref := tokenRef{created: time.Unix(int64(i), 0)}
+				setToken(b, &account.Token{Digest: digest(i), Account: a.ID, Created: ref.created}, nil)
+				b.set(tokenOfKey(a.ID, digest(i)), ref.encode(), 0)
+			}
+			b.stagedCounts.tokens += 1000
+		})
+	}
+	last := &account.Token{Digest: digest(maxTokens), Account: a.ID, Created: time.Unix(maxTokens, 0)}
+	if err := s.Commit(t.Context(), &account.Change{Token: last}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Token(t.Context(), digest(0)); err != account.ErrNotFound {
+		t.Errorf("the oldest token: %v", err)
+	}
+	if tokens, err := s.Tokens(t.Context(), a.ID); err != nil || len(tokens) != maxTokens {
+		t.Errorf("%d tokens, %v", len(tokens), err)
+	}
+	a, err := s.Account(t.Context(), a.ID)
+	if err == nil {
+		err = s.Commit(t.Context(), &account.Change{Account: a, Delete: true})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, err := s.Stats(t.Context()); err != nil || st.Tokens != 0 || st.Accounts != 0 {
+		t.Errorf("%+v, %v", st, err)
+	}
+}
+
+// A reindex that is broken off after it has begun to write changes nothing.
+func TestBadgerReindexBrokenOff(t *testing.T) {
+	dir := t.TempDir()
+	s := newBadger(t, dir)
+	for n := range 2 * batchKeys {
+		if n%512 != 0 {
+			continue
+		}
+		s.raw(t, func(b *batch) {
+			for i := n; i < n+512; i++ {
+				a := testAccount(fmt.Sprint(i))
+				w := changeWriter{s: s, change: &account.Change{Account: a}, account: a}
+				w.fields, _ = appendAccountFields(nil, w.change.Account)
+				if err := w.create(b); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	byEmail := func(a *account.Account) ([]account.Key, error) {
+		return []account.Key{{Field: "email", Value: a.Email}}, nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	err := s.Reindex(ctx, "email", func(a *account.Account) ([]account.Key, error) {
+		if calls++; calls == 7*batchKeys/2 {
+			cancel()
+		}
+		return byEmail(a)
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	check := func(key account.Key, want error) {
+		t.Helper()
+		a, err := s.AccountByKey(t.Context(), key)
+		if err != want || err == nil && !slices.Equal(a.Keys, []account.Key{key}) {
+			t.Errorf("%v: %+v, %v", key, a, err)
+		}
+	}
+	for range 2 {
+		check(account.Key{Field: "username", Value: "7"}, nil)
+		check(account.Key{Field: "email", Value: "7@example.com"}, account.ErrNotFound)
+		s.Close()
+		s = newBadger(t, dir)
+	}
+	a, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: "7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Email, a.Username, a.Keys = "new@example.com", "new", []account.Key{{Field: "username", Value: "new"}}
+	if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil {
+		t.Fatal(err)
+	}
+	check(account.Key{Field: "username", Value: "7"}, account.ErrNotFound)
+	check(account.Key{Field: "username", Value: "new"}, nil)
+	if err := s.Reindex(t.Context(), "email", byEmail); err != nil {
+		t.Fatal(err)
+	}
+	check(account.Key{Field: "username", Value: "8"}, account.ErrNotFound)
+	check(account.Key{Field: "email", Value: "7@example.com"}, account.ErrNotFound)
+	check(account.Key{Field: "email", Value: "8@example.com"}, nil)
+	check(account.Key{Field: "email", Value: "new@example.com"}, nil)
+}
+
+func TestBadgerCleansUp(t *testing.T) {
+	dir := t.TempDir()
+	s := newBadger(t, dir)
+	size := func() int64 {
+		t.Helper()
+		n, err := tableSize(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	reopen := func() {
+		s.Close() // writes what is in memory to tables
+		s = newBadger(t, dir)
+	}
+	expire := time.Now().Add(2 * time.Second)
+	for n := range 32 {
+		s.raw(t, func(b *batch) {
+			for i := range 100 {
+				setToken(b, &account.Token{Digest: account.Digest{byte(n), byte(i)}, Expires: expire, Agent: strings.Repeat("x", 2000)}, nil)
+			}
+		})
+		if n%8 == 7 {
+			reopen()
+		}
+	}
+	full := size()
+	time.Sleep(time.Until(expire) + time.Second)
+	s.create(t, "ann")
+	reopen()
+	s.clean()
+	if got := size(); got > full/10 {
+		t.Errorf("%d bytes became %d: %s", full, got, s.db.LevelsToString())
+	}
+	if _, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: "ann"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBadgerNamesDamagedFiles(t *testing.T) {
+	dir := t.TempDir()
+	s := newBadger(t, dir)
+	for n := range 50 {
+		s.create(t, fmt.Sprint(n))
+	}
+	s.Close()
+	names, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	whole, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int{10, len(whole) / 4, len(whole) / 2, len(whole) - 200} {
+		damaged := slices.Clone(whole)
+		damaged[at] ^= 0x10
+		if err := os.WriteFile(names[0], damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := open(dir, 1<<20, zap.NewNop())
+		if err == nil {
+			for range 1000 {
+				if s.fault.Load() != nil {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if err = s.Commit(t.Context(), &account.Change{Account: testAccount("new")}); err == nil {
+				t.Errorf("byte %d: a damaged store takes changes", at)
+				continue
+			}
+			if _, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: "new"}); err == nil || errors.Is(err, account.ErrNotFound) {
+				t.Errorf("byte %d: what a damaged store lacks is %v", at, err)
+			}
+			s.Close()
+		}
+		if !strings.Contains(err.Error(), filepath.Base(names[0])) || !strings.Contains(err.Error(), "backup") {
+			t.Errorf("byte %d: the error names no file or mend: %v", at, err)
+		}
+	}
+}

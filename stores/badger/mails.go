@@ -1,0 +1,110 @@
+package badger
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"github.com/caddy-djoser/djoser/account"
+	"time"
+)
+
+// maxMails is how many of an account's mails go with it at the most, in one
+// transaction.
+const maxMails = 1000
+
+// Mails implements Store.
+func (s *database) Mails(ctx context.Context, due time.Time, limit int) ([]*account.Mail, error) {
+	if limit <= 0 {
+		return nil, ctx.Err()
+	}
+	var mails []*account.Mail
+	last := dueNumber(due)
+	err := s.view(ctx, func(v snapshot) error {
+		return v.scan([]byte{prefixMailDue}, nil, func(key, _ []byte) (bool, error) {
+			if binary.BigEndian.Uint64(key[1:]) > last {
+				return false, nil
+			}
+			m, _, err := v.mail(binary.BigEndian.Uint64(key[1+8:]))
+			if err != nil {
+				return false, err
+			}
+			mails = append(mails, m)
+			return len(mails) < limit, nil
+		})
+	})
+	if err == nil {
+		err = s.whole()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return mails, nil
+}
+
+func (v snapshot) mail(id uint64) (*account.Mail, []byte, error) {
+	record, err := v.get(numberKey(prefixMail, id))
+	if err != nil {
+		return nil, nil, err
+	}
+	m, unknown, err := decodeMail(id, record)
+	if err != nil {
+		return nil, nil, fmt.Errorf("mail %d: %w", id, err)
+	}
+	return m, unknown, nil
+}
+
+// dueNumber is a time as a number that sorts, to the microsecond. Times before
+// 1970 are all due first.
+func dueNumber(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) }
+
+// PutMail implements Store.
+func (s *database) PutMail(ctx context.Context, m *account.Mail) error {
+	put := *m
+	return s.submit(ctx, &mutation{apply: func(b *batch) error {
+		old, unknown, err := b.mail(put.ID)
+		if err != nil {
+			return err
+		}
+		b.delete(numberKey(prefixMailDue, dueNumber(old.Due), put.ID))
+		put.Account = old.Account
+		setMail(b, &put, unknown)
+		return nil
+	}})
+}
+
+// DeleteMail implements Store.
+func (s *database) DeleteMail(ctx context.Context, id uint64) error {
+	return s.submit(ctx, &mutation{apply: func(b *batch) error {
+		if err := dropMail(b, id); err != account.ErrNotFound {
+			return err
+		}
+		return nil
+	}})
+}
+
+func (b *batch) mail(id uint64) (*account.Mail, []byte, error) {
+	record, err := b.get(numberKey(prefixMail, id))
+	if err != nil {
+		return nil, nil, err
+	}
+	return decodeMail(id, record)
+}
+
+func setMail(b *batch, m *account.Mail, unknown []byte) {
+	b.set(numberKey(prefixMail, m.ID), appendMail(nil, m, unknown), 0)
+	b.set(numberKey(prefixMailDue, dueNumber(m.Due), m.ID), []byte{}, 0)
+}
+
+func dropMail(b *batch, id uint64) error {
+	m, _, err := b.mail(id)
+	if err != nil {
+		return err
+	}
+	b.delete(numberKey(prefixMail, id))
+	b.delete(numberKey(prefixMailDue, dueNumber(m.Due), id))
+	if m.Account != 0 {
+		b.delete(numberKey(prefixMailOf, m.Account, id))
+	}
+	b.stagedCounts.mails--
+	return nil
+}

@@ -1,0 +1,385 @@
+package badger
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/caddy-djoser/djoser/internal/atomicfile"
+	"github.com/caddy-djoser/djoser/internal/fileowner"
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"go.uber.org/zap"
+)
+
+// markerFile is a file of our own in the folder. Badger takes a folder
+// without its MANIFEST for an empty one and deletes what is in it; with the
+// marker we know better. It also holds the schema, so that a store of a newer
+// version is refused before anything touches it.
+const markerFile = "DJOSER"
+
+// schemaVersion is the number of the layout of keys and records. A version that
+// raises it migrates older stores in checkFolder's caller, after a backup.
+const schemaVersion = 1
+
+const badgerMarkerText = `caddy-djoser store, schema %d
+The files in this folder belong together: don't move, edit or delete single ones.
+`
+
+// dbOptions are measured: few and small memory tables, no caches beside
+// the kernel's, records outside of the value log, which then needs no garbage
+// collection.
+func dbOptions(dir string, log *zap.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithLogger(logger{log}).
+		WithSyncWrites(true).
+		WithDetectConflicts(false). // there is one writer
+		WithMetricsEnabled(false).
+		WithMemTableSize(16 << 20).
+		WithNumMemtables(2).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithValueThreshold(1 << 20).
+		WithValueLogFileSize(64 << 20).
+		WithBaseTableSize(4 << 20).
+		WithBaseLevelSize(64 << 20). // fewer levels to look into
+		WithBlockSize(2 << 10).      // less to read and sum up for one record
+		WithNumLevelZeroTables(3).
+		WithNumLevelZeroTablesStall(10).
+		WithNumCompactors(2).
+		WithNumGoroutines(2).
+		WithChecksumVerificationMode(options.OnBlockRead)
+}
+
+// open opens the store in a folder and starts its writer.
+func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
+	isNew, err := prepareFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	guard := diskGuard{dir: dir, reserve: reserve, tables: func() (int64, error) { return tableSize(dir) }}
+	if err := guard.check(); err != nil {
+		return nil, fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened, because Badger would crash on a full disk", dir, err)
+	}
+	fetchIndexes(dir)
+	db, err := openManaged(dbOptions(dir, log))
+	if err != nil {
+		return nil, openError(dir, err)
+	}
+	s := &database{
+		db:      db,
+		dir:     dir,
+		log:     log,
+		now:     time.Now,
+		queue:   make(chan *mutation, queueLength),
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	guard.tables = s.tableBytes
+	s.guard = guard
+	if err := s.load(isNew); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s.fixModes()
+	var background sync.WaitGroup
+	background.Go(s.write)
+	background.Go(s.maintain)
+	go func() {
+		background.Wait()
+		close(s.stopped)
+	}()
+	return s, nil
+}
+
+// openManaged opens Badger in managed mode: we number the transactions. In its
+// normal mode a read waits until every commit before it is on disk.
+func openManaged(opts badger.Options) (db *badger.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	return badger.OpenManaged(opts)
+}
+
+// prepareFolder makes the folder, or looks at the one that is there, and keeps
+// others out of it. One that holds something else isn't touched.
+func prepareFolder(dir string) (isNew bool, err error) {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return false, folderError(dir, err)
+		}
+		return true, draftMarker(dir)
+	}
+	if err != nil {
+		return false, folderError(dir, err)
+	}
+	if !info.IsDir() {
+		return false, folderError(dir, errors.New("this is a file: the store needs a folder of its own"))
+	}
+	if isNew, err = checkFolder(dir); err != nil {
+		return false, err
+	}
+	if err := keepOthersOut(dir, info); err != nil {
+		return false, err
+	}
+	if isNew {
+		err = draftMarker(dir)
+	}
+	return isNew, err
+}
+
+// keepOthersOut makes a folder that of its owner only.
+func keepOthersOut(dir string, info fs.FileInfo) error {
+	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	err := os.Chmod(dir, 0o700)
+	if err == nil {
+		return nil
+	}
+	owner, known := fileowner.Of(info)
+	if errors.Is(err, fs.ErrPermission) && known && owner != os.Geteuid() && info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("store %s: the folder belongs to another user (uid %d), as the mount point of a volume may, and only its owner can keep others out: name a folder inside it, such as %s, which is made then", dir, owner, filepath.Join(dir, "djoser"))
+	}
+	return folderError(dir, err)
+}
+
+// checkFolder tells whether the folder has no store yet, and refuses one whose
+// content Badger would destroy, or that isn't ours. It changes nothing.
+func checkFolder(dir string) (isNew bool, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false, folderError(dir, err)
+	}
+	var marker, draft, manifest bool
+	var foreign, database, table string
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == markerFile:
+			marker = true
+		case name == badgerDraft:
+			draft = true
+		case name == lostAndFound:
+		case name == badger.ManifestFilename:
+			manifest, database = true, name
+		case filepath.Ext(name) == ".sst":
+			table = name
+		case slices.Contains(files, name) || slices.Contains(extensions, filepath.Ext(name)):
+			database = name
+		default:
+			foreign = name
+		}
+	}
+	if draft && table == "" {
+		database = "" // ours: it was never opened to its end
+	}
+	switch {
+	case !marker && foreign != "":
+		return false, fmt.Errorf("store %s: the folder holds %s, which is not part of a store: name an empty folder, or one that doesn't exist yet", dir, foreign)
+	case !marker && cmp.Or(table, database) != "":
+		return false, noMarkerError(dir, cmp.Or(table, database))
+	case !marker:
+		return true, nil
+	case !manifest:
+		return false, fmt.Errorf("store %s is damaged: the file %s is missing, without which its data can't be read: restore the whole folder from a backup", dir, badger.ManifestFilename)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, markerFile))
+	if err != nil {
+		return false, folderError(dir, err)
+	}
+	var schema int
+	if _, err := fmt.Sscanf(string(text), badgerMarkerText, &schema); err != nil || schema < 1 {
+		return false, fmt.Errorf("store %s is damaged: the file %s doesn't say which schema the store has: restore it from a backup", dir, markerFile)
+	}
+	if schema > schemaVersion {
+		return false, fmt.Errorf("store %s has schema %d, this version of the module knows %d: it was written by a newer version, use that one", dir, schema, schemaVersion)
+	}
+	return false, nil
+}
+
+func noMarkerError(dir, file string) error {
+	return fmt.Errorf("store %s: the folder holds a Badger database (%s), but not the file %s of this module: name another folder, or restore that file if it was lost", dir, file, markerFile)
+}
+
+// badgerFiles and badgerExtensions are what a database that was never opened to
+// its end may consist of.
+var (
+	files      = []string{"LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD"}
+	extensions = []string{".mem", ".vlog"}
+)
+
+// lostAndFound is in a file system of its own from the start.
+const lostAndFound = "lost+found"
+
+// badgerDraft is the marker of a store that is being made. It is there before
+// Badger's files are, so that those of somebody else aren't taken for ours.
+const badgerDraft = markerFile + ".new"
+
+func draftMarker(dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, badgerDraft), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return folderError(dir, err)
+	}
+	_, err = fmt.Fprintf(f, badgerMarkerText, schemaVersion)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return folderError(dir, err)
+	}
+	return nil
+}
+
+// finishMarker makes the draft the marker.
+func finishMarker(dir string) error {
+	if err := os.Rename(filepath.Join(dir, badgerDraft), filepath.Join(dir, markerFile)); err != nil {
+		return err
+	}
+	return atomicfile.SyncFolder(dir)
+}
+
+// openError turns an error of Badger's opening into one that says what to do.
+func openError(dir string, err error) error {
+	if strings.Contains(err.Error(), "Another process is using this Badger database") {
+		return fmt.Errorf("store %s is in use by %s: one server at a time can have it open; to change the configuration of a running Caddy use `caddy reload`", dir, lockHolder(dir))
+	}
+	if errors.Is(err, syscall.EROFS) || strings.Contains(err.Error(), syscall.EROFS.Error()) {
+		return folderError(dir, syscall.EROFS)
+	}
+	if errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), fs.ErrPermission.Error()) {
+		return folderError(dir, fs.ErrPermission)
+	}
+	return fmt.Errorf("store %s can't be opened: %s: if a file of it was changed or lost, restore the whole folder from a backup", dir, plainError(err))
+}
+
+// lockHolder names the process that has the folder open.
+func lockHolder(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, "LOCK"))
+	if err != nil {
+		return "another process"
+	}
+	pid := strings.TrimSpace(string(text))
+	if pid == strconv.Itoa(os.Getpid()) {
+		return "this process, under another name"
+	}
+	if name, err := os.ReadFile(filepath.Join("/proc", pid, "comm")); err == nil {
+		return fmt.Sprintf("process %s (%s)", pid, strings.TrimSpace(string(name)))
+	}
+	return "process " + pid
+}
+
+// fetchIndexes starts to read the indexes of the tables, which are at their
+// ends. Badger needs all of them to open, and reads them page by page: from a
+// cold disk that takes several times as long.
+func fetchIndexes(dir string) {
+	tables, _ := tablesIn(dir) // Badger reports what can't be read
+	for _, t := range tables {
+		index := t.Size() / 12 // or a little less
+		readAhead(filepath.Join(dir, t.Name()), t.Size()-index, index)
+	}
+}
+
+// tablesIn are the tables in a folder. One that is dropped meanwhile is left
+// out.
+func tablesIn(dir string) ([]fs.FileInfo, error) {
+	entries, err := os.ReadDir(dir)
+	var tables []fs.FileInfo
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".sst" {
+			tables = append(tables, info)
+		}
+	}
+	return tables, err
+}
+
+// tableSize is the size of the tables in a folder.
+func tableSize(dir string) (size int64, err error) {
+	tables, err := tablesIn(dir)
+	for _, t := range tables {
+		size += t.Size()
+	}
+	return size, err
+}
+
+// tableBytes is the size of the tables of an open store.
+func (s *database) tableBytes() (size int64, err error) {
+	for _, level := range s.db.Levels() {
+		size += level.Size
+	}
+	return size, nil
+}
+
+// load reads what the store keeps in memory, and makes it in a new store.
+func (s *database) load(isNew bool) error {
+	s.committed.Store(s.db.MaxVersion())
+	s.db.SetDiscardTs(s.committed.Load())
+	if isNew {
+		empty := true
+		err := s.view(context.Background(), func(v snapshot) error {
+			return v.scan(nil, nil, func(_, _ []byte) (bool, error) {
+				empty = false
+				return false, nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+		if !empty {
+			return noMarkerError(s.dir, badger.ManifestFilename)
+		}
+		if err := finishMarker(s.dir); err != nil {
+			return folderError(s.dir, err)
+		}
+	}
+	err := s.view(context.Background(), s.loadState)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", s.dir, err)
+	}
+	if s.linkKey == nil {
+		key := make([]byte, 32)
+		rand.Read(key)
+		b := s.newBatch()
+		b.set(linkKeyKey, key, 0)
+		b.accept()
+		if err := b.commit(); err != nil {
+			return fmt.Errorf("store %s: %w", s.dir, err)
+		}
+		s.linkKey = key
+	}
+	return nil
+}
+
+// fixModes takes the rights of others from the files, which Badger creates with
+// those that the process's umask leaves.
+func (s *database) fixModes() {
+	if runtime.GOOS == "windows" {
+		return
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		s.log.Warn("reading the store's folder", zap.String("folder", s.dir), zap.Error(err))
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 {
+			continue
+		}
+		err = os.Chmod(filepath.Join(s.dir, e.Name()), 0o600)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("protecting a file of the store", zap.String("file", e.Name()), zap.Error(err))
+		}
+	}
+}

@@ -1,0 +1,28 @@
+//go:build linux || darwin || freebsd
+
+package badger
+
+import (
+	"io/fs"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// freeSpace returns how many bytes an ordinary user may still write on the
+// disk that holds the folder.
+func freeSpace(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}
+
+// usedSpace returns how many bytes a file takes on disk.
+func usedSpace(info fs.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * 512
+	}
+	return info.Size()
+}

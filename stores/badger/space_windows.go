@@ -1,0 +1,24 @@
+package badger
+
+import (
+	"io/fs"
+
+	"golang.org/x/sys/windows"
+)
+
+// freeSpace returns how many bytes an ordinary user may still write on the
+// disk that holds the folder.
+func freeSpace(dir string) (int64, error) {
+	path, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, err
+	}
+	var free uint64
+	if err := windows.GetDiskFreeSpaceEx(path, &free, nil, nil); err != nil {
+		return 0, err
+	}
+	return int64(free), nil
+}
+
+// usedSpace returns how many bytes a file takes on disk.
+func usedSpace(info fs.FileInfo) int64 { return info.Size() }

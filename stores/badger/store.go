@@ -1,0 +1,214 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
+)
+
+func init() {
+	caddy.RegisterModule(Store{})
+}
+
+// defaultReserve is what a Badger store leaves free on its disk: enough for
+// the tables that Badger may be about to write in the background.
+const defaultReserve = 64 << 20
+
+// Store keeps a realm in an embedded Badger database, in a folder of its
+// own. Nothing else has to be installed or run.
+//
+// What a request was told is done is on disk. While too little is free on that
+// disk, the store refuses changes (the requests get 507) and goes on reading, so
+// that logged-in users stay logged in; it recovers by itself when there is space
+// again. Too little is less than the reserve and the size of the store itself
+// (of which 256 MB count at most), because Badger rewrites its tables in the
+// background, and a disk that is full to the last byte while it does so ends
+// the process: give the store a disk that others can't fill in a second.
+//
+// One process at a time can have the folder open. A reload of the
+// configuration keeps it open.
+type Store struct {
+	// Path is the folder. It is created, but not the folder around it. Default:
+	// djoser/<realm> in Caddy's data folder.
+	Path string `json:"path,omitempty"`
+
+	// Reserve is how many bytes are kept free on the disk. Default: 64 MB.
+	Reserve int64 `json:"reserve,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "djoser.stores.badger",
+		New: func() caddy.Module { return new(Store) },
+	}
+}
+
+// UnmarshalCaddyfile sets up the store from Caddyfile tokens:
+//
+//	badger [<path>] {
+//		reserve <size>
+//	}
+func (b *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the name of the module
+	if d.NextArg() {
+		b.Path = d.Val()
+		if b.Path == "" {
+			return d.Err("the path of the store is empty: name a folder, or leave the path out for the default")
+		}
+	}
+	if d.NextArg() {
+		return d.Errf("unexpected argument %q: badger takes one path; quote it if it has spaces", d.Val())
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		switch option := d.Val(); option {
+		case "reserve":
+			if b.Reserve != 0 {
+				return d.Err("reserve is set twice")
+			}
+			if !d.NextArg() {
+				return d.Err("reserve needs a size, such as 64MB")
+			}
+			size, err := humanize.ParseBytes(d.Val())
+			if err != nil || size == 0 || size > 1<<50 {
+				return d.Errf("reserve %q is not a size: write one such as 64MB", d.Val())
+			}
+			b.Reserve = int64(size)
+			if d.NextArg() {
+				return d.Errf("unexpected argument %q: reserve takes one size, such as 64MB", d.Val())
+			}
+		default:
+			return d.Errf("unknown option %q of the badger store: it has reserve", option)
+		}
+	}
+	return nil
+}
+
+// Provision expands placeholders in the path.
+func (b *Store) Provision(caddy.Context) error {
+	var err error
+	b.Path, err = directive.Expand("path of the badger store", b.Path)
+	return err
+}
+
+// Validate checks the settings. It only looks at what is on disk.
+func (b *Store) Validate() error {
+	if b.Reserve < 0 {
+		return fmt.Errorf("reserve of the badger store is %d bytes: it can't be negative", b.Reserve)
+	}
+	if b.Path == "" {
+		return nil // made with the folders around it
+	}
+	path, err := filepath.Abs(b.Path)
+	if err != nil {
+		return fmt.Errorf("path of the badger store: %w", err)
+	}
+	return checkParent(path)
+}
+
+// checkParent refuses a folder that can't be made, since the one around it isn't
+// there. What this user may not see is left to the one that runs Caddy.
+func checkParent(dir string) error {
+	_, err := os.Stat(filepath.Dir(dir) + string(filepath.Separator))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return folderError(dir, err)
+	}
+	return nil
+}
+
+// Location returns the store's folder as an absolute path without symbolic
+// links. The folder needs not exist yet.
+func (b *Store) Location(realm string) (string, error) {
+	path := b.Path
+	if path == "" {
+		if !filepath.IsLocal(realm) || realm == "." || strings.ContainsAny(realm, `/\:`) {
+			return "", fmt.Errorf("realm %q can't name a folder: give its badger store a path", realm)
+		}
+		path = filepath.Join(home(), realm)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("path of the badger store: %w", err)
+	}
+	return resolve(path)
+}
+
+// home is the folder of the stores without a path.
+func home() string { return filepath.Join(caddy.AppDataDir(), "djoser") }
+
+// resolve follows the symbolic links in what exists of an absolute path.
+func resolve(path string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return resolved, err
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path, nil
+	}
+	if parent, err = resolve(parent); err != nil {
+		return "", err
+	}
+	return filepath.Join(parent, filepath.Base(path)), nil
+}
+
+// Open opens the store in the folder, and makes it if it isn't there.
+func (b *Store) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	reserve := b.Reserve
+	if reserve == 0 {
+		reserve = defaultReserve
+	}
+	if b.Path == "" {
+		if err := os.MkdirAll(filepath.Dir(location), 0o700); err != nil {
+			return nil, folderError(location, err)
+		}
+	}
+	return open(location, reserve, log)
+}
+
+// folderError says what is wrong with a store's folder, and what to do.
+func folderError(dir string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("store %s: %w: the user that runs Caddy%s must own this folder and be allowed to write in it", dir, err, whoami())
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("store %s: %w: an open store is written to all the time: mount it without ro, or in a container put it on a volume", dir, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("store %s: the folder %s doesn't exist: create it, or mount the disk that belongs there", dir, filepath.Dir(dir))
+	}
+	return fmt.Errorf("store %s: %w", dir, err)
+}
+
+func whoami() string {
+	if uid := os.Geteuid(); uid >= 0 {
+		return " (uid " + strconv.Itoa(uid) + ")"
+	}
+	return ""
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Store)(nil)
+	_ caddy.Validator       = (*Store)(nil)
+	_ caddyfile.Unmarshaler = (*Store)(nil)
+)
