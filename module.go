@@ -2,33 +2,39 @@
 // endpoints of djoser, the library for Django REST framework, with users and
 // tokens in an embedded store, and a gate that keeps any other route for
 // requests with a valid token.
+//
+// These modules are registered here:
+//
+//	djoser                              the realms of a configuration
+//	http.handlers.djoser                the endpoints
+//	http.handlers.djoser_auth           the gate
+//	http.handlers.djoser_strip          what no client can claim
+//	http.matchers.djoser_token          who has a token
+//	http.authentication.providers.djoser
+//	djoser.stores.badger                the embedded store
+//	djoser.mailers.smtp, .file, .log
+//	admin.api.djoser                    the admin API
 package djoser
 
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
+	"reflect"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/admin"
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/authn"
-	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/gate"
-	"github.com/caddy-djoser/djoser/internal/cors"
 	"github.com/caddy-djoser/djoser/internal/directive"
-	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/mail"
-	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -38,110 +44,15 @@ import (
 func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(new(Handler))
-}
-
-// Handler serves the endpoints of a realm under a prefix. A realm is a set of
-// accounts with its settings; handlers without settings serve a realm that
-// another handler defines.
-//
-// Requests that are not under the prefix go to the next handler; a path under
-// it that is no endpoint is answered with 404. Answers are JSON. A store that
-// fails is an error of status 503, one without space an error of status 507,
-// both for handle_errors.
-type Handler struct {
-	// Realm is the name of the realm. Default: default.
-	Realm string `json:"realm,omitempty"`
-
-	// Prefix is the path under which the endpoints are, such as /auth. It is
-	// compared without regard to case, as paths in matchers are. Default: the
-	// endpoints are at the root.
-	Prefix string `json:"prefix,omitempty"`
-
-	// Settings define the realm. Default: another handler defines it.
-	Settings *Settings `json:"settings,omitempty"`
-
-	app  *App
-	told atomic.Bool // of a prefix that may be missing
-}
-
-// CaddyModule returns the Caddy module information.
-func (*Handler) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.djoser", New: func() caddy.Module { return new(Handler) }}
-}
-
-// Provision registers the realm. It opens nothing, so that a configuration can
-// be checked beside a running server.
-func (h *Handler) Provision(ctx caddy.Context) error {
-	if err := directive.ExpandRealm(&h.Realm); err != nil {
-		return err
-	}
-	var err error
-	if h.Prefix == "" {
-		h.Prefix = prefixAround(ctx)
-	}
-	if h.Prefix, err = directive.Expand("prefix", h.Prefix); err != nil {
-		return err
-	}
-	if err := checkPrefix(h.Prefix); err != nil {
-		return err
-	}
-	if h.Prefix = strings.Trim(h.Prefix, "/"); h.Prefix != "" {
-		h.Prefix = "/" + h.Prefix
-	}
-	if h.app, err = findApp(ctx); err != nil {
-		return err
-	}
-	h.app.CheckProxies(ctx)
-	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
-		h.app.served[h.Realm] = append(h.app.served[h.Realm], server)
-	}
-	// A prefix that was taken from no matcher shows here.
-	ctx.Logger().Info("endpoints", zap.String("realm", h.Realm), zap.String("under", h.Prefix+"/"))
-	if h.Settings == nil {
-		return h.app.Refer(ctx, h.Realm, strings.TrimSpace("djoser "+h.Prefix), nil)
-	}
-	return h.app.define(ctx, h.Realm, h.Settings)
-}
-
-// ServeHTTP implements caddyhttp.MiddlewareHandler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	path, ok := underPrefix(request.Path(r), h.Prefix)
-	if ok && request.EncodedSlash(r.URL.RawPath) {
-		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
-	}
-	if !ok {
-		return next.ServeHTTP(w, r)
-	}
-	realm, err := h.app.realm(h.Realm)
-	if err != nil {
-		return caddyhttp.Error(http.StatusInternalServerError, err)
-	}
-	if realm.cors.Answer(w, r) {
-		return nil
-	}
-	if gate.Early(r) {
-		return drf.WriteError(w, r, drf.ErrTooEarly, "", 0)
-	}
-	if !realm.api.Has(path) {
-		h.tellOfPrefix(realm, path)
-		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
-	}
-	if _, err := realm.open(); err != nil {
-		return caddyhttp.Error(http.StatusServiceUnavailable, err)
-	}
-	return realm.api.Serve(w, r, path, realm.accounts)
-}
-
-// tellOfPrefix warns once of a request that would be for an endpoint if the handler
-// had a prefix.
-func (h *Handler) tellOfPrefix(r *realm, path string) {
-	if h.Prefix != "" {
-		return
-	}
-	if prefix := r.api.MissingPrefix(path); prefix != "" && !h.told.Swap(true) {
-		r.log.Warn("a path is 404 that may be meant for an endpoint: djoser has no prefix here, so its endpoints are at the root; if they are to be elsewhere, add the line 'prefix' to its block",
-			zap.String("path", "/"+path), zap.String("prefix", prefix))
-	}
+	caddy.RegisterModule(new(gate.Gate))
+	caddy.RegisterModule(new(gate.Strip))
+	caddy.RegisterModule(new(gate.MatchToken))
+	caddy.RegisterModule(new(gate.Provider))
+	caddy.RegisterModule(badger.Store{})
+	caddy.RegisterModule(new(mail.SMTPMailer))
+	caddy.RegisterModule(mail.FileMailer{})
+	caddy.RegisterModule(mail.LogMailer{})
+	caddy.RegisterModule(admin.API{})
 }
 
 // App owns the realms while a configuration runs. Caddy makes it as soon as a
@@ -358,331 +269,6 @@ func (a *App) Cleanup() error {
 	return errors.Join(errs...)
 }
 
-// realm is a realm of a running configuration: its settings, and once it is
-// open its store and its accounts.
-type realm struct {
-	name       string
-	definition []byte
-	settings   *Settings
-	model      *account.Model
-	auth       authn.Authenticator
-	api        api.API
-	gate       gate.Realm
-	cors       *cors.Origins // nil: no other origins
-	engine     StoreModule
-	location   string
-	mailer     mail.Mailer
-	renderer   *mail.Renderer
-	log        *zap.Logger
-	audit      *zap.Logger
-	metrics    *realmMetrics
-
-	events       *caddyevents.App // nil: nobody is told
-	eventContext caddy.Context    // of the app, from which events come
-	hasTLS       func() bool      // whether a server with the endpoints has TLS; nil: no server
-
-	mu       sync.Mutex // guards opening and closing
-	closed   bool
-	shared   atomic.Pointer[sharedStore] // nil until the store is open
-	accounts *account.Service            // set before shared is
-	release  func()                      // of the outbox; nil without a mailer
-}
-
-func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
-	settings := *s
-	r := &realm{name: name, settings: &settings, log: ctx.Logger().With(zap.String("realm", name)), metrics: newRealmMetrics(name)}
-	if err := settings.setDefaults(); err != nil {
-		return nil, err
-	}
-	var err error
-	if r.model, err = settings.UserModel.Resolve(api.FirstSegments()); err != nil {
-		return nil, fmt.Errorf("user_model: %w", err)
-	}
-	if err := settings.validate(r.model); err != nil {
-		return nil, err
-	}
-	if h := *settings.Password.Hasher; h.Weak() {
-		r.log.Warn("passwords are hashed at too low a cost: for tests only", zap.Any("hasher", h), zap.Any("default", password.Default))
-	}
-	if u := r.model.Username; u.IsAddress() && u.Name != "email" {
-		r.log.Warn("people log in with addresses that are never confirmed, since only those of the field email are: take email for the username_field, or tell no back end of usernames", zap.String("username_field", u.Name))
-	}
-	if r.model.Username.Name == "email" && !settings.SendActivationEmail {
-		r.log.Warn("people log in with addresses that nobody confirms: the gate tells back ends of a username once a password was reset by mail, or an administrator confirmed it",
-			zap.String("settings", "send_activation_email on"), zap.String("command", "caddy djoser user confirm-email"))
-	}
-	r.auth = authn.Authenticator{Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
-	r.api = r.newAPI()
-	r.cors = cors.New(settings.CORS, settings.CORSHeaders)
-	r.gate = gate.Realm{Model: r.model, Auth: &r.auth, Scheme: settings.Token.scheme(), CORS: r.cors}
-	if err := r.loadMailer(ctx); err != nil {
-		return nil, err
-	}
-	return r, r.loadStore(ctx)
-}
-
-// newAPI is what the endpoints need of the realm.
-func (r *realm) newAPI() api.API {
-	s := r.settings
-	return api.API{
-		Model: r.model, Auth: &r.auth, Scheme: s.Token.scheme(), Report: r.record,
-		MaxBody: s.MaxBody, MaxPassword: s.Password.MaxLength,
-		IgnoreBadToken: s.IgnoreBadToken, SendsActivations: s.SendActivationEmail, Disabled: s.Disable,
-		SetEmailPassword: s.SetEmailPassword, SetUsernameRetype: s.SetUsernameRetype, SetPasswordRetype: s.SetPasswordRetype,
-		PasswordResetConfirmRetype: s.PasswordResetConfirmRetype,
-	}
-}
-
-func (r *realm) loadStore(ctx caddy.Context) error {
-	if r.settings.StoreRaw == nil {
-		r.settings.StoreRaw = json.RawMessage(`{"engine":"badger"}`)
-	}
-	module, err := ctx.LoadModule(r.settings, "StoreRaw")
-	if err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	r.engine = module.(StoreModule)
-	if r.location, err = r.engine.Location(r.name); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	return nil
-}
-
-func (r *realm) loadMailer(ctx caddy.Context) error {
-	if r.settings.MailerRaw == nil {
-		return nil
-	}
-	module, err := ctx.LoadModule(r.settings, "MailerRaw")
-	if err != nil {
-		return fmt.Errorf("mailer: %w", err)
-	}
-	r.mailer = module.(mail.Mailer)
-	s := r.settings
-	r.renderer, err = mail.NewRenderer(mail.Config{
-		Domain: s.Domain, SiteName: s.SiteName,
-		PasswordResetConfirmURL: s.PasswordResetConfirmURL, ActivationURL: s.ActivationURL,
-		FromEmail: s.FromEmail, ReplyTo: s.ReplyTo,
-		Templates: s.Templates, LinkTTL: time.Duration(s.LinkTTL),
-		Fields: r.model.TemplateFields(),
-	})
-	return err
-}
-
-// stores are the open stores of the process, by what they were opened from.
-// Configurations that overlap during a reload share them.
-var stores = caddy.NewUsagePool()
-
-// sharedStore is an open store with everything that lives as long as it does.
-type sharedStore struct {
-	*authn.Cache
-	outbox    *mail.Outbox
-	throttles *account.Throttles
-
-	mu     sync.Mutex
-	realms []*realm // that hold the store, the newest last
-}
-
-// attach gives the store what a realm's settings ask of it.
-func (s *sharedStore) attach(ctx context.Context, r *realm) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.apply(ctx, r); err != nil {
-		return err
-	}
-	s.realms = append(s.realms, r)
-	return nil
-}
-
-// detach gives the store back to the newest of the realms that still hold it,
-// which is another than before when a configuration is rejected.
-func (s *sharedStore) detach(ctx context.Context, r *realm) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.realms = slices.DeleteFunc(s.realms, func(other *realm) bool { return other == r })
-	if len(s.realms) == 0 {
-		return nil
-	}
-	return s.apply(ctx, s.realms[len(s.realms)-1])
-}
-
-func (s *sharedStore) apply(ctx context.Context, r *realm) error {
-	kept, err := r.model.Reindex(ctx, s)
-	if err != nil {
-		return r.model.Misfit(err)
-	}
-	if len(kept) > 0 {
-		r.log.Warn("accounts have the address of another one, in a spelling that was told apart before: nobody can log in to them with it until it is changed", zap.Uint64s("accounts", kept))
-	}
-	s.Resize(r.settings.Cache)
-	s.EndIdle(time.Duration(r.settings.Token.Idle))
-	return nil
-}
-
-// Destruct implements caddy.Destructor.
-func (s *sharedStore) Destruct() error {
-	s.outbox.Close()
-	return s.Cache.Close()
-}
-
-// open opens the store if it isn't yet.
-func (r *realm) open() (*sharedStore, error) {
-	if shared := r.shared.Load(); shared != nil {
-		return shared, nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if shared := r.shared.Load(); shared != nil {
-		return shared, nil
-	}
-	if r.closed {
-		return nil, account.ErrClosed
-	}
-	ctx := context.Background()
-	value, _, err := stores.LoadOrNew(r.location, func() (caddy.Destructor, error) { return r.newSharedStore(ctx) })
-	if err != nil {
-		return nil, err
-	}
-	shared := value.(*sharedStore)
-	accounts, err := r.newAccounts(ctx, shared)
-	if err == nil {
-		err = shared.attach(ctx, r)
-	}
-	if err != nil {
-		_, delErr := stores.Delete(r.location)
-		return nil, errors.Join(err, delErr)
-	}
-	r.accounts = accounts
-	r.shared.Store(shared)
-	if r.mailer != nil {
-		r.release = shared.outbox.Use(r.delivery())
-	}
-	return shared, nil
-}
-
-// identities are those of the realm's store.
-func (r *realm) identities() (*authn.Cache, error) {
-	shared, err := r.open()
-	if err != nil {
-		return nil, err
-	}
-	return shared.Cache, nil
-}
-
-func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
-	store, err := r.engine.Open(ctx, r.location, r.log)
-	if err != nil {
-		return nil, err
-	}
-	stats, err := store.Stats(ctx)
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	shared := &sharedStore{
-		Cache:     authn.NewCache(store, time.Now),
-		outbox:    mail.NewOutbox(store, r.log),
-		throttles: account.NewThrottles(time.Now),
-	}
-	r.introduce(shared, stats)
-	return shared, nil
-}
-
-// introduce says which store was opened. One without accounts may be the wrong
-// one: then tokens come in that were made elsewhere.
-func (r *realm) introduce(shared *sharedStore, stats account.Stats) {
-	log := r.log.With(zap.String("store", r.location))
-	if stats.Accounts > 0 || stats.Tokens > 0 {
-		log.Info("opened the store", zap.Uint64("accounts", stats.Accounts))
-		return
-	}
-	log.Info("opened the store, which is empty", zap.Uint64("accounts", 0))
-	warn := func() {
-		log.Warn("a token came in that this empty store doesn't know: if the site had accounts before, the path of its store or the name of its realm is another one now")
-	}
-	shared.Stranger.Store(&warn)
-}
-
-func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.Service, error) {
-	key, err := shared.LinkKey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	mails := shared.throttles.Mails
-	if r.settings.Throttle.Off {
-		mails = nil
-	}
-	rules := r.settings.rules()
-	rules.SendsMails = r.mailer != nil
-	return &account.Service{
-		Store:      shared.Cache,
-		Model:      r.model,
-		Rules:      rules,
-		Validators: r.settings.Password.validators(),
-		Throttles:  shared.throttles,
-		Rates:      &r.settings.Throttle,
-		Links:      account.Links{Key: key, TTL: time.Duration(r.settings.LinkTTL), Now: time.Now},
-		Hasher:     *r.settings.Password.Hasher,
-		Pool:       r.settings.Password.pool(),
-		Mails:      mails,
-		Reporter:   r.metrics,
-		WakeMail:   shared.outbox.Wake,
-		Now:        time.Now,
-	}, nil
-}
-
-// close releases what open acquired. Requests that are still being served find
-// the store closed, unless another configuration holds it.
-func (r *realm) close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed = true
-	shared := r.shared.Load()
-	if shared == nil {
-		return nil
-	}
-	if r.release != nil {
-		r.release()
-	}
-	err := shared.detach(context.Background(), r)
-	_, delErr := stores.Delete(r.location)
-	return errors.Join(err, delErr)
-}
-
-// delivery is how the mails of the realm's outbox are sent.
-func (r *realm) delivery() *mail.Delivery {
-	return &mail.Delivery{
-		Mailer:    r.mailer,
-		Compose:   r.compose,
-		Delivered: func(m *account.Mail) { r.metrics.Mailed("sent", m) },
-		Failed:    func(m *account.Mail, _ error) { r.metrics.Mailed("failed", m) },
-	}
-}
-
-// linkProtocol is the scheme of the links in a mail. Where the endpoints are
-// served with TLS it is https, whoever asks: somebody could ask over plain HTTP to
-// have another's link sent so.
-func (r *realm) linkProtocol(m *account.Mail) string {
-	if r.settings.Protocol == "" && r.hasTLS != nil && r.hasTLS() {
-		return "https"
-	}
-	return cmp.Or(r.settings.Protocol, m.Protocol)
-}
-
-// compose makes a mail of an outbox entry, from the account as it is now; nil
-// if there is nothing to send any more.
-func (r *realm) compose(ctx context.Context, m *account.Mail) (*mail.Message, error) {
-	named, to, err := r.accounts.Named(ctx, m)
-	if err != nil || len(named) == 0 {
-		return nil, err
-	}
-	d := mail.Data{Purpose: m.Purpose, To: to, Protocol: r.linkProtocol(m), Language: m.Language}
-	for _, acc := range named {
-		d.Accounts = append(d.Accounts, mail.Addressee{
-			User: r.model.TemplateUser(acc), UID: account.EncodeUID(acc.ID), Token: r.accounts.LinkTo(m, acc, to),
-		})
-	}
-	return r.renderer.Render(d)
-}
-
 // Interface guards
 var (
 	_ caddy.App                   = (*App)(nil)
@@ -692,3 +278,102 @@ var (
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 	_ account.Store               = (*authn.Cache)(nil)
 )
+
+// declaredRealms are the realms that the HTTP servers of the configuration define,
+// read from the JSON of handlers that Caddy hasn't provisioned yet. With them a use
+// of a realm can be checked before the realm is there, and so by caddy validate,
+// which starts nothing. A realm whose settings can't be read has no model: what is
+// wrong with them is told when it is provisioned. It is nil where no HTTP server is
+// being provisioned.
+func declaredRealms(ctx caddy.Context) map[string]*account.Model {
+	modules := ctx.Modules()
+	if len(modules) == 0 {
+		return nil
+	}
+	app, ok := modules[0].(*caddyhttp.App)
+	if !ok {
+		return nil
+	}
+	declared := make(map[string]*account.Model)
+	for _, server := range app.Servers {
+		text, err := json.Marshal([]any{server.Routes, server.Errors, server.NamedRoutes})
+		if err == nil {
+			declareIn(declared, text)
+		}
+	}
+	return declared
+}
+
+// declareIn adds the realms that the djoser handlers in a JSON text define. They may
+// stand in other modules, however deep.
+func declareIn(declared map[string]*account.Model, text json.RawMessage) {
+	var list []json.RawMessage
+	if json.Unmarshal(text, &list) == nil {
+		for _, element := range list {
+			declareIn(declared, element)
+		}
+		return
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(text, &members) != nil {
+		return
+	}
+	var name string
+	if json.Unmarshal(members["handler"], &name) == nil && name == "djoser" {
+		declare(declared, text)
+		return
+	}
+	for _, member := range members {
+		declareIn(declared, member)
+	}
+}
+
+// declare adds the realm that a handler defines, if it does.
+func declare(declared map[string]*account.Model, text json.RawMessage) {
+	var h struct {
+		Realm    string
+		Settings *struct {
+			UserModel *account.UserModel `json:"user_model"`
+		}
+	}
+	if err := json.Unmarshal(text, &h); h.Settings == nil && err == nil || directive.ExpandRealm(&h.Realm) != nil {
+		return
+	}
+	declared[h.Realm] = nil
+	if h.Settings == nil {
+		return
+	}
+	if model, err := h.Settings.UserModel.Resolve(api.FirstSegments()); err == nil {
+		declared[h.Realm] = model
+	}
+}
+
+// proxies are the servers of the configuration that were looked at for whom they
+// believe.
+type proxies struct{ seen []*caddyhttp.Server }
+
+// check warns of a server whose clients can choose their address. Limits, the
+// audit log and the addresses that an owner is known by depend on it.
+func (p *proxies) check(ctx caddy.Context) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || slices.Contains(p.seen, server) {
+		return
+	}
+	p.seen = append(p.seen, server)
+	if believesClients(server) {
+		ctx.Logger().Warn("trusted_proxies without trusted_proxies_strict: clients can choose the address that they are known by, "+
+			"since most proxies append to X-Forwarded-For and the first address is taken; add the line trusted_proxies_strict to the global options, in 'servers'",
+			zap.Strings("listen", server.Listen))
+	}
+}
+
+// believesClients tells whether a server takes the first address of a header,
+// which the client wrote, from a proxy that it trusts. Caddy has no other word
+// on the proxies by now than a field of its own.
+func believesClients(server *caddyhttp.Server) bool {
+	if server.TrustedProxiesStrict > 0 {
+		return false
+	}
+	ranges := reflect.ValueOf(server).Elem().FieldByName("trustedProxies")
+	return server.TrustedProxiesUnix || ranges.Kind() == reflect.Interface && !ranges.IsNil()
+}

@@ -2,9 +2,18 @@ package djoser
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/authn"
+	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/stores/badger"
+	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 )
 
@@ -60,3 +69,107 @@ var (
 
 // Interface guard
 var _ StoreModule = (*BadgerStore)(nil)
+
+func (r *realm) loadStore(ctx caddy.Context) error {
+	if r.settings.StoreRaw == nil {
+		r.settings.StoreRaw = json.RawMessage(`{"engine":"badger"}`)
+	}
+	module, err := ctx.LoadModule(r.settings, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	r.engine = module.(StoreModule)
+	if r.location, err = r.engine.Location(r.name); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+// stores are the open stores of the process, by what they were opened from.
+// Configurations that overlap during a reload share them.
+var stores = caddy.NewUsagePool()
+
+// sharedStore is an open store with everything that lives as long as it does.
+type sharedStore struct {
+	*authn.Cache
+	outbox    *mail.Outbox
+	throttles *account.Throttles
+
+	mu     sync.Mutex
+	realms []*realm // that hold the store, the newest last
+}
+
+// attach gives the store what a realm's settings ask of it.
+func (s *sharedStore) attach(ctx context.Context, r *realm) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.apply(ctx, r); err != nil {
+		return err
+	}
+	s.realms = append(s.realms, r)
+	return nil
+}
+
+// detach gives the store back to the newest of the realms that still hold it,
+// which is another than before when a configuration is rejected.
+func (s *sharedStore) detach(ctx context.Context, r *realm) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.realms = slices.DeleteFunc(s.realms, func(other *realm) bool { return other == r })
+	if len(s.realms) == 0 {
+		return nil
+	}
+	return s.apply(ctx, s.realms[len(s.realms)-1])
+}
+
+func (s *sharedStore) apply(ctx context.Context, r *realm) error {
+	kept, err := r.model.Reindex(ctx, s)
+	if err != nil {
+		return r.model.Misfit(err)
+	}
+	if len(kept) > 0 {
+		r.log.Warn("accounts have the address of another one, in a spelling that was told apart before: nobody can log in to them with it until it is changed", zap.Uint64s("accounts", kept))
+	}
+	s.Resize(r.settings.Cache)
+	s.EndIdle(time.Duration(r.settings.Token.Idle))
+	return nil
+}
+
+// Destruct implements caddy.Destructor.
+func (s *sharedStore) Destruct() error {
+	s.outbox.Close()
+	return s.Cache.Close()
+}
+
+func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
+	store, err := r.engine.Open(ctx, r.location, r.log)
+	if err != nil {
+		return nil, err
+	}
+	stats, err := store.Stats(ctx)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	shared := &sharedStore{
+		Cache:     authn.NewCache(store, time.Now),
+		outbox:    mail.NewOutbox(store, r.log),
+		throttles: account.NewThrottles(time.Now),
+	}
+	r.introduce(shared, stats)
+	return shared, nil
+}
+
+// introduce says which store was opened. One without accounts may be the wrong
+// one: then tokens come in that were made elsewhere.
+func (r *realm) introduce(shared *sharedStore, stats account.Stats) {
+	log := r.log.With(zap.String("store", r.location))
+	if stats.Accounts > 0 || stats.Tokens > 0 {
+		log.Info("opened the store", zap.Uint64("accounts", stats.Accounts))
+		return
+	}
+	log.Info("opened the store, which is empty", zap.Uint64("accounts", 0))
+	warn := func() {
+		log.Warn("a token came in that this empty store doesn't know: if the site had accounts before, the path of its store or the name of its realm is another one now")
+	}
+	shared.Stranger.Store(&warn)
+}

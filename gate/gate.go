@@ -23,12 +23,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-func init() {
-	caddy.RegisterModule(new(Gate))
-	caddy.RegisterModule(new(MatchToken))
-	caddy.RegisterModule(new(Provider))
-}
-
 // Realm is what a gate needs of a realm.
 type Realm struct {
 	Model  *account.Model

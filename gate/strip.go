@@ -12,8 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-func init() { caddy.RegisterModule(new(Strip)) }
-
 // Strip is for the requests that no djoser_auth has let through, on their way to
 // what may be the same back end. It removes the identity headers that they came
 // with, in every spelling, and refuses what djoser_auth refuses with 400: no

@@ -2,12 +2,13 @@ package gate
 
 import (
 	"context"
-	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/authn"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/authn"
 )
 
 // hangingTokens is a store that tells of no token while it hangs.

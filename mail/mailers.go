@@ -26,12 +26,6 @@ import (
 	"go.uber.org/zap"
 )
 
-func init() {
-	caddy.RegisterModule(LogMailer{})
-	caddy.RegisterModule(FileMailer{})
-	caddy.RegisterModule(new(SMTPMailer))
-}
-
 // LogMailer writes mails to the log instead of sending them, at level INFO.
 // It is made for trying things out: whoever reads the log can use the links.
 type LogMailer struct {

@@ -3,7 +3,6 @@ package mail
 import (
 	"bytes"
 	"errors"
-	"github.com/caddy-djoser/djoser/account"
 	"html"
 	htmltemplate "html/template"
 	"io"
@@ -20,6 +19,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // testSettings are those of the documentation's example.

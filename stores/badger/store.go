@@ -19,10 +19,6 @@ import (
 	"go.uber.org/zap"
 )
 
-func init() {
-	caddy.RegisterModule(Store{})
-}
-
 // defaultReserve is what a Badger store leaves free on its disk: enough for
 // the tables that Badger may be about to write in the background.
 const defaultReserve = 64 << 20

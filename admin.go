@@ -16,7 +16,6 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(admin.API{})
 	caddycmd.RegisterCommand(admin.Command(openOffline))
 }
 

@@ -1,0 +1,191 @@
+package djoser
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/caddy-djoser/djoser/api"
+	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/gate"
+	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/internal/placement"
+	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+// Handler serves the endpoints of a realm under a prefix. A realm is a set of
+// accounts with its settings; handlers without settings serve a realm that
+// another handler defines.
+//
+// Requests that are not under the prefix go to the next handler; a path under
+// it that is no endpoint is answered with 404. Answers are JSON. A store that
+// fails is an error of status 503, one without space an error of status 507,
+// both for handle_errors.
+type Handler struct {
+	// Realm is the name of the realm. Default: default.
+	Realm string `json:"realm,omitempty"`
+
+	// Prefix is the path under which the endpoints are, such as /auth. It is
+	// compared without regard to case, as paths in matchers are. Default: the
+	// endpoints are at the root.
+	Prefix string `json:"prefix,omitempty"`
+
+	// Settings define the realm. Default: another handler defines it.
+	Settings *Settings `json:"settings,omitempty"`
+
+	app  *App
+	told atomic.Bool // of a prefix that may be missing
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.djoser", New: func() caddy.Module { return new(Handler) }}
+}
+
+// Provision registers the realm. It opens nothing, so that a configuration can
+// be checked beside a running server.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	if err := directive.ExpandRealm(&h.Realm); err != nil {
+		return err
+	}
+	var err error
+	if h.Prefix == "" {
+		h.Prefix = prefixAround(ctx)
+	}
+	if h.Prefix, err = directive.Expand("prefix", h.Prefix); err != nil {
+		return err
+	}
+	if err := checkPrefix(h.Prefix); err != nil {
+		return err
+	}
+	if h.Prefix = strings.Trim(h.Prefix, "/"); h.Prefix != "" {
+		h.Prefix = "/" + h.Prefix
+	}
+	if h.app, err = findApp(ctx); err != nil {
+		return err
+	}
+	h.app.CheckProxies(ctx)
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		h.app.served[h.Realm] = append(h.app.served[h.Realm], server)
+	}
+	// A prefix that was taken from no matcher shows here.
+	ctx.Logger().Info("endpoints", zap.String("realm", h.Realm), zap.String("under", h.Prefix+"/"))
+	if h.Settings == nil {
+		return h.app.Refer(ctx, h.Realm, strings.TrimSpace("djoser "+h.Prefix), nil)
+	}
+	return h.app.define(ctx, h.Realm, h.Settings)
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	path, ok := underPrefix(request.Path(r), h.Prefix)
+	if ok && request.EncodedSlash(r.URL.RawPath) {
+		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
+	}
+	if !ok {
+		return next.ServeHTTP(w, r)
+	}
+	realm, err := h.app.realm(h.Realm)
+	if err != nil {
+		return caddyhttp.Error(http.StatusInternalServerError, err)
+	}
+	if realm.cors.Answer(w, r) {
+		return nil
+	}
+	if gate.Early(r) {
+		return drf.WriteError(w, r, drf.ErrTooEarly, "", 0)
+	}
+	if !realm.api.Has(path) {
+		h.tellOfPrefix(realm, path)
+		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
+	}
+	if _, err := realm.open(); err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	return realm.api.Serve(w, r, path, realm.accounts)
+}
+
+// tellOfPrefix warns once of a request that would be for an endpoint if the handler
+// had a prefix.
+func (h *Handler) tellOfPrefix(r *realm, path string) {
+	if h.Prefix != "" {
+		return
+	}
+	if prefix := r.api.MissingPrefix(path); prefix != "" && !h.told.Swap(true) {
+		r.log.Warn("a path is 404 that may be meant for an endpoint: djoser has no prefix here, so its endpoints are at the root; if they are to be elsewhere, add the line 'prefix' to its block",
+			zap.String("path", "/"+path), zap.String("prefix", prefix))
+	}
+}
+
+// prefixAround is the prefix that the routes around a djoser handler tell, as
+// 'handle /auth/*' does: empty if they don't, or take it off the path themselves.
+func prefixAround(ctx caddy.Context) string {
+	levels := placement.Of(ctx)
+	name := "djoser"
+	for _, l := range slices.Backward(levels) {
+		if slices.ContainsFunc(l.Before(name), func(n placement.Neighbor) bool { return n.Name == "rewrite" }) {
+			return ""
+		}
+		name = ""
+		if prefix, found := pathPrefix(l.Routes[l.At].MatcherSets); found {
+			return prefix
+		}
+	}
+	return ""
+}
+
+// pathPrefix is the path of matchers that have one, such as /auth/*.
+func pathPrefix(sets caddyhttp.MatcherSets) (prefix string, found bool) {
+	if len(sets) != 1 {
+		return "", len(sets) > 0
+	}
+	for _, m := range sets[0] {
+		paths, ok := m.(*caddyhttp.MatchPath)
+		if !ok {
+			continue
+		}
+		prefix, whole := "", false
+		if len(*paths) == 1 {
+			prefix, whole = strings.CutSuffix((*paths)[0], "/*")
+		}
+		if !whole || checkPrefix(prefix) != nil || api.IsEndpoint(strings.Trim(prefix, "/")) {
+			return "", true
+		}
+		return prefix, true
+	}
+	return "", false
+}
+
+// underPrefix is what follows the prefix and its slash, without a slash at the
+// end. Slashes before the prefix are one, and case is no matter there, as for
+// Caddy's path matcher; the rest is taken as it is.
+func underPrefix(path, prefix string) (string, bool) {
+	path = "/" + strings.TrimLeft(path, "/")
+	if len(path) < len(prefix) || !strings.EqualFold(path[:len(prefix)], prefix) {
+		return "", false
+	}
+	rest := path[len(prefix):]
+	if rest == "" {
+		return "", true
+	}
+	if rest[0] != '/' {
+		return "", false
+	}
+	if rest == "//" {
+		return "/", true // no endpoint, and not the root with one slash too many
+	}
+	return strings.TrimSuffix(rest[1:], "/"), true
+}
+
+// checkPrefix refuses what is no path, but maybe the pattern of one.
+func checkPrefix(prefix string) error {
+	if strings.ContainsAny(prefix, "*?#{} ") {
+		return fmt.Errorf("prefix is %q: it must be a path such as /auth", prefix)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package djoser_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/caddy-djoser/djoser"
+
+// mayImport are the packages of this module that each package may import. What
+// isn't here is the root's side, or a program.
+var mayImport = map[string]string{
+	"account":       "password",
+	"authn":         "account drf password",
+	"drf":           "account",
+	"api":           "account authn drf password internal/cors internal/request",
+	"gate":          "account authn drf internal/cors internal/directive internal/placement internal/request",
+	"mail":          "account templates internal/directive",
+	"stores/badger": "account internal/atomicfile internal/directive internal/fileowner",
+	"django":        "account drf password",
+	"admin":         "account django drf internal/atomicfile internal/directive internal/fileowner",
+	"storetest":     "account",
+
+	"password": "", "templates": "", "internal/atomicfile": "", "internal/cors": "", "internal/directive": "",
+	"internal/fileowner": "", "internal/placement": "", "internal/request": "", "internal/testsite": "",
+}
+
+// mayNotNeed are what packages do without, also by way of others.
+var mayNotNeed = map[string][]string{
+	"account":  {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},
+	"password": {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},
+	"drf":      {"github.com/caddyserver/", "go.uber.org/zap"},
+	"authn":    {"github.com/caddyserver/", "go.uber.org/zap"},
+	"django":   {"github.com/caddyserver/", "go.uber.org/zap"},
+}
+
+func TestPackagesKeepToTheirDirections(t *testing.T) {
+	list := func(args ...string) []string {
+		t.Helper()
+		out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(strings.TrimSpace(string(out)), "\n")
+	}
+	for _, line := range list("-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
+		imports := strings.Fields(strings.ReplaceAll(line, modulePath+"/", ""))
+		name := imports[0]
+		allowed, ours := mayImport[name]
+		if !ours {
+			if name != modulePath && !strings.HasPrefix(name, "bench/") && !strings.HasPrefix(name, "examples/") && !strings.HasPrefix(name, "cmd/") {
+				t.Errorf("package %s has no line in mayImport", name)
+			}
+			continue
+		}
+		for _, path := range imports[1:] {
+			_, isOurs := mayImport[path]
+			if path == modulePath || isOurs && !slices.Contains(strings.Fields(allowed), path) {
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
+	}
+	for name, unwanted := range mayNotNeed {
+		for _, path := range list("-deps", "./"+name) {
+			for _, prefix := range unwanted {
+				if path == prefix || strings.HasSuffix(prefix, "/") && strings.HasPrefix(path, prefix) {
+					t.Errorf("%s needs %s", name, path)
+				}
+			}
+		}
+	}
+}
