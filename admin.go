@@ -46,9 +46,6 @@ func (r *realm) admin() (*admin.Realm, error) {
 		MaxPassword:      r.settings.Password.MaxLength,
 		SendsActivations: r.settings.sendsActivations(), SendsResets: r.settings.sendsResets(),
 		CacheHits: shared.Hits, CacheMisses: shared.Misses.Load,
-		Record: func(event, outcome string, acc *account.Account) {
-			r.record(account.Event{Action: "admin_" + event, Name: event, Outcome: outcome, Account: acc, By: "admin"})
-		},
 	}, nil
 }
 

@@ -21,9 +21,16 @@ var caddyEvents = []string{
 	"password_changed", "password_reset", "username_changed", "user_deleted",
 }
 
-// record records what was done, or failed. A deed that failed is called by its
+// reporter is told what happens to the accounts of a realm.
+type reporter struct {
+	*realmMetrics
+	realm *realm
+}
+
+// Report implements account.Reporter. An event that failed has the name of its
 // action.
-func (r *realm) record(d account.Event) {
+func (p reporter) Report(d account.Event) {
+	r := p.realm
 	r.metrics.acted(d.Action, d.Outcome)
 	name, level := d.Name, zapcore.InfoLevel
 	if d.Outcome != account.OutcomeOK {

@@ -3,12 +3,13 @@ package djoser
 import (
 	"bytes"
 	"compress/gzip"
-	"github.com/caddy-djoser/djoser/django"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf16"
+
+	"github.com/caddy-djoser/djoser/django"
 )
 
 func TestADumpInAnotherFormIsReadOrNamed(t *testing.T) {

@@ -100,14 +100,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if gate.Early(r) {
 		return drf.WriteError(w, r, drf.ErrTooEarly, "", 0)
 	}
-	if !realm.api.Has(path) {
+	route, ok := realm.api.Route(path)
+	if !ok {
 		h.tellOfPrefix(realm, path)
 		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
 	}
 	if _, err := realm.open(); err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	return realm.api.Serve(w, r, path, realm.accounts)
+	return route.Serve(w, r, realm.accounts)
 }
 
 // tellOfPrefix warns once of a request that would be for an endpoint if the handler

@@ -1,9 +1,10 @@
 package djoser
 
 import (
-	"github.com/caddy-djoser/djoser/drf"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/drf"
 )
 
 // withLinks are the settings with another domain and URL of resets.

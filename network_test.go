@@ -3,12 +3,13 @@ package djoser
 import (
 	"context"
 	"fmt"
-	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/authn"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/authn"
 )
 
 // attackLoginFlood asks from as many networks as one customer has.

@@ -1,9 +1,10 @@
 package djoser
 
 import (
-	"github.com/caddy-djoser/djoser/account"
 	"testing"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // attackDjangoTiming looks for names that came from Django: their hashes take

@@ -12,9 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/drf"
 	"time"
 	"unicode/utf8"
+
+	"github.com/caddy-djoser/djoser/drf"
 )
 
 func TestBodiesThatAreNoObject(t *testing.T) {

@@ -3,11 +3,12 @@ package djoser
 import (
 	"context"
 	"fmt"
-	"github.com/caddy-djoser/djoser/account"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // clients is how many do something at once.

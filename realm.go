@@ -87,7 +87,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 func (r *realm) newAPI() api.API {
 	s := r.settings
 	return api.API{
-		Model: r.model, Auth: &r.auth, Scheme: s.Token.scheme(), Report: r.record,
+		Model: r.model, Auth: &r.auth, Scheme: s.Token.scheme(),
 		MaxBody: s.MaxBody, MaxPassword: s.Password.MaxLength,
 		IgnoreBadToken: s.IgnoreBadToken, SendsActivations: s.SendActivationEmail, Disabled: s.Disable,
 		SetEmailPassword: s.SetEmailPassword, SetUsernameRetype: s.SetUsernameRetype, SetPasswordRetype: s.SetPasswordRetype,
@@ -161,7 +161,7 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 		Hasher:     *r.settings.Password.Hasher,
 		Pool:       r.settings.Password.pool(),
 		Mails:      mails,
-		Reporter:   r.metrics,
+		Reporter:   reporter{r.metrics, r},
 		WakeMail:   shared.outbox.Wake,
 		Now:        time.Now,
 	}, nil

@@ -1,10 +1,11 @@
 package djoser
 
 import (
-	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/api"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/api"
 )
 
 func TestFieldsHaveNoPathsOfEndpoints(t *testing.T) {

@@ -2,11 +2,12 @@ package djoser
 
 import (
 	"fmt"
-	"github.com/caddy-djoser/djoser/account"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // lastLink is the body with which the front end uses the link of the newest mail

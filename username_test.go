@@ -3,12 +3,13 @@ package djoser
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/caddy-djoser/djoser/account"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // misleading are usernames that a path or a command takes for something else.

@@ -2,14 +2,15 @@ package djoser
 
 import (
 	"encoding/json"
-	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/drf"
 	"maps"
 	"net/url"
 	"runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
 )
 
 // heapBytes is what the process has taken from its heap so far.

@@ -39,7 +39,7 @@ func TestLongTextsThatNothingParses(t *testing.T) {
 	for name, parse := range map[string]func() bool{
 		"host":  func() bool { _, ok := asciiHost(long); return ok },
 		"email": func() bool { _, ok := parseEmail(long); return ok },
-		"uid":   func() bool { _, ok := DecodeUID(long); return ok },
+		"uid":   func() bool { _, ok := decodeUID(long); return ok },
 		"token": func() bool { return link.check(PurposeActivation, &Account{}, "", long) },
 	} {
 		if n := testing.AllocsPerRun(10, func() { parse() }); parse() || n != 0 {

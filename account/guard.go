@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -16,9 +17,9 @@ type TooSoonError struct{ Wait time.Duration }
 
 func (e *TooSoonError) Error() string { return "asked too often" }
 
-// Allow counts a request to an endpoint for the networks of its client's address,
+// allow counts a request to an endpoint for the networks of its client's address,
 // and a change of an account's fields for the account as well.
-func (a *Service) Allow(endpoint string, c Client, acc *Account) error {
+func (a *Service) allow(endpoint string, c Client, acc *Account) error {
 	rates := a.Rates.endpoint(endpoint)
 	if len(rates) == 0 {
 		return nil
@@ -40,9 +41,9 @@ func (a *Service) throttle(limits ...limit) error {
 	return nil
 }
 
-// AllowPair counts a request to an endpoint for an account, as the client names
+// allowPair counts a request to an endpoint for an account, as the client names
 // it, and the client's address together. The account need not exist.
-func (a *Service) AllowPair(endpoint, name string, c Client) error {
+func (a *Service) allowPair(endpoint, name string, c Client) error {
 	return a.throttle(a.pairLimit(endpoint, name, c)...)
 }
 
@@ -124,10 +125,10 @@ func knownKey(name string, c Client) limitKey {
 	return limitKey{"known", network(c.Address), name}
 }
 
-// Know notes that the owner of an account is at the client's address: one who
+// know notes that the owner of an account is at the client's address: one who
 // has the password, or a link from the account's mailbox. So no attack from
 // elsewhere can lock the owner out.
-func (a *Service) Know(acc *Account, c Client) {
+func (a *Service) know(acc *Account, c Client) {
 	name := a.Model.Username.Key(a.Model.Name(acc)).Value
 	a.Throttles.known.allow(limit{key: knownKey(name, c)})
 	a.Throttles.Requests.forget(pairKey("login", name, c))
@@ -172,4 +173,43 @@ func (a *Service) hasLoggedIn(ctx context.Context, name string, c Client) (bool,
 	}
 	here := network(c.Address)
 	return slices.ContainsFunc(tokens, func(t *Token) bool { return network(t.Address) == here }), nil
+}
+
+// pace makes a wrong password take as long for every name. A hash that Django
+// made takes many times what one of today does, until its owner has logged in:
+// the time of a refusal would tell whose account came from there, and so which
+// names there are. To do the work of such a hash for every name would be a gift
+// to whoever floods the log-in, so the others wait.
+type pace struct {
+	mu      sync.Mutex
+	Slowest time.Duration // of the other hashes that were checked lately; zero: none was
+}
+
+// maxPace bounds how long a refusal waits.
+const maxPace = 2 * time.Second
+
+// took notes how long a hash took that isn't of today's kind. What a busy
+// machine made of one is forgotten bit by bit with the next ones.
+func (p *pace) took(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.Slowest = max(min(d, maxPace), p.Slowest-p.Slowest/16)
+}
+
+// rest is how long a refusal waits whose hash took d. A quarter more than the
+// slowest hides that not all take the same.
+func (p *pace) rest(d time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, p.Slowest+p.Slowest/4-d)
+}
+
+// even waits until a refusal whose hash took d may be answered.
+func (p *pace) even(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(p.rest(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }

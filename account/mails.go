@@ -91,12 +91,18 @@ func mailboxOf(address string) string {
 // RequestReset asks for a mail that lets the owner of an address choose a new
 // password for each account that has it.
 func (a *Service) RequestReset(ctx context.Context, email string, c Client) error {
+	if err := a.allowPair("password_reset", strings.ToLower(email), c); err != nil {
+		return err
+	}
 	return a.requestMail(ctx, email, PurposePasswordReset, c)
 }
 
 // ResendActivation asks for another mail that activates each account with an
 // address that waits for it.
 func (a *Service) ResendActivation(ctx context.Context, email string, c Client) error {
+	if err := a.allowPair("activate_resend", strings.ToLower(email), c); err != nil {
+		return err
+	}
 	return a.requestMail(ctx, email, PurposeActivation, c)
 }
 

@@ -254,3 +254,13 @@ func (m *Model) TakenMessage(name string) string {
 func (m *Model) Texts(a *Account) func(name string) string {
 	return func(name string) string { return m.Field(name).text(a) }
 }
+
+// Values are the members of a request that passed their checks. A member that
+// was left out is not among them.
+type Values map[string]any
+
+// Text is a value that is text, or empty.
+func (v Values) Text(name string) string {
+	s, _ := v[name].(string)
+	return s
+}

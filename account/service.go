@@ -29,8 +29,11 @@ type Service struct {
 	Now        func() time.Time
 }
 
-// Reporter counts what accounts do.
+// Reporter is told what happens to accounts.
 type Reporter interface {
+	// Report is called with every event.
+	Report(e Event)
+
 	// Hash has a pool do the work of a hash.
 	Hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error
 
@@ -91,6 +94,26 @@ const attempts = 20
 // Register makes an account of the values of the model's fields. The token is
 // empty unless the account is logged in at once.
 func (a *Service) Register(ctx context.Context, v Values, pass string, c Client) (*Account, string, error) {
+	name := a.Model.Username.Name
+	username, err := a.CheckUsername(v.Text(name))
+	if err != nil {
+		return nil, "", err
+	}
+	v[name] = username
+	if err := a.CheckNewPassword("password", pass, v.Text); err != nil {
+		return nil, "", err
+	}
+	if err := a.allowPair("register", username, c); err != nil {
+		return nil, "", err
+	}
+	acc, token, err := a.register(ctx, v, pass, c)
+	if err == nil {
+		a.know(acc, c)
+	}
+	return acc, token, err
+}
+
+func (a *Service) register(ctx context.Context, v Values, pass string, c Client) (*Account, string, error) {
 	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, "", err
@@ -144,7 +167,7 @@ func (a *Service) Login(ctx context.Context, name, pass string, c Client) (*Acco
 	acc, token, err := a.logIn(ctx, key, pass, c)
 	switch {
 	case err == nil:
-		a.Know(acc, c)
+		a.know(acc, c)
 		try.right()
 	case errors.Is(err, ErrDisabled):
 		try.right()
@@ -185,6 +208,7 @@ func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*A
 // counts the attempt. It returns the account whose password was checked.
 // errPassword: it is wrong.
 func (a *Service) CheckPassword(ctx context.Context, endpoint string, id uint64, pass string, c Client) (*Account, error) {
+	c.Known = true // by a token
 	acc, err := a.Store.Account(ctx, id)
 	if err != nil {
 		return nil, err
@@ -256,23 +280,51 @@ func (a *Service) Logout(ctx context.Context, digest Digest) error {
 	return err
 }
 
-// Activate uses an activation link up, or one that confirms a new address.
-func (a *Service) Activate(ctx context.Context, id uint64, link string, c Client) (*Account, string, error) {
+// Linked is the account of the uid in a link. ErrNotFound: there is none.
+func (a *Service) Linked(ctx context.Context, uid string) (*Account, error) {
+	id, ok := decodeUID(uid)
+	if !ok {
+		return nil, ErrNotFound
+	}
+	return a.Store.Account(ctx, id)
+}
+
+// Activate uses up a link to the account: one that activates it, that confirms a
+// new address, or that takes a change of address back. It names the event. The
+// token is empty unless the account is logged in at once.
+func (a *Service) Activate(ctx context.Context, e *Event, acc *Account, link string) (*Account, string, error) {
+	if err := a.allowPair("activate", EncodeUID(acc.ID), e.Client); err != nil {
+		return nil, "", err
+	}
+	e.Account = acc
+	switch {
+	case a.former(acc, link) >= 0:
+		e.Name = "email_taken_back"
+	case acc.IsActive:
+		e.Name = "email_confirmed"
+	}
+	acc, token, err := a.activate(ctx, acc.ID, link, e.Client)
+	if err == nil {
+		a.know(acc, e.Client)
+	}
+	return acc, token, err
+}
+
+func (a *Service) activate(ctx context.Context, id uint64, link string, c Client) (*Account, string, error) {
 	var token string
-	takenBack := false
-	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) error {
+	acc, err := a.useLink(ctx, id, func(acc *Account, change *Change) (takenBack bool, err error) {
 		purpose := PurposeEmailChange
 		if !acc.IsActive {
 			purpose = PurposeActivation
 		}
 		// The links first, so that a bad one costs the same for every account.
-		good, former := a.Links.check(purpose, acc, acc.PendingEmail, link), a.Former(acc, link)
-		if takenBack = former >= 0 && acc.IsActive; takenBack {
+		good, former := a.Links.check(purpose, acc, acc.PendingEmail, link), a.former(acc, link)
+		if former >= 0 && acc.IsActive {
 			acc.takeBack(former, change)
-			return nil
+			return true, nil
 		}
 		if !good || acc.PendingEmail == "" || a.ended(acc) {
-			return ErrLink
+			return false, ErrLink
 		}
 		acc.settle()
 		acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.PendingEmail, "", true
@@ -280,15 +332,27 @@ func (a *Service) Activate(ctx context.Context, id uint64, link string, c Client
 		if a.Rules.LoginAfterActivation {
 			token = a.addToken(change, acc, c)
 		}
-		return nil
+		return false, nil
 	})
-	if takenBack {
-		err = a.endAnyway(ctx, id, err)
-	}
 	if err != nil {
 		return nil, "", err
 	}
 	return acc, token, nil
+}
+
+// useLink is Update by a link. Where an address can't be taken back, because
+// another account has it by now, it ends every login at least.
+func (a *Service) useLink(ctx context.Context, id uint64, use func(*Account, *Change) (takenBack bool, err error)) (*Account, error) {
+	takenBack := false
+	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) (err error) {
+		takenBack, err = use(acc, change)
+		return err
+	})
+	if takenBack && errors.As(err, new(*TakenError)) {
+		_, ended := a.RevokeAll(ctx, id)
+		err = errors.Join(err, ended)
+	}
+	return acc, err
 }
 
 // SetUsername renames an account. Its links stay good, unless the username is
@@ -297,6 +361,10 @@ func (a *Service) Activate(ctx context.Context, id uint64, link string, c Client
 // Like setPassword it takes the account whose password was checked: a reset
 // meanwhile, or a deactivation, must win.
 func (a *Service) SetUsername(ctx context.Context, checked *Account, name string, c Client) (*Account, error) {
+	name, err := a.CheckUsername(name)
+	if err != nil {
+		return nil, err
+	}
 	return a.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
 		if !stillChecked(acc, checked) {
 			return ErrPassword
@@ -355,6 +423,10 @@ func (a *Service) checkFree(ctx context.Context, f *ModelField, value string, ac
 // SetPassword changes a password. keep is the token of the request, which
 // stays where logout_on_password_change ends the others.
 func (a *Service) SetPassword(ctx context.Context, checked *Account, pass string, keep Digest, c Client) (*Account, error) {
+	if err := a.CheckNewPassword("new_password", pass, a.Model.Texts(checked)); err != nil {
+		return nil, err
+	}
+	c.Known = true // by the token
 	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, err
@@ -374,10 +446,10 @@ func (a *Service) SetPassword(ctx context.Context, checked *Account, pass string
 // has no address to confirm.
 func waitsForActivation(acc *Account) bool { return !acc.IsActive && acc.PendingEmail != "" }
 
-// CheckReset tells whether a reset link is good. The link comes first, so that
-// a bad one costs the same for every account.
-func (a *Service) CheckReset(acc *Account, link string) bool {
-	good, former := a.Links.check(PurposePasswordReset, acc, acc.Email, link), a.Former(acc, link)
+// checkReset reports whether a reset link is good. It looks at the link first, so
+// that a bad one costs the same for every account.
+func (a *Service) checkReset(acc *Account, link string) bool {
+	good, former := a.Links.check(PurposePasswordReset, acc, acc.Email, link), a.former(acc, link)
 	return former >= 0 && acc.IsActive || good && a.resettable(acc)
 }
 
@@ -387,34 +459,50 @@ func (a *Service) resettable(acc *Account) bool {
 	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && password.Usable(acc.Password)
 }
 
-// ResetPassword uses a reset link up. It ends every token of the account.
-func (a *Service) ResetPassword(ctx context.Context, id uint64, link, pass string, c Client) (*Account, error) {
+// ResetPassword sets a password by a link, which it uses up. It ends every login of
+// the account.
+func (a *Service) ResetPassword(ctx context.Context, e *Event, acc *Account, link, pass string) (*Account, error) {
+	if err := a.allowPair("password_reset_confirm", EncodeUID(acc.ID), e.Client); err != nil {
+		return nil, err
+	}
+	e.Account = acc
+	// Nothing of the account is looked at before the link is found good: what the
+	// validators say of a password would tell its fields to anybody. A bad link costs
+	// no hash, either.
+	if !a.checkReset(acc, link) {
+		return nil, ErrLink
+	}
+	if err := a.CheckNewPassword("new_password", pass, a.Model.Texts(acc)); err != nil {
+		return nil, err
+	}
+	acc, err := a.resetPassword(ctx, acc.ID, link, pass, e.Client)
+	if err == nil {
+		a.know(acc, e.Client)
+	}
+	return acc, err
+}
+
+func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass string, c Client) (*Account, error) {
 	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, err
 	}
-	takenBack := false
-	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) error {
-		if !a.CheckReset(acc, link) {
-			return ErrLink
+	return a.useLink(ctx, id, func(acc *Account, change *Change) (takenBack bool, err error) {
+		if !a.checkReset(acc, link) {
+			return false, ErrLink
 		}
 		acc.Password = hash
-		former := a.Former(acc, link)
-		if takenBack = former >= 0; takenBack {
+		if former := a.former(acc, link); former >= 0 {
 			acc.takeBack(former, change)
-			return nil
+			return true, nil
 		}
 		acc.settle()
 		acc.EmailConfirmed = true // the link was sent there
 		acc.PendingEmail = ""     // whoever asked for it had the old password, or a token
 		acc.Serial++
 		change.EndTokens = true
-		return nil
+		return false, nil
 	})
-	if takenBack {
-		err = a.endAnyway(ctx, id, err)
-	}
-	return acc, err
 }
 
 // SetFields changes fields of an account.

@@ -9,7 +9,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Store keeps the accounts, auth tokens and outgoing mails of one realm. Its
@@ -374,3 +376,36 @@ type BackupStore interface {
 	// and returns what it has counted.
 	Check(ctx context.Context, signature string, keys func(*Account) ([]Key, error), report func(fault string)) (Stats, error)
 }
+
+// As finds what a store can do beyond a Store, such as a GroupStore or a
+// BackupStore: in the store itself, or in one that it wraps and returns by a
+// method Unwrap() Store, as errors.As does with errors.
+func As[T any](s Store) (T, bool) {
+	for {
+		if t, ok := s.(T); ok {
+			return t, true
+		}
+		wrapper, ok := s.(interface{ Unwrap() Store })
+		if !ok {
+			var none T
+			return none, false
+		}
+		s = wrapper.Unwrap()
+	}
+}
+
+// UnsafeGroup tells whether a group can't be passed on: commas separate
+// groups, back ends trim what stands between them, and staff and superuser are
+// flags of an account. Django allows each of these names.
+func UnsafeGroup(name string) bool {
+	return name == "" || strings.TrimSpace(name) != name ||
+		strings.Contains(name, ",") || strings.ContainsFunc(name, unicode.IsControl) ||
+		strings.EqualFold(name, "staff") || strings.EqualFold(name, "superuser")
+}
+
+// maxGroups and maxGroup bound the groups of an account, and a group's name in
+// bytes.
+const (
+	MaxGroups = 1000
+	MaxGroup  = 150
+)

@@ -1,8 +1,6 @@
 package account
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -58,9 +56,9 @@ func changeOf(acc *Account, f FormerEmail) *Account {
 	return &Account{ID: acc.ID, Serial: uint64(f.Changed.UnixMicro())}
 }
 
-// Former finds the change that a link takes back. It is -1 for any other link, and
+// former finds the change that a link takes back. It is -1 for any other link, and
 // costs the same for every account.
-func (a *Service) Former(acc *Account, link string) int {
+func (a *Service) former(acc *Account, link string) int {
 	found := -1
 	for i := range MaxFormerEmails {
 		var f FormerEmail
@@ -73,16 +71,6 @@ func (a *Service) Former(acc *Account, link string) int {
 		}
 	}
 	return found
-}
-
-// endAnyway ends the logins of an account that can't have its address back, since
-// another has it meanwhile. It returns the error that says so.
-func (a *Service) endAnyway(ctx context.Context, id uint64, err error) error {
-	if !errors.As(err, new(*TakenError)) {
-		return err
-	}
-	_, ended := a.RevokeAll(ctx, id)
-	return errors.Join(err, ended)
 }
 
 // takeBack gives an account the address back that it had before a change, and

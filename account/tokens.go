@@ -59,8 +59,8 @@ func EncodeUID(id uint64) string {
 	return base64.RawURLEncoding.EncodeToString(strconv.AppendUint(nil, id, 10))
 }
 
-// DecodeUID takes a uid in its canonical form only.
-func DecodeUID(uid string) (uint64, bool) {
+// decodeUID takes a uid in its canonical form only.
+func decodeUID(uid string) (uint64, bool) {
 	if len(uid) > 27 { // of the 20 digits of the greatest id
 		return 0, false
 	}

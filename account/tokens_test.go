@@ -49,7 +49,7 @@ func FuzzLink(f *testing.F) {
 	f.Add("", "-")
 	f.Add("\xff", "1y2p0ij32e8e7-"+strings.Repeat("0", 40))
 	f.Fuzz(func(t *testing.T, uid, token string) {
-		if id, ok := DecodeUID(uid); ok && EncodeUID(id) != uid {
+		if id, ok := decodeUID(uid); ok && EncodeUID(id) != uid {
 			t.Errorf("%q is another uid of %d", uid, id)
 		}
 		if l.check(PurposePasswordReset, acc, "a@b.example", token) && token != good {
@@ -70,12 +70,12 @@ func TestUIDsAreDjangos(t *testing.T) {
 		if got := EncodeUID(id); got != uid {
 			t.Errorf("%d: %s, want %s", id, got, uid)
 		}
-		if got, ok := DecodeUID(uid); !ok || got != id {
+		if got, ok := decodeUID(uid); !ok || got != id {
 			t.Errorf("%s: %d, %t", uid, got, ok)
 		}
 	}
 	for _, uid := range []string{"", "MQ==", "MR", " MQ", "MQ\n", "KzE", "MDE", "LTE", "MTg0NDY3NDQwNzM3MDk1NTE2MTY", "M/", strings.Repeat("M", 1000), "\xff\xff"} {
-		if id, ok := DecodeUID(uid); ok {
+		if id, ok := decodeUID(uid); ok {
 			t.Errorf("%q is taken for %d", uid, id)
 		}
 	}

@@ -75,10 +75,6 @@ type Realm struct {
 
 	CacheHits   func() uint64
 	CacheMisses func() uint64
-
-	// Record writes what was done to an account to the audit log. Without an
-	// account it is nil.
-	Record func(event, outcome string, acc *account.Account)
 }
 
 // noSite is the answer while no running configuration uses the module.

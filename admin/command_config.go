@@ -3,10 +3,11 @@ package admin
 import (
 	"errors"
 	"fmt"
-	"github.com/caddy-djoser/djoser/internal/fileowner"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/caddy-djoser/djoser/internal/fileowner"
 )
 
 // The configuration file that commands go by.

@@ -3,13 +3,14 @@ package admin
 import (
 	"bytes"
 	"encoding/json"
-	"github.com/caddy-djoser/djoser/account"
 	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // route is something that the admin API can do.
@@ -174,7 +175,9 @@ func (m *request) record(acc *account.Account, err error) {
 	case err != nil:
 		outcome = account.OutcomeRefused
 	}
-	m.realm.Record(m.event, outcome, acc)
+	m.accounts.Reporter.Report(account.Event{
+		Action: "admin_" + m.event, Name: m.event, Outcome: outcome, Account: acc, By: "admin",
+	})
 }
 
 // maxAdminBody is the maximum size of a body in bytes, except of a dump.

@@ -1,11 +1,12 @@
 package api
 
 import (
-	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/authn"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/authn"
 )
 
 // API is what the endpoints need of a realm. The settings of the same names say
@@ -13,8 +14,7 @@ import (
 type API struct {
 	Model  *account.Model
 	Auth   *authn.Authenticator
-	Scheme string              // that WWW-Authenticate names
-	Report func(account.Event) // is told what was asked for
+	Scheme string // that WWW-Authenticate names
 
 	MaxBody     int64 // in bytes
 	MaxPassword int   // in characters
@@ -28,18 +28,25 @@ type API struct {
 	PasswordResetConfirmRetype bool
 }
 
-// Has tells whether there is an endpoint at a path under the prefix. The empty
-// path is the list of endpoints.
-func (a *API) Has(path string) bool {
-	e, _ := a.endpoint(path)
-	return path == "" || e != nil
+// Route is where a request goes: to an endpoint, or to the list of endpoints.
+type Route struct {
+	api      *API
+	endpoint *endpoint // nil: the list
+	id       string    // of the token that the path names
 }
 
-// Serve answers a request for an endpoint that there is.
-func (a *API) Serve(w http.ResponseWriter, r *http.Request, path string, accounts *account.Service) error {
-	c := &call{Request: r, w: w, api: a, accounts: accounts}
-	if path != "" {
-		c.endpoint, c.id = a.endpoint(path)
+// Route is what a path under the prefix leads to. The empty path is the list of
+// endpoints.
+func (a *API) Route(path string) (route Route, ok bool) {
+	e, id := a.endpoint(path)
+	return Route{a, e, id}, path == "" || e != nil
+}
+
+// Serve answers a request.
+func (t Route) Serve(w http.ResponseWriter, r *http.Request, accounts *account.Service) error {
+	c := &call{Request: r, Route: t, w: w, accounts: accounts, event: account.Event{Client: clientOf(r)}}
+	if t.endpoint != nil {
+		c.event.Action, c.event.Name = t.endpoint.name, t.endpoint.event
 	}
 	return c.serve()
 }

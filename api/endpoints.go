@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -24,6 +26,7 @@ type endpoint struct {
 	protected bool   // needs a valid token
 	later     bool   // came after djoser's list of endpoints, so that the root leaves it out
 	view      string // name in the answer to OPTIONS
+	event     string // that a request is, once it was served
 	inputs    func(*API) []drf.Input
 	serve     func(*call) (*response, error)
 }
@@ -44,19 +47,19 @@ var (
 
 // endpoints in the order in which the root lists them.
 var endpoints = []*endpoint{
-	{name: "me", path: "me", methods: readWrite, protected: true, view: "User", inputs: (*API).meInputs, serve: serveMe},
-	{name: "register", path: "register", methods: postOnly, view: "Registration", inputs: (*API).registerInputs, serve: serveRegister},
-	{name: "login", path: "login", methods: postOnly, view: "Login", inputs: (*API).loginInputs, serve: serveLogin},
-	{name: "logout", path: "logout", methods: postOnly, protected: true, view: "Logout", serve: serveLogout},
-	{name: "activate", path: "activate", methods: postOnly, view: "Activation", inputs: (*API).activateInputs, serve: serveActivate},
-	{name: "username", path: "{username}", methods: postOnly, protected: true, view: "Set Username", inputs: (*API).usernameInputs, serve: serveUsername},
-	{name: "password", path: "password", methods: postOnly, protected: true, view: "Set Password", inputs: (*API).passwordInputs, serve: servePassword},
-	{name: "password_reset", path: "password/reset", methods: postOnly, view: "Password Reset", inputs: (*API).resetInputs, serve: serveReset},
-	{name: "password_reset_confirm", path: "password/reset/confirm", methods: postOnly, view: "Password Reset Confirm", inputs: (*API).confirmInputs, serve: serveConfirm},
-	{name: "activate_resend", path: "activate/resend", later: true, methods: postOnly, view: "Resend Activation", inputs: (*API).resetInputs, serve: serveResend},
-	{name: "logout_all", path: "logout/all", later: true, methods: postOnly, protected: true, view: "Logout All", serve: serveLogoutAll},
-	{name: "tokens", path: "tokens", later: true, methods: rootMethods, protected: true, view: "Tokens", serve: serveTokens},
-	{name: "tokens", path: "tokens/{id}", later: true, methods: deleteOnly, protected: true, view: "Token", serve: serveToken},
+	{name: "me", path: "me", methods: readWrite, protected: true, event: "user_changed", view: "User", inputs: (*API).meInputs, serve: serveMe},
+	{name: "register", path: "register", methods: postOnly, event: "user_registered", view: "Registration", inputs: (*API).registerInputs, serve: serveRegister},
+	{name: "login", path: "login", methods: postOnly, event: "logged_in", view: "Login", inputs: (*API).loginInputs, serve: serveLogin},
+	{name: "logout", path: "logout", methods: postOnly, protected: true, event: "logged_out", view: "Logout", serve: serveLogout},
+	{name: "activate", path: "activate", methods: postOnly, event: "user_activated", view: "Activation", inputs: (*API).activateInputs, serve: serveActivate},
+	{name: "username", path: "{username}", methods: postOnly, protected: true, event: "username_changed", view: "Set Username", inputs: (*API).usernameInputs, serve: serveUsername},
+	{name: "password", path: "password", methods: postOnly, protected: true, event: "password_changed", view: "Set Password", inputs: (*API).passwordInputs, serve: servePassword},
+	{name: "password_reset", path: "password/reset", methods: postOnly, event: "password_reset_requested", view: "Password Reset", inputs: (*API).resetInputs, serve: serveReset},
+	{name: "password_reset_confirm", path: "password/reset/confirm", methods: postOnly, event: "password_reset", view: "Password Reset Confirm", inputs: (*API).confirmInputs, serve: serveConfirm},
+	{name: "activate_resend", path: "activate/resend", later: true, methods: postOnly, event: "activation_requested", view: "Resend Activation", inputs: (*API).resetInputs, serve: serveResend},
+	{name: "logout_all", path: "logout/all", later: true, methods: postOnly, protected: true, event: "logged_out_everywhere", view: "Logout All", serve: serveLogoutAll},
+	{name: "tokens", path: "tokens", later: true, methods: rootMethods, protected: true, event: "token_ended", view: "Tokens", serve: serveTokens},
+	{name: "tokens", path: "tokens/{id}", later: true, methods: deleteOnly, protected: true, event: "token_ended", view: "Token", serve: serveToken},
 }
 
 // EndpointNames are the names that disable takes.
@@ -107,17 +110,11 @@ func (e *endpoint) pathIn(a *API) string {
 // call is one request to an endpoint.
 type call struct {
 	*http.Request
+	Route
 	w        http.ResponseWriter
-	api      *API
 	accounts *account.Service
-	endpoint *endpoint
-	id       string          // of the token that the path names
 	who      *authn.Identity // nil: anonymous
-
-	// What follows is for the audit log.
-	subject       *account.Account // that the request is about; nil: unknown
-	event         string           // what is done, if not what the endpoint is for
-	wrongPassword bool             // an endpoint found the current password wrong
+	event    account.Event
 }
 
 // serve follows REST framework's order: who is calling, may they, what answer
@@ -158,7 +155,7 @@ func (c *call) answer(indent *int) (*response, error) {
 		return nil, drf.ErrNotAuthenticated
 	}
 	if c.who != nil {
-		c.setSubject(c.who.Account)
+		c.setUser(c.who.Account)
 	}
 	if *indent, err = drf.Negotiate(c.Request); err != nil {
 		return nil, err
@@ -183,33 +180,27 @@ func (c *call) ignores(err error) bool {
 	return c.api.IgnoreBadToken && !c.protected() && errors.As(err, new(*drf.Error))
 }
 
-// act does what the endpoint is for, and tells of it.
+// act has the endpoint serve the request. What only reads is neither counted nor
+// reported.
 func (c *call) act() (resp *response, err error) {
-	defer func() { c.report(err) }()
-	if err := c.allow(); err != nil {
-		return nil, c.accountError(err)
+	serve := func() (err error) {
+		resp, err = c.endpoint.serve(c)
+		return err
 	}
-	return c.endpoint.serve(c)
+	if c.Method == http.MethodGet || c.Method == http.MethodHead {
+		err = serve()
+	} else {
+		err = c.accounts.Do(&c.event, c.owner(), serve)
+	}
+	return resp, c.accountError(err)
 }
 
-// allow counts the request. Reading is free.
-func (c *call) allow() error {
-	if c.Method == http.MethodGet || c.Method == http.MethodHead {
+// owner is the account of the request's token, or nil.
+func (c *call) owner() *account.Account {
+	if c.who == nil {
 		return nil
 	}
-	var acc *account.Account
-	if c.who != nil {
-		acc = c.who.Account
-	}
-	return c.accounts.Allow(c.endpoint.name, c.client(), acc)
-}
-
-// allowPair counts the request for an account as the client names it.
-func (c *call) allowPair(name string) error {
-	if err := c.accounts.AllowPair(c.endpoint.name, name, c.client()); err != nil {
-		return c.accountError(err)
-	}
-	return nil
+	return c.who.Account
 }
 
 // failure turns an error that isn't the client's into Caddy's, so that
@@ -249,20 +240,23 @@ func (c *call) bind() (account.Values, drf.FieldErrors, error) {
 	return v, errs, nil
 }
 
-func (c *call) client() account.Client {
+// clientOf is who sent a request.
+func clientOf(r *http.Request) account.Client {
 	return account.Client{
-		Address:  request.ClientAddress(c.Request),
-		Agent:    c.UserAgent(),
-		Protocol: request.Scheme(c.Request),
-		Language: request.Language(c.Request),
+		Address:  request.ClientAddress(r),
+		Agent:    r.UserAgent(),
+		Protocol: request.Scheme(r),
+		Language: request.Language(r),
 	}
 }
 
-// owner is the client of a request with a valid token.
-func (c *call) owner() account.Client {
-	from := c.client()
-	from.Known = true
-	return from
+// setUser sets {http.auth.user.id}, the user_id of the access log, and the account
+// of the event.
+func (c *call) setUser(acc *account.Account) {
+	c.event.Account = acc
+	if repl, ok := c.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.auth.user.id", strconv.FormatUint(acc.ID, 10))
+	}
 }
 
 // root lists the endpoints.
@@ -322,8 +316,8 @@ func serveMe(c *call) (*response, error) {
 		if err := c.checkEmailPassword(o, v); err != nil {
 			return nil, err
 		}
-		if acc, err = c.accounts.SetFields(c.Context(), acc.ID, v, c.client()); err != nil {
-			return nil, c.accountError(err)
+		if acc, err = c.accounts.SetFields(c.Context(), acc.ID, v, c.event.Client); err != nil {
+			return nil, err
 		}
 	}
 	return &response{status: http.StatusOK, body: drf.Represent(c.api.Model, acc), private: true}, nil
@@ -358,24 +352,11 @@ func serveRegister(c *call) (*response, error) {
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	username, err := c.checkUsername(v.Text(name))
+	acc, token, err := c.accounts.Register(c.Context(), v, v.Text("password"), c.event.Client)
 	if err != nil {
 		return nil, err
 	}
-	v[name] = username
-	if err := c.checkNewPassword("password", v.Text("password"), v.Text); err != nil {
-		return nil, err
-	}
-
-	if err := c.allowPair(username); err != nil {
-		return nil, err
-	}
-	acc, token, err := c.accounts.Register(c.Context(), v, v.Text("password"), c.client())
-	if err != nil {
-		return nil, c.accountError(err)
-	}
-	c.setSubject(acc)
-	c.accounts.Know(acc, c.client())
+	c.setUser(acc)
 	body := drf.Represent(c.api.Model, acc)
 	// REST framework shows a number or a boolean as it was sent, though it
 	// keeps its text.
@@ -415,12 +396,12 @@ func serveLogin(c *call) (*response, error) {
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	acc, token, err := c.accounts.Login(c.Context(), v.Text(c.api.Model.Username.Name), v.Text("password"), c.client())
-	c.subject = acc
+	acc, token, err := c.accounts.Login(c.Context(), v.Text(c.api.Model.Username.Name), v.Text("password"), c.event.Client)
+	c.event.Account = acc
 	if err != nil {
-		return nil, c.accountError(err)
+		return nil, err
 	}
-	c.setSubject(acc)
+	c.setUser(acc)
 	return tokenResponse(token), nil
 }
 
@@ -439,7 +420,7 @@ func serveLogout(c *call) (*response, error) {
 
 func serveLogoutAll(c *call) (*response, error) {
 	if _, err := c.accounts.RevokeAll(c.Context(), c.who.Account.ID); err != nil {
-		return nil, c.accountError(err)
+		return nil, err
 	}
 	return emptyResponse, nil
 }
@@ -497,42 +478,29 @@ func serveActivate(c *call) (*response, error) {
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	if err := c.allowPair(v.Text("uid")); err != nil {
+	acc, token, err := c.accounts.Activate(c.Context(), &c.event, acc, v.Text("token"))
+	if err != nil {
 		return nil, err
 	}
-	c.subject = acc
-	switch {
-	case c.accounts.Former(acc, v.Text("token")) >= 0:
-		c.event = "email_taken_back"
-	case acc.IsActive:
-		c.event = "email_confirmed"
-	}
-	acc, token, err := c.accounts.Activate(c.Context(), acc.ID, v.Text("token"), c.client())
-	if err != nil {
-		return nil, c.accountError(err)
-	}
-	c.setSubject(acc)
-	c.accounts.Know(acc, c.client())
+	c.setUser(acc)
 	if token != "" {
 		return tokenResponse(token), nil
 	}
 	return emptyResponse, nil
 }
 
-// linkAccount finds the account of a uid, or adds an error of the uid.
+// linkAccount is the account of a uid, or nil with an error of the uid added.
 func (c *call) linkAccount(v account.Values, errs drf.FieldErrors) (*account.Account, error) {
 	uid, ok := v["uid"].(string)
 	if !ok {
 		return nil, nil
 	}
-	if id, ok := account.DecodeUID(uid); ok {
-		acc, err := c.accounts.Store.Account(c.Context(), id)
-		if !errors.Is(err, account.ErrNotFound) {
-			return acc, err
-		}
+	acc, err := c.accounts.Linked(c.Context(), uid)
+	if errors.Is(err, account.ErrNotFound) {
+		errs.Add("uid", "Invalid user id or user doesn't exist.")
+		return nil, nil
 	}
-	errs.Add("uid", "Invalid user id or user doesn't exist.")
-	return nil, nil
+	return acc, err
 }
 
 func serveUsername(c *call) (*response, error) {
@@ -551,12 +519,8 @@ func serveUsername(c *call) (*response, error) {
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	username, err := c.checkUsername(v.Text("new_" + name))
-	if err != nil {
+	if _, err := c.accounts.SetUsername(c.Context(), checked, v.Text("new_"+name), c.event.Client); err != nil {
 		return nil, err
-	}
-	if _, err := c.accounts.SetUsername(c.Context(), checked, username, c.client()); err != nil {
-		return nil, c.accountError(err)
 	}
 	return emptyResponse, nil
 }
@@ -573,13 +537,13 @@ func (c *call) checkCurrentPassword(v account.Values, errs drf.FieldErrors) (*ac
 		errs.Add("current_password", "Invalid password.")
 		return nil, nil
 	}
-	acc, err := c.accounts.CheckPassword(c.Context(), c.endpoint.name, c.who.Account.ID, current, c.owner())
+	acc, err := c.accounts.CheckPassword(c.Context(), c.endpoint.name, c.who.Account.ID, current, c.event.Client)
 	if errors.Is(err, account.ErrPassword) {
-		c.wrongPassword = true
+		c.event.Outcome = account.OutcomeWrong
 		errs.Add("current_password", "Invalid password.")
 		return nil, nil
 	}
-	return acc, c.accountError(err)
+	return acc, err
 }
 
 func servePassword(c *call) (*response, error) {
@@ -594,11 +558,8 @@ func servePassword(c *call) (*response, error) {
 	if err := c.checkNewPasswordTwice(v, errs, c.api.SetPasswordRetype); err != nil {
 		return nil, err
 	}
-	if err := c.checkNewPassword("new_password", v.Text("new_password"), c.api.Model.Texts(c.who.Account)); err != nil {
+	if _, err := c.accounts.SetPassword(c.Context(), checked, v.Text("new_password"), c.who.Token.Digest, c.event.Client); err != nil {
 		return nil, err
-	}
-	if _, err := c.accounts.SetPassword(c.Context(), checked, v.Text("new_password"), c.who.Token.Digest, c.owner()); err != nil {
-		return nil, c.accountError(err)
 	}
 	return emptyResponse, nil
 }
@@ -612,7 +573,7 @@ func (c *call) checkNewPasswordTwice(v account.Values, errs drf.FieldErrors, ret
 	if err := errs.Err(); err != nil {
 		return err
 	}
-	return c.accountError(account.CheckWhole("new_password", v.Text("new_password")))
+	return account.CheckWhole("new_password", v.Text("new_password"))
 }
 
 func serveReset(c *call) (*response, error) {
@@ -632,11 +593,7 @@ func (c *call) serveMail(ask func(ctx context.Context, email string, from accoun
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	email := v.Text("email")
-	if err := c.allowPair(strings.ToLower(email)); err != nil {
-		return nil, err
-	}
-	if err := ask(c.Context(), email, c.client()); err != nil {
+	if err := ask(c.Context(), v.Text("email"), c.event.Client); err != nil {
 		return nil, err
 	}
 	return emptyResponse, nil
@@ -654,40 +611,18 @@ func serveConfirm(c *call) (*response, error) {
 	if err := c.checkNewPasswordTwice(v, errs, c.api.PasswordResetConfirmRetype); err != nil {
 		return nil, err
 	}
-	if err := c.allowPair(v.Text("uid")); err != nil {
+	acc, err = c.accounts.ResetPassword(c.Context(), &c.event, acc, v.Text("token"), v.Text("new_password"))
+	if err != nil {
 		return nil, err
 	}
-	c.subject = acc
-	// Nothing of the account is looked at before the link is found good: what
-	// the validators say of a password would tell its fields to anybody. A bad
-	// link costs no hash, either.
-	if !c.accounts.CheckReset(acc, v.Text("token")) {
-		return nil, c.accountError(account.ErrLink)
-	}
-	if err := c.checkNewPassword("new_password", v.Text("new_password"), c.api.Model.Texts(acc)); err != nil {
-		return nil, err
-	}
-	if acc, err = c.accounts.ResetPassword(c.Context(), acc.ID, v.Text("token"), v.Text("new_password"), c.client()); err != nil {
-		return nil, c.accountError(err)
-	}
-	c.setSubject(acc)
-	c.accounts.Know(acc, c.client())
+	c.setUser(acc)
 	return emptyResponse, nil
-}
-
-func (c *call) checkUsername(name string) (string, error) {
-	name, err := c.accounts.CheckUsername(name)
-	return name, c.accountError(err)
-}
-
-func (c *call) checkNewPassword(member, pass string, fields func(name string) string) error {
-	return c.accountError(c.accounts.CheckNewPassword(member, pass, fields))
 }
 
 // accountError puts an error of accounts into djoser's words.
 func (c *call) accountError(err error) error {
 	if taken := new(account.TakenError); errors.As(err, &taken) {
-		return drf.Refusal(account.OutcomeTaken, taken.Field, c.api.Model.TakenMessage(taken.Field))
+		return drf.Invalid(taken.Field, c.api.Model.TakenMessage(taken.Field))
 	}
 	if wrong := new(account.FieldError); errors.As(err, &wrong) {
 		return drf.FieldErrors{wrong.Field: wrong.Messages}.Err()
@@ -700,13 +635,13 @@ func (c *call) accountError(err error) error {
 	}
 	switch {
 	case errors.Is(err, account.ErrCredentials):
-		return drf.Refusal(account.OutcomeWrong, drf.NonField, "Unable to login with provided credentials.")
+		return drf.Invalid(drf.NonField, "Unable to login with provided credentials.")
 	case errors.Is(err, account.ErrDisabled):
-		return drf.Refusal(account.OutcomeDisabled, drf.NonField, "User account is disabled.")
+		return drf.Invalid(drf.NonField, "User account is disabled.")
 	case errors.Is(err, account.ErrPassword):
-		return drf.Refusal(account.OutcomeWrong, "current_password", "Invalid password.")
+		return drf.Invalid("current_password", "Invalid password.")
 	case errors.Is(err, account.ErrLink):
-		return drf.Refusal(account.OutcomeLink, drf.NonField, "Invalid token for given user.")
+		return drf.Invalid(drf.NonField, "Invalid token for given user.")
 	case errors.Is(err, account.ErrNotFound): // deleted while the request was served
 		return drf.ErrInvalidToken
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // Error is an answer of 4xx in REST framework's shape.
@@ -15,10 +17,12 @@ type Error struct {
 	Status     int
 	Body       any           // a fieldErrors, or detail
 	retryAfter time.Duration // for Retry-After; zero: none
-	Outcome    string        // for those who watch; empty: refused
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%d: %v", e.Status, e.Body) }
+
+// Is reports that the request is to blame.
+func (e *Error) Is(target error) bool { return target == account.ErrRefused }
 
 // detail is the body of an error that is of no one field.
 type detail struct {
@@ -47,11 +51,6 @@ func (f FieldErrors) Err() error {
 
 func Invalid(field, message string) error {
 	return FieldErrors{field: {message}}.Err()
-}
-
-// Refusal is invalid for a reason that those who watch want to know.
-func Refusal(outcome, field, message string) error {
-	return &Error{Status: http.StatusBadRequest, Body: FieldErrors{field: {message}}, Outcome: outcome}
 }
 
 func detailError(status int, text string) *Error {
