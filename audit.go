@@ -9,63 +9,60 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// What happens to accounts is told in three ways: as a line of the logger
-// djoser.audit, as a metric, and what others may want to act upon as an event
-// of Caddy. None of them holds a password, a token or a link, nor what was
-// typed as the name of an account that there is not: it may be a password in
-// the wrong field.
+// Each account.Event becomes a line of the logger djoser.audit and a metric, and
+// some become an event of Caddy. None contains a password, a token, a link, or the
+// name of an account that doesn't exist: it may be a password in the wrong field.
 
-// caddyEvents are the events that are emitted, with djoser_ before the name.
+// caddyEvents are emitted as events of Caddy, with the prefix djoser_.
 var caddyEvents = []string{
 	"user_registered", "user_activated", "logged_in", "login_failed", "logged_out",
 	"password_changed", "password_reset", "username_changed", "user_deleted",
 }
 
-// reporter is told what happens to the accounts of a realm.
+// reporter logs, counts and emits the events of a realm.
 type reporter struct {
 	*realmMetrics
 	realm *realm
 }
 
-// Report implements account.Reporter. An event that failed has the name of its
-// action.
-func (p reporter) Report(d account.Event) {
+// Report implements account.Reporter. A failed event is named for its action.
+func (p reporter) Report(e account.Event) {
 	r := p.realm
-	r.metrics.acted(d.Action, d.Outcome)
-	name, level := d.Name, zapcore.InfoLevel
-	if d.Outcome != account.OutcomeOK {
-		name, level = d.Action+"_failed", zapcore.WarnLevel
+	p.acted(e.Action, e.Outcome)
+	name, level := e.Name, zapcore.InfoLevel
+	if e.Outcome != account.OutcomeOK {
+		name, level = e.Action+"_failed", zapcore.WarnLevel
 	}
 	if entry := r.audit.Check(level, name); entry != nil {
-		entry.Write(r.auditFields(&d)...)
+		entry.Write(r.auditFields(&e)...)
 	}
 	if slices.Contains(caddyEvents, name) {
-		r.emit("djoser_"+name, &d)
+		r.emit("djoser_"+name, &e)
 	}
 }
 
-func (r *realm) auditFields(d *account.Event) []zap.Field {
-	fields := []zap.Field{zap.String("action", d.Action), zap.String("outcome", d.Outcome), zap.String("by", d.By)}
-	if d.Account != nil && d.Account.ID != 0 {
-		fields = append(fields, zap.Uint64("user_id", d.Account.ID), zap.String("username", r.model.Name(d.Account)))
+func (r *realm) auditFields(e *account.Event) []zap.Field {
+	fields := []zap.Field{zap.String("action", e.Action), zap.String("outcome", e.Outcome), zap.String("by", e.By)}
+	if e.Account != nil && e.Account.ID != 0 {
+		fields = append(fields, zap.Uint64("user_id", e.Account.ID), zap.String("username", r.model.Name(e.Account)))
 	}
-	if d.Client.Address != "" {
-		fields = append(fields, zap.String("address", d.Client.Address))
+	if e.Client.Address != "" {
+		fields = append(fields, zap.String("address", e.Client.Address))
 	}
-	if d.Client.Agent != "" {
-		fields = append(fields, zap.String("agent", account.CutAgent(d.Client.Agent)))
+	if e.Client.Agent != "" {
+		fields = append(fields, zap.String("agent", account.CutAgent(e.Client.Agent)))
 	}
 	return fields
 }
 
-// emit is done when every handler of the event is: the request waits for them.
-func (r *realm) emit(name string, d *account.Event) {
+// emit emits an event of Caddy. It returns when every handler has.
+func (r *realm) emit(name string, e *account.Event) {
 	if r.events == nil || !r.events.ShouldEmit(name) {
 		return
 	}
-	data := map[string]any{"realm": r.name, "outcome": d.Outcome, "by": d.By, "address": d.Client.Address}
-	if d.Account != nil && d.Account.ID != 0 {
-		data["user_id"], data["username"] = strconv.FormatUint(d.Account.ID, 10), r.model.Name(d.Account)
+	data := map[string]any{"realm": r.name, "outcome": e.Outcome, "by": e.By, "address": e.Client.Address}
+	if e.Account != nil && e.Account.ID != 0 {
+		data["user_id"], data["username"] = strconv.FormatUint(e.Account.ID, 10), r.model.Name(e.Account)
 	}
 	r.events.Emit(r.eventContext, name, data)
 }

@@ -27,7 +27,7 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("djoser", httpcaddyfile.After, "redir")
 }
 
-// parseDirective makes a route of the djoser directive:
+// parseDirective parses the djoser directive into a route:
 //
 //	djoser [<matcher>] {
 //		realm  <name>
@@ -101,8 +101,8 @@ func init() {
 //		disable    <endpoint...>
 //	}
 //
-// A block with nothing but realm and prefix, or no block, mounts a realm that
-// another djoser directive defines.
+// A block with only realm and prefix, or no block, serves a realm that another
+// djoser directive defines.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
@@ -133,15 +133,15 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	return h.NewRoute(matcher, handler), nil
 }
 
-// definition is where a realm is defined, and as what.
+// definition is the place and the settings of a realm.
 type definition struct {
 	place string
 	text  []byte
 }
 
-// refuseSecond refuses to define a realm for the second time, unless it is the
-// same, as in sites that import one snippet. Loading refuses that, too, but
-// can't say where it stands.
+// refuseSecond refuses a second, different definition of a realm. The same one is
+// fine, as in sites that import one snippet. Loading would refuse it too, but can't
+// name the line.
 func refuseSecond(h httpcaddyfile.Helper, place *caddyfile.Dispenser, handler *Handler) error {
 	name := cmp.Or(handler.Realm, directive.DefaultRealm)
 	key := "djoser.realm." + name
@@ -159,9 +159,9 @@ func refuseSecond(h httpcaddyfile.Helper, place *caddyfile.Dispenser, handler *H
 	return nil
 }
 
-// prefixOf takes the prefix out of a matcher with one path, such as /auth/*,
-// and has it match the prefix itself, too. It is empty for a matcher without
-// paths, and not known for any other.
+// prefixOf returns the prefix of a matcher with one path, such as /auth/*, and a
+// matcher that also matches the prefix without its slash. The prefix is empty for a
+// matcher without paths, and unknown for any other.
 func prefixOf(matcher caddy.ModuleMap) (_ caddy.ModuleMap, prefix string, known bool) {
 	var paths []string
 	if matcher["path"] == nil {
@@ -182,18 +182,18 @@ func prefixOf(matcher caddy.ModuleMap) (_ caddy.ModuleMap, prefix string, known 
 	return matcher, prefix, true
 }
 
-// UnmarshalCaddyfile implements caddyfile.Unmarshaler. The syntax stands above
-// parseDirective.
+// UnmarshalCaddyfile implements caddyfile.Unmarshaler. See parseDirective for the
+// syntax.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	_, err := h.unmarshal(d)
 	return err
 }
 
-// unmarshal parses the directive, and tells which lines it has.
+// unmarshal parses the directive, and returns the names of its lines.
 func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err error) {
 	d.Next() // the directive's name
 	if d.NextArg() {
-		return nil, d.Errf("unexpected argument '%s': the settings of djoser stand in a block, and a path before it starts with '/'", d.Val())
+		return nil, d.Errf("unexpected argument '%s': put the settings in a block; a path before it starts with '/'", d.Val())
 	}
 	said = make(map[string]bool)
 	return said, directive.OptionalBlock(d, func(name string) error {
@@ -211,7 +211,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 	})
 }
 
-// settingNames are what may stand in the block, for the error that names them.
+// settingNames lists the lines of the block, for an error message.
 const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, " +
 	"login_after_registration, send_activation_email, login_after_activation, set_email_password, set_username_retype, set_password_retype, " +
 	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, user_model, password, token, store, mailer, from_email, " +
@@ -428,7 +428,7 @@ func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 			if err := directive.SizeArg(d, &size); err != nil {
 				return err
 			}
-			// What is a number of bytes to this parser is one of KiB to most tools.
+			// Without a unit this parser reads bytes, but most tools read KiB.
 			if text := d.Val(); '0' <= text[len(text)-1] && text[len(text)-1] <= '9' {
 				return d.Errf("memory is '%s', which is %d bytes: add a unit, such as 19MiB", text, size)
 			}
@@ -477,7 +477,7 @@ func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
 	})
 }
 
-// senderArg takes an address, maybe with a name.
+// senderArg parses an address, optionally with a name.
 func senderArg(d *caddyfile.Dispenser, value *string) error {
 	name := d.Val()
 	return directive.CheckedArg(d, value, func(address string) error {
@@ -488,7 +488,7 @@ func senderArg(d *caddyfile.Dispenser, value *string) error {
 	})
 }
 
-// ratesArg takes rates such as 10/1m, or off for none.
+// ratesArg parses rates such as 10/1m, or off for none.
 func ratesArg(d *caddyfile.Dispenser) ([]account.Rate, error) {
 	name := d.Val()
 	rates := []account.Rate{}

@@ -103,8 +103,8 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		line       int
 	}{
 		// The directive.
-		{":8080 {\ndjoser /auth/* x\n}", "unexpected argument 'x': the settings of djoser stand in a block, and a path before it starts with '/'", 2},
-		{":8080 {\ndjoser auth/*\n}", "unexpected argument 'auth/*': the settings of djoser stand in a block, and a path before it starts with '/'", 2},
+		{":8080 {\ndjoser /auth/* x\n}", "unexpected argument 'x': put the settings in a block; a path before it starts with '/'", 2},
+		{":8080 {\ndjoser auth/*\n}", "unexpected argument 'auth/*': put the settings in a block; a path before it starts with '/'", 2},
 		{":8080 {\ndjoser /auth* {\ndisable me\n}\n}", aPath, 2},
 		{":8080 {\ndjoser /auth\n}", aPath, 2},
 		{":8080 {\ndjoser /a*/b/*\n}", aPath, 2},

@@ -22,24 +22,23 @@ import (
 // accounts with its settings; handlers without settings serve a realm that
 // another handler defines.
 //
-// Requests that are not under the prefix go to the next handler; a path under
-// it that is no endpoint is answered with 404. Answers are JSON. A store that
-// fails is an error of status 503, one without space an error of status 507,
-// both for handle_errors.
+// Requests that are not under the prefix go to the next handler. A path under the
+// prefix that is no endpoint is answered with 404. Answers are JSON. If the store
+// fails, the handler returns an error of status 503, or 507 if it is out of space,
+// for handle_errors.
 type Handler struct {
 	// Realm is the name of the realm. Default: default.
 	Realm string `json:"realm,omitempty"`
 
-	// Prefix is the path under which the endpoints are, such as /auth. It is
-	// compared without regard to case, as paths in matchers are. Default: the
-	// endpoints are at the root.
+	// Prefix is the path of the endpoints, such as /auth. Case is ignored, as in
+	// path matchers. Default: the endpoints are at the root.
 	Prefix string `json:"prefix,omitempty"`
 
 	// Settings define the realm. Default: another handler defines it.
 	Settings *Settings `json:"settings,omitempty"`
 
-	app  *App
-	told atomic.Bool // of a prefix that may be missing
+	app    *App
+	warned atomic.Bool // of a prefix that may be missing
 }
 
 // CaddyModule returns the Caddy module information.
@@ -47,8 +46,8 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.djoser", New: func() caddy.Module { return new(Handler) }}
 }
 
-// Provision registers the realm. It opens nothing, so that a configuration can
-// be checked beside a running server.
+// Provision registers the realm. It opens nothing, so that caddy validate works
+// beside a running server.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := directive.ExpandRealm(&h.Realm); err != nil {
 		return err
@@ -73,7 +72,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		h.app.served[h.Realm] = append(h.app.served[h.Realm], server)
 	}
-	// A prefix that was taken from no matcher shows here.
+	// Shows which prefix was found.
 	ctx.Logger().Info("endpoints", zap.String("realm", h.Realm), zap.String("under", h.Prefix+"/"))
 	if h.Settings == nil {
 		return h.app.Refer(ctx, h.Realm, strings.TrimSpace("djoser "+h.Prefix), nil)
@@ -102,7 +101,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	route, ok := realm.api.Route(path)
 	if !ok {
-		h.tellOfPrefix(realm, path)
+		h.warnOfPrefix(realm, path)
 		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
 	}
 	if _, err := realm.open(); err != nil {
@@ -111,20 +110,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return route.Serve(w, r, realm.accounts)
 }
 
-// tellOfPrefix warns once of a request that would be for an endpoint if the handler
-// had a prefix.
-func (h *Handler) tellOfPrefix(r *realm, path string) {
+// warnOfPrefix warns once if a request would be for an endpoint under a prefix.
+func (h *Handler) warnOfPrefix(r *realm, path string) {
 	if h.Prefix != "" {
 		return
 	}
-	if prefix := r.api.MissingPrefix(path); prefix != "" && !h.told.Swap(true) {
+	if prefix := r.api.MissingPrefix(path); prefix != "" && !h.warned.Swap(true) {
 		r.log.Warn("a path is 404 that may be meant for an endpoint: djoser has no prefix here, so its endpoints are at the root; if they are to be elsewhere, add the line 'prefix' to its block",
 			zap.String("path", "/"+path), zap.String("prefix", prefix))
 	}
 }
 
-// prefixAround is the prefix that the routes around a djoser handler tell, as
-// 'handle /auth/*' does: empty if they don't, or take it off the path themselves.
+// prefixAround returns the prefix of the routes around a djoser handler, such as
+// 'handle /auth/*'. It is empty if there is none, or if a route strips it.
 func prefixAround(ctx caddy.Context) string {
 	levels := placement.Of(ctx)
 	name := "djoser"
@@ -140,7 +138,7 @@ func prefixAround(ctx caddy.Context) string {
 	return ""
 }
 
-// pathPrefix is the path of matchers that have one, such as /auth/*.
+// pathPrefix returns the prefix of matchers with one path, such as /auth/*.
 func pathPrefix(sets caddyhttp.MatcherSets) (prefix string, found bool) {
 	if len(sets) != 1 {
 		return "", len(sets) > 0
@@ -162,9 +160,9 @@ func pathPrefix(sets caddyhttp.MatcherSets) (prefix string, found bool) {
 	return "", false
 }
 
-// underPrefix is what follows the prefix and its slash, without a slash at the
-// end. Slashes before the prefix are one, and case is no matter there, as for
-// Caddy's path matcher; the rest is taken as it is.
+// underPrefix returns the path after the prefix and its slash, without a trailing
+// slash. As in Caddy's path matcher, it ignores the case of the prefix and extra
+// slashes before it.
 func underPrefix(path, prefix string) (string, bool) {
 	path = "/" + strings.TrimLeft(path, "/")
 	if len(path) < len(prefix) || !strings.EqualFold(path[:len(prefix)], prefix) {
@@ -178,12 +176,12 @@ func underPrefix(path, prefix string) (string, bool) {
 		return "", false
 	}
 	if rest == "//" {
-		return "/", true // no endpoint, and not the root with one slash too many
+		return "/", true // no endpoint, not even the root
 	}
 	return strings.TrimSuffix(rest[1:], "/"), true
 }
 
-// checkPrefix refuses what is no path, but maybe the pattern of one.
+// checkPrefix refuses patterns and placeholders.
 func checkPrefix(prefix string) error {
 	if strings.ContainsAny(prefix, "*?#{} ") {
 		return fmt.Errorf("prefix is %q: it must be a path such as /auth", prefix)

@@ -13,9 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The metrics live as long as the process and are registered with every
-// configuration, so that a reload counts on. Labels hold names of the
-// configuration and of this package only.
+// The metrics live as long as the process, and are registered with every
+// configuration, so that counters survive a reload. Labels only have names from the
+// configuration and from this module.
 var (
 	actionsTotal = newCounter("actions_total",
 		"What was asked of accounts, by endpoint or command, and what came of it.", "realm", "action", "outcome")
@@ -67,8 +67,8 @@ func (a *App) registerMetrics(registry *prometheus.Registry) error {
 	return nil
 }
 
-// realmMetrics are the metrics of one realm. Those of the gate are looked up
-// beforehand, since they are counted with every request.
+// realmMetrics are the metrics of one realm. The counters of token checks are looked
+// up in advance, since every request needs one.
 type realmMetrics struct {
 	realm                                       string
 	valid, anonymous, invalid, inactive, broken prometheus.Counter
@@ -83,7 +83,7 @@ func newRealmMetrics(realm string) *realmMetrics {
 	}
 }
 
-// checked counts what came of a check of credentials.
+// checked counts the outcome of a check of credentials.
 func (m *realmMetrics) checked(id *authn.Identity, err error) {
 	switch {
 	case id != nil:
@@ -99,8 +99,8 @@ func (m *realmMetrics) checked(id *authn.Identity, err error) {
 	}
 }
 
-// isUnauthorized tells bad credentials from a store that can't be read. It
-// stands by itself since what errors.As needs is allocated.
+// isUnauthorized reports whether an error is about the credentials, not the store.
+// It is a function of its own because errors.As makes its target escape.
 func isUnauthorized(err error) bool {
 	api := new(drf.Error)
 	return errors.As(err, &api) && api.Status == http.StatusUnauthorized
@@ -110,8 +110,8 @@ func (m *realmMetrics) acted(action, outcome string) {
 	actionsTotal.WithLabelValues(m.realm, action, outcome).Inc()
 }
 
-// Mailed counts mails. Those that are asked for by an address are queued
-// whoever has it.
+// Mailed implements account.Reporter. It leaves out mails without a recipient, which
+// are queued to hide which addresses have an account.
 func (m *realmMetrics) Mailed(outcome string, mails ...*account.Mail) {
 	for _, mail := range mails {
 		if mail.Account != 0 || mail.Address != "" {
@@ -120,7 +120,7 @@ func (m *realmMetrics) Mailed(outcome string, mails ...*account.Mail) {
 	}
 }
 
-// Hash has a pool do the work of a hash.
+// Hash implements account.Reporter.
 func (m *realmMetrics) Hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error {
 	waiting, running := hashesWaiting.WithLabelValues(m.realm), hashesRunning.WithLabelValues(m.realm)
 	waiting.Inc()
@@ -143,7 +143,7 @@ func (m *realmMetrics) Hash(ctx context.Context, pool *password.Pool, who passwo
 	return nil
 }
 
-// storeCollector reads the size of the open stores when it is asked to.
+// storeCollector collects the sizes of the open stores.
 type storeCollector struct{ app *App }
 
 // storeTimeout bounds how long the metrics wait for a store.
@@ -169,8 +169,7 @@ func (storeCollector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. A store that can't be read is left
-// out.
+// Collect implements prometheus.Collector. It leaves out a store that can't be read.
 func (s storeCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

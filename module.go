@@ -55,15 +55,14 @@ func init() {
 	caddy.RegisterModule(admin.API{})
 }
 
-// App owns the realms while a configuration runs. Caddy makes it as soon as a
-// handler, a matcher or a provider of this module is in use; it has no
-// settings of its own.
+// App owns the realms of a running configuration. Caddy loads it with the first
+// handler, matcher or provider that needs it. It has no settings.
 type App struct {
 	ctx    caddy.Context
 	log    *zap.Logger
 	events *caddyevents.App
 	realms map[string]*realm
-	uses   []use // that are checked at the start
+	uses   []use // to check at Start
 
 	declared map[string]*account.Model      // see declaredRealms
 	served   map[string][]*caddyhttp.Server // by realm
@@ -72,10 +71,10 @@ type App struct {
 	proxies  proxies
 }
 
-// use is where a realm is used.
+// use is a place that uses a realm.
 type use struct {
 	realm, where string
-	check        func(*account.Model) error // nil: nothing else is to be checked then
+	check        func(*account.Model) error // nil: the realm must only exist
 }
 
 // CaddyModule returns the Caddy module information.
@@ -96,7 +95,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return a.registerMetrics(ctx.GetMetricsRegistry())
 }
 
-// findApp is the app of the configuration that is being loaded.
+// findApp returns the app of the configuration that is being loaded.
 func findApp(ctx caddy.Context) (*App, error) {
 	app, err := ctx.App("djoser")
 	if err != nil {
@@ -105,17 +104,18 @@ func findApp(ctx caddy.Context) (*App, error) {
 	return app.(*App), nil
 }
 
-// Identity is what the gates of the configuration share.
+// Identity returns what all gates of the configuration share.
 func (a *App) Identity() *gate.IdentityNames { return &a.identity }
 
-// listensWithTLS tells whether a server does, once Caddy has set it up.
+// listensWithTLS reports whether a server has TLS. Caddy knows after it has set
+// the server up.
 func listensWithTLS(s *caddyhttp.Server) bool { return len(s.TLSConnPolicies) > 0 }
 
-// CheckProxies warns of a server that lets its clients choose their address.
+// CheckProxies warns if clients of the server can choose their address.
 func (a *App) CheckProxies(ctx caddy.Context) { a.proxies.check(ctx) }
 
-// Refer checks that a realm that is used is defined, and what else is to be checked
-// of it: at the start if it isn't a site that uses it.
+// Refer checks that a realm is defined and passes check. Outside of HTTP servers,
+// where the definitions aren't known yet, it does so at Start.
 func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*account.Model) error) error {
 	if a.declared == nil {
 		a.declared = declaredRealms(ctx)
@@ -128,7 +128,7 @@ func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*account.
 	return a.checkUse(u)
 }
 
-// GateRealm is what a gate needs of the running realm of the name.
+// GateRealm returns what a gate needs of a running realm.
 func (a *App) GateRealm(name string) (*gate.Realm, error) {
 	r, err := a.realm(name)
 	if err != nil {
@@ -137,7 +137,7 @@ func (a *App) GateRealm(name string) (*gate.Realm, error) {
 	return &r.gate, nil
 }
 
-// realm is the running realm of the name.
+// realm returns a running realm.
 func (a *App) realm(name string) (*realm, error) {
 	if r, ok := a.realms[name]; ok {
 		return r, nil
@@ -145,8 +145,8 @@ func (a *App) realm(name string) (*realm, error) {
 	return nil, fmt.Errorf("realm %s is not defined", name)
 }
 
-// define adds a realm. The same definition may come twice, as it does when
-// several sites import one snippet.
+// define adds a realm. It accepts the same definition again, since several sites
+// may import one snippet.
 func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 	if err := directive.CheckRealmName(name); err != nil {
 		return err
@@ -171,8 +171,8 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 	r.hasTLS = func() bool { return slices.ContainsFunc(a.served[name], listensWithTLS) }
 	for _, other := range a.realms {
 		if other.location == r.location {
-			// Caddy provisions servers in any order, and an error is to be the
-			// same each time.
+			// Caddy provisions servers in random order: sort, so that the error
+			// is the same each time.
 			first, second := min(name, other.name), max(name, other.name)
 			return fmt.Errorf("realms %s and %s have the same store, %s: give each its own", first, second, r.location)
 		}
@@ -181,7 +181,7 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 	return nil
 }
 
-// adviceOnTwice says how a realm is used in more than one place.
+// adviceOnTwice explains how to use a realm in more than one place.
 func adviceOnTwice(name string) string {
 	if name == directive.DefaultRealm {
 		return "define it once, and write 'djoser' with its path and without a block elsewhere"
@@ -189,8 +189,8 @@ func adviceOnTwice(name string) string {
 	return fmt.Sprintf("define it once, and write 'djoser' with its path and a block of one line, 'realm %s', elsewhere", name)
 }
 
-// Start opens the stores, unless a first request has done so already, since
-// Caddy starts its apps in any order.
+// Start opens the stores. A request may have done so before, since Caddy starts
+// its apps in random order.
 func (a *App) Start() error {
 	if err := a.checkUses(); err != nil {
 		return err
@@ -203,8 +203,8 @@ func (a *App) Start() error {
 	return nil
 }
 
-// checkUses checks the uses that could not be checked earlier. They are sorted,
-// since Caddy provisions apps in any order.
+// checkUses checks the uses that Refer could not check. It sorts them, since Caddy
+// provisions apps in random order.
 func (a *App) checkUses() error {
 	slices.SortStableFunc(a.uses, func(u, v use) int {
 		return cmp.Or(strings.Compare(u.realm, v.realm), strings.Compare(u.where, v.where))
@@ -217,8 +217,8 @@ func (a *App) checkUses() error {
 	return nil
 }
 
-// checkUse refuses the use of a realm that nobody defines, or that doesn't have what
-// the use needs.
+// checkUse returns an error if the realm isn't defined or doesn't have what the use
+// needs.
 func (a *App) checkUse(u use) error {
 	model, defined := a.declared[u.realm]
 	if r, ok := a.realms[u.realm]; ok {
@@ -236,7 +236,7 @@ func (a *App) checkUse(u use) error {
 	return nil
 }
 
-// undefined says what to do about a realm that nobody defines.
+// undefined explains how to define a realm.
 func (a *App) undefined(name string) error {
 	line := ""
 	if name != directive.DefaultRealm {
@@ -245,7 +245,7 @@ func (a *App) undefined(name string) error {
 	return fmt.Errorf("realm %s is not defined: give a djoser directive a block with %sits settings, at least 'disable password_reset'%s", name, line, a.known())
 }
 
-// known lists the realms that there are, for an error message.
+// known lists the realms, for an error message.
 func (a *App) known() string {
 	names := slices.Collect(maps.Keys(a.realms))
 	names = slices.AppendSeq(names, maps.Keys(a.declared))
@@ -256,8 +256,8 @@ func (a *App) known() string {
 	return "; there is " + strings.Join(slices.Compact(names), ", ")
 }
 
-// Stop implements caddy.App. Requests are still being served, so everything
-// stays open until Cleanup.
+// Stop implements caddy.App. Caddy still serves requests, so the stores stay open
+// until Cleanup.
 func (a *App) Stop() error { return nil }
 
 // Cleanup releases the stores that this configuration holds.
@@ -279,12 +279,11 @@ var (
 	_ account.Store               = (*authn.Cache)(nil)
 )
 
-// declaredRealms are the realms that the HTTP servers of the configuration define,
-// read from the JSON of handlers that Caddy hasn't provisioned yet. With them a use
-// of a realm can be checked before the realm is there, and so by caddy validate,
-// which starts nothing. A realm whose settings can't be read has no model: what is
-// wrong with them is told when it is provisioned. It is nil where no HTTP server is
-// being provisioned.
+// declaredRealms returns the realms that the HTTP servers of the configuration
+// define, read from the JSON of handlers that Caddy hasn't provisioned yet. So the
+// use of a realm can be checked before the realm is provisioned, also by caddy
+// validate. A realm with invalid settings has a nil model; provisioning it returns
+// the error. The map is nil if no HTTP server is being provisioned.
 func declaredRealms(ctx caddy.Context) map[string]*account.Model {
 	modules := ctx.Modules()
 	if len(modules) == 0 {
@@ -304,8 +303,8 @@ func declaredRealms(ctx caddy.Context) map[string]*account.Model {
 	return declared
 }
 
-// declareIn adds the realms that the djoser handlers in a JSON text define. They may
-// stand in other modules, however deep.
+// declareIn adds the realms that djoser handlers in a JSON text define, however deep
+// in other modules.
 func declareIn(declared map[string]*account.Model, text json.RawMessage) {
 	var list []json.RawMessage
 	if json.Unmarshal(text, &list) == nil {
@@ -328,7 +327,7 @@ func declareIn(declared map[string]*account.Model, text json.RawMessage) {
 	}
 }
 
-// declare adds the realm that a handler defines, if it does.
+// declare adds the realm that a handler defines, if any.
 func declare(declared map[string]*account.Model, text json.RawMessage) {
 	var h struct {
 		Realm    string
@@ -348,12 +347,11 @@ func declare(declared map[string]*account.Model, text json.RawMessage) {
 	}
 }
 
-// proxies are the servers of the configuration that were looked at for whom they
-// believe.
+// proxies are the servers whose trusted_proxies were checked.
 type proxies struct{ seen []*caddyhttp.Server }
 
-// check warns of a server whose clients can choose their address. Limits, the
-// audit log and the addresses that an owner is known by depend on it.
+// check warns if clients of the server can choose their address. Limits, the audit
+// log and the recognition of an owner's address depend on it.
 func (p *proxies) check(ctx caddy.Context) {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || slices.Contains(p.seen, server) {
@@ -367,9 +365,9 @@ func (p *proxies) check(ctx caddy.Context) {
 	}
 }
 
-// believesClients tells whether a server takes the first address of a header,
-// which the client wrote, from a proxy that it trusts. Caddy has no other word
-// on the proxies by now than a field of its own.
+// believesClients reports whether a server takes the first address of a trusted
+// proxy's header, which the client wrote. Caddy exports nothing about the proxies at
+// this point, so it reads an unexported field.
 func believesClients(server *caddyhttp.Server) bool {
 	if server.TrustedProxiesStrict > 0 {
 		return false

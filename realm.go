@@ -20,8 +20,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// realm is a realm of a running configuration: its settings, and once it is
-// open its store and its accounts.
+// realm is a realm of a running configuration: its settings, and after open its
+// store and accounts.
 type realm struct {
 	name       string
 	definition []byte
@@ -30,7 +30,7 @@ type realm struct {
 	auth       authn.Authenticator
 	api        api.API
 	gate       gate.Realm
-	cors       *cors.Origins // nil: no other origins
+	cors       *cors.Origins // nil: none
 	engine     StoreModule
 	location   string
 	mailer     mail.Mailer
@@ -39,17 +39,19 @@ type realm struct {
 	audit      *zap.Logger
 	metrics    *realmMetrics
 
-	events       *caddyevents.App // nil: nobody is told
-	eventContext caddy.Context    // of the app, from which events come
-	hasTLS       func() bool      // whether a server with the endpoints has TLS; nil: no server
+	events       *caddyevents.App // nil: no events
+	eventContext caddy.Context    // of the app, the origin of events
+	hasTLS       func() bool      // reports whether a server with the endpoints has TLS; nil: no server
 
 	mu       sync.Mutex // guards opening and closing
 	closed   bool
 	shared   atomic.Pointer[sharedStore] // nil until the store is open
-	accounts *account.Service            // set before shared is
+	accounts *account.Service            // set before shared
 	release  func()                      // of the outbox; nil without a mailer
 }
 
+// newRealm checks the settings and loads the store's and the mailer's modules. It
+// opens nothing.
 func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	settings := *s
 	r := &realm{name: name, settings: &settings, log: ctx.Logger().With(zap.String("realm", name)), metrics: newRealmMetrics(name)}
@@ -83,7 +85,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	return r, r.loadStore(ctx)
 }
 
-// newAPI is what the endpoints need of the realm.
+// newAPI returns what the endpoints need of the realm.
 func (r *realm) newAPI() api.API {
 	s := r.settings
 	return api.API{
@@ -95,7 +97,7 @@ func (r *realm) newAPI() api.API {
 	}
 }
 
-// open opens the store if it isn't yet.
+// open opens the store, once.
 func (r *realm) open() (*sharedStore, error) {
 	if shared := r.shared.Load(); shared != nil {
 		return shared, nil
@@ -130,7 +132,7 @@ func (r *realm) open() (*sharedStore, error) {
 	return shared, nil
 }
 
-// identities are those of the realm's store.
+// identities returns the cache of the realm's store.
 func (r *realm) identities() (*authn.Cache, error) {
 	shared, err := r.open()
 	if err != nil {
@@ -139,6 +141,7 @@ func (r *realm) identities() (*authn.Cache, error) {
 	return shared.Cache, nil
 }
 
+// newAccounts returns the service over an open store.
 func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.Service, error) {
 	key, err := shared.LinkKey(ctx)
 	if err != nil {
@@ -167,8 +170,8 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 	}, nil
 }
 
-// close releases what open acquired. Requests that are still being served find
-// the store closed, unless another configuration holds it.
+// close releases what open acquired. Requests that are still being served get
+// ErrClosed, unless another configuration holds the store.
 func (r *realm) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,11 +20,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Settings are the settings of a realm: those of djoser under its names, and
-// what Django's own settings and models are to djoser.
+// Settings are the settings of a realm: djoser's by their names, and those that
+// djoser takes from Django.
 type Settings struct {
-	// Domain is the host of the front end, which links in mails point to,
-	// maybe with a port and a path. Required unless no mail can be sent.
+	// Domain is the host of the front end in the links of mails, optionally with
+	// a port and a path. Required unless no mail can be sent.
 	// Source: djoser's DOMAIN.
 	Domain string `json:"domain,omitempty"`
 
@@ -53,33 +53,32 @@ type Settings struct {
 	LoginAfterRegistration bool `json:"login_after_registration,omitempty"`
 
 	// SendActivationEmail keeps a new account inactive until the link in a
-	// mail to its address is used, and a new address unused until it is
+	// mail to its address is used. A new address counts only after it was
 	// confirmed in the same way. Default: off. Source: djoser's
 	// SEND_ACTIVATION_EMAIL.
 	SendActivationEmail bool `json:"send_activation_email,omitempty"`
 
-	// IgnoreBadToken has endpoints that need no token take a request with a bad
-	// one as one without. Default: off, as in REST framework.
+	// IgnoreBadToken makes endpoints that need no token ignore an invalid one.
+	// Default: off, as in REST framework.
 	IgnoreBadToken bool `json:"ignore_bad_token,omitempty"`
 
 	// LoginAfterActivation puts an auth_token into the answer of /activate.
 	// Default: off. Source: djoser's LOGIN_AFTER_ACTIVATION.
 	LoginAfterActivation bool `json:"login_after_activation,omitempty"`
 
-	// SetUsernameRetype wants the new username twice. Default: off. Source:
+	// SetUsernameRetype requires the new username twice. Default: off. Source:
 	// djoser's SET_USERNAME_RETYPE.
 	SetUsernameRetype bool `json:"set_username_retype,omitempty"`
 
-	// SetEmailPassword wants the current password, as current_password, beside a
-	// new address at /me. Default: off, as in djoser, whose front ends don't send
-	// it.
+	// SetEmailPassword requires the member current_password with a new address at
+	// /me. Default: off, as in djoser.
 	SetEmailPassword bool `json:"set_email_password,omitempty"`
 
-	// SetPasswordRetype wants the new password twice at /password. Default:
+	// SetPasswordRetype requires the new password twice at /password. Default:
 	// off. Source: djoser's SET_PASSWORD_RETYPE.
 	SetPasswordRetype bool `json:"set_password_retype,omitempty"`
 
-	// PasswordResetConfirmRetype wants the new password twice at
+	// PasswordResetConfirmRetype requires the new password twice at
 	// /password/reset/confirm. Default: off. Source: djoser's
 	// PASSWORD_RESET_CONFIRM_RETYPE.
 	PasswordResetConfirmRetype bool `json:"password_reset_confirm_retype,omitempty"`
@@ -91,112 +90,112 @@ type Settings struct {
 	// UserModel describes the accounts. Default: Django's own User.
 	UserModel *account.UserModel `json:"user_model,omitempty"`
 
-	// StoreRaw is where accounts and tokens are kept. Default: badger.
+	// StoreRaw is the store of accounts and tokens. Default: badger.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=djoser.stores inline_key=engine"`
 
-	// MailerRaw is how mails are sent. Required unless no mail can be sent.
+	// MailerRaw sends the mails. Required unless no mail can be sent.
 	MailerRaw json.RawMessage `json:"mailer,omitempty" caddy:"namespace=djoser.mailers inline_key=engine"`
 
-	// FromEmail is the sender of mails, maybe with a name. Default:
+	// FromEmail is the sender of mails, optionally with a name. Default:
 	// webmaster@localhost. Source: Django's DEFAULT_FROM_EMAIL.
 	FromEmail string `json:"from_email,omitempty"`
 
-	// ReplyTo is the address that answers to mails go to. Default: none.
+	// ReplyTo is the address for replies to mails. Default: none.
 	ReplyTo string `json:"reply_to,omitempty"`
 
 	// Templates is a folder whose files replace the built-in mails of the same
 	// names. Default: none.
 	Templates string `json:"templates,omitempty"`
 
-	// LinkTTL is how long the link in a mail is good. Default: 3 days. Source:
+	// LinkTTL is how long the link in a mail is valid. Default: 3 days. Source:
 	// Django's PASSWORD_RESET_TIMEOUT.
 	LinkTTL caddy.Duration `json:"link_ttl,omitempty"`
 
-	// ReserveUsernames is how long nobody can have the username, or the unique
-	// address, of an account that was deleted. Default: 0, as in Django.
+	// ReserveUsernames is how long nobody can take the username or the unique
+	// address of a deleted account. Default: 0, as in Django.
 	ReserveUsernames caddy.Duration `json:"reserve_usernames,omitempty"`
 
-	// Disable names endpoints that are not there.
+	// Disable names endpoints to turn off.
 	Disable []string `json:"disable,omitempty"`
 
-	// Throttle bounds how often something may be asked for. Default: it does.
+	// Throttle limits how often clients may send requests. Default: on.
 	Throttle account.ThrottleSettings `json:"throttle,omitzero"`
 
-	// CORS are the origins of front ends whose pages may use the endpoints,
-	// such as https://app.example.com. Default: none but the site's own.
+	// CORS are the other origins whose pages may use the endpoints, such as
+	// https://app.example.com. Default: none.
 	CORS []string `json:"cors,omitempty"`
 
-	// CORSHeaders are request headers that those pages may send besides the usual
-	// ones and those of tracing. Default: none.
+	// CORSHeaders are request headers that those pages may send, in addition to
+	// the common ones and those of tracing. Default: none.
 	CORSHeaders []string `json:"cors_headers,omitempty"`
 
-	// MaxBody is how large a request body may be, in bytes. Default: 64 KiB.
+	// MaxBody is the maximum size of a request body in bytes. Default: 64 KiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// Cache is how many tokens, known or not, are kept in memory for the
-	// gate. Default: 100000.
+	// Cache is the number of tokens, valid or not, to keep in memory; -1 for
+	// none. Default: 100000.
 	Cache int `json:"cache,omitempty"`
 
-	// Password is about passwords.
+	// Password has the rules for passwords.
 	Password PasswordSettings `json:"password,omitzero"`
 
-	// Token is about auth tokens.
+	// Token has the rules for auth tokens.
 	Token TokenSettings `json:"token,omitzero"`
 }
 
-// PasswordSettings are the rules for passwords and how they are hashed.
+// PasswordSettings are the rules for passwords, and their hashing.
 type PasswordSettings struct {
 	// Hasher has the parameters of Argon2id. Default: 19 MiB of memory, 2
 	// iterations, a parallelism of 1 (OWASP's Password Storage Cheat Sheet).
 	Hasher *password.Argon2id `json:"hasher,omitempty"`
 
-	// MinLength is the least length of a new password in characters; 0 for
-	// any. Default: 8. It is one of the validators. Source: Django's
+	// MinLength is the minimum length of a new password in characters; 0 for
+	// none. Default: 8. It is one of the validators. Source: Django's
 	// MinimumLengthValidator.
 	MinLength *int `json:"min_length,omitempty"`
 
-	// MaxLength is the greatest length in characters. Default: 4096.
+	// MaxLength is the maximum length in characters. Default: 4096.
 	MaxLength int `json:"max_length,omitempty"`
 
 	// Validators refuse a new password that is common, numeric, or similar to
-	// a field of its account. Default: all three; an empty list turns them
-	// off, and the least length as well, unless that is set. Source: Django's
+	// a field of its account. Default: all three. An empty list turns them off,
+	// and the minimum length as well unless it is set. Source: Django's
 	// CommonPasswordValidator, NumericPasswordValidator,
 	// UserAttributeSimilarityValidator.
 	Validators []string `json:"validators,omitzero"`
 
-	// Workers is how many passwords are hashed at once. Default: one less than
-	// the number of processors, and at least one.
+	// Workers is the number of passwords to hash at once. Default: one less than
+	// the number of processors, at least one.
 	Workers int `json:"workers,omitempty"`
 
-	// Queue is how many more may wait, before requests are answered with 503.
-	// Default: 16 for each worker.
+	// Queue is the number of passwords that may wait for a worker. More requests
+	// get 503. Default: 16 for each worker.
 	Queue int `json:"queue,omitempty"`
 }
 
-// TokenSettings are about auth tokens.
+// TokenSettings are the rules for auth tokens.
 type TokenSettings struct {
-	// TTL is how long a token is good after the login; 0 for ever, as in
+	// TTL is how long a token is valid after the log-in; 0 for ever, as in
 	// djoser. Default: 30 days.
 	TTL *caddy.Duration `json:"ttl,omitempty"`
 
-	// Idle is how long a token may go unused, at least a minute; 0 for as long
-	// as it is good otherwise. It is kept to within an eighth of it, or an
+	// Idle is how long a token stays valid without use, at least a minute; 0 for
+	// no such limit. A token may end later by up to an eighth of it, at most an
 	// hour. Default: 0.
 	Idle caddy.Duration `json:"idle,omitempty"`
 
-	// PerUser is how many tokens an account may have; the oldest ends when
-	// there are more. Default: 100.
+	// PerUser is the maximum number of tokens of an account. One more ends the
+	// oldest. Default: 100.
 	PerUser int `json:"per_user,omitempty"`
 
-	// Schemes are the words that may stand before a token in an Authorization
-	// header. Default: Token.
+	// Schemes are the words that may precede a token in an Authorization header.
+	// Default: Token.
 	Schemes []string `json:"schemes,omitempty"`
 }
 
 const defaultTokenTTL = 30 * 24 * time.Hour
 
-// ttl is the lifetime of a token, or zero.
+// ttl returns the lifetime of a token; zero: for ever.
 func (t *TokenSettings) ttl() time.Duration {
 	if t.TTL == nil {
 		return defaultTokenTTL
@@ -204,7 +203,7 @@ func (t *TokenSettings) ttl() time.Duration {
 	return time.Duration(*t.TTL)
 }
 
-// rules are the settings that the accounts of the realm follow.
+// rules returns the settings that package account needs.
 func (s *Settings) rules() account.Rules {
 	return account.Rules{
 		SendActivationEmail:    s.SendActivationEmail,
@@ -217,7 +216,7 @@ func (s *Settings) rules() account.Rules {
 	}
 }
 
-// scheme is what WWW-Authenticate names.
+// scheme returns the scheme for WWW-Authenticate.
 func (t *TokenSettings) scheme() string { return t.Schemes[0] }
 
 func (p *PasswordSettings) validators() password.Validators {
@@ -236,8 +235,8 @@ func (p *PasswordSettings) validators() password.Validators {
 	return v
 }
 
-// defaultPool hashes for every realm that doesn't have its own workers, so that
-// several realms don't take all processors.
+// defaultPool hashes for all realms without workers of their own, so that several
+// realms don't use all processors.
 var defaultPool = password.NewPool(0, 0)
 
 func (p *PasswordSettings) pool() *password.Pool {
@@ -247,11 +246,11 @@ func (p *PasswordSettings) pool() *password.Pool {
 	return password.NewPool(p.Workers, p.Queue)
 }
 
-// validatorNames are what Validators may hold.
+// validatorNames are the possible Validators.
 var validatorNames = []string{"common", "numeric", "similar"}
 
-// setDefaults fills in what was left out and replaces placeholders such as
-// {env.*} and {file.*}. An error names the setting.
+// setDefaults sets the defaults, and replaces placeholders such as {env.*} and
+// {file.*}. An error names the setting.
 func (s *Settings) setDefaults() error {
 	for name, value := range map[string]*string{
 		"domain": &s.Domain, "site_name": &s.SiteName, "protocol": &s.Protocol,
@@ -269,7 +268,7 @@ func (s *Settings) setDefaults() error {
 	if err := directive.ExpandAll("cors headers", s.CORSHeaders); err != nil {
 		return err
 	}
-	// {uid} and {token} are for each mail, so unknown placeholders stay.
+	// {uid} and {token} are replaced in each mail.
 	repl := caddy.NewReplacer()
 	s.PasswordResetConfirmURL = repl.ReplaceKnown(s.PasswordResetConfirmURL, "")
 	s.ActivationURL = repl.ReplaceKnown(s.ActivationURL, "")
@@ -292,13 +291,13 @@ func (s *Settings) setDefaults() error {
 	return nil
 }
 
-// sendsResets and sendsActivations tell which mails can be sent.
+// sendsResets and sendsActivations report which mails can be sent.
 func (s *Settings) sendsResets() bool      { return !slices.Contains(s.Disable, "password_reset") }
 func (s *Settings) sendsActivations() bool { return s.SendActivationEmail }
 
 var schemeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]{0,31}$`)
 
-// validate refuses what can't work. The settings are complete by now.
+// validate checks the settings. It expects defaults and values of placeholders.
 func (s *Settings) validate(model *account.Model) error {
 	if err := s.validateMails(model); err != nil {
 		return err
@@ -342,7 +341,7 @@ func (s *Settings) validate(model *account.Model) error {
 	return s.validateNumbers()
 }
 
-// validateNumbers refuses what only JSON can say.
+// validateNumbers checks what the Caddyfile can't express, but JSON can.
 func (s *Settings) validateNumbers() error {
 	p, t := &s.Password, &s.Token
 	switch {
@@ -362,8 +361,8 @@ func (s *Settings) validateNumbers() error {
 	return nil
 }
 
-// What may be hashed and wait at most. More would be a mistake: each worker
-// takes a processor and the memory of a hash.
+// Limits of Workers and Queue. More would be a mistake: each worker takes a
+// processor and the memory of a hash.
 const (
 	maxWorkers = 1 << 10
 	maxQueue   = 1 << 20
@@ -420,8 +419,8 @@ func (s *Settings) validateMails(model *account.Model) error {
 	return mail.CheckLinkURL("activation_url", s.ActivationURL)
 }
 
-// checkComplete refuses settings that lack what others of them need. It needs
-// no values, so that it can tell before placeholders are replaced.
+// checkComplete checks that required settings are present. It looks at no values, so
+// that it works before placeholders are replaced.
 func (s *Settings) checkComplete() error {
 	if s.LoginAfterActivation && slices.Contains(s.Disable, "activate") {
 		return errors.New("login_after_activation is on, but activate is disabled")
@@ -456,8 +455,7 @@ func missingURL(name, why string) error {
 
 func isEmail(f *account.ModelField) bool { return f.Name == "email" && !f.ReadOnly }
 
-// checkDomain refuses a domain that would make another link than one to a host
-// and maybe a path on it.
+// checkDomain refuses a domain that isn't a host, optionally with a path.
 func checkDomain(domain string) error {
 	host, _, _ := strings.Cut(domain, "/")
 	if h, _, err := net.SplitHostPort(host); err == nil {

@@ -19,16 +19,16 @@ import (
 
 // StoreModule is what a module in the namespace djoser.stores implements.
 type StoreModule interface {
-	// Location identifies what is opened for a realm: two realms, or two
-	// configurations, with the same location share one open store. It touches
-	// nothing, so that a configuration can be checked beside a running server.
+	// Location identifies the store of a realm, such as by its folder. Realms and
+	// configurations with the same location share one open store. It must not
+	// open or create anything: caddy validate calls it beside a running server.
 	Location(realm string) (string, error)
 
 	// Open opens the store at a location.
 	Open(ctx context.Context, location string, log *zap.Logger) (Store, error)
 }
 
-// The words of package account that a store is written in.
+// Types of package account that a store needs.
 type (
 	Store       = account.Store
 	GroupStore  = account.GroupStore
@@ -47,7 +47,7 @@ type (
 	TakenError  = account.TakenError
 )
 
-// BadgerStore is the embedded store, for a store that wraps it.
+// BadgerStore is the embedded store, for stores that wrap it.
 type BadgerStore = badger.Store
 
 // Purposes of a Mail.
@@ -70,6 +70,7 @@ var (
 // Interface guard
 var _ StoreModule = (*BadgerStore)(nil)
 
+// loadStore loads the module of the store.
 func (r *realm) loadStore(ctx caddy.Context) error {
 	if r.settings.StoreRaw == nil {
 		r.settings.StoreRaw = json.RawMessage(`{"engine":"badger"}`)
@@ -85,21 +86,21 @@ func (r *realm) loadStore(ctx caddy.Context) error {
 	return nil
 }
 
-// stores are the open stores of the process, by what they were opened from.
-// Configurations that overlap during a reload share them.
+// stores are the open stores of the process, by location. Configurations share
+// them during a reload.
 var stores = caddy.NewUsagePool()
 
-// sharedStore is an open store with everything that lives as long as it does.
+// sharedStore is an open store, and what lives as long as it.
 type sharedStore struct {
 	*authn.Cache
 	outbox    *mail.Outbox
 	throttles *account.Throttles
 
 	mu     sync.Mutex
-	realms []*realm // that hold the store, the newest last
+	realms []*realm // that use the store, newest last
 }
 
-// attach gives the store what a realm's settings ask of it.
+// attach adds a realm and applies its settings to the store.
 func (s *sharedStore) attach(ctx context.Context, r *realm) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,8 +111,8 @@ func (s *sharedStore) attach(ctx context.Context, r *realm) error {
 	return nil
 }
 
-// detach gives the store back to the newest of the realms that still hold it,
-// which is another than before when a configuration is rejected.
+// detach removes a realm and applies the settings of the newest one left. That is
+// an older one if Caddy rejected the new configuration.
 func (s *sharedStore) detach(ctx context.Context, r *realm) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,6 +123,7 @@ func (s *sharedStore) detach(ctx context.Context, r *realm) error {
 	return s.apply(ctx, s.realms[len(s.realms)-1])
 }
 
+// apply makes the store fit the settings of a realm.
 func (s *sharedStore) apply(ctx context.Context, r *realm) error {
 	kept, err := r.model.Reindex(ctx, s)
 	if err != nil {
@@ -141,6 +143,7 @@ func (s *sharedStore) Destruct() error {
 	return s.Cache.Close()
 }
 
+// newSharedStore opens the store.
 func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 	store, err := r.engine.Open(ctx, r.location, r.log)
 	if err != nil {
@@ -159,8 +162,8 @@ func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 	return shared, nil
 }
 
-// introduce says which store was opened. One without accounts may be the wrong
-// one: then tokens come in that were made elsewhere.
+// introduce logs which store was opened. An empty one may be the wrong one, which
+// shows when the first unknown token comes in.
 func (r *realm) introduce(shared *sharedStore, stats account.Stats) {
 	log := r.log.With(zap.String("store", r.location))
 	if stats.Accounts > 0 || stats.Tokens > 0 {
