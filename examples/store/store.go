@@ -39,7 +39,7 @@ type auditedStore struct {
 	log *zap.Logger
 }
 
-// Unwrap lets djoser.As find what the store in it can do beyond a Store, such as
+// Unwrap lets account.As find what the store in it can do beyond a Store, such as
 // backups.
 func (s *auditedStore) Unwrap() djoser.Store { return s.Store }
 
