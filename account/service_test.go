@@ -1,0 +1,414 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/stores/badger"
+	"go.uber.org/zap"
+)
+
+// realm is a service over a real store, with a clock and what it reported.
+type realm struct {
+	*account.Service
+	t *testing.T
+
+	mu     sync.Mutex
+	now    time.Time
+	events []account.Event
+}
+
+// Report implements account.Reporter.
+func (r *realm) Report(e account.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+// Hash implements account.Reporter.
+func (r *realm) Hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error {
+	return pool.Do(ctx, who, work)
+}
+
+// Mailed implements account.Reporter.
+func (r *realm) Mailed(string, ...*account.Mail) {}
+
+// newRealm makes a service with cheap hashes and no limits, which change alters.
+func newRealm(t *testing.T, change func(*account.Service)) *realm {
+	t.Helper()
+	store, err := (&badger.Store{Reserve: 1 << 20}).Open(t.Context(), t.TempDir(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	model, err := (*account.UserModel)(nil).Resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := model.Reindex(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	r := &realm{t: t, now: time.Now().Truncate(time.Second)}
+	clock := func() time.Time {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.now
+	}
+	r.Service = &account.Service{
+		Store: store, Model: model, Reporter: r, WakeMail: func() {}, Now: clock,
+		Rules:     account.Rules{TokensPerUser: 10, SendsMails: true},
+		Links:     account.Links{Key: []byte(strings.Repeat("k", 32)), TTL: 72 * time.Hour, Now: clock},
+		Hasher:    password.Argon2id{Memory: 8, Iterations: 1, Parallelism: 1},
+		Pool:      password.NewPool(1, 100),
+		Throttles: account.NewThrottles(clock),
+		Rates:     &account.ThrottleSettings{Off: true},
+	}
+	if change != nil {
+		change(r.Service)
+	}
+	return r
+}
+
+// pass lets time pass.
+func (r *realm) pass(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now = r.now.Add(d)
+}
+
+// from is a client at an address.
+func from(address string) account.Client { return account.Client{Address: address, Protocol: "https"} }
+
+var here = from("192.0.2.1")
+
+// login logs in as the endpoints do.
+func (r *realm) login(c account.Client, name, pass string) (acc *account.Account, token string, err error) {
+	e := &account.Event{Action: "login", Name: "logged_in", Client: c}
+	err = r.Do(e, nil, func() error {
+		acc, token, err = r.Login(r.t.Context(), name, pass, c)
+		e.Account = acc
+		return err
+	})
+	return acc, token, err
+}
+
+// register makes an account.
+func (r *realm) register(name, pass, email string) *account.Account {
+	r.t.Helper()
+	acc, _, err := r.Register(r.t.Context(), account.Values{"username": name, "email": email}, pass, here)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return acc
+}
+
+// link takes the newest mail of a purpose out of the outbox and returns its link.
+func (r *realm) link(p account.Purpose) string {
+	r.t.Helper()
+	mails, err := r.Store.Mails(r.t.Context(), r.now.Add(time.Hour), 100)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, m := range slices.Backward(mails) {
+		if m.Purpose != p {
+			continue
+		}
+		named, to, err := r.Named(r.t.Context(), m)
+		if err != nil || len(named) == 0 {
+			r.t.Fatalf("%s names nobody: %v", p, err)
+		}
+		if err := r.Store.DeleteMail(r.t.Context(), m.ID); err != nil {
+			r.t.Fatal(err)
+		}
+		return r.LinkTo(m, named[0], to)
+	}
+	r.t.Fatalf("no mail of %s among %d", p, len(mails))
+	return ""
+}
+
+// alive reports whether a token is still there.
+func (r *realm) alive(token string) bool {
+	r.t.Helper()
+	digest, _ := account.DigestOf(token)
+	_, _, err := r.Store.Token(r.t.Context(), digest)
+	if err != nil && !errors.Is(err, account.ErrNotFound) {
+		r.t.Fatal(err)
+	}
+	return err == nil
+}
+
+// wantEvent checks the newest event, and that there is one event more than before.
+func (r *realm) wantEvent(number int, name, outcome string, id uint64) {
+	r.t.Helper()
+	if len(r.events) != number {
+		r.t.Fatalf("%d events, want %d", len(r.events), number)
+	}
+	e := r.events[number-1]
+	var got uint64
+	if e.Account != nil {
+		got = e.Account.ID
+	}
+	if e.Name != name || e.Outcome != outcome || got != id || e.By != "owner" {
+		r.t.Errorf("event %s of account %d by %s: %s; want %s of %d: %s", e.Name, got, e.By, e.Outcome, name, id, outcome)
+	}
+}
+
+func TestALoginIsDecidedAndReportedOnce(t *testing.T) {
+	r := newRealm(t, nil)
+	ann := r.register("ann", "secret", "ann@a.example")
+	gone := r.register("gone", "secret", "")
+	if _, err := r.Disable(t.Context(), gone.ID); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct {
+		name, pass string
+		err        error
+		outcome    string
+		id         uint64
+	}{
+		{"ann", "secret", nil, account.OutcomeOK, ann.ID},
+		{"ann", "wrong", account.ErrCredentials, account.OutcomeWrong, ann.ID},
+		{"nobody", "secret", account.ErrCredentials, account.OutcomeWrong, 0},
+		{"gone", "secret", account.ErrDisabled, account.OutcomeDisabled, gone.ID},
+		{"gone", "wrong", account.ErrCredentials, account.OutcomeWrong, gone.ID},
+	} {
+		_, token, err := r.login(here, c.name, c.pass)
+		if !errors.Is(err, c.err) || (token != "") != (c.err == nil) {
+			t.Errorf("%s with %s: token %q, %v", c.name, c.pass, token, err)
+		}
+		if token != "" && !r.alive(token) {
+			t.Errorf("%s has a token that the store doesn't know", c.name)
+		}
+		r.wantEvent(i+1, "logged_in", c.outcome, c.id)
+	}
+}
+
+func TestWrongPasswordsAreLimitedAndForgiven(t *testing.T) {
+	r := newRealm(t, func(s *account.Service) { s.Rates = new(account.ThrottleSettings) })
+	r.register("ann", "secret", "")
+	tooSoon := func(err error) bool { return errors.As(err, new(*account.TooSoonError)) }
+	other := from("198.51.100.7")
+	try := func(c account.Client, pass string, times int) (refused int) {
+		for range times {
+			if _, _, err := r.login(c, "ann", pass); tooSoon(err) {
+				refused++
+			}
+		}
+		return refused
+	}
+	if n := try(other, "wrong", 30); n == 0 || n == 30 {
+		t.Fatalf("%d of 30 wrong passwords are refused", n)
+	}
+	if r.events[len(r.events)-1].Outcome != account.OutcomeThrottled {
+		t.Errorf("reported as %s", r.events[len(r.events)-1].Outcome)
+	}
+	// The owner registered here.
+	if _, _, err := r.login(here, "ann", "secret"); err != nil {
+		t.Errorf("the owner is locked out: %v", err)
+	}
+	r.pass(time.Hour)
+	if _, _, err := r.login(other, "ann", "secret"); err != nil {
+		t.Errorf("after an hour: %v", err)
+	}
+	if n := try(other, "wrong", 3); n > 0 {
+		t.Errorf("%d of 3 wrong passwords after a right one are refused", n)
+	}
+}
+
+func TestARegistrationIsCheckedAsAWhole(t *testing.T) {
+	r := newRealm(t, func(s *account.Service) {
+		s.Validators = password.Validators{MinLength: 8, Similar: true}
+		s.Rules.LoginAfterRegistration = true
+	})
+	acc, token, err := r.Register(t.Context(), account.Values{"username": "ann", "email": "ann@a.example"}, "long enough", here)
+	if err != nil || !acc.IsActive || !r.alive(token) {
+		t.Fatalf("%+v, %q, %v", acc, token, err)
+	}
+	for name, c := range map[string]struct {
+		username, pass string
+		field          string
+	}{
+		"taken username":      {"ann", "long enough", "username"},
+		"impossible username": {"...", "long enough", "username"},
+		"short password":      {"bob", "short", "password"},
+		"similar password":    {"robertson", "robertson1", "password"},
+	} {
+		_, token, err := r.Register(t.Context(), account.Values{"username": c.username}, c.pass, here)
+		taken, wrong := new(account.TakenError), new(account.FieldError)
+		if token != "" || !(errors.As(err, &taken) && taken.Field == c.field || errors.As(err, &wrong) && wrong.Field == c.field) {
+			t.Errorf("%s: %q, %v", name, token, err)
+		}
+	}
+}
+
+func TestAnAccountIsActivatedByItsLinkOnce(t *testing.T) {
+	r := newRealm(t, func(s *account.Service) {
+		s.Rules.SendActivationEmail, s.Rules.LoginAfterActivation = true, true
+	})
+	acc := r.register("ann", "secret", "ann@a.example")
+	if _, _, err := r.login(here, "ann", "secret"); !errors.Is(err, account.ErrDisabled) {
+		t.Errorf("before the activation: %v", err)
+	}
+	link := r.link(account.PurposeActivation)
+	e := &account.Event{Action: "activate", Name: "user_activated", Client: here}
+	if _, _, err := r.Activate(t.Context(), e, acc, link+"x"); !errors.Is(err, account.ErrLink) {
+		t.Errorf("a bad link: %v", err)
+	}
+	got, token, err := r.Activate(t.Context(), e, acc, link)
+	if err != nil || !got.IsActive || !got.EmailConfirmed || !r.alive(token) || e.Name != "user_activated" || e.Account.ID != acc.ID {
+		t.Errorf("%+v, %q, %v, event %+v", got, token, err, e)
+	}
+	if _, _, err := r.Activate(t.Context(), e, got, link); !errors.Is(err, account.ErrLink) {
+		t.Errorf("the link a second time: %v", err)
+	}
+}
+
+func TestAnAccountWaitsForItsActivationAsLongAsItsLink(t *testing.T) {
+	r := newRealm(t, func(s *account.Service) { s.Rules.SendActivationEmail = true })
+	acc := r.register("ann", "secret", "ann@a.example")
+	link := r.link(account.PurposeActivation)
+	again := func() error {
+		_, _, err := r.Register(t.Context(), account.Values{"username": "ann", "email": "other@a.example"}, "secret", here)
+		return err
+	}
+	if err := again(); !errors.As(err, new(*account.TakenError)) {
+		t.Errorf("its name is free: %v", err)
+	}
+	r.pass(73 * time.Hour)
+	if _, _, err := r.Activate(t.Context(), &account.Event{Client: here}, acc, link); !errors.Is(err, account.ErrLink) {
+		t.Errorf("activated too late: %v", err)
+	}
+	if err := again(); err != nil {
+		t.Errorf("its name is still taken: %v", err)
+	}
+}
+
+func TestAResetEndsEveryLoginAndUsesItsLinkUp(t *testing.T) {
+	r := newRealm(t, nil)
+	acc := r.register("ann", "secret", "ann@a.example")
+	_, token, err := r.login(here, "ann", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{"nobody@a.example", "ann@a.example"} {
+		if err := r.RequestReset(t.Context(), address, here); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := r.link(account.PurposePasswordReset)
+	e := &account.Event{Action: "password_reset_confirm", Name: "password_reset", Client: here}
+	if _, err := r.ResetPassword(t.Context(), e, acc, "x"+link, "other"); !errors.Is(err, account.ErrLink) {
+		t.Errorf("a bad link: %v", err)
+	}
+	got, err := r.ResetPassword(t.Context(), e, acc, link, "other")
+	if err != nil || !got.EmailConfirmed || r.alive(token) {
+		t.Errorf("%+v, token alive: %t, %v", got, r.alive(token), err)
+	}
+	if _, err := r.ResetPassword(t.Context(), e, got, link, "third"); !errors.Is(err, account.ErrLink) {
+		t.Errorf("the link a second time: %v", err)
+	}
+	if _, _, err := r.login(here, "ann", "other"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAChangedAddressIsTakenBackByItsOwner(t *testing.T) {
+	r := newRealm(t, nil)
+	acc := r.register("ann", "secret", "ann@a.example")
+	_, stolen, err := r.login(here, "ann", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.SetFields(t.Context(), acc.ID, account.Values{"email": "thief@a.example"}, here); err != nil {
+		t.Fatal(err)
+	}
+	link := r.link(account.PurposeEmailNotice)
+	e := &account.Event{Action: "activate", Name: "user_activated", Client: here}
+	if acc, err = r.Linked(t.Context(), account.EncodeUID(acc.ID)); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := r.Activate(t.Context(), e, acc, link)
+	if err != nil || got.Email != "ann@a.example" || r.alive(stolen) || e.Name != "email_taken_back" {
+		t.Errorf("%+v, token alive: %t, %v, event %s", got, r.alive(stolen), err, e.Name)
+	}
+}
+
+// A change must not win over a reset that came between it and the check of the
+// password.
+func TestAPasswordThatWasCheckedIsCheckedAgainWhenItCounts(t *testing.T) {
+	r := newRealm(t, nil)
+	acc := r.register("ann", "secret", "ann@a.example")
+	checked, err := r.CheckPassword(t.Context(), "password", acc.ID, "secret", here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.CheckPassword(t.Context(), "password", acc.ID, "wrong", here); !errors.Is(err, account.ErrPassword) {
+		t.Errorf("a wrong password: %v", err)
+	}
+	if err := r.RequestReset(t.Context(), "ann@a.example", here); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.ResetPassword(t.Context(), &account.Event{Client: here}, acc, r.link(account.PurposePasswordReset), "owner's"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.SetPassword(t.Context(), checked, "thief's", account.Digest{}, here); !errors.Is(err, account.ErrPassword) {
+		t.Errorf("set password: %v", err)
+	}
+	if _, err := r.SetUsername(t.Context(), checked, "thief", here); !errors.Is(err, account.ErrPassword) {
+		t.Errorf("set username: %v", err)
+	}
+	if _, _, err := r.login(here, "ann", "owner's"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALoginUpgradesAWeakHash(t *testing.T) {
+	r := newRealm(t, nil)
+	acc := r.register("ann", "secret", "")
+	r.Hasher.Iterations = 2
+	if _, _, err := r.login(here, "ann", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Store.Account(t.Context(), acc.ID)
+	if err != nil || got.Password == acc.Password || !strings.Contains(got.Password, "t=2") {
+		t.Errorf("%s, %v", got.Password, err)
+	}
+	if _, _, err := r.login(here, "ann", "secret"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOutcomesOfErrors(t *testing.T) {
+	r := newRealm(t, nil)
+	for i, c := range []struct {
+		err     error
+		preset  string
+		outcome string
+	}{
+		{nil, "", account.OutcomeOK},
+		{account.ErrRefused, "", account.OutcomeRefused},
+		{fmt.Errorf("input: %w", account.ErrRefused), account.OutcomeWrong, account.OutcomeWrong},
+		{&account.FieldError{Field: "username"}, "", account.OutcomeRefused},
+		{&account.TakenError{Field: "username"}, "", account.OutcomeTaken},
+		{&account.TooSoonError{Wait: time.Second}, "", account.OutcomeThrottled},
+		{account.ErrLink, "", account.OutcomeLink},
+		{account.ErrNotFound, "", account.OutcomeRefused},
+		{password.ErrBusy, "", account.OutcomeBusy},
+		{account.ErrFull, "", account.OutcomeError},
+		{account.ErrClosed, account.OutcomeWrong, account.OutcomeError},
+	} {
+		e := &account.Event{Action: "me", Name: "user_changed", Outcome: c.preset}
+		if err := r.Do(e, &account.Account{ID: 7}, func() error { return c.err }); !errors.Is(err, c.err) {
+			t.Errorf("%v became %v", c.err, err)
+		}
+		r.wantEvent(i+1, "user_changed", c.outcome, 7)
+	}
+}
