@@ -43,7 +43,7 @@ func tryRegister(addr, name string) (token string, err error) {
 }
 
 func TestABackupUnderLoadHasEveryAcknowledgedAccount(t *testing.T) {
-	in := install(t, settings)
+	in := installLoaded(t, settings)
 	in.Start()
 	in.Register("alice", "secret-Pw1")
 	in.Post("/auth/password/reset", "", "email", "alice@example.com").Want(t, 200)
@@ -94,7 +94,7 @@ func TestABackupUnderLoadHasEveryAcknowledgedAccount(t *testing.T) {
 		t.Fatalf("backup: %v, %v, %s", info, err, out)
 	}
 
-	restored := install(t, settings)
+	restored := installLoaded(t, settings)
 	restored.ok("restore", file)
 	restored.ok("check")
 	restored.Start()

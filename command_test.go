@@ -21,6 +21,16 @@ type installation struct{ *testsite.Process }
 // install writes a Caddyfile with a realm of the settings. Nothing runs yet.
 func install(t *testing.T, realm string) *installation {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs processes")
+	}
+	return installLoaded(t, realm)
+}
+
+// installLoaded is install for a test of what happens at the same time, which also
+// runs under the race detector.
+func installLoaded(t *testing.T, realm string) *installation {
+	t.Helper()
 	return &installation{testsite.NewProcess(t, gated(realm))}
 }
 

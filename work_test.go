@@ -50,6 +50,9 @@ func fill(n int, start, end string, letter func(int) string) string {
 // attackLongTexts sends as much as fits into a body to every input of every
 // endpoint, and counts the memory that it takes.
 func attackLongTexts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("sends thousands of requests")
+	}
 	const members = `user_model {
 		username_field email
 		required_fields c t u i b d e
