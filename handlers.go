@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/drf"
-	"github.com/caddy-djoser/djoser/gate"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/internal/placement"
 	"github.com/caddy-djoser/djoser/internal/request"
@@ -93,10 +92,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
-	if realm.cors.Answer(w, r) {
+	if realm.cors != nil && realm.cors.Answer(w, r) {
 		return nil
 	}
-	if gate.Early(r) {
+	if request.Early(r) {
 		return drf.WriteError(w, r, drf.ErrTooEarly, "", 0)
 	}
 	route, ok := realm.api.Route(path)

@@ -128,23 +128,6 @@ func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*account.
 	return a.checkUse(u)
 }
 
-// GateRealm returns what a gate needs of a running realm.
-func (a *App) GateRealm(name string) (*gate.Realm, error) {
-	r, err := a.realm(name)
-	if err != nil {
-		return nil, err
-	}
-	return &r.gate, nil
-}
-
-// realm returns a running realm.
-func (a *App) realm(name string) (*realm, error) {
-	if r, ok := a.realms[name]; ok {
-		return r, nil
-	}
-	return nil, fmt.Errorf("realm %s is not defined", name)
-}
-
 // define adds a realm. It accepts the same definition again, since several sites
 // may import one snippet.
 func (a *App) define(ctx caddy.Context, name string, s *Settings) error {

@@ -187,3 +187,20 @@ func (r *realm) close() error {
 	_, delErr := stores.Delete(r.location)
 	return errors.Join(err, delErr)
 }
+
+// GateRealm returns what a gate needs of a running realm.
+func (a *App) GateRealm(name string) (*gate.Realm, error) {
+	r, err := a.realm(name)
+	if err != nil {
+		return nil, err
+	}
+	return &r.gate, nil
+}
+
+// realm returns a running realm.
+func (a *App) realm(name string) (*realm, error) {
+	if r, ok := a.realms[name]; ok {
+		return r, nil
+	}
+	return nil, fmt.Errorf("realm %s is not defined", name)
+}

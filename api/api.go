@@ -1,12 +1,19 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
+	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // API is what the endpoints need of a realm. The settings of the same names say
@@ -88,4 +95,185 @@ func (a *API) MissingPrefix(path string) string {
 		}
 	}
 	return ""
+}
+
+// call is one request to an endpoint.
+type call struct {
+	*http.Request
+	Route
+	w        http.ResponseWriter
+	accounts *account.Service
+	who      *authn.Identity // nil: anonymous
+	event    account.Event
+}
+
+// serve follows REST framework's order: who is calling, may they, what answer
+// do they take, is there such a method, and only then what they want.
+func (c *call) serve() (err error) {
+	indent := 0
+	resp, err := c.answer(&indent)
+	c.w.Header().Add("Vary", "Accept")
+	c.w.Header().Set("Allow", strings.Join(c.methods(), ", "))
+	if errors.Is(err, account.ErrConflict) {
+		err = drf.ErrChanging
+	}
+	if api := new(drf.Error); errors.As(err, &api) {
+		return drf.WriteError(c.w, c.Request, api, c.api.Scheme, indent)
+	}
+	if err != nil {
+		return c.failure(err)
+	}
+	if resp.private {
+		c.w.Header().Set("Cache-Control", "no-store")
+	}
+	return drf.WriteJSON(c.w, c.Request, resp.status, resp.body, indent)
+}
+
+func (c *call) methods() []string {
+	if c.endpoint == nil {
+		return rootMethods
+	}
+	return c.endpoint.methods
+}
+
+func (c *call) answer(indent *int) (*response, error) {
+	var err error
+	if c.who, err = c.api.Auth.Authenticate(c.Request); err != nil && !c.ignores(err) {
+		return nil, err
+	}
+	if c.protected() && c.who == nil {
+		return nil, drf.ErrNotAuthenticated
+	}
+	if c.who != nil {
+		c.setUser(c.who.Account)
+	}
+	if *indent, err = drf.Negotiate(c.Request); err != nil {
+		return nil, err
+	}
+	c.Method = strings.ToUpper(c.Method) // browsers send patch as it was written
+	switch {
+	case !slices.Contains(c.methods(), c.Method):
+		return nil, drf.MethodNotAllowed(c.Method)
+	case c.Method == http.MethodOptions:
+		return c.options(), nil
+	case c.endpoint == nil:
+		return c.root(), nil
+	}
+	return c.act()
+}
+
+// protected tells whether the endpoint needs a token.
+func (c *call) protected() bool { return c.endpoint != nil && c.endpoint.protected }
+
+// ignores tells whether the token that an error is about is no matter.
+func (c *call) ignores(err error) bool {
+	return c.api.IgnoreBadToken && !c.protected() && errors.As(err, new(*drf.Error))
+}
+
+// act has the endpoint serve the request. What only reads is neither counted nor
+// reported.
+func (c *call) act() (resp *response, err error) {
+	serve := func() (err error) {
+		resp, err = c.endpoint.serve(c)
+		return err
+	}
+	if c.Method == http.MethodGet || c.Method == http.MethodHead {
+		err = serve()
+	} else {
+		err = c.accounts.Do(&c.event, c.owner(), serve)
+	}
+	return resp, c.accountError(err)
+}
+
+// owner is the account of the request's token, or nil.
+func (c *call) owner() *account.Account {
+	if c.who == nil {
+		return nil
+	}
+	return c.who.Account
+}
+
+// failure turns an error that isn't the client's into Caddy's, so that
+// handle_errors and the logs see it.
+func (c *call) failure(err error) error {
+	status := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, password.ErrBusy):
+		c.w.Header().Set("Retry-After", "1")
+		status = http.StatusServiceUnavailable
+	case errors.Is(err, account.ErrModel):
+		c.w.Header().Set("Retry-After", "1")
+		status = http.StatusServiceUnavailable
+	case errors.Is(err, account.ErrFull):
+		status = http.StatusInsufficientStorage
+	case errors.Is(err, account.ErrClosed), c.Context().Err() != nil:
+		status = http.StatusServiceUnavailable
+	}
+	return caddyhttp.Error(status, err)
+}
+
+// data reads the request's body and checks its members one by one.
+func (c *call) data(nullIsEmpty bool) (*drf.Object, error) {
+	body, err := drf.ParseBody(c.w, c.Request, c.api.MaxBody)
+	if err != nil {
+		return nil, err
+	}
+	return drf.DataObject(body, nullIsEmpty)
+}
+
+func (c *call) bind() (account.Values, drf.FieldErrors, error) {
+	o, err := c.data(false)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, errs := drf.Bind(o, c.endpoint.inputs(c.api))
+	return v, errs, nil
+}
+
+// clientOf is who sent a request.
+func clientOf(r *http.Request) account.Client {
+	return account.Client{
+		Address:  request.ClientAddress(r),
+		Agent:    r.UserAgent(),
+		Protocol: request.Scheme(r),
+		Language: request.Language(r),
+	}
+}
+
+// setUser sets {http.auth.user.id}, the user_id of the access log, and the account
+// of the event.
+func (c *call) setUser(acc *account.Account) {
+	c.event.Account = acc
+	if repl, ok := c.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.auth.user.id", strconv.FormatUint(acc.ID, 10))
+	}
+}
+
+// accountError puts an error of accounts into djoser's words.
+func (c *call) accountError(err error) error {
+	if taken := new(account.TakenError); errors.As(err, &taken) {
+		return drf.Invalid(taken.Field, c.api.Model.TakenMessage(taken.Field))
+	}
+	if wrong := new(account.FieldError); errors.As(err, &wrong) {
+		return drf.FieldErrors{wrong.Field: wrong.Messages}.Err()
+	}
+	if names := new(account.NamesError); errors.As(err, &names) {
+		return drf.Invalid(names.Field, "You have given up too many names: take one of them again.")
+	}
+	if soon := new(account.TooSoonError); errors.As(err, &soon) {
+		return drf.Throttled(soon.Wait)
+	}
+	switch {
+	case errors.Is(err, account.ErrCredentials):
+		return drf.Invalid(drf.NonField, "Unable to login with provided credentials.")
+	case errors.Is(err, account.ErrDisabled):
+		return drf.Invalid(drf.NonField, "User account is disabled.")
+	case errors.Is(err, account.ErrPassword):
+		return drf.Invalid("current_password", "Invalid password.")
+	case errors.Is(err, account.ErrLink):
+		return drf.Invalid(drf.NonField, "Invalid token for given user.")
+	case errors.Is(err, account.ErrNotFound): // deleted while the request was served
+		return drf.ErrInvalidToken
+	}
+	return err
 }

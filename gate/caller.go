@@ -8,13 +8,150 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
+
+// Rights are what an account needs to get through. Any one of staff,
+// superuser, users and groups is enough; without any, every account does.
+// Fresh is needed besides.
+type Rights struct {
+	// Realm is the name of the realm. Default: default.
+	Realm string `json:"realm,omitempty"`
+
+	// Staff lets accounts through whose is_staff is set. Default: off.
+	Staff bool `json:"staff,omitempty"`
+
+	// Superuser lets accounts through whose is_superuser is set. Default: off.
+	Superuser bool `json:"superuser,omitempty"`
+
+	// Users are the usernames that get through, case included. Default: none.
+	// An empty list is an error.
+	Users []string `json:"users,omitempty"`
+
+	// Groups are the groups whose accounts get through. Default: none. An empty
+	// list is an error.
+	Groups []string `json:"groups,omitempty"`
+
+	// Fresh is how long ago the login may have been at the most; a second or
+	// more. Default: any time.
+	Fresh caddy.Duration `json:"fresh,omitempty"`
+
+	// UnconfirmedEmail tells of addresses too that nobody has confirmed, and of
+	// usernames that are such addresses. A back end that matches people by address
+	// then lets whoever enters the address of another be that other. Default: off.
+	UnconfirmedEmail bool `json:"unconfirmed_email,omitempty"`
+
+	// EncodedSlashes lets paths with %2F through, which matchers take for a
+	// slash: for back ends that keep it in its segment. Default: off.
+	EncodedSlashes bool `json:"encoded_slashes,omitempty"`
+
+	app App
+}
+
+// provision refers to the realm, with what is to be checked of its accounts, if
+// anything.
+func (g *Rights) provision(ctx caddy.Context, where string, check func(*account.Model) error) error {
+	if err := directive.ExpandRealm(&g.Realm); err != nil {
+		return err
+	}
+	if err := expandNames("user", g.Users); err != nil {
+		return err
+	}
+	if err := expandNames("group", g.Groups); err != nil {
+		return err
+	}
+	if g.Fresh != 0 && g.Fresh < caddy.Duration(time.Second) {
+		return fmt.Errorf("fresh is %s: it must be at least a second", time.Duration(g.Fresh))
+	}
+	var err error
+	if g.app, err = findGateApp(ctx); err != nil {
+		return err
+	}
+	return g.app.Refer(ctx, g.Realm, where, check)
+}
+
+// expandNames fills in the names of users or groups. None at all would let every
+// account through, which whoever makes such a list can't mean.
+func expandNames(kind string, names []string) error {
+	if names != nil && len(names) == 0 {
+		return fmt.Errorf("%ss is empty: leave it out to let every account through", kind)
+	}
+	if slices.Contains(names, "") {
+		return fmt.Errorf("%ss: no %s has an empty name", kind, kind)
+	}
+	return directive.ExpandAll(kind, names)
+}
+
+// check tells why an account isn't let through: nil if it is.
+func (g *Rights) check(r *Realm, id *authn.Identity) error {
+	switch {
+	case !g.hasRight(r, id.Account):
+		return drf.ErrForbidden
+	case g.Fresh > 0 && r.Auth.Now().Sub(id.Token.Created) > time.Duration(g.Fresh):
+		return drf.ErrStaleLogin
+	}
+	return nil
+}
+
+// hasRight tells whether an account has one of the rights, if any is needed.
+func (g *Rights) hasRight(r *Realm, a *account.Account) bool {
+	if !g.Staff && !g.Superuser && len(g.Users) == 0 && len(g.Groups) == 0 {
+		return true
+	}
+	return g.Staff && a.IsStaff || g.Superuser && a.IsSuperuser ||
+		len(g.Users) > 0 && g.mayBeNamed(r, a) && slices.Contains(g.Users, r.Model.Name(a)) ||
+		slices.ContainsFunc(g.Groups, func(group string) bool { return slices.Contains(a.Groups, group) })
+}
+
+// mayBeNamed tells whether an account is the one that its username says: where
+// that is an address, once it is confirmed.
+func (g *Rights) mayBeNamed(r *Realm, a *account.Account) bool {
+	return r.Model.Username.Name != "email" || a.EmailConfirmed || g.UnconfirmedEmail
+}
+
+// refuse answers in place of the back end. Reasons are an *apiError; any other
+// is returned.
+func (c *caller) refuse(w http.ResponseWriter, r *http.Request, reason error) error {
+	conceal(r)
+	var api *drf.Error
+	if !errors.As(reason, &api) {
+		return reason
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return drf.WriteError(w, r, api, c.realm.Scheme, 0)
+}
+
+// groupsAndFlags are the groups of an account as a back end sees them.
+func groupsAndFlags(a *account.Account) []string {
+	groups := groupsOf(a)
+	if !a.IsStaff && !a.IsSuperuser {
+		return groups
+	}
+	groups = slices.Clone(groups)
+	if a.IsStaff {
+		groups = append(groups, "staff")
+	}
+	if a.IsSuperuser {
+		groups = append(groups, "superuser")
+	}
+	return groups
+}
+
+// groupsOf are the groups of an account but for those that a back end would take
+// for others.
+func groupsOf(a *account.Account) []string {
+	if !slices.ContainsFunc(a.Groups, account.UnsafeGroup) {
+		return a.Groups
+	}
+	return slices.DeleteFunc(slices.Clone(a.Groups), account.UnsafeGroup)
+}
 
 // requestState is what is known of who a request comes from. It is kept with the
 // request, since matchers of one set are asked in any order, and more than once.

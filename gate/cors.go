@@ -14,9 +14,6 @@ import (
 // the back end doesn't say about other origins the realm's cors does. Other requests
 // have their own.
 func writerForPages(c *cors.Origins, w http.ResponseWriter, r *http.Request) http.ResponseWriter {
-	if c == nil {
-		return w
-	}
 	c.Vary(w.Header(), r)
 	if cors.Preflight(r) || !c.Takes(r) {
 		return w

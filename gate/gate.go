@@ -9,17 +9,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/cors"
-	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -54,104 +52,6 @@ func findGateApp(ctx caddy.Context) (App, error) {
 		return nil, err
 	}
 	return app.(App), nil
-}
-
-// Rights are what an account needs to get through. Any one of staff,
-// superuser, users and groups is enough; without any, every account does.
-// Fresh is needed besides.
-type Rights struct {
-	// Realm is the name of the realm. Default: default.
-	Realm string `json:"realm,omitempty"`
-
-	// Staff lets accounts through whose is_staff is set. Default: off.
-	Staff bool `json:"staff,omitempty"`
-
-	// Superuser lets accounts through whose is_superuser is set. Default: off.
-	Superuser bool `json:"superuser,omitempty"`
-
-	// Users are the usernames that get through, case included. Default: none.
-	// An empty list is an error.
-	Users []string `json:"users,omitempty"`
-
-	// Groups are the groups whose accounts get through. Default: none. An empty
-	// list is an error.
-	Groups []string `json:"groups,omitempty"`
-
-	// Fresh is how long ago the login may have been at the most; a second or
-	// more. Default: any time.
-	Fresh caddy.Duration `json:"fresh,omitempty"`
-
-	// UnconfirmedEmail tells of addresses too that nobody has confirmed, and of
-	// usernames that are such addresses. A back end that matches people by address
-	// then lets whoever enters the address of another be that other. Default: off.
-	UnconfirmedEmail bool `json:"unconfirmed_email,omitempty"`
-
-	// EncodedSlashes lets paths with %2F through, which matchers take for a
-	// slash: for back ends that keep it in its segment. Default: off.
-	EncodedSlashes bool `json:"encoded_slashes,omitempty"`
-
-	app App
-}
-
-// provision refers to the realm, with what is to be checked of its accounts, if
-// anything.
-func (g *Rights) provision(ctx caddy.Context, where string, check func(*account.Model) error) error {
-	if err := directive.ExpandRealm(&g.Realm); err != nil {
-		return err
-	}
-	if err := expandNames("user", g.Users); err != nil {
-		return err
-	}
-	if err := expandNames("group", g.Groups); err != nil {
-		return err
-	}
-	if g.Fresh != 0 && g.Fresh < caddy.Duration(time.Second) {
-		return fmt.Errorf("fresh is %s: it must be at least a second", time.Duration(g.Fresh))
-	}
-	var err error
-	if g.app, err = findGateApp(ctx); err != nil {
-		return err
-	}
-	return g.app.Refer(ctx, g.Realm, where, check)
-}
-
-// expandNames fills in the names of users or groups. None at all would let every
-// account through, which whoever makes such a list can't mean.
-func expandNames(kind string, names []string) error {
-	if names != nil && len(names) == 0 {
-		return fmt.Errorf("%ss is empty: leave it out to let every account through", kind)
-	}
-	if slices.Contains(names, "") {
-		return fmt.Errorf("%ss: no %s has an empty name", kind, kind)
-	}
-	return directive.ExpandAll(kind, names)
-}
-
-// check tells why an account isn't let through: nil if it is.
-func (g *Rights) check(r *Realm, id *authn.Identity) error {
-	switch {
-	case !g.hasRight(r, id.Account):
-		return drf.ErrForbidden
-	case g.Fresh > 0 && r.Auth.Now().Sub(id.Token.Created) > time.Duration(g.Fresh):
-		return drf.ErrStaleLogin
-	}
-	return nil
-}
-
-// hasRight tells whether an account has one of the rights, if any is needed.
-func (g *Rights) hasRight(r *Realm, a *account.Account) bool {
-	if !g.Staff && !g.Superuser && len(g.Users) == 0 && len(g.Groups) == 0 {
-		return true
-	}
-	return g.Staff && a.IsStaff || g.Superuser && a.IsSuperuser ||
-		len(g.Users) > 0 && g.mayBeNamed(r, a) && slices.Contains(g.Users, r.Model.Name(a)) ||
-		slices.ContainsFunc(g.Groups, func(group string) bool { return slices.Contains(a.Groups, group) })
-}
-
-// mayBeNamed tells whether an account is the one that its username says: where
-// that is an address, once it is confirmed.
-func (g *Rights) mayBeNamed(r *Realm, a *account.Account) bool {
-	return r.Model.Username.Name != "email" || a.EmailConfirmed || g.UnconfirmedEmail
 }
 
 // Gate lets requests through that carry a valid token of a realm.
@@ -262,7 +162,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	case malformed(r, g.EncodedSlashes):
 		conceal(r)
 		return drf.WriteError(w, r, drf.ErrMalformed, "", 0)
-	case !g.EarlyData && Early(r):
+	case !g.EarlyData && request.Early(r):
 		conceal(r)
 		return drf.WriteError(w, r, drf.ErrTooEarly, "", 0)
 	}
@@ -273,14 +173,18 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return err
 	}
 	origins := c.realm.CORS
-	w = writerForPages(origins, w, r)
+	if origins != nil {
+		w = writerForPages(origins, w, r)
+	}
 	if c.id == nil && c.err == nil && cors.Preflight(r) && origins.Takes(r) {
 		keepPreflight(r)
 		g.setPlaceholders(c, r)
 		return askPreflight(origins, w, r, next)
 	}
 	err = g.serve(w, r, next, c)
-	completeForPages(w) // an answer that isn't written yet, such as one of handle_errors
+	if origins != nil {
+		completeForPages(w) // an answer that isn't written yet, such as one of handle_errors
+	}
 	return err
 }
 
@@ -317,18 +221,6 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 		gated.setCacheControl() // of the answer that handle_errors makes
 	}
 	return err
-}
-
-// refuse answers in place of the back end. Reasons are an *apiError; any other
-// is returned.
-func (c *caller) refuse(w http.ResponseWriter, r *http.Request, reason error) error {
-	conceal(r)
-	var api *drf.Error
-	if !errors.As(reason, &api) {
-		return reason
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	return drf.WriteError(w, r, api, c.realm.Scheme, 0)
 }
 
 // stillAllowed tells whether a request that goes on would be let through if it
@@ -386,142 +278,8 @@ func spaceForControl(c rune) rune {
 	return c
 }
 
-// groupsAndFlags are the groups of an account as a back end sees them.
-func groupsAndFlags(a *account.Account) []string {
-	groups := groupsOf(a)
-	if !a.IsStaff && !a.IsSuperuser {
-		return groups
-	}
-	groups = slices.Clone(groups)
-	if a.IsStaff {
-		groups = append(groups, "staff")
-	}
-	if a.IsSuperuser {
-		groups = append(groups, "superuser")
-	}
-	return groups
-}
-
-// groupsOf are the groups of an account but for those that a back end would take
-// for others.
-func groupsOf(a *account.Account) []string {
-	if !slices.ContainsFunc(a.Groups, account.UnsafeGroup) {
-		return a.Groups
-	}
-	return slices.DeleteFunc(slices.Clone(a.Groups), account.UnsafeGroup)
-}
-
-// MatchToken matches requests that carry a valid token of a realm, of an
-// account with the rights that are asked for. It sets the placeholders
-// {http.auth.user.*} as djoser_auth does, and touches no header. A store that
-// fails is an error of status 503, not a request without a token; a path that a back
-// end may read otherwise than matchers do is one of status 400.
-type MatchToken struct {
-	Rights
-}
-
-// CaddyModule returns the Caddy module information.
-func (*MatchToken) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.matchers.djoser_token", New: func() caddy.Module { return new(MatchToken) }}
-}
-
-// Provision implements caddy.Provisioner.
-func (m *MatchToken) Provision(ctx caddy.Context) error { return m.provision(ctx, "djoser_token", nil) }
-
-// Match implements caddyhttp.RequestMatcher.
-func (m *MatchToken) Match(r *http.Request) bool {
-	match, err := m.MatchWithError(r)
-	if err != nil {
-		//lint:ignore SA1019 callers of Match alone have no other way to learn of the error
-		caddyhttp.SetVar(r.Context(), caddyhttp.MatcherErrorVarKey, err)
-	}
-	return match
-}
-
-// MatchWithError implements caddyhttp.RequestMatcherWithError.
-func (m *MatchToken) MatchWithError(r *http.Request) (bool, error) {
-	if malformed(r, m.EncodedSlashes) {
-		conceal(r)
-		return false, caddyhttp.Error(http.StatusBadRequest, drf.ErrMalformed)
-	}
-	c, err := m.identify(r)
-	if err != nil {
-		conceal(r)
-	}
-	if err != nil || c.id == nil || m.check(c.realm, c.id) != nil {
-		return false, err
-	}
-	m.setPlaceholders(c, r)
-	return true, nil
-}
-
-// Provider authenticates requests by the tokens of a realm, for Caddy's
-// authentication handler. The user's id is the account's; metadata has the
-// other placeholders of djoser_auth.
-type Provider struct {
-	Rights
-
-	alone bool // no other provider may let a request through
-}
-
-// CaddyModule returns the Caddy module information.
-func (*Provider) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.authentication.providers.djoser", New: func() caddy.Module { return new(Provider) }}
-}
-
-// Provision implements caddy.Provisioner.
-func (p *Provider) Provision(ctx caddy.Context) error {
-	for _, module := range ctx.Modules() {
-		if parent, ok := module.(*caddyauth.Authentication); ok {
-			p.alone = len(parent.ProvidersRaw) == 1
-		}
-	}
-	return p.provision(ctx, "authentication provider djoser", nil)
-}
-
-// conceal takes the path out of a request that is refused, unless another provider
-// may still let it through.
-func (p *Provider) conceal(r *http.Request) {
-	if p.alone {
-		conceal(r)
-	}
-}
-
-// Authenticate implements caddyauth.Authenticator.
-func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
-	if malformed(r, p.EncodedSlashes) {
-		p.conceal(r)
-		return caddyauth.User{}, false, drf.ErrMalformed
-	}
-	c, err := p.identify(r)
-	if err != nil {
-		p.conceal(r)
-		// Caddy's handler answers 401 to every error of a provider.
-		w.WriteHeader(http.StatusServiceUnavailable)
-		return caddyauth.User{}, false, err
-	}
-	if c.id == nil || p.check(c.realm, c.id) != nil {
-		p.conceal(r)
-		w.Header().Set("WWW-Authenticate", c.realm.Scheme)
-		return caddyauth.User{}, false, nil
-	}
-	p.setPlaceholders(c, r)
-	user := caddyauth.User{ID: strconv.FormatUint(c.id.Account.ID, 10), Metadata: make(map[string]string)}
-	for _, name := range placeholdersOf(c.realm.Model) {
-		if name != "id" {
-			value, _ := c.placeholder(name)
-			user.Metadata[name] = caddy.ToString(value)
-		}
-	}
-	return user, true, nil
-}
-
 // Interface guards
 var (
-	_ caddyhttp.MiddlewareHandler       = (*Gate)(nil)
-	_ caddyhttp.RequestMatcherWithError = (*MatchToken)(nil)
-	_ caddyauth.Authenticator           = (*Provider)(nil)
-	_ caddy.Provisioner                 = (*Gate)(nil)
-	_ caddy.Provisioner                 = (*MatchToken)(nil)
-	_ caddy.Provisioner                 = (*Provider)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Gate)(nil)
+	_ caddy.Provisioner           = (*Gate)(nil)
 )

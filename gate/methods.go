@@ -11,40 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
-// overridesMethod tells whether a header has a back end take a request for one of
-// another method, as Rack, Symfony, Laravel, ASP.NET, Express and others do, each
-// under some of these names.
-func overridesMethod(name string) bool {
-	switch len(name) {
-	case len("X-HTTP-Method"):
-		return sameHeader(name, "X-HTTP-Method")
-	case len("Method-Override"):
-		return sameHeader(name, "Method-Override")
-	case len("X-Method-Override"):
-		return sameHeader(name, "X-Method-Override")
-	case len("HTTP-Method-Override"):
-		return sameHeader(name, "HTTP-Method-Override")
-	case len("X-HTTP-Method-Override"):
-		return sameHeader(name, "X-HTTP-Method-Override")
-	}
-	return false
-}
-
-// overridesTarget tells whether a header has a back end take a request for one of
-// another path, as IIS's rewrite module and old versions of Symfony and Zend do, or
-// take its value off the path, as Gunicorn and middlewares for Flask do.
-func overridesTarget(name string) bool {
-	switch len(name) {
-	case len("Script-Name"):
-		return sameHeader(name, "Script-Name")
-	case len("X-Rewrite-URL"): // and of X-Script-Name
-		return sameHeader(name, "X-Rewrite-URL") || sameHeader(name, "X-Script-Name")
-	case len("X-Original-URL"):
-		return sameHeader(name, "X-Original-URL")
-	}
-	return false
-}
-
 // leadsByMethod tells whether a matcher on the way to a djoser_auth of a server
 // names methods, or a handler before it writes the method where a matcher may look,
 // so that a request's method decides which gate it comes to.

@@ -74,3 +74,18 @@ func Path(r *http.Request) string {
 func EncodedSlash(rawPath string) bool {
 	return strings.Contains(rawPath, "%2F") || strings.Contains(rawPath, "%2f")
 }
+
+// Early reports whether a request that may change something came in the early data
+// of a connection, which can be replayed. A trusted proxy says so by a header of any
+// value. Source: RFC 8470, 3 and 5.1.
+func Early(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	if r.TLS != nil && !r.TLS.HandshakeComplete {
+		return true
+	}
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted && r.Header["Early-Data"] != nil
+}

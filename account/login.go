@@ -7,55 +7,166 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/caddy-djoser/djoser/password"
 )
 
-// What the accounts of a realm let happen how often. Endpoints are told apart by
-// their names in the settings.
+// Login is the one way to an auth token by name and password. It counts the
+// attempt, checks the password, forgives what was counted if it was right, and
+// commits the token. An unknown name costs what a known one does. The account is
+// returned with an error too, if there is one.
+func (a *Service) Login(ctx context.Context, name, pass string, c Client) (*Account, string, error) {
+	key := a.Model.Username.Key(a.Model.Normalize(name))
+	c.Known = a.Throttles.known.has(knownKey(key.Value, c))
+	try, err := a.tryLogin(ctx, key.Value, c)
+	if err != nil {
+		return nil, "", err
+	}
+	acc, token, err := a.logIn(ctx, key, pass, c)
+	switch {
+	case err == nil:
+		a.know(acc, c)
+		try.right()
+	case errors.Is(err, ErrDisabled):
+		try.right()
+	case !errors.Is(err, ErrCredentials):
+		try.untried()
+	}
+	return acc, token, err
+}
 
-// TooSoonError says how long a client has to wait.
-type TooSoonError struct{ Wait time.Duration }
+// logIn checks a password, and makes an auth token.
+func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*Account, string, error) {
+	acc, err := a.Store.AccountByKey(ctx, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, "", err
+	}
+	ok, weak, took, err := a.Verify(ctx, c.caller(), acc, pass)
+	switch {
+	case err != nil:
+		return acc, "", err
+	case !ok:
+		a.Throttles.Pace.even(ctx, took)
+		return acc, "", ErrCredentials
+	case !acc.IsActive:
+		return acc, "", ErrDisabled
+	}
+	change := &Change{Serial: acc.Serial}
+	token := a.addToken(change, acc, c)
+	if err := a.commitLogin(ctx, change, acc); err != nil {
+		return acc, "", err
+	}
+	if weak {
+		a.upgrade(ctx, acc, pass, c)
+	}
+	return acc, token, nil
+}
 
-func (e *TooSoonError) Error() string { return "asked too often" }
+// CheckPassword checks the current password of an account for an endpoint, and
+// counts the attempt. It returns the account whose password was checked.
+// errPassword: it is wrong.
+func (a *Service) CheckPassword(ctx context.Context, endpoint string, id uint64, pass string, c Client) (*Account, error) {
+	c.Known = true // by a token
+	acc, err := a.Store.Account(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	try, err := a.tryCurrent(endpoint, acc)
+	if err != nil {
+		return nil, err
+	}
+	ok, _, _, err := a.Verify(ctx, c.caller(), acc, pass)
+	switch {
+	case err != nil:
+		try.untried()
+		return nil, err
+	case !ok:
+		return nil, ErrPassword
+	}
+	try.right()
+	return acc, nil
+}
 
-// allow counts a request to an endpoint for the networks of its client's address,
-// and a change of an account's fields for the account as well.
-func (a *Service) allow(endpoint string, c Client, acc *Account) error {
-	rates := a.Rates.endpoint(endpoint)
-	if len(rates) == 0 {
+// commitLogin adds a token, unless the password or the activity of the account
+// changed while they were checked.
+func (a *Service) commitLogin(ctx context.Context, change *Change, checked *Account) error {
+	for range attempts {
+		err := a.Commit(ctx, change)
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		acc, err := a.Store.Account(ctx, checked.ID)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if err != nil || !stillChecked(acc, checked) {
+			return ErrCredentials
+		}
+		change.Serial = acc.Serial // something else changed, such as the address
+	}
+	return ErrConflict
+}
+
+// stillChecked tells whether what a password opened is still open to it.
+func stillChecked(acc, checked *Account) bool {
+	return acc.IsActive && acc.Password == checked.Password
+}
+
+// upgrade rewrites a hash that is weaker than the settings ask for. That it
+// couldn't be done is no reason to refuse the login: the next one tries again.
+func (a *Service) upgrade(ctx context.Context, acc *Account, pass string, c Client) {
+	hash, err := a.hash(ctx, c.caller(), pass)
+	if err != nil {
+		return
+	}
+	old := acc.Password
+	_, _ = a.Update(ctx, acc.ID, func(stored *Account, _ *Change) error {
+		if stored.Password != old {
+			return ErrCredentials
+		}
+		stored.Password = hash
 		return nil
-	}
-	var limits []limit
-	for _, s := range networksOf(c.Address) {
-		limits = append(limits, limit{limitKey{"address", endpoint, s.network}, s.rates(rates)})
-	}
-	if endpoint == "me" {
-		limits = append(limits, limit{limitKey{"me", strconv.FormatUint(acc.ID, 10)}, pairRates})
-	}
-	return a.throttle(limits...)
+	})
 }
 
-func (a *Service) throttle(limits ...limit) error {
-	if wait, ok := a.Throttles.Requests.allow(limits...); !ok {
-		return &TooSoonError{wait}
+// Logout ends one token.
+func (a *Service) Logout(ctx context.Context, digest Digest) error {
+	err := a.Commit(ctx, &Change{EndToken: &digest})
+	if errors.Is(err, ErrNotFound) {
+		return nil // another request ended it
 	}
-	return nil
+	return err
 }
 
-// allowPair counts a request to an endpoint for an account, as the client names
-// it, and the client's address together. The account need not exist.
-func (a *Service) allowPair(endpoint, name string, c Client) error {
-	return a.throttle(a.pairLimit(endpoint, name, c)...)
-}
-
-func (a *Service) pairLimit(endpoint, name string, c Client) []limit {
-	if len(a.Rates.endpoint(endpoint)) == 0 {
-		return nil
+// hash runs in the pool; see package password.
+func (a *Service) hash(ctx context.Context, who password.Caller, pass string) (hash string, err error) {
+	if busy := a.Reporter.Hash(ctx, a.Pool, who, func() { hash, err = a.Hasher.Hash(pass) }); busy != nil {
+		return "", busy
 	}
-	return []limit{{pairKey(endpoint, name, c), pairRates}}
+	return hash, err
 }
 
-func pairKey(endpoint, name string, c Client) limitKey {
-	return limitKey{endpoint, network(c.Address), name}
+// Verify checks a password, and tells how long that took. Without an account, or
+// with one whose hash is unusable or can't be checked, it does the work of a new
+// hash for nothing.
+func (a *Service) Verify(ctx context.Context, who password.Caller, acc *Account, pass string) (ok, weak bool, took time.Duration, err error) {
+	err = a.Reporter.Hash(ctx, a.Pool, who, func() {
+		begin := time.Now()
+		broken := acc == nil || !password.Usable(acc.Password)
+		if !broken {
+			var unknown error
+			ok, weak, unknown = a.Hasher.Verify(acc.Password, pass)
+			broken = unknown != nil
+		}
+		if broken {
+			a.Hasher.Dummy(pass)
+		}
+		took = time.Since(begin)
+		if !broken && !a.Hasher.Made(acc.Password) {
+			a.Throttles.Pace.took(took)
+		}
+	})
+	return ok, weak, took, err
 }
 
 // attempt is a password that is being tried. It counts as a wrong one until it
