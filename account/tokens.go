@@ -118,3 +118,25 @@ func (l *Links) token(p Purpose, a *Account, address string, made int64) string 
 	mac.Write(b)
 	return strconv.FormatInt(made, 36) + "-" + hex.EncodeToString(mac.Sum(nil)[:20])
 }
+
+// Digest is the SHA-256 of an auth token, the only form in which it is kept.
+type Digest [32]byte
+
+// ID names the token to its owner. It tells nothing about the token's value.
+func (d Digest) ID() string { return hex.EncodeToString(d[:8]) }
+
+// Token is an auth token: one login.
+type Token struct {
+	Digest  Digest
+	Account uint64
+	Created time.Time
+	Expires time.Time // zero: never
+	Used    time.Time // last use, to the hour; zero: not since Created
+	Address string    // client address at login
+	Agent   string    // client's User-Agent at login
+}
+
+// Expired tells whether the token's lifetime is over.
+func (t *Token) Expired(now time.Time) bool {
+	return !t.Expires.IsZero() && !now.Before(t.Expires)
+}
