@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,9 +20,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
 )
 
 // newSMTP sets up a mailer as a configuration would. The block is that of the
@@ -433,76 +429,6 @@ func TestSMTPCleanupLetsAMailEnd(t *testing.T) {
 	defer m.mu.Unlock()
 	if m.closed && m.conn != nil {
 		t.Error("the connection is still there")
-	}
-}
-
-func TestFileMailerWritesOneFileAMail(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "new", "mails")
-	t.Setenv("TEST_MAILS", dir)
-	m, err := parseMailer[FileMailer](t, "file {env.TEST_MAILS} {\nretry 1h\n}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.RetryFor() != time.Hour {
-		t.Errorf("retry is %s", m.RetryFor())
-	}
-	if _, err := os.Stat(dir); err == nil {
-		t.Error("the folder was made before the first mail")
-	}
-	for i := range 20 {
-		if err := m.Send(t.Context(), testMessage(fmt.Sprintf("u%d@example.com", i))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	entries, err := os.ReadDir(dir) // sorted by name
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(entries) != 20 {
-		t.Fatalf("%d files", len(entries))
-	}
-	for i, e := range entries {
-		if !regexp.MustCompile(`^\d{8}T\d{6}\.\d{9}Z-[0-9a-f]{8}\.eml$`).MatchString(e.Name()) {
-			t.Errorf("name %s", e.Name())
-		}
-		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if to := (testsite.ReceivedMail{Data: b}).Parse(t).Header.Get("To"); to != fmt.Sprintf("<u%d@example.com>", i) {
-			t.Errorf("mail %d is to %s", i, to)
-		}
-		if info, _ := e.Info(); info.Mode().Perm() != 0o600 {
-			t.Errorf("mode %v", info.Mode())
-		}
-	}
-
-	// A mail that can't be written is an error, and leaves nothing behind.
-	bad := testMessage("no address")
-	if err := m.Send(t.Context(), bad); !errors.Is(err, ErrUndeliverable) {
-		t.Errorf("got %v", err)
-	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 20 {
-		t.Errorf("%d files", len(entries))
-	}
-}
-
-func TestLogMailerShowsTheLink(t *testing.T) {
-	m, err := parseMailer[LogMailer](t, "log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	core, logs := observer.New(zapcore.InfoLevel)
-	m.logger = zap.New(core)
-	if err := m.Send(t.Context(), testMessage("someone@example.com")); err != nil {
-		t.Fatal(err)
-	}
-	e := logs.All()[0]
-	if e.Level != zapcore.InfoLevel || e.Message != "mail to someone@example.com: https://frontend.com/#/activate/MQ/secret-token" {
-		t.Errorf("logged %v", e)
-	}
-	if f := e.ContextMap(); f["subject"] != "Hello" || f["text"] != testMessage("").Text {
-		t.Errorf("fields %v", f)
 	}
 }
 

@@ -2,15 +2,12 @@ package mail
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,178 +22,6 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 	"go.uber.org/zap"
 )
-
-// LogMailer writes mails to the log instead of sending them, at level INFO.
-// It is made for trying things out: whoever reads the log can use the links.
-type LogMailer struct {
-	logger *zap.Logger
-}
-
-// CaddyModule returns the Caddy module information.
-func (LogMailer) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{
-		ID:  "djoser.mailers.log",
-		New: func() caddy.Module { return new(LogMailer) },
-	}
-}
-
-// UnmarshalCaddyfile sets up the mailer from Caddyfile tokens. Syntax:
-//
-//	mailer log
-func (l *LogMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // log
-	if err := directive.NoMoreArgs(d, "mailer log"); err != nil {
-		return err
-	}
-	return directive.OptionalBlock(d, func(name string) error {
-		return d.Errf("unknown setting '%s': mailer log has none", name)
-	})
-}
-
-// Provision sets up the mailer.
-func (l *LogMailer) Provision(ctx caddy.Context) error {
-	l.logger = ctx.Logger()
-	l.logger.Warn("mails are not sent but logged, with links that work: for trying things out only")
-	return nil
-}
-
-// SendsLocally implements LocalMailer: nothing leaves this machine.
-func (LogMailer) SendsLocally() bool { return true }
-
-// Send logs the mail. The link stands in the message of the log entry, where
-// it is whole and in sight whatever the encoding of the log.
-func (l *LogMailer) Send(_ context.Context, m *Message) error {
-	text := "mail to " + m.To
-	if m.Link != "" {
-		text += ": " + m.Link
-	}
-	l.logger.Info(text,
-		zap.String("from", m.From),
-		zap.String("subject", m.Subject),
-		zap.String("text", m.Text))
-	return nil
-}
-
-// FileMailer writes each mail to a file of its own instead of sending it: for
-// tests, or for another program that takes the mails from there.
-//
-// The files are RFC 5322 messages, with names that end in .eml and sort by
-// time. A file has its name only once it is complete. Files and folder are
-// made for the server's user alone, since the mails hold links that work.
-type FileMailer struct {
-	// Dir is the folder for the files. It is made at the first mail if it
-	// isn't there. Placeholders are supported.
-	Dir string `json:"dir,omitempty"`
-
-	// Retry is for how long a mail that can't be written is tried again.
-	// Default: 24h
-	Retry caddy.Duration `json:"retry,omitempty"`
-
-	// LocalRecipients takes mails to address literals such as x@[127.0.0.1],
-	// and to names without a dot such as root@localhost. Default: false
-	LocalRecipients bool `json:"local_recipients,omitempty"`
-
-	dir string
-}
-
-// CaddyModule returns the Caddy module information.
-func (FileMailer) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{
-		ID:  "djoser.mailers.file",
-		New: func() caddy.Module { return new(FileMailer) },
-	}
-}
-
-// UnmarshalCaddyfile sets up the mailer from Caddyfile tokens. Syntax:
-//
-//	mailer file <dir> {
-//		local_recipients [on|off]
-//		retry            <duration>
-//	}
-func (f *FileMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // file
-	if !d.NextArg() {
-		return d.Err("mailer file needs the folder for the mails: mailer file <dir>")
-	}
-	f.Dir = d.Val()
-	if err := directive.NoMoreArgs(d, "mailer file"); err != nil {
-		return err
-	}
-	return directive.OptionalBlock(d, func(name string) error {
-		switch name {
-		case "local_recipients":
-			return directive.SwitchArg(d, &f.LocalRecipients)
-		case "retry":
-			return directive.DurationArg(d, &f.Retry)
-		}
-		return d.Errf("unknown setting '%s' of mailer file: use local_recipients or retry", name)
-	})
-}
-
-// Provision sets up the mailer. The folder is left alone until a mail comes,
-// so that a configuration can be validated anywhere.
-func (f *FileMailer) Provision(caddy.Context) error {
-	dir, err := directive.Expand("dir", f.Dir)
-	if err != nil {
-		return fmt.Errorf("mailer file: %v", err)
-	}
-	if dir == "" {
-		return errors.New("mailer file: dir, the folder for the mails, is missing")
-	}
-	if f.dir, err = filepath.Abs(dir); err != nil {
-		return fmt.Errorf("mailer file: %v", err)
-	}
-	return nil
-}
-
-// Validate checks the settings.
-func (f *FileMailer) Validate() error {
-	if f.Retry < 0 {
-		return errors.New("mailer file: retry is negative")
-	}
-	return nil
-}
-
-// RetryFor implements Retrier.
-func (f *FileMailer) RetryFor() time.Duration { return time.Duration(f.Retry) }
-
-// SendsLocally implements LocalMailer.
-func (f *FileMailer) SendsLocally() bool { return f.LocalRecipients }
-
-// Send writes the mail to a new file. It is on disk when Send returns.
-func (f *FileMailer) Send(_ context.Context, m *Message) error {
-	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(f.dir, ".mail-*.tmp") // with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // if it is still there
-	_, err = m.WriteTo(temp)
-	if err == nil {
-		err = temp.Sync()
-	}
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	var random [4]byte
-	rand.Read(random[:])
-	name := time.Now().UTC().Format("20060102T150405.000000000Z") + "-" + hex.EncodeToString(random[:]) + ".eml"
-	if err := os.Rename(temp.Name(), filepath.Join(f.dir, name)); err != nil {
-		return err
-	}
-	// The name is on disk when the folder is. Where folders can't be synced
-	// (Windows), it gets there by itself.
-	if d, err := os.Open(f.dir); err == nil {
-		_ = d.Sync()
-		d.Close()
-	}
-	return nil
-}
 
 // Modes of SMTPMailer.TLS.
 const (
@@ -755,18 +580,6 @@ func isLoopback(host string) bool {
 
 // Interface guards
 var (
-	_ caddy.Provisioner     = (*LogMailer)(nil)
-	_ caddyfile.Unmarshaler = (*LogMailer)(nil)
-	_ Mailer                = (*LogMailer)(nil)
-	_ LocalMailer           = (*LogMailer)(nil)
-
-	_ caddy.Provisioner     = (*FileMailer)(nil)
-	_ caddy.Validator       = (*FileMailer)(nil)
-	_ caddyfile.Unmarshaler = (*FileMailer)(nil)
-	_ Mailer                = (*FileMailer)(nil)
-	_ Retrier               = (*FileMailer)(nil)
-	_ LocalMailer           = (*FileMailer)(nil)
-
 	_ caddy.Provisioner     = (*SMTPMailer)(nil)
 	_ caddy.Validator       = (*SMTPMailer)(nil)
 	_ caddy.CleanerUpper    = (*SMTPMailer)(nil)

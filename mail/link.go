@@ -60,3 +60,14 @@ func CheckLinkURL(name, link string) error {
 	}
 	return nil
 }
+
+// linkParts are the scheme, the domain and what follows its slash in a link. A
+// whole URL has its own, and a path has those that are given.
+func linkParts(protocol, domain, link string) (string, string, string) {
+	if urlScheme.MatchString(link) {
+		protocol, link, _ = strings.Cut(link, "://")
+		domain, link, _ = strings.Cut(link, "/")
+		return strings.ToLower(protocol), domain, link
+	}
+	return protocol, strings.TrimRight(domain, "/"), strings.TrimLeft(link, "/")
+}
