@@ -109,7 +109,7 @@ func (q *recordedRequest) mediaType() string {
 	return strings.ToLower(strings.TrimSpace(mt))
 }
 
-// overridden tells whether the old stack took another method, or another body,
+// overridden reports whether the old stack took another method, or another body,
 // than those of the request.
 func (q *recordedRequest) overridden() bool {
 	if q.Method != http.MethodPost {
@@ -607,7 +607,7 @@ func (w *world) answer(q *recordedRequest, ep *modelEndpoint, u *modelUser, data
 	panic(ep.name)
 }
 
-// hasExtra tells whether a registration has members that it doesn't take.
+// hasExtra reports whether a registration has members that it doesn't take.
 func (w *world) hasExtra(data map[string]any) bool {
 	for name := range data {
 		if !slices.Contains([]string{"username", "password", "email"}, name) {
@@ -640,7 +640,7 @@ var modelName = regexp.MustCompile(`\A[\pL\pN_.@+-]+\z`)
 
 func validName(s string) bool { return modelName.MatchString(s) }
 
-// misleadingName tells whether a name of allowed characters is none all the same.
+// misleadingName reports whether a name of allowed characters is none all the same.
 func misleadingName(s string) bool {
 	return validName(s) && (strings.HasPrefix(s, ".") || strings.HasPrefix(s, "-") || strings.Trim(s, "@.+-_") == "")
 }
@@ -664,7 +664,7 @@ func (w *world) user(uid string) *modelUser {
 	return nil
 }
 
-// good tells whether the token of a link is.
+// good reports whether the token of a link is.
 func (w *world) good(token string, u *modelUser, p account.Purpose) bool {
 	l := w.links[token]
 	if l == nil || l.user != u || l.purpose != p || l.serial != u.serial || u.deleted {

@@ -957,5 +957,5 @@ func (r *replay) checkLinks() {
 	}
 }
 
-// flagUnset tells whether the test runs whole, as far as the flag goes.
+// flagUnset reports whether the test runs whole, as far as the flag goes.
 func flagUnset(name string) bool { return flag.Lookup(name).Value.String() == "" }

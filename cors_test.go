@@ -17,7 +17,7 @@ import (
 
 const front = "https://app.example.com"
 
-// pageSends tells whether a browser lets a page send a request after a preflight
+// pageSends reports whether a browser lets a page send a request after a preflight
 // with this answer: https://fetch.spec.whatwg.org/#cors-preflight-fetch.
 func pageSends(a answer, method string, headers ...string) bool {
 	list := func(name string) []string {
@@ -33,7 +33,7 @@ func pageSends(a answer, method string, headers ...string) bool {
 		(slices.Contains([]string{"GET", "HEAD", "POST"}, method) || slices.Contains(list("Access-Control-Allow-Methods"), method))
 }
 
-// pageReads tells whether a page of an origin may read the answer, to a request
+// pageReads reports whether a page of an origin may read the answer, to a request
 // with credentials too.
 func pageReads(a answer, origin string) bool {
 	return slices.Equal(a.Header.Values("Access-Control-Allow-Origin"), []string{origin}) &&

@@ -249,7 +249,7 @@ func (p *pageReader) send(text string) {
 	}
 }
 
-// sendsMail tells whether a request of the page that is answered with success
+// sendsMail reports whether a request of the page that is answered with success
 // sends a mail with a link.
 func (p *pageReader) sendsMail(method, path string) bool {
 	switch method + " " + path {

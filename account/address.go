@@ -87,7 +87,7 @@ func mailDomain(s string) (domain string, ok bool) {
 }
 
 // asciiHost writes a host name, maybe an internationalized one, in lower-case
-// A-labels, and tells whether it is one.
+// A-labels, and reports whether it is one.
 func asciiHost(s string) (host string, ok bool) {
 	if len(s) > maxHost {
 		return "", false

@@ -77,7 +77,7 @@ func (c *Change) Validate() error {
 	return nil
 }
 
-// isPlain tells whether the change is of an account and nothing else.
+// isPlain reports whether the change is of an account and nothing else.
 func (c *Change) isPlain() bool {
 	return reflect.DeepEqual(*c, Change{Account: c.Account, Signature: c.Signature})
 }

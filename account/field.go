@@ -226,7 +226,7 @@ func (f *ModelField) missing() any {
 	return nil
 }
 
-// isSet tells whether an account has a value of its own in the field.
+// isSet reports whether an account has a value of its own in the field.
 func (f *ModelField) isSet(a *Account) bool {
 	switch f.Name {
 	case "username":
@@ -270,7 +270,7 @@ func (f *ModelField) text(a *Account) string {
 	}
 }
 
-// IsAddress tells whether the field holds addresses of mail.
+// IsAddress reports whether the field holds addresses of mail.
 func (f *ModelField) IsAddress() bool { return f.Typ.Traits().address }
 
 // Key is the unique key under which a value of the field is found: an address
@@ -304,7 +304,7 @@ type fieldType interface {
 	// REST framework.
 	Parse(text string, limit int) (value any, messages []string)
 
-	// Holds tells whether a stored value, which isn't nil, is one of the type.
+	// Holds reports whether a stored value, which isn't nil, is one of the type.
 	Holds(v any) bool
 }
 
@@ -313,7 +313,7 @@ type nameRules interface {
 	// Normalize gives what people log in with the form in which it is stored.
 	Normalize(name string) string
 
-	// CheckName tells whether a normalized name is one.
+	// CheckName reports whether a normalized name is one.
 	CheckName(name string) bool
 
 	// nameHelp is Django's help text for the username field.

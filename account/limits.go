@@ -90,7 +90,7 @@ var (
 	slowRates  = []Rate{{10, time.Minute}, {60, time.Hour}}
 
 	// profileRates are for the fields of an account: people change theirs now
-	// and then, and each change tells whether a unique value is taken.
+	// and then, and each change reports whether a unique value is taken.
 	profileRates = []Rate{{30, time.Minute}, {300, time.Hour}}
 
 	defaultEndpointRates = map[string][]Rate{
@@ -312,7 +312,7 @@ func (l *limiter) forget(key limitKey) {
 	}
 }
 
-// has tells whether something is counted under a key.
+// has reports whether something is counted under a key.
 func (l *limiter) has(key limitKey) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -335,7 +335,7 @@ func (a *Service) allow(endpoint string, c Client, acc *Account) error {
 	for _, s := range networksOf(c.Address) {
 		limits = append(limits, limit{limitKey{"address", endpoint, s.network}, s.rates(rates)})
 	}
-	if endpoint == "me" {
+	if endpoint == "me" && acc != nil {
 		limits = append(limits, limit{limitKey{"me", strconv.FormatUint(acc.ID, 10)}, pairRates})
 	}
 	return a.throttle(limits...)

@@ -107,7 +107,7 @@ func (a *Service) commitLogin(ctx context.Context, change *Change, checked *Acco
 	return ErrConflict
 }
 
-// stillChecked tells whether what a password opened is still open to it.
+// stillChecked reports whether what a password opened is still open to it.
 func stillChecked(acc, checked *Account) bool {
 	return acc.IsActive && acc.Password == checked.Password
 }
@@ -268,7 +268,7 @@ func (a *Service) recall(ctx context.Context, name string, c Client) bool {
 	}
 }
 
-// hasLoggedIn tells whether a token of the account was made at the client's
+// hasLoggedIn reports whether a token of the account was made at the client's
 // address.
 func (a *Service) hasLoggedIn(ctx context.Context, name string, c Client) (bool, error) {
 	var id uint64

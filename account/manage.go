@@ -246,7 +246,7 @@ func idName(name string) (uint64, bool) {
 	return id, err == nil
 }
 
-// PasswordState tells whether an account has a password that can be right.
+// PasswordState reports whether an account has a password that can be right.
 func PasswordState(acc *Account) string {
 	if password.Usable(acc.Password) {
 		return "usable"

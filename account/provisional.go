@@ -11,7 +11,7 @@ import (
 // after link_ttl it ends, and gives its username back; and the owner of the address
 // takes it over by a reset, which sets the password anew.
 
-// ended tells whether a provisional account's time is over.
+// ended reports whether a provisional account's time is over.
 func (a *Service) ended(acc *Account) bool {
 	return acc.Provisional && a.Now().Sub(acc.DateJoined) > a.Links.TTL
 }

@@ -23,12 +23,12 @@ func (e *NamesError) Error() string {
 	return fmt.Sprintf("the account has given up %d names, which stay reserved for it: it can go back to one, or an administrator can free them", MaxReserved)
 }
 
-// isName tells whether others know an account by the field.
+// isName reports whether others know an account by the field.
 func (m *Model) isName(f *ModelField) bool {
 	return f == m.Username || f.Unique && f.IsAddress()
 }
 
-// isOwn tells whether a name is to be kept for an account that gives it up. An
+// isOwn reports whether a name is to be kept for an account that gives it up. An
 // address is, once it is confirmed: else an account could keep ten people from
 // theirs, and go on.
 func (m *Model) isOwn(f *ModelField, a *Account) bool {

@@ -326,7 +326,7 @@ func (a *Service) checkReset(acc *Account, link string) bool {
 	return former >= 0 && acc.IsActive || good && a.resettable(acc)
 }
 
-// resettable tells whether the owner of an account's address may set its password
+// resettable reports whether the owner of an account's address may set its password
 // anew.
 func (a *Service) resettable(acc *Account) bool {
 	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && password.Usable(acc.Password)

@@ -127,7 +127,7 @@ type Key struct {
 	Reserved bool
 }
 
-// Same tells whether only one account may have two keys.
+// Same reports whether only one account may have two keys.
 func (k Key) Same(other Key) bool { return k.Field == other.Field && k.Value == other.Value }
 
 // Account is a user, with the fields of Django's AbstractUser under its names.
@@ -263,7 +263,7 @@ type BackupStore interface {
 	// Backup writes the store as of one transaction, secrets included.
 	Backup(ctx context.Context, w io.Writer) error
 
-	// CheckBackup reads a backup to its end and tells whether it is whole, and
+	// CheckBackup reads a backup to its end and reports whether it is whole, and
 	// what is in it.
 	CheckBackup(r io.Reader) (Stats, error)
 
@@ -295,7 +295,7 @@ func As[T any](s Store) (T, bool) {
 	}
 }
 
-// UnsafeGroup tells whether a group can't be passed on: commas separate
+// UnsafeGroup reports whether a group can't be passed on: commas separate
 // groups, back ends trim what stands between them, and staff and superuser are
 // flags of an account. Django allows each of these names.
 func UnsafeGroup(name string) bool {

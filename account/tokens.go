@@ -136,7 +136,7 @@ type Token struct {
 	Agent   string    // client's User-Agent at login
 }
 
-// Expired tells whether the token's lifetime is over.
+// Expired reports whether the token's lifetime is over.
 func (t *Token) Expired(now time.Time) bool {
 	return !t.Expires.IsZero() && !now.Before(t.Expires)
 }

@@ -71,7 +71,7 @@ var together = [][]*unicode.RangeTable{
 	{unicode.Han, unicode.Hangul},
 }
 
-// singleScript tells whether a name has letters of one script only, or of
+// singleScript reports whether a name has letters of one script only, or of
 // scripts that are written together, and digits of one kind. Signs that many
 // scripts share go with each.
 func singleScript(s string) bool {
@@ -98,7 +98,7 @@ func singleScript(s string) bool {
 	return false
 }
 
-// within tells whether a name keeps to the scripts.
+// within reports whether a name keeps to the scripts.
 func within(s string, scripts ...*unicode.RangeTable) bool {
 	scripts = append([]*unicode.RangeTable{unicode.Common, unicode.Inherited}, scripts...)
 	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.In(r, scripts...) })

@@ -209,7 +209,7 @@ func readConfig(file, adapter string) ([]byte, error) {
 	return adapted, err
 }
 
-// answers tells whether something listens at the address of an admin API.
+// answers reports whether something listens at the address of an admin API.
 func answers(address string) error {
 	parsed, err := caddy.ParseNetworkAddress(address)
 	if err != nil {

@@ -32,7 +32,7 @@ func findConfig() (string, error) {
 	return workingCaddyfile, nil
 }
 
-// outOfReach tells whether only this user and root can change a file, or what
+// outOfReach reports whether only this user and root can change a file, or what
 // is in a folder.
 func outOfReach(path string) error {
 	info, err := os.Stat(path)

@@ -149,7 +149,7 @@ func (m *request) answer() (any, error) {
 // maxAdminPath is how many parts the longest path has.
 const maxAdminPath = 4
 
-// namesUser tells whether the path is about one user.
+// namesUser reports whether the path is about one user.
 func (m *request) namesUser() bool {
 	return len(m.path) > 1 && len(m.path) <= maxAdminPath && m.path[0] == "users"
 }

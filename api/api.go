@@ -76,7 +76,7 @@ func (a *API) isDisabled(e *endpoint) bool {
 		e.name == "activate_resend" && !a.SendsActivations
 }
 
-// IsEndpoint tells whether endpoints are at a path, or under it.
+// IsEndpoint reports whether endpoints are at a path, or under it.
 func IsEndpoint(path string) bool {
 	return path != "" && slices.ContainsFunc(endpoints, func(e *endpoint) bool {
 		return e.path == path || strings.HasPrefix(e.path, path+"/")
@@ -162,10 +162,10 @@ func (c *call) answer(indent *int) (*response, error) {
 	return c.act()
 }
 
-// protected tells whether the endpoint needs a token.
+// protected reports whether the endpoint needs a token.
 func (c *call) protected() bool { return c.endpoint != nil && c.endpoint.protected }
 
-// ignores tells whether the token that an error is about is no matter.
+// ignores reports whether the token that an error is about is no matter.
 func (c *call) ignores(err error) bool {
 	return c.api.IgnoreBadToken && !c.protected() && errors.As(err, new(*drf.Error))
 }

@@ -161,7 +161,7 @@ func (c *Cache) Identify(ctx context.Context, d account.Digest) (*Identity, erro
 	return id, nil
 }
 
-// isUnknown tells whether the store didn't know a token a short while ago. It
+// isUnknown reports whether the store didn't know a token a short while ago. It
 // holds for a while only: a clock that was wrong may have ended the token. The
 // caller holds mu.
 func (s *shard) isUnknown(d account.Digest, now time.Time) bool {
@@ -337,7 +337,7 @@ func (c *Cache) touchAfter() int64 {
 	return exact
 }
 
-// idled tells whether a token went unused for too long. Since uses are noted
+// idled reports whether a token went unused for too long. Since uses are noted
 // now and then only, it has that much more time.
 func (c *Cache) idled(used int64, now time.Time) bool {
 	idle := c.idle.Load()

@@ -86,7 +86,7 @@ func (r *ImportReport) Merge(other *ImportReport) {
 	r.More += other.More
 }
 
-// Refused tells whether there are rows that can't be imported.
+// Refused reports whether there are rows that can't be imported.
 func (r *ImportReport) Refused() int { return r.Users.Refused + r.Groups.Refused + r.Tokens.Refused }
 
 // importer reads a dump into the accounts of a realm.
@@ -188,7 +188,7 @@ func (im *importer) readAll(ctx context.Context, r io.Reader) error {
 	return err
 }
 
-// repeats notes what an account of a row has for itself, and tells whether one
+// repeats notes what an account of a row has for itself, and reports whether one
 // of a row before had any of it.
 func (im *importer) repeats(row *Row) (again bool) {
 	note := func(key account.Key) {

@@ -103,12 +103,12 @@ func (in *Input) empty() (any, []string) {
 	return "", nil
 }
 
-// isNullable tells whether the input has no empty text, but null.
+// isNullable reports whether the input has no empty text, but null.
 func (in *Input) isNullable() bool {
 	return in.Field != nil && in.Field.Typ.Traits().Nullable
 }
 
-// emptyContainer tells whether a value is one that REST framework takes for no
+// emptyContainer reports whether a value is one that REST framework takes for no
 // value where it wants a number or a date.
 func emptyContainer(raw any) bool {
 	switch raw := raw.(type) {

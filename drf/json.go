@@ -353,10 +353,10 @@ func writeRepr(b *strings.Builder, v any) {
 	}
 }
 
-// integer tells whether Python reads n as an int, not a float.
+// integer reports whether Python reads n as an int, not a float.
 func (n Number) integer() bool { return !strings.ContainsAny(string(n), ".eENI") }
 
-// Zero tells whether n is 0 or 0.0.
+// Zero reports whether n is 0 or 0.0.
 func (n Number) Zero() bool {
 	f, err := strconv.ParseFloat(string(n), 64)
 	return err == nil && f == 0
@@ -419,7 +419,7 @@ func writeQuoted(b *strings.Builder, s string) {
 	b.WriteByte(quote)
 }
 
-// JSON tells whether n can stand in an answer, since NaN can't.
+// JSON reports whether n can stand in an answer, since NaN can't.
 func (n Number) JSON() bool { return !strings.ContainsAny(string(n), "NI") }
 
 // MarshalJSON writes n as it was sent.

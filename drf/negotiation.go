@@ -52,7 +52,7 @@ func unquote(s string) string {
 	return unescapeQuoted.Replace(s[1 : len(s)-1])
 }
 
-// matches tells whether the range m includes a type without parameters.
+// matches reports whether the range m includes a type without parameters.
 func (m mediaType) matches(full string) bool {
 	main, sub, _ := strings.Cut(full, "/")
 	return (m.main == "*" || m.main == main) && (m.sub == "*" || m.sub == sub)

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// clean tells whether everything that a form gave is text.
+// clean reports whether everything that a form gave is text.
 func clean(o *Object) bool {
 	for name, value := range o.Values {
 		s, ok := value.(string)

@@ -139,7 +139,7 @@ func Spaced(text []byte) []byte {
 	return out
 }
 
-// escaped tells whether an odd number of backslashes stands at the end.
+// escaped reports whether an odd number of backslashes stands at the end.
 func escaped(text []byte) bool {
 	n := len(text) - len(bytes.TrimRight(text, `\`))
 	return n%2 == 1

@@ -134,7 +134,7 @@ func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalRight parses a line of the rights, and tells whether it is one.
+// unmarshalRight parses a line of the rights, and reports whether it is one.
 func (g *Rights) unmarshalRight(d *caddyfile.Dispenser, name string) (known bool, err error) {
 	switch name {
 	case "realm":

@@ -18,45 +18,43 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Rights are what an account needs to get through. Any one of staff,
-// superuser, users and groups is enough; without any, every account does.
-// Fresh is needed besides.
+// Rights are what an account needs to pass. Any one of staff, superuser, users and
+// groups is enough; without any of them, every account passes. Fresh is required in
+// addition.
 type Rights struct {
 	// Realm is the name of the realm. Default: default.
 	Realm string `json:"realm,omitempty"`
 
-	// Staff lets accounts through whose is_staff is set. Default: off.
+	// Staff lets accounts with is_staff pass. Default: off.
 	Staff bool `json:"staff,omitempty"`
 
-	// Superuser lets accounts through whose is_superuser is set. Default: off.
+	// Superuser lets accounts with is_superuser pass. Default: off.
 	Superuser bool `json:"superuser,omitempty"`
 
-	// Users are the usernames that get through, case included. Default: none.
-	// An empty list is an error.
+	// Users are the usernames that pass, with case. Default: none. An empty list
+	// is an error.
 	Users []string `json:"users,omitempty"`
 
-	// Groups are the groups whose accounts get through. Default: none. An empty
-	// list is an error.
+	// Groups are the groups whose accounts pass. Default: none. An empty list is
+	// an error.
 	Groups []string `json:"groups,omitempty"`
 
-	// Fresh is how long ago the login may have been at the most; a second or
-	// more. Default: any time.
+	// Fresh is the maximum age of the log-in, at least a second. Default: any.
 	Fresh caddy.Duration `json:"fresh,omitempty"`
 
-	// UnconfirmedEmail tells of addresses too that nobody has confirmed, and of
-	// usernames that are such addresses. A back end that matches people by address
-	// then lets whoever enters the address of another be that other. Default: off.
+	// UnconfirmedEmail also passes on unconfirmed addresses, and usernames that
+	// are unconfirmed addresses. A back end that identifies people by address then
+	// takes anybody who registers with an address for its owner. Default: off.
 	UnconfirmedEmail bool `json:"unconfirmed_email,omitempty"`
 
-	// EncodedSlashes lets paths with %2F through, which matchers take for a
-	// slash: for back ends that keep it in its segment. Default: off.
+	// EncodedSlashes accepts paths with %2F, which matchers treat as a slash. It is
+	// for back ends that keep it in its segment. Default: off.
 	EncodedSlashes bool `json:"encoded_slashes,omitempty"`
 
 	app App
 }
 
-// provision refers to the realm, with what is to be checked of its accounts, if
-// anything.
+// provision refers to the realm, whose user model must pass check unless it is nil.
 func (g *Rights) provision(ctx caddy.Context, where string, check func(*account.Model) error) error {
 	if err := directive.ExpandRealm(&g.Realm); err != nil {
 		return err
@@ -77,8 +75,8 @@ func (g *Rights) provision(ctx caddy.Context, where string, check func(*account.
 	return g.app.Refer(ctx, g.Realm, where, check)
 }
 
-// expandNames fills in the names of users or groups. None at all would let every
-// account through, which whoever makes such a list can't mean.
+// expandNames replaces placeholders in the names of users or groups. An empty list is
+// an error, since it would let every account pass.
 func expandNames(kind string, names []string) error {
 	if names != nil && len(names) == 0 {
 		return fmt.Errorf("%ss is empty: leave it out to let every account through", kind)
@@ -89,7 +87,7 @@ func expandNames(kind string, names []string) error {
 	return directive.ExpandAll(kind, names)
 }
 
-// check tells why an account isn't let through: nil if it is.
+// check returns why an account may not pass, or nil.
 func (g *Rights) check(r *Realm, id *authn.Identity) error {
 	switch {
 	case !g.hasRight(r, id.Account):
@@ -100,7 +98,7 @@ func (g *Rights) check(r *Realm, id *authn.Identity) error {
 	return nil
 }
 
-// hasRight tells whether an account has one of the rights, if any is needed.
+// hasRight reports whether an account has one of the rights, if any is needed.
 func (g *Rights) hasRight(r *Realm, a *account.Account) bool {
 	if !g.Staff && !g.Superuser && len(g.Users) == 0 && len(g.Groups) == 0 {
 		return true
@@ -110,14 +108,14 @@ func (g *Rights) hasRight(r *Realm, a *account.Account) bool {
 		slices.ContainsFunc(g.Groups, func(group string) bool { return slices.Contains(a.Groups, group) })
 }
 
-// mayBeNamed tells whether an account is the one that its username says: where
-// that is an address, once it is confirmed.
+// mayBeNamed reports whether the username of an account can be trusted. If it is an
+// address, it must be confirmed.
 func (g *Rights) mayBeNamed(r *Realm, a *account.Account) bool {
 	return r.Model.Username.Name != "email" || a.EmailConfirmed || g.UnconfirmedEmail
 }
 
-// refuse answers in place of the back end. Reasons are an *apiError; any other
-// is returned.
+// refuse answers with a *drf.Error in place of the back end. It returns any other
+// error.
 func (c *caller) refuse(w http.ResponseWriter, r *http.Request, reason error) error {
 	conceal(r)
 	var api *drf.Error
@@ -128,7 +126,7 @@ func (c *caller) refuse(w http.ResponseWriter, r *http.Request, reason error) er
 	return drf.WriteError(w, r, api, c.realm.Scheme, 0)
 }
 
-// groupsAndFlags are the groups of an account as a back end sees them.
+// groupsAndFlags returns the groups of an account, and its flags as groups.
 func groupsAndFlags(a *account.Account) []string {
 	groups := groupsOf(a)
 	if !a.IsStaff && !a.IsSuperuser {
@@ -144,8 +142,8 @@ func groupsAndFlags(a *account.Account) []string {
 	return groups
 }
 
-// groupsOf are the groups of an account but for those that a back end would take
-// for others.
+// groupsOf returns the groups of an account without those that a back end could
+// mistake for others.
 func groupsOf(a *account.Account) []string {
 	if !slices.ContainsFunc(a.Groups, account.UnsafeGroup) {
 		return a.Groups
@@ -153,34 +151,34 @@ func groupsOf(a *account.Account) []string {
 	return slices.DeleteFunc(slices.Clone(a.Groups), account.UnsafeGroup)
 }
 
-// requestState is what is known of who a request comes from. It is kept with the
-// request, since matchers of one set are asked in any order, and more than once.
+// requestState is what is known about the sender of a request. It is kept with the
+// request, since Caddy evaluates matchers in any order, and more than once.
 type requestState struct {
-	first  caller    // in the realm that was asked first, mostly the only one
+	first  caller    // in the first realm, usually the only one
 	others []*caller // in other realms
-	shown  *caller   // whom {http.auth.user.*} tells of; nil: nobody has said
-	mapped bool      // the request's placeholders are looked up here
+	shown  *caller   // the caller in {http.auth.user.*}; nil: not set
+	mapped bool      // the replacer asks for placeholders here
 
-	writer gatedWriter // behind the first gate, mostly the only one
+	writer gatedWriter // of the first gate, usually the only one
 }
 
-// caller is who a request comes from in a realm.
+// caller is the sender of a request in a realm.
 type caller struct {
 	state *requestState
 	realm *Realm
-	id    *authn.Identity // nil: nobody, or nobody who may be let through
+	id    *authn.Identity // nil: none, or an invalid one
 	err   error
 
-	unconfirmed bool // whoever asks takes addresses that nobody has confirmed
+	unconfirmed bool // see Rights.UnconfirmedEmail
 
-	headers [5]string // the values of identityHeaders
+	headers [5]string // the values of IdentityHeaders
 }
 
-// requestStateVar is the variable of Caddy's that keeps the requestState.
+// requestStateVar is the variable of Caddy with the requestState.
 const requestStateVar = "djoser.visit"
 
-// requestStateOf finds the variables once, where caddyhttp.GetVar and SetVar would
-// look for them through the whole context twice.
+// requestStateOf returns the state of a request. It looks the variables up once;
+// caddyhttp.GetVar and SetVar would search the context twice.
 func requestStateOf(r *http.Request) *requestState {
 	vars := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	s, ok := vars[requestStateVar].(*requestState)
@@ -191,11 +189,11 @@ func requestStateOf(r *http.Request) *requestState {
 	return s
 }
 
-// gated tells whether a gate has let the request through with an identity.
+// gated reports whether a gate has let the request through with an identity.
 func (s *requestState) gated() bool { return s.writer.gate != nil }
 
-// identify authenticates a request once. That it had no credentials isn't held
-// against those that a handler has given it since.
+// identify authenticates a request once. If it had no credentials, it looks again,
+// since a handler may have added some.
 func (g *Rights) identify(r *http.Request) (*caller, error) {
 	realm, err := g.app.GateRealm(g.Realm)
 	if err != nil {
@@ -217,8 +215,7 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 	return c, nil
 }
 
-// caller is who the request comes from in a realm, or nil if that wasn't asked
-// yet.
+// caller returns the sender of the request in a realm, or nil if unknown so far.
 func (s *requestState) caller(r *Realm) *caller {
 	if s.first.realm == r {
 		return &s.first
@@ -243,10 +240,9 @@ func (s *requestState) add(r *Realm) *caller {
 
 const placeholderPrefix = "http.auth.user."
 
-// setPlaceholders makes {http.auth.user.*} those of the caller; they are empty
-// if that is nobody. They are looked up as they are needed, since most requests
-// need none. What another authenticator has set before comes first, so it goes
-// where there is a caller.
+// setPlaceholders sets {http.auth.user.*} to the caller's, or to empty values. The
+// values are computed on demand, since most requests need none. Values that another
+// authenticator set would come first, so it deletes them if there is a caller.
 func (g *Rights) setPlaceholders(c *caller, r *http.Request) {
 	c.unconfirmed = g.UnconfirmedEmail
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
@@ -289,7 +285,7 @@ func (c *caller) placeholder(name string) (any, bool) {
 	return nil, false
 }
 
-// accountPlaceholders are what {http.auth.user.*} tells of every account.
+// accountPlaceholders are the {http.auth.user.*} of every account.
 var accountPlaceholders = []struct {
 	name  string
 	value func(*caller) any
@@ -302,8 +298,8 @@ var accountPlaceholders = []struct {
 	{"groups", func(c *caller) any { return strings.Join(groupsOf(c.id.Account), ",") }},
 }
 
-// email is the address that a back end may match the caller by: anybody can give
-// an account the address of another, until it has to be confirmed.
+// email returns the address that a back end may identify the caller by. Without a
+// confirmation, it may be somebody else's.
 func (c *caller) email() string {
 	if a := c.id.Account; a.EmailConfirmed || c.unconfirmed {
 		return a.Email
@@ -311,8 +307,8 @@ func (c *caller) email() string {
 	return ""
 }
 
-// username is what the caller logs in with. Where that is the address, the same
-// holds for it.
+// username returns what the caller logs in with. If that is the address, the same
+// applies.
 func (c *caller) username() string {
 	if c.realm.Model.Username.Name == "email" {
 		return c.email()
@@ -320,8 +316,7 @@ func (c *caller) username() string {
 	return c.realm.Model.Name(c.id.Account)
 }
 
-// placeholdersOf are the names after http.auth.user. that accounts of the model
-// have.
+// placeholdersOf returns the names after http.auth.user. for a model.
 func placeholdersOf(m *account.Model) []string {
 	var names []string
 	for _, p := range accountPlaceholders {
@@ -337,8 +332,7 @@ func placeholdersOf(m *account.Model) []string {
 
 var userPlaceholder = regexp.MustCompile(`\{http\.auth\.user\.([^{}]*)\}`)
 
-// checkPlaceholders refuses a text that asks for what accounts of the model
-// don't have.
+// checkPlaceholders returns an error if a text has an unknown {http.auth.user.*}.
 func checkPlaceholders(m *account.Model, text string) error {
 	known := placeholdersOf(m)
 	for _, found := range userPlaceholder.FindAllStringSubmatch(text, -1) {

@@ -10,9 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// writerForPages is the ResponseWriter behind the gate for a page of another origin: what
-// the back end doesn't say about other origins the realm's cors does. Other requests
-// have their own.
+// writerForPages returns the ResponseWriter behind the gate for a page of another
+// origin. It adds the CORS headers of the realm if the back end sets none. Other
+// requests keep their writer.
 func writerForPages(c *cors.Origins, w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	c.Vary(w.Header(), r)
 	if cors.Preflight(r) || !c.Takes(r) {
@@ -21,8 +21,7 @@ func writerForPages(c *cors.Origins, w http.ResponseWriter, r *http.Request) htt
 	return &pageWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, cors: c, r: r}
 }
 
-// pageWriter adds the headers for a page of another origin, unless the back end has
-// set its own, which is known once it writes.
+// pageWriter adds CORS headers at the first write, unless the back end has set its own.
 type pageWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	cors  *cors.Origins
@@ -70,32 +69,30 @@ func (w *pageWriter) FlushError() error {
 // Flush implements http.Flusher for what doesn't know http.ResponseController.
 func (w *pageWriter) Flush() { _ = w.FlushError() }
 
-// completeForPages adds the headers to an answer that is yet to be made.
+// completeForPages adds the headers to a response that is not yet written.
 func completeForPages(w http.ResponseWriter) {
 	if p, ok := w.(*pageWriter); ok {
 		p.complete()
 	}
 }
 
-// askPreflight asks the back end what a page may do, and answers in its place where it
-// says nothing about other origins. Nothing else of its answer is shown: whoever
-// sends what looks like a preflight needs no token, and many a back end answers
-// OPTIONS as it does GET.
+// askPreflight passes a preflight to the back end, and answers itself if the back end's
+// response has no CORS headers. It shows nothing else of that response, since anybody
+// can send a preflight without a token, and some back ends answer OPTIONS like GET.
 func askPreflight(c *cors.Origins, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	p := &preflightWriter{ResponseWriter: w, header: w.Header().Clone()}
 	err := next.ServeHTTP(p, r)
 	if p.passed {
 		return err
 	}
-	// An error is an answer that says nothing, too: the request itself will have it.
+	// Ignore an error too: the request itself will get it.
 	c.Allow(w.Header(), r)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// keepPreflight keeps a preflight what it is: a question without credentials and
-// without a body, which a back end takes for no other request than the OPTIONS that
-// the gate let through. No browser sends the headers that it removes.
+// keepPreflight removes what no browser sends with a preflight: credentials, a body,
+// and headers with which a back end could read another request.
 func keepPreflight(r *http.Request) {
 	for name := range r.Header {
 		if overridesMethod(name) || slices.Contains(notInPreflights, name) {
@@ -110,12 +107,11 @@ var notInPreflights = []string{
 	"Content-Encoding", "Content-Length", "Content-Type",
 }
 
-// preflightWriter passes on what an answer says about other origins, with its
-// status, and drops the rest. It is no more than a ResponseWriter: nothing flushes a
-// preflight, or takes its connection over.
+// preflightWriter passes on the status and the CORS headers of a response, and drops the
+// rest. It can't flush or hijack.
 type preflightWriter struct {
 	http.ResponseWriter
-	header  http.Header // of the back end's answer
+	header  http.Header // of the back end's response
 	decided bool
 	passed  bool
 }

@@ -29,23 +29,23 @@ type Realm struct {
 	CORS   *cors.Origins
 }
 
-// App is the app as a gate knows it.
+// App is what a gate needs of the app djoser.
 type App interface {
-	// GateRealm is the running realm of the name.
+	// GateRealm returns a running realm.
 	GateRealm(name string) (*Realm, error)
 
-	// Refer checks that a realm that is used is defined, and what else is to be
-	// checked of its accounts.
+	// Refer checks that a realm is defined, and that its user model passes check
+	// unless it is nil.
 	Refer(ctx caddy.Context, realm, where string, check func(*account.Model) error) error
 
-	// Identity is what the gates of the configuration share.
+	// Identity returns what all gates of the configuration share.
 	Identity() *IdentityNames
 
-	// CheckProxies warns of a server that lets its clients choose their address.
+	// CheckProxies warns if clients of the server can choose their address.
 	CheckProxies(ctx caddy.Context)
 }
 
-// findGateApp is the app of the configuration that is being loaded.
+// findGateApp returns the app of the configuration that is being loaded.
 func findGateApp(ctx caddy.Context) (App, error) {
 	app, err := ctx.App("djoser")
 	if err != nil {
@@ -54,55 +54,53 @@ func findGateApp(ctx caddy.Context) (App, error) {
 	return app.(App), nil
 }
 
-// Gate lets requests through that carry a valid token of a realm.
+// Gate passes on requests that carry a valid token of a realm.
 //
-// It answers 401 without a valid token and 403 where the account lacks every
-// right that is asked for, both as REST framework does, 400 to a path or a method
-// that a back end may read otherwise than matchers do, and 425 to early data that may
-// change something; a store that fails is an error of status 503 for handle_errors.
-// No error route gets the path of what is refused.
+// It answers 401 without a valid token and 403 if the account lacks the required
+// rights, both as REST framework does; 400 to a path or a method that a back end may
+// read differently than matchers do; and 425 to early data that may change something.
+// If the store fails, it returns an error of status 503 for handle_errors. Error
+// routes don't get the path of a refused request.
 //
 // It sets the placeholders {http.auth.user.id}, .username, .email, .is_staff,
 // .is_superuser, .groups and one for each required field of the user model,
 // and the request headers Remote-User and Remote-Name (the username),
-// Remote-Email (once confirmed), Remote-Id (which never changes: key data by it) and Remote-Groups
-// (separated by commas; staff and superuser count as groups). It removes what the client sent under those names, and
-// under those that any other djoser_auth sets, in every spelling that a back end
-// might take for them.
+// Remote-Email (only a confirmed one), Remote-Id (which never changes: key data by
+// it) and Remote-Groups (separated by commas; staff and superuser count as groups).
+// It removes the client's headers of these names, and of those that any other
+// djoser_auth sets, in every spelling that a back end might accept.
 //
-// Answers carry Cache-Control: private, no-store unless the back end says
-// otherwise. A connection that goes on, such as a WebSocket or a stream of
-// events, ends within ten seconds of its token. It becomes a WebSocket only: no
-// other Upgrade is passed on.
+// Responses get Cache-Control: private, no-store unless the back end sets another
+// one. A long request, such as a WebSocket or a stream of events, ends within ten
+// seconds of its token. WebSocket is the only Upgrade that is passed on.
 type Gate struct {
 	Rights
 
-	// Optional lets a request without credentials through, without identity.
-	// A bad token is refused all the same. Default: off.
+	// Optional passes on requests without credentials, without an identity. It
+	// still refuses an invalid token. Default: off.
 	Optional bool `json:"optional,omitempty"`
 
-	// Headers are the identity headers that the back end gets, with
-	// placeholders in their values. Default: Remote-User, Remote-Name,
-	// Remote-Email, Remote-Groups and Remote-Id. Empty: none.
+	// Headers are the identity headers for the back end. Values may contain
+	// placeholders. Default: Remote-User, Remote-Name, Remote-Email,
+	// Remote-Groups and Remote-Id. Empty: none.
 	Headers map[string]string `json:"headers,omitzero"`
 
 	// KeepAuthorization passes the token on to the back end. Default: off.
 	KeepAuthorization bool `json:"keep_authorization,omitempty"`
 
-	// EarlyData lets requests of every method through that came before the
-	// client's handshake was complete, and may be replayed. Default: off, GET,
-	// HEAD and OPTIONS only.
+	// EarlyData accepts early data (0-RTT), which can be replayed, with every
+	// method. Default: off, with GET, HEAD and OPTIONS only.
 	EarlyData bool `json:"early_data,omitempty"`
 
 	names *IdentityNames
-	watch watch // over the requests that were let through
+	watch watch // of the requests in progress
 }
 
-// IdentityHeaders are the headers by which a back end knows who is calling.
+// IdentityHeaders tell a back end who is calling.
 var IdentityHeaders = []string{"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Remote-Id"}
 
-// connectionHeaders are those that a proxy makes itself, or takes off: RFC 9110,
-// 7.2, 7.6.1 and 8.6.
+// connectionHeaders are set or removed by proxies. Source: RFC 9110, 7.2, 7.6.1 and
+// 8.6.
 var connectionHeaders = []string{
 	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
@@ -146,7 +144,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// checkHeaders refuses values that no account can have.
+// checkHeaders returns an error if a value has an unknown placeholder.
 func (g *Gate) checkHeaders(m *account.Model) error {
 	for _, name := range slices.Sorted(maps.Keys(g.Headers)) {
 		if err := checkPlaceholders(m, g.Headers[name]); err != nil {
@@ -188,7 +186,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	return err
 }
 
-// serve is ServeHTTP for whoever it turned out to be.
+// serve is ServeHTTP for an identified caller.
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, c *caller) error {
 	switch {
 	case c.err != nil:
@@ -215,7 +213,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 	err := next.ServeHTTP(gated, r)
 	gated.restore(r)
 	if gated.ended.Load() {
-		panic(http.ErrAbortHandler) // what is cut off must not look whole
+		panic(http.ErrAbortHandler) // a truncated response must not look complete
 	}
 	if err != nil && !gated.wrote {
 		gated.setCacheControl() // of the answer that handle_errors makes
@@ -223,9 +221,8 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 	return err
 }
 
-// stillAllowed tells whether a request that goes on would be let through if it
-// came now. How fresh its login was is settled. An error is the store's, which
-// can't tell.
+// stillAllowed reports whether a request in progress would pass now, apart from
+// Fresh. An error is the store's.
 func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
 	if c.id.Token.Expired(c.realm.Auth.Now()) {
 		return false, nil
@@ -240,7 +237,7 @@ func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
 	return id.Account.IsActive && g.hasRight(c.realm, id.Account), nil
 }
 
-// setHeaders tells the back end who is calling. An empty value is left out.
+// setHeaders sets the identity headers. It leaves out empty values.
 func (g *Gate) setHeaders(r *http.Request, c *caller) {
 	if g.Headers != nil {
 		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
@@ -262,8 +259,8 @@ func (g *Gate) setHeaders(r *http.Request, c *caller) {
 	}
 }
 
-// oneLine makes a value fit for a header: fields of an account may have more
-// lines, with which a proxy would refuse the request.
+// oneLine removes control characters, such as line breaks in a field of an account,
+// with which a proxy would refuse the header.
 func oneLine(value string) string {
 	if !strings.ContainsFunc(value, unicode.IsControl) {
 		return value

@@ -8,11 +8,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// MatchToken matches requests that carry a valid token of a realm, of an
-// account with the rights that are asked for. It sets the placeholders
-// {http.auth.user.*} as djoser_auth does, and touches no header. A store that
-// fails is an error of status 503, not a request without a token; a path that a back
-// end may read otherwise than matchers do is one of status 400.
+// MatchToken matches requests with a valid token of a realm, of an account with the
+// required rights. It sets the placeholders {http.auth.user.*} as djoser_auth does, and
+// changes no header. If the store fails, it returns an error of status 503; a path that
+// a back end may read differently than matchers do is an error of status 400.
 type MatchToken struct {
 	Rights
 }

@@ -11,22 +11,22 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 )
 
-// leadsByMethod tells whether a matcher on the way to a djoser_auth of a server
-// names methods, or a handler before it writes the method where a matcher may look,
-// so that a request's method decides which gate it comes to.
+// leadsByMethod reports whether the method of a request decides which gate of a server
+// it goes through: whether a matcher before a djoser_auth names methods, or a handler
+// copies the method to where a matcher may look.
 func leadsByMethod(s *caddyhttp.Server) bool {
 	w := routeWalk{named: s.NamedRoutes}
 	return w.leads(s.Routes, false) || s.Errors != nil && w.leads(s.Errors.Routes, false)
 }
 
-// routeWalk looks for gates in routes and in those that these invoke.
+// routeWalk looks for gates in routes, including named routes.
 type routeWalk struct {
 	named   map[string]*caddyhttp.Route
-	invoked []string // the named routes that it is in: they may invoke themselves
-	noted   bool     // a handler before has written the method down
+	invoked []string // named routes on the way, which may invoke themselves
+	noted   bool     // a handler has copied the method
 }
 
-// leads tells whether a gate is in the routes behind a matcher that names methods.
+// leads reports whether the routes have a gate after a matcher that names methods.
 func (w *routeWalk) leads(routes caddyhttp.RouteList, byMethod bool) bool {
 	for _, route := range routes {
 		byMethod := byMethod || slices.ContainsFunc(route.MatcherSets, setNamesMethods)
@@ -58,8 +58,8 @@ func (w *routeWalk) handlerLeads(handler caddyhttp.MiddlewareHandler, byMethod b
 	return false
 }
 
-// notesMethod tells whether a handler puts the method of a request into a variable, a
-// header or the path, where any matcher may look at it.
+// notesMethod reports whether a handler copies the method into a variable, a header or
+// the path, where any matcher may look.
 func notesMethod(handler caddyhttp.MiddlewareHandler) bool {
 	var written any
 	switch h := handler.(type) {
@@ -76,7 +76,7 @@ func notesMethod(handler caddyhttp.MiddlewareHandler) bool {
 
 func setNamesMethods(set caddyhttp.MatcherSet) bool { return slices.ContainsFunc(set, namesMethods) }
 
-// namesMethods tells whether a matcher looks at the method of a request.
+// namesMethods reports whether a matcher looks at the method of a request.
 func namesMethods(matcher any) bool {
 	switch m := matcher.(type) {
 	case *caddyhttp.MatchMethod:

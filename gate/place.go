@@ -11,20 +11,20 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// answering are the handlers that answer every request.
+// answering are handlers that respond to every request.
 var answering = []string{"reverse_proxy", "file_server", "static_response", "error", "metrics", "acme_server"}
 
-// eager are the handlers that replace placeholders before they call the next.
+// eager are handlers that replace placeholders before they call the next one.
 var eager = []string{"headers", "vars", "rewrite"}
 
-// directives are the names in a Caddyfile of handlers.
+// directives are the directives of handlers with another name.
 var directives = map[string]string{"static_response": "respond", "headers": "header", "vars": "vars or root"}
 
-// checkPlace refuses a gate that keeps nothing, since what stands before it has
-// answered by then, and what asks before it for whom it lets through.
+// checkPlace returns an error if a handler before the gate responds to every request,
+// or asks for placeholders that the gate sets.
 func checkPlace(ctx caddy.Context) error {
 	levels := placement.Of(ctx)
-	known := false // who is calling
+	known := false // the caller
 	for i, l := range levels {
 		name := "subroute"
 		if i == len(levels)-1 {
@@ -44,7 +44,7 @@ func checkPlace(ctx caddy.Context) error {
 	return nil
 }
 
-// checkBeforeGate refuses a handler that a gate can't come after.
+// checkBeforeGate returns an error if a handler can't come before a gate.
 func checkBeforeGate(n placement.Neighbor, known bool) error {
 	name := n.Name
 	if directive, ok := directives[name]; ok {
@@ -59,7 +59,7 @@ func checkBeforeGate(n placement.Neighbor, known bool) error {
 	return nil
 }
 
-// passesOn tells whether a file server leaves what it doesn't have to the next.
+// passesOn reports whether a file server passes on requests for missing files.
 func passesOn(n placement.Neighbor) bool {
 	var s struct {
 		PassThru bool `json:"pass_thru"`
@@ -67,8 +67,8 @@ func passesOn(n placement.Neighbor) bool {
 	return json.Unmarshal(n.Text, &s) == nil && s.PassThru
 }
 
-// asksEarly tells whether a handler needs to know who is calling before the gate
-// is asked. A matcher of tokens says so, too.
+// asksEarly reports whether a handler needs to know the caller before the gate. A
+// djoser_token matcher knows the caller too.
 func asksEarly(n placement.Neighbor) bool {
 	if !slices.Contains(eager, n.Name) || knowsCaller(n.Matchers) {
 		return false

@@ -15,7 +15,7 @@ import (
 type Provider struct {
 	Rights
 
-	alone bool // no other provider may let a request through
+	alone bool // there is no other provider
 }
 
 // CaddyModule returns the Caddy module information.
@@ -33,8 +33,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 	return p.provision(ctx, "authentication provider djoser", nil)
 }
 
-// conceal takes the path out of a request that is refused, unless another provider
-// may still let it through.
+// conceal replaces the path of a refused request, unless another provider may accept it.
 func (p *Provider) conceal(r *http.Request) {
 	if p.alone {
 		conceal(r)

@@ -12,11 +12,10 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Strip is for the requests that no djoser_auth has let through, on their way to
-// what may be the same back end. It removes the identity headers that they came
-// with, in every spelling, and refuses what djoser_auth refuses with 400: no
-// matcher knows which path these are for. In a Caddyfile it follows each
-// djoser_auth that has a matcher.
+// Strip is for requests that didn't go through a djoser_auth, but may reach the same
+// back end. It removes the client's identity headers, in every spelling, and answers
+// 400 to what djoser_auth answers with 400, since matchers can't tell its path. In a
+// Caddyfile it follows each djoser_auth with a matcher.
 type Strip struct {
 	// EncodedSlashes lets paths with %2F through, as in djoser_auth. Default: off.
 	EncodedSlashes bool `json:"encoded_slashes,omitempty"`
@@ -52,33 +51,32 @@ func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	return next.ServeHTTP(w, r)
 }
 
-// IdentityNames are the headers that only a djoser_auth of the configuration may
-// set, since several may stand before one back end.
+// IdentityNames are the headers that only a djoser_auth of the configuration may set.
+// All gates share them, since several may protect one back end.
 type IdentityNames struct {
 	Headers []string
 	servers []*caddyhttp.Server // that have a djoser_auth
 
-	look     sync.Once // at the servers, which have all their routes by then
+	look     sync.Once // at the servers, at the first request
 	byMethod bool      // a matcher that names methods leads to a gate
 }
 
-// methodMatters tells whether the method of a request decides which gate it comes
-// to, or whether to any.
+// methodMatters reports whether the method of a request decides which gate it goes
+// through.
 func (n *IdentityNames) methodMatters() bool {
 	n.look.Do(func() { n.byMethod = slices.ContainsFunc(n.servers, leadsByMethod) })
 	return n.byMethod
 }
 
-// refuses tells whether a header of the client reaches no back end: those that
-// only djoser_auth may set, and those by which a back end would take the request for
-// another than matchers have seen.
+// refuses reports whether to remove a header of the client: an identity header, or
+// one that overrides the method or path that matchers have seen.
 func (n *IdentityNames) refuses(name string) bool {
 	return n.reserved(name) || overridesTarget(name) || overridesMethod(name) && n.methodMatters()
 }
 
-// removeHeaders removes what the client sent under the names of identity
-// headers, also from what it may have a proxy remove, or send at the end, what would
-// make another request of this one, and upgrades but for those to a WebSocket.
+// removeHeaders removes the client's identity headers, also from Connection and from
+// trailers; headers that override the method or the path; and upgrades other than to
+// a WebSocket.
 func (n *IdentityNames) removeHeaders(r *http.Request) {
 	for name, values := range r.Header {
 		switch {
@@ -94,16 +92,15 @@ func (n *IdentityNames) removeHeaders(r *http.Request) {
 	n.removeTrailers(r)
 }
 
-// webSocket tells whether the connection is to become a WebSocket. Over h2c or
-// TLS the client would send the back end further requests, past the gate.
+// webSocket reports whether a request upgrades to a WebSocket. Over an upgrade to h2c
+// or TLS the client could send the back end more requests, past the gate.
 func webSocket(upgrade []string) bool {
 	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket")
 }
 
-// removeTrailers gives the request a trailer of its own, which gets what the
-// client sends but for identity headers. The server fills in the old one at the
-// end of the body, whatever was announced. A request of httpInclude has the
-// trailer of another request, and no body that it could follow.
+// removeTrailers gives the request a trailer of its own, without identity headers.
+// The server fills in the original one at the end of the body. A request of
+// httpInclude has the trailer of another request, and no body.
 func (n *IdentityNames) removeTrailers(r *http.Request) {
 	switch {
 	case len(r.Trailer) == 0:
@@ -139,8 +136,8 @@ func (b *trailerBody) filter() {
 	}
 }
 
-// cleanConnection keeps identity headers from being declared hop-by-hop, upon
-// which a proxy would drop them.
+// cleanConnection removes identity headers from Connection, which would make a proxy
+// drop them.
 func (n *IdentityNames) cleanConnection(values []string) []string {
 	var kept []string
 	for _, value := range values {
@@ -153,14 +150,14 @@ func (n *IdentityNames) cleanConnection(values []string) []string {
 	return kept
 }
 
-// reserve has every gate of the configuration remove a header.
+// reserve makes every gate of the configuration remove a header.
 func (n *IdentityNames) reserve(name string) {
 	if !n.reserved(name) {
 		n.Headers = append(n.Headers, name)
 	}
 }
 
-// reserved tells whether only djoser_auth may set a header.
+// reserved reports whether only djoser_auth may set a header.
 func (n *IdentityNames) reserved(name string) bool {
 	for _, known := range n.Headers {
 		if sameHeader(name, known) {
@@ -170,8 +167,8 @@ func (n *IdentityNames) reserved(name string) bool {
 	return false
 }
 
-// sameHeader compares names as a back end might that turns them into variables:
-// case and the kind of a separator are no matter.
+// sameHeader compares names like a back end that turns them into variables: it
+// ignores case and the kind of separators.
 func sameHeader(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -200,9 +197,8 @@ var (
 	_ caddy.Provisioner           = (*Strip)(nil)
 )
 
-// overridesMethod tells whether a header has a back end take a request for one of
-// another method, as Rack, Symfony, Laravel, ASP.NET, Express and others do, each
-// under some of these names.
+// overridesMethod reports whether a header overrides the method at a back end. Rack,
+// Symfony, Laravel, ASP.NET, Express and others each know some of these names.
 func overridesMethod(name string) bool {
 	switch len(name) {
 	case len("X-HTTP-Method"):
@@ -219,9 +215,9 @@ func overridesMethod(name string) bool {
 	return false
 }
 
-// overridesTarget tells whether a header has a back end take a request for one of
-// another path, as IIS's rewrite module and old versions of Symfony and Zend do, or
-// take its value off the path, as Gunicorn and middlewares for Flask do.
+// overridesTarget reports whether a header overrides the path at a back end, as in
+// IIS's rewrite module and old versions of Symfony and Zend, or strips a prefix of it,
+// as in Gunicorn and middlewares for Flask.
 func overridesTarget(name string) bool {
 	switch len(name) {
 	case len("Script-Name"):

@@ -11,25 +11,22 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// malformed tells whether a request is refused wherever a gate stands, since a
-// back end may read it otherwise than Caddy's matchers do: its method, which they
-// compare letter by letter, or its target. A tunnel hides the paths of what is sent
-// in it.
+// malformed reports whether a back end may read the method or the target of a request
+// differently than Caddy's matchers do, or whether it opens a tunnel, which hides the
+// paths of the requests in it. Gates refuse such requests.
 func malformed(r *http.Request, encodedSlashes bool) bool {
 	return !plainMethod(r.Method) || tunnel(r) || ambiguousTarget(r, encodedSlashes)
 }
 
-// tunnel tells whether a request is for a tunnel, in which a proxy would pass on
-// whatever follows: a back end takes that for further requests. HTTP/2 and HTTP/3
-// open WebSockets with an extended CONNECT (RFC 8441 and 9220), of which Caddy makes
-// a GET if it is for exactly that protocol.
+// tunnel reports whether a request opens a tunnel. A back end would read further
+// requests from it. HTTP/2 and HTTP/3 open WebSockets with an extended CONNECT (RFC
+// 8441 and 9220), which Caddy turns into a GET.
 func tunnel(r *http.Request) bool {
 	return r.Method == http.MethodConnect && r.Proto != "websocket" && r.Header.Get(":protocol") != "websocket"
 }
 
-// ambiguousTarget tells whether a back end may take a request for another path
-// than the one that matchers have compared. What was rewritten still reaches
-// FastCGI as it came.
+// ambiguousTarget reports whether a back end may read another path than matchers do.
+// It also checks the original path of a rewritten request, which FastCGI still gets.
 func ambiguousTarget(r *http.Request, encodedSlashes bool) bool {
 	if ambiguousURL(r.URL, encodedSlashes) {
 		return true
@@ -38,16 +35,16 @@ func ambiguousTarget(r *http.Request, encodedSlashes bool) bool {
 	return ok && !sameAsSent(original.URL, r.URL) && ambiguousURL(original.URL, encodedSlashes)
 }
 
-// sameAsSent tells whether nothing has rewritten the path. A rewrite to {path} takes
-// the encoding of its slashes away.
+// sameAsSent reports whether the path was not rewritten. A rewrite to {path} decodes
+// its slashes.
 func sameAsSent(original, now *url.URL) bool {
 	return original.Path == now.Path && original.RawPath == now.RawPath
 }
 
 // ambiguousURL is ambiguousTarget for one URL. Matchers see no path in an opaque
-// target (foo:http://host/admin), "*", or http://host, which a proxy passes on as
-// "/"; an empty path alone comes from a rewrite. They take an encoded slash for a
-// slash, which most back ends keep in its segment. No client sends a fragment.
+// target (foo:http://host/admin), in "*", or in http://host, which a proxy passes on
+// as "/"; only a rewrite makes an empty path. They decode %2F, which most back ends
+// don't. Clients send no fragment.
 func ambiguousURL(u *url.URL, encodedSlashes bool) bool {
 	switch {
 	case u.Opaque != "", u.Path == "*", u.Path == "" && u.Host != "":
@@ -62,9 +59,8 @@ func ambiguousURL(u *url.URL, encodedSlashes bool) bool {
 	return !encodedSlashes || ambiguousEncodedSlash(u)
 }
 
-// ambiguousEncodedSlash is ambiguousURL for a path with encoded slashes where
-// these may be: each is part of its segment, but no dot segment and no second slash
-// at the start comes of it.
+// ambiguousEncodedSlash is ambiguousURL for a path with %2F if EncodedSlashes is on:
+// no %2F may make a dot segment or a second slash at the start.
 func ambiguousEncodedSlash(u *url.URL) bool {
 	kept, err := url.PathUnescape(strings.NewReplacer("%2F", "-", "%2f", "-").Replace(u.RawPath))
 	if err != nil || ambiguousPath(kept) || strings.HasPrefix(u.Path, "//") {
@@ -78,18 +74,18 @@ func ambiguousEncodedSlash(u *url.URL) bool {
 	return false
 }
 
-// ambiguousPath tells whether a decoded path has what parsers of URLs, and
-// servers, read in more than one way:
+// ambiguousPath reports whether servers and parsers of URLs read a decoded path in
+// different ways. It looks for
 //
-//   - a slash that follows another, which matchers merge: after one at the start
-//     a parser finds a host, also once a prefix was taken off
-//   - dot segments, which matchers resolve and a proxy passes on. A client is to
-//     remove them itself (RFC 3986, 5.2.4)
-//   - a semicolon in a segment before the last: Java's servers leave out what
-//     follows it, and so would take /admin;x/y for /admin/y
-//   - a backslash, which is a slash to some
-//   - control characters, which parsers take out, or end at
-//   - what isn't UTF-8, for which each has its own replacement
+//   - two slashes in a row, which matchers merge; at the start, also after a prefix
+//     was stripped, a parser finds a host
+//   - dot segments, which matchers resolve and a proxy passes on; clients remove them
+//     (RFC 3986, 5.2.4)
+//   - a semicolon before the last segment: Java's servers drop what follows it, and
+//     read /admin;x/y as /admin/y
+//   - a backslash, which some read as a slash
+//   - control characters, which some parsers drop, or end at
+//   - invalid UTF-8, which each replaces differently
 func ambiguousPath(path string) bool {
 	path = strings.TrimPrefix(path, "/")
 	start, semicolon, ascii := 0, -1, true
@@ -120,7 +116,7 @@ func ambiguousPath(path string) bool {
 	return dotSegment(path[start:semicolon]) || !ascii && !utf8.ValidString(path)
 }
 
-// telling are the bytes of a path that ambiguousPath looks at.
+// telling are the bytes that ambiguousPath looks for.
 var telling = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c < ' ' || c > '~' || c == '/' || c == '\\' || c == ';'
@@ -128,8 +124,8 @@ var telling = func() (t [256]bool) {
 	return t
 }()
 
-// dotSegment tells whether a segment of a decoded path is "." or "..", also in the
-// spelling of a parser that is given the decoded path.
+// dotSegment reports whether a segment of a decoded path is "." or "..", also if it is
+// decoded once more.
 func dotSegment(s string) bool {
 	if s == "" || s[0] != '.' && s[0] != '%' {
 		return false
@@ -150,9 +146,9 @@ func dotSegment(s string) bool {
 	return false
 }
 
-// plainMethod tells whether a method is a word without small letters. Matchers
-// compare them as they stand, while many back ends fold their case. HTTP/2 and
-// HTTP/3 take spaces and commas in a method, which FastCGI passes on.
+// plainMethod reports whether a method is a token without lower-case letters. Matchers
+// compare methods with case, but many back ends ignore it. HTTP/2 and HTTP/3 accept
+// spaces and commas in a method, which FastCGI passes on.
 func plainMethod(method string) bool {
 	for i := range len(method) {
 		if 'a' <= method[i] && method[i] <= 'z' {
@@ -162,14 +158,12 @@ func plainMethod(method string) bool {
 	return httpguts.ValidHeaderFieldName(method) // both are tokens: RFC 9110, 5.1 and 9.1
 }
 
-// refusedPath stands in for the path of a request that was refused. Nothing is
-// there.
+// refusedPath replaces the path of a refused request. Nothing has this path.
 const refusedPath = "/.djoser/refused"
 
-// conceal takes the path out of a request that was refused. What answers in its
-// place, such as a file_server in handle_errors or behind intercept, would else
-// serve the very file that was asked for. The server gives an error the URL of the
-// original request again, so that this has to go as well;
+// conceal replaces the path of a refused request, so that error routes, such as a
+// file_server in handle_errors or intercept, don't serve the protected file. It
+// replaces the original URL too, since Caddy restores it for errors;
 // {http.request.orig_uri} stays.
 func conceal(r *http.Request) {
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {

@@ -17,16 +17,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// gatedWriter is the ResponseWriter behind the gate. It keeps shared caches
-// from answering others with what one account was shown, and can end the request
-// when its token has ended.
+// gatedWriter is the ResponseWriter behind the gate. It sets Cache-Control, so that
+// shared caches don't serve the response to others, and ends the request when its
+// token has ended.
 type gatedWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	wrote bool
 
 	ctx    context.Context    // of the request, before the gate
 	cancel context.CancelFunc // ends it; nil: the connection has to end
-	ended  atomic.Bool        // nothing more may be written
+	ended  atomic.Bool        // writes fail from now on
 
 	mu   sync.Mutex // guards what follows
 	over bool
@@ -34,17 +34,16 @@ type gatedWriter struct {
 
 	gate       *Gate
 	caller     *caller
-	unsure     bool         // the store couldn't tell when it was last asked; for the watch alone
-	prev, next *gatedWriter // among those that are watched; guarded by watch.mu
+	unsure     bool         // the store failed at the last look; for watch only
+	prev, next *gatedWriter // in the list of watch; guarded by watch.mu
 	seen       bool         // the watch has looked at it; guarded by watch.mu
 }
 
-// newGatedWriter makes the ResponseWriter for what comes after the gate. Over
-// HTTP/2 and 3 the request gets a context that can be cancelled, since the end of
-// a stream's deadline isn't always noticed: in HTTP/3 it ends no silent one. So
-// does one that has no connection at all, as httpInclude makes it: only a server
-// gives every request a body and a RequestURI. The request is changed in place,
-// until restore, since Caddy's placeholders look at this very one.
+// newGatedWriter returns the ResponseWriter for the handlers behind the gate. Over
+// HTTP/2 and HTTP/3 the request gets a context of its own to cancel, since a deadline
+// doesn't end every stream: a silent one of HTTP/3 goes on. So does a request without
+// a connection, as httpInclude makes it, which has no body or RequestURI. The request
+// is changed in place, until restore, since Caddy's placeholders read this one.
 func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) *gatedWriter {
 	gated := &c.state.writer
 	if c.state.gated() {
@@ -60,16 +59,16 @@ func newGatedWriter(w http.ResponseWriter, r *http.Request, g *Gate, c *caller) 
 	return gated
 }
 
-// restore gives a request its own context back, for what is around the gate, such
-// as handle_errors.
+// restore restores the request's context for handlers around the gate, such as
+// handle_errors.
 func (w *gatedWriter) restore(r *http.Request) {
 	if w.cancel != nil {
 		*r = *r.WithContext(w.ctx)
 	}
 }
 
-// WriteHeader implements http.ResponseWriter. Only now is it known whether the
-// back end has its own word on caching.
+// WriteHeader implements http.ResponseWriter. It sets Cache-Control unless the back
+// end has.
 func (w *gatedWriter) WriteHeader(status int) {
 	if !w.wrote && status >= 200 {
 		w.wrote = true
@@ -86,7 +85,7 @@ func (w *gatedWriter) setCacheControl() {
 
 var privateCache = []string{"private, no-store"}
 
-// errEnded is what a handler hears that writes on after the end of the token.
+// errEnded is the error of writes after the end of the token.
 var errEnded = errors.New("the token of the request has ended")
 
 // Write implements http.ResponseWriter.
@@ -100,8 +99,8 @@ func (w *gatedWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriterWrapper.Write(b)
 }
 
-// ReadFrom implements io.ReaderFrom, so that files are still sent by the
-// kernel: in parts, between which the token may end.
+// ReadFrom implements io.ReaderFrom, so that the kernel can still send files. It
+// sends them in parts, between which the token may end.
 func (w *gatedWriter) ReadFrom(r io.Reader) (int64, error) {
 	if w.ended.Load() {
 		return 0, errEnded
@@ -130,10 +129,10 @@ func (w *gatedWriter) ReadFrom(r io.Reader) (int64, error) {
 	return total, nil
 }
 
-// readPart is how many bytes ReadFrom sends at a time.
+// readPart is the number of bytes that ReadFrom sends at a time.
 const readPart = 1 << 20
 
-// FlushError is Flush for http.ResponseController, which tells of a client that
+// FlushError is Flush for http.ResponseController. It returns an error if the client
 // is gone.
 func (w *gatedWriter) FlushError() error {
 	if w.ended.Load() {
@@ -145,10 +144,10 @@ func (w *gatedWriter) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Flush implements http.Flusher for what doesn't know http.ResponseController.
+// Flush implements http.Flusher, for handlers without http.ResponseController.
 func (w *gatedWriter) Flush() { _ = w.FlushError() }
 
-// Hijack implements http.Hijacker, and remembers the connection.
+// Hijack implements http.Hijacker. It keeps the connection, to end it.
 func (w *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
@@ -164,7 +163,7 @@ func (w *gatedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, nil
 }
 
-// stop ends a request that goes on.
+// stop ends a request in progress.
 func (w *gatedWriter) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -177,12 +176,11 @@ func (w *gatedWriter) stop() {
 	}
 }
 
-// cut ends a request while its handler is at work, and with its context what the
-// back end still does. The deadline for writing frees a handler that waits for
-// a slow client. It is set on the server's own writer, since Caddy's, which
-// sets deadlines as well, is for the handler's goroutine alone. A handler that
-// does not look at the context, as FastCGI's, may go on; over HTTP/1.1 it would
-// hold the client's connection, which ends.
+// cut ends a request while its handler runs. It cancels the context, for the back end,
+// and sets a write deadline, for a handler that waits for a slow client. The deadline
+// is set on the server's own writer, since Caddy's is for the handler's goroutine
+// only. A handler that ignores the context, such as FastCGI's, may go on; over
+// HTTP/1.1 the client's connection ends.
 func (w *gatedWriter) cut() {
 	w.ended.Store(true)
 	past := time.Unix(1, 0)
@@ -195,9 +193,9 @@ func (w *gatedWriter) cut() {
 	}
 }
 
-// connection is one of HTTP/1.1, which has one request at a time. That its end is
-// noticed can't be relied on: nobody reads while a body waits, or after a byte of
-// the next request.
+// connection is a connection of HTTP/1.1, which has one request at a time. Its handler
+// may not notice its end: nobody reads while a body waits, or after a byte of the
+// next request.
 type connection struct {
 	net.Conn
 	cancel context.CancelFunc // ends the contexts of its requests
@@ -211,8 +209,8 @@ func (c *connection) end() {
 // connectionKey is the key of the connection in the contexts of its requests.
 type connectionKey struct{}
 
-// keepConnections puts the connections of a server into the contexts of their
-// requests. A context for each connection costs less than one for each request.
+// keepConnections adds the connections of a server to the contexts of their requests.
+// A context per connection costs less than one per request.
 func (n *IdentityNames) keepConnections(server *caddyhttp.Server) {
 	if slices.Contains(n.servers, server) {
 		return
@@ -224,7 +222,7 @@ func (n *IdentityNames) keepConnections(server *caddyhttp.Server) {
 	})
 }
 
-// innermost is the server's own ResponseWriter under those of handlers.
+// innermost returns the server's ResponseWriter below those of handlers.
 func innermost(w http.ResponseWriter) http.ResponseWriter {
 	for {
 		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
@@ -235,8 +233,8 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 	}
 }
 
-// finish has stop do nothing any more: a ResponseWriter must not be used once
-// its handler has returned.
+// finish disables stop, since a ResponseWriter must not be used after its handler has
+// returned.
 func (w *gatedWriter) finish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -251,22 +249,21 @@ var (
 )
 
 const (
-	// watchEvery is how often requests that go on are looked at again.
+	// watchEvery is how often requests in progress are checked again.
 	watchEvery = 4 * time.Second
 
-	// watchFor is how long the store has for that, for all of them together.
+	// watchFor is how long such a round may take.
 	watchFor = time.Second
 
-	// Watchers are how many are looked at at once, so that one that takes its
-	// time doesn't keep the others.
+	// Watchers is how many requests are checked at once, so that a slow one doesn't
+	// hold up the others.
 	Watchers = 8
 )
 
-// watch looks from time to time whether the requests that are being served may
-// go on. All share one timer, since almost no request lives to see it, and are
-// in a list that costs them no memory.
+// watch checks from time to time whether requests in progress may go on. They share
+// one timer, since almost no request lives that long, and a list without allocations.
 type watch struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	ticking bool
 	first   *gatedWriter
 }
@@ -285,8 +282,8 @@ func (t *watch) begin(w *gatedWriter) {
 	}
 }
 
-// end stops watching a request, whose ResponseWriter isn't used from here on.
-// Most requests were never looked at, and nobody else knows of them.
+// end stops watching a request. Its ResponseWriter isn't used after that. Most requests
+// were never checked.
 func (t *watch) end(w *gatedWriter) {
 	if t.remove(w) {
 		w.finish()
@@ -296,7 +293,7 @@ func (t *watch) end(w *gatedWriter) {
 	}
 }
 
-// remove takes a request out of the list, and tells whether it was looked at.
+// remove removes a request from the list, and reports whether it was checked.
 func (t *watch) remove(w *gatedWriter) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -308,7 +305,7 @@ func (t *watch) remove(w *gatedWriter) bool {
 	} else {
 		t.first = w.next
 	}
-	w.prev, w.next = nil, nil // or one that is kept would keep all others
+	w.prev, w.next = nil, nil // or a kept one would keep all others
 	return w.seen
 }
 
@@ -322,7 +319,7 @@ func (t *watch) tick() {
 	}
 }
 
-// look looks at all requests, and ends those that may not go on.
+// look checks all requests, and ends those that may not go on.
 func (t *watch) look() {
 	ctx, cancel := context.WithTimeout(context.Background(), watchFor)
 	defer cancel()
@@ -337,8 +334,8 @@ func (t *watch) look() {
 	_ = group.Wait() // none has an error
 }
 
-// look ends a request that may not go on: at once if that is known, the second
-// time if the store can't tell.
+// look ends a request that may not go on. If the store fails, it does so the second
+// time.
 func (w *gatedWriter) look(ctx context.Context) {
 	allowed, err := w.gate.stillAllowed(ctx, w.caller)
 	if !allowed && (err == nil || w.unsure) {
@@ -347,8 +344,7 @@ func (w *gatedWriter) look(ctx context.Context) {
 	w.unsure = err != nil
 }
 
-// current are the requests that are being served now. They may end while they
-// are looked at.
+// current returns the requests in progress. They may end meanwhile.
 func (t *watch) current() []*gatedWriter {
 	t.mu.Lock()
 	defer t.mu.Unlock()

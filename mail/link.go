@@ -26,7 +26,7 @@ func LinkArg(d *caddyfile.Dispenser, value *string) error {
 	return directive.Refused(d, CheckLinkURL(name, *value))
 }
 
-// hasPlaceholder tells whether a URL holds a placeholder of Caddy's, such as
+// hasPlaceholder reports whether a URL holds a placeholder of Caddy's, such as
 // {env.URL}.
 func hasPlaceholder(url string) bool { return caddyPlaceholder.MatchString(url) }
 

@@ -181,7 +181,7 @@ func parseRecipient(s string) (*netmail.Address, error) {
 	return a, nil
 }
 
-// localRecipient tells whether an address names a machine, by its number or by
+// localRecipient reports whether an address names a machine, by its number or by
 // a name without a dot, rather than a domain of the world's. Anybody can claim
 // such an address: what listens there is not made for strangers' mails.
 func localRecipient(address string) bool {

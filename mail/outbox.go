@@ -228,7 +228,7 @@ func (o *Outbox) delivery() (_ *Delivery, fresh bool) {
 	return o.deliveries[len(o.deliveries)-1], fresh
 }
 
-// replaced tells whether s is no longer the one that sends.
+// replaced reports whether s is no longer the one that sends.
 func (o *Outbox) replaced(s *Delivery) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -92,7 +92,7 @@ func (r *refusals) accepted(to string) {
 	}
 }
 
-// refused notes that a recipient was refused, and tells whether the fault seems
+// refused notes that a recipient was refused, and reports whether the fault seems
 // to be the server's.
 func (r *refusals) refused(to string) bool {
 	if _, ok := r.taken[maphash.String(r.seed, to)]; ok {

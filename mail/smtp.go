@@ -485,7 +485,7 @@ func (c *smtpConn) send(ctx context.Context, msg *mail.Msg) error {
 }
 
 // reset makes the connection ready for another mail after one that failed, and
-// tells whether it is. It isn't if the failure was anything but a refusal.
+// reports whether it is. It isn't if the failure was anything but a refusal.
 func (c *smtpConn) reset(err error) bool {
 	var e *mail.SendError
 	if !errors.As(err, &e) || e.ErrorCode() == 0 || e.ErrorCode() == 421 || c.smtp.UpdateDeadline(quitTimeout) != nil {
@@ -504,7 +504,7 @@ func (c *smtpConn) close() {
 	c.raw.Close()
 }
 
-// failedEarly tells whether a mail failed before the server knew more of it
+// failedEarly reports whether a mail failed before the server knew more of it
 // than its sender.
 func failedEarly(err error) bool {
 	var e *mail.SendError
@@ -532,7 +532,7 @@ func sendError(err error) error {
 	return fmt.Errorf("%w: %s", errRecipient, text)
 }
 
-// aboutMail tells whether the server refused this mail, once it had taken the
+// aboutMail reports whether the server refused this mail, once it had taken the
 // sender. 421 says that it takes none.
 func aboutMail(e *mail.SendError) bool {
 	switch e.Reason {
@@ -542,7 +542,7 @@ func aboutMail(e *mail.SendError) bool {
 	return false
 }
 
-// noSuchRecipient tells whether an enhanced status code (RFC 3463) says for
+// noSuchRecipient reports whether an enhanced status code (RFC 3463) says for
 // good that the address (5.1.y) is bad, or the mailbox disabled. Servers that
 // check the sender only once they know the recipient answer 5.1.7 and 5.1.8,
 // and also 5.1.0 then.
@@ -573,7 +573,7 @@ func splitHostPort(address string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// isLoopback tells whether a host is this machine.
+// isLoopback reports whether a host is this machine.
 func isLoopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
 }

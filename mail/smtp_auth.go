@@ -83,7 +83,7 @@ func (a *smtpAuth) mechanism() smtp.Auth {
 }
 
 // fallBack takes out the mechanism that the server offered and then refused,
-// and tells whether there is another one. A refused password is none of
+// and reports whether there is another one. A refused password is none of
 // the mechanism: trying it again would lock the account the sooner.
 func (a *smtpAuth) fallBack(err error) bool {
 	var refusal *textproto.Error

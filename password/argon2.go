@@ -74,7 +74,7 @@ func (a Argon2id) Validate() error {
 	return nil
 }
 
-// Weak tells whether a hash costs less than any of the equal choices of OWASP's
+// Weak reports whether a hash costs less than any of the equal choices of OWASP's
 // Password Storage Cheat Sheet, of which the one of least memory is 7 MiB with 5
 // iterations.
 func (a Argon2id) Weak() bool {
@@ -101,7 +101,7 @@ func (a Argon2id) head() string {
 	return fmt.Sprintf("argon2$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, a.Memory, a.Iterations, a.Parallelism)
 }
 
-// Made tells whether a stored hash takes the work of one that a makes.
+// Made reports whether a stored hash takes the work of one that a makes.
 func (a Argon2id) Made(encoded string) bool { return strings.HasPrefix(encoded, a.head()) }
 
 // Dummy does the work of a Verify of a new hash and forgets the result, so

@@ -72,7 +72,7 @@ func (a Argon2id) Verify(encoded, password string) (ok, weaker bool, err error) 
 	return ok, ok, err
 }
 
-// Usable tells whether a password can match a stored hash: not if that is
+// Usable reports whether a password can match a stored hash: not if that is
 // empty, or what Django's set_unusable_password leaves. It doesn't tell whether
 // the format is known.
 func Usable(encoded string) bool {

@@ -190,7 +190,7 @@ func (p *Pool) turns(known bool) *turns {
 	return &p.others
 }
 
-// before tells whether t is served before other, or came no later.
+// before reports whether t is served before other, or came no later.
 func (t *ticket) before(other *ticket) bool {
 	if t.known != other.known {
 		return t.known

@@ -82,7 +82,7 @@ func similar(password string, attributes []Attribute) (string, bool) {
 	return "", false
 }
 
-// tooShort is Django's exceeds_maximum_length_ratio: it tells whether the value
+// tooShort is Django's exceeds_maximum_length_ratio: it reports whether the value
 // is too short for the password to be like it, which saves the comparison.
 func tooShort(password, value []rune) bool {
 	return len(password) >= 10*len(value) && float64(len(value)) < maxSimilarity/2*float64(len(password))
@@ -108,7 +108,7 @@ func ratio(a, b []rune) float64 {
 	return 2 * float64(matches) / float64(len(a)+len(b))
 }
 
-// isNumeric tells whether a password is of decimal digits only, of any script.
+// isNumeric reports whether a password is of decimal digits only, of any script.
 // Django's takes superscripts and the like for digits too.
 func isNumeric(password string) bool {
 	return password != "" && !strings.ContainsFunc(password, func(r rune) bool { return !unicode.IsDigit(r) })

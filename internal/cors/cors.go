@@ -50,7 +50,7 @@ const shownHeaders = "Retry-After, WWW-Authenticate"
 // preflightAge is for how many seconds a browser remembers a preflight.
 const preflightAge = "600"
 
-// Takes tells whether a request comes from a page of one of the origins.
+// Takes reports whether a request comes from a page of one of the origins.
 func (c *Origins) Takes(r *http.Request) bool {
 	origins := r.Header["Origin"]
 	return c != nil && len(origins) == 1 && slices.Contains(c.origins, strings.ToLower(origins[0]))
@@ -88,7 +88,7 @@ func (c *Origins) Vary(header http.Header, r *http.Request) {
 }
 
 // Answer sets the headers by which a browser lets a page of another origin see
-// the answer. It tells whether the request is a preflight, which is answered with
+// the answer. It reports whether the request is a preflight, which is answered with
 // that.
 func (c *Origins) Answer(w http.ResponseWriter, r *http.Request) (answered bool) {
 	c.Vary(w.Header(), r)
@@ -102,7 +102,7 @@ func (c *Origins) Answer(w http.ResponseWriter, r *http.Request) (answered bool)
 	return true
 }
 
-// Preflight tells whether a browser asks what a page of another origin may do.
+// Preflight reports whether a browser asks what a page of another origin may do.
 // It never sends credentials with that.
 func Preflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""

@@ -70,7 +70,7 @@ func Path(r *http.Request) string {
 	return path
 }
 
-// EncodedSlash tells whether a path hides a slash, which no endpoint has.
+// EncodedSlash reports whether a path hides a slash, which no endpoint has.
 func EncodedSlash(rawPath string) bool {
 	return strings.Contains(rawPath, "%2F") || strings.Contains(rawPath, "%2f")
 }

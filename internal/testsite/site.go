@@ -149,7 +149,7 @@ func FreeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Listens tells whether something does at an address.
+// Listens reports whether something does at an address.
 func Listens(addr string) bool {
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {

@@ -275,7 +275,7 @@ func ownKeys(b *batch, generation, id uint64, keys []account.Key) ([]account.Key
 	return own, nil
 }
 
-// isFree tells whether an account can have a key, or has it.
+// isFree reports whether an account can have a key, or has it.
 func isFree(b *batch, generation, id uint64, k account.Key) (bool, error) {
 	holder, err := b.get(uniqueKey(generation, k))
 	switch {

@@ -266,7 +266,7 @@ func (c *checker) token(digest account.Digest, record []byte) error {
 	return c.wants(tokenOfKey(t.Account, digest), nil, "token %s is missing among those of account %d", digest.ID(), t.Account)
 }
 
-// fleeting tells whether an entry may be gone before the other one that
+// fleeting reports whether an entry may be gone before the other one that
 // belongs to it is looked at.
 func (c *checker) fleeting(expires time.Time) bool {
 	return !expires.IsZero() && expires.Before(c.now.Add(time.Hour))

@@ -159,7 +159,7 @@ func keepOthersOut(dir string, info fs.FileInfo) error {
 	return folderError(dir, err)
 }
 
-// checkFolder tells whether the folder has no store yet, and refuses one whose
+// checkFolder reports whether the folder has no store yet, and refuses one whose
 // content Badger would destroy, or that isn't ours. It changes nothing.
 func checkFolder(dir string) (isNew bool, err error) {
 	entries, err := os.ReadDir(dir)
