@@ -9,55 +9,54 @@ import (
 
 // Change is one transaction over one account.
 type Change struct {
-	// Account is created if its Version is zero (with the next free id, or
-	// with its ID if that isn't zero), else written over the stored one, whose
-	// Version must be the same. Nil: no change of the account.
+	// Account is created if its Version is zero, with the next free id or with its
+	// ID if that isn't zero. Otherwise it replaces the stored one, which must have
+	// the same Version. Nil: no change of the account.
 	Account *Account
 
-	// Signature is that of the user model by which the keys of Account were
-	// made. It must be that of the last Reindex, or empty where there was none,
-	// else the change is refused with ErrModel. An account that is deleted needs
-	// none.
+	// Signature is that of the user model of Account's keys. It must be that of the
+	// last Reindex, or empty if there was none; else Commit returns ErrModel. It is
+	// not needed with Delete.
 	Signature string
 
 	// Delete deletes Account instead, with its keys, tokens and mails.
 	Delete bool
 
-	// Hold keeps everybody from these keys until HoldUntil. Of each the store
-	// has a digest only.
+	// Hold reserves keys for nobody until HoldUntil. The store keeps only digests of
+	// them.
 	Hold      []Key
 	HoldUntil time.Time
 
-	// Free ends the hold on a key; one that isn't held is ErrNotFound.
+	// Free ends the hold on a key. If it isn't held, Commit returns ErrNotFound.
 	Free *Key
 
-	// Token is added to Account, or, where that is nil, to the stored account
-	// of Token.Account, provided that it is active and its serial is still
-	// Serial (else ErrConflict); its LastLogin becomes Token.Created.
+	// Token is added to Account or, if that is nil, to the stored account
+	// Token.Account, which must be active and have the same Serial (else
+	// ErrConflict). LastLogin becomes Token.Created.
 	Token  *Token
 	Serial uint64
 
-	// NoLogin says that Token was not made by a login: LastLogin stays.
+	// NoLogin keeps LastLogin: Token was not made by a log-in.
 	NoLogin bool
 
-	// TokenLimit is how many tokens the account may have; the oldest go first.
-	// Zero: any number.
+	// TokenLimit is the maximum number of tokens of the account. More end the oldest.
+	// Zero: no limit.
 	TokenLimit int
 
 	// EndTokens ends the account's tokens, apart from Keep and Token.
 	EndTokens bool
 	Keep      Digest
 
-	// EndToken ends one token; an unknown one is ErrNotFound.
+	// EndToken ends one token. If it is unknown, Commit returns ErrNotFound.
 	EndToken *Digest
 
-	// Mails are put into the outbox. Their Account is set to that of the
-	// change, if it has one.
+	// Mails are added to the outbox. Commit sets their Account to that of the
+	// change, if any.
 	Mails []*Mail
 }
 
-// Validate checks that the fields of a change go together. A store calls it
-// before it applies a change, and returns its error.
+// Validate returns an error if the fields of a change exclude each other. A store calls
+// it first in Commit, and returns its error.
 func (c *Change) Validate() error {
 	a := c.Account
 	switch {
@@ -77,7 +76,7 @@ func (c *Change) Validate() error {
 	return nil
 }
 
-// isPlain reports whether the change is of an account and nothing else.
+// isPlain reports whether the change only has an account.
 func (c *Change) isPlain() bool {
 	return reflect.DeepEqual(*c, Change{Account: c.Account, Signature: c.Signature})
 }

@@ -14,14 +14,13 @@ import (
 	"time"
 )
 
-// Rate is how many times something may happen within a time. As text it is the
-// number and the time, such as 10/1m.
+// Rate is how many times something may happen within a time, such as 10/1m.
 type Rate struct {
 	Times int
 	Per   time.Duration
 }
 
-// Bounds on a rate: what is counted is remembered until the time is over.
+// Bounds of a rate. Each time is remembered until the duration is over.
 const (
 	maxRateTimes = 10_000
 	maxRatePer   = 30 * 24 * time.Hour
@@ -44,7 +43,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// parseDuration takes a day (d) as a unit too, before the others.
+// parseDuration also accepts days (d), before other units.
 func parseDuration(s string) (time.Duration, error) {
 	number, rest, found := strings.Cut(s, "d")
 	if !found {
@@ -62,26 +61,25 @@ func parseDuration(s string) (time.Duration, error) {
 	return total + more, err
 }
 
-// ThrottleSettings bound how often something may be asked for. Whoever asks
-// more often is answered with 429, as REST framework's throttles do.
+// ThrottleSettings limit how often clients may send requests. More requests get 429,
+// as with REST framework's throttles.
 type ThrottleSettings struct {
-	// Off turns every limit off, that on mails as well. Default: they are on.
+	// Off turns off all limits, including those on mails. Default: they are on.
 	Off bool `json:"off,omitempty"`
 
 	// Endpoints are the rates of requests from one client address, IPv6 by
-	// /64, by the name of the endpoint. An IPv4 /24 may ask 8 times as often,
-	// an IPv6 /56 4 times and a /48 16 times. Of me and tokens only changes
-	// count. An empty list is no limit. Default: 10/1m for login, activate,
+	// /64, by the name of the endpoint. An IPv4 /24 may send 8 times as many, an
+	// IPv6 /56 4 times and a /48 16 times. Reading me and tokens is unlimited. An
+	// empty list means no limit. Default: 10/1m for login, activate,
 	// password_reset_confirm, username and password; 10/1m and 60/1h for
 	// register, password_reset and activate_resend; 30/1m and 300/1h for me;
 	// none for the others.
 	Endpoints map[string][]Rate `json:"endpoints,omitempty"`
 
-	// WrongPasswords are the rates of wrong passwords at the login to one
-	// account, from whatever addresses. Addresses that have logged in to it
-	// are not counted, and not held up. An empty list is no limit. Default:
-	// 25/1m, 100/1h and 400/1d, so that whoever goes on has to wait ever
-	// longer.
+	// WrongPasswords are the rates of wrong passwords for one account, from all
+	// addresses together. Addresses that have logged in to it before are neither
+	// counted nor limited. An empty list means no limit. Default: 25/1m, 100/1h
+	// and 400/1d.
 	WrongPasswords []Rate `json:"wrong_passwords,omitzero"`
 }
 
@@ -89,8 +87,8 @@ var (
 	quickRates = []Rate{{10, time.Minute}}
 	slowRates  = []Rate{{10, time.Minute}, {60, time.Hour}}
 
-	// profileRates are for the fields of an account: people change theirs now
-	// and then, and each change reports whether a unique value is taken.
+	// profileRates limit changes of an account's fields, each of which can tell
+	// whether a unique value is taken.
 	profileRates = []Rate{{30, time.Minute}, {300, time.Hour}}
 
 	defaultEndpointRates = map[string][]Rate{
@@ -107,13 +105,13 @@ var (
 
 	defaultWrongPasswords = []Rate{{25, time.Minute}, {100, time.Hour}, {400, 24 * time.Hour}}
 
-	// pairRates are those of one account from one address, at an endpoint that
-	// has a limit: they hold where many clients share an address, for which
-	// the limit on the address was raised.
+	// pairRates limit one account from one address, at every endpoint with a
+	// limit. They also hold if the limit on addresses was raised, because many
+	// clients share one.
 	pairRates = []Rate{{10, time.Minute}, {50, time.Hour}}
 )
 
-// endpoint is the limit on requests to an endpoint from one address.
+// endpoint returns the limits on requests to an endpoint from one address.
 func (t *ThrottleSettings) endpoint(name string) []Rate {
 	if t.Off {
 		return nil
@@ -149,7 +147,7 @@ func (t *ThrottleSettings) Validate(endpoints []string) error {
 	return nil
 }
 
-// validRates refuses rates that were not parsed from text.
+// validRates checks rates that were not parsed from text.
 func validRates(rates []Rate) error {
 	if len(rates) > maxRates {
 		return fmt.Errorf("%d rates: %d are enough", len(rates), maxRates)
@@ -164,8 +162,8 @@ func validRates(rates []Rate) error {
 
 const maxRates = 4
 
-// Throttles is what is remembered of who asked for what. It lives as long as
-// the store is open, so that a reload forgets nothing.
+// Throttles remember requests and attempts. They live as long as the store is open, so
+// that a reload forgets nothing.
 type Throttles struct {
 	Requests *limiter // by address, by account and address, by account
 	known    *limiter // addresses that have logged in, by account
@@ -177,13 +175,13 @@ func NewThrottles(now func() time.Time) *Throttles {
 	return &Throttles{newLimiter(now), newLimiter(now), newLimiter(now), new(pace)}
 }
 
-// limiter counts what happens by key, and remembers each time of it, as REST
-// framework's throttles do. It is bounded: when it has too much to remember,
-// it forgets the keys that were not seen for longest.
+// limiter counts events by key, and remembers the time of each, as REST framework's
+// throttles do. It is bounded: if it has too many, it forgets the keys that were not
+// seen for longest.
 type limiter struct {
 	max   int // times that are remembered
 	now   func() time.Time
-	begin time.Time // to count from, so that a clock that is set back holds nobody up
+	begin time.Time // times count from here, so that setting the clock back has no effect
 	seed  maphash.Seed
 
 	mu     sync.Mutex
@@ -192,11 +190,10 @@ type limiter struct {
 	times  int                      // that are remembered
 }
 
-// limitKey says what is counted. Of a key only a hash is kept, whose seed
-// nobody knows.
+// limitKey is a key of a limiter, which keeps only a seeded hash of it.
 type limitKey [3]string
 
-// limit is what may happen under a key.
+// limit is a key with its rates.
 type limit struct {
 	key   limitKey
 	rates []Rate
@@ -221,8 +218,8 @@ func (l *limiter) SetClock(now func() time.Time) {
 	l.now = now
 }
 
-// allow counts one more time under every key, unless that would be too many
-// under one: then it counts nothing, and says how long to wait.
+// allow counts one event under every key. If a rate of one is exceeded, it counts
+// nothing, and returns how long to wait.
 func (l *limiter) allow(limits ...limit) (wait time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -244,7 +241,7 @@ func (l *limiter) allow(limits ...limit) (wait time.Duration, ok bool) {
 	return 0, true
 }
 
-// wait is how long to wait until every rate allows one more time.
+// wait returns how long to wait until every rate allows one more event.
 func (h *history) wait(rates []Rate, now time.Duration) (wait time.Duration) {
 	for _, r := range rates {
 		if i := len(h.times) - r.Times; i >= 0 {
@@ -287,7 +284,7 @@ func (l *limiter) remove(e *list.Element) {
 	l.times -= len(h.times)
 }
 
-// refund forgets the last time under a key.
+// refund forgets the last event under a key.
 func (l *limiter) refund(key limitKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -312,20 +309,20 @@ func (l *limiter) forget(key limitKey) {
 	}
 }
 
-// has reports whether something is counted under a key.
+// has reports whether a key has events.
 func (l *limiter) has(key limitKey) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.find(key) != nil
 }
 
-// TooSoonError says how long a client has to wait.
+// TooSoonError is the error of a throttled request.
 type TooSoonError struct{ Wait time.Duration }
 
 func (e *TooSoonError) Error() string { return "asked too often" }
 
-// allow counts a request to an endpoint for the networks of its client's address,
-// and a change of an account's fields for the account as well.
+// allow counts a request to an endpoint for the networks of the client, and a change
+// of an account's fields also for the account.
 func (a *Service) allow(endpoint string, c Client, acc *Account) error {
 	rates := a.Rates.endpoint(endpoint)
 	if len(rates) == 0 {
@@ -348,8 +345,8 @@ func (a *Service) throttle(limits ...limit) error {
 	return nil
 }
 
-// allowPair counts a request to an endpoint for an account, as the client names
-// it, and the client's address together. The account need not exist.
+// allowPair counts a request to an endpoint for the pair of an account, as the client
+// names it, and the client's network. The account need not exist.
 func (a *Service) allowPair(endpoint, name string, c Client) error {
 	return a.throttle(a.pairLimit(endpoint, name, c)...)
 }
@@ -365,16 +362,16 @@ func pairKey(endpoint, name string, c Client) limitKey {
 	return limitKey{endpoint, network(c.Address), name}
 }
 
-// subnet is a part of the address space that one client may have. Wider ones may
-// ask more often, since more clients are in them.
+// subnet is a network that requests of a client count for. Wider networks are allowed
+// more, since they have more clients.
 type subnet struct {
 	network string
-	times   int // how many times a rate of one client is allowed
+	times   int // factor for the rate of one client
 }
 
-// networksOf are the networks that a client's address is counted in, the client's
-// own first. Most sites have an IPv6 /56 or /48, so that a /64 alone bounds
-// nobody; IPv4 is rented by the /24.
+// networksOf returns the networks of a client's address, the narrowest first. Most
+// sites have an IPv6 /56 or /48, so that a limit on /64 alone is none; IPv4 is rented
+// by the /24.
 func networksOf(address string) []subnet {
 	a, ok := clientAddr(address)
 	switch {
@@ -386,7 +383,7 @@ func networksOf(address string) []subnet {
 	return []subnet{{masked(a, 64), 1}, {masked(a, 56), 4}, {masked(a, 48), 16}}
 }
 
-// rates are those of one client as they are for the network.
+// rates multiplies the rates of one client for the network.
 func (s subnet) rates(of []Rate) []Rate {
 	if s.times == 1 {
 		return of
@@ -398,19 +395,17 @@ func (s subnet) rates(of []Rate) []Rate {
 	return wider
 }
 
-// network is what one client has of the address space: an IPv4 address, or the
-// /64 that an IPv6 network has at least. Clients without an address, such as
-// those of a Unix socket, are one.
+// network returns the network of one client: an IPv4 address, or an IPv6 /64. All
+// clients without an address, such as those of a Unix socket, are one.
 func network(address string) string { return networksOf(address)[0].network }
 
-// neighbourhood is the widest network that a client is counted in.
+// neighbourhood returns the widest network of a client.
 func neighbourhood(address string) string {
 	all := networksOf(address)
 	return all[len(all)-1].network
 }
 
-// clientAddr reads an address. One that holds an IPv4 address is that: whoever
-// has it has them all.
+// clientAddr parses an address. It returns the IPv4 address of one that embeds it.
 func clientAddr(address string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
@@ -440,8 +435,8 @@ var (
 
 func masked(a netip.Addr, bits int) string { return netip.PrefixFrom(a, bits).Masked().String() }
 
-// Source is the network of a client that asks for mails: wide, since it
-// only decides whose mails wait for whose.
+// Source returns the wide network of a client that requests mails, by which mails take
+// turns.
 func Source(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

@@ -11,10 +11,12 @@ import (
 	"github.com/caddy-djoser/djoser/password"
 )
 
-// Login is the one way to an auth token by name and password. It counts the
-// attempt, checks the password, forgives what was counted if it was right, and
-// commits the token. An unknown name costs what a known one does. The account is
-// returned with an error too, if there is one.
+// Login is the only way to an auth token by name and password, for every layout of the
+// API. It counts the attempt, verifies the password, forgives earlier attempts if it
+// was right, and commits the token; Do, around it, counts the request and reports the
+// outcome. An unknown name costs as much as a known one. With an error, the account is
+// returned if it exists. Errors: ErrCredentials, ErrDisabled, *TooSoonError,
+// password.ErrBusy.
 func (a *Service) Login(ctx context.Context, name, pass string, c Client) (*Account, string, error) {
 	key := a.Model.Username.Key(a.Model.Normalize(name))
 	c.Known = a.Throttles.known.has(knownKey(key.Value, c))
@@ -35,7 +37,7 @@ func (a *Service) Login(ctx context.Context, name, pass string, c Client) (*Acco
 	return acc, token, err
 }
 
-// logIn checks a password, and makes an auth token.
+// logIn verifies a password, and commits an auth token.
 func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*Account, string, error) {
 	acc, err := a.Store.AccountByKey(ctx, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -62,11 +64,11 @@ func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*A
 	return acc, token, nil
 }
 
-// CheckPassword checks the current password of an account for an endpoint, and
-// counts the attempt. It returns the account whose password was checked.
-// errPassword: it is wrong.
+// CheckPassword checks the current password of an account for an endpoint, and counts
+// the attempt. It returns the account whose password was checked. Errors: ErrPassword,
+// *TooSoonError, password.ErrBusy.
 func (a *Service) CheckPassword(ctx context.Context, endpoint string, id uint64, pass string, c Client) (*Account, error) {
-	c.Known = true // by a token
+	c.Known = true // has a token
 	acc, err := a.Store.Account(ctx, id)
 	if err != nil {
 		return nil, err
@@ -87,8 +89,8 @@ func (a *Service) CheckPassword(ctx context.Context, endpoint string, id uint64,
 	return acc, nil
 }
 
-// commitLogin adds a token, unless the password or the activity of the account
-// changed while they were checked.
+// commitLogin commits a token, unless the account's password or activity changed
+// meanwhile.
 func (a *Service) commitLogin(ctx context.Context, change *Change, checked *Account) error {
 	for range attempts {
 		err := a.Commit(ctx, change)
@@ -107,13 +109,13 @@ func (a *Service) commitLogin(ctx context.Context, change *Change, checked *Acco
 	return ErrConflict
 }
 
-// stillChecked reports whether what a password opened is still open to it.
+// stillChecked reports whether a check of the password is still valid.
 func stillChecked(acc, checked *Account) bool {
 	return acc.IsActive && acc.Password == checked.Password
 }
 
-// upgrade rewrites a hash that is weaker than the settings ask for. That it
-// couldn't be done is no reason to refuse the login: the next one tries again.
+// upgrade replaces a hash that is weaker than the settings require. It ignores errors:
+// the next log-in tries again.
 func (a *Service) upgrade(ctx context.Context, acc *Account, pass string, c Client) {
 	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
@@ -138,7 +140,7 @@ func (a *Service) Logout(ctx context.Context, digest Digest) error {
 	return err
 }
 
-// hash runs in the pool; see package password.
+// hash hashes a password in the pool.
 func (a *Service) hash(ctx context.Context, who password.Caller, pass string) (hash string, err error) {
 	if busy := a.Reporter.Hash(ctx, a.Pool, who, func() { hash, err = a.Hasher.Hash(pass) }); busy != nil {
 		return "", busy
@@ -146,9 +148,8 @@ func (a *Service) hash(ctx context.Context, who password.Caller, pass string) (h
 	return hash, err
 }
 
-// Verify checks a password, and tells how long that took. Without an account, or
-// with one whose hash is unusable or can't be checked, it does the work of a new
-// hash for nothing.
+// Verify checks a password, and measures how long that took. Without an account, or
+// with an unusable or unknown hash, it does the same work as for a new hash.
 func (a *Service) Verify(ctx context.Context, who password.Caller, acc *Account, pass string) (ok, weak bool, took time.Duration, err error) {
 	err = a.Reporter.Hash(ctx, a.Pool, who, func() {
 		begin := time.Now()
@@ -169,13 +170,12 @@ func (a *Service) Verify(ctx context.Context, who password.Caller, acc *Account,
 	return ok, weak, took, err
 }
 
-// attempt is a password that is being tried. It counts as a wrong one until it
-// has turned out to be something else, so that many at once get no further
-// than one after the other.
+// attempt is a password that is being tried. It counts as a wrong one until proven
+// otherwise, so that trying many at once gains nothing.
 type attempt struct {
 	requests *limiter
-	own      []limit // what the client itself has tried
-	others   []limit // what everybody together has tried
+	own      []limit // of the client
+	others   []limit // of all clients together
 }
 
 // tryLogin begins an attempt to log in under a name.
@@ -189,7 +189,7 @@ func (a *Service) tryLogin(ctx context.Context, name string, c Client) (*attempt
 	if refusal == nil {
 		return t, nil
 	}
-	// What is known may have been lost with a restart.
+	// After a restart, known clients are only in the store.
 	if !a.recall(ctx, name, c) {
 		return nil, refusal
 	}
@@ -197,8 +197,8 @@ func (a *Service) tryLogin(ctx context.Context, name string, c Client) (*attempt
 	return a.try(own, nil)
 }
 
-// tryCurrent begins an attempt at the password of whoever has a token. It is
-// apart from the logins: whoever fails there can't hold the owner up here.
+// tryCurrent begins an attempt at the current password, by a client with a token. It
+// counts apart from log-ins, so that failed log-ins don't lock out the owner.
 func (a *Service) tryCurrent(endpoint string, acc *Account) (*attempt, error) {
 	if len(a.Rates.endpoint(endpoint)) == 0 {
 		return a.try(nil, nil)
@@ -214,8 +214,8 @@ func (a *Service) try(own, others []limit) (*attempt, error) {
 	return &attempt{a.Throttles.Requests, own, others}, nil
 }
 
-// right ends an attempt with the right password. The client's own wrong ones
-// before it are forgiven; those of everybody may have been somebody else's.
+// right ends an attempt with the right password. It forgives the client's own earlier
+// attempts, but not those of others.
 func (t *attempt) right() {
 	for _, l := range t.own {
 		t.requests.forget(l.key)
@@ -225,7 +225,7 @@ func (t *attempt) right() {
 	}
 }
 
-// untried ends an attempt whose password was not looked at.
+// untried ends an attempt whose password was not checked.
 func (t *attempt) untried() {
 	for _, l := range append(slices.Clone(t.own), t.others...) {
 		t.requests.refund(l.key)
@@ -236,21 +236,21 @@ func knownKey(name string, c Client) limitKey {
 	return limitKey{"known", network(c.Address), name}
 }
 
-// know notes that the owner of an account is at the client's address: one who
-// has the password, or a link from the account's mailbox. So no attack from
-// elsewhere can lock the owner out.
+// know records that the owner of an account, who had the password or a link from the
+// mailbox, uses the client's address. Attacks from elsewhere don't lock out a known
+// client.
 func (a *Service) know(acc *Account, c Client) {
 	name := a.Model.Username.Key(a.Model.Name(acc)).Value
 	a.Throttles.known.allow(limit{key: knownKey(name, c)})
 	a.Throttles.Requests.forget(pairKey("login", name, c))
 }
 
-// recallTime is how long a refusal waits for what the store knows.
+// recallTime is how long a refusal waits for the store.
 const recallTime = 25 * time.Millisecond
 
-// recall looks into the store for a login to the account from the client's
-// address. How long that takes would tell a stranger how many tokens the account
-// has, or whether there is one: that there is none is said after a fixed time.
+// recall looks in the store for a log-in to the account from the client's address. If
+// there is none, it returns after a fixed time, so that a stranger can't measure
+// whether the account exists, or how many tokens it has.
 func (a *Service) recall(ctx context.Context, name string, c Client) bool {
 	ctx, cancel := context.WithTimeout(ctx, recallTime)
 	defer cancel()
@@ -268,8 +268,7 @@ func (a *Service) recall(ctx context.Context, name string, c Client) bool {
 	}
 }
 
-// hasLoggedIn reports whether a token of the account was made at the client's
-// address.
+// hasLoggedIn reports whether a token of the account was made from the client's network.
 func (a *Service) hasLoggedIn(ctx context.Context, name string, c Client) (bool, error) {
 	var id uint64
 	acc, err := a.Store.AccountByKey(ctx, Key{Field: a.Model.Username.Name, Value: name})
@@ -286,36 +285,36 @@ func (a *Service) hasLoggedIn(ctx context.Context, name string, c Client) (bool,
 	return slices.ContainsFunc(tokens, func(t *Token) bool { return network(t.Address) == here }), nil
 }
 
-// pace makes a wrong password take as long for every name. A hash that Django
-// made takes many times what one of today does, until its owner has logged in:
-// the time of a refusal would tell whose account came from there, and so which
-// names there are. To do the work of such a hash for every name would be a gift
-// to whoever floods the log-in, so the others wait.
+// pace makes a wrong password take the same time for every name. Until its owner logs
+// in, a hash from Django takes many times longer than one of ours. The time of a
+// refusal would show which accounts came from Django, and so which names exist. Doing
+// the work of such a hash for every name would help a flood of log-ins, so the others
+// wait instead.
 type pace struct {
 	mu      sync.Mutex
-	Slowest time.Duration // of the other hashes that were checked lately; zero: none was
+	Slowest time.Duration // of recently checked hashes from Django; zero: none
 }
 
-// maxPace bounds how long a refusal waits.
+// maxPace is how long a refusal waits at most.
 const maxPace = 2 * time.Second
 
-// took notes how long a hash took that isn't of today's kind. What a busy
-// machine made of one is forgotten bit by bit with the next ones.
+// took records how long a hash from Django took. A slow one, on a busy machine, is
+// forgotten bit by bit.
 func (p *pace) took(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.Slowest = max(min(d, maxPace), p.Slowest-p.Slowest/16)
 }
 
-// rest is how long a refusal waits whose hash took d. A quarter more than the
-// slowest hides that not all take the same.
+// rest returns how long a refusal waits whose hash took d. The slowest plus a quarter
+// hides differences between hashes.
 func (p *pace) rest(d time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return max(0, p.Slowest+p.Slowest/4-d)
 }
 
-// even waits until a refusal whose hash took d may be answered.
+// even delays a refusal whose hash took d.
 func (p *pace) even(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(p.rest(d))
 	defer timer.Stop()

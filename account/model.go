@@ -8,33 +8,32 @@ import (
 	"strings"
 )
 
-// UserModel describes the accounts of a realm, as a custom user model does for
-// Django. Without one, accounts are those of Django's own User.
+// UserModel describes the accounts of a realm, like a custom user model of Django.
+// Default: Django's own User.
 type UserModel struct {
-	// UsernameField names the field that people log in with. Default:
+	// UsernameField is the name of the field that people log in with. Default:
 	// username. Source: Django's USERNAME_FIELD.
 	UsernameField string `json:"username_field,omitempty"`
 
-	// RequiredFields are the fields that the API takes at registration and
-	// shows under /me, beside the username field; id is shown only. Default:
-	// email, unless that is the username field. Source: Django's REQUIRED_FIELDS.
+	// RequiredFields are the fields, in addition to the username field, that
+	// /register takes and /me shows. id is only shown. Default: email, unless that
+	// is the username field. Source: Django's REQUIRED_FIELDS.
 	RequiredFields []string `json:"required_fields,omitzero"`
 
-	// Fields declares further fields, or amends the built-in ones, which are
-	// username, email, first_name and last_name.
+	// Fields declares more fields, or changes the built-in ones: username, email,
+	// first_name and last_name.
 	Fields []Field `json:"fields,omitempty"`
 }
 
-// Model is a UserModel with everything decided.
+// Model is a UserModel with all defaults applied.
 type Model struct {
 	nameRules // of the username field's type
 	Username  *ModelField
-	Required  []*ModelField // the username field is not among them
+	Required  []*ModelField // without the username field
 	Declared  []*ModelField // every field, the username field first
 }
 
-// reservedFields are names that mean something else in a request, an answer or
-// an account.
+// reservedFields are names with another meaning in a request, a response or an account.
 var reservedFields = []string{
 	"id", "password", "current_password", "new_password", "re_new_password", "uid", "token", "auth_token",
 	"is_active", "is_staff", "is_superuser", "groups", "permissions", "user_permissions",
@@ -52,8 +51,8 @@ func builtinFields() []*ModelField {
 	}
 }
 
-// Resolve decides what the model leaves open, and refuses what can't be. taken
-// are names that no field may have, beside reservedFields.
+// Resolve applies defaults and checks the model. taken are more names that no field may
+// have.
 func (u *UserModel) Resolve(taken []string) (*Model, error) {
 	if u == nil {
 		u = &UserModel{}
@@ -107,7 +106,7 @@ func (u *UserModel) Resolve(taken []string) (*Model, error) {
 	return m, nil
 }
 
-// DeclareAll is a model with the built-in fields and these. No field may have a
+// DeclareAll returns a model with the built-in fields and these. No field may have a
 // name that is taken.
 func DeclareAll(fields []Field, taken []string) (*Model, error) {
 	m := &Model{Declared: builtinFields()}
@@ -159,8 +158,8 @@ func (m *Model) Field(name string) *ModelField {
 	return nil
 }
 
-// setDefaults gives a new account the defaults that there are now, so that it
-// keeps them when the model changes.
+// setDefaults sets the current defaults on a new account, which keeps them if the model
+// changes.
 func (m *Model) setDefaults(a *Account) {
 	for _, f := range m.Declared {
 		if f.Initial != nil && !f.isSet(a) {
@@ -169,10 +168,10 @@ func (m *Model) setDefaults(a *Account) {
 	}
 }
 
-// Name is what an account logs in with.
+// Name returns what an account logs in with.
 func (m *Model) Name(a *Account) string { return m.Username.text(a) }
 
-// Keys are the unique keys of an account, those of reserved names behind its own.
+// Keys returns the unique keys of an account, followed by its reserved ones.
 func (m *Model) Keys(a *Account) ([]Key, error) {
 	keys, err := m.currentKeys(a)
 	if err != nil {
@@ -181,8 +180,8 @@ func (m *Model) Keys(a *Account) ([]Key, error) {
 	return append(keys, m.reservedKeys(a, keys)...), nil
 }
 
-// currentKeys are the keys of what the account has. An empty value is no key,
-// except for the username field, which must have one.
+// currentKeys returns the keys of the account's current values. Empty values have no
+// key; the username must not be empty.
 func (m *Model) currentKeys(a *Account) ([]Key, error) {
 	var keys []Key
 	for _, f := range m.Declared {
@@ -200,7 +199,7 @@ func (m *Model) currentKeys(a *Account) ([]Key, error) {
 	return keys, nil
 }
 
-// key gives the account of a change its unique keys.
+// key sets the unique keys of a change's account.
 func (m *Model) key(c *Change) error {
 	keys, err := m.Keys(c.Account)
 	if err != nil {
@@ -210,7 +209,7 @@ func (m *Model) key(c *Change) error {
 	return nil
 }
 
-// Signature changes whenever the keys of accounts do.
+// Signature identifies the keys that the model makes.
 func (m *Model) Signature() string {
 	names := []string{"2", m.Username.Name}
 	for _, f := range m.Declared {
@@ -226,7 +225,7 @@ func (m *Model) Signature() string {
 	return strings.Join(names, " ")
 }
 
-// Misfit says what the model asks of the stored accounts that they can't satisfy.
+// Misfit explains why stored accounts don't fit the model.
 func (m *Model) Misfit(err error) error {
 	if taken := new(TakenError); errors.As(err, &taken) {
 		remedy := "leave 'unique' out"
@@ -241,7 +240,7 @@ func (m *Model) Misfit(err error) error {
 	return fmt.Errorf("the stored accounts don't fit user_model: %w", err)
 }
 
-// TakenMessage is Django's message for a value that isn't unique.
+// TakenMessage returns Django's message for a value that isn't unique.
 func (m *Model) TakenMessage(name string) string {
 	label := name
 	if f := m.Field(name); f != nil {
@@ -250,16 +249,15 @@ func (m *Model) TakenMessage(name string) string {
 	return fmt.Sprintf("User with this %s already exists.", strings.ToUpper(label[:1])+label[1:])
 }
 
-// Texts looks up the values of an account's fields.
+// Texts returns a function that returns the text of an account's field.
 func (m *Model) Texts(a *Account) func(name string) string {
 	return func(name string) string { return m.Field(name).text(a) }
 }
 
-// Values are the members of a request that passed their checks. A member that
-// was left out is not among them.
+// Values are the valid members of a request, by name.
 type Values map[string]any
 
-// Text is a value that is text, or empty.
+// Text returns a text value, or an empty one.
 func (v Values) Text(name string) string {
 	s, _ := v[name].(string)
 	return s

@@ -1,3 +1,6 @@
+// Package account is the domain: accounts, auth tokens, links in mails, the user model,
+// limits, and the Store interface. Service is what all ways in call: endpoints, the
+// admin API and commands. The package knows nothing of HTTP, Caddy or zap.
 package account
 
 import (
@@ -10,8 +13,8 @@ import (
 	"github.com/caddy-djoser/djoser/password"
 )
 
-// Service is what the accounts of a realm can do. It knows nothing of HTTP or
-// Caddy: requests, commands and the admin API all come through here.
+// Service is everything that can be done with the accounts of a realm. Requests of
+// owners go through Do.
 type Service struct {
 	Store      Store
 	Model      *Model
@@ -22,27 +25,27 @@ type Service struct {
 	Validators password.Validators
 	Throttles  *Throttles
 	Rates      *ThrottleSettings
-	turns      turns    // of those who change an account
-	Mails      *limiter // of mails that somebody asks for; nil: no limit
+	turns      turns    // of changes to an account
+	Mails      *limiter // of requested mails; nil: no limit
 	Reporter   Reporter
-	WakeMail   func() // tells the outbox that a mail was committed
+	WakeMail   func() // wakes the outbox after a mail was committed
 	Now        func() time.Time
 }
 
-// Reporter is told what happens to accounts.
+// Reporter logs and counts what happens to accounts.
 type Reporter interface {
 	// Report is called with every event.
 	Report(e Event)
 
-	// Hash has a pool do the work of a hash.
+	// Hash runs work in a pool. It returns the pool's error, if any.
 	Hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error
 
 	// Mailed counts mails that were queued, sent or failed.
 	Mailed(outcome string, mails ...*Mail)
 }
 
-// Rules are what a realm's settings decide about its accounts. The settings of
-// the same names say what they mean.
+// Rules are the settings of a realm that the Service follows. See the settings of the
+// same names.
 type Rules struct {
 	SendActivationEmail    bool
 	LoginAfterRegistration bool
@@ -54,7 +57,7 @@ type Rules struct {
 	TokensPerUser          int
 }
 
-// TokenExpires is when a token that is made now expires; zero: never.
+// TokenExpires returns when a token made now expires; zero: never.
 func (r *Rules) TokenExpires(now time.Time) time.Time {
 	if r.TokenTTL <= 0 {
 		return time.Time{}
@@ -62,7 +65,7 @@ func (r *Rules) TokenExpires(now time.Time) time.Time {
 	return now.Add(r.TokenTTL)
 }
 
-// Errors of accounts, for the caller to put into words.
+// Errors of the Service. Callers put them into words.
 var (
 	ErrCredentials = errors.New("wrong credentials")
 	ErrDisabled    = errors.New("account is not active")
@@ -70,29 +73,30 @@ var (
 	ErrPassword    = errors.New("wrong current password")
 )
 
-// Client is where a request came from.
+// Client is the sender of a request.
 type Client struct {
 	Address  string
 	Agent    string
-	Protocol string // of links in mails to it: http or https
-	Language string // that it asks for; see Mail
-	Known    bool   // it has logged in to the account before
+	Protocol string // of links in mails: http or https
+	Language string // that it prefers; see Mail
+	Known    bool   // has logged in to the account before
 }
 
-// caller is whom the queue for hashing knows the client as.
+// caller returns the client for the queue of the hashing pool.
 func (c Client) caller() password.Caller {
 	return password.Caller{Network: neighbourhood(c.Address), Known: c.Known}
 }
 
-// maxAgent bounds what is kept of a User-Agent, in bytes.
+// maxAgent is the maximum length of a stored User-Agent in bytes.
 const maxAgent = 200
 
-// attempts bounds how often a change is tried again because another request
-// changed the account in between.
+// attempts is how often a change is tried if other requests change the account
+// meanwhile.
 const attempts = 20
 
-// Register makes an account of the values of the model's fields. The token is
-// empty unless the account is logged in at once.
+// Register creates an account with values of the model's fields. The token is empty
+// unless the account is logged in at once. Errors: *FieldError, *TakenError,
+// *TooSoonError, password.ErrBusy.
 func (a *Service) Register(ctx context.Context, v Values, pass string, c Client) (*Account, string, error) {
 	name := a.Model.Username.Name
 	username, err := a.CheckUsername(v.Text(name))
@@ -148,12 +152,12 @@ func (a *Service) register(ctx context.Context, v Values, pass string, c Client)
 		return nil, "", err
 	}
 	if !acc.IsActive {
-		a.mayAsk(acc.Email, PurposeActivation) // so that this mail counts among those asked for
+		a.mayAsk(acc.Email, PurposeActivation) // counts this mail as a requested one
 	}
 	return acc, token, nil
 }
 
-// Linked is the account of the uid in a link. ErrNotFound: there is none.
+// Linked returns the account of the uid in a link, or ErrNotFound.
 func (a *Service) Linked(ctx context.Context, uid string) (*Account, error) {
 	id, ok := decodeUID(uid)
 	if !ok {
@@ -162,9 +166,9 @@ func (a *Service) Linked(ctx context.Context, uid string) (*Account, error) {
 	return a.Store.Account(ctx, id)
 }
 
-// Activate uses up a link to the account: one that activates it, that confirms a
-// new address, or that takes a change of address back. It names the event. The
-// token is empty unless the account is logged in at once.
+// Activate uses a link: one that activates the account, confirms a new address, or
+// takes back a change of address. It sets the name of the event. The token is empty
+// unless the account is logged in at once. Errors: ErrLink, *TakenError, *TooSoonError.
 func (a *Service) Activate(ctx context.Context, e *Event, acc *Account, link string) (*Account, string, error) {
 	if err := a.allowPair("activate", EncodeUID(acc.ID), e.Client); err != nil {
 		return nil, "", err
@@ -190,7 +194,7 @@ func (a *Service) activate(ctx context.Context, id uint64, link string, c Client
 		if !acc.IsActive {
 			purpose = PurposeActivation
 		}
-		// The links first, so that a bad one costs the same for every account.
+		// Check the links first, so that a bad one costs the same for every account.
 		good, former := a.Links.check(purpose, acc, acc.PendingEmail, link), a.former(acc, link)
 		if former >= 0 && acc.IsActive {
 			acc.takeBack(former, change)
@@ -213,8 +217,8 @@ func (a *Service) activate(ctx context.Context, id uint64, link string, c Client
 	return acc, token, nil
 }
 
-// useLink is Update by a link. Where an address can't be taken back, because
-// another account has it by now, it ends every login at least.
+// useLink is Update by a link. If an address can't be taken back, because another
+// account has it by now, it still ends every log-in.
 func (a *Service) useLink(ctx context.Context, id uint64, use func(*Account, *Change) (takenBack bool, err error)) (*Account, error) {
 	takenBack := false
 	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) (err error) {
@@ -228,11 +232,12 @@ func (a *Service) useLink(ctx context.Context, id uint64, use func(*Account, *Ch
 	return acc, err
 }
 
-// SetUsername renames an account. Its links stay good, unless the username is
-// the address.
+// SetUsername renames an account. Its links stay valid, unless the username is the
+// address.
 //
-// Like setPassword it takes the account whose password was checked: a reset
-// meanwhile, or a deactivation, must win.
+// Like SetPassword it takes the account whose password was checked: it fails if the
+// password was reset or the account deactivated meanwhile. Errors: *FieldError,
+// ErrPassword, *TakenError.
 func (a *Service) SetUsername(ctx context.Context, checked *Account, name string, c Client) (*Account, error) {
 	name, err := a.CheckUsername(name)
 	if err != nil {
@@ -248,14 +253,14 @@ func (a *Service) SetUsername(ctx context.Context, checked *Account, name string
 	})
 }
 
-// emailChanged does what a new address asks for. Where activation mails are
-// sent, it counts only once it is confirmed.
+// emailChanged handles a new address. With send_activation_email it counts only after
+// it was confirmed.
 func (a *Service) emailChanged(ctx context.Context, acc *Account, before string, change *Change, c Client) error {
 	if acc.Email == before {
 		return nil
 	}
-	// A change that is only asked for leaves reset links good: else whoever has a
-	// stolen token could keep the owner from using one.
+	// An unconfirmed change leaves reset links valid: otherwise the thief of a token
+	// could keep the owner from using one.
 	acc.PendingEmail = ""
 	if a.Rules.SendActivationEmail && acc.Email != "" {
 		acc.Email, acc.PendingEmail = before, acc.Email
@@ -272,8 +277,8 @@ func (a *Service) emailChanged(ctx context.Context, acc *Account, before string,
 	return nil
 }
 
-// checkFree refuses a value of a unique field that another account has, where
-// the store doesn't do so yet.
+// checkFree returns a *TakenError if another account has a value of a unique field.
+// It is for values that aren't keys yet.
 func (a *Service) checkFree(ctx context.Context, f *ModelField, value string, acc *Account) error {
 	if !f.Unique {
 		return nil
@@ -294,12 +299,13 @@ func (a *Service) checkFree(ctx context.Context, f *ModelField, value string, ac
 }
 
 // SetPassword changes a password. keep is the token of the request, which
-// stays where logout_on_password_change ends the others.
+// logout_on_password_change doesn't end. Errors: *FieldError, ErrPassword,
+// password.ErrBusy.
 func (a *Service) SetPassword(ctx context.Context, checked *Account, pass string, keep Digest, c Client) (*Account, error) {
 	if err := a.CheckNewPassword("new_password", pass, a.Model.Texts(checked)); err != nil {
 		return nil, err
 	}
-	c.Known = true // by the token
+	c.Known = true // has a token
 	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, err
@@ -315,33 +321,30 @@ func (a *Service) SetPassword(ctx context.Context, checked *Account, pass string
 	})
 }
 
-// waitsForActivation tells a new account from one that was deactivated, which
-// has no address to confirm.
+// waitsForActivation reports whether an account is new, not deactivated.
 func waitsForActivation(acc *Account) bool { return !acc.IsActive && acc.PendingEmail != "" }
 
-// checkReset reports whether a reset link is good. It looks at the link first, so
-// that a bad one costs the same for every account.
+// checkReset reports whether a reset link is valid. It checks the link first, so that
+// a bad one costs the same for every account.
 func (a *Service) checkReset(acc *Account, link string) bool {
 	good, former := a.Links.check(PurposePasswordReset, acc, acc.Email, link), a.former(acc, link)
 	return former >= 0 && acc.IsActive || good && a.resettable(acc)
 }
 
-// resettable reports whether the owner of an account's address may set its password
-// anew.
+// resettable reports whether the owner of an account's address may reset its password.
 func (a *Service) resettable(acc *Account) bool {
 	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && password.Usable(acc.Password)
 }
 
-// ResetPassword sets a password by a link, which it uses up. It ends every login of
-// the account.
+// ResetPassword uses a link to set a password, and ends every log-in of the account.
+// Errors: ErrLink, *FieldError, *TooSoonError, password.ErrBusy.
 func (a *Service) ResetPassword(ctx context.Context, e *Event, acc *Account, link, pass string) (*Account, error) {
 	if err := a.allowPair("password_reset_confirm", EncodeUID(acc.ID), e.Client); err != nil {
 		return nil, err
 	}
 	e.Account = acc
-	// Nothing of the account is looked at before the link is found good: what the
-	// validators say of a password would tell its fields to anybody. A bad link costs
-	// no hash, either.
+	// Check the link before the password: the validators' messages would tell the
+	// account's fields to anybody. A bad link also costs no hash.
 	if !a.checkReset(acc, link) {
 		return nil, ErrLink
 	}
@@ -371,14 +374,14 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 		}
 		acc.settle()
 		acc.EmailConfirmed = true // the link was sent there
-		acc.PendingEmail = ""     // whoever asked for it had the old password, or a token
+		acc.PendingEmail = ""     // requested with the old password or a token
 		acc.Serial++
 		change.EndTokens = true
 		return false, nil
 	})
 }
 
-// SetFields changes fields of an account.
+// SetFields changes fields of an account. Errors: *TakenError, *TooSoonError.
 func (a *Service) SetFields(ctx context.Context, id uint64, v Values, c Client) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, change *Change) error {
 		before := acc.Email
@@ -391,9 +394,8 @@ func (a *Service) SetFields(ctx context.Context, id uint64, v Values, c Client) 
 	})
 }
 
-// Update reads an account, lets change alter it and what else belongs to the
-// transaction, and writes it. It starts again if the account was changed
-// meanwhile, so that change is applied to what is stored.
+// Update reads an account, lets change modify it and the transaction, and writes it.
+// If the account was changed meanwhile, it starts again.
 func (a *Service) Update(ctx context.Context, id uint64, change func(*Account, *Change) error) (*Account, error) {
 	end, err := a.turns.take(ctx, id)
 	if err != nil {
@@ -424,8 +426,8 @@ func (a *Service) Update(ctx context.Context, id uint64, change func(*Account, *
 	return nil, ErrConflict
 }
 
-// rekey gives a changed account its unique keys; those of former names that it
-// has no more become reserved.
+// rekey updates the unique keys of a changed account. Keys of former names become
+// reserved.
 func (a *Service) rekey(c *Change, former []Key) error {
 	if c.Delete {
 		return nil
@@ -447,7 +449,7 @@ func (a *Service) Commit(ctx context.Context, c *Change) error {
 	return nil
 }
 
-// addToken makes an auth token and puts it into the change.
+// addToken adds a new auth token to the change.
 func (a *Service) addToken(change *Change, acc *Account, c Client) string {
 	value := NewToken()
 	digest, _ := DigestOf(value)
@@ -472,8 +474,8 @@ func (a *Service) mail(p Purpose, acc *Account, c Client) *Mail {
 	}
 }
 
-// TemplateUser is what mail templates know of an account. Its username is what
-// it logs in with.
+// TemplateUser returns the values of an account for mail templates. The username is
+// what the account logs in with.
 func (m *Model) TemplateUser(a *Account) map[string]any {
 	user := map[string]any{"id": a.ID}
 	for _, f := range m.Declared {
@@ -483,8 +485,8 @@ func (m *Model) TemplateUser(a *Account) map[string]any {
 	return user
 }
 
-// TemplateFields are the fields that templates may name, with the values of an
-// account that has none.
+// TemplateFields returns the fields for mail templates, with the values of an account
+// that has none.
 func (m *Model) TemplateFields() map[string]any {
 	fields := make(map[string]any)
 	for _, f := range m.Declared {

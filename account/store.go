@@ -12,30 +12,26 @@ import (
 	"unicode"
 )
 
-// Store keeps the accounts, auth tokens and outgoing mails of one realm. Its
-// methods are the transactions that accounts need; it knows nothing of Caddy
-// or HTTP.
+// Store keeps the accounts, auth tokens and outgoing mails of one realm.
 //
 // Every implementation promises, and package storetest checks, that
-//   - a change is applied whole or not at all, and is on disk when Commit
-//     returns nil;
-//   - unique keys are those of one user model, and stay unique, and of two changes that were made from the same
-//     version of an account only one is applied;
-//   - methods may be called from many goroutines, also while and after Close:
-//     then they return ErrClosed.
+//   - changes are atomic, and durable when Commit returns nil;
+//   - unique keys follow one user model and stay unique;
+//   - of two changes to the same version of an account, only one is applied;
+//   - methods may be called concurrently, also during and after Close, when they
+//     return ErrClosed.
 //
-// What a store returns belongs to the caller, who may change it.
+// The caller owns what a store returns, and may modify it.
 type Store interface {
 	// Account returns the account with the id, or ErrNotFound.
 	Account(ctx context.Context, id uint64) (*Account, error)
 
-	// AccountByKey returns the account that has the unique key among its Keys,
-	// reserved or not as the key is, or ErrNotFound.
+	// AccountByKey returns the account with the unique key, which is reserved or
+	// not as given, or ErrNotFound.
 	AccountByKey(ctx context.Context, key Key) (*Account, error)
 
-	// AccountsByEmail returns at most limit accounts whose address equals
-	// email without regard to case, and to whether its domain is written in
-	// Unicode or in A-labels, in order of id.
+	// AccountsByEmail returns at most limit accounts with an address, in order of
+	// id. It ignores case, and whether the domain is in Unicode or in A-labels.
 	AccountsByEmail(ctx context.Context, email string, limit int) ([]*Account, error)
 
 	// Accounts returns at most limit accounts with an id greater than after,
@@ -49,67 +45,67 @@ type Store interface {
 	Tokens(ctx context.Context, account uint64) ([]*Token, error)
 
 	// Commit applies a change in one durable transaction. It sets ID and
-	// Version of the change's account, and the IDs of its mails. Errors: what
-	// Change.Validate says, *TakenError, ErrConflict, ErrModel, ErrNotFound,
-	// ErrFull, ErrClosed.
+	// Version of the change's account, and the IDs of its mails. Errors: those of
+	// Change.Validate, *TakenError, ErrConflict, ErrModel, ErrNotFound, ErrFull,
+	// ErrClosed.
 	Commit(ctx context.Context, c *Change) error
 
-	// TouchTokens notes the time of the last use of tokens. Unknown tokens are
-	// passed over. It need not be durable.
+	// TouchTokens records the last use of tokens. It ignores unknown tokens, and
+	// need not be durable.
 	TouchTokens(ctx context.Context, used map[Digest]time.Time) error
 
-	// Mails returns at most limit outgoing mails that are due at the time, the
-	// one due first at the head.
+	// Mails returns at most limit outgoing mails that are due at the time, in
+	// order of Due.
 	Mails(ctx context.Context, due time.Time, limit int) ([]*Mail, error)
 
-	// PutMail writes back a mail that is to be tried again.
+	// PutMail writes back a mail that will be tried again.
 	PutMail(ctx context.Context, m *Mail) error
 
-	// DeleteMail removes a mail that was delivered or given up.
+	// DeleteMail deletes a mail that was delivered or given up.
 	DeleteMail(ctx context.Context, id uint64) error
 
-	// Reindex makes keys the unique keys of every account, now and in the
-	// order of their ids, and the signature the one that changes must have. A
-	// reserved key that another account has as well gives way. It does nothing
-	// if the signature is that of the last successful call. On an error of keys,
-	// or a *TakenError, nothing changes.
+	// Reindex replaces the unique keys of every account by those that keys returns,
+	// in order of id. From then on changes must have the signature. A reserved key
+	// yields to another account's key. Reindex does nothing if the last successful
+	// call had the same signature. On an error of keys, or a *TakenError, nothing
+	// changes.
 	Reindex(ctx context.Context, signature string, keys func(*Account) ([]Key, error)) error
 
-	// LinkKey returns the 32 secret bytes under which links are signed. They
-	// are made when the store is, and are the same ever after.
+	// LinkKey returns the 32 secret bytes that sign links. They are made with the
+	// store, and never change.
 	LinkKey(ctx context.Context) ([]byte, error)
 
 	// Stats counts what the store holds.
 	Stats(ctx context.Context) (Stats, error)
 
-	// Close ends the store after the transactions at work.
+	// Close closes the store after the transactions in progress.
 	Close() error
 }
 
-// Errors of a Store, to be told apart with errors.Is.
+// Errors of a Store, for errors.Is.
 var (
 	// ErrNotFound means that there is no such account, token or key.
 	ErrNotFound = errors.New("not found")
 
-	// ErrConflict means that the account was changed since it was read: read
-	// it again, and decide again.
+	// ErrConflict means that the account was changed since it was read. Read it
+	// again.
 	ErrConflict = errors.New("account was changed by another request")
 
-	// ErrModel means that the unique keys of a change are those of another user
-	// model than the store's: the configuration was changed meanwhile.
+	// ErrModel means that a change has the unique keys of another user model than
+	// the store: the configuration was changed meanwhile.
 	ErrModel = errors.New("user model was changed by a reload of the configuration: try again")
 
-	// ErrFull means that the store takes no writes for lack of space.
+	// ErrFull means that the store is out of space for writes.
 	ErrFull = errors.New("store is out of space")
 
 	// ErrClosed means that the store has been closed.
 	ErrClosed = errors.New("store is closed")
 )
 
-// MaxID is the largest id of an account: Django's are signed.
+// MaxID is the largest id of an account. Django's ids are signed.
 const MaxID = 1<<63 - 1
 
-// TakenError says that another account holds a unique key.
+// TakenError means that another account has a unique key.
 type TakenError struct {
 	Field string // name of the field, such as username; id for a taken id
 }
@@ -121,16 +117,16 @@ type Key struct {
 	Field string // name of the field
 	Value string // its value, in the form in which values are compared
 
-	// Reserved keeps the value from other accounts, and that is all: nobody
-	// finds the account by it. Where another account has the key already, it
+	// Reserved only keeps other accounts from taking the value; AccountByKey
+	// doesn't find the account by it. If another account has the key already, it
 	// is left out without an error.
 	Reserved bool
 }
 
-// Same reports whether only one account may have two keys.
+// Same reports whether two keys exclude each other.
 func (k Key) Same(other Key) bool { return k.Field == other.Field && k.Value == other.Value }
 
-// Account is a user, with the fields of Django's AbstractUser under its names.
+// Account is a user, with the fields of Django's AbstractUser.
 type Account struct {
 	ID       uint64
 	Username string
@@ -145,8 +141,8 @@ type Account struct {
 	DateJoined  time.Time
 	LastLogin   time.Time // zero: never
 
-	// Groups and Permissions are the names that the account has, in order.
-	// Permissions are kept for Django and have no meaning here.
+	// Groups and Permissions are sorted names. Permissions are kept for Django, and
+	// have no meaning here.
 	Groups      []string
 	Permissions []string
 
@@ -154,38 +150,37 @@ type Account struct {
 	// bool, or nil. A field that the model no longer declares stays.
 	Fields map[string]any
 
-	// EmailConfirmed says that whoever has the account has shown to have Email, or
-	// that an administrator vouches for it.
+	// EmailConfirmed means that the owner confirmed Email, or an administrator
+	// did.
 	EmailConfirmed bool
 
-	// FormerEmails are the addresses to which a change of Email can be taken back,
-	// the oldest first.
+	// FormerEmails are the addresses that can be taken back, oldest first.
 	FormerEmails []FormerEmail
 
-	// Provisional is an account that was registered and never activated, where it
-	// has to be. It has no key of its address, and ends by itself.
+	// Provisional means that the account was registered and waits for its
+	// activation. Its address is no key yet, and it expires.
 	Provisional bool
 
-	// PendingEmail is an address that becomes Email once it is confirmed.
+	// PendingEmail becomes Email after it was confirmed.
 	PendingEmail string
 
-	// Reserved are usernames and unique addresses that the account gave up, the
-	// oldest first, as they were. No other account can have them.
+	// Reserved are usernames and unique addresses that the account gave up, oldest
+	// first. No other account can take them.
 	Reserved []Key
 
 	// Keys are the unique keys of the account.
 	Keys []Key
 
-	// Serial is raised by everything that makes links of the account invalid:
-	// the use of one, and a change of password, address or activity.
+	// Serial increases with everything that invalidates links of the account: the
+	// use of one, and a change of password, address or activity.
 	Serial uint64
 
-	// Version is raised by the store with each change; zero is an account that
-	// the store doesn't hold yet.
+	// Version increases with each change. It is zero for an account that is not
+	// stored yet.
 	Version uint64
 }
 
-// clone is a copy that shares nothing with a.
+// clone returns a deep copy.
 func (a *Account) clone() *Account {
 	c := *a
 	c.Groups, c.Permissions = slices.Clone(a.Groups), slices.Clone(a.Permissions)
@@ -194,93 +189,91 @@ func (a *Account) clone() *Account {
 	return &c
 }
 
-// Mail is an entry of the outbox: what is to be sent, not the mail itself,
-// which is made from the account as it is when the mail goes out.
+// Mail is an entry of the outbox. The message is composed when it is sent, from the
+// account as it is then.
 type Mail struct {
 	ID       uint64
-	Account  uint64 // zero: the accounts with Address; without that an entry that sends nothing
+	Account  uint64 // zero: the accounts with Address; without Address nothing is sent
 	Purpose  Purpose
 	Protocol string // of the link: http or https
 	Language string // of the client, such as de; empty: unknown
-	Address  string // who is told, where that isn't the account's own address, or there is no account
-	Source   string // the network of the client that asked; empty: unknown
+	Address  string // of the recipient, if not the account's own
+	Source   string // network of the client that requested it; empty: unknown
 	Created  time.Time
 	Due      time.Time
 	Attempts int
 }
 
-// Purpose is what a mail, and the link in it, is for.
+// Purpose is the purpose of a mail, and of the link in it.
 type Purpose string
 
 const (
-	// PurposeActivation is the link that makes a new account active.
+	// PurposeActivation is a link that activates a new account.
 	PurposeActivation Purpose = "activation"
 
-	// PurposePasswordReset is the link that sets a new password.
+	// PurposePasswordReset is a link that sets a new password.
 	PurposePasswordReset Purpose = "password_reset"
 
-	// PurposeEmailChange is the link, sent to a new address, that makes it the
-	// account's address.
+	// PurposeEmailChange is a link that confirms a new address.
 	PurposeEmailChange Purpose = "email_change"
 
-	// PurposeEmailNotice tells the old address of a change, with a link that takes
-	// it back.
+	// PurposeEmailNotice is a notice to the former address, with a link that takes
+	// back the change.
 	PurposeEmailNotice Purpose = "email_notice"
 )
 
-// Group is a group as Django knows it. Accounts have the names of theirs; what
-// else there is to a group has no meaning here, and is kept for Django.
+// Group is a group of Django. Accounts have the names of their groups; the rest is
+// kept for Django, and has no meaning here.
 type Group struct {
 	ID          uint64 // in Django; zero: unknown
 	Name        string
 	Permissions []string
 }
 
-// GroupStore is a Store that keeps groups for Django, found with As. With another
-// one they come back from an export by name alone.
+// GroupStore is a Store that keeps groups for Django. Without it, an export has only
+// their names. Find it with As.
 type GroupStore interface {
-	// Groups returns the groups that were put.
+	// Groups returns all groups.
 	Groups(ctx context.Context) ([]*Group, error)
 
-	// PutGroup keeps a group, in place of one of the same name.
+	// PutGroup stores a group, and replaces one with the same name.
 	PutGroup(ctx context.Context, g *Group) error
 }
 
 // Stats is the size of a store.
 type Stats struct {
 	Accounts uint64 // accounts
-	Tokens   uint64 // auth tokens, maybe with some that have just expired
+	Tokens   uint64 // auth tokens, possibly with some that have just expired
 	Mails    uint64 // mails in the outbox
 	Bytes    int64  // size on disk
 }
 
-// BackupStore is a Store that can copy itself into a stream while it works,
-// be filled from one, and check itself. Commands and the admin API find it with
-// As where they need it.
+// BackupStore is a Store with online backup, restore and check. Commands and the admin
+// API find it with As.
 type BackupStore interface {
 	Store
 
-	// Backup writes the store as of one transaction, secrets included.
+	// Backup writes a consistent copy of the store, including secrets.
 	Backup(ctx context.Context, w io.Writer) error
 
-	// CheckBackup reads a backup to its end and reports whether it is whole, and
-	// what is in it.
+	// CheckBackup reads a whole backup. It returns an error if it is damaged, or
+	// counts its contents.
 	CheckBackup(r io.Reader) (Stats, error)
 
-	// Restore fills an empty store from a backup. A backup that isn't whole
-	// changes nothing. Nobody else uses the store meanwhile.
+	// Restore fills an empty store from a backup. A damaged backup changes nothing.
+	// Nobody else may use the store meanwhile.
 	Restore(ctx context.Context, r io.ReadSeeker) error
 
-	// Check reads every record and compares it with the others, and the unique
-	// keys of every account with what keys makes of it, provided that the
-	// signature is that of the last Reindex. It calls report with each fault,
-	// and returns what it has counted.
+	// Check compares all records with each other. If the signature is that of the
+	// last Reindex, it also compares the unique keys of every account with those
+	// that keys returns. It calls report with each fault, and returns what it has
+	// counted.
 	Check(ctx context.Context, signature string, keys func(*Account) ([]Key, error), report func(fault string)) (Stats, error)
 }
 
-// As finds what a store can do beyond a Store, such as a GroupStore or a
-// BackupStore: in the store itself, or in one that it wraps and returns by a
-// method Unwrap() Store, as errors.As does with errors.
+// As finds an extension of Store, such as GroupStore or BackupStore, in a store or in
+// one that it wraps. A wrapping store has a method Unwrap() Store, as errors do for
+// errors.As.
 func As[T any](s Store) (T, bool) {
 	for {
 		if t, ok := s.(T); ok {
@@ -295,17 +288,17 @@ func As[T any](s Store) (T, bool) {
 	}
 }
 
-// UnsafeGroup reports whether a group can't be passed on: commas separate
-// groups, back ends trim what stands between them, and staff and superuser are
-// flags of an account. Django allows each of these names.
+// UnsafeGroup reports whether a group can't be passed to back ends: commas separate
+// groups, back ends trim white space, and staff and superuser are flags of an account.
+// Django allows all of these names.
 func UnsafeGroup(name string) bool {
 	return name == "" || strings.TrimSpace(name) != name ||
 		strings.Contains(name, ",") || strings.ContainsFunc(name, unicode.IsControl) ||
 		strings.EqualFold(name, "staff") || strings.EqualFold(name, "superuser")
 }
 
-// maxGroups and maxGroup bound the groups of an account, and a group's name in
-// bytes.
+// MaxGroups is the maximum number of groups of an account, and MaxGroup the maximum
+// length of a group's name in bytes.
 const (
 	MaxGroups = 1000
 	MaxGroup  = 150

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// TokenLength is the length of an auth token: 20 random bytes in hexadecimal
-// digits, as REST framework's authtoken makes it.
+// TokenLength is the length of an auth token: 20 random bytes in hexadecimal digits, as
+// in REST framework's authtoken.
 const TokenLength = 40
 
-// NewToken makes the value of an auth token. It is shown once, to the
-// client; the store gets its digest.
+// NewToken returns a random auth token. Only the client gets it; the store keeps its
+// digest.
 func NewToken() string {
 	var b [TokenLength / 2]byte
 	rand.Read(b[:]) // never fails; see crypto/rand
@@ -35,8 +35,8 @@ var notHex = func() (t [256]byte) {
 	return t
 }()
 
-// DigestOf is the digest under which a token is kept. A token has 160 random
-// bits, so that neither salt nor a slow hash would add anything.
+// DigestOf returns the digest of a token, if it has the form of one. With 160 random
+// bits, a token needs neither a salt nor a slow hash.
 func DigestOf(token string) (Digest, bool) {
 	var buf [TokenLength]byte
 	if len(token) != TokenLength {
@@ -53,13 +53,13 @@ func DigestOf(token string) (Digest, bool) {
 	return sha256.Sum256(buf[:]), true
 }
 
-// EncodeUID is the uid of a link: the base64url of the account's id in decimal
-// digits, as Django's urlsafe_base64_encode makes it.
+// EncodeUID returns the uid of a link: the account's id in decimal digits, in base64url
+// without padding, as by Django's urlsafe_base64_encode.
 func EncodeUID(id uint64) string {
 	return base64.RawURLEncoding.EncodeToString(strconv.AppendUint(nil, id, 10))
 }
 
-// decodeUID takes a uid in its canonical form only.
+// decodeUID decodes a uid. It accepts only the canonical form.
 func decodeUID(uid string) (uint64, bool) {
 	if len(uid) > 27 { // of the 20 digits of the greatest id
 		return 0, false
@@ -72,10 +72,9 @@ func decodeUID(uid string) (uint64, bool) {
 	return id, err == nil && EncodeUID(id) == uid
 }
 
-// Links signs and checks the tokens of links. A token is good for one purpose,
-// one account, one address, until the account's serial is raised or its time
-// is over: an HMAC-SHA256 (RFC 2104) over all of these, cut to 160 bits, with
-// the time it was made before it.
+// Links signs and checks the tokens of links. A token is valid for one purpose, one
+// account and one address, until the account's serial increases or TTL is over. It is
+// the time of signing, and an HMAC-SHA256 (RFC 2104) over all of these, cut to 160 bits.
 type Links struct {
 	Key []byte
 	TTL time.Duration
@@ -86,11 +85,10 @@ func (l *Links) sign(p Purpose, a *Account, address string) string {
 	return l.token(p, a, address, l.Now().Unix())
 }
 
-// maxLinkToken is the length of a token with a time of twelve digits, which is
-// far away.
+// maxLinkToken is the length of a token with a time of twelve digits, in the far future.
 const maxLinkToken = 12 + 1 + 40
 
-// check compares in constant time.
+// check checks a token in constant time.
 func (l *Links) check(p Purpose, a *Account, address, token string) bool {
 	if len(token) > maxLinkToken {
 		return false
@@ -101,7 +99,7 @@ func (l *Links) check(p Purpose, a *Account, address, token string) bool {
 		return false
 	}
 	age := l.Now().Sub(time.Unix(made, 0))
-	fresh := age < l.TTL && age > -time.Hour // a clock set back by more was wrong before
+	fresh := age < l.TTL && age > -time.Hour // if the clock was set back by more, it was wrong
 	return hmac.Equal([]byte(l.token(p, a, address, made)), []byte(token)) && fresh
 }
 
@@ -119,13 +117,13 @@ func (l *Links) token(p Purpose, a *Account, address string, made int64) string 
 	return strconv.FormatInt(made, 36) + "-" + hex.EncodeToString(mac.Sum(nil)[:20])
 }
 
-// Digest is the SHA-256 of an auth token, the only form in which it is kept.
+// Digest is the SHA-256 of an auth token. Tokens are only stored as digests.
 type Digest [32]byte
 
-// ID names the token to its owner. It tells nothing about the token's value.
+// ID returns the id of the token for its owner. It doesn't reveal the token.
 func (d Digest) ID() string { return hex.EncodeToString(d[:8]) }
 
-// Token is an auth token: one login.
+// Token is an auth token: one log-in.
 type Token struct {
 	Digest  Digest
 	Account uint64
