@@ -1,47 +1,14 @@
 package mail
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	netmail "net/mail"
 	"strings"
 	"time"
 	"unicode"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/wneessen/go-mail"
-	"golang.org/x/net/idna"
 )
-
-// Mailer is what a module in the namespace djoser.mailers implements. It takes
-// one mail to where it goes on its way.
-//
-// Send returns nil when somebody else has taken on the responsibility for the
-// mail, since it is then forgotten here. After any other result the mail is
-// tried again, with growing pauses, for a day; unless the error wraps
-// ErrUndeliverable. Send is called by one goroutine at a time for each realm,
-// must return when the context ends, and must not change the message.
-type Mailer interface {
-	Send(ctx context.Context, m *Message) error
-}
-
-// Retrier is a Mailer that says for how long a mail that failed is tried
-// again. Zero means the default, a day.
-type Retrier interface {
-	RetryFor() time.Duration
-}
-
-// LocalMailer is a Mailer that says whether it is given mails to recipients on
-// this machine or in the network around it; see localRecipient. Others are not.
-type LocalMailer interface {
-	SendsLocally() bool
-}
-
-// ErrUndeliverable is wrapped by the error of a Mailer when this mail will
-// never be taken, whatever happens elsewhere: it is given up at once.
-var ErrUndeliverable = errors.New("undeliverable")
 
 // Message is one mail, ready to be sent.
 type Message struct {
@@ -142,74 +109,6 @@ func (m *Message) scrub(text string) string {
 		}
 	}
 	return text
-}
-
-// ParseSender reads an address with or without a name. A name is taken as
-// people write it, also where RFC 5322 wants it quoted.
-func ParseSender(s string) (*netmail.Address, error) {
-	s = singleLine(s)
-	a, err := netmail.ParseAddress(s)
-	if err != nil {
-		i := strings.LastIndexByte(s, '<')
-		if i < 1 {
-			return nil, fmt.Errorf("%q is no mail address: %w", s, err)
-		}
-		var quoteErr error
-		if a, quoteErr = netmail.ParseAddress(s[i:]); quoteErr != nil {
-			return nil, fmt.Errorf("%q is no mail address: %w", s, err)
-		}
-		a.Name = strings.Trim(s[:i], ` "`)
-	}
-	a.Name = shorten(singleLine(a.Name), maxName)
-	if a.Address, err = asciiDomain(a.Address); err != nil {
-		return nil, fmt.Errorf("%q is no mail address: %w", s, err)
-	}
-	return a, nil
-}
-
-// parseRecipient reads an address that has no name. Unlike a sender's, which
-// is a setting, it comes from a stranger.
-func parseRecipient(s string) (*netmail.Address, error) {
-	a, err := netmail.ParseAddress(s)
-	// No name, comment or group either: it is what it was read as.
-	if err != nil || s != strings.Trim(a.String(), "<>") || strings.ContainsFunc(s, unicode.IsControl) {
-		return nil, errors.New("not a mail address")
-	}
-	if a.Address, err = asciiDomain(a.Address); err != nil {
-		return nil, err
-	}
-	return a, nil
-}
-
-// localRecipient reports whether an address names a machine, by its number or by
-// a name without a dot, rather than a domain of the world's. Anybody can claim
-// such an address: what listens there is not made for strangers' mails.
-func localRecipient(address string) bool {
-	domain := strings.ToLower(strings.Trim(domainOf(address), "."))
-	top := domain[strings.LastIndexByte(domain, '.')+1:]
-	return strings.ContainsAny(domain, "[]:") ||
-		!strings.Contains(domain, ".") ||
-		top == "localhost" || top == "localdomain" ||
-		strings.Trim(top, "0123456789") == "" || strings.HasPrefix(top, "0x")
-}
-
-// domainOf is the domain of an address.
-func domainOf(address string) string {
-	return address[strings.LastIndexByte(address, '@')+1:]
-}
-
-// asciiDomain writes the domain of an address in the form that every mail
-// server knows.
-func asciiDomain(address string) (string, error) {
-	i := strings.LastIndexByte(address, '@')
-	if account.IsASCII(address[i+1:]) {
-		return address, nil
-	}
-	domain, err := idna.Lookup.ToASCII(address[i+1:])
-	if err != nil {
-		return "", err
-	}
-	return address[:i+1] + domain, nil
 }
 
 // singleLine makes one line of printable text of s: white space is one blank, and

@@ -2,15 +2,10 @@ package mail
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,141 +13,125 @@ import (
 	"go.uber.org/zap"
 )
 
-// defaultRetry is for how long a mail that failed is tried again.
-const defaultRetry = 24 * time.Hour
+const (
+	// defaultRetry is how long a failed mail is retried.
+	defaultRetry = 24 * time.Hour
 
-// errRecipient is wrapped by the error of a mailer that works, when this mail
-// is refused for now. Without it, who registers a dozen accounts with addresses
-// that are refused would hold up the mails of everybody else.
-var errRecipient = errors.New("recipient refused for now")
+	// maxRetryPause is the longest pause before a mail is retried.
+	maxRetryPause = 15 * time.Minute
 
-// outboxLimits are the times and amounts of an outbox.
-type outboxLimits struct {
-	// firstPause is how long a mail waits after its first failure. The pause
-	// doubles with each further one, up to lastPause.
-	firstPause, lastPause time.Duration
+	// maxFailures is how many mails in a row may fail before the mailer is
+	// taken to be broken. Then one mail at a time is tried, with pauses of up
+	// to maxProbePause, until one is sent. Otherwise a queue of thousands would
+	// only fail, and be written to disk each time.
+	maxFailures   = 10
+	maxProbePause = 30 * time.Second
 
-	// After failuresInRow, the fault is taken to be the mailer's and not the
-	// mails'. Then one mail at a time is tried, with pauses that grow from
-	// firstPause to probePause, until one gets through: a queue of thousands
-	// would do nothing but fail, and be written to disk each time.
-	failuresInRow int
-	probePause    time.Duration
+	// batchSize is how many mails are read at once, and maxPending how many are
+	// tried at once after a start, due or not.
+	batchSize  = 256
+	maxPending = 100_000
 
-	// sendTimeout is how long a mailer may take for a mail; grace is how long
-	// it may take to return after that.
-	sendTimeout, grace time.Duration
+	// slowMail is how long a mail may take before the queue is read again for
+	// newer mails. A failed mail always lets them go first.
+	slowMail = time.Second
 
-	// closing is how long a mail that is being sent may take to end when the
-	// outbox closes.
-	closing time.Duration
+	// idlePause is how long the outbox sleeps unless something wakes it.
+	idlePause = time.Minute
 
-	// batch is how many mails are read at once, and pending how many are tried
-	// at once after a start, due or not.
-	batch, pending int
+	// sendTimeout is longer than the mailer smtp takes to connect and to send.
+	sendTimeout = 5 * time.Minute
+)
 
-	// settling is how many results are written to the store at once, which
-	// commits together what comes in together. Of mails that were sent it is
-	// one, while the next is being sent: a crash brings those a second time.
-	settling int
+// outboxTimes are the times that tests shorten.
+type outboxTimes struct {
+	// retryPause is the pause after a first failure. It doubles with each
+	// further one.
+	retryPause time.Duration
 
-	// slow is how long a mail may take before a mail that came meanwhile is
-	// looked at first. A mail that failed makes room for it at once.
-	slow time.Duration
+	// send is how long a mailer may take for a mail, and grace how long it may
+	// take to return after that.
+	send, grace time.Duration
 
-	// idle is how long the outbox sleeps if nothing wakes it.
-	idle time.Duration
+	// close is how long Close waits for the mail being sent.
+	close time.Duration
 }
 
-// sendTimeout is more than the mailer smtp takes to connect and to send.
-const sendTimeout = 5 * time.Minute
-
-var defaultOutboxLimits = outboxLimits{
-	firstPause:    2 * time.Second,
-	lastPause:     15 * time.Minute,
-	failuresInRow: 10,
-	probePause:    30 * time.Second,
-	sendTimeout:   sendTimeout,
-	grace:         5 * time.Second,
-	closing:       10 * time.Second,
-	batch:         256,
-	pending:       100_000,
-	settling:      32,
-	slow:          time.Second,
-	idle:          time.Minute,
+var defaultTimes = outboxTimes{
+	retryPause: 2 * time.Second,
+	send:       sendTimeout,
+	grace:      5 * time.Second,
+	close:      10 * time.Second,
 }
 
 // Delivery is how a configuration sends mails.
 type Delivery struct {
 	Mailer Mailer
 
-	// retry is for how long a mail that failed is tried again. Zero: what the
-	// mailer says, if it is a Retrier, else a day.
-	retry time.Duration
-
-	// Compose makes the mail; nil if there is nothing to send any more.
+	// Compose makes the mail; nil if it is no longer needed.
 	Compose func(ctx context.Context, m *account.Mail) (*Message, error)
 
-	// Delivered and failed are told of mails that were sent, and of mails that
-	// were given up. They may be nil.
+	// Delivered and Failed are called after a mail was sent or given up. They
+	// may be nil.
 	Delivered func(m *account.Mail)
 	Failed    func(m *account.Mail, err error)
+
+	retry time.Duration // how long a failed mail is retried; set by Use
 }
 
-// Outbox sends the mails of a store. There is one for an open store; it stays
-// while configurations come and go, so that a mail at work when one is
-// replaced is not begun again by the next.
+// Outbox sends the mails of a store. An open store has one, which outlives
+// configurations, so that a reload doesn't send a mail a second time while the
+// configuration before is still sending it.
 //
-// A mail leaves the store once it was delivered or given up. If the process
-// dies in between, the mail is sent again: at least once, never not at all.
-// It has the same Message-ID then, by which many servers know it.
+// A mail is deleted from the store once it is sent or given up. If the process
+// dies in between, the mail is sent again with the same Message-ID, by which
+// many servers drop the copy: mails are sent at least once.
 type Outbox struct {
-	store  account.Store
-	log    *zap.Logger
-	limits outboxLimits
+	store account.Store
+	log   *zap.Logger
+	times outboxTimes
 
-	signal  chan struct{}   // something is to be done
-	running context.Context // until close: begin mails
+	signal  chan struct{}   // there may be something to do
+	running context.Context // until Close: start sending mails
 	stop    context.CancelFunc
-	sending context.Context // until the patience of close ends
+	sending context.Context // until Close has waited long enough: finish sending
 	abort   context.CancelFunc
 	ended   chan struct{} // the worker has returned
 
 	mu         sync.Mutex
 	deliveries []*Delivery // in use, the newest last
-	fresh      bool        // try everything: a new start, or a new delivery
+	retryAll   bool        // try all mails now, after a start or with a new delivery
 
-	// What follows belongs to the worker.
+	// The fields below belong to the worker.
 
-	queue     []*account.Mail // read and not tried yet, the next at the head
-	failed    map[string]int  // mails that failed since one was sent, by share
-	refusals  *refusals
-	heldUntil time.Time // nothing is tried before
-	failures  int       // in a row
-	troubles  int       // of the store, in a row
+	queue       []*account.Mail // read and not tried yet, in order
+	failed      map[string]int  // failed mails since the last one sent, by flow
+	refusals    *refusals
+	heldUntil   time.Time // no mail is tried before
+	failures    int       // in a row
+	storeErrors int       // in a row
 
-	// unsettled are mails that are done with but still in the store, since it
-	// couldn't delete them. They must not be sent again.
-	unsettledMu sync.Mutex
-	unsettled   map[uint64]struct{}
+	// undeleted are mails that were sent or given up, but that the store
+	// couldn't delete. They must not be sent again.
+	undeletedMu sync.Mutex
+	undeleted   map[uint64]struct{}
 }
 
-// NewOutbox starts the worker of a store's outbox. It sends nothing before a
-// delivery is in use.
+// NewOutbox starts the worker of a store's outbox. It sends nothing before Use.
 func NewOutbox(store account.Store, log *zap.Logger) *Outbox {
-	return startOutbox(store, log, defaultOutboxLimits)
+	return startOutbox(store, log, defaultTimes)
 }
 
-func startOutbox(store account.Store, log *zap.Logger, limits outboxLimits) *Outbox {
+func startOutbox(store account.Store, log *zap.Logger, times outboxTimes) *Outbox {
 	o := &Outbox{
 		store:     store,
 		log:       log,
-		limits:    limits,
+		times:     times,
 		signal:    make(chan struct{}, 1),
 		ended:     make(chan struct{}),
 		failed:    make(map[string]int),
 		refusals:  newRefusals(),
-		unsettled: make(map[uint64]struct{}),
+		undeleted: make(map[uint64]struct{}),
 	}
 	o.running, o.stop = context.WithCancel(context.Background())
 	o.sending, o.abort = context.WithCancel(context.Background())
@@ -160,35 +139,35 @@ func startOutbox(store account.Store, log *zap.Logger, limits outboxLimits) *Out
 	return o
 }
 
-// Use makes s the one that sends, until it is released or a newer one comes.
-// What is pending is tried at once: what kept it back may have been mended.
-func (o *Outbox) Use(s *Delivery) (release func()) {
-	own := *s // told apart from another use of the same
-	s = &own
-	if r, ok := s.Mailer.(Retrier); ok && s.retry <= 0 {
-		s.retry = r.RetryFor()
+// Use sends mails by d until it is released or a newer delivery comes into
+// use. All waiting mails are tried at once, since d may fix what was wrong.
+func (o *Outbox) Use(d *Delivery) (release func()) {
+	used := *d // a copy, since the same delivery may be used twice
+	d = &used
+	if r, ok := d.Mailer.(Retrier); ok {
+		d.retry = r.RetryFor()
 	}
-	if s.retry <= 0 {
-		s.retry = defaultRetry
+	if d.retry <= 0 {
+		d.retry = defaultRetry
 	}
 	o.mu.Lock()
-	o.deliveries = append(o.deliveries, s)
-	o.fresh = true
+	o.deliveries = append(o.deliveries, d)
+	o.retryAll = true
 	o.mu.Unlock()
 	o.Wake()
 	return sync.OnceFunc(func() {
 		o.mu.Lock()
-		i := slices.Index(o.deliveries, s)
+		i := slices.Index(o.deliveries, d)
 		o.deliveries = slices.Delete(o.deliveries, i, i+1)
 		if i == len(o.deliveries) {
-			o.fresh = true
+			o.retryAll = true
 		}
 		o.mu.Unlock()
 		o.Wake()
 	})
 }
 
-// Wake says that a mail was committed.
+// Wake tells the outbox that a mail was committed.
 func (o *Outbox) Wake() {
 	select {
 	case o.signal <- struct{}{}:
@@ -196,46 +175,47 @@ func (o *Outbox) Wake() {
 	}
 }
 
-// unsignal takes back what wake said.
-func (o *Outbox) unsignal() {
+// clearSignal undoes Wake.
+func (o *Outbox) clearSignal() {
 	select {
 	case <-o.signal:
 	default:
 	}
 }
 
-// Close ends the worker. A mail that is being sent has some time to end; it
+// Close stops the worker. It waits some time for the mail being sent, which
 // stays in the store if it takes longer.
 func (o *Outbox) Close() {
 	o.stop()
 	select {
 	case <-o.ended:
-	case <-time.After(o.limits.closing):
+	case <-time.After(o.times.close):
 		o.abort()
-		<-o.ended // the mailer has grace to return
+		<-o.ended // the mailer has some time to return
 	}
 	o.abort()
 }
 
-// delivery returns the one in use, and whether everything pending is to be tried.
-func (o *Outbox) delivery() (_ *Delivery, fresh bool) {
+// delivery returns the delivery in use, nil if there is none, and whether to
+// try all mails now.
+func (o *Outbox) delivery() (_ *Delivery, retryAll bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.deliveries) == 0 {
 		return nil, false
 	}
-	fresh, o.fresh = o.fresh, false
-	return o.deliveries[len(o.deliveries)-1], fresh
+	retryAll, o.retryAll = o.retryAll, false
+	return o.deliveries[len(o.deliveries)-1], retryAll
 }
 
-// replaced reports whether s is no longer the one that sends.
-func (o *Outbox) replaced(s *Delivery) bool {
+// replaced reports whether d is no longer in use.
+func (o *Outbox) replaced(d *Delivery) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.deliveries) == 0 || o.deliveries[len(o.deliveries)-1] != s
+	return len(o.deliveries) == 0 || o.deliveries[len(o.deliveries)-1] != d
 }
 
-// work is the worker.
+// work runs rounds until the outbox closes.
 func (o *Outbox) work() {
 	defer close(o.ended)
 	for o.running.Err() == nil {
@@ -253,13 +233,13 @@ func (o *Outbox) work() {
 	}
 }
 
-// round sends what is due, and returns the time until there may be more.
+// round sends the mails that are due, and returns the time until the next round.
 func (o *Outbox) round() time.Duration {
-	s, fresh := o.delivery()
-	if s == nil {
-		return o.limits.idle
+	d, retryAll := o.delivery()
+	if d == nil {
+		return idlePause
 	}
-	if fresh {
+	if retryAll {
 		o.failures, o.heldUntil, o.queue = 0, time.Time{}, nil
 		clear(o.failed)
 	}
@@ -267,69 +247,72 @@ func (o *Outbox) round() time.Duration {
 		return wait
 	}
 
-	if !o.settleRest() {
-		return o.trouble(fresh)
+	if !o.deleteLeftovers() {
+		return o.pauseForStore(retryAll)
 	}
-	o.unsignal() // what was committed until now is about to be read
-	due, limit := time.Now(), len(o.queue)+o.limits.batch
-	if fresh {
-		due, limit = endOfTime, o.limits.pending
+	o.clearSignal() // mails committed until now are read below
+	due, limit := time.Now(), len(o.queue)+batchSize
+	if retryAll {
+		due, limit = endOfTime, maxPending
 	}
 	mails, err := o.store.Mails(o.running, due, limit)
 	if err != nil {
-		return o.storeError("reading the outbox", err, fresh)
+		return o.readError(err, retryAll)
 	}
 	o.queue = enqueue(o.queue, mails, o.failed)
-	if !o.sendAll(s) {
-		return o.trouble(false)
+	if !o.sendQueue(d) {
+		return o.pauseForStore(false)
 	}
 	if wait := time.Until(o.heldUntil); wait > 0 {
 		return wait
 	}
-	if len(o.queue) > 0 || len(mails) == limit || o.replaced(s) {
+	if len(o.queue) > 0 || len(mails) == limit || o.replaced(d) {
 		return 0
 	}
+	return o.untilNextMail()
+}
+
+// untilNextMail returns the time until a mail is due.
+func (o *Outbox) untilNextMail() time.Duration {
 	next, err := o.store.Mails(o.running, endOfTime, 1)
 	if err != nil {
-		return o.storeError("reading the outbox", err, false)
+		return o.readError(err, false)
 	}
-	o.troubles = 0
+	o.storeErrors = 0
 	if len(next) == 0 {
-		return o.limits.idle
+		return idlePause
 	}
-	// Not less than a moment, so that a clock that jumps makes no busy loop.
-	return min(max(time.Until(next[0].Due), time.Millisecond), o.limits.idle)
+	// At least a moment, so that a clock that jumps makes no busy loop.
+	return min(max(time.Until(next[0].Due), time.Millisecond), idlePause)
 }
 
 // endOfTime is later than any mail is due.
 var endOfTime = time.Unix(1<<33, 0)
 
-// storeError logs what went wrong with the store, and returns how long to
-// leave it alone.
-func (o *Outbox) storeError(what string, err error, fresh bool) time.Duration {
+// readError logs that the outbox couldn't be read, and pauses.
+func (o *Outbox) readError(err error, retryAll bool) time.Duration {
 	if o.running.Err() != nil {
 		return 0
 	}
 	if errors.Is(err, account.ErrClosed) {
-		o.stop() // there will be nothing to send any more
+		o.stop() // no more mails will come
 		return 0
 	}
-	o.log.Error("outbox: "+what, zap.Error(err))
-	return o.trouble(fresh)
+	o.log.Error("outbox: reading the outbox", zap.Error(err))
+	return o.pauseForStore(retryAll)
 }
 
-// trouble holds the outbox for as long as the store should be left alone. What
-// was to be tried at once is to be tried at once later.
-func (o *Outbox) trouble(fresh bool) time.Duration {
-	if fresh {
+// pauseForStore pauses after an error of the store. With retryAll, the next
+// round tries all mails, as this one should have.
+func (o *Outbox) pauseForStore(retryAll bool) time.Duration {
+	if retryAll {
 		o.mu.Lock()
-		o.fresh = true
+		o.retryAll = true
 		o.mu.Unlock()
 	}
-	o.troubles++
-	pause := backoff(o.limits.firstPause, o.limits.probePause, o.troubles)
-	// Not heldUntil: a new start must not forget this.
-	timer := time.NewTimer(pause)
+	o.storeErrors++
+	// Not by heldUntil, which a new delivery resets.
+	timer := time.NewTimer(backoff(o.times.retryPause, maxProbePause, o.storeErrors))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -338,197 +321,90 @@ func (o *Outbox) trouble(fresh bool) time.Duration {
 	return 0
 }
 
-// sendAll tries the queue's mails one after the other, and returns when their
-// results are in the store; false if it couldn't take them. It leaves off where
-// others are to come first.
-func (o *Outbox) sendAll(s *Delivery) bool {
-	sentSlot, slots := make(chan struct{}, 1), make(chan struct{}, o.limits.settling)
-	var results sync.WaitGroup
-	var bad bool // guarded by unsettledMu
-	settle := func(slots chan struct{}, write func() bool) {
-		slots <- struct{}{}
-		results.Go(func() {
-			defer func() { <-slots }()
-			if !write() {
-				o.unsettledMu.Lock()
-				bad = true
-				o.unsettledMu.Unlock()
-			}
-		})
-	}
-	isBad := func() bool {
-		o.unsettledMu.Lock()
-		defer o.unsettledMu.Unlock()
-		return bad
-	}
-
-	for len(o.queue) > 0 && o.running.Err() == nil && !isBad() && !o.replaced(s) {
+// sendQueue tries the queue's mails one by one, and stops early to read newer
+// mails. It returns once all results are written, and reports whether the store
+// took them.
+func (o *Outbox) sendQueue(d *Delivery) bool {
+	w := newResultWriter()
+	for len(o.queue) > 0 && o.running.Err() == nil && !w.failed.Load() && !o.replaced(d) {
 		m := o.queue[0]
 		o.queue = o.queue[1:]
-		if m.Account == 0 && m.Address == "" {
-			settle(slots, func() bool { return o.remove(m) })
-			continue
-		}
-		begin := time.Now()
-		to, err := o.attempt(s, m)
-		if err != nil && o.sending.Err() != nil {
-			break // cut off by close; it says nothing about the mail
-		}
-		if err == nil && to == "" {
-			settle(slots, func() bool { return o.remove(m) })
-			continue
-		}
-		if err == nil {
-			o.failures = 0
-			clear(o.failed)
-			o.refusals.accepted(to)
-			settle(sentSlot, func() bool { return o.remove(m) })
-			o.tell(func() {
-				if s.Delivered != nil {
-					s.Delivered(m)
-				}
-			})
-			if time.Since(begin) > o.limits.slow && len(o.signal) > 0 {
-				break
-			}
-			continue
-		}
-		for _, share := range shares(m) {
-			o.failed[share]++
-		}
-		err, own := o.judge(to, err)
-		if again := o.reschedule(s, m, err); again {
-			settle(slots, func() bool { return o.put(m) })
-		} else {
-			settle(slots, func() bool { return o.remove(m) })
-		}
-		if !own {
-			o.failures++
-		}
-		if !own && o.failures >= o.limits.failuresInRow {
-			pause := backoff(o.limits.firstPause, o.limits.probePause, o.failures-o.limits.failuresInRow+1)
-			o.heldUntil = time.Now().Add(pause)
-			break
-		}
-		if len(o.signal) > 0 {
+		if !o.sendNext(d, m, w) {
 			break
 		}
 	}
-	results.Wait()
-	return !bad
+	w.wait()
+	return !w.failed.Load()
 }
 
-// judge decides whether a failure is the mail's own, and says nothing about the
-// mailer. Where recipients are refused who can have nothing in common, no mail
-// is given up for it.
-func (o *Outbox) judge(to string, err error) (_ error, own bool) {
-	own = errors.Is(err, ErrUndeliverable) || errors.Is(err, errRecipient)
-	var byMailer *mailError
-	if own && errors.As(err, &byMailer) && o.refusals.refused(to) {
+// sendNext tries a mail, and reports whether the next one in the queue may
+// follow at once.
+func (o *Outbox) sendNext(d *Delivery, m *account.Mail, w *resultWriter) (goOn bool) {
+	if m.Account == 0 && m.Address == "" { // to an address without an account
+		w.write(func() bool { return o.remove(m) })
+		return true
+	}
+	start := time.Now()
+	to, err := o.attempt(d, m)
+	switch {
+	case err != nil && o.sending.Err() != nil:
+		return false // cut off by Close, so there is no result
+	case err != nil:
+		return o.handleFailure(d, m, to, err, w)
+	case to == "": // no longer needed
+		w.write(func() bool { return o.remove(m) })
+		return true
+	}
+	o.failures = 0
+	clear(o.failed)
+	o.refusals.accept(to)
+	w.writeSent(func() bool { return o.remove(m) })
+	if d.Delivered != nil {
+		o.callHook(func() { d.Delivered(m) })
+	}
+	return time.Since(start) <= slowMail || len(o.signal) == 0
+}
+
+// handleFailure retries a failed mail later or gives it up, and reports whether
+// the next one in the queue may follow at once.
+func (o *Outbox) handleFailure(d *Delivery, m *account.Mail, to string, err error, w *resultWriter) (goOn bool) {
+	for _, flow := range flows(m) {
+		o.failed[flow]++
+	}
+	err, ofMail := o.classify(to, err)
+	if o.reschedule(d, m, err) {
+		w.write(func() bool { return o.put(m) })
+	} else {
+		w.write(func() bool { return o.remove(m) })
+	}
+	if ofMail {
+		return len(o.signal) == 0
+	}
+	if o.failures++; o.failures >= maxFailures {
+		pause := backoff(o.times.retryPause, maxProbePause, o.failures-maxFailures+1)
+		o.heldUntil = time.Now().Add(pause)
+		return false
+	}
+	return len(o.signal) == 0
+}
+
+// classify reports whether a failure is only about this mail, and not about the
+// mailer. If a mail server refuses recipients who have nothing in common, the
+// server is taken to be broken, and the error gives up no mail.
+func (o *Outbox) classify(to string, err error) (_ error, ofMail bool) {
+	ofMail = errors.Is(err, ErrUndeliverable) || errors.Is(err, errRefused)
+	var byMailer *mailerError
+	if ofMail && errors.As(err, &byMailer) && o.refusals.refuse(to) {
 		return errors.New(byMailer.text), false
 	}
-	return err, own
+	return err, ofMail
 }
 
-// attempt composes a mail and sends it. It returns the recipient, once there is
-// one: a mail that there is no reason for any more has none, and is no error.
-func (o *Outbox) attempt(s *Delivery, m *account.Mail) (to string, err error) {
-	ctx, cancel := context.WithTimeout(o.sending, o.limits.sendTimeout)
-	defer cancel()
-
-	type result struct {
-		to  string
-		err error
-	}
-	// On its own, since a mailer that never returns must not end everything.
-	done := make(chan result, 1)
-	mail := *m
-	go func() {
-		var r result
-		defer func() {
-			if p := recover(); p != nil {
-				// The value of a panic could hold the link.
-				r.err = fmt.Errorf("panic with a %T", p)
-				if e, ok := p.(runtime.Error); ok {
-					r.err = fmt.Errorf("panic: %w", e)
-				}
-				o.log.Error("outbox: panic while sending a mail", zap.Error(r.err), zap.ByteString("stack", debug.Stack()))
-			}
-			done <- r
-		}()
-		message, err := s.Compose(ctx, &mail)
-		if err != nil {
-			r.err = fmt.Errorf("composing the mail: %w", err)
-			return
-		}
-		if message == nil {
-			return
-		}
-		if err := s.mayReach(message.To); err != nil {
-			r.err = err
-			return
-		}
-		message.ID = steadyID(&mail, message.ID)
-		r.to = message.To
-		if err := s.Mailer.Send(ctx, message); err != nil {
-			r.err = &mailError{text: message.scrub(err.Error()), err: err}
-		}
-	}()
-
-	select {
-	case r := <-done:
-		return r.to, r.err
-	case <-ctx.Done():
-	}
-	timer := time.NewTimer(o.limits.grace)
-	defer timer.Stop()
-	select {
-	case r := <-done:
-		return r.to, r.err
-	case <-timer.C:
-		return "", fmt.Errorf("the mailer has not returned: %w", ctx.Err())
-	}
-}
-
-// mayReach refuses recipients that a mailer is not given unless it says so.
-func (s *Delivery) mayReach(to string) error {
-	recipient, err := parseRecipient(to)
-	if err != nil {
-		return nil // for the mailer to refuse
-	}
-	if l, ok := s.Mailer.(LocalMailer); ok && l.SendsLocally() || !localRecipient(recipient.Address) {
-		return nil
-	}
-	return fmt.Errorf("%w: the recipient is on an IP address, or on a name without a dot or of this machine: "+
-		"no mail goes there unless the mailer says local_recipients on", ErrUndeliverable)
-}
-
-// mailError is an error of a mailer, with a text that is fit for the log.
-type mailError struct {
-	text string
-	err  error
-}
-
-func (e *mailError) Error() string { return e.text }
-
-func (e *mailError) Is(target error) bool { return errors.Is(e.err, target) }
-
-// steadyID makes a Message-ID that is the same at each attempt to send m, on
-// the domain of the one that the message has.
-func steadyID(m *account.Mail, id string) string {
-	_, host, ok := strings.Cut(id, "@")
-	if !ok || host == "" {
-		host = "localhost"
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %s %d", m.ID, m.Account, m.Purpose, m.Created.UnixNano()))
-	return hex.EncodeToString(sum[:16]) + "@" + host
-}
-
-// reschedule decides what becomes of a mail that failed, and tells about it.
-// It returns whether the mail is tried again.
-func (o *Outbox) reschedule(s *Delivery, m *account.Mail, err error) (again bool) {
+// reschedule sets when a failed mail is retried. It returns false for a mail
+// that is given up. Either is logged.
+func (o *Outbox) reschedule(d *Delivery, m *account.Mail, err error) (again bool) {
 	now := time.Now()
-	end := m.Created.Add(s.retry)
+	end := m.Created.Add(d.retry)
 	m.Attempts++
 	fields := []zap.Field{
 		zap.Uint64("account", m.Account),
@@ -539,15 +415,13 @@ func (o *Outbox) reschedule(s *Delivery, m *account.Mail, err error) (again bool
 	}
 	if !now.Before(end) || errors.Is(err, ErrUndeliverable) {
 		o.log.Error("outbox: mail given up", fields...)
-		o.tell(func() {
-			if s.Failed != nil {
-				s.Failed(m, err)
-			}
-		})
+		if d.Failed != nil {
+			o.callHook(func() { d.Failed(m, err) })
+		}
 		return false
 	}
-	// The last attempt is made when the time is over, and not before.
-	m.Due = now.Add(backoff(o.limits.firstPause, o.limits.lastPause, m.Attempts))
+	// The last attempt is when the time is over, not before.
+	m.Due = now.Add(backoff(o.times.retryPause, maxRetryPause, m.Attempts))
 	if m.Due.After(end) {
 		m.Due = end
 	}
@@ -555,8 +429,8 @@ func (o *Outbox) reschedule(s *Delivery, m *account.Mail, err error) (again bool
 	return true
 }
 
-// tell calls a hook, which is not ours.
-func (o *Outbox) tell(hook func()) {
+// callHook calls a hook of a delivery. A panic there must not end the worker.
+func (o *Outbox) callHook(hook func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			o.log.Error("outbox: panic in a hook", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
@@ -565,72 +439,13 @@ func (o *Outbox) tell(hook func()) {
 	hook()
 }
 
-// backoff is the pause after the nth failure: it doubles from first to last,
-// and is up to a quarter longer, so that what failed together doesn't come
-// back together.
+// backoff is the pause after the nth failure. It doubles from first to last,
+// plus up to a quarter at random, so that mails that failed together aren't
+// retried together.
 func backoff(first, last time.Duration, n int) time.Duration {
 	pause := last
 	if n < 32 && first<<(n-1) < last {
 		pause = first << (n - 1)
 	}
 	return pause + rand.N(pause/4+1)
-}
-
-// put writes a mail back into the store.
-func (o *Outbox) put(m *account.Mail) bool {
-	// Not under the context of sending: a result counts also while closing.
-	err := o.store.PutMail(context.Background(), m)
-	if err != nil && !errors.Is(err, account.ErrNotFound) {
-		o.settleError(m, err)
-		return false
-	}
-	return true
-}
-
-// remove deletes a mail that is done with.
-func (o *Outbox) remove(m *account.Mail) bool {
-	err := o.store.DeleteMail(context.Background(), m.ID)
-	if err != nil && !errors.Is(err, account.ErrNotFound) {
-		o.unsettledMu.Lock()
-		o.unsettled[m.ID] = struct{}{}
-		o.unsettledMu.Unlock()
-		o.settleError(m, err)
-		return false
-	}
-	return true
-}
-
-// settleError logs that the store didn't take a result. From a closed one there
-// is nothing more to expect.
-func (o *Outbox) settleError(m *account.Mail, err error) {
-	if errors.Is(err, account.ErrClosed) {
-		o.stop()
-	}
-	o.log.Error("outbox: writing the result of a mail", zap.Uint64("account", m.Account),
-		zap.String("purpose", string(m.Purpose)), zap.Error(err))
-}
-
-// settleRest deletes mails that the store couldn't delete before. It returns
-// whether none is left.
-func (o *Outbox) settleRest() bool {
-	o.unsettledMu.Lock()
-	rest := make([]uint64, 0, len(o.unsettled))
-	for id := range o.unsettled {
-		rest = append(rest, id)
-	}
-	o.unsettledMu.Unlock()
-	for _, id := range rest {
-		err := o.store.DeleteMail(context.Background(), id)
-		if errors.Is(err, account.ErrClosed) {
-			o.stop()
-		}
-		if err != nil && !errors.Is(err, account.ErrNotFound) {
-			o.log.Error("outbox: deleting mails that are done with", zap.Int("mails", len(rest)), zap.Error(err))
-			return false
-		}
-		o.unsettledMu.Lock()
-		delete(o.unsettled, id)
-		o.unsettledMu.Unlock()
-	}
-	return true
 }

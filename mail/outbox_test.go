@@ -27,20 +27,12 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// quickLimits are those of every outbox, only faster.
-var quickLimits = outboxLimits{
-	firstPause:    20 * time.Millisecond,
-	lastPause:     200 * time.Millisecond,
-	failuresInRow: 10,
-	probePause:    50 * time.Millisecond,
-	sendTimeout:   300 * time.Millisecond,
-	grace:         100 * time.Millisecond,
-	closing:       300 * time.Millisecond,
-	batch:         64,
-	pending:       100_000,
-	settling:      32,
-	slow:          50 * time.Millisecond,
-	idle:          time.Minute,
+// quickTimes are the times of an outbox in tests.
+var quickTimes = outboxTimes{
+	retryPause: 20 * time.Millisecond,
+	send:       300 * time.Millisecond,
+	grace:      100 * time.Millisecond,
+	close:      300 * time.Millisecond,
 }
 
 func mailStore(t *testing.T, dir string) account.Store {
@@ -134,7 +126,7 @@ func testOutbox(t *testing.T, s account.Store, log *zap.Logger) *Outbox {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	o := startOutbox(s, log, quickLimits)
+	o := startOutbox(s, log, quickTimes)
 	t.Cleanup(o.Close)
 	return o
 }
@@ -228,7 +220,7 @@ func TestOutboxTriesAgainWithGrowingPauses(t *testing.T) {
 		t.Fatalf("%d attempts", len(times))
 	}
 	for i := range 4 {
-		if pause, want := times[i+1].Sub(times[i]), quickLimits.firstPause<<i; pause < want {
+		if pause, want := times[i+1].Sub(times[i]), quickTimes.retryPause<<i; pause < want {
 			t.Errorf("pause %d was %s, want %s or more", i, pause, want)
 		}
 		if ids[i] != ids[4] || !strings.HasSuffix(ids[i], "@frontend.com") {
@@ -249,13 +241,11 @@ func TestBackoff(t *testing.T) {
 
 func TestOutboxGivesUpLoudly(t *testing.T) {
 	for name, c := range map[string]struct {
-		retry    time.Duration
 		mailer   Mailer
 		attempts int // at least
 	}{
-		"after its time":          {retry: 300 * time.Millisecond, attempts: 3, mailer: mailerFunc(func(context.Context, *Message) error { return errors.New("refused") })},
-		"after the mailer's time": {attempts: 3, mailer: retryingMailer{300 * time.Millisecond}},
-		"at once if undeliverable": {retry: time.Hour, attempts: 1, mailer: mailerFunc(func(_ context.Context, m *Message) error {
+		"after its time": {attempts: 3, mailer: retryingMailer{300 * time.Millisecond}},
+		"at once if undeliverable": {attempts: 1, mailer: mailerFunc(func(_ context.Context, m *Message) error {
 			return fmt.Errorf("%w: refused %s", ErrUndeliverable, m.Link)
 		})},
 	} {
@@ -268,7 +258,6 @@ func TestOutboxGivesUpLoudly(t *testing.T) {
 			start := time.Now()
 			defer o.Use(&Delivery{
 				Compose: composeTo,
-				retry:   c.retry,
 				Mailer:  c.mailer,
 				Failed: func(m *account.Mail, err error) {
 					if m.Account != ids[0] || m.Attempts < c.attempts {
@@ -436,7 +425,7 @@ func TestOutboxTriesEverythingAfterAStart(t *testing.T) {
 	o := testOutbox(t, s, nil)
 	var failed, sent atomic.Int32
 	defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error { failed.Add(1); return errors.New("no") })})()
-	testsite.Eventually(t, "tried", func() bool { return failed.Load() >= int32(quickLimits.failuresInRow) })
+	testsite.Eventually(t, "tried", func() bool { return failed.Load() >= maxFailures })
 	defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error { sent.Add(1); return nil })})()
 	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
 	if sent.Load() != 100 {
@@ -521,10 +510,10 @@ func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
 			}
 			srv.OnRcpt = func(to string) error { return refuse(to, at == "RCPT") }
 			srv.OnData = func(to string, _ []byte) error { return refuse(to, at == "DATA") }
-			limits := quickLimits
-			limits.sendTimeout = 10 * time.Second
-			limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
-			o := startOutbox(s, zap.NewNop(), limits)
+			times := quickTimes
+			times.send = 10 * time.Second
+			times.retryPause = time.Hour
+			o := startOutbox(s, zap.NewNop(), times)
 			release := o.Use(&Delivery{Compose: composeTo, Mailer: newSMTP(t, srv, "trusted_ca CA")})
 			testsite.Eventually(t, fmt.Sprint(refusal, at, ": sent"), func() bool { m := srv.Received(); return len(m) == 1 && m[0].To == good })
 			testsite.Eventually(t, "only the refused ones are tried again", func() bool { return len(mailsOf(t, s)) == 40 })
@@ -550,10 +539,10 @@ func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
 			asked.Add(1)
 			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
 		}
-		limits := quickLimits
-		limits.sendTimeout = 10 * time.Second
-		limits.firstPause, limits.lastPause, limits.probePause = time.Hour, time.Hour, time.Hour
-		o := startOutbox(s, zap.NewNop(), limits)
+		times := quickTimes
+		times.send = 10 * time.Second
+		times.retryPause = time.Hour
+		o := startOutbox(s, zap.NewNop(), times)
 		t.Cleanup(o.Close)
 		defer o.Use(&Delivery{
 			Compose: func(_ context.Context, m *account.Mail) (*Message, error) {
@@ -571,9 +560,9 @@ func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
 		o.Wake()
 		if known {
 			// The first two were given up: until then it could have been them.
-			testsite.Eventually(t, "held", func() bool { return asked.Load() == int32(limits.failuresInRow)+2 })
+			testsite.Eventually(t, "held", func() bool { return asked.Load() == maxFailures+2 })
 			time.Sleep(100 * time.Millisecond)
-			if n := len(mailsOf(t, s)); n != 39 || asked.Load() != int32(limits.failuresInRow)+2 {
+			if n := len(mailsOf(t, s)); n != 39 || asked.Load() != maxFailures+2 {
 				t.Errorf("%d mails left after %d attempts", n, asked.Load())
 			}
 			continue
@@ -594,10 +583,10 @@ func TestOutboxIsFair(t *testing.T) {
 		for _, id := range putMailsFrom(t, s, 40, time.Now(), "192.0.2.0/24") {
 			bad[recipientOf(id)] = true
 		}
-		limits := quickLimits
-		limits.sendTimeout = 10 * time.Second
-		limits.firstPause, limits.lastPause, limits.probePause = 300*time.Millisecond, time.Hour, 300*time.Millisecond
-		o := startOutbox(s, zap.NewNop(), limits)
+		times := quickTimes
+		times.send = 10 * time.Second
+		times.retryPause = 300 * time.Millisecond
+		o := startOutbox(s, zap.NewNop(), times)
 		t.Cleanup(o.Close)
 		defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(_ context.Context, m *Message) error {
 			mu.Lock()
@@ -609,7 +598,7 @@ func TestOutboxIsFair(t *testing.T) {
 			if !held {
 				blocked <- struct{}{}
 				<-goOn
-				return fmt.Errorf("%w: refused", errRecipient)
+				return fmt.Errorf("%w: refused", errRefused)
 			}
 			return errors.New("down")
 		})})()
@@ -619,7 +608,7 @@ func TestOutboxIsFair(t *testing.T) {
 			return len(tried)
 		}
 		if held {
-			testsite.Eventually(t, "held", func() bool { return count() >= limits.failuresInRow })
+			testsite.Eventually(t, "held", func() bool { return count() >= maxFailures })
 		} else {
 			<-blocked
 		}
@@ -640,37 +629,13 @@ func TestOutboxIsFair(t *testing.T) {
 	}
 }
 
-func TestMailsTakeTurns(t *testing.T) {
-	due := time.Unix(1, 0)
-	queue := enqueue(nil, []*account.Mail{
-		{ID: 1, Account: 1, Source: "a", Due: due}, {ID: 2, Account: 2, Source: "a", Due: due}, {ID: 3, Account: 3, Source: "a", Due: due},
-		{ID: 4, Account: 3, Source: "b", Due: due}, {ID: 5, Account: 4, Due: due, Attempts: 1},
-		{ID: 6, Account: 5, Due: due}, {ID: 7, Account: 6, Source: "c", Due: due},
-	}, map[string]int{"c": 9})
-	queue = enqueue(queue, []*account.Mail{{ID: 6}, {ID: 8, Account: 8, Due: due}}, map[string]int{"c": 9})
-	var ids []uint64
-	for _, m := range queue {
-		ids = append(ids, m.ID)
-	}
-	if want := []uint64{1, 6, 8, 2, 4, 5, 3, 7}; !slices.Equal(ids, want) {
-		t.Errorf("got %v, want %v", ids, want)
-	}
-	for address, want := range map[string]string{
-		"192.0.2.77": "192.0.2.0/24", "::ffff:192.0.2.77": "192.0.2.0/24", "2001:db8:1:2::3%eth0": "2001:db8:1::/48", "": "", "@": "",
-	} {
-		if got := account.Source(address); got != want {
-			t.Errorf("%s: %q", address, got)
-		}
-	}
-}
-
 func TestOutboxCloses(t *testing.T) {
 	// It waits for a mail that is being sent.
 	s := mailStore(t, t.TempDir())
 	putMails(t, s, 50, time.Now())
 	begun := make(chan struct{}, 100)
 	var sent atomic.Int32
-	o := startOutbox(s, zap.NewNop(), quickLimits)
+	o := startOutbox(s, zap.NewNop(), quickTimes)
 	o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error {
 		begun <- struct{}{}
 		time.Sleep(50 * time.Millisecond)
@@ -690,8 +655,7 @@ func TestOutboxCloses(t *testing.T) {
 
 	// One that hangs is cut off, and stays as it was.
 	before := mailsOf(t, s)[0]
-	o = startOutbox(s, zap.NewNop(), outboxLimits{sendTimeout: time.Hour, closing: 50 * time.Millisecond, grace: 50 * time.Millisecond,
-		batch: 10, pending: 10, settling: 1, idle: time.Hour, failuresInRow: 10, firstPause: time.Hour, lastPause: time.Hour, probePause: time.Hour})
+	o = startOutbox(s, zap.NewNop(), outboxTimes{retryPause: time.Hour, send: time.Hour, grace: 50 * time.Millisecond, close: 50 * time.Millisecond})
 	o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(ctx context.Context, _ *Message) error {
 		begun <- struct{}{}
 		<-ctx.Done()
@@ -785,9 +749,9 @@ func TestOutboxThroughAFailingServer(t *testing.T) {
 	}
 	s := mailStore(t, t.TempDir())
 	ids := putMails(t, s, 1000, time.Now())
-	limits := quickLimits
-	limits.sendTimeout = 10 * time.Second
-	o := startOutbox(s, zap.NewNop(), limits)
+	times := quickTimes
+	times.send = 10 * time.Second
+	o := startOutbox(s, zap.NewNop(), times)
 	defer o.Close()
 	start := time.Now()
 	defer o.Use(&Delivery{Compose: composeTo, Mailer: newSMTP(t, srv, "trusted_ca CA")})()

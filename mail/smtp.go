@@ -529,7 +529,7 @@ func sendError(err error) error {
 	if e.Reason == mail.ErrSMTPRcptTo && noSuchRecipient(e.EnhancedStatusCode()) {
 		return fmt.Errorf("%w: %s", ErrUndeliverable, text)
 	}
-	return fmt.Errorf("%w: %s", errRecipient, text)
+	return fmt.Errorf("%w: %s", errRefused, text)
 }
 
 // aboutMail reports whether the server refused this mail, once it had taken the

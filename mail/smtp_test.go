@@ -386,8 +386,8 @@ func TestLocalRecipients(t *testing.T) {
 	} {
 		srv := testsite.StartSMTP(t, "none", nil)
 		for block, sends := range map[string]bool{"": !local, "local_recipients": true} {
-			s := &Delivery{Mailer: newSMTP(t, srv, "tls none\n"+block)}
-			if err := s.mayReach(address); (err == nil) != sends || err != nil && !errors.Is(err, ErrUndeliverable) {
+			m := newSMTP(t, srv, "tls none\n"+block)
+			if err := checkRecipient(m, address); (err == nil) != sends || err != nil && !errors.Is(err, ErrUndeliverable) {
 				t.Errorf("%s with %q: %v", address, block, err)
 			}
 		}

@@ -1,0 +1,100 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddy-djoser/djoser/account"
+	"go.uber.org/zap"
+)
+
+// resultWriter writes the results of mails to the store while the next mails
+// are sent. Many at once, since the store commits together what arrives
+// together; but only one of a mail that was sent, since a crash sends again
+// those that are not yet deleted.
+type resultWriter struct {
+	slots, sentSlot chan struct{}
+	writes          sync.WaitGroup
+	failed          atomic.Bool // the store refused a result
+}
+
+// maxWrites is how many results are written at once.
+const maxWrites = 32
+
+func newResultWriter() *resultWriter {
+	return &resultWriter{slots: make(chan struct{}, maxWrites), sentSlot: make(chan struct{}, 1)}
+}
+
+// write calls f, which reports whether the store took the result.
+func (w *resultWriter) write(f func() bool) { w.start(w.slots, f) }
+
+// writeSent is write for a mail that was sent.
+func (w *resultWriter) writeSent(f func() bool) { w.start(w.sentSlot, f) }
+
+func (w *resultWriter) start(slots chan struct{}, f func() bool) {
+	slots <- struct{}{}
+	w.writes.Go(func() {
+		defer func() { <-slots }()
+		if !f() {
+			w.failed.Store(true)
+		}
+	})
+}
+
+// wait returns once all results are written.
+func (w *resultWriter) wait() { w.writes.Wait() }
+
+// put writes a mail that is retried later to the store.
+func (o *Outbox) put(m *account.Mail) bool {
+	// Results are written also while the outbox closes.
+	err := o.store.PutMail(context.Background(), m)
+	if err != nil && !errors.Is(err, account.ErrNotFound) {
+		o.writeError(m, err)
+		return false
+	}
+	return true
+}
+
+// remove deletes a mail that was sent or given up.
+func (o *Outbox) remove(m *account.Mail) bool {
+	err := o.store.DeleteMail(context.Background(), m.ID)
+	if err != nil && !errors.Is(err, account.ErrNotFound) {
+		o.undeletedMu.Lock()
+		o.undeleted[m.ID] = struct{}{}
+		o.undeletedMu.Unlock()
+		o.writeError(m, err)
+		return false
+	}
+	return true
+}
+
+// writeError logs that the store refused a result. A closed store ends the
+// worker.
+func (o *Outbox) writeError(m *account.Mail, err error) {
+	if errors.Is(err, account.ErrClosed) {
+		o.stop()
+	}
+	o.log.Error("outbox: writing the result of a mail", zap.Uint64("account", m.Account),
+		zap.String("purpose", string(m.Purpose)), zap.Error(err))
+}
+
+// deleteLeftovers deletes the mails that the store couldn't delete before, and
+// reports whether none is left. Only the worker calls it, when no results are
+// being written.
+func (o *Outbox) deleteLeftovers() bool {
+	mails := len(o.undeleted)
+	for id := range o.undeleted {
+		err := o.store.DeleteMail(context.Background(), id)
+		if errors.Is(err, account.ErrClosed) {
+			o.stop()
+		}
+		if err != nil && !errors.Is(err, account.ErrNotFound) {
+			o.log.Error("outbox: deleting mails that are done with", zap.Int("mails", mails), zap.Error(err))
+			return false
+		}
+		delete(o.undeleted, id)
+	}
+	return true
+}
