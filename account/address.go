@@ -12,30 +12,29 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// Addresses of mail, host names and URLs. A domain has one form in which it is
-// kept, compared and counted, however it was written: lower-case A-labels.
+// Email addresses, host names and URLs. Domains are stored, compared and counted in one
+// form: lower-case A-labels.
 
 const (
-	maxAddress = 254 // characters of an address of mail; RFC 5321 allows no more
-	maxHost    = 253 // bytes of a host name; RFC 1035 allows no more
+	maxAddress = 254 // characters of an email address; the maximum of RFC 5321
+	maxHost    = 253 // bytes of a host name; the maximum of RFC 1035
 )
 
-// toASCII writes a host name in A-labels. Its work grows with the square of the
-// name's length: only asciiHost calls it, once the length is known. A test
-// counts what gets here.
+// toASCII converts a host name to A-labels. Its time is quadratic, so only asciiHost
+// calls it, after a check of the length. It is a variable for a test.
 var toASCII = idna.Lookup.ToASCII
 
 var (
-	// localPart is the dot-atom of Django's EmailValidator. Its quoted strings
-	// are refused: they let markup and commas into mails and headers.
+	// localPart is the dot-atom of Django's EmailValidator. Quoted strings are
+	// refused: they could bring markup and commas into mails and headers.
 	localPart = regexp.MustCompile("^[-!#$%&'*+/=?^_`{}|~0-9A-Za-z]+(\\.[-!#$%&'*+/=?^_`{}|~0-9A-Za-z]+)*$")
 
-	// hostName is a name of two labels or more.
+	// hostName is a name with at least two labels.
 	hostName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]+[a-z0-9]$`)
 )
 
-// parseEmail gives an address the form in which it is kept, and tells whether
-// it is one. It follows Django's EmailValidator.
+// parseEmail returns the stored form of an address, and whether it is valid. Source:
+// Django's EmailValidator.
 func parseEmail(s string) (address string, ok bool) {
 	s = trimSpace(s)
 	at := strings.LastIndexByte(s, '@')
@@ -50,9 +49,8 @@ func parseEmail(s string) (address string, ok bool) {
 	return address, len(address) <= maxAddress // A-labels may be longer
 }
 
-// NormalizeEmail gives an address the form in which it is kept. The domain of
-// one that parseEmail refuses, which an import may have brought, is only
-// lower-cased.
+// NormalizeEmail returns the stored form of an address. Of an invalid one, such as from
+// an import, it only lower-cases the domain.
 func NormalizeEmail(s string) string {
 	s = trimSpace(s)
 	at := strings.LastIndexByte(s, '@')
@@ -66,7 +64,7 @@ func NormalizeEmail(s string) string {
 	return s[:at+1] + domain
 }
 
-// mailDomain is what may follow the @ of an address.
+// mailDomain returns the stored form of what follows the @ of an address.
 func mailDomain(s string) (domain string, ok bool) {
 	if len(s) > maxHost {
 		return "", false
@@ -86,8 +84,7 @@ func mailDomain(s string) (domain string, ok bool) {
 	return "[" + ip.Unmap().String() + "]", true
 }
 
-// asciiHost writes a host name, maybe an internationalized one, in lower-case
-// A-labels, and reports whether it is one.
+// asciiHost returns a host name in lower-case A-labels, and whether it is valid.
 func asciiHost(s string) (host string, ok bool) {
 	if len(s) > maxHost {
 		return "", false
@@ -100,7 +97,8 @@ func asciiHost(s string) (host string, ok bool) {
 	return host, len(host) <= maxHost && hostName.MatchString(host)
 }
 
-// validURL follows Django's URLValidator with its default schemes.
+// validURL reports whether a URL is valid. Source: Django's URLValidator with its default
+// schemes.
 func validURL(s string) bool {
 	u, err := url.Parse(s)
 	if err != nil || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsSpace) {
@@ -119,7 +117,7 @@ func validURL(s string) bool {
 	return ok
 }
 
-// trimSpace is strip of Python, which has four characters more for white space.
+// trimSpace is Python's strip, which knows four more characters of white space.
 func trimSpace(s string) string {
 	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || '\x1C' <= r && r <= '\x1F' })
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-djoser/djoser/password"
 )
 
-// FieldError says what is wrong with the value of a field, in Django's words.
+// FieldError has Django's messages about the value of a field.
 type FieldError struct {
 	Field    string
 	Messages []string
@@ -15,8 +15,8 @@ type FieldError struct {
 
 func (e *FieldError) Error() string { return e.Field + ": " + strings.Join(e.Messages, " ") }
 
-// CheckUsername gives a name the form in which it is stored. These checks come
-// once the members are right by themselves, as those of Django's models do.
+// CheckUsername returns the stored form of a username. As with Django's models, it comes
+// after the checks of each member. Errors: *FieldError.
 func (a *Service) CheckUsername(name string) (string, error) {
 	u := a.Model.Username
 	name = a.Model.Normalize(name)
@@ -32,8 +32,8 @@ func (a *Service) CheckUsername(name string) (string, error) {
 	return name, nil
 }
 
-// CheckNewPassword applies the validators. fields gives the values that a
-// password must not be like.
+// CheckNewPassword applies the validators. fields returns the values that a password must
+// not be similar to. Errors: *FieldError.
 func (a *Service) CheckNewPassword(member, pass string, fields func(name string) string) error {
 	if err := CheckWhole(member, pass); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (a *Service) CheckNewPassword(member, pass string, fields func(name string)
 	return nil
 }
 
-// CheckWhole refuses a password with half a character.
+// CheckWhole refuses a password with a lone surrogate. Errors: *FieldError.
 func CheckWhole(member, pass string) error {
 	if utf8.ValidString(pass) {
 		return nil

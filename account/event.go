@@ -6,9 +6,9 @@ import (
 	"github.com/caddy-djoser/djoser/password"
 )
 
-// Event is something that was asked of an account, and its outcome.
+// Event is a request to an account, and its outcome.
 type Event struct {
-	Action  string   // what was asked for, such as login; admin_… if by an administrator
+	Action  string   // what was requested, such as login; admin_… by an administrator
 	Name    string   // of what happened, such as logged_in
 	Outcome string   // ok, or why it didn't happen
 	Account *Account // nil: unknown
@@ -29,13 +29,13 @@ const (
 	OutcomeError     = "error" // of the store
 )
 
-// ErrRefused is an error, for errors.Is, that the request is to blame for.
+// ErrRefused matches, by errors.Is, every error that an invalid request caused.
 var ErrRefused = errors.New("refused")
 
-// Do serves a request to an account, in whichever form it came: it counts the
-// request for the networks of its client, and if these may ask so often, has do
-// serve it. Then it reports the event, to which do adds what it learns. who is the
-// account that asks, or nil.
+// Do serves a request of an account's owner. Every way in must use it: it counts the
+// request for the networks of the client, calls do unless that is too many, and
+// reports the event, to which do adds what it learns. who is the account of the
+// request's token, or nil. The error is do's, or *TooSoonError.
 func (a *Service) Do(e *Event, who *Account, do func() error) error {
 	e.Account, e.By = who, "owner"
 	err := a.allow(e.Action, e.Client, who)
@@ -49,7 +49,7 @@ func (a *Service) Do(e *Event, who *Account, do func() error) error {
 	return err
 }
 
-// outcomeOf puts an error into one word.
+// outcomeOf returns the outcome for an error.
 func outcomeOf(err error) string {
 	switch {
 	case err == nil:

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Field is a field of a user model. What is not said of a built-in field stays
-// as Django has it.
+// Field declares a field of a user model, or changes a built-in one. What is left out
+// stays as in Django.
 type Field struct {
 	// Name of the field: letters, digits and underscores.
 	Name string `json:"name"`
@@ -17,42 +17,39 @@ type Field struct {
 	// a field that isn't built in.
 	Type string `json:"type,omitempty"`
 
-	// MaxLength is the most characters that a char, email or url field takes.
+	// MaxLength is the maximum length of a char, email or url field in characters.
 	// Default: 254 for email, 200 for url, required for char.
 	MaxLength *int `json:"max_length,omitempty"`
 
-	// Unique refuses a value that another account has. Default: off; always on
-	// for the username field.
+	// Unique refuses values of other accounts. Default: off; always on for the
+	// username field.
 	Unique *bool `json:"unique,omitempty"`
 
-	// Blank lets the field be left out or empty. Default: off; on for
-	// Django's email, first_name and last_name; always off for the username
-	// field.
+	// Blank allows the field to be left out or empty. Default: off; on for email,
+	// first_name and last_name, as in Django; always off for the username field.
 	Blank *bool `json:"blank,omitempty"`
 
-	// Default is the value of an account for which none was given.
+	// Default is the value if none is given.
 	Default *string `json:"default,omitempty"`
 
-	// Choices are the only values that the field takes. Default: any value.
+	// Choices are the allowed values. Default: any.
 	Choices []string `json:"choices,omitempty"`
 
-	// ReadOnly shows the field in the API, but takes it from administrators
-	// only. Default: off.
+	// ReadOnly allows only administrators to set the field. Default: off.
 	ReadOnly *bool `json:"read_only,omitempty"`
 
-	// CaseInsensitive makes usernames that differ by case alone the same: at
-	// the log-in, and for whether one is taken. For the username field.
-	// Default: off, as in Django.
+	// CaseInsensitive ignores the case of usernames, at the log-in and for
+	// uniqueness. Only for the username field. Default: off, as in Django.
 	CaseInsensitive *bool `json:"case_insensitive,omitempty"`
 
-	// SingleScript refuses new usernames with letters of more than one script,
-	// such as a Cyrillic letter among Latin ones that looks like one of them,
-	// and with digits of more than one. Which scripts go together says UTS 39.
-	// For the username field. Default: off, as in Django.
+	// SingleScript refuses new usernames with letters or digits of several scripts,
+	// such as a Cyrillic letter that looks like a Latin one. Scripts that are
+	// written together are allowed. Only for the username field. Default: off, as
+	// in Django. Source: Unicode Technical Standard 39.
 	SingleScript *bool `json:"single_script,omitempty"`
 }
 
-// ModelField is a Field with everything decided.
+// ModelField is a Field with all defaults applied.
 type ModelField struct {
 	Name      string
 	Typ       fieldType
@@ -66,15 +63,15 @@ type ModelField struct {
 	HelpText  string
 	foldCase  bool
 	oneScript bool
-	login     bool // it is the username field, which has checks of its own
+	login     bool // is the username field, which has its own checks
 }
 
-// idField is the account's id, for required_fields: shown, and never set.
+// idField returns the read-only field id, for required_fields.
 func idField() *ModelField {
 	return &ModelField{Name: "id", Typ: integerType{}, Label: "ID", ReadOnly: true}
 }
 
-// amend applies what was declared of a field.
+// amend applies the declaration of a field.
 func (f *ModelField) amend(d *Field) error {
 	if err := f.setLength(d.MaxLength); err != nil {
 		return err
@@ -131,7 +128,7 @@ func (f *ModelField) setLength(maxLength *int) error {
 	return nil
 }
 
-// setChoices refuses choices that the field's type doesn't take.
+// setChoices sets the choices. It returns an error if one isn't of the field's type.
 func (f *ModelField) setChoices(choices []string) error {
 	traits := f.Typ.Traits()
 	if len(choices) > 0 && traits.Checkbox {
@@ -157,8 +154,8 @@ func MsgTooLong(limit, n int) string {
 	return fmt.Sprintf("Ensure this value has at most %d characters (it has %d).", limit, n)
 }
 
-// Parse turns a value from a request into the value of the field. A value that
-// may be missing is the caller's to handle; see empty.
+// Parse returns the value of the field for a text in a request, or REST framework's
+// messages. The caller handles missing values.
 func (f *ModelField) Parse(text string) (any, []string) {
 	limit := f.MaxLength
 	if limit == 0 {
@@ -177,7 +174,7 @@ func (f *ModelField) Parse(text string) (any, []string) {
 	return value, nil
 }
 
-// Value is what the API shows of an account's field.
+// Value returns the value of an account's field for the API.
 func (f *ModelField) Value(a *Account) any {
 	switch f.Name {
 	case "id":
@@ -193,8 +190,8 @@ func (f *ModelField) Value(a *Account) any {
 	return f.missing()
 }
 
-// fit is a stored value in the field's type, which may have been another when
-// the value was stored. What doesn't fit counts as missing, and stays stored.
+// fit converts a stored value to the field's current type. A value that doesn't fit
+// counts as missing, but stays stored.
 func (f *ModelField) fit(v any) any {
 	traits := f.Typ.Traits()
 	switch {
@@ -215,7 +212,7 @@ func (f *ModelField) fit(v any) any {
 	return f.missing()
 }
 
-// missing is the value of a field of which an account has none.
+// missing returns the value of the field for an account that has none.
 func (f *ModelField) missing() any {
 	if f.Initial != nil {
 		return f.Initial
@@ -226,7 +223,7 @@ func (f *ModelField) missing() any {
 	return nil
 }
 
-// isSet reports whether an account has a value of its own in the field.
+// isSet reports whether an account has a value for the field.
 func (f *ModelField) isSet(a *Account) bool {
 	switch f.Name {
 	case "username":
@@ -252,9 +249,9 @@ func (f *ModelField) Set(a *Account, v any) {
 	}
 }
 
-// text is a field's value as a header or a placeholder shows it.
+// text returns a field's value for a header or a placeholder.
 func (f *ModelField) text(a *Account) string {
-	switch f.Name { // as they are: value would allocate an interface
+	switch f.Name { // Value would allocate an interface
 	case "username":
 		return a.Username
 	case "email":
@@ -270,12 +267,11 @@ func (f *ModelField) text(a *Account) string {
 	}
 }
 
-// IsAddress reports whether the field holds addresses of mail.
+// IsAddress reports whether the field has email addresses.
 func (f *ModelField) IsAddress() bool { return f.Typ.Traits().address }
 
-// Key is the unique key under which a value of the field is found: an address
-// without regard to case or to how its domain is spelled, a username without
-// regard to case where the model says so, everything else as it is.
+// Key returns the unique key of a value. It ignores the case of an address and the
+// spelling of its domain, and the case of a username if the model says so.
 func (f *ModelField) Key(value string) Key {
 	switch {
 	case f.IsAddress():
@@ -286,55 +282,53 @@ func (f *ModelField) Key(value string) Key {
 	return Key{Field: f.Name, Value: value}
 }
 
-// Unlabelled is the field of a serializer that declares it by hand, which shows
-// no more than its type.
+// Unlabelled returns the field with nothing but its type, as a serializer shows a field
+// that isn't the model's.
 func (f *ModelField) Unlabelled() *ModelField {
 	plain := *f
 	plain.Label = ""
 	return &plain
 }
 
-// fieldType is a type of fields of a user model. To add one, write it and put
-// it into fieldTypes.
+// fieldType is a type of fields. To add one, implement it and add it to fieldTypes.
 type fieldType interface {
 	Traits() fieldTraits
 
-	// Parse turns text from a request into a value. The value may have as many
-	// characters as limit says; zero: any number. The messages are those of
-	// REST framework.
+	// Parse returns the value of a text in a request, or REST framework's messages.
+	// limit is the maximum number of characters; zero: none.
 	Parse(text string, limit int) (value any, messages []string)
 
-	// Holds reports whether a stored value, which isn't nil, is one of the type.
+	// Holds reports whether a stored value, not nil, is of the type.
 	Holds(v any) bool
 }
 
-// nameRules are what a type adds that the username field may have.
+// nameRules are implemented by types that the username field may have.
 type nameRules interface {
-	// Normalize gives what people log in with the form in which it is stored.
+	// Normalize returns the stored form of a username.
 	Normalize(name string) string
 
-	// CheckName reports whether a normalized name is one.
+	// CheckName reports whether a normalized name is valid.
 	CheckName(name string) bool
 
-	// nameHelp is Django's help text for the username field.
+	// nameHelp returns Django's help text for the username field.
 	nameHelp(maxLength int) string
 }
 
-// fieldTraits are what the rest of djoser has to know of a type.
+// fieldTraits are the properties of a type.
 type fieldTraits struct {
 	name    string // in the settings
-	ApiName string // REST framework's, in the answer to OPTIONS
+	ApiName string // in REST framework's answer to OPTIONS
 
-	Zero     any  // what templates show where there is no value
-	Nullable bool // no value is null, not zero
-	Checkbox bool // a form sends nothing for false
-	address  bool // it holds addresses of mail, of which one can be written in several ways
-	personal bool // it may say who somebody is: a password must not be like it
+	Zero     any  // for templates, if there is no value
+	Nullable bool // a missing value is null, not zero
+	Checkbox bool // a form leaves it out for false
+	address  bool // has email addresses, each with several spellings
+	personal bool // a password must not be similar to it
 
-	hasLength bool // it takes max_length
-	maxLength int  // without one; zero: it must be given
-	longest   int  // limit of parse for a field without max_length
-	canUnique bool // it takes unique
+	hasLength bool // has max_length
+	maxLength int  // default; zero: required
+	longest   int  // limit without max_length
+	canUnique bool // has unique
 }
 
 // fieldTypes are the types that a field can have.
@@ -342,7 +336,7 @@ var fieldTypes = []fieldType{
 	charType{}, textType{}, EmailType{}, urlType{}, integerType{}, booleanType{}, dateType{},
 }
 
-// fieldTypeNamed is the type that has the name in the settings, or nil.
+// fieldTypeNamed returns the type with a name, or nil.
 func fieldTypeNamed(name string) fieldType {
 	for _, t := range fieldTypes {
 		if t.Traits().name == name {
@@ -371,8 +365,7 @@ func isNameType(t fieldType) bool {
 	return ok
 }
 
-// What a value is looked at of, in characters, where its field has no
-// max_length.
+// Limits of values in characters, for fields without max_length.
 const (
 	maxText = 65_536 // of text, or an integer
 	maxWord = 1000   // of a boolean or a date

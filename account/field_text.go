@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// stringType is what the types of text have in common.
+// stringType is the base of the types of text.
 type stringType struct{}
 
 func (stringType) Holds(v any) bool {
@@ -28,8 +28,8 @@ func (charType) Traits() fieldTraits {
 	}
 }
 
-// Normalize does what normalize_username of Django's AbstractBaseUser does: it
-// makes names that look the same be the same.
+// Normalize returns the NFKC form of a name, so that names that look the same are the
+// same. Source: normalize_username of Django's AbstractBaseUser.
 func (charType) Normalize(name string) string { return NFKC(name) }
 
 func (charType) CheckName(name string) bool { return isUsername(name) }
@@ -45,7 +45,7 @@ func (textType) Traits() fieldTraits {
 	return fieldTraits{name: "text", ApiName: "string", Zero: "", longest: maxText}
 }
 
-// EmailType is an address of mail.
+// EmailType is an email address.
 type EmailType struct{ stringType }
 
 func (EmailType) Traits() fieldTraits {
@@ -55,8 +55,7 @@ func (EmailType) Traits() fieldTraits {
 	}
 }
 
-// Parse checks the length of an address of more than maxAddress characters
-// alone: it can't be one.
+// Parse parses an address. Of a longer text than maxAddress it only checks the length.
 func (EmailType) Parse(text string, limit int) (any, []string) {
 	address, ok := parseEmail(text)
 	if address == "" {
@@ -71,7 +70,7 @@ func (EmailType) Parse(text string, limit int) (any, []string) {
 
 func (EmailType) Normalize(name string) string { return NormalizeEmail(name) }
 
-// CheckName takes any name: parse has checked that it is an address.
+// CheckName accepts any name: Parse has checked the address.
 func (EmailType) CheckName(string) bool { return true }
 
 func (EmailType) nameHelp(int) string { return "" }
@@ -96,8 +95,8 @@ func (urlType) Parse(text string, limit int) (any, []string) {
 	return text, nil
 }
 
-// Characters counts what Python counts: half a character, which decodeJSON
-// leaves in three bytes, is one.
+// Characters returns the length of a text as Python counts it. A lone surrogate, which
+// has three bytes, counts as one.
 func Characters(s string) (n int) {
 	for i := range len(s) {
 		if s[i]&0xC0 != 0x80 {
@@ -107,8 +106,8 @@ func Characters(s string) (n int) {
 	return n
 }
 
-// checkText refuses what can't be kept and shown as it was sent, in the words
-// of later versions of REST framework.
+// checkText refuses text that can't be stored as it was sent, in the words of newer
+// versions of REST framework.
 func checkText(s string) (errs []string) {
 	if strings.ContainsRune(s, 0) {
 		errs = append(errs, "Null characters are not allowed.")
@@ -121,7 +120,7 @@ func checkText(s string) (errs []string) {
 	return errs
 }
 
-// surrogateAt reads what decodeJSON wrote for a lone surrogate.
+// surrogateAt reports a lone surrogate, as package drf encodes it.
 func surrogateAt(s string) rune {
 	if len(s) < 3 || s[0] != 0xED {
 		return utf8.RuneError

@@ -12,33 +12,32 @@ import (
 	"github.com/caddy-djoser/djoser/password"
 )
 
-// Whom a mail is about, where it goes, and how many a mailbox gets.
+// The accounts and the recipient of a mail, and limits on mails.
 
 const (
-	// maxFound is how many accounts with one address are looked at.
+	// maxFound is how many accounts with one address are considered.
 	maxFound = 10_000
 
-	// maxNamed is how many of them one mail names. Of more, half are the oldest,
-	// so that nobody who comes later can push out who was there; of the others
-	// chance decides each time, so that nobody can take all the places for good.
+	// maxNamed is how many of them one mail names. If there are more, half are the
+	// oldest, so that newer accounts can't push them out; the others are chosen at
+	// random each time, so that nobody can occupy all places.
 	maxNamed = 20
 )
 
 var (
-	// mailRates are those of mails that were asked for by an address, for each
-	// purpose.
+	// mailRates limit mails requested for an address, by purpose.
 	mailRates = []Rate{{1, time.Minute}, {5, time.Hour}}
 
-	// changeRates keep an account from being used to send mails to strangers.
+	// changeRates limit changes of an address, each of which mails a stranger.
 	changeRates = []Rate{{5, time.Minute}, {10, time.Hour}}
 
-	// mailboxRates keep somebody from filling the mailbox of another by means of
-	// many accounts or spellings of its address.
+	// mailboxRates limit mails to one mailbox by many accounts, or spellings of its
+	// address.
 	mailboxRates = []Rate{{5, time.Minute}, {20, time.Hour}, {50, 24 * time.Hour}}
 )
 
-// mayChange counts a new address that an account asks to confirm, and says how
-// long it has to wait for another one.
+// mayChange counts a new address of an account, and returns how long to wait for
+// another one.
 func (a *Service) mayChange(acc *Account) (wait time.Duration, ok bool) {
 	if a.Mails == nil {
 		return 0, true
@@ -47,7 +46,7 @@ func (a *Service) mayChange(acc *Account) (wait time.Duration, ok bool) {
 	return a.Mails.allow(limit{key, changeRates})
 }
 
-// mayAsk counts a mail that is asked for by an address.
+// mayAsk counts a mail requested for an address.
 func (a *Service) mayAsk(address string, p Purpose) bool {
 	if a.Mails == nil {
 		return true
@@ -58,10 +57,10 @@ func (a *Service) mayAsk(address string, p Purpose) bool {
 
 // mayReach counts a mail to a mailbox, over all accounts and purposes.
 //
-// What somebody has a claim to is not counted with what others can cause: the
-// mail about an account whose address is confirmed, and that for a new password
-// to the address itself; both are limited as they are asked for. The notice to
-// an old address is counted apart.
+// It doesn't count mails that an owner has a right to together with those that others
+// can cause: mails about an account with a confirmed address, and resets for the
+// address itself, which have limits of their own. Notices to a former address are
+// counted apart.
 func (a *Service) mayReach(m *Mail, to string, named []*Account) bool {
 	owned := m.Purpose == PurposePasswordReset && (named[0].EmailConfirmed || !strings.Contains(to, "+"))
 	if a.Mails == nil || owned || m.Attempts > 0 {
@@ -75,9 +74,9 @@ func (a *Service) mayReach(m *Mail, to string, named []*Account) bool {
 	return ok
 }
 
-// mailboxOf is the mailbox behind an address, whose owner may write anything
-// behind a plus, and with some providers dots anywhere. Where dots do count,
-// those who differ by them share a limit.
+// mailboxOf returns the mailbox of an address. It ignores what follows a plus, and dots,
+// which some providers ignore. With other providers, addresses that only differ by
+// dots share a limit.
 func mailboxOf(address string) string {
 	address = strings.ToLower(NormalizeEmail(address))
 	at := strings.LastIndexByte(address, '@')
@@ -88,8 +87,9 @@ func mailboxOf(address string) string {
 	return strings.ReplaceAll(local, ".", "") + address[at:]
 }
 
-// RequestReset asks for a mail that lets the owner of an address choose a new
-// password for each account that has it.
+// RequestReset requests a mail with links to reset the password of each account with an
+// address. It does the same whether there are any. Errors: *TooSoonError, those of
+// Store.Commit.
 func (a *Service) RequestReset(ctx context.Context, email string, c Client) error {
 	if err := a.allowPair("password_reset", strings.ToLower(email), c); err != nil {
 		return err
@@ -97,8 +97,9 @@ func (a *Service) RequestReset(ctx context.Context, email string, c Client) erro
 	return a.requestMail(ctx, email, PurposePasswordReset, c)
 }
 
-// ResendActivation asks for another mail that activates each account with an
-// address that waits for it.
+// ResendActivation requests another activation mail for each waiting account with an
+// address. It does the same whether there are any. Errors: *TooSoonError, those of
+// Store.Commit.
 func (a *Service) ResendActivation(ctx context.Context, email string, c Client) error {
 	if err := a.allowPair("activate_resend", strings.ToLower(email), c); err != nil {
 		return err
@@ -106,9 +107,8 @@ func (a *Service) ResendActivation(ctx context.Context, email string, c Client) 
 	return a.requestMail(ctx, email, PurposeActivation, c)
 }
 
-// requestMail puts an entry into the outbox that names the address alone. Whose
-// it is is looked up when the mail goes out: a request does the same work for
-// an address that many accounts have and for one that nobody has.
+// requestMail adds an entry with only the address to the outbox. Its accounts are looked
+// up when the mail is sent, so that a request does the same work for any address.
 func (a *Service) requestMail(ctx context.Context, email string, p Purpose, c Client) error {
 	m := a.mail(p, &Account{}, c)
 	if address := NormalizeEmail(email); a.mayAsk(address, p) {
@@ -117,8 +117,8 @@ func (a *Service) requestMail(ctx context.Context, email string, p Purpose, c Cl
 	return a.Commit(ctx, &Change{Mails: []*Mail{m}})
 }
 
-// Named is the accounts that a mail is about, as they are now, and where it
-// goes. There are none if there is nothing to send any more.
+// Named returns the current accounts and the recipient of a mail. There are no accounts
+// if there is nothing to send any more.
 func (a *Service) Named(ctx context.Context, m *Mail) ([]*Account, string, error) {
 	found, err := a.foundFor(ctx, m)
 	if err != nil {
@@ -142,12 +142,12 @@ func (a *Service) foundFor(ctx context.Context, m *Mail) ([]*Account, error) {
 	return []*Account{acc}, err
 }
 
-// chooseNamed chooses the accounts that count. Where an account has an address
-// confirmed, who only claims to have it gets no new password by it; but where
-// nobody has, as without activation mails, each of them may be the owner's.
+// chooseNamed chooses the accounts of a mail. If an account has confirmed the address,
+// others that only claim it get no reset. If none has, as without activation mails, any
+// of them may be the owner's.
 //
-// The mail goes to the address as it is stored: the way it was asked for if an
-// account has it so, for there are hosts that tell Ann@ from ann@.
+// The recipient is the address as stored, if possible as requested, since some hosts
+// distinguish Ann@ and ann@.
 func (a *Service) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 	found = slices.DeleteFunc(found, func(acc *Account) bool {
 		_, ok := m.recipient(acc)
@@ -179,8 +179,8 @@ func (a *Service) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 	return found, to
 }
 
-// recipient is the address that a mail about an account goes to now, if it is
-// still to be sent.
+// recipient returns the current recipient of a mail about an account, if it still should
+// be sent.
 func (m *Mail) recipient(acc *Account) (string, bool) {
 	switch m.Purpose {
 	case PurposeActivation:

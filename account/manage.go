@@ -11,19 +11,18 @@ import (
 	"github.com/caddy-djoser/djoser/password"
 )
 
-// What an administrator can do to accounts, beyond what their owners can.
+// What administrators can do with accounts.
 
-// Operator is an administrator in the queue for hashing.
+// Operator is the caller for the hashing pool of commands and the admin API.
 var Operator = password.Caller{Known: true}
 
-// Edit is a change of an account by an administrator. What is nil stays
-// as it is.
+// Edit is a change of an account by an administrator. Nil fields don't change.
 type Edit struct {
 	Fields     Values // of the user model, checked
 	Active     *bool
 	Staff      *bool
 	Superuser  *bool
-	Confirmed  *bool    // nil: an address that is given counts as confirmed
+	Confirmed  *bool    // nil: a new address counts as confirmed
 	Groups     []string // all groups from now on
 	AddGroups  []string
 	DropGroups []string
@@ -58,8 +57,7 @@ func setIf(value *bool, to *bool) {
 	}
 }
 
-// Create makes an account. An empty password makes one that can't log in until
-// it gets a password.
+// Create creates an account. With an empty password, it can't log in until it gets one.
 func (a *Service) Create(ctx context.Context, e *Edit, pass string) (*Account, error) {
 	acc := &Account{Password: password.Unusable(), IsActive: true, DateJoined: a.Now()}
 	if pass != "" {
@@ -79,8 +77,8 @@ func (a *Service) Create(ctx context.Context, e *Edit, pass string) (*Account, e
 	return acc, a.Commit(ctx, change)
 }
 
-// Edit changes an account. A new address counts at once, and ends the links
-// that were sent to the old one.
+// Edit changes an account. A new address counts at once, and invalidates links to the
+// old one.
 func (a *Service) Edit(ctx context.Context, id uint64, e *Edit) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, _ *Change) error {
 		before := acc.Email
@@ -94,8 +92,8 @@ func (a *Service) Edit(ctx context.Context, id uint64, e *Edit) (*Account, error
 	})
 }
 
-// GivePassword sets a password, or with an empty one takes it away. Every
-// login of the account ends.
+// GivePassword sets a password, or an unusable one if it is empty, and ends every log-in
+// of the account.
 func (a *Service) GivePassword(ctx context.Context, id uint64, pass string) (*Account, error) {
 	hash := password.Unusable()
 	if pass != "" {
@@ -112,7 +110,7 @@ func (a *Service) GivePassword(ctx context.Context, id uint64, pass string) (*Ac
 	})
 }
 
-// Enable lets an account log in, as its activation link would.
+// Enable activates an account, as its activation link would.
 func (a *Service) Enable(ctx context.Context, id uint64) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, _ *Change) error {
 		if acc.IsActive {
@@ -125,7 +123,7 @@ func (a *Service) Enable(ctx context.Context, id uint64) (*Account, error) {
 	})
 }
 
-// ConfirmEmail vouches for the address that an account has.
+// ConfirmEmail confirms the address of an account.
 func (a *Service) ConfirmEmail(ctx context.Context, id uint64) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, _ *Change) error {
 		if acc.Email == "" {
@@ -136,8 +134,7 @@ func (a *Service) ConfirmEmail(ctx context.Context, id uint64) (*Account, error)
 	})
 }
 
-// Disable ends every login of an account and allows no new one. No link that
-// was sent can undo it.
+// Disable deactivates an account, and ends every log-in. No link can undo it.
 func (a *Service) Disable(ctx context.Context, id uint64) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, change *Change) error {
 		acc.IsActive, acc.Provisional = false, false
@@ -148,7 +145,7 @@ func (a *Service) Disable(ctx context.Context, id uint64) (*Account, error) {
 	})
 }
 
-// Remove deletes an account with everything that belongs to it.
+// Remove deletes an account, with its tokens and mails.
 func (a *Service) Remove(ctx context.Context, id uint64) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, change *Change) error {
 		change.Delete = true
@@ -157,8 +154,7 @@ func (a *Service) Remove(ctx context.Context, id uint64) (*Account, error) {
 	})
 }
 
-// RevokeAll ends every login of an account. A login that is being made
-// meanwhile stays.
+// RevokeAll ends every log-in of an account, but not one that is made meanwhile.
 func (a *Service) RevokeAll(ctx context.Context, id uint64) (*Account, error) {
 	return a.Update(ctx, id, func(_ *Account, change *Change) error {
 		change.EndTokens = true
@@ -166,7 +162,7 @@ func (a *Service) RevokeAll(ctx context.Context, id uint64) (*Account, error) {
 	})
 }
 
-// Revoke ends the login that the owner knows under the id.
+// Revoke ends the log-in with the id of its token, or returns ErrNotFound.
 func (a *Service) Revoke(ctx context.Context, account uint64, id string) error {
 	tokens, err := a.Store.Tokens(ctx, account)
 	if err != nil {
@@ -180,13 +176,13 @@ func (a *Service) Revoke(ctx context.Context, account uint64, id string) error {
 	return ErrNotFound
 }
 
-// ErrMail says why an account can't get a mail.
+// ErrMail is the reason why an account can't get a mail.
 type ErrMail string
 
 func (e ErrMail) Error() string { return string(e) }
 
-// SendActivation sends an account that isn't active a link with which it
-// becomes so, whether it has waited for one or not.
+// SendActivation sends an activation link to an account that isn't active, even if it
+// was deactivated.
 func (a *Service) SendActivation(ctx context.Context, id uint64, c Client) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, change *Change) error {
 		if acc.IsActive {
@@ -203,7 +199,7 @@ func (a *Service) SendActivation(ctx context.Context, id uint64, c Client) (*Acc
 	})
 }
 
-// SendReset sends an account a link for a new password.
+// SendReset sends a reset link to an account.
 func (a *Service) SendReset(ctx context.Context, id uint64, c Client) (*Account, error) {
 	acc, err := a.Store.Account(ctx, id)
 	switch {
@@ -219,7 +215,7 @@ func (a *Service) SendReset(ctx context.Context, id uint64, c Client) (*Account,
 	return acc, a.Commit(ctx, &Change{Mails: []*Mail{a.mail(PurposePasswordReset, acc, c)}})
 }
 
-// Find looks an account up by what it logs in with, or as id:<number>.
+// Find returns an account by what it logs in with, or by id:<number>.
 func (a *Service) Find(ctx context.Context, name string) (*Account, error) {
 	if id, ok := idName(name); ok {
 		return a.Store.Account(ctx, id)
@@ -236,7 +232,7 @@ func NoUser(name string, err error) error {
 	return err
 }
 
-// idName is the id in id:<number>.
+// idName returns the id in id:<number>.
 func idName(name string) (uint64, bool) {
 	digits, ok := strings.CutPrefix(name, "id:")
 	if !ok {
@@ -246,7 +242,7 @@ func idName(name string) (uint64, bool) {
 	return id, err == nil
 }
 
-// PasswordState reports whether an account has a password that can be right.
+// PasswordState describes the hash of an account: usable, unusable, or unknown.
 func PasswordState(acc *Account) string {
 	if password.Usable(acc.Password) {
 		return "usable"

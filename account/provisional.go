@@ -5,19 +5,18 @@ import (
 	"errors"
 )
 
-// Where activation mails are sent, anybody can register with somebody else's
-// address. Until the address is confirmed, such an account is provisional: it holds
-// nobody up. Its address is not unique yet, so that the first to confirm it has it;
-// after link_ttl it ends, and gives its username back; and the owner of the address
-// takes it over by a reset, which sets the password anew.
+// Anybody can register with somebody else's address. With send_activation_email, such
+// an account is provisional until the address is confirmed, and blocks nobody: its
+// address isn't unique yet, and goes to the first who confirms it; after link_ttl the
+// account ends, and its username is free; and a reset gives the account to the owner of
+// the address.
 
-// ended reports whether a provisional account's time is over.
+// ended reports whether a provisional account has expired.
 func (a *Service) ended(acc *Account) bool {
 	return acc.Provisional && a.Now().Sub(acc.DateJoined) > a.Links.TTL
 }
 
-// makeWay deletes provisional accounts that have ended and hold a key of a new
-// account.
+// makeWay deletes expired provisional accounts that have a key of a new account.
 func (a *Service) makeWay(ctx context.Context, keys []Key) error {
 	for _, key := range keys {
 		holder, err := a.Store.AccountByKey(ctx, key)
@@ -44,8 +43,7 @@ func (a *Service) makeWay(ctx context.Context, keys []Key) error {
 	return nil
 }
 
-// settle makes a provisional account a lasting one: its address is confirmed, or an
-// administrator answers for it.
+// settle activates a provisional account.
 func (acc *Account) settle() {
 	acc.IsActive, acc.Provisional = true, false
 }

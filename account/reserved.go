@@ -7,35 +7,33 @@ import (
 	"slices"
 )
 
-// Others know an account by its username or its unique address, so a name that
-// was one account's must not become another's without a word: what a back end
-// keeps under that name would be the new owner's. A name that an account gives
-// up stays reserved for it, an address only if it was confirmed.
+// Back ends may store data by username or unique address. If another account could take
+// a name that an account gave up, it would get that data. So such a name stays reserved
+// for the account; an address only if it was confirmed.
 
-// MaxReserved is how many names an account can have reserved. With as many it
-// can only go back to one of them, until an administrator frees some.
+// MaxReserved is the maximum number of reserved names of an account. With as many, it
+// can only return to one of them, until an administrator frees some.
 const MaxReserved = 10
 
-// NamesError says that an account gave up too many names.
+// NamesError means that an account gave up too many names.
 type NamesError struct{ Field string }
 
 func (e *NamesError) Error() string {
 	return fmt.Sprintf("the account has given up %d names, which stay reserved for it: it can go back to one, or an administrator can free them", MaxReserved)
 }
 
-// isName reports whether others know an account by the field.
+// isName reports whether back ends may identify an account by the field.
 func (m *Model) isName(f *ModelField) bool {
 	return f == m.Username || f.Unique && f.IsAddress()
 }
 
-// isOwn reports whether a name is to be kept for an account that gives it up. An
-// address is, once it is confirmed: else an account could keep ten people from
-// theirs, and go on.
+// isOwn reports whether to reserve a name that an account gives up. It reserves only
+// confirmed addresses: otherwise an account could block the addresses of others.
 func (m *Model) isOwn(f *ModelField, a *Account) bool {
 	return f == m.Username || f.Name == "email" && a.EmailConfirmed
 }
 
-// names are the names that an account has for itself, as they are stored.
+// names returns the names that belong to an account.
 func (m *Model) names(a *Account) []Key {
 	var names []Key
 	for _, f := range m.Declared {
@@ -46,7 +44,7 @@ func (m *Model) names(a *Account) []Key {
 	return names
 }
 
-// reserve keeps for an account those of its former names that it has no more.
+// reserve reserves the former names of an account that it gave up.
 func (m *Model) reserve(a *Account, former []Key) error {
 	keys, err := m.currentKeys(a)
 	if err != nil {
@@ -66,8 +64,8 @@ func (m *Model) reserve(a *Account, former []Key) error {
 	return nil
 }
 
-// reservedKey is the unique key of a reserved name, unless its field is no name
-// any more.
+// reservedKey returns the unique key of a reserved name, unless its field is no name any
+// more.
 func (m *Model) reservedKey(name Key) (Key, bool) {
 	f := m.Field(name.Field)
 	if f == nil || !m.isName(f) {
@@ -78,8 +76,7 @@ func (m *Model) reservedKey(name Key) (Key, bool) {
 	return key, true
 }
 
-// reservedKeys are the keys of an account's reserved names, but for those that
-// it has.
+// reservedKeys returns the keys of an account's reserved names, without its current ones.
 func (m *Model) reservedKeys(a *Account, current []Key) []Key {
 	var keys []Key
 	for _, name := range a.Reserved {
@@ -91,8 +88,8 @@ func (m *Model) reservedKeys(a *Account, current []Key) []Key {
 	return keys
 }
 
-// hold keeps the names of an account that is deleted from everybody, for as long
-// as the settings say.
+// hold keeps the names of a deleted account from everybody, as long as
+// reserve_usernames says.
 func (a *Service) hold(acc *Account, change *Change) {
 	if a.Rules.ReserveUsernames <= 0 {
 		return
@@ -106,9 +103,8 @@ func (a *Service) hold(acc *Account, change *Change) {
 	change.HoldUntil = a.Now().Add(a.Rules.ReserveUsernames)
 }
 
-// FreeName lets everybody have a name again that is reserved for an account, or
-// was a deleted one's. It returns the account, nil for a deleted one. A name that
-// is not reserved is ErrNotFound.
+// FreeName frees a name that is reserved for an account or held after a deletion. It
+// returns the account, or nil for a deleted one. ErrNotFound: the name isn't reserved.
 func (a *Service) FreeName(ctx context.Context, field, name string) (*Account, error) {
 	f := a.Model.Field(field)
 	if f == nil || !a.Model.isName(f) {

@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// Accounts that were made before addresses had one form, or that an import
-// brought, keep their addresses as they were written, and are found under that
-// form all the same. Where several had one address, in spellings that were told
-// apart, all but one keep the key of before, so that the store opens.
+// Accounts from before addresses had one form, or from an import, keep their addresses
+// as they were written, and are found by every spelling. If several accounts have one
+// address in different spellings, all but one keep their former key, so that the store
+// opens.
 
-// formerKey is the key that an address had before, if it is another one.
+// formerKey returns the former key of an address, if it differs.
 func (f *ModelField) formerKey(value string) (key Key, ok bool) {
 	key = Key{Field: f.Name, Value: strings.ToLower(value)}
 	return key, f.IsAddress() && key != f.Key(value)
 }
 
-// keptKey is the key of an account's value: the former one, if the account had
-// to keep that.
+// keptKey returns the key of an account's value, or the former key if the account kept
+// that.
 func (f *ModelField) keptKey(value string, held []Key) Key {
 	if former, ok := f.formerKey(value); ok && slices.Contains(held, former) {
 		return former
@@ -28,10 +28,10 @@ func (f *ModelField) keptKey(value string, held []Key) Key {
 	return f.Key(value)
 }
 
-// Reindex makes the keys of every account those of the model. It returns the
-// accounts that keep a former key.
+// Reindex replaces the keys of every account by those of the model. It returns the ids
+// of the accounts that keep a former key.
 func (m *Model) Reindex(ctx context.Context, s Store) (kept []uint64, err error) {
-	// Which keys an account held doesn't count: they are made anew.
+	// Ignore the stored keys: all are made anew.
 	keys := func(a *Account) ([]Key, error) {
 		a.Keys = nil
 		return m.Keys(a)
@@ -51,11 +51,10 @@ func (m *Model) Reindex(ctx context.Context, s Store) (kept []uint64, err error)
 	return slices.Sorted(maps.Keys(former)), err
 }
 
-// formerKeys finds the accounts that have to keep a former key: those whose key
-// belongs to an account that has the address in its form, or else to the oldest
-// of them.
+// formerKeys returns the accounts that keep a former key. The key belongs to the account
+// with the address in its current form, or else to the oldest one.
 func (m *Model) formerKeys(ctx context.Context, s Store) (map[uint64][]Key, error) {
-	holders := make(map[Key]uint64) // of the keys of addresses that are written otherwise
+	holders := make(map[Key]uint64) // of the keys of addresses in former spellings
 	err := m.eachUniqueAddress(ctx, s, func(id uint64, key, _ Key, old bool) {
 		if _, ok := holders[key]; old && !ok {
 			holders[key] = id
@@ -80,8 +79,8 @@ func (m *Model) formerKeys(ctx context.Context, s Store) (map[uint64][]Key, erro
 	})
 }
 
-// eachUniqueAddress calls fn with the keys of every address that must be
-// unique, and whether it is written otherwise than today.
+// eachUniqueAddress calls fn with the keys of every unique address, and whether it is in
+// a former spelling.
 func (m *Model) eachUniqueAddress(ctx context.Context, s Store, fn func(id uint64, key, former Key, old bool)) error {
 	const page = 500
 	for after := uint64(0); ; {

@@ -5,21 +5,22 @@ import (
 	"time"
 )
 
-// A change of an account's address is told to the old one, with a link that takes
-// it back: else a stolen token became the account, by a new address and a reset.
+// A change of an account's address sends a notice to the former address, with a link
+// that takes it back. Otherwise the thief of a token could take over the account, by a
+// new address and a reset.
 
-// FormerEmail is an address that an account had, or was asked to give up.
+// FormerEmail is an address that an account had before a change.
 type FormerEmail struct {
 	Address string
 	Changed time.Time
 }
 
-// MaxFormerEmails is how many changes of an account can be taken back.
+// MaxFormerEmails is the maximum number of changes that can be taken back.
 const MaxFormerEmails = 5
 
-// tellFormer tells an address that the account gives it up, and notes for as long
-// as a link is good that it had it. The first changes count: whoever goes on
-// changing the address must not push out the owner's.
+// tellFormer sends a notice to the former address, and records it for as long as links
+// are valid. The oldest addresses are kept, so that more changes don't push out the
+// owner's.
 func (a *Service) tellFormer(acc *Account, address string, change *Change, c Client) {
 	if address == "" || !a.Rules.SendsMails {
 		return
@@ -36,9 +37,9 @@ func (a *Service) tellFormer(acc *Account, address string, change *Change, c Cli
 	change.Mails = append(change.Mails, notice)
 }
 
-// LinkTo signs the link of a mail about an account. That of a notice is bound to
-// the change that it tells of, and not to the account's serial: what a thief does
-// afterwards must not end it. Empty: there is nothing to take back any more.
+// LinkTo returns the token of the link in a mail about an account. That of a notice
+// depends on the change and not on the account's serial, so that a thief can't
+// invalidate it. It is empty if there is nothing to take back any more.
 func (a *Service) LinkTo(m *Mail, acc *Account, to string) string {
 	if m.Purpose != PurposeEmailNotice {
 		return a.Links.sign(m.Purpose, acc, to)
@@ -51,13 +52,13 @@ func (a *Service) LinkTo(m *Mail, acc *Account, to string) string {
 	return ""
 }
 
-// changeOf stands for the account in a link that takes a change back.
+// changeOf returns the account to sign for a link that takes back a change.
 func changeOf(acc *Account, f FormerEmail) *Account {
 	return &Account{ID: acc.ID, Serial: uint64(f.Changed.UnixMicro())}
 }
 
-// former finds the change that a link takes back. It is -1 for any other link, and
-// costs the same for every account.
+// former returns the index of the change that a link takes back, or -1. It costs the
+// same for every account.
 func (a *Service) former(acc *Account, link string) int {
 	found := -1
 	for i := range MaxFormerEmails {
@@ -73,8 +74,8 @@ func (a *Service) former(acc *Account, link string) int {
 	return found
 }
 
-// takeBack gives an account the address back that it had before a change, and
-// ends every login. That change can't be taken back again, nor a later one.
+// takeBack restores the address before a change, and ends every log-in. Neither that
+// change nor a later one can be taken back again.
 func (acc *Account) takeBack(i int, change *Change) {
 	acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.FormerEmails[i].Address, "", true
 	acc.FormerEmails = slices.Clip(acc.FormerEmails[:i])

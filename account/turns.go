@@ -5,20 +5,19 @@ import (
 	"sync"
 )
 
-// turns has those who change one account wait for each other, in the order in
-// which they came. Without it, many changes at once would find the account
-// changed again and again, until some gave up.
+// turns serializes changes to one account, first come, first served. Without it, many
+// concurrent changes would conflict again and again, until some gave up.
 type turns struct {
 	mu    sync.Mutex
-	lines map[uint64]*turnLine // of the accounts that are being changed
+	lines map[uint64]*turnLine // by account
 }
 
 type turnLine struct {
-	taken chan struct{} // full while somebody has the turn; Go serves senders in their order
-	count int           // who has the turn or waits; guarded by turns.mu
+	taken chan struct{} // full while a change runs; Go serves senders in order
+	count int           // of running and waiting changes; guarded by turns.mu
 }
 
-// take waits for the turn at an account. The returned function ends it.
+// take waits for the turn to change an account. The returned function ends it.
 func (t *turns) take(ctx context.Context, id uint64) (end func(), err error) {
 	t.mu.Lock()
 	if t.lines == nil {

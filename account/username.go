@@ -9,27 +9,26 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// NFKC is the normal form of usernames. What gets here was bounded before; a
-// test counts it.
+// NFKC returns the normal form of usernames, whose length must have been checked. It is
+// a variable for a test.
 var NFKC = norm.NFKC.String
 
-// SameName compares a new username with its repetition, which no field has
-// parsed.
+// SameName reports whether a new username equals its repetition.
 func (m *Model) SameName(name, again string) bool {
 	parsed, _ := m.Username.Parse(again)
 	return parsed == name
 }
 
-// isUsername applies Django's UnicodeUsernameValidator: word characters and
-// @ . + - only, that can be seen. A name also holds a letter or a digit, and begins with neither
-// a dot nor a hyphen: others stand for folders and options where a back end
-// makes a path or a command of them.
+// isUsername reports whether a name has only word characters and @ . + -, as in Django's
+// UnicodeUsernameValidator. Here they must also be visible, with a letter or a digit
+// among them, and no dot or hyphen first: a back end could read such a name as a folder
+// or an option.
 func isUsername(s string) bool {
 	word := false
 	for i, r := range s {
 		switch {
 		case unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
-			return false // a letter that nobody sees, as the fillers of Hangul are
+			return false // an invisible letter, such as the fillers of Hangul
 		case unicode.IsLetter(r), unicode.IsNumber(r):
 			word = true
 		case i == 0 && strings.ContainsRune(".-", r):
@@ -41,8 +40,8 @@ func isUsername(s string) bool {
 	return word
 }
 
-// checkNameSettings refuses settings of usernames on other fields, and on
-// addresses.
+// checkNameSettings refuses case_insensitive and single_script for other fields than a
+// username that isn't an address.
 func (m *Model) checkNameSettings() error {
 	for _, f := range m.Declared {
 		for name, on := range map[string]bool{"case_insensitive": f.foldCase, "single_script": f.oneScript} {
@@ -60,7 +59,7 @@ func (m *Model) checkNameSettings() error {
 
 var caseFolder = cases.Fold()
 
-// FoldCase makes names that differ by case alone be the same.
+// FoldCase folds the case of a name.
 func FoldCase(s string) string { return NFKC(caseFolder.String(s)) }
 
 // together are scripts that are written together, by Unicode Technical
@@ -71,9 +70,9 @@ var together = [][]*unicode.RangeTable{
 	{unicode.Han, unicode.Hangul},
 }
 
-// singleScript reports whether a name has letters of one script only, or of
-// scripts that are written together, and digits of one kind. Signs that many
-// scripts share go with each.
+// singleScript reports whether a name only has letters of one script, or of scripts that
+// are written together, and digits of one script. Characters that many scripts share
+// go with each.
 func singleScript(s string) bool {
 	var zero rune
 	for _, r := range s {
@@ -98,13 +97,13 @@ func singleScript(s string) bool {
 	return false
 }
 
-// within reports whether a name keeps to the scripts.
+// within reports whether a name only has letters of the scripts.
 func within(s string, scripts ...*unicode.RangeTable) bool {
 	scripts = append([]*unicode.RangeTable{unicode.Common, unicode.Inherited}, scripts...)
 	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.In(r, scripts...) })
 }
 
-// zeroOf is the zero that a decimal digit counts from.
+// zeroOf returns the zero of a decimal digit's script.
 func zeroOf(r rune) (zero rune, ok bool) {
 	for _, in := range unicode.Nd.R16 {
 		if lo := rune(in.Lo); lo <= r && r <= rune(in.Hi) {

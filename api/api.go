@@ -1,3 +1,5 @@
+// Package api has djoser's endpoints: one table, and one function each. It reads members
+// of requests, calls package account, and writes responses as REST framework does.
 package api
 
 import (
@@ -16,12 +18,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// API is what the endpoints need of a realm. The settings of the same names say
-// what they mean.
+// API is what the endpoints need of a realm. See the settings of the same names.
 type API struct {
 	Model  *account.Model
 	Auth   *authn.Authenticator
-	Scheme string // that WWW-Authenticate names
+	Scheme string // for WWW-Authenticate
 
 	MaxBody     int64 // in bytes
 	MaxPassword int   // in characters
@@ -35,21 +36,21 @@ type API struct {
 	PasswordResetConfirmRetype bool
 }
 
-// Route is where a request goes: to an endpoint, or to the list of endpoints.
+// Route is the endpoint of a request, or the list of endpoints.
 type Route struct {
 	api      *API
 	endpoint *endpoint // nil: the list
 	id       string    // of the token that the path names
 }
 
-// Route is what a path under the prefix leads to. The empty path is the list of
+// Route returns the route of a path under the prefix. The empty path is the list of
 // endpoints.
 func (a *API) Route(path string) (route Route, ok bool) {
 	e, id := a.endpoint(path)
 	return Route{a, e, id}, path == "" || e != nil
 }
 
-// Serve answers a request.
+// Serve serves a request.
 func (t Route) Serve(w http.ResponseWriter, r *http.Request, accounts *account.Service) error {
 	c := &call{Request: r, Route: t, w: w, accounts: accounts, event: account.Event{Client: clientOf(r)}}
 	if t.endpoint != nil {
@@ -58,8 +59,7 @@ func (t Route) Serve(w http.ResponseWriter, r *http.Request, accounts *account.S
 	return c.serve()
 }
 
-// endpoint is the enabled endpoint at a path under the prefix, and what stands
-// there for {id}.
+// endpoint returns the enabled endpoint at a path under the prefix, and its {id}.
 func (a *API) endpoint(path string) (e *endpoint, id string) {
 	for _, e := range endpoints {
 		base, wantsID := strings.CutSuffix(e.pathIn(a), "{id}")
@@ -76,15 +76,15 @@ func (a *API) isDisabled(e *endpoint) bool {
 		e.name == "activate_resend" && !a.SendsActivations
 }
 
-// IsEndpoint reports whether endpoints are at a path, or under it.
+// IsEndpoint reports whether there are endpoints at a path or below it.
 func IsEndpoint(path string) bool {
 	return path != "" && slices.ContainsFunc(endpoints, func(e *endpoint) bool {
 		return e.path == path || strings.HasPrefix(e.path, path+"/")
 	})
 }
 
-// MissingPrefix is what stands before an endpoint in a path that is none: somebody
-// may have forgotten to say so.
+// MissingPrefix returns the prefix of an endpoint in an unknown path, which may be
+// missing from the configuration.
 func (a *API) MissingPrefix(path string) string {
 	for i := range path {
 		if path[i] != '/' {
@@ -97,7 +97,7 @@ func (a *API) MissingPrefix(path string) string {
 	return ""
 }
 
-// call is one request to an endpoint.
+// call is a request to an endpoint.
 type call struct {
 	*http.Request
 	Route
@@ -107,8 +107,8 @@ type call struct {
 	event    account.Event
 }
 
-// serve follows REST framework's order: who is calling, may they, what answer
-// do they take, is there such a method, and only then what they want.
+// serve follows REST framework's order: authentication, permission, content negotiation,
+// method, and then the endpoint.
 func (c *call) serve() (err error) {
 	indent := 0
 	resp, err := c.answer(&indent)
@@ -165,13 +165,12 @@ func (c *call) answer(indent *int) (*response, error) {
 // protected reports whether the endpoint needs a token.
 func (c *call) protected() bool { return c.endpoint != nil && c.endpoint.protected }
 
-// ignores reports whether the token that an error is about is no matter.
+// ignores reports whether to ignore an invalid token; see ignore_bad_token.
 func (c *call) ignores(err error) bool {
 	return c.api.IgnoreBadToken && !c.protected() && errors.As(err, new(*drf.Error))
 }
 
-// act has the endpoint serve the request. What only reads is neither counted nor
-// reported.
+// act serves the request. Requests that only read are neither counted nor reported.
 func (c *call) act() (resp *response, err error) {
 	serve := func() (err error) {
 		resp, err = c.endpoint.serve(c)
@@ -185,7 +184,7 @@ func (c *call) act() (resp *response, err error) {
 	return resp, c.accountError(err)
 }
 
-// owner is the account of the request's token, or nil.
+// owner returns the account of the request's token, or nil.
 func (c *call) owner() *account.Account {
 	if c.who == nil {
 		return nil
@@ -193,8 +192,7 @@ func (c *call) owner() *account.Account {
 	return c.who.Account
 }
 
-// failure turns an error that isn't the client's into Caddy's, so that
-// handle_errors and the logs see it.
+// failure returns an error of the server as Caddy's, for handle_errors and the logs.
 func (c *call) failure(err error) error {
 	status := http.StatusInternalServerError
 	switch {
@@ -212,7 +210,7 @@ func (c *call) failure(err error) error {
 	return caddyhttp.Error(status, err)
 }
 
-// data reads the request's body and checks its members one by one.
+// data parses the request's body.
 func (c *call) data(nullIsEmpty bool) (*drf.Object, error) {
 	body, err := drf.ParseBody(c.w, c.Request, c.api.MaxBody)
 	if err != nil {
@@ -221,6 +219,7 @@ func (c *call) data(nullIsEmpty bool) (*drf.Object, error) {
 	return drf.DataObject(body, nullIsEmpty)
 }
 
+// bind parses the members of the request's body.
 func (c *call) bind() (account.Values, drf.FieldErrors, error) {
 	o, err := c.data(false)
 	if err != nil {
@@ -230,7 +229,7 @@ func (c *call) bind() (account.Values, drf.FieldErrors, error) {
 	return v, errs, nil
 }
 
-// clientOf is who sent a request.
+// clientOf returns the client of a request.
 func clientOf(r *http.Request) account.Client {
 	return account.Client{
 		Address:  request.ClientAddress(r),
@@ -249,7 +248,7 @@ func (c *call) setUser(acc *account.Account) {
 	}
 }
 
-// accountError puts an error of accounts into djoser's words.
+// accountError converts an error of package account to djoser's words.
 func (c *call) accountError(err error) error {
 	if taken := new(account.TakenError); errors.As(err, &taken) {
 		return drf.Invalid(taken.Field, c.api.Model.TakenMessage(taken.Field))

@@ -19,18 +19,18 @@ type endpoint struct {
 	path      string // under the prefix; {username} is the name of the username field
 	methods   []string
 	protected bool   // needs a valid token
-	later     bool   // came after djoser's list of endpoints, so that the root leaves it out
+	later     bool   // newer than djoser's list, so that the root leaves it out
 	view      string // name in the answer to OPTIONS
-	event     string // that a request is, once it was served
+	event     string // of a successful request
 	inputs    func(*API) []drf.Input
 	serve     func(*call) (*response, error)
 }
 
-// response is a success. A nil body is an answer without one.
+// response is a successful response. A nil body means none.
 type response struct {
 	status  int
 	body    any
-	private bool // holds a token or personal data, so nobody may keep it
+	private bool // has a token or personal data, so no cache may store it
 }
 
 var (
@@ -57,7 +57,7 @@ var endpoints = []*endpoint{
 	{name: "tokens", path: "tokens/{id}", later: true, methods: deleteOnly, protected: true, event: "token_ended", view: "Token", serve: serveToken},
 }
 
-// EndpointNames are the names that disable takes.
+// EndpointNames returns the names of endpoints, for disable and throttle.
 func EndpointNames() []string {
 	var names []string
 	for _, e := range endpoints {
@@ -68,8 +68,8 @@ func EndpointNames() []string {
 	return names
 }
 
-// FirstSegments are what the paths of the endpoints begin with. The username
-// field can't be called so: its name is the path of an endpoint too.
+// FirstSegments returns the first segments of the endpoints' paths. The username field
+// can't have such a name, since it is the path of an endpoint too.
 func FirstSegments() []string {
 	var segments []string
 	for _, e := range endpoints {
@@ -79,10 +79,10 @@ func FirstSegments() []string {
 	return segments
 }
 
-// rootMethods are what the list of endpoints takes.
+// rootMethods are the methods of the list of endpoints.
 var rootMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 
-// listed is the key of an endpoint in the answer of the root.
+// listed returns the key of an endpoint in the list.
 func (e *endpoint) listed(a *API) string {
 	switch e.name {
 	case "username":
@@ -97,7 +97,7 @@ func (e *endpoint) listed(a *API) string {
 	return e.name
 }
 
-// pathIn is the path of the endpoint under a realm's prefix.
+// pathIn returns the path of the endpoint under a realm's prefix.
 func (e *endpoint) pathIn(a *API) string {
 	return strings.ReplaceAll(e.path, "{username}", a.Model.Username.Name)
 }
@@ -166,8 +166,8 @@ func serveMe(c *call) (*response, error) {
 	return &response{status: http.StatusOK, body: drf.Represent(c.api.Model, acc), private: true}, nil
 }
 
-// checkEmailPassword wants the current password beside a new address, where the
-// settings ask for it.
+// checkEmailPassword checks the current password with a new address; see
+// set_email_password.
 func (c *call) checkEmailPassword(o *drf.Object, v account.Values) error {
 	email, ok := v["email"].(string)
 	if !c.api.SetEmailPassword || !ok || email == c.who.Account.Email {
@@ -202,7 +202,7 @@ func serveRegister(c *call) (*response, error) {
 	c.setUser(acc)
 	body := drf.Represent(c.api.Model, acc)
 	// REST framework shows a number or a boolean as it was sent, though it
-	// keeps its text.
+	// stores its text.
 	switch raw := o.Values[name].(type) {
 	case bool:
 		body.Set(name, raw)
@@ -217,7 +217,7 @@ func serveRegister(c *call) (*response, error) {
 	return &response{status: http.StatusCreated, body: body, private: true}, nil
 }
 
-// blankFalsy makes 0 and false an empty text: Django takes no such username.
+// blankFalsy replaces 0 and false by an empty text, since Django accepts no such username.
 func blankFalsy(o *drf.Object, name string) {
 	switch raw := o.Values[name].(type) {
 	case bool:
@@ -268,7 +268,7 @@ func serveLogoutAll(c *call) (*response, error) {
 	return emptyResponse, nil
 }
 
-// tokenView is a login as its owner sees it.
+// tokenView is a token for its owner.
 type tokenView struct {
 	ID       string     `json:"id"`
 	Created  time.Time  `json:"created"`
@@ -332,7 +332,7 @@ func serveActivate(c *call) (*response, error) {
 	return emptyResponse, nil
 }
 
-// linkAccount is the account of a uid, or nil with an error of the uid added.
+// linkAccount returns the account of the member uid, or nil and adds an error.
 func (c *call) linkAccount(v account.Values, errs drf.FieldErrors) (*account.Account, error) {
 	uid, ok := v["uid"].(string)
 	if !ok {
@@ -368,9 +368,8 @@ func serveUsername(c *call) (*response, error) {
 	return emptyResponse, nil
 }
 
-// checkCurrentPassword adds an error where the current password is not the
-// account's. One that is too long for any account is not hashed. It returns the
-// account whose password was checked.
+// checkCurrentPassword returns the account whose current password was checked, or nil and
+// adds an error. It doesn't hash a password that is too long for any account.
 func (c *call) checkCurrentPassword(v account.Values, errs drf.FieldErrors) (*account.Account, error) {
 	current, ok := v["current_password"].(string)
 	if !ok {
@@ -407,8 +406,7 @@ func servePassword(c *call) (*response, error) {
 	return emptyResponse, nil
 }
 
-// checkNewPasswordTwice adds what is wrong with a new password by itself, and
-// with its repetition.
+// checkNewPasswordTwice checks a new password and its repetition.
 func (c *call) checkNewPasswordTwice(v account.Values, errs drf.FieldErrors, retype bool) error {
 	if retype && len(errs) == 0 && v.Text("new_password") != v.Text("re_new_password") {
 		errs.Add(drf.NonField, "The two password fields didn't match.")
@@ -427,7 +425,7 @@ func serveResend(c *call) (*response, error) {
 	return c.serveMail(c.accounts.ResendActivation)
 }
 
-// serveMail asks for mails to an address, and answers the same whoever has it.
+// serveMail requests mails to an address. The response is the same for every address.
 func (c *call) serveMail(ask func(ctx context.Context, email string, from account.Client) error) (*response, error) {
 	v, errs, err := c.bind()
 	if err != nil {

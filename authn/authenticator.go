@@ -1,3 +1,5 @@
+// Package authn finds out who sends a request: it reads auth tokens from the
+// Authorization header, and caches identities.
 package authn
 
 import (
@@ -11,20 +13,19 @@ import (
 	"time"
 )
 
-// Authenticator tells who is calling from the tokens of a realm.
+// Authenticator authenticates requests by the tokens of a realm.
 type Authenticator struct {
-	Schemes []string               // words that may stand before a token
-	Open    func() (*Cache, error) // the realm's store
-	Checked func(*Identity, error) // counts what came of a check
+	Schemes []string               // that may precede a token
+	Open    func() (*Cache, error) // opens the realm's store
+	Checked func(*Identity, error) // is called with each result
 	Now     func() time.Time
 }
 
-// Authenticate tells who is calling, from the Authorization header. Nobody is
-// nil without an error: no credentials, or credentials of another scheme. It
-// is the one place where tokens are checked: the endpoints, djoser_auth,
-// djoser_token and the authentication provider all come through here.
+// Authenticate returns the sender of a request by its Authorization header, or nil
+// without credentials, or with those of another scheme. It is the only place that checks
+// tokens: for the endpoints, djoser_auth, djoser_token and the authentication provider.
 //
-// Errors are an *apiError of 401, or what a store that can't be read says.
+// Errors: a *drf.Error of status 401, or an error of the store.
 func (a *Authenticator) Authenticate(req *http.Request) (id *Identity, err error) {
 	defer func() { a.Checked(id, err) }()
 	digest, found, err := a.credentials(req.Header["Authorization"])
@@ -43,7 +44,7 @@ func (a *Authenticator) Authenticate(req *http.Request) (id *Identity, err error
 	return id, nil
 }
 
-// Identify tells whose token has the digest, or ErrNotFound.
+// Identify returns the identity of a token, or ErrNotFound.
 func (a *Authenticator) Identify(ctx context.Context, digest account.Digest) (*Identity, error) {
 	store, err := a.Open()
 	if err != nil {
@@ -52,12 +53,11 @@ func (a *Authenticator) Identify(ctx context.Context, digest account.Digest) (*I
 	return store.Identify(ctx, digest)
 }
 
-// whiteSpace separates a scheme from its token, as bytes.split in Python does.
+// whiteSpace separates a scheme from its token, as in Python's bytes.split.
 const whiteSpace = " \t\n\v\f\r"
 
-// credentials takes the digest of the token out of the values of the
-// Authorization header. It follows REST framework's TokenAuthentication; several
-// headers are refused rather than guessed at.
+// credentials returns the digest of the token in the Authorization header. It follows
+// REST framework's TokenAuthentication, and refuses several headers.
 func (a *Authenticator) credentials(headers []string) (digest account.Digest, found bool, err error) {
 	if len(headers) == 0 {
 		return digest, false, nil
@@ -65,7 +65,7 @@ func (a *Authenticator) credentials(headers []string) (digest account.Digest, fo
 	if len(headers) > 1 {
 		return digest, false, drf.ErrTokenSpaces
 	}
-	// Almost every header is one scheme, one space and one token.
+	// Almost every header is a scheme, a space and a token.
 	scheme, token, _ := strings.Cut(headers[0], " ")
 	if digest, found = account.DigestOf(token); found && a.takesScheme(scheme) {
 		return digest, true, nil
@@ -90,8 +90,8 @@ func (a *Authenticator) credentials(headers []string) (digest account.Digest, fo
 	return digest, true, nil
 }
 
-// takesScheme compares without regard to ASCII's case: what Unicode folds to the
-// letters of a scheme is longer.
+// takesScheme reports whether a scheme is accepted. It only ignores the case of ASCII:
+// other characters that fold to ASCII letters have more bytes.
 func (a *Authenticator) takesScheme(scheme string) bool {
 	return slices.ContainsFunc(a.Schemes, func(s string) bool {
 		return len(s) == len(scheme) && strings.EqualFold(s, scheme)

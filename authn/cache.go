@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Identity is who is calling: a token and its account. It is shared between
-// requests and must not be changed.
+// Identity is the sender of a request: a token and its account. Requests share it, and
+// must not modify it.
 type Identity struct {
 	Account *account.Account // see trim
 	Token   *account.Token
@@ -19,42 +19,41 @@ type Identity struct {
 	touched atomic.Int64 // when the last use was noted, in Unix seconds
 }
 
-// liveAccount tells every identity of an account at once that it is outdated.
+// liveAccount invalidates all identities of an account at once.
 type liveAccount struct {
 	id      uint64
 	gone    atomic.Bool
-	holders int // identities in the cache; guarded by cachedStore.mu
+	holders int // identities in the cache; guarded by Cache.mu
 }
 
-// Cache is a store with the identities of recent requests before it, so
-// that a token is checked without reading the store. Tokens that the store
-// doesn't know are remembered as well, since a flood of made-up ones should
-// cost little; but apart, so that they push nobody out.
+// Cache is a store with a cache of identities, so that most tokens are checked without
+// reading the store. It also remembers unknown tokens, so that a flood of invalid ones
+// costs little; but apart, so that they don't evict valid ones.
 //
-// What is cached is never older than the last Commit that returned: Commit
-// drops what it changed before it returns, and a look-up that was under way
-// meanwhile, which the generation tells, is not kept.
+// The cache is never older than the last Commit that returned: Commit drops what it
+// changed before it returns, and a look-up that ran meanwhile, by its generation, is not
+// cached.
 type Cache struct {
 	account.Store
 	Now  func() time.Time
-	size atomic.Int64 // how many identities are kept
-	idle atomic.Int64 // how many seconds a token may go unused; 0: any number
+	size atomic.Int64 // maximum number of identities
+	idle atomic.Int64 // seconds that a token stays valid without use; 0: no limit
 
-	mu         sync.Mutex // guards everything that adds or drops
+	mu         sync.Mutex // guards additions and removals
 	generation atomic.Uint64
 	accounts   map[uint64]*liveAccount
 	shards     [64]shard
 
 	Misses atomic.Uint64
 
-	// Stranger is called once for a token that the store doesn't know, before
-	// the first one is made here; nil: nobody cares.
+	// Stranger is called once, with the first unknown token, if none was made
+	// before; nil: not called.
 	Stranger atomic.Pointer[func()]
 
 	usedMu  sync.Mutex
-	used    map[account.Digest]time.Time // uses that are to be written
+	used    map[account.Digest]time.Time // uses to write
 	writing map[account.Digest]time.Time // uses that are being written
-	flushMu sync.Mutex                   // held by who writes them
+	flushMu sync.Mutex                   // held while writing them
 	stop    chan struct{}
 	done    chan struct{}
 }
@@ -62,23 +61,21 @@ type Cache struct {
 type shard struct {
 	mu   sync.RWMutex
 	byID map[account.Digest]*Identity
-	hits atomic.Uint64 // beside mu, whose cache line the processor has by then
+	hits atomic.Uint64 // next to mu, in the same cache line
 
-	unknown map[account.Digest]int64 // when the store didn't know them, in Unix seconds
+	unknown map[account.Digest]int64 // when they were unknown, in Unix seconds
 }
 
-// maxUnknown is how many tokens that the store doesn't know are remembered, where
-// the cache is as large.
+// maxUnknown is the maximum number of remembered unknown tokens.
 const maxUnknown = 1 << 14
 
-// touchEvery is how exact the time of a token's last use is.
+// touchEvery is the resolution of a token's last use.
 const touchEvery = time.Hour
 
-// unknownFor is how long a token that the store doesn't know is not asked for
-// again.
+// unknownFor is how long an unknown token is not looked up again.
 const unknownFor = time.Minute
 
-// flushEvery is how long noted uses wait to be written together.
+// flushEvery is how often recorded uses are written.
 const flushEvery = time.Minute
 
 func NewCache(s account.Store, now func() time.Time) *Cache {
@@ -96,11 +93,11 @@ func NewCache(s account.Store, now func() time.Time) *Cache {
 	return c
 }
 
-// Unwrap returns the store itself, for As.
+// Unwrap returns the store, for account.As.
 func (c *Cache) Unwrap() account.Store { return c.Store }
 
-// Resize says how many identities are kept. If it is fewer than before, the cache
-// starts anew.
+// Resize sets the maximum number of identities. If it is smaller than before, the cache is
+// emptied.
 func (c *Cache) Resize(size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -123,7 +120,7 @@ func (c *Cache) forget() {
 
 func (c *Cache) shard(d *account.Digest) *shard { return &c.shards[d[0]%64] }
 
-// Hits is how many tokens were checked without reading the store.
+// Hits returns how many tokens were checked without reading the store.
 func (c *Cache) Hits() uint64 {
 	var n uint64
 	for i := range c.shards {
@@ -161,25 +158,23 @@ func (c *Cache) Identify(ctx context.Context, d account.Digest) (*Identity, erro
 	return id, nil
 }
 
-// isUnknown reports whether the store didn't know a token a short while ago. It
-// holds for a while only: a clock that was wrong may have ended the token. The
-// caller holds mu.
+// isUnknown reports whether a token was unknown recently. Only recently: a wrong clock
+// may have ended it. The caller holds mu.
 func (s *shard) isUnknown(d account.Digest, now time.Time) bool {
 	at, ok := s.unknown[d]
 	age := now.Unix() - at
 	return ok && age >= 0 && age < int64(unknownFor/time.Second)
 }
 
-// endIdled ends a token that went unused for too long. So it stays ended, however
-// long tokens may go unused later.
+// endIdled ends an idle token, so that it stays ended if the limit is raised later.
 func (c *Cache) endIdled(ctx context.Context, d account.Digest) error {
 	if err := c.Commit(ctx, &account.Change{EndToken: &d}); errors.Is(err, account.ErrClosed) {
 		return err
 	}
-	return account.ErrNotFound // a store that is full ends it the next time
+	return account.ErrNotFound // a full store ends it the next time
 }
 
-// read asks the store, and keeps what it says.
+// read looks up a token in the store, and caches the result.
 func (c *Cache) read(ctx context.Context, d account.Digest, now time.Time) (*Identity, error) {
 	c.Misses.Add(1)
 	generation := c.generation.Load()
@@ -201,8 +196,8 @@ func (c *Cache) read(ctx context.Context, d account.Digest, now time.Time) (*Ide
 	return id, nil
 }
 
-// trim leaves of an account what requests with a valid token need. Nothing else is
-// kept in memory, above all not the hash of the password.
+// trim returns an account with only what requests with a token need, so that the cache
+// has no password hashes.
 func trim(a *account.Account) {
 	*a = account.Account{
 		ID: a.ID, Username: a.Username, Email: a.Email, EmailConfirmed: a.EmailConfirmed,
@@ -211,7 +206,7 @@ func trim(a *account.Account) {
 	}
 }
 
-// lastUse is when a token was last used, also where that isn't written yet.
+// lastUse returns the last use of a token, even if it isn't written yet.
 func (c *Cache) lastUse(t *account.Token) time.Time {
 	c.usedMu.Lock()
 	defer c.usedMu.Unlock()
@@ -224,7 +219,7 @@ func (c *Cache) lastUse(t *account.Token) time.Time {
 	return last
 }
 
-// keepUnknown remembers a token that the store didn't know at the generation.
+// keepUnknown remembers a token that was unknown at the generation.
 func (c *Cache) keepUnknown(d account.Digest, now time.Time, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -246,7 +241,7 @@ func (c *Cache) keepUnknown(d account.Digest, now time.Time, generation uint64) 
 	}
 }
 
-// keep adds an identity that was read at the generation.
+// keep caches an identity that was read at the generation.
 func (c *Cache) keep(d account.Digest, id *Identity, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -276,7 +271,7 @@ func (c *Cache) keep(d account.Digest, id *Identity, generation uint64) {
 	}
 }
 
-// release forgets a live account that no identity in the cache holds.
+// release drops a live account without identities in the cache.
 func (c *Cache) release(id *Identity) {
 	if id == nil {
 		return
@@ -286,8 +281,8 @@ func (c *Cache) release(id *Identity) {
 	}
 }
 
-// Commit implements Store. Whatever comes of the change, what it touches is
-// dropped: it may have been applied although its caller didn't wait for it.
+// Commit implements account.Store. It drops what the change touches even on an error: the
+// change may have been applied although its caller didn't wait.
 func (c *Cache) Commit(ctx context.Context, change *account.Change) error {
 	err := c.Store.Commit(ctx, change)
 	if change.Token != nil {
@@ -325,10 +320,10 @@ func (c *Cache) dropToken(d account.Digest) {
 	delete(s.unknown, d)
 }
 
-// EndIdle says how long a token may go unused; 0 for any time.
+// EndIdle sets how long a token stays valid without use; 0 for no limit.
 func (c *Cache) EndIdle(idle time.Duration) { c.idle.Store(int64(idle / time.Second)) }
 
-// touchAfter is how exact the time of a token's last use is, in seconds.
+// touchAfter returns the resolution of a token's last use in seconds.
 func (c *Cache) touchAfter() int64 {
 	exact := int64(touchEvery / time.Second)
 	if idle := c.idle.Load(); idle > 0 {
@@ -337,14 +332,13 @@ func (c *Cache) touchAfter() int64 {
 	return exact
 }
 
-// idled reports whether a token went unused for too long. Since uses are noted
-// now and then only, it has that much more time.
+// idled reports whether a token was idle for too long, with the resolution of uses added.
 func (c *Cache) idled(used int64, now time.Time) bool {
 	idle := c.idle.Load()
 	return idle > 0 && now.Unix()-used > idle+c.touchAfter()
 }
 
-// Tokens implements Store.
+// Tokens implements account.Store.
 func (c *Cache) Tokens(ctx context.Context, owner uint64) ([]*account.Token, error) {
 	c.flushUses()
 	tokens, err := c.Store.Tokens(ctx, owner)
@@ -354,7 +348,7 @@ func (c *Cache) Tokens(ctx context.Context, owner uint64) ([]*account.Token, err
 	}), err
 }
 
-// touch notes the use of a token, unless it was noted shortly before.
+// touch records the use of a token, unless it was recorded shortly before.
 func (c *Cache) touch(id *Identity, now time.Time) {
 	last := id.touched.Load()
 	if now.Unix()-last < c.touchAfter() || !id.touched.CompareAndSwap(last, now.Unix()) {
@@ -365,7 +359,7 @@ func (c *Cache) touch(id *Identity, now time.Time) {
 	c.used[id.Token.Digest] = now
 }
 
-// writeUses writes the noted uses from time to time.
+// writeUses writes the recorded uses from time to time.
 func (c *Cache) writeUses() {
 	defer close(c.done)
 	ticker := time.NewTicker(flushEvery)
@@ -405,7 +399,7 @@ func (c *Cache) flushUses() {
 	}
 }
 
-// Close implements Store.
+// Close implements account.Store.
 func (c *Cache) Close() error {
 	close(c.stop)
 	<-c.done

@@ -2,19 +2,18 @@ package drf
 
 import "github.com/caddy-djoser/djoser/account"
 
-// Input is a member of a request body that an endpoint takes. The inputs of an
-// endpoint are its serializer.
+// Input is a member of a request body. The inputs of an endpoint are its serializer.
 type Input struct {
 	Name      string
 	Field     *account.ModelField // of the user model, or nil for text that isn't one
-	Label     string              // of the answer to OPTIONS, where the input is declared by a model
+	Label     string              // in the answer to OPTIONS, for an input of a model
 	Required  bool
-	partial   bool // it may be left out all the same
+	partial   bool // may be left out even if required
 	MaxLength int  // in characters; zero: any
 }
 
-// DataObject is the object that the data of a request must be. What stands for
-// null is REST framework's to say, and differs by endpoint.
+// DataObject returns the object in the data of a request, or an error if it is something
+// else. null is an empty object for some endpoints, as in REST framework.
 func DataObject(data any, nullIsEmpty bool) (*Object, error) {
 	switch data := data.(type) {
 	case *Object:
@@ -28,8 +27,8 @@ func DataObject(data any, nullIsEmpty bool) (*Object, error) {
 	return nil, Invalid(NonField, "Invalid data")
 }
 
-// Bind checks the members of a request by themselves. Members that no input
-// names are ignored: nothing undeclared ever reaches an account.
+// Bind parses the members of a request, each for itself. It ignores members without an
+// input, so that nothing undeclared reaches an account.
 func Bind(o *Object, inputs []Input) (account.Values, FieldErrors) {
 	v, errs := make(account.Values), make(FieldErrors)
 	for _, in := range inputs {
@@ -54,8 +53,8 @@ func Bind(o *Object, inputs []Input) (account.Values, FieldErrors) {
 	return v, errs
 }
 
-// absent is the value of a member that was left out, or nil if it has none: a
-// default, or a box that was not ticked, which a form doesn't send.
+// absent returns the value of a missing member: a default, false for a box that isn't
+// checked in a form, or nil.
 func (in *Input) absent(o *Object) any {
 	switch {
 	case in.Field == nil:
@@ -86,7 +85,7 @@ func (in *Input) Parse(raw any) (any, []string) {
 	return value, nil
 }
 
-// empty is the value of a member that is there and says nothing.
+// empty returns the value of an empty member.
 func (in *Input) empty() (any, []string) {
 	switch {
 	case in.Required && in.partial && in.isNullable():
@@ -103,13 +102,13 @@ func (in *Input) empty() (any, []string) {
 	return "", nil
 }
 
-// isNullable reports whether the input has no empty text, but null.
+// isNullable reports whether the empty value of the input is null, not an empty text.
 func (in *Input) isNullable() bool {
 	return in.Field != nil && in.Field.Typ.Traits().Nullable
 }
 
-// emptyContainer reports whether a value is one that REST framework takes for no
-// value where it wants a number or a date.
+// emptyContainer reports whether a value counts as missing for a number or a date in REST
+// framework.
 func emptyContainer(raw any) bool {
 	switch raw := raw.(type) {
 	case []any:
@@ -120,8 +119,8 @@ func emptyContainer(raw any) bool {
 	return false
 }
 
-// ModelInputs are the inputs for required fields. One that has a default may be
-// left out, but must not be empty unless it may be blank.
+// ModelInputs returns the inputs for required fields. A field with a default may be left
+// out, but must not be empty unless it may be blank.
 func ModelInputs(m *account.Model) []Input {
 	inputs := make([]Input, len(m.Required))
 	for i, f := range m.Required {
@@ -130,7 +129,7 @@ func ModelInputs(m *account.Model) []Input {
 	return inputs
 }
 
-// BindPartial is bind for PATCH, where a member that is missing stays as it is.
+// BindPartial is Bind for PATCH, where missing members don't change.
 func BindPartial(o *Object, inputs []Input) (account.Values, FieldErrors) {
 	var present []Input
 	for _, in := range inputs {
@@ -142,8 +141,7 @@ func BindPartial(o *Object, inputs []Input) (account.Values, FieldErrors) {
 	return Bind(o, present)
 }
 
-// Represent is what the API shows of an account: its required fields and the
-// username field.
+// Represent returns an account for the API: its required fields and the username field.
 func Represent(m *account.Model, a *account.Account) *Object {
 	shown := newObject()
 	for _, f := range m.Required {
@@ -153,7 +151,7 @@ func Represent(m *account.Model, a *account.Account) *Object {
 	return shown
 }
 
-// Metadata is REST framework's description of an input, for OPTIONS.
+// Metadata returns REST framework's description of an input, for OPTIONS.
 func (in *Input) Metadata() map[string]any {
 	d := map[string]any{"type": "string", "required": in.Required, "read_only": false}
 	if in.Label != "" {

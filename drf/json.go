@@ -1,3 +1,5 @@
+// Package drf is the protocol of Django REST framework: request bodies, JSON as Python
+// reads and writes it, content negotiation, the fields of serializers, and errors.
 package drf
 
 import (
@@ -13,17 +15,16 @@ import (
 	"unicode/utf8"
 )
 
-// This file decodes JSON as the json module of Python does, and gives values
-// the text that Python's str gives them, since that is what REST framework
-// makes of a number or a list where a text is due. encoding/json differs in
-// what a front end can see: it refuses NaN, and replaces a lone surrogate, so
-// that two different passwords would become one.
+// This file decodes JSON as Python's json module does, and converts values to text as
+// Python's str does, since REST framework accepts numbers and lists as text. A front
+// end would notice the differences of encoding/json: it refuses NaN, and replaces lone
+// surrogates, so that different passwords would become the same.
 
-// maxDepth bounds the nesting of a JSON body. No endpoint takes any.
+// maxDepth is the maximum nesting of a JSON body. Endpoints need none.
 const maxDepth = 64
 
-// Object is a JSON object, or a form: members in their order, the last of
-// equal names.
+// Object is a JSON object or a form. It keeps the order of members, and the last value
+// of each.
 type Object struct {
 	names  []string
 	Values map[string]any
@@ -64,8 +65,8 @@ func (o *Object) MarshalJSON() ([]byte, error) {
 // Number is a JSON number as it was written, or NaN, Infinity, -Infinity.
 type Number string
 
-// DecodeJSON returns nil, bool, number, string, []any or *object. A string may
-// hold a lone surrogate, encoded in three bytes that aren't valid UTF-8.
+// DecodeJSON returns nil, bool, Number, string, []any or *Object. A string may have lone
+// surrogates, encoded in three bytes that aren't valid UTF-8.
 func DecodeJSON(text []byte) (any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("body is not valid UTF-8")
@@ -419,7 +420,7 @@ func writeQuoted(b *strings.Builder, s string) {
 	b.WriteByte(quote)
 }
 
-// JSON reports whether n can stand in an answer, since NaN can't.
+// JSON reports whether n is valid in JSON, unlike NaN.
 func (n Number) JSON() bool { return !strings.ContainsAny(string(n), "NI") }
 
 // MarshalJSON writes n as it was sent.

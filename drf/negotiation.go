@@ -13,8 +13,8 @@ type mediaType struct {
 	params    map[string]string
 }
 
-// parseMediaType never fails: what isn't a media type matches none. It follows
-// Django, which takes characters in a boundary that RFC 2045 wants quoted.
+// parseMediaType never fails: an invalid media type matches none. Like Django, it accepts
+// characters in a boundary that RFC 2045 requires to be quoted.
 func parseMediaType(s string) mediaType {
 	full, rest := cutParameter(s)
 	main, sub, _ := strings.Cut(strings.ToLower(full), "/")
@@ -58,20 +58,19 @@ func (m mediaType) matches(full string) bool {
 	return (m.main == "*" || m.main == main) && (m.sub == "*" || m.sub == sub)
 }
 
-// Renders are the media types of REST framework's renderers. The browsable
-// API is not part of this module: a client that asks for text/html is answered
-// in JSON.
+// Renders are the media types of REST framework's renderers. There is no browsable API: a
+// client that accepts text/html gets JSON.
 var Renders = []string{MediaJSON, "text/html"}
 
-// What is looked at of a request's head, in bytes. Browsers send a tenth.
+// Limits of headers and the query in bytes. Browsers send a tenth of that.
 const (
 	MaxQuery       = 8 << 10
 	MaxAccept      = 8 << 10
 	MaxContentType = 1 << 10
 )
 
-// Negotiate finds the indentation of the answer, or the *apiError that says
-// that the client takes no JSON.
+// Negotiate returns the indentation of the response, or an *Error if the client doesn't
+// accept JSON.
 func Negotiate(r *http.Request) (indent int, err error) {
 	accept := "*/*"
 	if values, ok := r.Header["Accept"]; ok {
@@ -80,7 +79,7 @@ func Negotiate(r *http.Request) (indent int, err error) {
 	if len(r.URL.RawQuery) > MaxQuery {
 		return 0, errQueryTooLong
 	}
-	query := r.URL.Query() // without what is broken
+	query := r.URL.Query() // without invalid parts
 	if override, ok := last(query, "accept"); ok {
 		accept = override
 	}
@@ -117,7 +116,7 @@ func Negotiate(r *http.Request) (indent int, err error) {
 	return indent, nil
 }
 
-// last is the last value of a parameter, which is the one that counts.
+// last returns the last value of a parameter.
 func last(query url.Values, name string) (value string, ok bool) {
 	if values := query[name]; len(values) > 0 {
 		return values[len(values)-1], true

@@ -26,13 +26,11 @@ const (
 	MediaMultipart = "multipart/form-data"
 )
 
-// maxParts is how many parts a multipart body may have: more fields than any
-// user model declares.
+// maxParts is the maximum number of parts of a multipart body.
 const maxParts = 100
 
-// ParseBody reads the body of a request into the value that it stands for: an
-// object for every form, and whatever a JSON body says. A missing body is an
-// empty object. Errors are *apiError.
+// ParseBody parses the body of a request: a form into an *Object, JSON into any value, no
+// body into an empty *Object. Errors: *Error.
 func ParseBody(w http.ResponseWriter, r *http.Request, limit int64) (any, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
@@ -76,15 +74,15 @@ func parseJSONBody(body []byte, c charset) (any, error) {
 	return v, nil
 }
 
-// charset is how text is encoded; the zero one is UTF-8.
+// charset is an encoding of text. The zero value is UTF-8.
 type charset struct{ encoding.Encoding }
 
-// charsetOf returns UTF-8 for a charset that is unknown, as Django does.
+// charsetOf returns the charset by name, or UTF-8 if it is unknown, as in Django.
 func charsetOf(name string) charset {
 	switch name = strings.ToLower(name); name {
 	case "", "utf-8":
 		return charset{}
-	case "latin-1", "latin1", "iso-8859-1": // which browsers take for Windows-1252
+	case "latin-1", "latin1", "iso-8859-1": // browsers read these as Windows-1252
 		return charset{charmap.ISO8859_1}
 	}
 	enc, err := htmlindex.Get(name)
@@ -94,7 +92,7 @@ func charsetOf(name string) charset {
 	return charset{enc}
 }
 
-// decode returns UTF-8, with U+FFFD for what the charset doesn't have.
+// decode returns text in UTF-8, with U+FFFD for invalid bytes.
 func (c charset) decode(text string) string {
 	if c.Encoding == nil {
 		return strings.ToValidUTF8(text, "\uFFFD")
@@ -107,8 +105,8 @@ func (c charset) decode(text string) string {
 }
 
 // parseForm parses a body of application/x-www-form-urlencoded the way
-// Django's QueryDict does: the last of several values counts, a broken escape
-// stands for itself, and bytes that the charset doesn't have are replaced.
+// Django's QueryDict does: the last of several values counts, invalid escapes stay as
+// they are, and invalid bytes are replaced.
 func parseForm(body string, c charset) *Object {
 	o := newObject()
 	o.form = true
@@ -138,12 +136,11 @@ func unescapeForm(s string) string {
 	return b.String()
 }
 
-// validBoundary is the boundary of a multipart body as Python's cgi module
-// takes it.
+// validBoundary matches the boundaries that Python's cgi module accepts.
 var validBoundary = regexp.MustCompile(`^[ -~]{0,200}[!-~]$`)
 
-// parseMultipart parses a body of multipart/form-data. Files are passed over,
-// as is everything after a truncation.
+// parseMultipart parses a body of multipart/form-data. It ignores files, and everything
+// after a truncation.
 func parseMultipart(body []byte, boundary string, c charset) (any, error) {
 	if !validBoundary.MatchString(boundary) {
 		return nil, parseError("Multipart form parse error - Invalid boundary in multipart.")
@@ -154,7 +151,7 @@ func parseMultipart(body []byte, boundary string, c charset) (any, error) {
 	for range maxParts {
 		part, err := parts.NextRawPart()
 		if err != nil {
-			return o, nil // the end, or nothing more that could be read
+			return o, nil // the end, or truncated
 		}
 		value, _ := io.ReadAll(part)
 		disposition := parseMediaType(part.Header.Get("Content-Disposition")).params

@@ -12,36 +12,37 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// Error is an answer of 4xx in REST framework's shape.
+// Error is a response of status 4xx in REST framework's shape.
 type Error struct {
 	Status     int
-	Body       any           // a fieldErrors, or detail
+	Body       any           // FieldErrors, or detail
 	retryAfter time.Duration // for Retry-After; zero: none
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%d: %v", e.Status, e.Body) }
 
-// Is reports that the request is to blame.
+// Is reports that the error is account.ErrRefused.
 func (e *Error) Is(target error) bool { return target == account.ErrRefused }
 
-// detail is the body of an error that is of no one field.
+// detail is the body of an error without fields.
 type detail struct {
 	Detail string `json:"detail"`
 }
 
-// FieldErrors are messages by the name of the field, or nonField.
+// FieldErrors are messages by the name of the field, or NonField.
 type FieldErrors map[string][]string
 
 // NonField is REST framework's NON_FIELD_ERRORS_KEY.
 const NonField = "non_field_errors"
 
+// Add adds messages about a field.
 func (f FieldErrors) Add(field string, messages ...string) {
 	if len(messages) > 0 {
 		f[field] = append(f[field], messages...)
 	}
 }
 
-// Err is the answer to a request with these errors, or nil if there are none.
+// Err returns an *Error of status 400, or nil if there are no messages.
 func (f FieldErrors) Err() error {
 	if len(f) == 0 {
 		return nil
@@ -49,6 +50,7 @@ func (f FieldErrors) Err() error {
 	return &Error{Status: http.StatusBadRequest, Body: f}
 }
 
+// Invalid returns an *Error of status 400 with one message.
 func Invalid(field, message string) error {
 	return FieldErrors{field: {message}}.Err()
 }
@@ -57,7 +59,7 @@ func detailError(status int, text string) *Error {
 	return &Error{Status: status, Body: detail{text}}
 }
 
-// Errors of the protocol, in REST framework's words.
+// Errors in REST framework's words.
 var (
 	ErrNotAuthenticated = detailError(http.StatusUnauthorized, "Authentication credentials were not provided.")
 	ErrNoCredentials    = detailError(http.StatusUnauthorized, "Invalid token header. No credentials provided.")
@@ -77,6 +79,7 @@ var (
 
 func parseError(text string) error { return detailError(http.StatusBadRequest, text) }
 
+// MethodNotAllowed returns an *Error of status 405.
 func MethodNotAllowed(method string) error {
 	return detailError(http.StatusMethodNotAllowed, fmt.Sprintf("Method '%s' not allowed.", method))
 }
@@ -86,7 +89,7 @@ func unsupportedMediaType(contentType string) error {
 	return detailError(http.StatusUnsupportedMediaType, fmt.Sprintf("Unsupported media type '%s' in request.", contentType))
 }
 
-// Throttled is the answer to a request that came too soon.
+// Throttled returns an *Error of status 429.
 func Throttled(wait time.Duration) error {
 	seconds := int((wait + time.Second - 1) / time.Second)
 	e := detailError(http.StatusTooManyRequests, fmt.Sprintf("Request was throttled. Expected available in %d seconds.", seconds))
@@ -94,7 +97,7 @@ func Throttled(wait time.Duration) error {
 	return e
 }
 
-// WriteJSON answers with a status and a body, in JSON unless the body is nil.
+// WriteJSON responds with a status and a JSON body, or no body if it is nil.
 func WriteJSON(w http.ResponseWriter, r *http.Request, status int, body any, indent int) error {
 	if body == nil {
 		w.Header().Set("Content-Length", "0")
@@ -123,7 +126,7 @@ func WriteJSON(w http.ResponseWriter, r *http.Request, status int, body any, ind
 	return err
 }
 
-// Spaced puts a space behind every comma and colon, as Python's json does.
+// Spaced adds a space after every comma and colon, as Python's json does.
 func Spaced(text []byte) []byte {
 	out := make([]byte, 0, len(text)+16)
 	inString := false
@@ -139,13 +142,13 @@ func Spaced(text []byte) []byte {
 	return out
 }
 
-// escaped reports whether an odd number of backslashes stands at the end.
+// escaped reports whether text ends with an odd number of backslashes.
 func escaped(text []byte) bool {
 	n := len(text) - len(bytes.TrimRight(text, `\`))
 	return n%2 == 1
 }
 
-// WriteError answers with an error. scheme is what WWW-Authenticate asks for.
+// WriteError responds with an error. scheme is for WWW-Authenticate.
 func WriteError(w http.ResponseWriter, r *http.Request, e *Error, scheme string, indent int) error {
 	if e.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", scheme)
@@ -156,6 +159,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, e *Error, scheme string,
 	return WriteJSON(w, r, e.Status, e.Body, indent)
 }
 
+// TimeOrNil returns nil for the zero time, for null in JSON.
 func TimeOrNil(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

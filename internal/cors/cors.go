@@ -1,3 +1,4 @@
+// Package cors allows front ends of other origins to use the endpoints and gated routes.
 package cors
 
 import (
@@ -10,14 +11,14 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Origins lets front ends of other origins use the endpoints and what is
-// gated. It keeps to the Fetch standard: https://fetch.spec.whatwg.org/#http-cors-protocol.
+// Origins are the other origins that are allowed. Source: the Fetch standard,
+// https://fetch.spec.whatwg.org/#http-cors-protocol.
 type Origins struct {
-	origins []string // in small letters
+	origins []string // in lower case
 	headers string   // that a page may send
 }
 
-// New is nil where there are no other origins.
+// New returns nil if there are no other origins.
 func New(origins, headers []string) *Origins {
 	if len(origins) == 0 {
 		return nil
@@ -29,37 +30,36 @@ func New(origins, headers []string) *Origins {
 	return c
 }
 
-// pageHeaders are what a page may send without asking for more. The first are
-// those of django-cors-headers, in all its versions, and the last those of
-// tracing: Sentry's, and W3C's Trace Context and Baggage.
+// pageHeaders are the request headers that pages may always send: those of
+// django-cors-headers, in all its versions, and those of tracing, by Sentry, and by W3C's
+// Trace Context and Baggage.
 var pageHeaders = []string{
 	"accept", "accept-encoding", "authorization", "content-type", "dnt", "origin", "user-agent", "x-csrftoken", "x-requested-with",
 	"cache-control", "pragma",
 	"sentry-trace", "baggage", "traceparent", "tracestate",
 }
 
-// pageMethods are what a page may send requests with.
+// pageMethods are the methods that pages may use.
 var pageMethods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost,
 	http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }
 
-// shownHeaders are what a page may read of an answer, besides what any may.
+// shownHeaders are the response headers that pages may read, in addition to safe ones.
 const shownHeaders = "Retry-After, WWW-Authenticate"
 
-// preflightAge is for how many seconds a browser remembers a preflight.
+// preflightAge is how long a browser may cache a preflight, in seconds.
 const preflightAge = "600"
 
-// Takes reports whether a request comes from a page of one of the origins.
+// Takes reports whether a request comes from an allowed origin.
 func (c *Origins) Takes(r *http.Request) bool {
 	origins := r.Header["Origin"]
 	return c != nil && len(origins) == 1 && slices.Contains(c.origins, strings.ToLower(origins[0]))
 }
 
-// Allow has a browser show the answer to the page. Credentials are allowed to
-// origins that are named, since pages send every request with them that are also
-// used with cookies; no cookie means anything to the endpoints or the gate, and
-// this is to be judged again if one ever does.
+// Allow sets the headers with which a browser shows the response to the page. It allows
+// credentials, since pages that use cookies elsewhere send every request with them. The
+// endpoints and the gate ignore cookies; if that changes, reconsider this.
 func (c *Origins) Allow(header http.Header, r *http.Request) {
 	header.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 	header.Set("Access-Control-Allow-Credentials", "true")
@@ -68,7 +68,7 @@ func (c *Origins) Allow(header http.Header, r *http.Request) {
 		return
 	}
 	methods := pageMethods
-	// Browsers compare with case, and send patch as a script wrote it.
+	// Browsers compare methods with case, and send patch as a script wrote it.
 	method := r.Header.Get("Access-Control-Request-Method")
 	if !slices.Contains(methods, method) && slices.Contains(methods, strings.ToUpper(method)) {
 		methods = append(slices.Clone(methods), method)
@@ -78,7 +78,7 @@ func (c *Origins) Allow(header http.Header, r *http.Request) {
 	header.Set("Access-Control-Max-Age", preflightAge)
 }
 
-// Vary keeps caches from giving one origin what another got.
+// Vary keeps caches from serving one origin the response to another.
 func (c *Origins) Vary(header http.Header, r *http.Request) {
 	header.Add("Vary", "Origin")
 	if Preflight(r) {
@@ -87,9 +87,8 @@ func (c *Origins) Vary(header http.Header, r *http.Request) {
 	}
 }
 
-// Answer sets the headers by which a browser lets a page of another origin see
-// the answer. It reports whether the request is a preflight, which is answered with
-// that.
+// Answer sets the CORS headers of a response. It answers preflights, and reports whether
+// it did.
 func (c *Origins) Answer(w http.ResponseWriter, r *http.Request) (answered bool) {
 	c.Vary(w.Header(), r)
 	if c.Takes(r) {
@@ -102,14 +101,12 @@ func (c *Origins) Answer(w http.ResponseWriter, r *http.Request) (answered bool)
 	return true
 }
 
-// Preflight reports whether a browser asks what a page of another origin may do.
-// It never sends credentials with that.
+// Preflight reports whether a request is a preflight. It has no credentials.
 func Preflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// CheckOrigin refuses what no browser sends as the origin of a page, and what
-// would let in more than the one that is named.
+// CheckOrigin returns an error unless origin is exactly one origin as browsers send it.
 func CheckOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Hostname() == "" ||
@@ -119,8 +116,8 @@ func CheckOrigin(origin string) error {
 	return nil
 }
 
-// CheckHeader refuses what is no header, and the asterisk, which stands for
-// every header only where no credentials are allowed.
+// CheckHeader returns an error unless name is the name of a header. The asterisk has no
+// special meaning with credentials.
 func CheckHeader(name string) error {
 	if !httpguts.ValidHeaderFieldName(name) || strings.Contains(name, "*") {
 		return fmt.Errorf("cors headers: %q is not the name of a header", name)

@@ -1,3 +1,5 @@
+// Package directive parses the arguments of Caddyfile directives, and placeholders in
+// settings.
 package directive
 
 import (
@@ -12,7 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// OneArg takes one text.
+// OneArg parses one text.
 func OneArg(d *caddyfile.Dispenser, value *string) error {
 	name := d.Val()
 	if !d.NextArg() {
@@ -29,7 +31,7 @@ func NoMoreArgs(d *caddyfile.Dispenser, name string) error {
 	return nil
 }
 
-// TextArg takes one text that isn't empty.
+// TextArg parses one text that isn't empty.
 func TextArg(d *caddyfile.Dispenser, value *string) error {
 	name := d.Val()
 	if err := OneArg(d, value); err != nil {
@@ -41,7 +43,7 @@ func TextArg(d *caddyfile.Dispenser, value *string) error {
 	return nil
 }
 
-// CheckedArg takes one text that passes a check.
+// CheckedArg parses one text that must pass a check.
 func CheckedArg(d *caddyfile.Dispenser, value *string, check func(string) error) error {
 	if err := OneArg(d, value); err != nil {
 		return err
@@ -49,8 +51,8 @@ func CheckedArg(d *caddyfile.Dispenser, value *string, check func(string) error)
 	return Refused(d, Expandable(check)(*value))
 }
 
-// Expandable is a check that passes over placeholders. It is made again with
-// what they stand for when the configuration is loaded.
+// Expandable wraps a check to accept placeholders. The values are checked when the
+// configuration is loaded.
 func Expandable(check func(string) error) func(string) error {
 	return func(value string) error {
 		if strings.Contains(value, "{") {
@@ -60,7 +62,7 @@ func Expandable(check func(string) error) func(string) error {
 	}
 }
 
-// Refused says where the cause of an error stands, if there is one.
+// Refused adds the file and line to an error, if any.
 func Refused(d *caddyfile.Dispenser, err error) error {
 	if err == nil {
 		return nil
@@ -68,12 +70,12 @@ func Refused(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
-// ListArg takes one text or more.
+// ListArg parses one or more texts.
 func ListArg(d *caddyfile.Dispenser, values *[]string) error {
 	return CheckedListArg(d, values, func(string) error { return nil })
 }
 
-// CheckedListArg takes one text or more that pass a check.
+// CheckedListArg parses one or more texts that must pass a check.
 func CheckedListArg(d *caddyfile.Dispenser, values *[]string, check func(string) error) error {
 	name := d.Val()
 	for d.NextArg() {
@@ -92,7 +94,7 @@ func CheckedListArg(d *caddyfile.Dispenser, values *[]string, check func(string)
 	return nil
 }
 
-// SwitchArg takes nothing for on, or on, off, true, false.
+// SwitchArg parses on, off, true, false, or nothing for on.
 func SwitchArg(d *caddyfile.Dispenser, value *bool) error {
 	name := d.Val()
 	*value = true
@@ -151,7 +153,7 @@ func DurationArg(d *caddyfile.Dispenser, value *caddy.Duration) error {
 	return nil
 }
 
-// DurationOrZeroArg is durationArg for what 0 switches off.
+// DurationOrZeroArg is DurationArg that also accepts 0.
 func DurationOrZeroArg(d *caddyfile.Dispenser, value *caddy.Duration) error {
 	next := *d
 	if next.NextArg() && next.Val() == "0" && !next.NextArg() {
@@ -162,7 +164,7 @@ func DurationOrZeroArg(d *caddyfile.Dispenser, value *caddy.Duration) error {
 	return DurationArg(d, value)
 }
 
-// OffArg passes over the word off, if it is the one argument of the line.
+// OffArg parses the word off, if it is the only argument.
 func OffArg(d *caddyfile.Dispenser) (off bool, err error) {
 	name := d.Val()
 	if !d.NextArg() {
@@ -175,7 +177,7 @@ func OffArg(d *caddyfile.Dispenser) (off bool, err error) {
 	return true, NoMoreArgs(d, name)
 }
 
-// ModuleArg takes the name of a guest module and has it parse the rest.
+// ModuleArg parses the name of a guest module, which parses the rest.
 func ModuleArg(d *caddyfile.Dispenser, namespace string, value *json.RawMessage) error {
 	name := d.Val()
 	if !d.NextArg() {
@@ -193,7 +195,7 @@ func ModuleArg(d *caddyfile.Dispenser, namespace string, value *json.RawMessage)
 	return nil
 }
 
-// Engines are the modules of a namespace, by their last names.
+// Engines returns the names of the modules in a namespace.
 func Engines(namespace string) []string {
 	var names []string
 	for _, m := range caddy.GetModules(strings.TrimSuffix(namespace, ".")) {
@@ -202,7 +204,7 @@ func Engines(namespace string) []string {
 	return names
 }
 
-// Block parses the lines of a block that must be there.
+// Block parses the lines of a required block.
 func Block(d *caddyfile.Dispenser, name string, line func(name string) error) error {
 	if d.NextArg() {
 		return d.Errf("unexpected argument '%s': %s takes a block", d.Val(), name)
@@ -216,7 +218,7 @@ func Block(d *caddyfile.Dispenser, name string, line func(name string) error) er
 	return nil
 }
 
-// OptionalBlock parses the lines of a block, if there is one.
+// OptionalBlock parses the lines of a block, if any.
 func OptionalBlock(d *caddyfile.Dispenser, line func(name string) error) error {
 	seen := make(map[string]bool)
 	nesting := d.Nesting()

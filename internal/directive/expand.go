@@ -9,9 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Expand replaces the placeholders in a setting, such as {env.*} and {file.*}.
-// An empty or unknown one is an error: better no server than one with an empty
-// password.
+// Expand replaces the placeholders in a setting, such as {env.*} and {file.*}. An empty
+// or unknown one is an error, so that no server runs with an empty password.
 func Expand(setting, value string) (string, error) {
 	expanded, err := caddy.NewReplacer().ReplaceFunc(value, func(name string, value any) (any, error) {
 		if caddy.ToString(value) == "" {
@@ -37,9 +36,8 @@ func ExpandAll(setting string, values []string) error {
 	return nil
 }
 
-// whyEmpty says what is missing where a placeholder stands for nothing. What
-// looks like a placeholder may be a part of a password, so its name is told
-// only if it is one.
+// whyEmpty explains an empty placeholder. It only names known placeholders: others may be
+// part of a password.
 func whyEmpty(name string) error {
 	if variable, ok := strings.CutPrefix(name, "env."); ok {
 		if _, set := os.LookupEnv(variable); !set {

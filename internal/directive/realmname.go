@@ -10,7 +10,7 @@ const DefaultRealm = "default"
 
 var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
-// ExpandRealm replaces placeholders in the name of a realm. An empty one is the
+// ExpandRealm replaces placeholders in the name of a realm. An empty name becomes the
 // default.
 func ExpandRealm(name *string) error {
 	*name = cmp.Or(*name, DefaultRealm)

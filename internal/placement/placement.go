@@ -1,4 +1,4 @@
-// Package placement finds where a handler stands among the routes while it is being
+// Package placement finds the place of a handler among the routes while it is being
 // provisioned.
 package placement
 
@@ -10,17 +10,16 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Level is a list of routes on the way to the handler that is being provisioned,
-// and which of them leads to it.
+// Level is a list of routes that leads to the handler that is being provisioned.
 type Level struct {
 	Routes caddyhttp.RouteList
 	At     int
 }
 
-// Of is where the handler that is being provisioned stands, the outermost
-// list first. Caddy doesn't say, but provisions routes in their order, and keeps
-// the JSON of those that it hasn't done with. It is empty where the handler
-// stands in something else than routes.
+// Of returns the lists of routes around the handler that is being provisioned, the
+// outermost first. It relies on Caddy provisioning routes in order, and keeping the JSON
+// of those that are not done. It is empty if the handler is in something other than
+// routes.
 func Of(ctx caddy.Context) []Level {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
@@ -40,7 +39,7 @@ func Of(ctx caddy.Context) []Level {
 	return levels
 }
 
-// enter adds the list in which Caddy is.
+// enter adds the list that Caddy is provisioning.
 func enter(levels []Level, routes caddyhttp.RouteList, errors *caddyhttp.HTTPErrorConfig) []Level {
 	lists := []caddyhttp.RouteList{routes}
 	if errors != nil {
@@ -54,15 +53,15 @@ func enter(levels []Level, routes caddyhttp.RouteList, errors *caddyhttp.HTTPErr
 	return levels
 }
 
-// Neighbor is a handler that stands before another.
+// Neighbor is a handler before another one.
 type Neighbor struct {
 	Name     string
 	Text     []byte // as JSON
 	Matchers caddyhttp.MatcherSets
 }
 
-// Before are the handlers in a list of routes before the first of a name, and for
-// no name all that are in the way.
+// Before returns the handlers in a list of routes before the first with a name, or all
+// if name is empty.
 func (l Level) Before(name string) (all []Neighbor) {
 	for _, route := range l.Routes[:l.At] {
 		for _, h := range route.Handlers {

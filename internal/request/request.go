@@ -1,3 +1,4 @@
+// Package request reads what Caddy knows about a request: its client, scheme and path.
 package request
 
 import (
@@ -8,16 +9,14 @@ import (
 	"golang.org/x/text/language"
 )
 
-// ClientAddress is the address of the client as Caddy knows it, behind
-// trusted_proxies too. With trusted_proxies_strict it is the proxy's word, and not
-// the client's.
+// ClientAddress returns the address of the client, also behind trusted_proxies. Without
+// trusted_proxies_strict the client may have chosen it.
 func ClientAddress(r *http.Request) string {
 	address, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	return address
 }
 
-// Scheme is the scheme of a request as the client sent it. A proxy is
-// believed where trusted_proxies says so.
+// Scheme returns the scheme that the client used, also behind trusted_proxies.
 func Scheme(r *http.Request) string {
 	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
 	if r.TLS != nil || trusted && r.Header.Get("X-Forwarded-Proto") == "https" {
@@ -26,8 +25,8 @@ func Scheme(r *http.Request) string {
 	return "http"
 }
 
-// Language is the language that the client likes best, without its
-// region: de for de-AT. Empty if it doesn't say. Source: RFC 9110, 12.5.4.
+// Language returns the preferred language of the client without its region, such as de
+// for de-AT, or an empty text. Source: RFC 9110, 12.5.4.
 func Language(r *http.Request) string {
 	accept := r.Header.Get("Accept-Language")
 	if len(accept) > maxAcceptLanguage {
@@ -44,14 +43,14 @@ func Language(r *http.Request) string {
 	return base.String()
 }
 
-// anyLanguage is what the library makes of an asterisk.
+// anyLanguage is the library's value for an asterisk.
 const anyLanguage = "mul"
 
-// maxAcceptLanguage bounds what is parsed, in bytes: browsers send less.
+// maxAcceptLanguage is the maximum length to parse in bytes. Browsers send less.
 const maxAcceptLanguage = 500
 
-// OriginalPath is the path that the client asked for, before handle_path or a
-// rewrite, with one slash at its start and none at its end.
+// OriginalPath returns the path before handle_path and rewrites, with one slash at the
+// start and none at the end.
 func OriginalPath(r *http.Request) string {
 	path := r.URL.Path
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
@@ -60,8 +59,7 @@ func OriginalPath(r *http.Request) string {
 	return strings.TrimSuffix("/"+strings.Trim(path, "/"), "/")
 }
 
-// Path is the path of a request without a fragment, which no client
-// should send and Django cuts off.
+// Path returns the path of a request without a fragment, which Django cuts off too.
 func Path(r *http.Request) string {
 	if !strings.Contains(r.RequestURI, "#") {
 		return r.URL.Path
@@ -70,7 +68,7 @@ func Path(r *http.Request) string {
 	return path
 }
 
-// EncodedSlash reports whether a path hides a slash, which no endpoint has.
+// EncodedSlash reports whether a raw path has %2F.
 func EncodedSlash(rawPath string) bool {
 	return strings.Contains(rawPath, "%2F") || strings.Contains(rawPath, "%2f")
 }
