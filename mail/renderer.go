@@ -1,51 +1,26 @@
 package mail
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	htmltemplate "html/template"
-	"io/fs"
 	"maps"
-	netmail "net/mail"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	texttemplate "text/template"
 	"time"
-	"unicode/utf8"
 
 	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/templates"
 	"golang.org/x/net/idna"
 )
 
-// templateNames are the names that the templates of a purpose begin with.
-var templateNames = map[account.Purpose]string{
-	account.PurposeActivation:    "activation_email",
-	account.PurposePasswordReset: "password_reset_email",
-	account.PurposeEmailChange:   "email_change",
-	account.PurposeEmailNotice:   "email_notice",
-}
-
-// The templates of a purpose, by what follows its name.
-const (
-	subjectFile = "_subject.txt"
-	textFile    = "_body.txt"
-	htmlFile    = "_body.html"
-)
-
-// Config are what the mails of a realm are made from.
+// Config is what the mails of a realm are made from.
 type Config struct {
 	Domain   string
 	SiteName string
 
-	// PasswordResetConfirmURL and ActivationURL are the paths of links, or whole
-	// URLs, with {uid} and {token}. One may be empty if no such mail is sent.
+	// PasswordResetConfirmURL and ActivationURL are the URLs of links, with
+	// {uid} and {token}: absolute ones, or paths on the domain. One may be empty
+	// if no such mail is sent.
 	PasswordResetConfirmURL string
 	ActivationURL           string
 
@@ -54,94 +29,101 @@ type Config struct {
 	Templates string // folder with templates that replace built-in ones
 	LinkTTL   time.Duration
 
-	// Fields are the fields of a user beside id, username and email, each with
-	// the value that stands for none: "", int64(0), false.
+	// Fields are the fields of a user besides id, username and email, each with
+	// its empty value: "", int64(0), false.
 	Fields map[string]any
-}
-
-// templateSet are the templates of one purpose. There is no HTML where html
-// is nil.
-type templateSet struct {
-	subject *texttemplate.Template
-	text    *texttemplate.Template
-	html    *htmltemplate.Template
-
-	// one says that the text, or the HTML, knows one account only, though a
-	// mail may be about several.
-	one bool
 }
 
 // Renderer makes the mails of a realm.
 type Renderer struct {
-	settings  Config
+	config    Config
 	from      string
 	replyTo   string
 	host      string // right part of Message-IDs
 	templates map[account.Purpose]templateSet
-	several   map[account.Purpose]templateSet // for mails about several accounts, where those don't know them
+
+	// builtIn are used for mails about several accounts, where an operator's
+	// templates know only one.
+	builtIn map[account.Purpose]templateSet
 }
 
-// NewRenderer reads the templates and runs each of them, so that a broken
-// one is an error now, with its file and line.
-func NewRenderer(s Config) (*Renderer, error) {
-	s.Domain, s.SiteName = singleLine(s.Domain), singleLine(s.SiteName)
-	s.FromEmail = cmp.Or(s.FromEmail, "webmaster@localhost")
-	r := &Renderer{settings: s, host: messageHost(s.Domain), templates: make(map[account.Purpose]templateSet), several: make(map[account.Purpose]templateSet)}
-
-	from, err := ParseSender(s.FromEmail)
-	if err != nil {
+// NewRenderer reads the templates and runs each of them, so that errors in them
+// are found now, with file and line.
+func NewRenderer(c Config) (*Renderer, error) {
+	c.Domain, c.SiteName = singleLine(c.Domain), singleLine(c.SiteName)
+	r := &Renderer{config: c, host: messageHost(c.Domain)}
+	var err error
+	if r.from, err = headerAddress(cmp.Or(c.FromEmail, "webmaster@localhost")); err != nil {
 		return nil, fmt.Errorf("from_email: %v", err)
 	}
-	r.from = headerAddress(from)
-	if s.ReplyTo != "" {
-		replyTo, err := ParseSender(s.ReplyTo)
-		if err != nil {
+	if c.ReplyTo != "" {
+		if r.replyTo, err = headerAddress(c.ReplyTo); err != nil {
 			return nil, fmt.Errorf("reply_to: %v", err)
 		}
-		r.replyTo = headerAddress(replyTo)
 	}
-
-	if err := checkTemplateNames(s.Templates); err != nil {
+	if err := r.loadTemplates(); err != nil {
 		return nil, err
 	}
-	for p, name := range templateNames {
-		t, err := parseTemplates(s.Templates, name)
-		if err != nil {
-			return nil, err
-		}
-		r.templates[p] = t
-		if t.one {
-			if r.several[p], err = parseTemplates("", name); err != nil {
-				return nil, err
-			}
-		}
-	}
-	// Once with a user who has nothing but what everyone has, and once with
-	// one who has it all, since a template may ask.
-	for _, p := range slices.Sorted(maps.Keys(templateNames)) {
-		for _, full := range []bool{false, true} {
-			one := Addressee{User: r.sampleUser(full), UID: "MQ", Token: "token"}
-			for _, named := range [][]Addressee{{one}, {one, one}} {
-				if _, err := r.execute(Data{
-					Purpose: p, To: "someone@example.com", Protocol: "https", Language: "en", Accounts: named,
-				}); err != nil {
-					return nil, err
-				}
-			}
-		}
+	if err := r.tryTemplates(); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
 
-// headerAddress writes an address with its name only if it has one.
-func headerAddress(a *netmail.Address) string {
-	if a.Name == "" {
-		return a.Address
+// loadTemplates reads the templates of all mails.
+func (r *Renderer) loadTemplates() error {
+	r.templates = make(map[account.Purpose]templateSet)
+	r.builtIn = make(map[account.Purpose]templateSet)
+	if err := checkTemplateNames(r.config.Templates); err != nil {
+		return err
 	}
-	return a.String()
+	for p, name := range templateNames {
+		t, err := parseTemplates(r.config.Templates, name)
+		if err != nil {
+			return err
+		}
+		r.templates[p] = t
+		if t.oneAccount {
+			if r.builtIn[p], err = parseTemplates("", name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// messageHost is the site's domain in a form that is good for a Message-ID.
+// tryTemplates runs all templates: with a user who has only the fields that
+// everyone has and with one who has all, since a template may ask; and with one
+// account and with two.
+func (r *Renderer) tryTemplates() error {
+	for _, p := range slices.Sorted(maps.Keys(templateNames)) {
+		for _, full := range []bool{false, true} {
+			acc := Addressee{User: r.sampleUser(full), UID: "MQ", Token: "token"}
+			for _, accounts := range [][]Addressee{{acc}, {acc, acc}} {
+				d := Data{Purpose: p, To: "someone@example.com", Protocol: "https", Language: "en", Accounts: accounts}
+				if _, err := r.execute(d); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// headerAddress reads a sender's address, and writes it as in a header: with
+// its name only if it has one.
+func headerAddress(sender string) (string, error) {
+	a, err := ParseSender(sender)
+	if err != nil {
+		return "", err
+	}
+	if a.Name == "" {
+		return a.Address, nil
+	}
+	return a.String(), nil
+}
+
+// messageHost returns the site's domain as the host of Message-IDs.
 func messageHost(domain string) string {
 	host, _, _ := strings.Cut(domain, "/")
 	host, _, _ = strings.Cut(host, ":")
@@ -152,92 +134,14 @@ func messageHost(domain string) string {
 	return host
 }
 
-// checkTemplateNames refuses a file that looks like a template but is none: its
-// author would wait for it to be used.
-func checkTemplateNames(dir string) error {
-	if dir == "" {
-		return nil
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return fmt.Errorf("templates: %w", err)
-	}
-	var names []string
-	for _, name := range templateNames {
-		names = append(names, name+subjectFile, name+textFile, name+htmlFile)
-	}
-	slices.Sort(names)
-	for _, e := range entries {
-		ext := filepath.Ext(e.Name())
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".txt" && ext != ".html" {
-			continue
-		}
-		if !slices.Contains(names, e.Name()) {
-			return fmt.Errorf("templates: %s is no template's name: they are %s",
-				filepath.Join(dir, e.Name()), strings.Join(names, ", "))
-		}
-	}
-	return nil
-}
-
-// parseTemplates reads the templates that begin with a name. Those in the
-// folder come before the built-in ones; but if the text is the folder's own,
-// the built-in HTML, which would say something else, is left out.
-func parseTemplates(dir, name string) (t templateSet, err error) {
-	read := func(ending string) (path, text string, own bool, err error) {
-		if dir != "" {
-			path = filepath.Join(dir, name+ending)
-			b, err := os.ReadFile(path)
-			if err == nil {
-				text, err = templateText(path, b)
-				return path, text, true, err
-			}
-			if !errors.Is(err, fs.ErrNotExist) {
-				return "", "", false, fmt.Errorf("templates: %w", err)
-			}
-		}
-		path = "templates/" + name + ending
-		b, err := templates.FS.ReadFile(name + ending)
-		return path, string(b), false, err
-	}
-
-	path, text, _, err := read(subjectFile)
-	if err != nil {
-		return t, err
-	}
-	if t.subject, err = texttemplate.New(path).Option("missingkey=error").Parse(text); err != nil {
-		return t, err
-	}
-	path, text, ownText, err := read(textFile)
-	if err != nil {
-		return t, err
-	}
-	t.one = ownText && !strings.Contains(text, ".accounts")
-	if t.text, err = texttemplate.New(path).Option("missingkey=error").Parse(text); err != nil {
-		return t, err
-	}
-	path, text, ownHTML, err := read(htmlFile)
-	if err != nil {
-		return t, err
-	}
-	if ownText && !ownHTML {
-		return t, nil
-	}
-	t.one = t.one || ownHTML && strings.TrimSpace(text) != "" && !strings.Contains(text, ".accounts")
-	if text, err = keepConditionals(path, text); err != nil {
-		return t, err
-	}
-	t.html, err = htmltemplate.New(path).Option("missingkey=error").Funcs(conditionalFuncs).Parse(text)
-	return t, err
-}
-
-// sampleUser is a user to try templates with.
+// sampleUser returns a user to try templates with. Only a full one has values
+// for the fields of the user model.
 func (r *Renderer) sampleUser(full bool) map[string]any {
 	user := map[string]any{"id": uint64(1), "username": "someone", "email": "someone@example.com"}
 	if !full {
 		return user
 	}
-	for name, none := range r.settings.Fields {
+	for name, none := range r.config.Fields {
 		switch none.(type) {
 		case int64:
 			user[name] = int64(1)
@@ -250,16 +154,16 @@ func (r *Renderer) sampleUser(full bool) map[string]any {
 	return user
 }
 
-// Data is what one mail is made of.
+// Data is what a mail is made from.
 type Data struct {
 	Purpose  account.Purpose
 	To       string
 	Protocol string // of the link: http or https
-	Language string // see Mail
+	Language string // see account.Mail
 	Accounts []Addressee
 }
 
-// Addressee is an account that a mail is about; there is at least one.
+// Addressee is an account that a mail is about. A mail has at least one.
 type Addressee struct {
 	User  map[string]any
 	UID   string
@@ -268,7 +172,7 @@ type Addressee struct {
 
 // Render makes a mail.
 func (r *Renderer) Render(d Data) (*Message, error) {
-	if d.Purpose != account.PurposeEmailNotice && r.path(d.Purpose, "uid", "token") == "" {
+	if d.Purpose != account.PurposeEmailNotice && r.linkURL(d.Purpose, "uid", "token") == "" {
 		return nil, fmt.Errorf("no URL is set for the mail %s", d.Purpose)
 	}
 	if _, err := parseRecipient(d.To); err != nil {
@@ -283,8 +187,8 @@ func (r *Renderer) execute(d Data) (*Message, error) {
 	if !ok {
 		return nil, fmt.Errorf("there is no mail %s", d.Purpose)
 	}
-	if several, ok := r.several[d.Purpose]; ok && len(d.Accounts) > 1 {
-		t = several
+	if builtIn, ok := r.builtIn[d.Purpose]; ok && len(d.Accounts) > 1 {
+		t = builtIn
 	}
 	m := &Message{
 		ID:      randomID() + "@" + r.host,
@@ -293,52 +197,38 @@ func (r *Renderer) execute(d Data) (*Message, error) {
 		ReplyTo: r.replyTo,
 		To:      d.To,
 	}
-	named := make([]map[string]any, len(d.Accounts))
+	accounts := make([]map[string]any, len(d.Accounts))
 	for i, acc := range d.Accounts {
 		m.secrets = append(m.secrets, acc.Token)
-		named[i] = r.templateAccount(d, acc)
+		accounts[i] = r.templateAccount(d, acc)
 	}
-	first := named[0]
-	m.Link = first["link"].(string)
-	data := map[string]any{
+	m.Link = accounts[0]["link"].(string)
+	if err := t.execute(m, r.templateData(d, accounts)); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// templateData returns the values of a mail's templates.
+func (r *Renderer) templateData(d Data, accounts []map[string]any) map[string]any {
+	first := accounts[0]
+	return map[string]any{
 		"user":      first["user"],
-		"accounts":  named,
+		"accounts":  accounts,
 		"domain":    first["domain"],
-		"site_name": r.settings.SiteName,
+		"site_name": r.config.SiteName,
 		"url":       first["url"],
 		"uid":       first["uid"],
 		"token":     first["token"],
 		"protocol":  first["protocol"],
 		"language":  d.Language,
-		"link_ttl":  humanDuration(r.settings.LinkTTL),
+		"link_ttl":  humanDuration(r.config.LinkTTL),
 	}
-
-	var b bytes.Buffer
-	if err := t.subject.Execute(&b, data); err != nil {
-		return nil, err
-	}
-	m.Subject = subjectLine(b.String())
-	b.Reset()
-	if err := t.text.Execute(&b, data); err != nil {
-		return nil, err
-	}
-	m.Text = strings.TrimSpace(b.String()) + "\n"
-	if t.html == nil {
-		return m, nil
-	}
-	b.Reset()
-	if err := t.html.Execute(&b, data); err != nil {
-		return nil, err
-	}
-	if m.HTML = strings.TrimSpace(b.String()); m.HTML != "" {
-		m.HTML += "\n"
-	}
-	return m, nil
 }
 
-// templateAccount is what templates know of one of the accounts of a mail.
+// templateAccount returns the values of one of a mail's accounts.
 func (r *Renderer) templateAccount(d Data, acc Addressee) map[string]any {
-	protocol, domain, url := linkParts(d.Protocol, r.settings.Domain, r.path(d.Purpose, acc.UID, acc.Token))
+	protocol, domain, url := linkParts(d.Protocol, r.config.Domain, r.linkURL(d.Purpose, acc.UID, acc.Token))
 	link := ""
 	if url != "" {
 		link = protocol + "://" + domain + "/" + url
@@ -349,16 +239,17 @@ func (r *Renderer) templateAccount(d Data, acc Addressee) map[string]any {
 	}
 }
 
-// path is the URL of a mail's link: a whole one, or what follows the domain.
-func (r *Renderer) path(p account.Purpose, uid, token string) string {
+// linkURL returns the URL of a mail's link: an absolute one, or a path on the
+// domain. It is empty without a token.
+func (r *Renderer) linkURL(p account.Purpose, uid, token string) string {
 	var url string
 	switch p {
 	case account.PurposePasswordReset:
-		url = r.settings.PasswordResetConfirmURL
+		url = r.config.PasswordResetConfirmURL
 	case account.PurposeActivation, account.PurposeEmailChange:
-		url = r.settings.ActivationURL
+		url = r.config.ActivationURL
 	case account.PurposeEmailNotice:
-		url = cmp.Or(r.settings.ActivationURL, r.settings.PasswordResetConfirmURL)
+		url = cmp.Or(r.config.ActivationURL, r.config.PasswordResetConfirmURL)
 	}
 	if token == "" {
 		return ""
@@ -366,11 +257,11 @@ func (r *Renderer) path(p account.Purpose, uid, token string) string {
 	return strings.NewReplacer("{uid}", uid, "{token}", token).Replace(singleLine(url))
 }
 
-// templateUser is the user as templates see it: with every field that is
-// declared, and with names that stay on their line.
+// templateUser returns the values of a user: every declared field, and the
+// username and address on one line.
 func (r *Renderer) templateUser(user map[string]any) map[string]any {
 	u := map[string]any{"id": uint64(0), "username": "", "email": ""}
-	maps.Copy(u, r.settings.Fields)
+	maps.Copy(u, r.config.Fields)
 	for name, value := range user {
 		if value == nil {
 			if _, ok := u[name]; !ok {
@@ -388,7 +279,7 @@ func (r *Renderer) templateUser(user map[string]any) map[string]any {
 	return u
 }
 
-// humanDuration says how long something lasts, as people do.
+// humanDuration writes a duration as people do, such as 3 days.
 func humanDuration(d time.Duration) string {
 	const day = 24 * time.Hour
 	n, unit := int64(d/time.Second), "second"
@@ -406,47 +297,5 @@ func humanDuration(d time.Duration) string {
 	return fmt.Sprintf("%d %s", n, unit)
 }
 
-// randomID is the left part of a Message-ID.
+// randomID returns the left part of a Message-ID.
 func randomID() string { return rand.Text() }
-
-// templateText is what a template's file says, without the mark of its byte
-// order that some editors put before it.
-func templateText(path string, b []byte) (string, error) {
-	if !utf8.Valid(b) || bytes.IndexByte(b, 0) >= 0 {
-		return "", fmt.Errorf("templates: %s is not in UTF-8: save it in that encoding", path)
-	}
-	return strings.TrimPrefix(string(b), "\ufeff"), nil
-}
-
-// Conditional comments, by which mails show tables to Outlook and something
-// else to everybody else. The one pattern is where they begin, with the end of
-// a comment if what follows is for everybody else; the other is where they end.
-var (
-	conditionalBegin = regexp.MustCompile(`(?i)<!--\[if [^\[\]<>{}]*\]>(?:<!--\s*(?:--)?>|-->)?`)
-	conditionalEnd   = regexp.MustCompile(`(?i)(?:<!--\s*)?<!\[endif\]-->`)
-	conditionalAny   = regexp.MustCompile(conditionalBegin.String() + "|" + conditionalEnd.String()[len("(?i)"):])
-	conditionalLeft  = regexp.MustCompile(`(?i)<!--\s*\[if\b|\[endif\]\s*--`)
-)
-
-// keepConditionals keeps the conditional comments of a template, which
-// html/template would drop with all that is in them. Only the template's own
-// marks are kept as they are; the values between them are escaped as everywhere
-// else, so that none can end a comment.
-func keepConditionals(path, text string) (string, error) {
-	begins, ends := conditionalBegin.FindAllString(text, -1), conditionalEnd.FindAllString(text, -1)
-	if len(begins) != len(ends) {
-		return "", fmt.Errorf("%s: %d conditional comments begin, %d end", path, len(begins), len(ends))
-	}
-	if left := conditionalLeft.FindString(conditionalAny.ReplaceAllString(text, "")); left != "" {
-		return "", fmt.Errorf("%s: a conditional comment can't be read at %q: "+
-			"it must be such as <!--[if mso]> … <![endif]-->, without an action in its condition", path, left)
-	}
-	return conditionalAny.ReplaceAllStringFunc(text, func(mark string) string {
-		return fmt.Sprintf("{{djoserConditional %q}}", mark)
-	}), nil
-}
-
-// conditionalFuncs write a mark of keepConditionals as it is.
-var conditionalFuncs = htmltemplate.FuncMap{
-	"djoserConditional": func(mark string) htmltemplate.HTML { return htmltemplate.HTML(mark) },
-}

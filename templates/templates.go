@@ -3,8 +3,8 @@ package templates
 
 import "embed"
 
-// FS has the templates of every mail, by the names that a folder of one's own
-// templates may use.
+// FS holds the templates of all mails. An operator's templates have the same
+// names.
 //
 //go:embed *.txt *.html
 var FS embed.FS

@@ -1,0 +1,206 @@
+package mail
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	htmltemplate "html/template"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	texttemplate "text/template"
+	"unicode/utf8"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/templates"
+)
+
+// templateNames are what the names of a mail's templates begin with.
+var templateNames = map[account.Purpose]string{
+	account.PurposeActivation:    "activation_email",
+	account.PurposePasswordReset: "password_reset_email",
+	account.PurposeEmailChange:   "email_change",
+	account.PurposeEmailNotice:   "email_notice",
+}
+
+// What the names of a mail's templates end with.
+const (
+	subjectFile = "_subject.txt"
+	textFile    = "_body.txt"
+	htmlFile    = "_body.html"
+)
+
+// templateSet are the templates of one kind of mail.
+type templateSet struct {
+	subject *texttemplate.Template
+	text    *texttemplate.Template
+	html    *htmltemplate.Template // nil: no HTML
+
+	// oneAccount is set if an operator's template ignores .accounts, so that
+	// it fits only mails about one account.
+	oneAccount bool
+}
+
+// checkTemplateNames refuses files that look like templates but have another
+// name, since they would never be used.
+func checkTemplateNames(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("templates: %w", err)
+	}
+	var names []string
+	for _, name := range templateNames {
+		names = append(names, name+subjectFile, name+textFile, name+htmlFile)
+	}
+	slices.Sort(names)
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".txt" && ext != ".html" {
+			continue
+		}
+		if !slices.Contains(names, e.Name()) {
+			return fmt.Errorf("templates: %s is no template's name: they are %s",
+				filepath.Join(dir, e.Name()), strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// templateFile is the source of a template.
+type templateFile struct {
+	path, text string
+	own        bool // from the operator's folder, not built in
+}
+
+// readTemplate reads a template from the folder, or else the built-in one.
+func readTemplate(dir, name string) (templateFile, error) {
+	if dir != "" {
+		path := filepath.Join(dir, name)
+		b, err := os.ReadFile(path)
+		if err == nil {
+			text, err := templateText(path, b)
+			return templateFile{path, text, true}, err
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return templateFile{}, fmt.Errorf("templates: %w", err)
+		}
+	}
+	b, err := templates.FS.ReadFile(name)
+	return templateFile{"templates/" + name, string(b), false}, err
+}
+
+// ignoresAccounts reports whether an operator's template ignores .accounts.
+func (f templateFile) ignoresAccounts() bool { return f.own && !strings.Contains(f.text, ".accounts") }
+
+// parseText parses a text template.
+func (f templateFile) parseText() (*texttemplate.Template, error) {
+	return texttemplate.New(f.path).Option("missingkey=error").Parse(f.text)
+}
+
+// parseHTML parses an HTML template.
+func (f templateFile) parseHTML() (*htmltemplate.Template, error) {
+	text, err := keepConditionals(f.path, f.text)
+	if err != nil {
+		return nil, err
+	}
+	return htmltemplate.New(f.path).Option("missingkey=error").Funcs(conditionalFuncs).Parse(text)
+}
+
+// parseTemplates reads the templates whose names begin with name. With an
+// operator's own text, the built-in HTML is left out, since it would say
+// something else.
+func parseTemplates(dir, name string) (t templateSet, err error) {
+	subject, err := readTemplate(dir, name+subjectFile)
+	if err != nil {
+		return t, err
+	}
+	if t.subject, err = subject.parseText(); err != nil {
+		return t, err
+	}
+	text, err := readTemplate(dir, name+textFile)
+	if err != nil {
+		return t, err
+	}
+	t.oneAccount = text.ignoresAccounts()
+	if t.text, err = text.parseText(); err != nil {
+		return t, err
+	}
+	html, err := readTemplate(dir, name+htmlFile)
+	if err != nil || text.own && !html.own {
+		return t, err
+	}
+	t.oneAccount = t.oneAccount || html.ignoresAccounts() && strings.TrimSpace(html.text) != ""
+	t.html, err = html.parseHTML()
+	return t, err
+}
+
+// execute fills in the message's subject, text and HTML.
+func (t templateSet) execute(m *Message, data map[string]any) error {
+	var b strings.Builder
+	if err := t.subject.Execute(&b, data); err != nil {
+		return err
+	}
+	m.Subject = subjectLine(b.String())
+	b.Reset()
+	if err := t.text.Execute(&b, data); err != nil {
+		return err
+	}
+	m.Text = strings.TrimSpace(b.String()) + "\n"
+	if t.html == nil {
+		return nil
+	}
+	b.Reset()
+	if err := t.html.Execute(&b, data); err != nil {
+		return err
+	}
+	if m.HTML = strings.TrimSpace(b.String()); m.HTML != "" {
+		m.HTML += "\n"
+	}
+	return nil
+}
+
+// templateText returns the text of a template's file, without a byte order mark.
+func templateText(path string, b []byte) (string, error) {
+	if !utf8.Valid(b) || bytes.IndexByte(b, 0) >= 0 {
+		return "", fmt.Errorf("templates: %s is not in UTF-8: save it in that encoding", path)
+	}
+	return strings.TrimPrefix(string(b), "\ufeff"), nil
+}
+
+// Conditional comments show tables to Outlook, and something else to other
+// clients. The first pattern is how they begin, with the end of a comment if
+// what follows is for other clients; the second is how they end.
+var (
+	conditionalBegin = regexp.MustCompile(`(?i)<!--\[if [^\[\]<>{}]*\]>(?:<!--\s*(?:--)?>|-->)?`)
+	conditionalEnd   = regexp.MustCompile(`(?i)(?:<!--\s*)?<!\[endif\]-->`)
+	conditionalAny   = regexp.MustCompile(conditionalBegin.String() + "|" + conditionalEnd.String()[len("(?i)"):])
+	conditionalLeft  = regexp.MustCompile(`(?i)<!--\s*\[if\b|\[endif\]\s*--`)
+)
+
+// keepConditionals keeps the conditional comments of a template, which
+// html/template would remove with their content. Only the template's own marks
+// are kept; values are escaped as everywhere, so that none can end a comment.
+func keepConditionals(path, text string) (string, error) {
+	begins, ends := conditionalBegin.FindAllString(text, -1), conditionalEnd.FindAllString(text, -1)
+	if len(begins) != len(ends) {
+		return "", fmt.Errorf("%s: %d conditional comments begin, %d end", path, len(begins), len(ends))
+	}
+	if left := conditionalLeft.FindString(conditionalAny.ReplaceAllString(text, "")); left != "" {
+		return "", fmt.Errorf("%s: a conditional comment can't be read at %q: "+
+			"it must be such as <!--[if mso]> … <![endif]-->, without an action in its condition", path, left)
+	}
+	return conditionalAny.ReplaceAllStringFunc(text, func(mark string) string {
+		return fmt.Sprintf("{{djoserConditional %q}}", mark)
+	}), nil
+}
+
+// conditionalFuncs writes the marks of keepConditionals unescaped.
+var conditionalFuncs = htmltemplate.FuncMap{
+	"djoserConditional": func(mark string) htmltemplate.HTML { return htmltemplate.HTML(mark) },
+}
