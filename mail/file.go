@@ -15,23 +15,22 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// FileMailer writes each mail to a file of its own instead of sending it: for
-// tests, or for another program that takes the mails from there.
+// FileMailer writes each mail to a file instead of sending it, for tests or for
+// another program that picks the mails up.
 //
-// The files are RFC 5322 messages, with names that end in .eml and sort by
-// time. A file has its name only once it is complete. Files and folder are
-// made for the server's user alone, since the mails hold links that work.
+// The files are RFC 5322 messages with names that end in .eml and sort by time.
+// Under that name they are complete. Files and folder are only for the server's
+// user, since the links in them work.
 type FileMailer struct {
-	// Dir is the folder for the files. It is made at the first mail if it
-	// isn't there. Placeholders are supported.
+	// Dir is the folder for the files. It is created with the first mail.
+	// Placeholders are supported.
 	Dir string `json:"dir,omitempty"`
 
-	// Retry is for how long a mail that can't be written is tried again.
-	// Default: 24h
+	// Retry is how long a mail that can't be written is retried. Default: 24h
 	Retry caddy.Duration `json:"retry,omitempty"`
 
-	// LocalRecipients takes mails to address literals such as x@[127.0.0.1],
-	// and to names without a dot such as root@localhost. Default: false
+	// LocalRecipients allows recipients on IP addresses such as x@[127.0.0.1],
+	// and on names without a dot such as root@localhost. Default: false
 	LocalRecipients bool `json:"local_recipients,omitempty"`
 
 	dir string
@@ -71,8 +70,8 @@ func (f *FileMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	})
 }
 
-// Provision sets up the mailer. The folder is left alone until a mail comes,
-// so that a configuration can be validated anywhere.
+// Provision sets up the mailer. It doesn't touch the folder, so that a
+// configuration can be validated anywhere.
 func (f *FileMailer) Provision(caddy.Context) error {
 	dir, err := directive.Expand("dir", f.Dir)
 	if err != nil {
@@ -101,7 +100,7 @@ func (f *FileMailer) RetryFor() time.Duration { return time.Duration(f.Retry) }
 // SendsLocally implements LocalMailer.
 func (f *FileMailer) SendsLocally() bool { return f.LocalRecipients }
 
-// Send writes the mail to a new file. It is on disk when Send returns.
+// Send writes the mail to a new file, and returns once it is durable.
 func (f *FileMailer) Send(_ context.Context, m *Message) error {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return err
@@ -110,7 +109,7 @@ func (f *FileMailer) Send(_ context.Context, m *Message) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) // if it is still there
+	defer os.Remove(temp.Name()) // after an error
 	_, err = m.WriteTo(temp)
 	if err == nil {
 		err = temp.Sync()
@@ -121,19 +120,23 @@ func (f *FileMailer) Send(_ context.Context, m *Message) error {
 	if err != nil {
 		return err
 	}
-	var random [4]byte
-	rand.Read(random[:])
-	name := time.Now().UTC().Format("20060102T150405.000000000Z") + "-" + hex.EncodeToString(random[:]) + ".eml"
-	if err := os.Rename(temp.Name(), filepath.Join(f.dir, name)); err != nil {
+	if err := os.Rename(temp.Name(), filepath.Join(f.dir, newFileName())); err != nil {
 		return err
 	}
-	// The name is on disk when the folder is. Where folders can't be synced
-	// (Windows), it gets there by itself.
+	// The new name is durable once the folder is synced. Windows can't and
+	// needn't do that.
 	if d, err := os.Open(f.dir); err == nil {
 		_ = d.Sync()
 		d.Close()
 	}
 	return nil
+}
+
+// newFileName returns a unique name that sorts by time.
+func newFileName() string {
+	var random [4]byte
+	rand.Read(random[:])
+	return time.Now().UTC().Format("20060102T150405.000000000Z") + "-" + hex.EncodeToString(random[:]) + ".eml"
 }
 
 // Interface guards

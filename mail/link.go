@@ -10,14 +10,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// linkWords are what a link's URL holds for each mail.
-var linkWords = strings.NewReplacer("{uid}", "", "{token}", "")
+// withoutPlaceholders removes the placeholders of a link's URL.
+var withoutPlaceholders = strings.NewReplacer("{uid}", "", "{token}", "")
 
-// urlScheme is what a whole URL starts with.
+// urlScheme is what an absolute URL starts with.
 var urlScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
 
-// LinkArg takes the URL of a link. Other placeholders than a mail's are filled in
-// when the configuration is loaded, and it is checked again then.
+// LinkArg parses the URL of a link in a Caddyfile. If it has placeholders of
+// Caddy, it is checked once they are replaced, when the configuration is loaded.
 func LinkArg(d *caddyfile.Dispenser, value *string) error {
 	name := d.Val()
 	if err := directive.TextArg(d, value); err != nil || hasPlaceholder(*value) {
@@ -26,21 +26,22 @@ func LinkArg(d *caddyfile.Dispenser, value *string) error {
 	return directive.Refused(d, CheckLinkURL(name, *value))
 }
 
-// hasPlaceholder reports whether a URL holds a placeholder of Caddy's, such as
+// hasPlaceholder reports whether a URL has a placeholder of Caddy, such as
 // {env.URL}.
 func hasPlaceholder(url string) bool { return caddyPlaceholder.MatchString(url) }
 
 var caddyPlaceholder = regexp.MustCompile(`\{[a-z_]+\.[^{}]+\}`)
 
-// CheckLinkURL refuses a URL from which no link can come: a link is the domain and
-// a path, or a whole URL.
+// CheckLinkURL checks the URL of a link: a path on the domain or an absolute
+// URL, with {uid} and {token}. name is that of the setting. An empty URL is
+// valid.
 func CheckLinkURL(name, link string) error {
 	switch {
 	case link == "":
 		return nil
 	case !strings.Contains(link, "{uid}") || !strings.Contains(link, "{token}"):
 		return fmt.Errorf("%s is %q: it must hold {uid} and {token}", name, link)
-	case strings.ContainsAny(linkWords.Replace(link), "{}"):
+	case strings.ContainsAny(withoutPlaceholders.Replace(link), "{}"):
 		return fmt.Errorf("%s is %q: {uid} and {token} have one brace on each side, and no other may stand in it", name, link)
 	case strings.ContainsAny(link, " \t\r\n\"<>\\"):
 		return fmt.Errorf("%s is %q: it must be a path without white space, quotes, backslashes or angle brackets", name, link)
@@ -51,7 +52,7 @@ func CheckLinkURL(name, link string) error {
 	if !urlScheme.MatchString(link) {
 		whole = "https://frontend.com/" + link
 	}
-	u, err := url.Parse(linkWords.Replace(whole))
+	u, err := url.Parse(withoutPlaceholders.Replace(whole))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
 		return fmt.Errorf("%s is %q: it must be a path after the domain, or a whole URL that starts with https://", name, link)
 	}
@@ -61,8 +62,8 @@ func CheckLinkURL(name, link string) error {
 	return nil
 }
 
-// linkParts are the scheme, the domain and what follows its slash in a link. A
-// whole URL has its own, and a path has those that are given.
+// linkParts splits a link's URL into scheme, domain and path without the leading
+// slash. A path gets the given scheme and domain.
 func linkParts(protocol, domain, link string) (string, string, string) {
 	if urlScheme.MatchString(link) {
 		protocol, link, _ = strings.Cut(link, "://")

@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// LogMailer writes mails to the log instead of sending them, at level INFO.
-// It is made for trying things out: whoever reads the log can use the links.
+// LogMailer writes mails to the log at level INFO instead of sending them. It is
+// only for trying things out, since anyone who reads the log can use the links.
 type LogMailer struct {
 	logger *zap.Logger
 }
@@ -43,11 +43,11 @@ func (l *LogMailer) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// SendsLocally implements LocalMailer: nothing leaves this machine.
+// SendsLocally implements LocalMailer. No mail leaves this machine.
 func (LogMailer) SendsLocally() bool { return true }
 
-// Send logs the mail. The link stands in the message of the log entry, where
-// it is whole and in sight whatever the encoding of the log.
+// Send logs the mail. The link is in the log entry's message, where every
+// encoder shows it unbroken.
 func (l *LogMailer) Send(_ context.Context, m *Message) error {
 	text := "mail to " + m.To
 	if m.Link != "" {

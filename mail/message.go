@@ -12,15 +12,15 @@ import (
 
 // Message is one mail, ready to be sent.
 type Message struct {
-	// ID is the Message-ID, without the angle brackets. It is the same at each
+	// ID is the Message-ID without angle brackets. It is the same for each
 	// attempt to send a mail.
 	ID string
 
 	// Date is when the mail was made.
 	Date time.Time
 
-	// From and ReplyTo are addresses as they stand in a header, maybe with a
-	// name: package net/mail parses them. ReplyTo may be empty.
+	// From and ReplyTo are addresses as in a header, with or without a name.
+	// Package net/mail parses them. ReplyTo may be empty.
 	From    string
 	ReplyTo string
 
@@ -30,21 +30,21 @@ type Message struct {
 	// Subject is one line, not encoded.
 	Subject string
 
-	// Text is the mail as plain text; HTML, if it isn't empty, says the same
-	// for clients that show HTML.
+	// Text is the mail as plain text. HTML, unless empty, is the same mail for
+	// clients that show HTML.
 	Text string
 	HTML string
 
-	// Link is the link that the mail is about; empty if it has none. Who knows
-	// the link can use it, so it is for the recipient alone. In a mail about
-	// several accounts it is that of the first; all of them are in the text.
+	// Link is the link in the mail, empty if there is none. Anyone who knows
+	// the link can use it, so it is only for the recipient. In a mail about
+	// several accounts it is the first one's; the text has all.
 	Link string
 
-	// secrets are the parts of links that appear in no log.
+	// secrets are the parts of links that must not be logged.
 	secrets []string
 }
 
-// WriteTo writes the mail as RFC 5322 has it.
+// WriteTo writes the mail in the format of RFC 5322.
 func (m *Message) WriteTo(w io.Writer) (int64, error) {
 	msg, err := m.compose()
 	if err != nil {
@@ -53,9 +53,9 @@ func (m *Message) WriteTo(w io.Writer) (int64, error) {
 	return msg.WriteTo(w)
 }
 
-// compose makes the mail of package mail out of the message. All of it was
-// cleaned by the renderer, and is cleaned again here, since messages come from
-// other modules too: this is the last place before the wire.
+// compose makes the go-mail library's message. It cleans everything that the
+// renderer has cleaned once more, since messages may come from other modules,
+// and this is the last place before they are sent.
 func (m *Message) compose() (*mail.Msg, error) {
 	msg := mail.NewMsg(mail.WithCharset(mail.CharsetUTF8), mail.WithEncoding(mail.EncodingQP),
 		mail.WithNoDefaultUserAgent())
@@ -89,8 +89,7 @@ func (m *Message) compose() (*mail.Msg, error) {
 	}
 	msg.SetMessageIDWithValue(id)
 	msg.Subject(subjectLine(m.Subject))
-	// RFC 3834: nobody's holiday notice answers this mail. Exchange has its
-	// own name for it.
+	// No automatic replies: RFC 3834, and Exchange's own header.
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
 	msg.SetGenHeader(mail.HeaderXAutoResponseSuppress, "All")
 
@@ -101,7 +100,7 @@ func (m *Message) compose() (*mail.Msg, error) {
 	return msg, nil
 }
 
-// scrub takes what must not be read in a log out of an error's text.
+// scrub removes links and their secrets from an error's text.
 func (m *Message) scrub(text string) string {
 	for _, s := range append([]string{m.Link}, m.secrets...) {
 		if s != "" {
@@ -111,9 +110,9 @@ func (m *Message) scrub(text string) string {
 	return text
 }
 
-// singleLine makes one line of printable text of s: white space is one blank, and
-// control characters are gone, with them the ones that turn the direction of
-// text around, behind which a name could hide something else.
+// singleLine makes s one line of printable text. White space and control
+// characters become single spaces. Characters that change the direction of text
+// are removed, since a name could disguise something with them.
 func singleLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -127,22 +126,21 @@ func singleLine(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// The number of characters that a subject and a name may have. No line of a
-// mail has more than 998 bytes (RFC 5322, section 2.1.1), and a word isn't
-// broken.
+// The maximum length of a subject and of a name in characters. A line of a mail
+// has at most 998 bytes (RFC 5322, section 2.1.1), and words aren't broken.
 const (
 	maxSubject = 250
 	maxName    = 100
 )
 
-// subjectLine makes s the subject of a mail, whatever it holds.
+// subjectLine makes s fit for the subject of a mail.
 func subjectLine(s string) string {
-	// What looks like an encoded word already is not encoded again, but would
-	// be decoded by who reads it.
+	// What looks like an encoded word isn't encoded again, but clients would
+	// decode it.
 	return shorten(strings.ReplaceAll(singleLine(s), "=?", "= ?"), maxSubject)
 }
 
-// shorten cuts s down to a number of characters.
+// shorten cuts s to at most this number of characters.
 func shorten(s string, characters int) string {
 	if r := []rune(s); len(r) > characters {
 		s = string(r[:characters-1]) + "…"

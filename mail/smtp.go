@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -14,12 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/wneessen/go-mail"
-	"github.com/wneessen/go-mail/smtp"
 	"go.uber.org/zap"
 )
 
@@ -33,90 +29,89 @@ const (
 var tlsModes = []string{tlsStartTLS, tlsImplicit, tlsNone}
 
 const (
-	// defaultSMTPTimeout is for a connection, or a mail, as a whole.
+	// defaultSMTPTimeout is the time for connecting, and for sending a mail.
 	defaultSMTPTimeout = 30 * time.Second
 
-	// maxSMTPTimeout is so that connecting and sending together end before the
-	// outbox loses its patience (sendTimeout).
+	// maxSMTPTimeout keeps connecting and sending together below the outbox's
+	// sendTimeout.
 	maxSMTPTimeout = 2 * time.Minute
 
-	// smtpIdle is how long a connection waits for one more mail. Many servers
-	// end theirs after a minute or less.
+	// smtpIdle is how long a connection is kept for the next mail. Many servers
+	// close it after a minute or less.
 	smtpIdle = 15 * time.Second
 
-	// quitTimeout is how long the server may take for a word beside a mail.
+	// quitTimeout is how long the server may take to answer RSET and QUIT.
 	quitTimeout = 2 * time.Second
 )
 
 // SMTPMailer sends mails through a mail server.
 //
-// The connection is encrypted, and the server's certificate is checked. With a
-// user name, it authenticates by the best mechanism that the server offers and
-// takes. Mails that come in quick succession go over one connection.
+// The connection is encrypted, and the server's certificate is verified. With a
+// username, the mailer authenticates by the best mechanism that the server
+// offers and accepts. Mails in quick succession share a connection.
 //
-// A recipient whom the server refuses for good (an enhanced status code that
-// begins with 5.1, or 5.2.1) is given up at once. Every other failure, wrong
-// credentials included, is tried again: it is more likely a fault in the
-// set-up, which somebody will mend.
+// A mail is given up at once if the server refuses the recipient for good, by an
+// enhanced status code that begins with 5.1, or 5.2.1. Other failures are
+// retried, even wrong credentials: they are more likely faults in the
+// configuration, which can be fixed.
 type SMTPMailer struct {
 	// Address is the mail server, as host:port. Placeholders are supported.
 	Address string `json:"address,omitempty"`
 
-	// Username and Password are the credentials; without them, there is no
-	// authentication. Placeholders are supported: {env.*} and {file.*} keep
-	// the secret out of the configuration. The password is read anew for each
-	// connection.
+	// Username and Password are the credentials. Without them, the mailer
+	// doesn't authenticate. Placeholders are supported: {env.*} and {file.*}
+	// keep the secret out of the configuration. The password is read anew for
+	// each connection.
 	Username string `json:"username,omitempty"`
 	Password string `json:"password,omitempty"`
 
-	// Auth is how to authenticate: plain, login, cram-md5, xoauth2 (the
-	// password is an access token then) or none. Default: with a user name the
-	// best that the server offers of SCRAM, NTLM, CRAM-MD5, PLAIN and LOGIN,
-	// the next where it answers 504; without one none
+	// Auth is how to authenticate: plain, login, cram-md5, xoauth2 (with an
+	// access token as the password) or none. Default: with a username the best
+	// that the server offers of SCRAM, NTLM, CRAM-MD5, PLAIN and LOGIN, or the
+	// next if it answers 504; else none
 	Auth string `json:"auth,omitempty"`
 
-	// Helo is the name by which the mailer greets the server. Default: the
-	// domain of the sender's address (from_email)
+	// Helo is the mailer's name in EHLO. Default: the domain of the sender's
+	// address (from_email)
 	Helo string `json:"helo,omitempty"`
 
-	// LocalRecipients sends mails to address literals such as x@[127.0.0.1],
-	// and to names without a dot such as root@localhost. Anybody can register
-	// with such an address, so the server is not asked to take them
-	// otherwise. Default: false
+	// LocalRecipients allows recipients on IP addresses such as x@[127.0.0.1],
+	// and on names without a dot such as root@localhost. Anybody can register
+	// with such an address. Default: false
 	LocalRecipients bool `json:"local_recipients,omitempty"`
 
-	// TLS is how the connection is encrypted: starttls (begin in the clear and
-	// go no further without encryption), tls (encrypted from the first byte)
-	// or none. Default: tls on port 465, starttls on every other.
+	// TLS is how the connection is encrypted: starttls (begin in the clear, but
+	// send nothing without encryption), tls (encrypted from the first byte) or
+	// none. Default: tls on port 465, else starttls
 	TLS string `json:"tls,omitempty"`
 
-	// Force allows TLS none for a server on another machine, where passwords
-	// and links can be read on their way. Default: false
+	// Force allows TLS none for a server on another machine, although the
+	// password and links can be read on the way. Default: false
 	Force bool `json:"force,omitempty"`
 
-	// TrustedCA are files with the certificates (PEM) of the authorities that
-	// are trusted for the server's certificate, instead of the system's.
-	// Placeholders are supported.
+	// TrustedCA are PEM files with the authorities that the server's
+	// certificate must be from, instead of the system's. Placeholders are
+	// supported.
 	TrustedCA []string `json:"trusted_ca,omitempty"`
 
-	// Timeout is how long the server may take for a connection, and for a
-	// mail. At most two minutes. Default: 30s
+	// Timeout is how long the server may take to be ready for a mail, and to
+	// accept it; at most two minutes. Default: 30s
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// Retry is for how long a mail that failed is tried again. Default: 24h
+	// Retry is how long a failed mail is retried. Default: 24h
 	Retry caddy.Duration `json:"retry,omitempty"`
 
 	host     string
 	port     int
 	username string
-	helo     string // empty: by the sender
+	helo     string // empty: the sender's domain
 	mode     string
 	tls      *tls.Config
 	timeout  time.Duration
 	logger   *zap.Logger
 
 	mu     sync.Mutex // held while a mail is sent
-	conn   *smtpConn  // waiting for one more mail; may be nil
+	conn   *smtpConn  // kept for the next mail; may be nil
 	idle   *time.Timer
 	closed bool
 }
@@ -234,9 +229,15 @@ func (s *SMTPMailer) Provision(ctx caddy.Context) error {
 	if s.timeout == 0 {
 		s.timeout = defaultSMTPTimeout
 	}
+	return s.loadCAs()
+}
+
+// loadCAs sets up TLS, with the authorities of TrustedCA.
+func (s *SMTPMailer) loadCAs() error {
 	s.tls = &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12}
 	for _, file := range s.TrustedCA {
-		if file, err = directive.Expand("trusted_ca", file); err != nil {
+		file, err := directive.Expand("trusted_ca", file)
+		if err != nil {
 			return fmt.Errorf("mailer smtp: %v", err)
 		}
 		pem, err := os.ReadFile(file)
@@ -285,13 +286,12 @@ func (s *SMTPMailer) Validate() error {
 	return nil
 }
 
-// hostCharacters are those of a host's name, beside dots and hyphens.
+// hostCharacters are those of a host's name, besides dots and hyphens.
 const hostCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// Cleanup closes a connection that waits for one more mail. A mail that is
-// being sent is sent to its end.
+// Cleanup closes the connection, after the mail being sent.
 func (s *SMTPMailer) Cleanup() error {
-	go func() { // not to wait for that mail
+	go func() { // so that Cleanup doesn't wait for that mail
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.closed = true
@@ -306,262 +306,7 @@ func (s *SMTPMailer) RetryFor() time.Duration { return time.Duration(s.Retry) }
 // SendsLocally implements LocalMailer.
 func (s *SMTPMailer) SendsLocally() bool { return s.LocalRecipients }
 
-// Send hands the mail to the mail server.
-func (s *SMTPMailer) Send(ctx context.Context, m *Message) error {
-	msg, err := m.compose()
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.idle != nil {
-		s.idle.Stop()
-	}
-
-	reused := s.conn != nil
-	for {
-		if s.conn == nil {
-			if s.conn, err = s.connect(ctx, msg); err != nil {
-				return fmt.Errorf("connecting to %s:%d: %s", s.host, s.port, smtpErrorText(err))
-			}
-		}
-		err = s.conn.send(ctx, msg)
-		// The server may have ended the connection since, or want no more
-		// mails over this one. Nothing was sent then: try a new one.
-		if !reused || !failedEarly(err) {
-			break
-		}
-		s.conn.broken = true
-		s.drop()
-		reused = false
-	}
-	switch {
-	case err != nil && !s.conn.reset(err), s.closed:
-		s.drop()
-	default:
-		s.idle = time.AfterFunc(smtpIdle, s.dropIdle)
-	}
-	return sendError(err)
-}
-
-// dropIdle ends the connection after its time, unless a mail came just then.
-func (s *SMTPMailer) dropIdle() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conn != nil && time.Since(s.conn.used) >= smtpIdle {
-		s.drop()
-	}
-}
-
-// drop ends the connection, if there is one.
-func (s *SMTPMailer) drop() {
-	if s.conn != nil {
-		s.conn.close()
-		s.conn = nil
-	}
-}
-
-// smtpConn is a connection to a mail server, ready for a mail.
-type smtpConn struct {
-	client *mail.Client
-	smtp   *smtp.Client
-	raw    net.Conn // below any encryption
-	used   time.Time
-	broken bool // nothing can be said over it any more
-}
-
-// connect makes a connection for a mail, by another mechanism to authenticate
-// where the server refuses the one before.
-func (s *SMTPMailer) connect(ctx context.Context, msg *mail.Msg) (*smtpConn, error) {
-	auth, err := s.auth()
-	if err != nil {
-		return nil, err
-	}
-	helo := s.helo
-	if helo == "" {
-		helo = domainOf(msg.GetFrom()[0].Address)
-	}
-	for {
-		c, err := s.dial(ctx, helo, auth)
-		if err == nil || auth == nil || !auth.fallBack(err) {
-			return c, err
-		}
-	}
-}
-
-// auth is how to authenticate; nil: not at all.
-func (s *SMTPMailer) auth() (*smtpAuth, error) {
-	if s.username == "" {
-		return nil, nil
-	}
-	password, err := directive.Expand("password", s.Password) // a token in a file changes
-	if err != nil {
-		return nil, err
-	}
-	mechanisms := smtpMechanisms
-	if s.Auth != "" {
-		mechanisms = []string{strings.ToUpper(s.Auth)}
-	}
-	return &smtpAuth{mechanisms: mechanisms, host: s.host, username: s.username, password: password, inClear: s.mode == tlsNone}, nil
-}
-
-// dial connects and authenticates.
-func (s *SMTPMailer) dial(ctx context.Context, helo string, auth *smtpAuth) (_ *smtpConn, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	c := new(smtpConn)
-	unwatch := func() bool { return true }
-	defer func() {
-		unwatch()
-		// The library leaves the connection open when it fails on its way.
-		if err != nil && c.raw != nil {
-			c.raw.Close()
-		}
-	}()
-
-	connect := func(dialCtx context.Context, network, address string) (net.Conn, error) {
-		raw, err := new(net.Dialer).DialContext(dialCtx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		c.raw = raw
-		// The library watches the context up to here, and only a deadline from
-		// here on.
-		unwatch = context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
-		if s.mode != tlsImplicit {
-			return raw, nil
-		}
-		encrypted := tls.Client(raw, s.tls)
-		if err := encrypted.HandshakeContext(dialCtx); err != nil {
-			return nil, err
-		}
-		return encrypted, nil
-	}
-	options := []mail.Option{
-		mail.WithPort(s.port), mail.WithTimeout(s.timeout), mail.WithTLSConfig(s.tls),
-		mail.WithDialContextFunc(connect), mail.WithHELO(helo),
-		// Three questions less for each mail; see send.
-		mail.WithoutNoop(), mail.WithoutRset(),
-	}
-	switch s.mode {
-	case tlsStartTLS:
-		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
-	case tlsImplicit:
-		// The library believes that a connection is encrypted if it asked it,
-		// which with NoTLS it doesn't. Nobody offers STARTTLS within TLS.
-		options = append(options, mail.WithTLSPolicy(mail.TLSOpportunistic))
-	case tlsNone:
-		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
-	}
-	if auth != nil {
-		options = append(options, mail.WithSMTPAuthCustom(auth))
-	}
-	if c.client, err = mail.NewClient(s.host, options...); err != nil {
-		return nil, err
-	}
-	if c.smtp, err = c.client.DialToSMTPClientWithContext(ctx); err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
-			err = fmt.Errorf("no answer within %s: %w", s.timeout, err)
-		}
-		return nil, err
-	}
-	return c, nil
-}
-
-// send sends a mail over the connection.
-func (c *smtpConn) send(ctx context.Context, msg *mail.Msg) error {
-	stop := context.AfterFunc(ctx, func() { c.raw.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	c.used = time.Now()
-	// An address with a local part beyond ASCII needs SMTPUTF8; for every
-	// other mail, asking for it means that the next server must have it too.
-	c.smtp.SkipSMTPUTF8(account.IsASCII(msg.GetTo()[0].Address + msg.GetFrom()[0].Address))
-	err := c.client.SendWithSMTPClient(c.smtp, msg)
-	c.used = time.Now()
-	if msg.IsDelivered() {
-		return nil
-	}
-	return err
-}
-
-// reset makes the connection ready for another mail after one that failed, and
-// reports whether it is. It isn't if the failure was anything but a refusal.
-func (c *smtpConn) reset(err error) bool {
-	var e *mail.SendError
-	if !errors.As(err, &e) || e.ErrorCode() == 0 || e.ErrorCode() == 421 || c.smtp.UpdateDeadline(quitTimeout) != nil {
-		c.broken = true
-		return false
-	}
-	c.broken = c.smtp.Reset() != nil
-	return !c.broken
-}
-
-// close ends the connection, politely if the server plays along.
-func (c *smtpConn) close() {
-	if !c.broken && c.smtp.UpdateDeadline(quitTimeout) == nil {
-		_ = c.client.CloseWithSMTPClient(c.smtp)
-	}
-	c.raw.Close()
-}
-
-// failedEarly reports whether a mail failed before the server knew more of it
-// than its sender.
-func failedEarly(err error) bool {
-	var e *mail.SendError
-	if !errors.As(err, &e) {
-		return false
-	}
-	return e.Reason == mail.ErrConnCheck ||
-		e.Reason == mail.ErrSMTPMailFrom && e.ErrorCode() < 500
-}
-
-// sendError makes an error for the log out of the library's, and decides
-// whether the mail can ever be delivered, and whose fault it is.
-func sendError(err error) error {
-	if err == nil {
-		return nil
-	}
-	text := smtpErrorText(err)
-	var e *mail.SendError
-	if !errors.As(err, &e) || !aboutMail(e) {
-		return errors.New(text)
-	}
-	if e.Reason == mail.ErrSMTPRcptTo && noSuchRecipient(e.EnhancedStatusCode()) {
-		return fmt.Errorf("%w: %s", ErrUndeliverable, text)
-	}
-	return fmt.Errorf("%w: %s", errRefused, text)
-}
-
-// aboutMail reports whether the server refused this mail, once it had taken the
-// sender. 421 says that it takes none.
-func aboutMail(e *mail.SendError) bool {
-	switch e.Reason {
-	case mail.ErrSMTPRcptTo, mail.ErrSMTPData, mail.ErrSMTPDataClose:
-		return e.ErrorCode() >= 400 && e.ErrorCode() != 421
-	}
-	return false
-}
-
-// noSuchRecipient reports whether an enhanced status code (RFC 3463) says for
-// good that the address (5.1.y) is bad, or the mailbox disabled. Servers that
-// check the sender only once they know the recipient answer 5.1.7 and 5.1.8,
-// and also 5.1.0 then.
-func noSuchRecipient(code string) bool {
-	switch code {
-	case "5.1.0", "5.1.7", "5.1.8":
-		return false
-	}
-	return strings.HasPrefix(code, "5.1.") || code == "5.2.1"
-}
-
-// smtpErrorText is the text of an error on one line, without the recipient's
-// address that the library appends.
-func smtpErrorText(err error) string {
-	text, _, _ := strings.Cut(singleLine(err.Error()), ", affected ")
-	return shorten(text, 500)
-}
-
-// splitHostPort reads the address of a server.
+// splitHostPort splits a server's address.
 func splitHostPort(address string) (host string, port int, err error) {
 	host, p, err := net.SplitHostPort(address)
 	if err == nil {

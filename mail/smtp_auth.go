@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/wneessen/go-mail/smtp"
 )
 
@@ -21,8 +22,8 @@ const (
 
 var authModes = []string{authPlain, authLogin, authCramMD5, authXOAuth2, authNone}
 
-// smtpMechanisms are those to choose from where no setting names one, the best
-// first: the ones that don't show the password come before those that do.
+// smtpMechanisms are the mechanisms used without the setting auth, the best
+// first. Those that don't send the password come before those that do.
 var smtpMechanisms = []string{"SCRAM-SHA-256", "SCRAM-SHA-1", "NTLM", "CRAM-MD5", "PLAIN", "LOGIN"}
 
 // smtpAuth authenticates by the first of its mechanisms that the server offers
@@ -31,11 +32,27 @@ type smtpAuth struct {
 	mechanisms         []string
 	host               string // of the server
 	username, password string
-	inClear            bool // the password may be shown without encryption
+	inClear            bool // the password may be sent without encryption
 
 	offered []string // by the server
 	chosen  string
 	smtp.Auth
+}
+
+// auth returns how to authenticate, nil for not at all.
+func (s *SMTPMailer) auth() (*smtpAuth, error) {
+	if s.username == "" {
+		return nil, nil
+	}
+	password, err := directive.Expand("password", s.Password) // a token in a file changes
+	if err != nil {
+		return nil, err
+	}
+	mechanisms := smtpMechanisms
+	if s.Auth != "" {
+		mechanisms = []string{strings.ToUpper(s.Auth)}
+	}
+	return &smtpAuth{mechanisms: mechanisms, host: s.host, username: s.username, password: password, inClear: s.mode == tlsNone}, nil
 }
 
 // Start implements smtp.Auth.
@@ -54,7 +71,7 @@ func (a *smtpAuth) Start(server *smtp.ServerInfo) (string, []byte, error) {
 	return a.Auth.Start(server)
 }
 
-// choose is the first mechanism that the server offers.
+// choose returns the first mechanism that the server offers.
 func (a *smtpAuth) choose() (string, bool) {
 	for _, m := range a.mechanisms {
 		if slices.ContainsFunc(a.offered, func(o string) bool { return strings.EqualFold(o, m) }) {
@@ -64,6 +81,7 @@ func (a *smtpAuth) choose() (string, bool) {
 	return "", false
 }
 
+// mechanism returns the chosen mechanism.
 func (a *smtpAuth) mechanism() smtp.Auth {
 	switch a.chosen {
 	case "SCRAM-SHA-256":
@@ -82,9 +100,9 @@ func (a *smtpAuth) mechanism() smtp.Auth {
 	return smtp.PlainAuth("", a.username, a.password, a.host, a.inClear)
 }
 
-// fallBack takes out the mechanism that the server offered and then refused,
-// and reports whether there is another one. A refused password is none of
-// the mechanism: trying it again would lock the account the sooner.
+// fallBack removes the mechanism that the server offered and then refused with
+// 504, and reports whether there is another one. A wrong password isn't tried
+// with another mechanism: that would only lock the account sooner.
 func (a *smtpAuth) fallBack(err error) bool {
 	var refusal *textproto.Error
 	if !errors.As(err, &refusal) || refusal.Code != 504 {
