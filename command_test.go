@@ -104,6 +104,11 @@ func TestCommandsManageTheUsersOfARunningServer(t *testing.T) {
 	in.Get("/api/x", token).Want(t, 401)
 	in.Get("/api/x", other).Want(t, 200)
 	in.djoser("", "token", "revoke", "alicia", tokens[0].ID).Want(t, 1, "no such token")
+	in.djoser("", "token", "revoke", "alicia", "").Want(t, 1, "name the id of a login")
+	if status, _ := in.ask("DELETE", "default/users/alicia/tokens/", ""); status != 404 {
+		t.Errorf("an empty id: %d", status)
+	}
+	in.Get("/api/x", other).Want(t, 200)
 	in.ok("token", "revoke", "alicia", "--all")
 	in.Get("/api/x", other).Want(t, 401)
 

@@ -84,14 +84,14 @@ const noSite = "no site of this server uses djoser"
 // when it rejects a configuration.
 func Serve(w http.ResponseWriter, r *http.Request) error {
 	if err := fromPage(w, r); err != nil {
-		return writeAdmin(w, r, nil, err)
+		return respond(w, r, nil, err)
 	}
 	app, err := caddy.ActiveContext().AppIfConfigured("djoser")
 	if err != nil {
-		return writeAdmin(w, r, nil, NotFound(noSite))
+		return respond(w, r, nil, NotFound(noSite))
 	}
-	answer, err := answerAdmin(app.(Realms), w, r)
-	return writeAdmin(w, r, answer, err)
+	answer, err := serveRealms(app.(Realms), w, r)
+	return respond(w, r, answer, err)
 }
 
 var ownPages = http.NewCrossOriginProtection()
@@ -124,8 +124,8 @@ func NotFound(text string) error {
 	return &apiError{status: http.StatusNotFound, Text: text}
 }
 
-// asAdminError finds the status of an error.
-func asAdminError(err error) *apiError {
+// asAPIError finds the status of an error.
+func asAPIError(err error) *apiError {
 	var (
 		admin *apiError
 		api   *drf.Error
@@ -159,9 +159,9 @@ func asAdminError(err error) *apiError {
 	return &apiError{http.StatusInternalServerError, err.Error(), nil}
 }
 
-func writeAdmin(w http.ResponseWriter, r *http.Request, answer any, err error) error {
+func respond(w http.ResponseWriter, r *http.Request, answer any, err error) error {
 	if err != nil {
-		e := asAdminError(err)
+		e := asAPIError(err)
 		return drf.WriteJSON(w, r, e.status, e, 0)
 	}
 	return drf.WriteJSON(w, r, http.StatusOK, answer, 0)

@@ -350,8 +350,8 @@ func (c *cliContext) askStore(method, uri string, body io.Reader) ([]byte, error
 		return nil, err
 	}
 	w := &answerWriter{header: make(http.Header)}
-	answer, err := answerAdmin(o.Realms, w, r)
-	if err := writeAdmin(w, r, answer, err); err != nil {
+	answer, err := serveRealms(o.Realms, w, r)
+	if err := respond(w, r, answer, err); err != nil {
 		return nil, err
 	}
 	if w.status < 400 {

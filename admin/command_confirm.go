@@ -45,7 +45,7 @@ func (c *cliContext) confirmAll() error {
 	confirmed := 0
 	query := url.Values{"active": {"true"}, "limit": {fmt.Sprint(maxPage)}}
 	for {
-		var page adminPage
+		var page userPage
 		if err := c.do(http.MethodGet, "/users?"+query.Encode(), nil, &page); err != nil {
 			return err
 		}

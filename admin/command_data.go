@@ -316,15 +316,15 @@ it itself, as its user.`,
 	}
 }
 
-func (c *cliContext) backup(file string) (*adminBackup, error) {
-	answer := new(adminBackup)
+func (c *cliContext) backup(file string) (*backupView, error) {
+	answer := new(backupView)
 	if c.server {
 		err := c.do(http.MethodPost, "/backup", &fileBody{File: file}, answer)
 		return answer, err
 	}
 	err := c.withStore(func(s account.BackupStore, _ *account.Model) error {
 		stats, err := writeBackup(c.ctx, s, file)
-		*answer = adminBackup{file, stats.Bytes, stats.Accounts, stats.Tokens, stats.Mails}
+		*answer = backupView{file, stats.Bytes, stats.Accounts, stats.Tokens, stats.Mails}
 		return err
 	})
 	return answer, err
@@ -420,7 +420,7 @@ func statsCommand(run runner) *cobra.Command {
 		Example: "  caddy djoser stats\n  caddy djoser stats --json",
 		Args:    cobra.NoArgs,
 		RunE: run(func(c *cliContext, _ []string) error {
-			var s adminStats
+			var s realmStats
 			if err := c.do(http.MethodGet, "/stats", nil, &s); err != nil {
 				return err
 			}

@@ -101,7 +101,7 @@ standard input if that isn't a terminal.`,
 				return err
 			}
 		}
-		var u adminUser
+		var u userView
 		if err := c.do(http.MethodPost, "/users", body, &u); err != nil {
 			return err
 		}
@@ -178,7 +178,7 @@ func (c *cliContext) listUsers(query url.Values) error {
 	query.Set("limit", fmt.Sprint(maxPage))
 	separator := "["
 	for {
-		var page adminPage
+		var page userPage
 		if err := c.do(http.MethodGet, "/users?"+query.Encode(), nil, &page); err != nil {
 			return err
 		}
@@ -208,7 +208,7 @@ func (c *cliContext) listUsers(query url.Values) error {
 }
 
 // state sums up what a user may do.
-func state(u *adminUser) string {
+func state(u *userView) string {
 	words := []string{"active"}
 	if !u.IsActive {
 		words[0] = "inactive"
@@ -249,7 +249,7 @@ func userShow(run runner) *cobra.Command {
 		Example: "  caddy djoser user show alice\n  caddy djoser user show id:42 --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: run(func(c *cliContext, args []string) error {
-			var u adminUser
+			var u userView
 			if err := c.do(http.MethodGet, userPath(args[0]), nil, &u); err != nil {
 				return err
 			}
@@ -258,7 +258,7 @@ func userShow(run runner) *cobra.Command {
 	}
 }
 
-func (u *adminUser) show(w io.Writer) {
+func (u *userView) show(w io.Writer) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(name string, value any) { fmt.Fprintf(table, "%s\t%s\n", name, printable(fmt.Sprint(value))) }
 	line("id", u.ID)
@@ -309,7 +309,7 @@ func userEdit(run runner) *cobra.Command {
 		if len(body) == 0 {
 			return errors.New("nothing to change: see caddy djoser user edit --help")
 		}
-		var u adminUser
+		var u userView
 		if err := c.do(http.MethodPatch, userPath(args[0]), body, &u); err != nil {
 			return err
 		}
@@ -345,7 +345,7 @@ from standard input if that isn't a terminal.`,
 
 // change sends a request that answers with a user, and says that it's done.
 func (c *cliContext) change(method, path string, body any, done string) error {
-	var u adminUser
+	var u userView
 	if err := c.do(method, path, body, &u); err != nil {
 		return err
 	}
@@ -373,7 +373,7 @@ func userDelete(run runner) *cobra.Command {
 	}
 	cmd.Flags().Bool("yes", false, "Don't ask")
 	cmd.RunE = run(func(c *cliContext, args []string) error {
-		var u adminUser
+		var u userView
 		if err := c.do(http.MethodGet, userPath(args[0]), nil, &u); err != nil {
 			return err
 		}
@@ -430,7 +430,7 @@ func tokenCommand(run runner) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: run(func(c *cliContext, args []string) error {
 			var answer struct {
-				Tokens []*adminToken `json:"tokens"`
+				Tokens []*tokenView `json:"tokens"`
 			}
 			if err := c.do(http.MethodGet, userPath(args[0])+"/tokens", nil, &answer); err != nil {
 				return err
@@ -447,7 +447,7 @@ func tokenCommand(run runner) *cobra.Command {
 	revoke.Flags().Bool("all", false, "End every login of the user")
 	revoke.RunE = run(func(c *cliContext, args []string) error {
 		all, _ := c.cmd.Flags().GetBool("all")
-		if all == (len(args) == 2) {
+		if all == (len(args) == 2) || len(args) == 2 && args[1] == "" {
 			return errors.New("name the id of a login, as token list shows it, or --all")
 		}
 		path, done := userPath(args[0])+"/tokens", "Every login of %s has ended."
@@ -459,7 +459,7 @@ func tokenCommand(run runner) *cobra.Command {
 	return group(cmd, list, revoke)
 }
 
-func showTokens(w io.Writer, tokens []*adminToken) {
+func showTokens(w io.Writer, tokens []*tokenView) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tCREATED\tEXPIRES\tUSED\tADDRESS\tAGENT")
 	for _, t := range tokens {

@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
 )
 
-// adminStats is the state of a realm.
-type adminStats struct {
+// realmStats is the state of a realm.
+type realmStats struct {
 	Realm       string `json:"realm"`
 	Store       string `json:"store"` // where it is
 	Accounts    uint64 `json:"accounts"`
@@ -27,7 +27,7 @@ func (m *request) stats() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &adminStats{
+	return &realmStats{
 		Realm: m.realm.Name, Store: m.realm.Location,
 		Accounts: s.Accounts, Tokens: s.Tokens, Mails: s.Mails, Bytes: s.Bytes,
 		CacheHits: m.realm.CacheHits(), CacheMisses: m.realm.CacheMisses(),
@@ -84,8 +84,8 @@ func fileProblem(err error) error {
 	return badRequest("%v", err)
 }
 
-// adminBackup is what a backup holds.
-type adminBackup struct {
+// backupView is what a backup holds.
+type backupView struct {
 	File     string `json:"file"`
 	Bytes    int64  `json:"bytes"`
 	Accounts uint64 `json:"accounts"`
@@ -107,7 +107,7 @@ func (m *request) backup() (any, error) {
 	if err != nil {
 		return nil, fileProblem(err)
 	}
-	return &adminBackup{body.File, stats.Bytes, stats.Accounts, stats.Tokens, stats.Mails}, nil
+	return &backupView{body.File, stats.Bytes, stats.Accounts, stats.Tokens, stats.Mails}, nil
 }
 
 func (m *request) check() (any, error) {

@@ -50,13 +50,13 @@ var routes = []route{
 }
 
 var (
-	errAdminMethod = &apiError{http.StatusMethodNotAllowed, "the method is not allowed here", nil}
-	errAdminPath   = &apiError{http.StatusNotFound, "there is nothing under this path", nil}
+	errMethod = &apiError{http.StatusMethodNotAllowed, "the method is not allowed here", nil}
+	errPath   = &apiError{http.StatusNotFound, "there is nothing under this path", nil}
 )
 
-// findAdminRoute finds the route of a request.
-func findAdminRoute(method string, path []string) (*route, error) {
-	err := errAdminPath
+// findRoute finds the route of a request.
+func findRoute(method string, path []string) (*route, error) {
+	err := errPath
 	for i := range routes {
 		route := &routes[i]
 		if !matchesPath(strings.Split(route.path, "/"), path) {
@@ -65,7 +65,7 @@ func findAdminRoute(method string, path []string) (*route, error) {
 		if route.method == method {
 			return route, nil
 		}
-		err = errAdminMethod
+		err = errMethod
 	}
 	return nil, err
 }
@@ -74,9 +74,9 @@ func matchesPath(pattern, path []string) bool {
 	return slices.EqualFunc(pattern, path, func(want, part string) bool { return want == "*" || want == part })
 }
 
-// answerAdmin answers a request to the admin API.
-func answerAdmin(realms Realms, w http.ResponseWriter, r *http.Request) (any, error) {
-	path, err := adminPath(r.URL)
+// serveRealms answers a request to the admin API.
+func serveRealms(realms Realms, w http.ResponseWriter, r *http.Request) (any, error) {
+	path, err := pathParts(r.Method, r.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +91,8 @@ func answerAdmin(realms Realms, w http.ResponseWriter, r *http.Request) (any, er
 	return m.answer()
 }
 
-// adminPath returns the unescaped parts of the path behind /djoser/.
-func adminPath(u *url.URL) ([]string, error) {
+// pathParts returns the unescaped parts of the path behind /djoser/.
+func pathParts(method string, u *url.URL) ([]string, error) {
 	escaped, ok := strings.CutPrefix(u.EscapedPath(), "/djoser/")
 	if !ok {
 		return nil, badRequest("the path must start with /djoser/")
@@ -100,7 +100,11 @@ func adminPath(u *url.URL) ([]string, error) {
 	if escaped == "" {
 		return nil, nil
 	}
-	parts := strings.Split(strings.TrimSuffix(escaped, "/"), "/")
+	// A slash at the end of a DELETE may be an empty id, not the list before it.
+	if method != http.MethodDelete {
+		escaped = strings.TrimSuffix(escaped, "/")
+	}
+	parts := strings.Split(escaped, "/")
 	for i, part := range parts {
 		var err error
 		if parts[i], err = url.PathUnescape(part); err != nil {
@@ -112,7 +116,7 @@ func adminPath(u *url.URL) ([]string, error) {
 
 func listRealms(realms Realms, r *http.Request) (any, error) {
 	if r.Method != http.MethodGet {
-		return nil, errAdminMethod
+		return nil, errMethod
 	}
 	return map[string]any{"realms": realms.RealmNames()}, nil
 }
@@ -129,7 +133,7 @@ type request struct {
 }
 
 func (m *request) answer() (any, error) {
-	route, err := findAdminRoute(m.r.Method, m.path)
+	route, err := findRoute(m.r.Method, m.path)
 	if m.namesUser() {
 		if found := m.findUser(); found != nil {
 			return nil, found
@@ -146,12 +150,12 @@ func (m *request) answer() (any, error) {
 	return answer, err
 }
 
-// maxAdminPath is how many parts the longest path has.
-const maxAdminPath = 4
+// maxPath is how many parts the longest path has.
+const maxPath = 4
 
 // namesUser reports whether the path is about one user.
 func (m *request) namesUser() bool {
-	return len(m.path) > 1 && len(m.path) <= maxAdminPath && m.path[0] == "users"
+	return len(m.path) > 1 && len(m.path) <= maxPath && m.path[0] == "users"
 }
 
 func (m *request) findUser() error {
@@ -170,7 +174,7 @@ func (m *request) record(acc *account.Account, err error) {
 	}
 	outcome := account.OutcomeOK
 	switch {
-	case err != nil && asAdminError(err).status >= 500:
+	case err != nil && asAPIError(err).status >= 500:
 		outcome = account.OutcomeError
 	case err != nil:
 		outcome = account.OutcomeRefused
@@ -180,12 +184,12 @@ func (m *request) record(acc *account.Account, err error) {
 	})
 }
 
-// maxAdminBody is the maximum size of a body in bytes, except of a dump.
-const maxAdminBody = 1 << 20
+// maxBody is the maximum size of a body in bytes, except of a dump.
+const maxBody = 1 << 20
 
 // body reads the JSON of a request into v. The body may be empty.
 func (m *request) body(v any) error {
-	text, err := io.ReadAll(http.MaxBytesReader(m.w, m.r.Body, maxAdminBody))
+	text, err := io.ReadAll(http.MaxBytesReader(m.w, m.r.Body, maxBody))
 	if err != nil {
 		return badRequest("reading the body: %v", err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 )
 
-// adminUser is a user in an answer.
-type adminUser struct {
+// userView is a user in an answer.
+type userView struct {
 	ID             uint64         `json:"id"`
 	Name           string         `json:"name"` // what the user logs in with
 	Fields         map[string]any `json:"fields"`
@@ -41,8 +41,8 @@ type reservedName struct {
 	Name  string `json:"name"`
 }
 
-func (m *request) describe(acc *account.Account) *adminUser {
-	u := &adminUser{
+func (m *request) describe(acc *account.Account) *userView {
+	u := &userView{
 		ID: acc.ID, Name: m.accounts.Model.Name(acc), Fields: make(map[string]any),
 		IsActive: acc.IsActive, EmailConfirmed: acc.EmailConfirmed, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
 		Groups: append([]string{}, acc.Groups...), DateJoined: drf.TimeOrNil(acc.DateJoined), LastLogin: drf.TimeOrNil(acc.LastLogin),
@@ -66,11 +66,11 @@ const (
 	maxScan = 50_000
 )
 
-// adminPage is a page of users. The next one begins after Next; zero is the
+// userPage is a page of users. The next one begins after Next; zero is the
 // last page. A filter that lets few through may leave a page short.
-type adminPage struct {
-	Users []*adminUser `json:"users"`
-	Next  uint64       `json:"next,omitempty"`
+type userPage struct {
+	Users []*userView `json:"users"`
+	Next  uint64      `json:"next,omitempty"`
 }
 
 // listUsers takes after (an id), limit, and the filters search (a part of any
@@ -96,8 +96,8 @@ func (m *request) listUsers() (any, error) {
 	return m.page(after, limit, filter)
 }
 
-func (m *request) page(after uint64, limit int, filter *userFilter) (*adminPage, error) {
-	page := &adminPage{Users: []*adminUser{}}
+func (m *request) page(after uint64, limit int, filter *userFilter) (*userPage, error) {
+	page := &userPage{Users: []*userView{}}
 	for scanned := 0; scanned < maxScan; {
 		found, err := m.accounts.Store.Accounts(m.r.Context(), after, maxPage)
 		if err != nil {
@@ -166,8 +166,8 @@ func (f *userFilter) lets(acc *account.Account) bool {
 
 func (m *request) showUser() (any, error) { return m.describe(m.user), nil }
 
-// adminEdit is the body of a new user, or of a change of one.
-type adminEdit struct {
+// editBody is the body of a new user, or of a change of one.
+type editBody struct {
 	Name           *string                    `json:"name"` // what the user logs in with
 	Fields         map[string]json.RawMessage `json:"fields"`
 	Password       *string                    `json:"password"`        // of a new user; left out: unusable
@@ -181,7 +181,7 @@ type adminEdit struct {
 }
 
 // read checks an edit.
-func (m *request) read(e *adminEdit) (*account.Edit, error) {
+func (m *request) read(e *editBody) (*account.Edit, error) {
 	if err := e.checkGroups(); err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (m *request) read(e *adminEdit) (*account.Edit, error) {
 	}, nil
 }
 
-func (e *adminEdit) checkGroups() error {
+func (e *editBody) checkGroups() error {
 	for _, name := range slices.Concat(e.Groups, e.AddGroups) {
 		if len(name) > account.MaxGroup || account.UnsafeGroup(name) {
 			return badRequest("group %q: a name has 1 to %d bytes, no comma, line break or white space around it, and is not staff or superuser", name, account.MaxGroup)
@@ -208,7 +208,7 @@ func (e *adminEdit) checkGroups() error {
 }
 
 // readFields checks the fields of the user model, and the name among them.
-func (m *request) readFields(e *adminEdit) (account.Values, error) {
+func (m *request) readFields(e *editBody) (account.Values, error) {
 	username := m.accounts.Model.Username.Name
 	fields := maps.Clone(e.Fields)
 	if e.Name != nil {
@@ -250,7 +250,7 @@ func (m *request) parseFields(fields map[string]json.RawMessage) (account.Values
 }
 
 func (m *request) addUser() (any, error) {
-	var e adminEdit
+	var e editBody
 	if err := m.body(&e); err != nil {
 		return nil, err
 	}
@@ -288,7 +288,7 @@ func (m *request) checkPassword(pass string, texts func(string) string) error {
 }
 
 func (m *request) editUser() (any, error) {
-	var e adminEdit
+	var e editBody
 	if err := m.body(&e); err != nil {
 		return nil, err
 	}
@@ -382,8 +382,8 @@ func (m *request) sendReset() (any, error) {
 // have the scheme that the settings say.
 func (m *request) client() account.Client { return account.Client{Protocol: "https"} }
 
-// adminToken is a login in an answer. Its id tells nothing about its value.
-type adminToken struct {
+// tokenView is a login in an answer. Its id tells nothing about its value.
+type tokenView struct {
 	ID      string     `json:"id"`
 	Created time.Time  `json:"created"`
 	Expires *time.Time `json:"expires"`
@@ -397,9 +397,9 @@ func (m *request) listTokens() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]*adminToken, len(tokens))
+	list := make([]*tokenView, len(tokens))
 	for i, t := range tokens {
-		list[i] = &adminToken{t.Digest.ID(), t.Created, drf.TimeOrNil(t.Expires), drf.TimeOrNil(t.Used), t.Address, t.Agent}
+		list[i] = &tokenView{t.Digest.ID(), t.Created, drf.TimeOrNil(t.Expires), drf.TimeOrNil(t.Used), t.Address, t.Agent}
 	}
 	return map[string]any{"tokens": list}, nil
 }
