@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// The words of package mail that a mailer is written in.
+// What a mailer of your own needs, from package mail.
 type (
 	Mailer      = mail.Mailer
 	LocalMailer = mail.LocalMailer
@@ -19,9 +19,11 @@ type (
 	Message     = mail.Message
 )
 
-// ErrUndeliverable is the error of a Mailer for a mail that will never be taken.
+// ErrUndeliverable is wrapped by a Mailer's error if the mail can never be
+// delivered.
 var ErrUndeliverable = mail.ErrUndeliverable
 
+// loadMailer loads the realm's mailer and templates, if it sends mails.
 func (r *realm) loadMailer(ctx caddy.Context) error {
 	if r.settings.MailerRaw == nil {
 		return nil
@@ -33,16 +35,20 @@ func (r *realm) loadMailer(ctx caddy.Context) error {
 	r.mailer = module.(mail.Mailer)
 	s := r.settings
 	r.renderer, err = mail.NewRenderer(mail.Config{
-		Domain: s.Domain, SiteName: s.SiteName,
-		PasswordResetConfirmURL: s.PasswordResetConfirmURL, ActivationURL: s.ActivationURL,
-		FromEmail: s.FromEmail, ReplyTo: s.ReplyTo,
-		Templates: s.Templates, LinkTTL: time.Duration(s.LinkTTL),
-		Fields: r.model.TemplateFields(),
+		Domain:                  s.Domain,
+		SiteName:                s.SiteName,
+		PasswordResetConfirmURL: s.PasswordResetConfirmURL,
+		ActivationURL:           s.ActivationURL,
+		FromEmail:               s.FromEmail,
+		ReplyTo:                 s.ReplyTo,
+		Templates:               s.Templates,
+		LinkTTL:                 time.Duration(s.LinkTTL),
+		Fields:                  r.model.TemplateFields(),
 	})
 	return err
 }
 
-// delivery is how the mails of the realm's outbox are sent.
+// delivery returns how the outbox sends the realm's mails.
 func (r *realm) delivery() *mail.Delivery {
 	return &mail.Delivery{
 		Mailer:    r.mailer,
@@ -52,9 +58,9 @@ func (r *realm) delivery() *mail.Delivery {
 	}
 }
 
-// linkProtocol is the scheme of the links in a mail. Where the endpoints are
-// served with TLS it is https, whoever asks: somebody could ask over plain HTTP to
-// have another's link sent so.
+// linkProtocol returns the scheme of the links in a mail. It is https if the
+// endpoints are served with TLS, even if the mail was requested over plain HTTP:
+// anybody could request one for somebody else in that way.
 func (r *realm) linkProtocol(m *account.Mail) string {
 	if r.settings.Protocol == "" && r.hasTLS != nil && r.hasTLS() {
 		return "https"
@@ -62,17 +68,19 @@ func (r *realm) linkProtocol(m *account.Mail) string {
 	return cmp.Or(r.settings.Protocol, m.Protocol)
 }
 
-// compose makes a mail of an outbox entry, from the account as it is now; nil
-// if there is nothing to send any more.
+// compose makes the mail of an outbox entry from the accounts' current state. It
+// returns nil if the mail is no longer needed.
 func (r *realm) compose(ctx context.Context, m *account.Mail) (*mail.Message, error) {
-	named, to, err := r.accounts.Named(ctx, m)
-	if err != nil || len(named) == 0 {
+	accounts, to, err := r.accounts.Named(ctx, m)
+	if err != nil || len(accounts) == 0 {
 		return nil, err
 	}
 	d := mail.Data{Purpose: m.Purpose, To: to, Protocol: r.linkProtocol(m), Language: m.Language}
-	for _, acc := range named {
-		d.Accounts = append(d.Accounts, mail.Addressee{
-			User: r.model.TemplateUser(acc), UID: account.EncodeUID(acc.ID), Token: r.accounts.LinkTo(m, acc, to),
+	for _, acc := range accounts {
+		d.Accounts = append(d.Accounts, mail.AccountData{
+			User:  r.model.TemplateUser(acc),
+			UID:   account.EncodeUID(acc.ID),
+			Token: r.accounts.LinkTo(m, acc, to),
 		})
 	}
 	return r.renderer.Render(d)

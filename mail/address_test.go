@@ -29,12 +29,12 @@ func TestLocalRecipients(t *testing.T) {
 }
 
 func TestRecipientsFromStrangers(t *testing.T) {
-	r := testRenderer(t, testSettings())
+	r := testRenderer(t, testConfig())
 	for _, to := range []string{
 		"", "nobody", "a@b.example, c@d.example", "a@b.example\r\nBcc: c@d.example", "Name <a@b.example>", "<a@b.example>",
 		"a@b.example> <c@d.example", "a@b.example (comment) c@d.example", "\"a\r\nb\"@c.example", "group: a@b.example;", "a@-.bücher..example",
 	} {
-		if _, err := r.Render(Data{Purpose: account.PurposePasswordReset, To: to, Protocol: "https", Accounts: []Addressee{{UID: "MQ", Token: "x"}}}); !errors.Is(err, ErrUndeliverable) {
+		if _, err := r.Render(Data{Purpose: account.PurposePasswordReset, To: to, Protocol: "https", Accounts: []AccountData{{UID: "MQ", Token: "x"}}}); !errors.Is(err, ErrUndeliverable) {
 			t.Errorf("%q: got %v", to, err)
 		}
 		m := testMessage(to)
@@ -48,7 +48,7 @@ func TestRecipientsFromStrangers(t *testing.T) {
 		"someone@bücher.example": "<someone@xn--bcher-kva.example>",
 		"jürgen@example.com":     "<jürgen@example.com>",
 	} {
-		m, err := r.Render(Data{Purpose: account.PurposePasswordReset, To: to, Protocol: "https", Accounts: []Addressee{{UID: "MQ", Token: "x"}}})
+		m, err := r.Render(Data{Purpose: account.PurposePasswordReset, To: to, Protocol: "https", Accounts: []AccountData{{UID: "MQ", Token: "x"}}})
 		if err != nil {
 			t.Errorf("%q: %v", to, err)
 			continue
@@ -67,9 +67,9 @@ func TestSenderAsPeopleWriteIt(t *testing.T) {
 		"Site, Inc. <noreply@site.example>": `"Site, Inc." <noreply@site.example>`,
 		"Żółw <noreply@żółw.example>":       "=?utf-8?q?=C5=BB=C3=B3=C5=82w?= <noreply@xn--w-uga1v8h.example>",
 	} {
-		s := testSettings()
+		s := testConfig()
 		s.FromEmail = from
-		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []Addressee{{UID: "MQ", Token: "x"}}})
+		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []AccountData{{UID: "MQ", Token: "x"}}})
 		if err != nil {
 			t.Errorf("%q: %v", from, err)
 			continue
@@ -79,7 +79,7 @@ func TestSenderAsPeopleWriteIt(t *testing.T) {
 		}
 	}
 	for _, field := range []string{"from_email", "reply_to"} {
-		s := testSettings()
+		s := testConfig()
 		if field == "from_email" {
 			s.FromEmail = "Site"
 		} else {

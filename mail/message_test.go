@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Everything here comes from a user or a setting, and must not become a header
-// of its own, another recipient or a second line.
+// Values from users and settings must not become another header, recipient or
+// line.
 func TestNothingBreaksOutOfAHeader(t *testing.T) {
 	hostile := []string{
 		"a\r\nBcc: victim@example.com",
@@ -34,7 +34,7 @@ func TestNothingBreaksOutOfAHeader(t *testing.T) {
 	dir := t.TempDir()
 	writeTemplate(t, dir, "activation_email_subject.txt", "{{.user.username}} {{.user.company}} {{.site_name}}\n\n{{.domain}}")
 	for _, h := range hostile {
-		s := testSettings()
+		s := testConfig()
 		s.SiteName, s.Templates = h, dir
 		s.Fields = map[string]any{"company": ""}
 		s.FromEmail = h + " <noreply@frontend.com>"
@@ -46,7 +46,7 @@ func TestNothingBreaksOutOfAHeader(t *testing.T) {
 		}
 		user := map[string]any{"username": h, "company": h, "email": h}
 		for p := range templateNames {
-			m, err := r.Render(Data{Purpose: p, To: "someone@example.com", Protocol: "https", Accounts: []Addressee{{User: user, UID: "MQ", Token: "token"}}})
+			m, err := r.Render(Data{Purpose: p, To: "someone@example.com", Protocol: "https", Accounts: []AccountData{{User: user, UID: "MQ", Token: "token"}}})
 			if err != nil {
 				t.Errorf("%.40q: %v", h, err)
 				continue

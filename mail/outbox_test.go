@@ -33,7 +33,7 @@ var quickTimes = outboxTimes{
 	close:      300 * time.Millisecond,
 }
 
-func mailStore(t *testing.T, dir string) account.Store {
+func testStore(t *testing.T, dir string) account.Store {
 	t.Helper()
 	s, err := new(badger.Store).Open(context.Background(), dir, zap.NewNop())
 	if err != nil {
@@ -73,8 +73,8 @@ func putMailsFrom(t *testing.T, s account.Store, n int, due time.Time, source st
 	return ids
 }
 
-// mailsOf returns the mails in the outbox.
-func mailsOf(t *testing.T, s account.Store) []*account.Mail {
+// pending returns the mails in the outbox, due or not.
+func pending(t *testing.T, s account.Store) []*account.Mail {
 	t.Helper()
 	mails, err := s.Mails(context.Background(), endOfTime, 1_000_000)
 	if err != nil {
@@ -83,7 +83,7 @@ func mailsOf(t *testing.T, s account.Store) []*account.Mail {
 	return mails
 }
 
-// mailerFunc is a mailer that is one function.
+// mailerFunc is a function as a mailer.
 type mailerFunc func(ctx context.Context, m *Message) error
 
 func (f mailerFunc) Send(ctx context.Context, m *Message) error { return f(ctx, m) }
@@ -110,15 +110,15 @@ func (c *deliveryCount) all() map[string]int {
 	return maps.Clone(c.n)
 }
 
-// recipientOf is what composeTo sends the mail of an account to.
+// recipientOf returns the address to which composeTo sends an account's mail.
 func recipientOf(account uint64) string { return fmt.Sprintf("u%d@example.com", account) }
 
-// composeTo makes a mail without looking at the account.
+// composeTo makes a mail to recipientOf without reading the account.
 func composeTo(_ context.Context, m *account.Mail) (*Message, error) {
 	return testMessage(recipientOf(m.Account)), nil
 }
 
-// testOutbox runs an outbox over a store of its own.
+// testOutbox runs an outbox over a store.
 func testOutbox(t *testing.T, s account.Store, log *zap.Logger) *Outbox {
 	t.Helper()
 	if log == nil {
@@ -130,7 +130,7 @@ func testOutbox(t *testing.T, s account.Store, log *zap.Logger) *Outbox {
 }
 
 func TestOutboxSendsEachMailOnce(t *testing.T) {
-	s := mailStore(t, t.TempDir())
+	s := testStore(t, t.TempDir())
 	var sent, delivered deliveryCount
 	var busy atomic.Int32
 	o := testOutbox(t, s, nil)
@@ -152,7 +152,7 @@ func TestOutboxSendsEachMailOnce(t *testing.T) {
 		ids = append(ids, putMails(t, s, 100, time.Now())...)
 		o.Wake()
 	}
-	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
 	for _, c := range []map[string]int{sent.all(), delivered.all()} {
 		if len(c) != len(ids) {
 			t.Errorf("%d of %d", len(c), len(ids))
@@ -166,9 +166,9 @@ func TestOutboxSendsEachMailOnce(t *testing.T) {
 }
 
 func TestOutboxDropsWhatNeedsNoMail(t *testing.T) {
-	s := mailStore(t, t.TempDir())
+	s := testStore(t, t.TempDir())
 	ids := putMails(t, s, 2, time.Now())
-	// A mail to an unknown address is none.
+	// A mail to an unknown address is not sent.
 	if err := s.Commit(t.Context(), &account.Change{Mails: []*account.Mail{{Purpose: account.PurposePasswordReset, Created: time.Now(), Due: time.Now()}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -188,14 +188,14 @@ func TestOutboxDropsWhatNeedsNoMail(t *testing.T) {
 		Delivered: func(m *account.Mail) { sent.add("hook " + recipientOf(m.Account)) },
 		Failed:    func(m *account.Mail, err error) { t.Errorf("failed: %v", err) },
 	})()
-	testsite.Eventually(t, "all done", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all done", func() bool { return len(pending(t, s)) == 0 })
 	if got := sent.all(); len(got) != 2 || got[recipientOf(ids[1])] != 1 || got["hook "+recipientOf(ids[1])] != 1 {
 		t.Errorf("sent %v", got)
 	}
 }
 
 func TestOutboxTriesAgainWithGrowingPauses(t *testing.T) {
-	s := mailStore(t, t.TempDir())
+	s := testStore(t, t.TempDir())
 	putMails(t, s, 1, time.Now())
 	var mu sync.Mutex
 	var times []time.Time
@@ -213,7 +213,7 @@ func TestOutboxTriesAgainWithGrowingPauses(t *testing.T) {
 			return nil
 		}),
 	})()
-	testsite.Eventually(t, "sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "sent", func() bool { return len(pending(t, s)) == 0 })
 	if len(times) != 5 {
 		t.Fatalf("%d attempts", len(times))
 	}
@@ -248,7 +248,7 @@ func TestOutboxGivesUpLoudly(t *testing.T) {
 		})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := mailStore(t, t.TempDir())
+			s := testStore(t, t.TempDir())
 			ids := putMails(t, s, 1, time.Now())
 			core, logs := observer.New(zapcore.WarnLevel)
 			o := testOutbox(t, s, zap.New(core))
@@ -271,7 +271,7 @@ func TestOutboxGivesUpLoudly(t *testing.T) {
 			if c.attempts > 1 && time.Since(start) < 250*time.Millisecond {
 				t.Errorf("gave up after %s", time.Since(start))
 			}
-			testsite.Eventually(t, "deleted", func() bool { return len(mailsOf(t, s)) == 0 })
+			testsite.Eventually(t, "deleted", func() bool { return len(pending(t, s)) == 0 })
 			last := logs.All()[logs.Len()-1]
 			if last.Level != zapcore.ErrorLevel || last.Message != "outbox: mail given up" || last.ContextMap()["account"] != ids[0] {
 				t.Errorf("logged %v", last)
@@ -293,7 +293,7 @@ type retryingMailer struct{ retry time.Duration }
 func (retryingMailer) Send(context.Context, *Message) error { return errors.New("refused") }
 func (m retryingMailer) RetryFor() time.Duration            { return m.retry }
 
-// Whatever breaks for one mail, the others go out, and it comes to its turn.
+// Whatever breaks for one mail, the others are sent, and it is retried.
 func TestOutboxSurvives(t *testing.T) {
 	never := make(chan struct{})
 	t.Cleanup(func() { close(never) })
@@ -319,7 +319,7 @@ func TestOutboxSurvives(t *testing.T) {
 		"a panic in a hook": {hook: func(*account.Mail) { panic("hook") }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := mailStore(t, t.TempDir())
+			s := testStore(t, t.TempDir())
 			ids := putMails(t, s, 20, time.Now())
 			var sent deliveryCount
 			core, logs := observer.New(zapcore.WarnLevel)
@@ -342,7 +342,7 @@ func TestOutboxSurvives(t *testing.T) {
 				}),
 				Delivered: c.hook,
 			})()
-			testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+			testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
 			got := sent.all()
 			for _, id := range ids {
 				if got[recipientOf(id)] != 1 {
@@ -359,7 +359,7 @@ func TestOutboxSurvives(t *testing.T) {
 }
 
 func TestOutboxIsHandedOver(t *testing.T) {
-	s := mailStore(t, t.TempDir())
+	s := testStore(t, t.TempDir())
 	ids := putMails(t, s, 3, time.Now())
 	o := testOutbox(t, s, nil)
 	var old, newer deliveryCount
@@ -373,7 +373,7 @@ func TestOutboxIsHandedOver(t *testing.T) {
 			return nil
 		}),
 	})
-	<-begun // the old configuration is sending when the new one comes
+	<-begun // the old configuration is sending while the new one starts
 	releaseNew := o.Use(&Delivery{
 		Compose: composeTo,
 		Mailer:  mailerFunc(func(_ context.Context, m *Message) error { newer.add(m.To); return nil }),
@@ -384,7 +384,7 @@ func TestOutboxIsHandedOver(t *testing.T) {
 		t.Errorf("%d mails sent beside the one at work", n)
 	}
 	close(goOn)
-	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
 	if len(old.all()) != 1 || len(newer.all()) != 2 {
 		t.Errorf("old %v, new %v", old.all(), newer.all())
 	}
@@ -399,7 +399,7 @@ func TestOutboxIsHandedOver(t *testing.T) {
 	putMails(t, s, 1, time.Now())
 	o.Wake()
 	time.Sleep(100 * time.Millisecond)
-	if len(mailsOf(t, s)) != 1 {
+	if len(pending(t, s)) != 1 {
 		t.Error("a mail was sent by no configuration")
 	}
 
@@ -409,30 +409,30 @@ func TestOutboxIsHandedOver(t *testing.T) {
 	o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(_ context.Context, m *Message) error { newer.add(m.To); return nil })})()
 	id := putMails(t, s, 1, time.Now())[0]
 	o.Wake()
-	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
 	if old.all()[recipientOf(id)] != 1 {
 		t.Error("the rejected configuration sent the mail")
 	}
 }
 
-// A mail that waits for its next attempt is tried at once after a start, and
-// when a configuration that may mend what was wrong comes into use.
+// A mail that waits for its next attempt is tried at once after a start, and with
+// a new configuration, which may fix what was wrong.
 func TestOutboxTriesEverythingAfterAStart(t *testing.T) {
-	s := mailStore(t, t.TempDir())
+	s := testStore(t, t.TempDir())
 	putMails(t, s, 100, time.Now().Add(time.Hour))
 	o := testOutbox(t, s, nil)
 	var failed, sent atomic.Int32
 	defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error { failed.Add(1); return errors.New("no") })})()
 	testsite.Eventually(t, "tried", func() bool { return failed.Load() >= maxFailures })
 	defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error { sent.Add(1); return nil })})()
-	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
 	if sent.Load() != 100 {
 		t.Errorf("%d mails sent", sent.Load())
 	}
 }
 
 func TestOutboxLeavesABrokenMailerAlone(t *testing.T) {
-	s := mailStore(t, t.TempDir())
+	s := testStore(t, t.TempDir())
 	putMails(t, s, 500, time.Now())
 	var attempts, sent atomic.Int32
 	var works atomic.Bool
@@ -453,17 +453,18 @@ func TestOutboxLeavesABrokenMailerAlone(t *testing.T) {
 		o.Wake()
 	}
 	works.Store(true)
-	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
 	if sent.Load() != 500 {
 		t.Errorf("%d mails sent", sent.Load())
 	}
 }
 
-// A mail to a local name is given up at once, with one line, unasked.
+// A mail to a local name is given up at once, with one log line and without
+// asking the server.
 func TestOutboxSendsNothingToLocalNames(t *testing.T) {
 	for _, to := range []string{"root@localhost", "x@[127.0.0.1]"} {
 		srv := testsite.StartSMTP(t, "none", nil)
-		s := mailStore(t, t.TempDir())
+		s := testStore(t, t.TempDir())
 		putMails(t, s, 1, time.Now())
 		core, logs := observer.New(zapcore.WarnLevel)
 		o := testOutbox(t, s, zap.New(core))
@@ -471,7 +472,7 @@ func TestOutboxSendsNothingToLocalNames(t *testing.T) {
 			Compose: func(context.Context, *account.Mail) (*Message, error) { return testMessage(to), nil },
 			Mailer:  newSMTP(t, srv, "tls none"),
 		})()
-		testsite.Eventually(t, "given up", func() bool { return len(mailsOf(t, s)) == 0 })
+		testsite.Eventually(t, "given up", func() bool { return len(pending(t, s)) == 0 })
 		if logs.Len() != 1 || logs.All()[0].Level != zapcore.ErrorLevel || !strings.Contains(fmt.Sprint(logs.All()[0].ContextMap()["error"]), "local_recipients on") {
 			t.Errorf("logged %v", logs.All())
 		}
@@ -481,8 +482,8 @@ func TestOutboxSendsNothingToLocalNames(t *testing.T) {
 	}
 }
 
-// Who registers accounts with addresses that the server refuses keeps no other
-// mail waiting, however it refuses them.
+// Registering accounts with addresses that the server refuses delays no other
+// mail, however the server refuses them.
 func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
 	for _, refusal := range []smtp.SMTPError{
 		{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 1, 2}},
@@ -494,7 +495,7 @@ func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
 	} {
 		for _, at := range []string{"RCPT", "DATA"} {
 			srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
-			s := mailStore(t, t.TempDir())
+			s := testStore(t, t.TempDir())
 			refused := make(map[string]bool)
 			for _, id := range putMails(t, s, 40, time.Now()) {
 				refused[recipientOf(id)] = true
@@ -514,19 +515,19 @@ func TestOutboxIsNotHeldUpByRecipients(t *testing.T) {
 			o := startOutbox(s, zap.NewNop(), times)
 			release := o.Use(&Delivery{Compose: composeTo, Mailer: newSMTP(t, srv, "trusted_ca CA")})
 			testsite.Eventually(t, fmt.Sprint(refusal, at, ": sent"), func() bool { m := srv.Received(); return len(m) == 1 && m[0].To == good })
-			testsite.Eventually(t, "only the refused ones are tried again", func() bool { return len(mailsOf(t, s)) == 40 })
+			testsite.Eventually(t, "only the refused ones are tried again", func() bool { return len(pending(t, s)) == 40 })
 			release()
 			o.Close()
 		}
 	}
 }
 
-// A mail server that refuses everybody, people who got mails before among them,
-// is at fault itself: it is left alone, and no mail is given up.
+// A mail server that refuses everybody, even people who received mails before, is
+// taken to be broken: it is tried less often, and no mail is given up.
 func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
 	for _, known := range []bool{true, false} {
 		srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
-		s := mailStore(t, t.TempDir())
+		s := testStore(t, t.TempDir())
 		first := putMails(t, s, 1, time.Now())[0]
 		var refusing atomic.Bool
 		var asked atomic.Int32
@@ -551,7 +552,7 @@ func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
 			},
 			Mailer: newSMTP(t, srv, "trusted_ca CA"),
 		})()
-		testsite.Eventually(t, "sent", func() bool { return len(mailsOf(t, s)) == 0 })
+		testsite.Eventually(t, "sent", func() bool { return len(pending(t, s)) == 0 })
 		refusing.Store(true)
 		putMails(t, s, 1, time.Now())
 		putMails(t, s, 40, time.Now())
@@ -560,20 +561,20 @@ func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
 			// The first two were given up: until then it could have been them.
 			testsite.Eventually(t, "held", func() bool { return asked.Load() == maxFailures+2 })
 			time.Sleep(100 * time.Millisecond)
-			if n := len(mailsOf(t, s)); n != 39 || asked.Load() != maxFailures+2 {
+			if n := len(pending(t, s)); n != 39 || asked.Load() != maxFailures+2 {
 				t.Errorf("%d mails left after %d attempts", n, asked.Load())
 			}
 			continue
 		}
-		testsite.Eventually(t, "given up", func() bool { return len(mailsOf(t, s)) == 0 })
+		testsite.Eventually(t, "given up", func() bool { return len(pending(t, s)) == 0 })
 	}
 }
 
-// While mails fail, those of others come first: at the next attempt of a mailer
-// that is left alone, and after the attempt at work.
+// While mails fail, other people's come first: at the next attempt with a broken
+// mailer, and after the current attempt.
 func TestOutboxIsFair(t *testing.T) {
 	for _, held := range []bool{true, false} {
-		s := mailStore(t, t.TempDir())
+		s := testStore(t, t.TempDir())
 		bad := make(map[string]bool)
 		var mu sync.Mutex
 		var tried []string
@@ -628,8 +629,8 @@ func TestOutboxIsFair(t *testing.T) {
 }
 
 func TestOutboxCloses(t *testing.T) {
-	// It waits for a mail that is being sent.
-	s := mailStore(t, t.TempDir())
+	// It waits for the mail being sent.
+	s := testStore(t, t.TempDir())
 	putMails(t, s, 50, time.Now())
 	begun := make(chan struct{}, 100)
 	var sent atomic.Int32
@@ -643,16 +644,16 @@ func TestOutboxCloses(t *testing.T) {
 	<-begun
 	o.Close()
 	n := sent.Load()
-	if n < 1 || n > 5 || len(mailsOf(t, s)) != 50-int(n) {
-		t.Errorf("%d sent, %d left", n, len(mailsOf(t, s)))
+	if n < 1 || n > 5 || len(pending(t, s)) != 50-int(n) {
+		t.Errorf("%d sent, %d left", n, len(pending(t, s)))
 	}
 	time.Sleep(100 * time.Millisecond)
 	if sent.Load() != n {
 		t.Error("sent after close")
 	}
 
-	// One that hangs is cut off, and stays as it was.
-	before := mailsOf(t, s)[0]
+	// A mail that hangs is cut off, and stays in the store unchanged.
+	before := pending(t, s)[0]
 	o = startOutbox(s, zap.NewNop(), outboxTimes{retryPause: time.Hour, send: time.Hour, grace: 50 * time.Millisecond, close: 50 * time.Millisecond})
 	o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(ctx context.Context, _ *Message) error {
 		begun <- struct{}{}
@@ -665,13 +666,13 @@ func TestOutboxCloses(t *testing.T) {
 	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("closed after %s", d)
 	}
-	if after := mailsOf(t, s)[0]; after.ID != before.ID || after.Attempts != before.Attempts {
+	if after := pending(t, s)[0]; after.ID != before.ID || after.Attempts != before.Attempts {
 		t.Errorf("was %+v, is %+v", before, after)
 	}
 }
 
 func TestOutboxOverAClosedStore(t *testing.T) {
-	s := mailStore(t, t.TempDir())
+	s := testStore(t, t.TempDir())
 	putMails(t, s, 50, time.Now())
 	o := testOutbox(t, s, nil)
 	defer o.Use(&Delivery{Compose: composeTo, Mailer: mailerFunc(func(context.Context, *Message) error { return s.Close() })})()
@@ -682,8 +683,8 @@ func TestOutboxOverAClosedStore(t *testing.T) {
 	}
 }
 
-// fullStore is a store on a disk with no room: results of mails can't be
-// written for a while.
+// fullStore is a store on a full disk: results of mails can't be written for a
+// while.
 type fullStore struct {
 	account.Store
 	full atomic.Bool
@@ -704,7 +705,7 @@ func (s *fullStore) PutMail(ctx context.Context, m *account.Mail) error {
 }
 
 func TestOutboxSendsNothingTwiceWhenTheDiskIsFull(t *testing.T) {
-	s := &fullStore{Store: mailStore(t, t.TempDir())}
+	s := &fullStore{Store: testStore(t, t.TempDir())}
 	ids := putMails(t, s, 30, time.Now())
 	s.full.Store(true)
 	var sent deliveryCount
@@ -717,7 +718,7 @@ func TestOutboxSendsNothingTwiceWhenTheDiskIsFull(t *testing.T) {
 	})})()
 	time.Sleep(300 * time.Millisecond)
 	s.full.Store(false)
-	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
 	for _, id := range ids {
 		if n := sent.all()[recipientOf(id)]; n != 1 && id != ids[3] {
 			t.Errorf("account %d got %d mails", id, n)
@@ -725,8 +726,8 @@ func TestOutboxSendsNothingTwiceWhenTheDiskIsFull(t *testing.T) {
 	}
 }
 
-// Through a mail server that refuses, drops and stalls, every mail arrives,
-// and none twice that the server had taken.
+// Through a mail server that refuses mails and drops connections, each mail
+// arrives once.
 func TestOutboxThroughAFailingServer(t *testing.T) {
 	srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
 	var n atomic.Int32
@@ -745,7 +746,7 @@ func TestOutboxThroughAFailingServer(t *testing.T) {
 		}
 		return nil
 	}
-	s := mailStore(t, t.TempDir())
+	s := testStore(t, t.TempDir())
 	ids := putMails(t, s, 1000, time.Now())
 	times := quickTimes
 	times.send = 10 * time.Second
@@ -753,7 +754,7 @@ func TestOutboxThroughAFailingServer(t *testing.T) {
 	defer o.Close()
 	start := time.Now()
 	defer o.Use(&Delivery{Compose: composeTo, Mailer: newSMTP(t, srv, "trusted_ca CA")})()
-	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
 	got := make(map[string]int)
 	for _, m := range srv.Received() {
 		got[m.To]++
@@ -768,8 +769,8 @@ func TestOutboxThroughAFailingServer(t *testing.T) {
 	t.Logf("%d mails in %s over %d connections", len(ids), time.Since(start).Round(time.Millisecond), srv.Connections)
 }
 
-// A process that is killed while it sends loses nothing. What it sent but
-// couldn't note any more is sent again, under the same Message-ID.
+// A process that is killed while it sends loses no mail. Mails that were sent but
+// not yet deleted are sent again, with the same Message-ID.
 func TestOutboxSurvivesAKill(t *testing.T) {
 	const name = "DJOSER_TEST_OUTBOX_KILL"
 	if dir := os.Getenv(name); dir != "" {
@@ -809,10 +810,10 @@ func TestOutboxSurvivesAKill(t *testing.T) {
 		_ = cmd.Wait()
 	}
 
-	s := mailStore(t, filepath.Join(dir, "store"))
+	s := testStore(t, filepath.Join(dir, "store"))
 	o := testOutbox(t, s, nil)
 	defer o.Use(&Delivery{Compose: composeTo, Mailer: &FileMailer{dir: filepath.Join(dir, "mails")}})()
-	testsite.Eventually(t, "all sent", func() bool { return len(mailsOf(t, s)) == 0 })
+	testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
 	stats, err := s.Stats(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -844,8 +845,8 @@ func TestOutboxSurvivesAKill(t *testing.T) {
 			t.Errorf("%s got mails %v", to, of)
 		}
 	}
-	// Three kills, each between a mail that was sent and its result, while the
-	// result of the mail before may be on its way.
+	// Three kills, each after a mail was sent, while its deletion and that of the
+	// mail before may not be written yet.
 	if again := len(files) - len(ids); again > 3*2 {
 		t.Errorf("%d of %d mails were sent again", again, len(files))
 	}

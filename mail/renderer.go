@@ -98,8 +98,8 @@ func (r *Renderer) loadTemplates() error {
 func (r *Renderer) tryTemplates() error {
 	for _, p := range slices.Sorted(maps.Keys(templateNames)) {
 		for _, full := range []bool{false, true} {
-			acc := Addressee{User: r.sampleUser(full), UID: "MQ", Token: "token"}
-			for _, accounts := range [][]Addressee{{acc}, {acc, acc}} {
+			acc := AccountData{User: r.sampleUser(full), UID: "MQ", Token: "token"}
+			for _, accounts := range [][]AccountData{{acc}, {acc, acc}} {
 				d := Data{Purpose: p, To: "someone@example.com", Protocol: "https", Language: "en", Accounts: accounts}
 				if _, err := r.execute(d); err != nil {
 					return err
@@ -158,13 +158,13 @@ func (r *Renderer) sampleUser(full bool) map[string]any {
 type Data struct {
 	Purpose  account.Purpose
 	To       string
-	Protocol string // of the link: http or https
-	Language string // see account.Mail
-	Accounts []Addressee
+	Protocol string        // of the link: http or https
+	Language string        // see account.Mail
+	Accounts []AccountData // at least one
 }
 
-// Addressee is an account that a mail is about. A mail has at least one.
-type Addressee struct {
+// AccountData is what a mail shows of an account.
+type AccountData struct {
 	User  map[string]any
 	UID   string
 	Token string
@@ -227,7 +227,7 @@ func (r *Renderer) templateData(d Data, accounts []map[string]any) map[string]an
 }
 
 // templateAccount returns the values of one of a mail's accounts.
-func (r *Renderer) templateAccount(d Data, acc Addressee) map[string]any {
+func (r *Renderer) templateAccount(d Data, acc AccountData) map[string]any {
 	protocol, domain, url := linkParts(d.Protocol, r.config.Domain, r.linkURL(d.Purpose, acc.UID, acc.Token))
 	link := ""
 	if url != "" {

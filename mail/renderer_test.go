@@ -19,8 +19,8 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// testSettings are those of the documentation's example.
-func testSettings() Config {
+// testConfig returns the settings of the documentation's example.
+func testConfig() Config {
 	return Config{
 		Domain:                  "frontend.com",
 		SiteName:                "Frontend",
@@ -39,15 +39,15 @@ func testRenderer(t *testing.T, s Config) *Renderer {
 	return r
 }
 
-// parsedMail is what a mail program makes of a mail.
+// parsedMail is a mail as a mail client reads it.
 type parsedMail struct {
 	header     netmail.Header
 	subject    string
 	text, html string
 }
 
-// parseMail writes a message and reads it again, with the standard library
-// instead of the one that wrote it.
+// parseMail writes a message and parses it with the standard library, unlike the
+// one that wrote it.
 func parseMail(t *testing.T, m *Message) parsedMail {
 	t.Helper()
 	var b bytes.Buffer
@@ -69,7 +69,7 @@ func parseMail(t *testing.T, m *Message) parsedMail {
 	return parseMailFrom(t, &b)
 }
 
-// parseMailFrom is parseMail for a mail that was written.
+// parseMailFrom parses a written mail.
 func parseMailFrom(t *testing.T, written io.Reader) parsedMail {
 	t.Helper()
 	msg, err := netmail.ReadMessage(written)
@@ -126,7 +126,7 @@ func parseMailFrom(t *testing.T, written io.Reader) parsedMail {
 }
 
 func TestBuiltInMails(t *testing.T) {
-	r := testRenderer(t, testSettings())
+	r := testRenderer(t, testConfig())
 	user := map[string]any{"id": int64(1), "username": "someone", "email": "someone@example.com"}
 	for p, c := range map[account.Purpose]struct{ subject, path string }{
 		account.PurposeActivation:    {"Activate your account on Frontend", "#/activate/MQ/tok-en"},
@@ -134,7 +134,7 @@ func TestBuiltInMails(t *testing.T) {
 		account.PurposeEmailChange:   {"Confirm your new address for Frontend", "#/activate/MQ/tok-en"},
 		account.PurposeEmailNotice:   {"Your address for Frontend changes", "#/activate/MQ/tok-en"},
 	} {
-		m, err := r.Render(Data{Purpose: p, To: "someone@example.com", Protocol: "https", Accounts: []Addressee{{User: user, UID: "MQ", Token: "tok-en"}}})
+		m, err := r.Render(Data{Purpose: p, To: "someone@example.com", Protocol: "https", Accounts: []AccountData{{User: user, UID: "MQ", Token: "tok-en"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,9 +192,9 @@ func TestLinkIsTheSettingFilledIn(t *testing.T) {
 		{"127.0.0.1:80", "activate?uid={uid}&token={token}&x=%20", "http://127.0.0.1:80/activate?uid=MQ&token=a-b&x=%20"},
 		{"żółw.example", "ä/{uid}/{token}", "http://żółw.example/ä/MQ/a-b"},
 	} {
-		s := testSettings()
+		s := testConfig()
 		s.Domain, s.ActivationURL = c.domain, c.url
-		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []Addressee{{UID: "MQ", Token: "a-b"}}})
+		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []AccountData{{UID: "MQ", Token: "a-b"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,9 +208,9 @@ func TestLinkIsTheSettingFilledIn(t *testing.T) {
 }
 
 func TestMailWithoutURLIsAnError(t *testing.T) {
-	s := testSettings()
+	s := testConfig()
 	s.ActivationURL = ""
-	if _, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []Addressee{{UID: "MQ", Token: "x"}}}); err == nil {
+	if _, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []AccountData{{UID: "MQ", Token: "x"}}}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -226,13 +226,13 @@ func TestTemplatesReplaceSingleFiles(t *testing.T) {
 	user := map[string]any{"username": "<someone>", "company": nil}
 	render := func(files map[string]string) parsedMail {
 		t.Helper()
-		s := testSettings()
+		s := testConfig()
 		s.Templates = t.TempDir()
 		s.Fields = map[string]any{"company": "", "age": int64(0)}
 		for name, text := range files {
 			writeTemplate(t, s.Templates, name, text)
 		}
-		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "https", Language: "de", Accounts: []Addressee{{User: user, UID: "MQ", Token: "tok"}}})
+		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "https", Language: "de", Accounts: []AccountData{{User: user, UID: "MQ", Token: "tok"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +249,7 @@ func TestTemplatesReplaceSingleFiles(t *testing.T) {
 		t.Errorf("subject %q", got.subject)
 	}
 
-	// The built-in HTML would say something else than this text.
+	// The built-in HTML would differ from this text.
 	got = render(map[string]string{"activation_email_body.txt": "{{.user.username}}{{.user.company}}{{.user.age}} " +
 		"{{.domain}} {{.url}} {{.uid}} {{.token}} {{.protocol}} {{.language}} {{.link_ttl}} ż\n\n\n"})
 	if got.text != "<someone>0 frontend.com #/activate/MQ/tok MQ tok https de 3 days ż\n" || got.html != "" {
@@ -261,18 +261,18 @@ func TestTemplatesReplaceSingleFiles(t *testing.T) {
 		t.Errorf("text %q, HTML %q", got.text, got.html)
 	}
 
-	// An empty one means no HTML.
+	// An empty file means no HTML.
 	got = render(map[string]string{"activation_email_body.html": " \n"})
 	if !strings.HasPrefix(got.text, "Welcome") || got.html != "" {
 		t.Errorf("text %q, HTML %q", got.text, got.html)
 	}
 }
 
-// Editors put a mark of the byte order before a text, and mail designers put
-// tables for Outlook into conditional comments.
+// Editors begin files with a byte order mark, and mail designers write tables for
+// Outlook in conditional comments.
 func TestTemplatesOfOtherPrograms(t *testing.T) {
 	const name = `--><script>alert(1)</script><![endif]-->"`
-	s := testSettings()
+	s := testConfig()
 	s.Templates = t.TempDir()
 	writeTemplate(t, s.Templates, "activation_email_subject.txt", "\ufeffHello")
 	writeTemplate(t, s.Templates, "activation_email_body.txt", "\ufeffHello there")
@@ -282,7 +282,7 @@ func TestTemplatesOfOtherPrograms(t *testing.T) {
 		`<!--[if !mso]><!--><p>{{.site_name}}</p><!--<![endif]-->` +
 		`<!--[if !mso]><!-- --><i></i><!-- <![endif]--><!--[if IE 9]>--><b></b><!--<![ENDIF]-->`
 	writeTemplate(t, s.Templates, "activation_email_body.html", "\ufeff"+html)
-	m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "https", Accounts: []Addressee{{User: map[string]any{"username": name}, UID: "MQ", Token: "x"}}})
+	m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "https", Accounts: []AccountData{{User: map[string]any{"username": name}, UID: "MQ", Token: "x"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +304,7 @@ func TestTemplatesOfOtherPrograms(t *testing.T) {
 		"<!--[if {{.language}}]>x<![endif]-->": ": 0 conditional comments begin, 1 end",
 		"<!-- [if mso]>x<!-- -->":              `: a conditional comment can't be read at "<!-- [if"`,
 	} {
-		s := testSettings()
+		s := testConfig()
 		s.Templates = t.TempDir()
 		writeTemplate(t, s.Templates, "activation_email_body.html", text)
 		if _, err := NewRenderer(s); err == nil || !strings.Contains(err.Error(), want) {
@@ -313,20 +313,20 @@ func TestTemplatesOfOtherPrograms(t *testing.T) {
 	}
 }
 
-// A mail about several accounts names each, and where an operator's template
-// knows one only, the built-in one is used for it.
+// A mail about several accounts names each. If an operator's template knows only
+// one, the built-in one is used.
 func TestMailsAboutSeveralAccounts(t *testing.T) {
 	for text, own := range map[string]bool{
 		"": false, "mine: {{.url}}": false, "mine:{{range .accounts}} {{.user.username}} {{.link}}{{end}}": true,
 	} {
-		s := testSettings()
+		s := testConfig()
 		s.Templates = t.TempDir()
 		if text != "" {
 			writeTemplate(t, s.Templates, "password_reset_email_body.txt", text)
 		}
-		ann, bob := Addressee{User: map[string]any{"username": "ann"}, UID: "MQ", Token: "t-1"}, Addressee{User: map[string]any{"username": "<bob>"}, UID: "Mg", Token: "t-2"}
+		ann, bob := AccountData{User: map[string]any{"username": "ann"}, UID: "MQ", Token: "t-1"}, AccountData{User: map[string]any{"username": "<bob>"}, UID: "Mg", Token: "t-2"}
 		for _, purpose := range []account.Purpose{account.PurposePasswordReset, account.PurposeActivation} {
-			m, err := testRenderer(t, s).Render(Data{Purpose: purpose, To: "a@b.example", Protocol: "https", Accounts: []Addressee{ann, bob}})
+			m, err := testRenderer(t, s).Render(Data{Purpose: purpose, To: "a@b.example", Protocol: "https", Accounts: []AccountData{ann, bob}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -343,7 +343,7 @@ func TestMailsAboutSeveralAccounts(t *testing.T) {
 				t.Errorf("scrubbed: %s", scrubbed)
 			}
 		}
-		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposePasswordReset, To: "a@b.example", Protocol: "https", Accounts: []Addressee{ann}})
+		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposePasswordReset, To: "a@b.example", Protocol: "https", Accounts: []AccountData{ann}})
 		if err != nil || strings.HasPrefix(m.Text, "mine") != (text != "") {
 			t.Errorf("%q: %v\n%s", text, err, m.Text)
 		}
@@ -362,7 +362,7 @@ func TestBrokenTemplatesAreErrorsWithFileAndLine(t *testing.T) {
 		{"email_notice_body.html", "<p>\n<a href='{{if .url}}'{{end}}>", ":2:14: {{if}} branches end in different contexts"},
 		{"email_notice_body.txt", "{{template \"x\"}}", `:1:11: executing "FILE" at <{{template "x"}}>: template "x" not defined`},
 	} {
-		s := testSettings()
+		s := testConfig()
 		s.Templates = t.TempDir()
 		s.Fields = map[string]any{"company": ""}
 		writeTemplate(t, s.Templates, c.name, c.text)
@@ -375,7 +375,7 @@ func TestBrokenTemplatesAreErrorsWithFileAndLine(t *testing.T) {
 }
 
 func TestTemplateFolderIsChecked(t *testing.T) {
-	s := testSettings()
+	s := testConfig()
 	s.Templates = filepath.Join(t.TempDir(), "none")
 	if _, err := NewRenderer(s); err == nil || !strings.HasPrefix(err.Error(), "templates: open "+s.Templates) {
 		t.Errorf("got %v", err)

@@ -19,7 +19,7 @@ import (
 )
 
 // newSMTP sets up a mailer as a configuration would. The block is that of the
-// Caddyfile; CA stands for the file with the server's authority.
+// Caddyfile, with CA for the file with the server's authority.
 func newSMTP(t *testing.T, s *testsite.SMTP, block string) *SMTPMailer {
 	t.Helper()
 	m, err := parseMailer[SMTPMailer](t, fmt.Sprintf("smtp %s {\n%s\n}", s.Addr, strings.ReplaceAll(block, "CA", s.CAFile)))
@@ -155,7 +155,7 @@ func TestSMTPConnectsAgainWhenTheServerHungUp(t *testing.T) {
 			}
 		})
 	}
-	// Some servers take only so many mails over a connection.
+	// Some servers limit the mails over a connection.
 	s.Set(func() {
 		s.OnMail = func(string) error {
 			s.Lock()
@@ -211,7 +211,7 @@ func TestSMTPGivesUpOnAServerThatStalls(t *testing.T) {
 		}
 	}
 
-	// The caller's patience counts too.
+	// The caller's context counts too.
 	m = newSMTP(t, s, "trusted_ca CA")
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -283,7 +283,7 @@ func TestSMTPAuthenticatesAsTheServerLikesIt(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := testsite.StartSMTP(t, "starttls", &testsite.SMTP{Mechanisms: c.offered, Refused: c.refused, Passwords: map[string]string{"me": "s3cret"}})
 			m := newSMTP(t, s, "trusted_ca CA\nusername me\npassword {file."+token+"}\n"+c.block)
-			// The password is read for each connection, since tokens change.
+			// The password is read for each connection, since access tokens change.
 			if err := os.WriteFile(token, []byte("s3cret"), 0o600); err != nil {
 				t.Fatal(err)
 			}
