@@ -60,30 +60,21 @@ func TestCommandsWaitForAServerThatStarts(t *testing.T) {
 
 func TestAServerSaysWhichStoreItHas(t *testing.T) {
 	in := install(t, settings)
-	log := func() string {
-		var all strings.Builder
-		files, _ := filepath.Glob(filepath.Join(in.Dir, "log*"))
-		for _, file := range files {
-			text, _ := os.ReadFile(file)
-			all.Write(text)
-		}
-		return all.String()
-	}
 	const warning = "empty store doesn't know"
 	store := `"store":"` + filepath.Join(in.Dir, "store") + `"`
 	in.Start()
-	if text := log(); !strings.Contains(text, "which is empty") || !strings.Contains(text, store) || strings.Contains(text, warning) {
+	if text := in.Log(); !strings.Contains(text, "which is empty") || !strings.Contains(text, store) || strings.Contains(text, warning) {
 		t.Errorf("a new store: %s", text)
 	}
 	in.Get("/api/x", "").Want(t, 401)
 	in.Get("/api/x", "nonsense").Want(t, 401)
-	if strings.Contains(log(), warning) {
+	if strings.Contains(in.Log(), warning) {
 		t.Error("warned without a token")
 	}
 	for n := range 5 {
 		in.Get("/api/x", madeUpToken(n)).Want(t, 401)
 	}
-	if n := strings.Count(log(), warning); n != 1 {
+	if n := strings.Count(in.Log(), warning); n != 1 {
 		t.Errorf("warned %d times", n)
 	}
 	in.Register("alice", "secret-Pw1")
@@ -92,7 +83,7 @@ func TestAServerSaysWhichStoreItHas(t *testing.T) {
 	in.Start()
 	in.Get("/api/x", madeUpToken(9)).Want(t, 401)
 	in.Stop()
-	if text := log(); !strings.Contains(text, `"accounts":1`) || strings.Count(text, warning) != 1 {
+	if text := in.Log(); !strings.Contains(text, `"accounts":1`) || strings.Count(text, warning) != 1 {
 		t.Errorf("a store with accounts: %s", text)
 	}
 }
@@ -104,10 +95,7 @@ func TestAnEmptyStoreKnowsItsOwnTokens(t *testing.T) {
 	token := in.Login("alice", "secret-Pw1")
 	in.Post("/auth/logout", token).Want(t, 200)
 	in.Get("/api/x", token).Want(t, 401)
-	files, _ := filepath.Glob(filepath.Join(in.Dir, "log*"))
-	for _, file := range files {
-		if text, _ := os.ReadFile(file); strings.Contains(string(text), "empty store doesn't know") {
-			t.Errorf("warned of its own token: %s", text)
-		}
+	if text := in.Log(); strings.Contains(text, "empty store doesn't know") {
+		t.Errorf("warned of its own token: %s", text)
 	}
 }

@@ -21,10 +21,7 @@ type installation struct{ *testsite.Process }
 // install writes a Caddyfile with a realm of the settings. Nothing runs yet.
 func install(t *testing.T, realm string) *installation {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs processes")
-	}
-	return installLoaded(t, realm)
+	return &installation{newProcess(t, gated(realm))}
 }
 
 // installLoaded is install for a test of what happens at the same time, which also

@@ -1,4 +1,4 @@
-package djoser_test
+package djoser
 
 import (
 	"os/exec"

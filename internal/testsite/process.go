@@ -46,8 +46,13 @@ func NewProcess(t testing.TB, site string) *Process {
 // Configure writes another Caddyfile.
 func (p *Process) Configure(site string) {
 	p.T.Helper()
+	p.WriteFile("Caddyfile", p.Caddyfile(site))
+}
+
+// Caddyfile is a Caddyfile with the site block's content.
+func (p *Process) Caddyfile(site string) string {
 	options := strings.NewReplacer("admin off", "admin "+p.Admin, "level ERROR", "level INFO").Replace(Options)
-	p.WriteFile("Caddyfile", options+"http://"+p.Addr+" {\n"+site+"\n}\n")
+	return options + "http://" + p.Addr + " {\n" + site + "\n}\n"
 }
 
 // Command is a command of Caddy's in the folder.
