@@ -16,7 +16,6 @@ import (
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
 )
 
 // Modes of SMTPMailer.TLS.
@@ -108,7 +107,6 @@ type SMTPMailer struct {
 	mode     string
 	tls      *tls.Config
 	timeout  time.Duration
-	logger   *zap.Logger
 
 	mu     sync.Mutex // held while a mail is sent
 	conn   *smtpConn  // kept for the next mail; may be nil
@@ -200,23 +198,34 @@ func (s *SMTPMailer) unmarshalTLS(d *caddyfile.Dispenser) error {
 }
 
 // Provision sets up the mailer. It doesn't connect.
-func (s *SMTPMailer) Provision(ctx caddy.Context) error {
-	s.logger = ctx.Logger()
+func (s *SMTPMailer) Provision(caddy.Context) error {
+	err := s.expandSettings()
+	if err == nil {
+		err = s.loadCAs()
+	}
+	if err != nil {
+		return fmt.Errorf("mailer smtp: %w", err)
+	}
+	return nil
+}
+
+// expandSettings replaces placeholders in settings, and sets defaults.
+func (s *SMTPMailer) expandSettings() error {
 	address, err := directive.Expand("address", s.Address)
 	if err != nil {
-		return fmt.Errorf("mailer smtp: %v", err)
+		return err
 	}
 	if s.host, s.port, err = splitHostPort(address); err != nil {
-		return fmt.Errorf("mailer smtp: %v", err)
+		return err
 	}
 	if s.username, err = directive.Expand("username", s.Username); err != nil {
-		return fmt.Errorf("mailer smtp: %v", err)
+		return err
 	}
-	if _, err = directive.Expand("password", s.Password); err != nil {
-		return fmt.Errorf("mailer smtp: %v", err)
+	if _, err = directive.Expand("password", s.Password); err != nil { // only checked; see auth
+		return err
 	}
 	if s.helo, err = directive.Expand("helo", s.Helo); err != nil {
-		return fmt.Errorf("mailer smtp: %v", err)
+		return err
 	}
 	s.mode = s.TLS
 	if s.mode == "" {
@@ -229,26 +238,26 @@ func (s *SMTPMailer) Provision(ctx caddy.Context) error {
 	if s.timeout == 0 {
 		s.timeout = defaultSMTPTimeout
 	}
-	return s.loadCAs()
+	return nil
 }
 
 // loadCAs sets up TLS, with the authorities of TrustedCA.
 func (s *SMTPMailer) loadCAs() error {
 	s.tls = &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12}
+	if len(s.TrustedCA) > 0 {
+		s.tls.RootCAs = x509.NewCertPool()
+	}
 	for _, file := range s.TrustedCA {
 		file, err := directive.Expand("trusted_ca", file)
 		if err != nil {
-			return fmt.Errorf("mailer smtp: %v", err)
+			return err
 		}
 		pem, err := os.ReadFile(file)
 		if err != nil {
-			return fmt.Errorf("mailer smtp: trusted_ca: %w", err)
-		}
-		if s.tls.RootCAs == nil {
-			s.tls.RootCAs = x509.NewCertPool()
+			return fmt.Errorf("trusted_ca: %w", err)
 		}
 		if !s.tls.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("mailer smtp: trusted_ca: %s holds no certificate in PEM", file)
+			return fmt.Errorf("trusted_ca: %s holds no certificate in PEM", file)
 		}
 	}
 	return nil
