@@ -18,12 +18,12 @@ var mayImport = map[string]string{
 	"api":           "account authn drf password internal/cors internal/request",
 	"gate":          "account authn drf internal/cors internal/directive internal/placement internal/request",
 	"mail":          "account templates internal/directive",
-	"stores/badger": "account internal/atomicfile internal/directive internal/fileowner",
+	"stores/badger": "account internal/atomicfile internal/directive internal/diskspace internal/fileowner",
 	"django":        "account drf password",
 	"admin":         "account django drf internal/atomicfile internal/directive internal/fileowner",
 	"storetest":     "account",
 
-	"password": "", "templates": "", "internal/atomicfile": "", "internal/cors": "", "internal/directive": "",
+	"password": "", "templates": "", "internal/atomicfile": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
 	"internal/fileowner": "", "internal/placement": "", "internal/request": "", "internal/testsite": "",
 }
 

@@ -5,9 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"github.com/caddy-djoser/djoser/account"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 func TestABackupThatNobodyCanReadIsRefused(t *testing.T) {

@@ -3,8 +3,9 @@ package badger
 import (
 	"context"
 	"encoding/binary"
-	"github.com/caddy-djoser/djoser/account"
 	"slices"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // Commit implements Store.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -135,7 +136,7 @@ func (s *database) Stats(ctx context.Context) (account.Stats, error) {
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil { // else it has gone meanwhile
-			st.Bytes += usedSpace(info)
+			st.Bytes += diskspace.Used(info)
 		}
 	}
 	return st, nil

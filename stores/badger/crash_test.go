@@ -32,8 +32,8 @@ const (
 	childFolder = "DJOSER_TEST_FOLDER"
 )
 
-// badgerChild starts the other process.
-func badgerChild(t *testing.T, work, dir string) (*exec.Cmd, *bufio.Scanner) {
+// startChild starts the other process.
+func startChild(t *testing.T, work, dir string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestBadgerChild$")
 	cmd.Env = append(os.Environ(), childWork+"="+work, childFolder+"="+dir)
@@ -245,7 +245,7 @@ func TestBadgerLosesNothingWhenKilled(t *testing.T) {
 	dir := t.TempDir()
 	all := confirmed{make(map[uint64]int), make(map[uint64]bool)}
 	for range kills {
-		cmd, lines := badgerChild(t, "write", dir)
+		cmd, lines := startChild(t, "write", dir)
 		time.AfterFunc(time.Duration(50+rand.IntN(400))*time.Millisecond, func() { cmd.Process.Kill() })
 		all.read(lines)
 		cmd.Wait()
@@ -257,7 +257,7 @@ func TestBadgerLosesNothingWhenKilled(t *testing.T) {
 
 func TestBadgerNamesWhoHoldsIt(t *testing.T) {
 	dir := t.TempDir()
-	cmd, _ := badgerChild(t, "hold", dir)
+	cmd, _ := startChild(t, "hold", dir)
 	refuses(t, dir, fmt.Sprintf("process %d", cmd.Process.Pid), "caddy reload")
 }
 
@@ -274,7 +274,7 @@ func TestBadgerSurvivesAFullDisk(t *testing.T) {
 			t.Errorf("unmounting %s: %s", dir, out)
 		}
 	})
-	cmd, lines := badgerChild(t, "fill", filepath.Join(dir, "store"))
+	cmd, lines := startChild(t, "fill", filepath.Join(dir, "store"))
 	others := filepath.Join(dir, "others")
 	waitFor := func(line string) {
 		t.Helper()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"github.com/dustin/go-humanize"
 )
 
@@ -37,7 +38,7 @@ func (g *diskGuard) check() error {
 	if now.Before(g.ample) {
 		return nil
 	}
-	free, err := freeSpace(g.dir)
+	free, err := diskspace.Free(g.dir)
 	if err != nil {
 		return fmt.Errorf("asking for the free space: %w", err)
 	}

@@ -2,8 +2,9 @@ package badger
 
 import (
 	"crypto/sha256"
-	"github.com/caddy-djoser/djoser/account"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // A hold keeps everybody from a unique key for some time, such as the name of a

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -207,7 +208,7 @@ func TestBadgerRefusesChangesOnAFullDisk(t *testing.T) {
 
 func TestDiskGuardLeavesSpaceForTables(t *testing.T) {
 	dir := t.TempDir()
-	free, err := freeSpace(dir)
+	free, err := diskspace.Free(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"github.com/caddy-djoser/djoser/account"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // maxMails is how many of an account's mails go with it at the most, in one

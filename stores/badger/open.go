@@ -34,7 +34,7 @@ const markerFile = "DJOSER"
 // raises it migrates older stores in checkFolder's caller, after a backup.
 const schemaVersion = 1
 
-const badgerMarkerText = `caddy-djoser store, schema %d
+const markerText = `caddy-djoser store, schema %d
 The files in this folder belong together: don't move, edit or delete single ones.
 `
 
@@ -172,7 +172,7 @@ func checkFolder(dir string) (isNew bool, err error) {
 		switch name := e.Name(); {
 		case name == markerFile:
 			marker = true
-		case name == badgerDraft:
+		case name == markerDraft:
 			draft = true
 		case name == lostAndFound:
 		case name == badger.ManifestFilename:
@@ -203,7 +203,7 @@ func checkFolder(dir string) (isNew bool, err error) {
 		return false, folderError(dir, err)
 	}
 	var schema int
-	if _, err := fmt.Sscanf(string(text), badgerMarkerText, &schema); err != nil || schema < 1 {
+	if _, err := fmt.Sscanf(string(text), markerText, &schema); err != nil || schema < 1 {
 		return false, fmt.Errorf("store %s is damaged: the file %s doesn't say which schema the store has: restore it from a backup", dir, markerFile)
 	}
 	if schema > schemaVersion {
@@ -216,7 +216,7 @@ func noMarkerError(dir, file string) error {
 	return fmt.Errorf("store %s: the folder holds a Badger database (%s), but not the file %s of this module: name another folder, or restore that file if it was lost", dir, file, markerFile)
 }
 
-// badgerFiles and badgerExtensions are what a database that was never opened to
+// files and extensions are what a database that was never opened to
 // its end may consist of.
 var (
 	files      = []string{"LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD"}
@@ -226,16 +226,16 @@ var (
 // lostAndFound is in a file system of its own from the start.
 const lostAndFound = "lost+found"
 
-// badgerDraft is the marker of a store that is being made. It is there before
+// markerDraft is the marker of a store that is being made. It is there before
 // Badger's files are, so that those of somebody else aren't taken for ours.
-const badgerDraft = markerFile + ".new"
+const markerDraft = markerFile + ".new"
 
 func draftMarker(dir string) error {
-	f, err := os.OpenFile(filepath.Join(dir, badgerDraft), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, markerDraft), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return folderError(dir, err)
 	}
-	_, err = fmt.Fprintf(f, badgerMarkerText, schemaVersion)
+	_, err = fmt.Fprintf(f, markerText, schemaVersion)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return folderError(dir, err)
 	}
@@ -244,7 +244,7 @@ func draftMarker(dir string) error {
 
 // finishMarker makes the draft the marker.
 func finishMarker(dir string) error {
-	if err := os.Rename(filepath.Join(dir, badgerDraft), filepath.Join(dir, markerFile)); err != nil {
+	if err := os.Rename(filepath.Join(dir, markerDraft), filepath.Join(dir, markerFile)); err != nil {
 		return err
 	}
 	return atomicfile.SyncFolder(dir)

@@ -2,8 +2,9 @@ package badger
 
 import (
 	"context"
-	"github.com/caddy-djoser/djoser/account"
 	"sync/atomic"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // A durable transaction costs a flush of the disk, however much is in it. So

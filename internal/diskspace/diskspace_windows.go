@@ -1,4 +1,4 @@
-package badger
+package diskspace
 
 import (
 	"io/fs"
@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// freeSpace returns how many bytes an ordinary user may still write on the
+// Free returns how many bytes an ordinary user may still write on the
 // disk that holds the folder.
-func freeSpace(dir string) (int64, error) {
+func Free(dir string) (int64, error) {
 	path, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, err
@@ -20,5 +20,5 @@ func freeSpace(dir string) (int64, error) {
 	return int64(free), nil
 }
 
-// usedSpace returns how many bytes a file takes on disk.
-func usedSpace(info fs.FileInfo) int64 { return info.Size() }
+// Used returns how many bytes a file takes on disk.
+func Used(info fs.FileInfo) int64 { return info.Size() }

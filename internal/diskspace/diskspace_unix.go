@@ -1,6 +1,7 @@
 //go:build linux || darwin || freebsd
 
-package badger
+// Package diskspace measures free space, and the space that files take.
+package diskspace
 
 import (
 	"io/fs"
@@ -9,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeSpace returns how many bytes an ordinary user may still write on the
+// Free returns how many bytes an ordinary user may still write on the
 // disk that holds the folder.
-func freeSpace(dir string) (int64, error) {
+func Free(dir string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, err
@@ -19,8 +20,8 @@ func freeSpace(dir string) (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }
 
-// usedSpace returns how many bytes a file takes on disk.
-func usedSpace(info fs.FileInfo) int64 {
+// Used returns how many bytes a file takes on disk.
+func Used(info fs.FileInfo) int64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return st.Blocks * 512
 	}
