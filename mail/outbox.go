@@ -341,7 +341,7 @@ func (o *Outbox) sendQueue(d *Delivery) bool {
 // follow at once.
 func (o *Outbox) sendNext(d *Delivery, m *account.Mail, w *resultWriter) (goOn bool) {
 	if m.Account == 0 && m.Address == "" { // to an address without an account
-		w.write(func() bool { return o.remove(m) })
+		w.write(m, o.remove)
 		return true
 	}
 	start := time.Now()
@@ -352,13 +352,13 @@ func (o *Outbox) sendNext(d *Delivery, m *account.Mail, w *resultWriter) (goOn b
 	case err != nil:
 		return o.handleFailure(d, m, to, err, w)
 	case to == "": // no longer needed
-		w.write(func() bool { return o.remove(m) })
+		w.write(m, o.remove)
 		return true
 	}
 	o.failures = 0
 	clear(o.failed)
 	o.refusals.accept(to)
-	w.writeSent(func() bool { return o.remove(m) })
+	w.writeSent(m, o.remove)
 	if d.Delivered != nil {
 		o.callHook(func() { d.Delivered(m) })
 	}
@@ -373,9 +373,9 @@ func (o *Outbox) handleFailure(d *Delivery, m *account.Mail, to string, err erro
 	}
 	err, ofMail := o.classify(to, err)
 	if o.reschedule(d, m, err) {
-		w.write(func() bool { return o.put(m) })
+		w.write(m, o.put)
 	} else {
-		w.write(func() bool { return o.remove(m) })
+		w.write(m, o.remove)
 	}
 	if ofMail {
 		return len(o.signal) == 0

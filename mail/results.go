@@ -27,17 +27,22 @@ func newResultWriter() *resultWriter {
 	return &resultWriter{slots: make(chan struct{}, maxWrites), sentSlot: make(chan struct{}, 1)}
 }
 
-// write calls f, which reports whether the store took the result.
-func (w *resultWriter) write(f func() bool) { w.start(w.slots, f) }
+// write calls result, which is put or remove, for a mail that wasn't sent.
+func (w *resultWriter) write(m *account.Mail, result func(*account.Mail) bool) {
+	w.start(w.slots, m, result)
+}
 
-// writeSent is write for a mail that was sent.
-func (w *resultWriter) writeSent(f func() bool) { w.start(w.sentSlot, f) }
+// writeSent calls result for a mail that was sent.
+func (w *resultWriter) writeSent(m *account.Mail, result func(*account.Mail) bool) {
+	w.start(w.sentSlot, m, result)
+}
 
-func (w *resultWriter) start(slots chan struct{}, f func() bool) {
+// start waits for a free slot.
+func (w *resultWriter) start(slots chan struct{}, m *account.Mail, result func(*account.Mail) bool) {
 	slots <- struct{}{}
 	w.writes.Go(func() {
 		defer func() { <-slots }()
-		if !f() {
+		if !result(m) {
 			w.failed.Store(true)
 		}
 	})
@@ -46,7 +51,8 @@ func (w *resultWriter) start(slots chan struct{}, f func() bool) {
 // wait returns once all results are written.
 func (w *resultWriter) wait() { w.writes.Wait() }
 
-// put writes a mail that is retried later to the store.
+// put writes a mail that is retried later to the store, and reports whether the
+// store took it.
 func (o *Outbox) put(m *account.Mail) bool {
 	// Results are written also while the outbox closes.
 	err := o.store.PutMail(context.Background(), m)
@@ -57,7 +63,8 @@ func (o *Outbox) put(m *account.Mail) bool {
 	return true
 }
 
-// remove deletes a mail that was sent or given up.
+// remove deletes a mail that was sent, given up or no longer needed, and reports
+// whether the store did.
 func (o *Outbox) remove(m *account.Mail) bool {
 	err := o.store.DeleteMail(context.Background(), m.ID)
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
