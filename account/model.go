@@ -262,3 +262,29 @@ func (v Values) Text(name string) string {
 	s, _ := v[name].(string)
 	return s
 }
+
+// TemplateUser returns the values of an account for mail templates. The username is
+// what the account logs in with.
+func (m *Model) TemplateUser(a *Account) map[string]any {
+	user := map[string]any{"id": a.ID}
+	for _, f := range m.Declared {
+		user[f.Name] = f.Value(a)
+	}
+	user["username"] = m.Name(a)
+	return user
+}
+
+// TemplateFields returns the fields for mail templates, with the values of an account
+// that has none.
+func (m *Model) TemplateFields() map[string]any {
+	fields := make(map[string]any)
+	for _, f := range m.Declared {
+		if f.Name == "username" || f.Name == "email" {
+			continue
+		}
+		if fields[f.Name] = f.missing(); fields[f.Name] == nil {
+			fields[f.Name] = f.Typ.Traits().Zero
+		}
+	}
+	return fields
+}

@@ -1,0 +1,108 @@
+package account
+
+import (
+	"context"
+	"errors"
+)
+
+// SetFields changes fields of an account. Errors: *TakenError, *TooSoonError.
+func (a *Service) SetFields(ctx context.Context, id uint64, v Values, c Client) (*Account, error) {
+	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+		before := acc.Email
+		for _, f := range a.Model.Required {
+			if value, ok := v[f.Name]; ok {
+				f.Set(acc, value)
+			}
+		}
+		return a.emailChanged(ctx, acc, before, change, c)
+	})
+}
+
+// SetUsername renames an account. Its links stay valid, unless the username is the
+// address.
+//
+// Like SetPassword it takes the account whose password was checked: it fails if the
+// password was reset or the account deactivated meanwhile. Errors: *FieldError,
+// ErrPassword, *TakenError.
+func (a *Service) SetUsername(ctx context.Context, checked *Account, name string, c Client) (*Account, error) {
+	name, err := a.CheckUsername(name)
+	if err != nil {
+		return nil, err
+	}
+	return a.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
+		if !stillChecked(acc, checked) {
+			return ErrPassword
+		}
+		before := acc.Email
+		a.Model.Username.Set(acc, name)
+		return a.emailChanged(ctx, acc, before, change, c)
+	})
+}
+
+// SetPassword changes a password. keep is the token of the request, which
+// logout_on_password_change doesn't end. Errors: *FieldError, ErrPassword,
+// password.ErrBusy.
+func (a *Service) SetPassword(ctx context.Context, checked *Account, pass string, keep Digest, c Client) (*Account, error) {
+	if err := a.CheckNewPassword("new_password", pass, a.Model.Texts(checked)); err != nil {
+		return nil, err
+	}
+	c.Known = true // has a token
+	hash, err := a.hash(ctx, c.caller(), pass)
+	if err != nil {
+		return nil, err
+	}
+	return a.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
+		if !stillChecked(acc, checked) {
+			return ErrPassword
+		}
+		acc.Password = hash
+		acc.Serial++
+		change.EndTokens, change.Keep = a.Rules.LogoutOnPasswordChange, keep
+		return nil
+	})
+}
+
+// emailChanged handles a new address. With send_activation_email it counts only after
+// it was confirmed.
+func (a *Service) emailChanged(ctx context.Context, acc *Account, before string, change *Change, c Client) error {
+	if acc.Email == before {
+		return nil
+	}
+	// An unconfirmed change leaves reset links valid: otherwise the thief of a token
+	// could keep the owner from using one.
+	acc.PendingEmail = ""
+	if a.Rules.SendActivationEmail && acc.Email != "" {
+		acc.Email, acc.PendingEmail = before, acc.Email
+		if wait, ok := a.mayChange(acc); !ok {
+			return &TooSoonError{wait}
+		}
+		change.Mails = append(change.Mails, a.mail(PurposeEmailChange, acc, c))
+		a.tellFormer(acc, before, change, c)
+		return a.checkFree(ctx, a.Model.Field("email"), acc.PendingEmail, acc)
+	}
+	acc.EmailConfirmed = false
+	acc.Serial++
+	a.tellFormer(acc, before, change, c)
+	return nil
+}
+
+// checkFree returns a *TakenError if another account has a value of a unique field.
+// It is for values that aren't keys yet.
+func (a *Service) checkFree(ctx context.Context, f *ModelField, value string, acc *Account) error {
+	if !f.Unique {
+		return nil
+	}
+	for _, reserved := range []bool{false, true} {
+		key := f.Key(value)
+		key.Reserved = reserved
+		other, err := a.Store.AccountByKey(ctx, key)
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return err
+		case other.ID != acc.ID:
+			return &TakenError{Field: f.Name}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package account
+
+import (
+	"context"
+	"errors"
+)
+
+// Anybody can register with somebody else's address. With send_activation_email, such
+// an account is provisional until the address is confirmed, and blocks nobody: its
+// address isn't unique yet, and goes to the first who confirms it; after link_ttl the
+// account ends, and its username is free; and a reset gives the account to the owner of
+// the address.
+
+// Register creates an account with values of the model's fields. The token is empty
+// unless the account is logged in at once. Errors: *FieldError, *TakenError,
+// *TooSoonError, password.ErrBusy.
+func (a *Service) Register(ctx context.Context, v Values, pass string, c Client) (*Account, string, error) {
+	name := a.Model.Username.Name
+	username, err := a.CheckUsername(v.Text(name))
+	if err != nil {
+		return nil, "", err
+	}
+	v[name] = username
+	if err := a.CheckNewPassword("password", pass, v.Text); err != nil {
+		return nil, "", err
+	}
+	if err := a.allowPair("register", username, c); err != nil {
+		return nil, "", err
+	}
+	acc, token, err := a.register(ctx, v, pass, c)
+	if err == nil {
+		a.know(acc, c)
+	}
+	return acc, token, err
+}
+
+func (a *Service) register(ctx context.Context, v Values, pass string, c Client) (*Account, string, error) {
+	hash, err := a.hash(ctx, c.caller(), pass)
+	if err != nil {
+		return nil, "", err
+	}
+	acc := &Account{Password: hash, IsActive: !a.Rules.SendActivationEmail, DateJoined: a.Now()}
+	for _, f := range a.Model.Declared {
+		if value, ok := v[f.Name]; ok {
+			f.Set(acc, value)
+		}
+	}
+	a.Model.setDefaults(acc)
+	acc.Provisional = !acc.IsActive
+	change := &Change{Account: acc}
+	if err := a.Model.key(change); err != nil {
+		return nil, "", err
+	}
+	if err := a.makeWay(ctx, acc.Keys); err != nil {
+		return nil, "", err
+	}
+	if !acc.IsActive {
+		if err := a.checkFree(ctx, a.Model.Field("email"), acc.Email, acc); err != nil {
+			return nil, "", err
+		}
+		acc.PendingEmail = acc.Email
+		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
+	}
+	var token string
+	if acc.IsActive && a.Rules.LoginAfterRegistration {
+		token = a.addToken(change, acc, c)
+	}
+	if err := a.Commit(ctx, change); err != nil {
+		return nil, "", err
+	}
+	if !acc.IsActive {
+		a.mayAsk(acc.Email, PurposeActivation) // counts this mail as a requested one
+	}
+	return acc, token, nil
+}
+
+// ended reports whether a provisional account has expired.
+func (a *Service) ended(acc *Account) bool {
+	return acc.Provisional && a.Now().Sub(acc.DateJoined) > a.Links.TTL
+}
+
+// makeWay deletes expired provisional accounts that have a key of a new account.
+func (a *Service) makeWay(ctx context.Context, keys []Key) error {
+	for _, key := range keys {
+		holder, err := a.Store.AccountByKey(ctx, key)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !a.ended(holder) {
+			continue
+		}
+		_, err = a.Update(ctx, holder.ID, func(acc *Account, change *Change) error {
+			if !a.ended(acc) {
+				return ErrLink
+			}
+			change.Delete = true
+			return nil
+		})
+		if err != nil && !errors.Is(err, ErrLink) && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle activates a provisional account.
+func (acc *Account) settle() {
+	acc.IsActive, acc.Provisional = true, false
+}

@@ -1,0 +1,64 @@
+package account
+
+import (
+	"context"
+
+	"github.com/caddy-djoser/djoser/password"
+)
+
+// ResetPassword uses a link to set a password, and ends every log-in of the account.
+// Errors: ErrLink, *FieldError, *TooSoonError, password.ErrBusy.
+func (a *Service) ResetPassword(ctx context.Context, e *Event, acc *Account, link, pass string) (*Account, error) {
+	if err := a.allowPair("password_reset_confirm", EncodeUID(acc.ID), e.Client); err != nil {
+		return nil, err
+	}
+	e.Account = acc
+	// Check the link before the password: the validators' messages would tell the
+	// account's fields to anybody. A bad link also costs no hash.
+	if !a.checkReset(acc, link) {
+		return nil, ErrLink
+	}
+	if err := a.CheckNewPassword("new_password", pass, a.Model.Texts(acc)); err != nil {
+		return nil, err
+	}
+	acc, err := a.resetPassword(ctx, acc.ID, link, pass, e.Client)
+	if err == nil {
+		a.know(acc, e.Client)
+	}
+	return acc, err
+}
+
+func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass string, c Client) (*Account, error) {
+	hash, err := a.hash(ctx, c.caller(), pass)
+	if err != nil {
+		return nil, err
+	}
+	return a.useLink(ctx, id, func(acc *Account, change *Change) (takenBack bool, err error) {
+		if !a.checkReset(acc, link) {
+			return false, ErrLink
+		}
+		acc.Password = hash
+		if former := a.former(acc, link); former >= 0 {
+			acc.takeBack(former, change)
+			return true, nil
+		}
+		acc.settle()
+		acc.EmailConfirmed = true // the link was sent there
+		acc.PendingEmail = ""     // requested with the old password or a token
+		acc.Serial++
+		change.EndTokens = true
+		return false, nil
+	})
+}
+
+// checkReset reports whether a reset link is valid. It checks the link first, so that
+// a bad one costs the same for every account.
+func (a *Service) checkReset(acc *Account, link string) bool {
+	good, former := a.Links.check(PurposePasswordReset, acc, acc.Email, link), a.former(acc, link)
+	return former >= 0 && acc.IsActive || good && a.resettable(acc)
+}
+
+// resettable reports whether the owner of an account's address may reset its password.
+func (a *Service) resettable(acc *Account) bool {
+	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && password.Usable(acc.Password)
+}
