@@ -2,8 +2,6 @@ package djoser
 
 import (
 	"bytes"
-	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,15 +13,8 @@ import (
 // A server's admin API answers before its sites do.
 func TestCommandsWaitForAServerThatStarts(t *testing.T) {
 	in := install(t, settings)
-	site, err := os.ReadFile(filepath.Join(in.Dir, "Caddyfile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	empty := filepath.Join(in.Dir, "empty")
-	if err := os.WriteFile(empty, []byte("{\n\tadmin "+in.Admin+"\n}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	server := in.Command("run", "--config", empty, "--adapter", "caddyfile")
+	in.WriteFile("empty", "{\n\tadmin "+in.Admin+"\n}\n")
+	server := in.Command("run", "--config", "empty", "--adapter", "caddyfile")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -47,14 +38,9 @@ func TestCommandsWaitForAServerThatStarts(t *testing.T) {
 	if _, err := stderr.Read(make([]byte, 1)); err != nil { // it has found the server
 		t.Fatal(err)
 	}
-	text := strings.ReplaceAll(string(site), "{$DIR}", in.Dir)
-	resp, err := http.Post("http://"+in.Admin+"/load", "text/caddyfile", strings.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if err := cmd.Wait(); resp.StatusCode != 200 || err != nil || !strings.Contains(out.String(), "users") {
-		t.Errorf("load: %d, stats: %v %s", resp.StatusCode, err, out.String())
+	in.AdminAPI().Do("POST", "/load", in.Caddyfile(gated(settings)), "Content-Type", "text/caddyfile").Want(t, 200)
+	if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), "users") {
+		t.Errorf("stats: %v %s", err, out.String())
 	}
 }
 
