@@ -15,14 +15,15 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// A backup is a line that names its schema; every entry of the store, as the
-// length of the key, the key, the length of the value, the value, and the Unix
-// time at which it expires (zero: never); a zero; and the SHA-256 of all that.
-// Numbers are varints.
+// A backup consists of a line with its schema, the entries, a zero, and the
+// SHA-256 of everything before. An entry consists of the length of the key, the
+// key, the length of the value, the value, and the Unix time at which it expires
+// (zero: never). Numbers are varints.
 
 const backupHead = "caddy-djoser backup, schema %d\n"
 
-// restoringKey is in a store that a restore hasn't filled to the end.
+// restoringKey exists while a restore is running. It is left by an interrupted
+// one.
 var restoringKey = []byte{prefixOwn, 'r'}
 
 var (
@@ -64,7 +65,7 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 	return buffered.Flush()
 }
 
-// entries calls fn with everything in the store, in order of the keys.
+// entries calls fn with every entry of the store, in order of the keys.
 func (v snapshot) entries(fn func(*badger.Item) error) error {
 	it := v.txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
@@ -82,14 +83,14 @@ func appendBackupEntry(b, key, value []byte, expires uint64) []byte {
 	return binary.AppendUvarint(b, expires)
 }
 
-// backupReader reads a backup and sums it up.
+// backupReader reads a backup and computes its checksum.
 type backupReader struct {
 	r   *bufio.Reader
 	sum hash.Hash
 }
 
-// readBackup calls fn with every entry of a backup, and compares it with its
-// sum at the end.
+// readBackup calls fn with every entry of a backup, and then verifies the
+// checksum.
 func readBackup(r io.Reader, fn func(key, value []byte, expires uint64) error) error {
 	b := &backupReader{r: bufio.NewReaderSize(r, 256<<10), sum: sha256.New()}
 	if err := b.head(); err != nil {
@@ -140,7 +141,7 @@ func (b *backupReader) head() error {
 	return nil
 }
 
-// maxEntry bounds the parts of an entry: the store takes no larger ones.
+// maxEntry is the maximum length of a key or value: the store has no larger ones.
 const maxEntry = changeBytes + keyOverhead
 
 // entry reads an entry. Its key is nil at the end.
@@ -221,11 +222,11 @@ func (s *database) CheckBackup(r io.Reader) (account.Stats, error) {
 	return stats, err
 }
 
-// readable tells what of an entry nobody could read. Its error says nothing of
+// readable returns an error if an entry can't be decoded. The error doesn't quote
 // the value.
 func readable(key, value []byte) (err error) {
-	if want, ok := keyLengths[key[0]]; ok && len(key) != want || len(key) < 2 {
-		return fmt.Errorf("a key of kind %q has %d bytes", key[0], len(key))
+	if err := checkLength(key); err != nil {
+		return err
 	}
 	switch {
 	case key[0] == prefixAccount:
@@ -260,8 +261,8 @@ func readable(key, value []byte) (err error) {
 // linkKeyBytes is the length of the key under which links are signed.
 const linkKeyBytes = 32
 
-// Restore implements BackupStore. It reads the backup twice: what isn't whole
-// is refused before anything is written.
+// Restore implements BackupStore. It reads the backup twice: it refuses a damaged
+// one before anything is written.
 func (s *database) Restore(ctx context.Context, r io.ReadSeeker) error {
 	if _, err := s.CheckBackup(r); err != nil {
 		return err
@@ -318,7 +319,8 @@ func (s *database) restore(ctx context.Context, r io.Reader) error {
 	return s.view(ctx, s.loadState)
 }
 
-// emptied returns the keys of a store that holds nothing but its own settings.
+// emptied returns the keys of an empty store, which are those of its settings. It
+// returns an error if the store isn't empty.
 func (s *database) emptied() (own [][]byte, err error) {
 	err = s.view(context.Background(), func(v snapshot) error {
 		return v.entries(func(item *badger.Item) error {

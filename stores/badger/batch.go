@@ -10,9 +10,10 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// A batch is full with this many changes, keys or bytes; one change may have as
-// many keys or bytes again. Together they fit into a transaction of Badger's,
-// which with our options has room for 26,000 keys and 2.5 MB.
+// A batch is full with this many changes, keys or bytes. One more change may
+// follow, with the keys and bytes of a change at most. Together they fit into a
+// transaction of Badger, which has room for 26,000 keys and 2.5 MB with our
+// options.
 const (
 	batchChanges = 256
 	batchKeys    = 8 << 10
@@ -22,13 +23,13 @@ const (
 	keyOverhead  = 16
 )
 
-// batch is what is going to be committed in one transaction. Its reads see the
-// store as of the last transaction, and the mutations accepted so far, but not
-// the writes of the mutation at work.
+// batch collects the writes of one transaction. Its reads see the last
+// transaction and the mutations accepted so far, but not the writes of the
+// current mutation.
 type batch struct {
 	snapshot
 	s       *database
-	refused error // why nothing can be written
+	refused error // why the store refuses changes, or nil
 
 	accepted map[string]write
 	bytes    int
@@ -39,7 +40,7 @@ type batch struct {
 	stagedCounts counts
 }
 
-// write is a new value of a key, or its end.
+// write sets or deletes a key.
 type write struct {
 	key     string
 	value   []byte // nil: deleted
@@ -61,7 +62,7 @@ func (s *database) newBatch() *batch {
 	return b
 }
 
-// add makes a mutation's change in the batch, or returns why it can't be made.
+// add adds a mutation to the batch. After an error the batch is unchanged.
 func (b *batch) add(m *mutation) (err error) {
 	if b.refused != nil {
 		return b.refused
@@ -94,7 +95,7 @@ func (b *batch) stage(w write) {
 	b.stagedBytes += len(w.key) + len(w.value) + keyOverhead
 }
 
-// accept makes the staged writes a part of the batch.
+// accept adds the staged writes to the batch.
 func (b *batch) accept() {
 	for _, w := range b.staged {
 		b.accepted[w.key] = w
@@ -106,7 +107,7 @@ func (b *batch) accept() {
 
 func (b *batch) full() bool { return len(b.accepted) >= batchKeys || b.bytes >= batchBytes }
 
-// get is snapshot's, with the accepted mutations.
+// get is as snapshot.get, but sees the accepted mutations, too.
 func (b *batch) get(key []byte) ([]byte, error) {
 	if w, ok := b.accepted[string(key)]; ok {
 		if w.value == nil {
@@ -150,7 +151,7 @@ func (b *batch) account(id uint64) (*accountRecord, error) {
 	return b.decodeAccount(id, record)
 }
 
-// commit puts the batch on disk.
+// commit commits the batch durably.
 func (b *batch) commit() (err error) {
 	defer b.txn.Discard()
 	defer b.s.catch(&err)
@@ -173,7 +174,7 @@ func (b *batch) commit() (err error) {
 	}
 	number := b.s.committed.Load() + 1
 	if err := b.txn.CommitAt(number, nil); err != nil {
-		// Whether it is on disk can't be known now. A new start will tell.
+		// It may or may not be on disk. Only a restart tells.
 		return b.s.fail("writing failed: %v: mend the disk, then restart Caddy", plainError(err))
 	}
 	b.s.counting.Lock()
@@ -184,8 +185,8 @@ func (b *batch) commit() (err error) {
 	return nil
 }
 
-// release lets Badger drop what is older than a transaction, once no read is
-// at work on it.
+// release lets Badger drop versions older than a transaction, unless a read may
+// need them.
 func (s *database) release(number uint64) {
 	if s.reading.TryLock() {
 		s.db.SetDiscardTs(number)

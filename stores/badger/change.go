@@ -28,10 +28,10 @@ func (s *database) Commit(ctx context.Context, c *account.Change) error {
 type changeWriter struct {
 	s       *database
 	change  *account.Change
-	account *account.Account // as it is to be; nil: not to be written
-	fields  []byte           // of the account, encoded before the writer has its turn
+	account *account.Account // its new state; nil: unchanged
+	fields  []byte           // the encoded account; encoding needs no lock
 
-	keys        []account.Key // result: without those that another account has reserved
+	keys        []account.Key // result: without reserved keys that other accounts have
 	id, version uint64        // results
 	mails       []uint64      // results
 }
@@ -120,7 +120,7 @@ func (w *changeWriter) apply(b *batch) error {
 	for _, k := range c.Hold {
 		holdKey(b, k, c.HoldUntil)
 	}
-	w.mails = nil // of another try
+	w.mails = nil // of an earlier attempt
 	for _, m := range c.Mails {
 		w.addMail(b, *m)
 	}
@@ -152,8 +152,8 @@ func (w *changeWriter) create(b *batch) error {
 	return nil
 }
 
-// sameVersion returns the stored account, if it has the version of the one that is
-// to change it.
+// sameVersion returns the stored account, or ErrConflict if it was changed since
+// a was read.
 func sameVersion(b *batch, a *account.Account) (*accountRecord, error) {
 	stored, err := b.account(a.ID)
 	if err != nil {
@@ -211,7 +211,7 @@ func (w *changeWriter) delete(b *batch, ended map[account.Digest]bool) error {
 	return nil
 }
 
-// login writes the time of a login to the account of the token.
+// login stores the time of a login in the token's account.
 func (w *changeWriter) login(b *batch) error {
 	c := w.change
 	stored, err := b.account(c.Token.Account)
@@ -238,8 +238,8 @@ func (w *changeWriter) setAccount(b *batch, fields []byte, unknown []byte) {
 	b.set(numberKey(prefixAccount, w.id), append(append(record, fields...), unknown...), 0)
 }
 
-// setKeys replaces the unique keys of the account. It returns the account's
-// fields with the keys that it has now.
+// setKeys replaces the unique keys of the account. It returns the encoded account
+// with its new keys.
 func (w *changeWriter) setKeys(b *batch, old []account.Key) (fields []byte, err error) {
 	w.keys, err = ownKeys(b, b.generation, w.id, w.account.Keys)
 	if err != nil {
@@ -257,9 +257,9 @@ func (w *changeWriter) setKeys(b *batch, old []account.Key) (fields []byte, err 
 	return appendAccountFields(nil, &owner)
 }
 
-// ownKeys returns the keys that an account can have: all, but for reserved ones
-// that another has, or an error for others that another has, or that are kept
-// from everybody.
+// ownKeys returns the keys that an account can have. It leaves out reserved keys
+// that another account has. Other keys must be free: if another account has one,
+// or it is held, ownKeys returns a *TakenError.
 func ownKeys(b *batch, generation, id uint64, keys []account.Key) ([]account.Key, error) {
 	var own []account.Key
 	for _, k := range keys {
@@ -276,7 +276,7 @@ func ownKeys(b *batch, generation, id uint64, keys []account.Key) ([]account.Key
 	return own, nil
 }
 
-// isFree reports whether an account can have a key, or has it.
+// isFree reports whether an account can have a key, or already has it.
 func isFree(b *batch, generation, id uint64, k account.Key) (bool, error) {
 	holder, err := b.get(uniqueKey(generation, k))
 	switch {
@@ -291,7 +291,7 @@ func isFree(b *batch, generation, id uint64, k account.Key) (bool, error) {
 	return !held, err
 }
 
-// dropKeys takes away the old keys that are not among the new ones.
+// dropKeys deletes the old keys that are not among the new ones.
 func dropKeys(b *batch, old, keys []account.Key) {
 	for _, k := range old {
 		if !slices.ContainsFunc(keys, k.Same) {
@@ -331,7 +331,7 @@ func (w *changeWriter) addToken(b *batch) error {
 	return nil
 }
 
-// endTokens ends tokens of the account: all, or the oldest beyond the limit.
+// endTokens ends all tokens of the account, or the oldest ones above the limit.
 func (w *changeWriter) endTokens(b *batch, ended map[account.Digest]bool) error {
 	c := w.change
 	if c.Account != nil && c.Account.Version == 0 {

@@ -43,15 +43,15 @@ func (s *database) Check(ctx context.Context, signature string, keys func(*accou
 	return c.found, nil
 }
 
-// checker compares the records of a store with each other: what refers to a
-// record must find it, and what is found under a key must say so itself.
+// checker checks the records of a store against each other: references must lead
+// to existing records, and index entries must agree with the record they lead to.
 type checker struct {
 	v      snapshot
 	now    time.Time
 	report func(fault string)
 
 	signature string                                        // of the user model
-	keys      func(*account.Account) ([]account.Key, error) // of the user model; nil: the store's is another
+	keys      func(*account.Account) ([]account.Key, error) // of the user model; nil: the store was indexed for another
 
 	counts counts
 	found  account.Stats
@@ -60,14 +60,14 @@ type checker struct {
 
 func (c *checker) fault(format string, args ...any) { c.report(fmt.Sprintf(format, args...)) }
 
-// own checks what the store keeps of itself.
+// own checks the store's settings and counters.
 func (c *checker) own() error {
 	key, err := c.v.get(linkKeyKey)
 	if err != nil && err != account.ErrNotFound {
 		return err
 	}
-	if len(key) != 32 {
-		c.fault("the key of links has %d bytes instead of 32", len(key))
+	if len(key) != linkKeyBytes {
+		c.fault("the key of links has %d bytes instead of %d", len(key), linkKeyBytes)
 	}
 	record, err := c.v.get(countsKey)
 	if err == nil {
@@ -91,8 +91,8 @@ func (c *checker) own() error {
 }
 
 func (c *checker) entry(key, value []byte) error {
-	if want, ok := keyLengths[key[0]]; ok && len(key) != want || len(key) < 2 {
-		c.fault("a key of kind %q has %d bytes", key[0], len(key))
+	if err := checkLength(key); err != nil {
+		c.fault("%v", err)
 		return nil
 	}
 	switch key[0] {
@@ -127,15 +127,23 @@ func (c *checker) entry(key, value []byte) error {
 	return nil
 }
 
-// keyLengths are the lengths of the keys that have one.
+// keyLengths are the lengths of keys by kind, for kinds with keys of one length.
 var keyLengths = map[byte]int{
 	prefixAccount: 1 + 8, prefixToken: 1 + len(account.Digest{}), prefixTokenOf: 1 + 8 + len(account.Digest{}),
 	prefixHold: 1 + 32,
 	prefixMail: 1 + 8, prefixMailDue: 1 + 8 + 8, prefixMailOf: 1 + 8 + 8,
 }
 
-// wants reports the fault unless the key is there, with the value if it isn't
-// nil.
+// checkLength returns an error if a key is too long or too short for its kind.
+func checkLength(key []byte) error {
+	if want, ok := keyLengths[key[0]]; ok && len(key) != want || len(key) < 2 {
+		return fmt.Errorf("a key of kind %q has %d bytes", key[0], len(key))
+	}
+	return nil
+}
+
+// wants reports a fault if a key doesn't exist, or has another value than a given
+// one (nil: any).
 func (c *checker) wants(key, value []byte, format string, args ...any) error {
 	stored, err := c.v.get(key)
 	if err == account.ErrNotFound || err == nil && value != nil && !bytes.Equal(stored, value) {
@@ -168,7 +176,7 @@ func (c *checker) account(id uint64, record []byte) error {
 	if folded == "" {
 		return nil
 	}
-	if folded != former { // which is right in a store that an older version wrote
+	if folded != former { // an older version may have written the key
 		if _, err := c.v.get(emailKey(former, id)); err != account.ErrNotFound {
 			return err
 		}
@@ -176,8 +184,8 @@ func (c *checker) account(id uint64, record []byte) error {
 	return c.wants(emailKey(folded, id), nil, "account %d isn't found by its address", id)
 }
 
-// compareKeys compares the unique keys of an account with those that it should
-// have.
+// compareKeys compares the unique keys of an account with those that the user
+// model gives it.
 func (c *checker) compareKeys(a *accountRecord) {
 	if c.keys == nil {
 		return
@@ -200,7 +208,8 @@ func (c *checker) compareKeys(a *accountRecord) {
 	}
 }
 
-// holder is the account that an index entry leads to, nil after a fault.
+// holder returns the account that an index entry leads to, or nil if it reported
+// a fault.
 func (c *checker) holder(id uint64, what string) (*accountRecord, error) {
 	record, err := c.v.get(numberKey(prefixAccount, id))
 	if err == account.ErrNotFound {
@@ -219,7 +228,7 @@ func (c *checker) holder(id uint64, what string) (*accountRecord, error) {
 
 func (c *checker) unique(key, value []byte) error {
 	if !bytes.HasPrefix(key, uniqueKey(c.v.generation, account.Key{})[:1+4]) {
-		return nil // of another generation: being made, or waiting to be dropped
+		return nil // of another generation: not yet complete, or to be dropped
 	}
 	if len(value) != 8 {
 		c.fault("a unique key leads nowhere")
@@ -266,8 +275,7 @@ func (c *checker) token(digest account.Digest, record []byte) error {
 	return c.wants(tokenOfKey(t.Account, digest), nil, "token %s is missing among those of account %d", digest.ID(), t.Account)
 }
 
-// fleeting reports whether an entry may be gone before the other one that
-// belongs to it is looked at.
+// fleeting reports whether an entry may expire before its counterpart is checked.
 func (c *checker) fleeting(expires time.Time) bool {
 	return !expires.IsZero() && expires.Before(c.now.Add(time.Hour))
 }
@@ -329,7 +337,7 @@ func (c *checker) mailIndex(key []byte, agrees func(*account.Mail) bool) error {
 	return nil
 }
 
-// totals compares what was counted with the store's counters.
+// totals compares the numbers of records with the store's counters.
 func (c *checker) totals() {
 	if c.found.Accounts != c.counts.accounts {
 		c.fault("there are %d accounts, the counter says %d", c.found.Accounts, c.counts.accounts)

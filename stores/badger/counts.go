@@ -12,16 +12,16 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// counts is what the writer counts. It is a value: a batch has its own until
-// it is committed.
+// counts are the counters of the writer. Each batch has its own copy until it is
+// committed.
 type counts struct {
 	accounts    uint64
 	mails       uint64
-	lastAccount uint64 // the highest id that was ever given
+	lastAccount uint64 // highest id ever assigned
 	lastMail    uint64
 
-	// tokens is how many more there are than when the store was opened, if
-	// none had expired since. It isn't stored: see countTokens.
+	// tokens is the number of tokens created since the store was opened, less
+	// those ended. It isn't stored: see countTokens.
 	tokens int64
 }
 
@@ -64,7 +64,7 @@ func decodeCounts(record []byte) (counts, error) {
 	return c, nil
 }
 
-// loadState reads what the store keeps in memory.
+// loadState reads the state that is kept in memory.
 func (s *database) loadState(v snapshot) error {
 	if _, err := v.get(restoringKey); err == nil {
 		return errors.New("a restore was broken off: remove the folder and restore the backup again")
@@ -94,7 +94,7 @@ func (s *database) loadState(v snapshot) error {
 	return err
 }
 
-// The record of the unique keys is their generation and their signature.
+// The record of the unique keys has their generation and signature.
 func encodeIndex(generation uint64, signature string) []byte {
 	return append(binary.BigEndian.AppendUint64([]byte{recordFormat}, generation), signature...)
 }
@@ -106,16 +106,16 @@ func decodeIndex(record []byte) (generation uint64, signature string, err error)
 	return binary.BigEndian.Uint64(record[1:]), string(record[9:]), nil
 }
 
-// tokenCount is a count of the tokens, made when the writer's count was at
-// base.
+// tokenCount is a count of the stored tokens, made when the writer's counter was
+// at base.
 type tokenCount struct {
 	made   time.Time
 	tokens int64
 	base   int64
 }
 
-// recount is how long a count of the tokens is good: so long those that have
-// expired may be counted still.
+// recount is how long a count of the tokens is used. Tokens that expire in that
+// time are still counted.
 const recount = time.Hour
 
 // Stats implements Store.
@@ -142,9 +142,8 @@ func (s *database) Stats(ctx context.Context) (account.Stats, error) {
 	return st, nil
 }
 
-// countTokens counts the tokens, if that was long ago. Tokens expire without
-// a transaction that could count them; the writer's count is only the
-// difference since.
+// countTokens counts the tokens if the last count is too old. Tokens expire
+// without a transaction, so the writer's counter only tells what changed since.
 func (s *database) countTokens(ctx context.Context) error {
 	s.recounting.Lock()
 	defer s.recounting.Unlock()

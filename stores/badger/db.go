@@ -21,23 +21,23 @@ import (
 
 // database is an open Badger store.
 //
-// Its keys start with a letter that says what they are of; numbers in them are
-// big-endian, so that they sort.
+// The first letter of a key is its kind; numbers in keys are big-endian, so that
+// they sort.
 //
 //	a <id>                       account
 //	u <generation> <field value> unique key: the id of the account
-//	h <digest>                   unique key that is kept from everybody: until when
+//	h <digest>                   held unique key: the end of the hold
 //	e <address> 0 <id>           address of an account, folded
 //	t <digest>                   auth token
 //	T <account> <digest>         token of an account: its times
 //	m <id>                       mail
 //	M <due> <id>                 mail by the time at which it is due
 //	n <account> <id>             mail of an account
-//	g <name>                     group, as Django knows it
+//	g <name>                     group, as in Django
 //	c …                          counters and settings of the store itself
 //
-// Reads work on the last committed transaction, next to the writer (see
-// badger_writer.go), and never wait for it.
+// Reads see the last committed transaction, and never wait for the writer (see
+// writer.go).
 type database struct {
 	db    *badger.DB
 	dir   string
@@ -50,22 +50,22 @@ type database struct {
 	generation atomic.Uint64 // generation of the unique keys
 	fault      atomic.Pointer[faultError]
 
-	// reading is held by reads, and for writing by who may only work while
-	// there are none.
+	// reading is read-locked by reads, and locked by what must not run
+	// during a read.
 	reading sync.RWMutex
 	closed  atomic.Bool
 	closing sync.Once
 	stop    chan struct{} // closed: end the goroutines
 	stopped chan struct{} // closed: the goroutines have ended
 	queue   chan *mutation
-	writing sync.Mutex // held by who makes mutations
+	writing sync.Mutex // held while changes are made
 
 	signature string // of the unique keys; guarded by writing
 
 	counting   sync.Mutex // guards what follows
 	counts     counts     // changed by the writer alone
 	tokens     tokenCount
-	recounting sync.Mutex // held by who counts the tokens
+	recounting sync.Mutex // held while the tokens are counted
 }
 
 const (
@@ -118,8 +118,8 @@ func uniqueKey(generation uint64, key account.Key) []byte {
 	return appendKeyText(k, key.Value)
 }
 
-// emailPrefix is what the index of addresses has for one. Two addresses may
-// share it: compare them too.
+// emailPrefix returns the prefix of an address's keys. Long addresses may share
+// it, so compare the address of the account, too.
 func emailPrefix(folded string) []byte {
 	k := make([]byte, 1, 1+min(len(folded), maxKeyText)+1+8)
 	k[0] = prefixEmail
@@ -130,16 +130,16 @@ func emailKey(folded string, id uint64) []byte {
 	return binary.BigEndian.AppendUint64(emailPrefix(folded), id)
 }
 
-// foldEmail is an address without regard to case and to the spelling of its
-// domain.
+// foldEmail returns an address in the one form of all its spellings, which may
+// differ in case and in the encoding of the domain.
 func foldEmail(email string) string { return formerFold(account.NormalizeEmail(email)) }
 
-// formerFold is what the index of addresses had before domains had one
-// spelling. The next change of the unique keys writes such an entry anew.
+// formerFold returns the form that earlier versions had in the index of
+// addresses. The next reindex replaces such entries.
 func formerFold(email string) string { return strings.ToLower(account.NFKC(email)) }
 
-// maxKeyText is how long a text may be in a key; of a longer one it is the
-// hash. Badger's keys must be shorter than 64 KB.
+// maxKeyText is the maximum length of a text in a key; longer ones are hashed.
+// Badger's keys must be shorter than 64 KB.
 const maxKeyText = 255
 
 func appendKeyText(k []byte, text string) []byte {
@@ -156,7 +156,7 @@ type snapshot struct {
 	generation uint64
 }
 
-// get returns the value of a key, or ErrNotFound. It is good for the time of
+// get returns the value of a key, or ErrNotFound. The value is valid as long as
 // the snapshot.
 func (v snapshot) get(key []byte) ([]byte, error) {
 	item, err := v.txn.Get(key)
@@ -174,8 +174,8 @@ func (v snapshot) get(key []byte) ([]byte, error) {
 	return value, err
 }
 
-// scan calls fn with each key that has the prefix, from the key from on (nil:
-// the first), and its value. They are good until fn returns.
+// scan calls fn with each key that has the prefix and its value, starting at
+// the key from (nil: the first). Both are valid until fn returns.
 func (v snapshot) scan(prefix, from []byte, fn func(key, value []byte) (more bool, err error)) error {
 	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
@@ -213,7 +213,7 @@ func (v snapshot) decodeAccount(id uint64, record []byte) (*accountRecord, error
 	return a, nil
 }
 
-// view calls fn with the store as of the last transaction.
+// view calls fn with a snapshot of the last transaction.
 func (s *database) view(ctx context.Context, fn func(snapshot) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -239,14 +239,14 @@ func (s *database) view(ctx context.Context, fn func(snapshot) error) (err error
 	return err
 }
 
-// faultError is a fault after which the store can't be trusted to be whole: it
-// takes no changes any more, and says of nothing that it isn't there.
+// faultError is a fault that may have damaged the store. From then on the store
+// refuses changes, and never answers that something doesn't exist.
 type faultError struct{ text string }
 
 func (e *faultError) Error() string { return e.text }
 
-// whole returns the fault of the store, if it has one: a list that is read from
-// damaged tables may end too early.
+// whole returns the fault of the store, if any. Lists are checked with it, since
+// a list read from damaged tables may be incomplete.
 func (s *database) whole() error {
 	if f := s.fault.Load(); f != nil {
 		return f
@@ -254,7 +254,7 @@ func (s *database) whole() error {
 	return nil
 }
 
-// fail notes a fault of the store. The first one is kept.
+// fail records a fault of the store. Only the first is kept.
 func (s *database) fail(format string, args ...any) error {
 	f := &faultError{"store " + s.dir + ": " + fmt.Sprintf(format, args...)}
 	if s.fault.CompareAndSwap(nil, f) {
@@ -263,7 +263,7 @@ func (s *database) fail(format string, args ...any) error {
 	return s.fault.Load()
 }
 
-// catch turns a panic of Badger, which damaged tables cause, into a fault.
+// catch turns a panic of Badger into a fault. Damaged tables cause panics.
 func (s *database) catch(err *error) {
 	if r := recover(); r != nil {
 		s.log.Error("the store panicked", zap.Any("panic", r), zap.Stack("stack"))
@@ -295,7 +295,7 @@ func (s *database) AccountByKey(ctx context.Context, key account.Key) (*account.
 		if a, err = v.account(binary.BigEndian.Uint64(id)); err != nil {
 			return err
 		}
-		if !slices.Contains(a.Keys, key) { // but reserved, or the other way round
+		if !slices.Contains(a.Keys, key) { // reserved differs
 			return account.ErrNotFound
 		}
 		return nil
@@ -382,7 +382,7 @@ func (s *database) Close() error {
 		s.closed.Store(true)
 		close(s.stop)
 		<-s.stopped
-		s.writing.Lock() // and wait for a caller who writes
+		s.writing.Lock() // wait for a caller that writes
 		defer s.writing.Unlock()
 		s.reading.Lock()
 		defer s.reading.Unlock()

@@ -9,30 +9,29 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// diskGuard keeps a store from filling its disk. Badger writes through memory
-// maps, so that a full disk is no error to it but a SIGBUS that ends the
-// process.
+// diskGuard keeps a store from filling its disk. Badger writes to memory maps, so
+// a full disk doesn't cause an error but a SIGBUS, which kills the process.
 type diskGuard struct {
 	dir     string
 	reserve int64
 
-	// tables is the size of the store's tables. Badger rewrites some of them
-	// in the background, and removes the old ones only then: so much must be
-	// free too, up to maxRewrite.
+	// tables returns the size of the store's tables. Badger rewrites some of
+	// them in the background before it deletes the old ones, so that much must
+	// be free, too, up to maxRewrite.
 	tables func() (int64, error)
 
-	ample time.Time // until when there is enough, whatever is written
+	ample time.Time // no check is needed until then
 }
 
-// maxRewrite is what Badger, with our options, rewrites at a time.
+// maxRewrite is the most that Badger rewrites at a time with our options.
 const maxRewrite = 256 << 20
 
-// ampleFor is how long nobody asks again once there is so much that it can't be
-// written in the meantime.
+// ampleFor is how long check isn't repeated when more is free than could be
+// written in that time.
 const ampleFor = 50 * time.Millisecond
 
-// check returns ErrFull when too little is free. It is done before each
-// transaction, by whoever writes.
+// check returns ErrFull when too little is free. The writer calls it before each
+// transaction.
 func (g *diskGuard) check() error {
 	now := time.Now()
 	if now.Before(g.ample) {

@@ -7,10 +7,10 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// A hold keeps everybody from a unique key for some time, such as the name of a
-// deleted account. It outlives the generation of the keys, so it is of the key
-// without regard to case, however the user model compares; and it is a digest,
-// since the deleted account is to be forgotten.
+// A hold prevents anyone from taking a unique key for some time, such as the name
+// of a deleted account. It survives a change of the user model, so its key
+// ignores case whether or not the model does. It is stored as a digest, so that
+// nothing readable is left of the deleted account.
 
 func holdKeyOf(k account.Key) []byte {
 	sum := sha256.Sum256([]byte(k.Field + "\x00" + account.FoldCase(foldEmail(k.Value))))

@@ -10,9 +10,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// logger gives Badger's messages to Caddy's log. Badger's keys hold
-// e-mail addresses and digests of tokens, and some of its messages quote keys:
-// arguments that might are left out.
+// logger writes Badger's messages to Caddy's log. Keys contain e-mail addresses
+// and digests of tokens, and some messages quote keys, so it leaves out arguments
+// that may hold one.
 type logger struct{ log *zap.Logger }
 
 func (l logger) Errorf(format string, args ...any)   { l.log.Error(plainMessage(format, args)) }
@@ -24,7 +24,7 @@ func (l logger) Infof(format string, args ...any) {
 	}
 }
 
-// Debugf drops the message: there is one or more for each transaction.
+// Debugf drops the message: each transaction causes some.
 func (logger) Debugf(string, ...any) {}
 
 func plainMessage(format string, args []any) string {
@@ -49,8 +49,8 @@ func plainMessage(format string, args []any) string {
 // quotedKey matches where Badger's errors quote a key.
 var quotedKey = regexp.MustCompile(`(?i)key: ?"(?:[^"\\]|\\.)*"`)
 
-// plainError is an error of Badger without the key that it may quote, and
-// without the chain of its causes, which Badger flattens anyway.
+// plainError returns an error of Badger without the key that it may quote. It
+// doesn't wrap the causes, which Badger has flattened to text anyway.
 func plainError(err error) error {
 	return errors.New(strings.TrimSpace(quotedKey.ReplaceAllString(err.Error(), "key")))
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// maxMails is how many of an account's mails go with it at the most, in one
-// transaction.
+// maxMails is the maximum number of mails that are deleted with their account, in
+// one transaction.
 const maxMails = 1000
 
 // Mails implements Store.
@@ -54,8 +54,8 @@ func (v snapshot) mail(id uint64) (*account.Mail, []byte, error) {
 	return m, unknown, nil
 }
 
-// dueNumber is a time as a number that sorts, to the microsecond. Times before
-// 1970 are all due first.
+// dueNumber returns a time in microseconds, for a key that sorts. Times before
+// 1970 are zero.
 func dueNumber(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) }
 
 // PutMail implements Store.

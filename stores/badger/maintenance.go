@@ -12,15 +12,15 @@ import (
 	"go.uber.org/zap"
 )
 
-// cleaningHour is the hour of the night, on the machine's clock, in which what
-// was deleted and what has expired is taken off the disk.
+// cleaningHour is the hour, in local time, at which deleted and expired entries
+// are removed from the disk.
 const cleaningHour = 3
 
-// quietStart is how long the check of all tables leaves the disk to what is
-// needed at the start.
+// quietStart is the delay before all tables are checked, so that the check
+// doesn't slow down the start.
 const quietStart = time.Second
 
-// maintain works on the store in the background.
+// maintain checks and cleans the store in the background.
 func (s *database) maintain() {
 	select {
 	case <-s.stop:
@@ -47,8 +47,8 @@ func (s *database) maintain() {
 	}
 }
 
-// clean drops deleted and expired entries, by putting all tables into one
-// level. Reads find everything there with fewer steps, too.
+// clean removes deleted and expired entries by compacting all tables into one
+// level, which makes reads faster, too.
 func (s *database) clean() {
 	s.writing.Lock()
 	err := s.writable()
@@ -64,8 +64,7 @@ func (s *database) clean() {
 	s.log.Info("cleaned the store", zap.Duration("took", time.Since(start)))
 }
 
-// verify reads all tables and compares them with their checksums. Its error
-// names the damaged file.
+// verify checks the checksums of all tables. Its error names the damaged file.
 func (s *database) verify() error {
 	err := noPanic(s.db.VerifyChecksum)
 	if err == nil {
@@ -93,7 +92,8 @@ func verifyTable(name string, id uint64) error {
 	return t.VerifyChecksum()
 }
 
-// noPanic returns a panic, which damaged tables cause in Badger, as an error.
+// noPanic calls fn and returns an error if it panics, as Badger does on damaged
+// tables.
 func noPanic(fn func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

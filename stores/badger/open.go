@@ -24,23 +24,23 @@ import (
 	"go.uber.org/zap"
 )
 
-// markerFile is a file of our own in the folder. Badger takes a folder
-// without its MANIFEST for an empty one and deletes what is in it; with the
-// marker we know better. It also holds the schema, so that a store of a newer
-// version is refused before anything touches it.
+// markerFile marks the folder as ours. Badger treats a folder without its
+// MANIFEST as empty and deletes its files; the marker lets us refuse such a
+// folder first. It also holds the schema, so that a store of a newer version is
+// refused before anything touches it.
 const markerFile = "DJOSER"
 
-// schemaVersion is the number of the layout of keys and records. A version that
-// raises it migrates older stores in checkFolder's caller, after a backup.
+// schemaVersion is the version of the layout of keys and records. A release that
+// raises it has to migrate older stores in prepareFolder, after a backup.
 const schemaVersion = 1
 
 const markerText = `caddy-djoser store, schema %d
 The files in this folder belong together: don't move, edit or delete single ones.
 `
 
-// dbOptions are measured: few and small memory tables, no caches beside
-// the kernel's, records outside of the value log, which then needs no garbage
-// collection.
+// dbOptions returns the options of Badger, which were chosen by measurement: few
+// and small memory tables, no cache besides the kernel's, and records outside of
+// the value log, which then needs no garbage collection.
 func dbOptions(dir string, log *zap.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithLogger(logger{log}).
@@ -56,7 +56,7 @@ func dbOptions(dir string, log *zap.Logger) badger.Options {
 		WithValueLogFileSize(64 << 20).
 		WithBaseTableSize(4 << 20).
 		WithBaseLevelSize(64 << 20). // fewer levels to look into
-		WithBlockSize(2 << 10).      // less to read and sum up for one record
+		WithBlockSize(2 << 10).      // less to read and checksum for a record
 		WithNumLevelZeroTables(3).
 		WithNumLevelZeroTablesStall(10).
 		WithNumCompactors(2).
@@ -104,8 +104,8 @@ func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
 	return s, nil
 }
 
-// openManaged opens Badger in managed mode: we number the transactions. In its
-// normal mode a read waits until every commit before it is on disk.
+// openManaged opens Badger in managed mode, in which we number the transactions.
+// In the normal mode a read waits until all earlier commits are on disk.
 func openManaged(opts badger.Options) (db *badger.DB, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -115,8 +115,8 @@ func openManaged(opts badger.Options) (db *badger.DB, err error) {
 	return badger.OpenManaged(opts)
 }
 
-// prepareFolder makes the folder, or looks at the one that is there, and keeps
-// others out of it. One that holds something else isn't touched.
+// prepareFolder creates the folder or checks the existing one, and denies access
+// to other users. It doesn't touch a folder that holds something else.
 func prepareFolder(dir string) (isNew bool, err error) {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -143,7 +143,7 @@ func prepareFolder(dir string) (isNew bool, err error) {
 	return isNew, err
 }
 
-// keepOthersOut makes a folder that of its owner only.
+// keepOthersOut lets only the owner use a folder.
 func keepOthersOut(dir string, info fs.FileInfo) error {
 	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
 		return nil
@@ -159,8 +159,8 @@ func keepOthersOut(dir string, info fs.FileInfo) error {
 	return folderError(dir, err)
 }
 
-// checkFolder reports whether the folder has no store yet, and refuses one whose
-// content Badger would destroy, or that isn't ours. It changes nothing.
+// checkFolder reports whether the folder has no store yet. It refuses a folder
+// that isn't ours, or whose files Badger would delete. It changes nothing.
 func checkFolder(dir string) (isNew bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -186,7 +186,7 @@ func checkFolder(dir string) (isNew bool, err error) {
 		}
 	}
 	if draft && table == "" {
-		database = "" // ours: it was never opened to its end
+		database = "" // ours: its creation was interrupted
 	}
 	switch {
 	case !marker && foreign != "":
@@ -216,18 +216,18 @@ func noMarkerError(dir, file string) error {
 	return fmt.Errorf("store %s: the folder holds a Badger database (%s), but not the file %s of this module: name another folder, or restore that file if it was lost", dir, file, markerFile)
 }
 
-// files and extensions are what a database that was never opened to
-// its end may consist of.
+// files and extensions are the names of the files that a database may consist of
+// if its creation was interrupted.
 var (
 	files      = []string{"LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD"}
 	extensions = []string{".mem", ".vlog"}
 )
 
-// lostAndFound is in a file system of its own from the start.
+// lostAndFound is a folder that new file systems have.
 const lostAndFound = "lost+found"
 
-// markerDraft is the marker of a store that is being made. It is there before
-// Badger's files are, so that those of somebody else aren't taken for ours.
+// markerDraft is the marker of a store that is being created. It is written
+// before Badger's files, to tell them from those of another program.
 const markerDraft = markerFile + ".new"
 
 func draftMarker(dir string) error {
@@ -242,7 +242,7 @@ func draftMarker(dir string) error {
 	return nil
 }
 
-// finishMarker makes the draft the marker.
+// finishMarker renames the draft to the marker.
 func finishMarker(dir string) error {
 	if err := os.Rename(filepath.Join(dir, markerDraft), filepath.Join(dir, markerFile)); err != nil {
 		return err
@@ -250,7 +250,7 @@ func finishMarker(dir string) error {
 	return atomicfile.SyncFolder(dir)
 }
 
-// openError turns an error of Badger's opening into one that says what to do.
+// openError explains an error of opening Badger, and what to do about it.
 func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "Another process is using this Badger database") {
 		return fmt.Errorf("store %s is in use by %s: one server at a time can have it open; to change the configuration of a running Caddy use `caddy reload`", dir, lockHolder(dir))
@@ -280,9 +280,9 @@ func lockHolder(dir string) string {
 	return "process " + pid
 }
 
-// fetchIndexes starts to read the indexes of the tables, which are at their
-// ends. Badger needs all of them to open, and reads them page by page: from a
-// cold disk that takes several times as long.
+// fetchIndexes starts to read the indexes of the tables, which are at the end of
+// each. Badger needs all of them to open, and reads them page by page, which
+// takes several times as long from a cold disk.
 func fetchIndexes(dir string) {
 	tables, _ := tablesIn(dir) // Badger reports what can't be read
 	for _, t := range tables {
@@ -291,8 +291,7 @@ func fetchIndexes(dir string) {
 	}
 }
 
-// tablesIn are the tables in a folder. One that is dropped meanwhile is left
-// out.
+// tablesIn returns the tables in a folder, without those deleted meanwhile.
 func tablesIn(dir string) ([]fs.FileInfo, error) {
 	entries, err := os.ReadDir(dir)
 	var tables []fs.FileInfo
@@ -304,7 +303,7 @@ func tablesIn(dir string) ([]fs.FileInfo, error) {
 	return tables, err
 }
 
-// tableSize is the size of the tables in a folder.
+// tableSize returns the size of the tables in a folder.
 func tableSize(dir string) (size int64, err error) {
 	tables, err := tablesIn(dir)
 	for _, t := range tables {
@@ -313,7 +312,7 @@ func tableSize(dir string) (size int64, err error) {
 	return size, err
 }
 
-// tableBytes is the size of the tables of an open store.
+// tableBytes returns the size of the tables of an open store.
 func (s *database) tableBytes() (size int64, err error) {
 	for _, level := range s.db.Levels() {
 		size += level.Size
@@ -321,7 +320,7 @@ func (s *database) tableBytes() (size int64, err error) {
 	return size, nil
 }
 
-// load reads what the store keeps in memory, and makes it in a new store.
+// load reads the state that is kept in memory, and initializes a new store.
 func (s *database) load(isNew bool) error {
 	s.committed.Store(s.db.MaxVersion())
 	s.db.SetDiscardTs(s.committed.Load())
@@ -348,7 +347,7 @@ func (s *database) load(isNew bool) error {
 		return fmt.Errorf("store %s: %w", s.dir, err)
 	}
 	if s.linkKey == nil {
-		key := make([]byte, 32)
+		key := make([]byte, linkKeyBytes)
 		rand.Read(key)
 		b := s.newBatch()
 		b.set(linkKeyKey, key, 0)
@@ -361,8 +360,8 @@ func (s *database) load(isNew bool) error {
 	return nil
 }
 
-// fixModes takes the rights of others from the files, which Badger creates with
-// those that the process's umask leaves.
+// fixModes denies other users access to the files, which Badger creates with the
+// permissions that the umask allows.
 func (s *database) fixModes() {
 	if runtime.GOOS == "windows" {
 		return

@@ -10,7 +10,7 @@ import (
 func readAhead(name string, from, size int64) {
 	f, err := os.Open(name)
 	if err != nil {
-		return // who needs the file will say so
+		return // reported when the file is needed
 	}
 	defer f.Close()
 	unix.Fadvise(int(f.Fd()), from, size, unix.FADV_WILLNEED)

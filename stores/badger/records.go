@@ -11,20 +11,19 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The records of a store that keeps bytes. Each starts with the number of its
-// format, followed by fields in the encoding of protocol buffers, so that a
-// newer version may add fields: an older one passes over them when it reads,
-// and keeps them when it writes.
+// Records start with the number of their format, followed by fields in the
+// encoding of protocol buffers. A newer version may add fields: older versions
+// ignore them when they read a record, and keep them when they write it.
 //
-// Field numbers are for ever: never reuse one, never change what it means.
+// Never reuse a field number or change its meaning.
 
 const recordFormat = 1
 
 var errRecord = errors.New("record is damaged, or of a newer version")
 
-// An account's record has the version of the account and the generation of its
-// unique keys between format and fields, so that both are known, and set,
-// without the fields.
+// An account's record has the account's version and the generation of its unique
+// keys between the format and the fields, so that the fields can be encoded before
+// these are known.
 const (
 	recAccountUsername     protowire.Number = 1
 	recAccountEmail        protowire.Number = 2
@@ -104,7 +103,7 @@ type accountRecord struct {
 	former     []account.Key  // keys of an earlier generation
 	formerGen  uint64         // that generation
 	unknown    []byte         // fields of a newer version
-	key        [1]account.Key // room for Keys, of which there is mostly one
+	key        [1]account.Key // saves an allocation: most accounts have one key
 }
 
 // keysAt returns the account's unique keys in a generation.
@@ -118,7 +117,7 @@ func (r *accountRecord) keysAt(generation uint64) []account.Key {
 	return nil
 }
 
-// appendAccountHead appends what precedes the fields of an account.
+// appendAccountHead appends the start of an account's record, before its fields.
 func appendAccountHead(b []byte, version, generation uint64) []byte {
 	b = append(b, recordFormat)
 	b = protowire.AppendVarint(b, version)
@@ -193,8 +192,8 @@ func appendAccountFields(b []byte, a *account.Account) ([]byte, error) {
 	return b, nil
 }
 
-// appendFormerKeys appends the keys that an account has in an earlier
-// generation, which holds until a newer one is complete.
+// appendFormerKeys appends the keys that an account has in the current generation
+// while a new one is being written.
 func appendFormerKeys(b []byte, generation uint64, keys []account.Key) []byte {
 	f := appendNumber(nil, recFormerGeneration, generation)
 	for _, k := range keys {
@@ -210,8 +209,8 @@ func appendKey(b []byte, k account.Key) []byte {
 	return appendNumber(b, recKeyReserved, protowire.EncodeBool(k.Reserved))
 }
 
-// decodeAccount reads the record of the account with the id. The strings of
-// the account share one copy of the record.
+// decodeAccount decodes the record of the account with the id. The strings of the
+// account share one copy of the record.
 func decodeAccount(id uint64, record []byte) (*accountRecord, error) {
 	a := &accountRecord{Account: account.Account{ID: id}}
 	a.Keys = a.key[:0]
@@ -285,8 +284,8 @@ func appendToken(b []byte, t *account.Token, unknown []byte) []byte {
 	return append(b, unknown...)
 }
 
-// decodeToken reads the record of the token with the digest, and returns the
-// fields of a newer version beside it.
+// decodeToken decodes the record of the token with the digest. It also returns
+// the fields that a newer version has added.
 func decodeToken(digest account.Digest, record []byte) (*account.Token, []byte, error) {
 	t := &account.Token{Digest: digest}
 	var unknown []byte
@@ -331,8 +330,8 @@ func appendMail(b []byte, m *account.Mail, unknown []byte) []byte {
 	return append(b, unknown...)
 }
 
-// decodeMail reads the record of the mail with the id, and returns the fields
-// of a newer version beside it.
+// decodeMail decodes the record of the mail with the id. It also returns the
+// fields that a newer version has added.
 func decodeMail(id uint64, record []byte) (*account.Mail, []byte, error) {
 	m := &account.Mail{ID: id}
 	var unknown []byte
@@ -395,11 +394,11 @@ func appendTime(b []byte, num protowire.Number, t time.Time) []byte {
 	return protowire.AppendVarint(b, protowire.EncodeZigZag(t.UnixMicro()))
 }
 
-// recordDecoder walks over the fields of a record. Once bad it stays bad, and
+// recordDecoder decodes the fields of a record. After an error it stays bad, and
 // returns zero values.
 type recordDecoder struct {
-	s   string // what is left of the record
-	all string // the record from the present field on
+	s   string // rest of the record
+	all string // the record from the current field on
 	num protowire.Number
 	typ protowire.Type
 	bad bool
@@ -474,7 +473,7 @@ func (d *recordDecoder) time() time.Time {
 	return time.UnixMicro(protowire.DecodeZigZag(v)).UTC()
 }
 
-// raw passes over the present field and returns all of it.
+// raw skips the current field and returns all of it.
 func (d *recordDecoder) raw() string {
 	n := protowire.ConsumeFieldValue(d.num, d.typ, []byte(d.s))
 	if n < 0 {
@@ -485,10 +484,10 @@ func (d *recordDecoder) raw() string {
 	return d.all[:len(d.all)-len(d.s)]
 }
 
-// message returns a decoder for the message in the present field.
+// message returns a decoder for the message in the current field.
 func (d *recordDecoder) message() *recordDecoder { return &recordDecoder{s: d.text(), bad: d.bad} }
 
-// end takes over the fault of a message.
+// end makes d bad if the message m is.
 func (d *recordDecoder) end(m *recordDecoder) {
 	if m.bad {
 		d.fail()

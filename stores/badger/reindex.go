@@ -12,10 +12,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// Unique keys have a generation. A new one is written next to the one that
-// holds, and then takes its place in a single transaction: a crash, or an
-// error, on the way leaves the old one as it was. While a new generation is
-// being made an account's record has its keys of both.
+// Unique keys have a generation. A new generation is written next to the current
+// one and then replaces it in a single transaction: after a crash or an error the
+// old one is still in place. Until then an account's record has its keys of both
+// generations.
 
 // Reindex implements Store.
 func (s *database) Reindex(ctx context.Context, signature string, keys func(*account.Account) ([]account.Key, error)) error {
@@ -39,8 +39,8 @@ func (s *database) Reindex(ctx context.Context, signature string, keys func(*acc
 	return s.submit(ctx, &mutation{alone: func() error { return r.run(signature) }})
 }
 
-// reindex is the making of a generation of unique keys. It has the writer for
-// itself.
+// reindex writes a new generation of unique keys. Nothing else is written
+// meanwhile.
 type reindex struct {
 	s    *database
 	ctx  context.Context
@@ -102,8 +102,8 @@ func (r *reindex) each(fn func(*accountRecord) error) error {
 	}
 }
 
-// keysOf calls the caller's function with an account of its own, and leaves
-// reserved keys out unless they are wanted.
+// keysOf returns the new keys of an account, with or without reserved ones. It
+// calls the caller's function with a copy of the account.
 func (r *reindex) keysOf(a *accountRecord, reserved bool) ([]account.Key, error) {
 	owner := a.Account
 	keys, err := r.keys(&owner)
@@ -116,8 +116,9 @@ func (r *reindex) keysOf(a *accountRecord, reserved bool) ([]account.Key, error)
 	return keys, nil
 }
 
-// check finds keys that two accounts would have. It remembers a hash of each
-// key, not the key: of a million accounts that is little.
+// check returns a *TakenError if two accounts would have the same key. It keeps
+// a hash of each key, not the key, which takes little memory even for a million
+// accounts.
 func (r *reindex) check() error {
 	type hashed struct{ hash, id uint64 }
 	var (
@@ -178,8 +179,8 @@ func (r *reindex) compare(id, other uint64) error {
 	return nil
 }
 
-// fill writes the keys of a generation. Accounts with reserved keys get them in
-// a second pass, since they give way to those that other accounts have.
+// fill writes the keys of a generation. Reserved keys are written in a second
+// pass, since an account doesn't get a reserved key that another account has.
 func (r *reindex) fill(old, generation uint64, reserved bool) error {
 	b := r.s.newBatch()
 	defer func() { b.txn.Discard() }()
@@ -228,13 +229,13 @@ func (r *reindex) fill(old, generation uint64, reserved bool) error {
 	return b.commit()
 }
 
-// dropGenerations deletes the unique keys of all generations but the one that
-// holds.
+// dropGenerations deletes the unique keys of all generations but the current
+// one.
 func (s *database) dropGenerations() error {
-	holds := s.generation.Load()
+	current := s.generation.Load()
 	first := []byte{prefixUnique}
-	end := uniqueKey(holds, account.Key{})[:1+4]
-	next := uniqueKey(holds+1, account.Key{})[:1+4]
+	end := uniqueKey(current, account.Key{})[:1+4]
+	next := uniqueKey(current+1, account.Key{})[:1+4]
 	for {
 		b := s.newBatch()
 		drop := func(key, _ []byte) (bool, error) {

@@ -1,3 +1,5 @@
+// Package badger keeps accounts, tokens and mails in an embedded Badger
+// database. It is the default store, the Caddy module djoser.stores.badger.
 package badger
 
 import (
@@ -19,26 +21,25 @@ import (
 	"go.uber.org/zap"
 )
 
-// defaultReserve is what a Badger store leaves free on its disk: enough for
-// the tables that Badger may be about to write in the background.
+// defaultReserve is the default of Store.Reserve: enough for the tables that
+// Badger may be about to write in the background.
 const defaultReserve = 64 << 20
 
-// Store keeps a realm in an embedded Badger database, in a folder of its
-// own. Nothing else has to be installed or run.
+// Store keeps a realm in an embedded Badger database, in its own folder.
+// Nothing else has to be installed or run.
 //
-// What a request was told is done is on disk. While too little is free on that
-// disk, the store refuses changes (the requests get 507) and goes on reading, so
-// that logged-in users stay logged in; it recovers by itself when there is space
-// again. Too little is less than the reserve and the size of the store itself
-// (of which 256 MB count at most), because Badger rewrites its tables in the
-// background, and a disk that is full to the last byte while it does so ends
-// the process: give the store a disk that others can't fill in a second.
+// Acknowledged changes are durable. When the disk has too little free space, the
+// store refuses changes (requests get 507) but still reads, so that users stay
+// logged in. It accepts changes again once there is enough space. It needs the
+// reserve plus the size of the store itself, up to 256 MB, because Badger
+// rewrites its tables in the background and crashes the process if the disk
+// fills up meanwhile. Use a disk that other programs can't fill in a second.
 //
-// One process at a time can have the folder open. A reload of the
-// configuration keeps it open.
+// Only one process at a time can open the folder. It stays open when the
+// configuration is reloaded.
 type Store struct {
-	// Path is the folder. It is created, but not the folder around it. Default:
-	// djoser/<realm> in Caddy's data folder.
+	// Path is the folder. It is created if needed, but its parent is not.
+	// Default: djoser/<realm> in Caddy's data folder.
 	Path string `json:"path,omitempty"`
 
 	// Reserve is how many bytes are kept free on the disk. Default: 64 MB.
@@ -100,13 +101,13 @@ func (b *Store) Provision(caddy.Context) error {
 	return err
 }
 
-// Validate checks the settings. It only looks at what is on disk.
+// Validate checks the settings. It changes nothing on disk.
 func (b *Store) Validate() error {
 	if b.Reserve < 0 {
 		return fmt.Errorf("reserve of the badger store is %d bytes: it can't be negative", b.Reserve)
 	}
 	if b.Path == "" {
-		return nil // made with the folders around it
+		return nil // Open creates the parent, too
 	}
 	path, err := filepath.Abs(b.Path)
 	if err != nil {
@@ -115,8 +116,8 @@ func (b *Store) Validate() error {
 	return checkParent(path)
 }
 
-// checkParent refuses a folder that can't be made, since the one around it isn't
-// there. What this user may not see is left to the one that runs Caddy.
+// checkParent returns an error if the parent of a folder doesn't exist. One that
+// this user may not see is no error: Caddy may run as another user.
 func checkParent(dir string) error {
 	_, err := os.Stat(filepath.Dir(dir) + string(filepath.Separator))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -126,7 +127,7 @@ func checkParent(dir string) error {
 }
 
 // Location returns the store's folder as an absolute path without symbolic
-// links. The folder needs not exist yet.
+// links. The folder need not exist yet.
 func (b *Store) Location(realm string) (string, error) {
 	path := b.Path
 	if path == "" {
@@ -142,10 +143,10 @@ func (b *Store) Location(realm string) (string, error) {
 	return resolve(path)
 }
 
-// home is the folder of the stores without a path.
+// home is the folder that holds the stores without a path.
 func home() string { return filepath.Join(caddy.AppDataDir(), "djoser") }
 
-// resolve follows the symbolic links in what exists of an absolute path.
+// resolve follows the symbolic links in the part of an absolute path that exists.
 func resolve(path string) (string, error) {
 	resolved, err := filepath.EvalSymlinks(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -161,7 +162,7 @@ func resolve(path string) (string, error) {
 	return filepath.Join(parent, filepath.Base(path)), nil
 }
 
-// Open opens the store in the folder, and makes it if it isn't there.
+// Open opens the store in the folder, and creates it if needed.
 func (b *Store) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -178,7 +179,7 @@ func (b *Store) Open(ctx context.Context, location string, log *zap.Logger) (acc
 	return open(location, reserve, log)
 }
 
-// folderError says what is wrong with a store's folder, and what to do.
+// folderError explains an error with a store's folder, and what to do about it.
 func folderError(dir string, err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {

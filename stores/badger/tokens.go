@@ -110,11 +110,11 @@ func (s *database) TouchTokens(ctx context.Context, used map[account.Digest]time
 	return nil
 }
 
-// maxTokens is how many tokens an account may have at the most. All of them are
-// ended in one transaction.
+// maxTokens is the maximum number of tokens of an account. They must fit into one
+// transaction, which ends all of them.
 const maxTokens = 5000
 
-// tokenRef is what the index of an account's tokens knows of one.
+// tokenRef is an entry in the index of an account's tokens.
 type tokenRef struct {
 	account uint64
 	digest  account.Digest
@@ -211,8 +211,8 @@ func dropToken(b *batch, r tokenRef, ended map[account.Digest]bool) {
 	ended[r.digest] = true
 }
 
-// expiry is the time from which Badger drops an entry, in seconds, rounded up:
-// Token.Expired is the one that counts.
+// expiry returns when Badger may drop an entry, in Unix seconds, rounded up.
+// Whether a token has expired is decided by Token.Expired.
 func expiry(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0

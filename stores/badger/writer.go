@@ -7,12 +7,12 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// A durable transaction costs a flush of the disk, however much is in it. So
-// one goroutine at a time makes changes: it takes what is waiting, checks each
-// change against the store and the changes before it, and commits them
-// together. A change that fails leaves no trace in what is committed.
+// A durable transaction costs a flush of the disk, whatever its size. So one
+// goroutine at a time makes changes: it takes all waiting changes, checks each
+// against the store and the changes before it, and commits them together. A
+// change that fails isn't part of the transaction.
 
-// queueLength is how many changes may wait.
+// queueLength is the maximum number of waiting changes.
 const queueLength = 1024
 
 // mutation is a change that waits for the writer.
@@ -20,17 +20,17 @@ type mutation struct {
 	// apply makes the change in a batch.
 	apply func(*batch) error
 
-	// alone is work that commits its own batches, instead of apply.
+	// alone, if set, is called instead of apply and commits its own batches.
 	alone func() error
 
-	taken atomic.Bool // by the writer, or by the caller who gave it up
+	taken atomic.Bool // by the writer, or by a caller that has given up
 	done  chan error
 }
 
-// submit has a mutation made, and waits for it. While nobody else writes, the
-// caller does it itself, which spares two changes of goroutine; else the writer
-// does. A mutation that the writer has not yet begun with when the context ends
-// is dropped.
+// submit makes a mutation and waits until it is durable. The caller makes it
+// itself if there is no other writer, which saves two goroutine switches;
+// otherwise the writer does. A mutation is dropped if the context ends before the
+// writer has begun with it.
 func (s *database) submit(ctx context.Context, m *mutation) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -66,9 +66,9 @@ func (s *database) submit(ctx context.Context, m *mutation) error {
 	return <-m.done
 }
 
-// writeNow is submit's for a caller who holds the writing lock, and gives it
-// back. What it took from the queue and needs a turn of its own, such as a
-// Reindex, is not for the caller to wait for.
+// writeNow makes a mutation for submit, which has locked writing, and unlocks it.
+// The caller doesn't wait for other work taken from the queue that needs the
+// writer for itself, such as a Reindex.
 func (s *database) writeNow(m *mutation) error {
 	var next *mutation
 	defer func() {
@@ -88,7 +88,8 @@ func (s *database) writeNow(m *mutation) error {
 	return <-m.done
 }
 
-// write is the writer. It ends with the mutations that it has begun with.
+// write is the writer's goroutine. When stopped, it finishes the mutations that
+// it has begun with.
 func (s *database) write() {
 	for {
 		select {
@@ -102,7 +103,7 @@ func (s *database) write() {
 	}
 }
 
-// commitAll commits a mutation, and what has to be done with it.
+// commitAll commits a mutation, and those that commitTogether returns.
 func (s *database) commitAll(m *mutation) {
 	for m != nil {
 		m = s.commitTogether(m)
@@ -110,7 +111,7 @@ func (s *database) commitAll(m *mutation) {
 }
 
 // commitTogether commits a mutation with those that wait behind it. It returns
-// one that it took from the queue and that must be done next.
+// the one that it took from the queue but that must run alone, if any.
 func (s *database) commitTogether(m *mutation) (next *mutation) {
 	if m.alone != nil {
 		if m.taken.CompareAndSwap(false, true) {
@@ -164,7 +165,7 @@ func (s *database) runAlone(m *mutation) (err error) {
 	return m.alone()
 }
 
-// writable tells why the store takes no changes, if it doesn't.
+// writable returns why the store refuses changes, or nil.
 func (s *database) writable() error {
 	if err := s.whole(); err != nil {
 		return err
