@@ -58,10 +58,7 @@ func decodeCounts(record []byte) (counts, error) {
 			d.raw()
 		}
 	}
-	if d.bad {
-		return c, errRecord
-	}
-	return c, nil
+	return c, d.err()
 }
 
 // loadState reads the state that is kept in memory.

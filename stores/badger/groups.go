@@ -42,10 +42,7 @@ func decodeGroup(record []byte) (*account.Group, error) {
 			d.raw()
 		}
 	}
-	if d.bad {
-		return nil, errRecord
-	}
-	return g, nil
+	return g, d.err()
 }
 
 // Groups implements GroupStore.

@@ -61,8 +61,5 @@ func decodeHold(record []byte) (until time.Time, err error) {
 			d.raw()
 		}
 	}
-	if d.bad {
-		return until, errRecord
-	}
-	return until, nil
+	return until, d.err()
 }

@@ -309,10 +309,7 @@ func decodeToken(digest account.Digest, record []byte) (*account.Token, []byte, 
 			unknown = append(unknown, d.raw()...)
 		}
 	}
-	if d.bad {
-		return nil, nil, errRecord
-	}
-	return t, unknown, nil
+	return t, unknown, d.err()
 }
 
 // appendMail appends the record of a mail, without its id.
@@ -361,10 +358,7 @@ func decodeMail(id uint64, record []byte) (*account.Mail, []byte, error) {
 			unknown = append(unknown, d.raw()...)
 		}
 	}
-	if d.bad {
-		return nil, nil, errRecord
-	}
-	return m, unknown, nil
+	return m, unknown, d.err()
 }
 
 // appendText appends a text field; an empty one takes no space.
@@ -413,6 +407,13 @@ func (d *recordDecoder) format() {
 }
 
 func (d *recordDecoder) fail() { d.bad, d.s = true, "" }
+
+func (d *recordDecoder) err() error {
+	if d.bad {
+		return errRecord
+	}
+	return nil
+}
 
 // next moves to the next field.
 func (d *recordDecoder) next() bool {

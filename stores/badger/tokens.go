@@ -148,10 +148,7 @@ func decodeTokenRef(key, value string) (tokenRef, error) {
 			d.raw()
 		}
 	}
-	if d.bad {
-		return r, errRecord
-	}
-	return r, nil
+	return r, d.err()
 }
 
 func (b *batch) token(digest account.Digest) (*account.Token, []byte, error) {
