@@ -147,10 +147,6 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 	if err != nil {
 		return nil, err
 	}
-	mails := shared.throttles.Mails
-	if r.settings.Throttle.Off {
-		mails = nil
-	}
 	rules := r.settings.rules()
 	rules.SendsMails = r.mailer != nil
 	return &account.Service{
@@ -163,7 +159,6 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 		Links:      account.Links{Key: key, TTL: time.Duration(r.settings.LinkTTL), Now: time.Now},
 		Hasher:     *r.settings.Password.Hasher,
 		Pool:       r.settings.Password.pool(),
-		Mails:      mails,
 		Reporter:   reporter{r.metrics, r},
 		WakeMail:   shared.outbox.Wake,
 		Now:        time.Now,

@@ -69,9 +69,7 @@ func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 func throttleClock(t *testing.T) *clock {
 	t.Helper()
 	c := new(clock)
-	all := runningRealm(t, "default").shared.Load().throttles
-	all.Requests.SetClock(c.now)
-	all.Mails.SetClock(c.now)
+	runningRealm(t, "default").shared.Load().throttles.SetClock(c.now)
 	return c
 }
 

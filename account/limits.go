@@ -132,6 +132,7 @@ func (t *ThrottleSettings) wrongPasswords() []Rate {
 	return defaultWrongPasswords
 }
 
+// Validate checks the settings. endpoints are the names that Endpoints may have.
 func (t *ThrottleSettings) Validate(endpoints []string) error {
 	for name, rates := range t.Endpoints {
 		if !slices.Contains(endpoints, name) {
@@ -165,12 +166,13 @@ const maxRates = 4
 // Throttles remember requests and attempts. They live as long as the store is open, so
 // that a reload forgets nothing.
 type Throttles struct {
-	Requests *limiter // by address, by account and address, by account
+	requests *limiter // by address, by account and address, by account
 	known    *limiter // addresses that have logged in, by account
-	Mails    *limiter // by account
-	Pace     *pace    // of wrong passwords
+	mails    *limiter // by account
+	pace     *pace    // of wrong passwords
 }
 
+// NewThrottles returns throttles that have counted nothing yet.
 func NewThrottles(now func() time.Time) *Throttles {
 	return &Throttles{newLimiter(now), newLimiter(now), newLimiter(now), new(pace)}
 }
@@ -212,7 +214,13 @@ func newLimiter(now func() time.Time) *limiter {
 }
 
 // SetClock replaces the clock, for tests.
-func (l *limiter) SetClock(now func() time.Time) {
+func (t *Throttles) SetClock(now func() time.Time) {
+	for _, l := range []*limiter{t.requests, t.known, t.mails} {
+		l.setClock(now)
+	}
+}
+
+func (l *limiter) setClock(now func() time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.now = now
@@ -339,7 +347,7 @@ func (a *Service) allow(endpoint string, c Client, acc *Account) error {
 }
 
 func (a *Service) throttle(limits ...limit) error {
-	if wait, ok := a.Throttles.Requests.allow(limits...); !ok {
+	if wait, ok := a.Throttles.requests.allow(limits...); !ok {
 		return &TooSoonError{wait}
 	}
 	return nil

@@ -48,7 +48,7 @@ func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*A
 	case err != nil:
 		return acc, "", err
 	case !ok:
-		a.Throttles.Pace.even(ctx, took)
+		a.Throttles.pace.even(ctx, took)
 		return acc, "", ErrCredentials
 	case !acc.IsActive:
 		return acc, "", ErrDisabled
@@ -164,7 +164,7 @@ func (a *Service) Verify(ctx context.Context, who password.Caller, acc *Account,
 		}
 		took = time.Since(begin)
 		if !broken && !a.Hasher.Made(acc.Password) {
-			a.Throttles.Pace.took(took)
+			a.Throttles.pace.took(took)
 		}
 	})
 	return ok, weak, took, err
@@ -211,7 +211,7 @@ func (a *Service) try(own, others []limit) (*attempt, error) {
 	if err := a.throttle(append(slices.Clone(own), others...)...); err != nil {
 		return nil, err
 	}
-	return &attempt{a.Throttles.Requests, own, others}, nil
+	return &attempt{a.Throttles.requests, own, others}, nil
 }
 
 // right ends an attempt with the right password. It forgives the client's own earlier
@@ -242,7 +242,7 @@ func knownKey(name string, c Client) limitKey {
 func (a *Service) know(acc *Account, c Client) {
 	name := a.Model.Username.Key(a.Model.Name(acc)).Value
 	a.Throttles.known.allow(limit{key: knownKey(name, c)})
-	a.Throttles.Requests.forget(pairKey("login", name, c))
+	a.Throttles.requests.forget(pairKey("login", name, c))
 }
 
 // recallTime is how long a refusal waits for the store.
@@ -292,7 +292,7 @@ func (a *Service) hasLoggedIn(ctx context.Context, name string, c Client) (bool,
 // wait instead.
 type pace struct {
 	mu      sync.Mutex
-	Slowest time.Duration // of recently checked hashes from Django; zero: none
+	slowest time.Duration // of recently checked hashes from Django; zero: none
 }
 
 // maxPace is how long a refusal waits at most.
@@ -303,7 +303,7 @@ const maxPace = 2 * time.Second
 func (p *pace) took(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.Slowest = max(min(d, maxPace), p.Slowest-p.Slowest/16)
+	p.slowest = max(min(d, maxPace), p.slowest-p.slowest/16)
 }
 
 // rest returns how long a refusal waits whose hash took d. The slowest plus a quarter
@@ -311,7 +311,7 @@ func (p *pace) took(d time.Duration) {
 func (p *pace) rest(d time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return max(0, p.Slowest+p.Slowest/4-d)
+	return max(0, p.slowest+p.slowest/4-d)
 }
 
 // even delays a refusal whose hash took d.

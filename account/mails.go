@@ -39,19 +39,19 @@ var (
 // mayChange counts a new address of an account, and returns how long to wait for
 // another one.
 func (a *Service) mayChange(acc *Account) (wait time.Duration, ok bool) {
-	if a.Mails == nil {
+	if a.Rates.Off {
 		return 0, true
 	}
 	key := limitKey{"mail", string(PurposeEmailChange), strconv.FormatUint(acc.ID, 10)}
-	return a.Mails.allow(limit{key, changeRates})
+	return a.Throttles.mails.allow(limit{key, changeRates})
 }
 
 // mayAsk counts a mail requested for an address.
 func (a *Service) mayAsk(address string, p Purpose) bool {
-	if a.Mails == nil {
+	if a.Rates.Off {
 		return true
 	}
-	_, ok := a.Mails.allow(limit{limitKey{"asked", string(p), strings.ToLower(address)}, mailRates})
+	_, ok := a.Throttles.mails.allow(limit{limitKey{"asked", string(p), strings.ToLower(address)}, mailRates})
 	return ok
 }
 
@@ -63,14 +63,14 @@ func (a *Service) mayAsk(address string, p Purpose) bool {
 // counted apart.
 func (a *Service) mayReach(m *Mail, to string, named []*Account) bool {
 	owned := m.Purpose == PurposePasswordReset && (named[0].EmailConfirmed || !strings.Contains(to, "+"))
-	if a.Mails == nil || owned || m.Attempts > 0 {
+	if a.Rates.Off || owned || m.Attempts > 0 {
 		return true
 	}
 	kind := ""
 	if m.Purpose == PurposeEmailNotice {
 		kind = "notice"
 	}
-	_, ok := a.Mails.allow(limit{limitKey{"mailbox", kind, mailboxOf(to)}, mailboxRates})
+	_, ok := a.Throttles.mails.allow(limit{limitKey{"mailbox", kind, mailboxOf(to)}, mailboxRates})
 	return ok
 }
 

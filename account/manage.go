@@ -223,8 +223,10 @@ func (a *Service) Find(ctx context.Context, name string) (*Account, error) {
 	return a.Store.AccountByKey(ctx, a.Model.Username.Key(a.Model.Normalize(name)))
 }
 
+// ErrNoUser means that no account has the name of a command or an admin call.
 var ErrNoUser = errors.New("no such user")
 
+// NoUser turns ErrNotFound into ErrNoUser with the name.
 func NoUser(name string, err error) error {
 	if errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("%w: %s", ErrNoUser, name)

@@ -25,8 +25,7 @@ type Service struct {
 	Validators password.Validators
 	Throttles  *Throttles
 	Rates      *ThrottleSettings
-	turns      turns    // of changes to an account
-	Mails      *limiter // of requested mails; nil: no limit
+	turns      turns // of changes to an account
 	Reporter   Reporter
 	WakeMail   func() // wakes the outbox after a mail was committed
 	Now        func() time.Time
@@ -138,6 +137,7 @@ func (a *Service) rekey(c *Change, former []Key) error {
 	return a.Model.key(c)
 }
 
+// Commit applies a change, and wakes the outbox if the change has mails.
 func (a *Service) Commit(ctx context.Context, c *Change) error {
 	if err := a.Store.Commit(ctx, c); err != nil {
 		return err
@@ -162,6 +162,7 @@ func (a *Service) addToken(change *Change, acc *Account, c Client) string {
 	return value
 }
 
+// CutAgent shortens a User-Agent to what is stored.
 func CutAgent(agent string) string {
 	return strings.ToValidUTF8(agent[:min(len(agent), maxAgent)], "")
 }

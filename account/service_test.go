@@ -412,3 +412,25 @@ func TestOutcomesOfErrors(t *testing.T) {
 		r.wantEvent(i+1, "user_changed", c.outcome, 7)
 	}
 }
+
+func TestALogoutEndsItsTokenAlone(t *testing.T) {
+	r := newRealm(t, nil)
+	r.register("ann", "secret", "")
+	_, first, err := r.login(here, "ann", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, second, err := r.login(here, "ann", "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, _ := account.DigestOf(first)
+	for range 2 { // another request may have ended it
+		if err := r.Logout(t.Context(), digest); err != nil {
+			t.Error(err)
+		}
+	}
+	if r.alive(first) || !r.alive(second) {
+		t.Errorf("first token alive: %t, second: %t", r.alive(first), r.alive(second))
+	}
+}
