@@ -5,12 +5,13 @@ package authn
 import (
 	"context"
 	"errors"
-	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/drf"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
 )
 
 // Authenticator authenticates requests by the tokens of a realm.

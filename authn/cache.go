@@ -3,11 +3,12 @@ package authn
 import (
 	"context"
 	"errors"
-	"github.com/caddy-djoser/djoser/account"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // Identity is the sender of a request: a token and its account. Requests share it, and
@@ -78,6 +79,7 @@ const unknownFor = time.Minute
 // flushEvery is how often recorded uses are written.
 const flushEvery = time.Minute
 
+// NewCache returns a cache of a store. It is empty, and caches nothing before Resize.
 func NewCache(s account.Store, now func() time.Time) *Cache {
 	c := &Cache{
 		Store: s, Now: now,

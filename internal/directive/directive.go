@@ -24,6 +24,7 @@ func OneArg(d *caddyfile.Dispenser, value *string) error {
 	return NoMoreArgs(d, name)
 }
 
+// NoMoreArgs returns an error if the directive has more arguments on its line.
 func NoMoreArgs(d *caddyfile.Dispenser, name string) error {
 	if d.NextArg() {
 		return d.Errf("unexpected argument '%s' after %s: a value with spaces must be quoted", d.Val(), name)
@@ -111,6 +112,7 @@ func SwitchArg(d *caddyfile.Dispenser, value *bool) error {
 	return NoMoreArgs(d, name)
 }
 
+// IntArg parses one integer from least to most.
 func IntArg(d *caddyfile.Dispenser, value *int, least, most int) error {
 	name := d.Val()
 	var text string
@@ -125,6 +127,7 @@ func IntArg(d *caddyfile.Dispenser, value *int, least, most int) error {
 	return nil
 }
 
+// SizeArg parses one size in bytes, such as 10MB.
 func SizeArg(d *caddyfile.Dispenser, value *int64) error {
 	name := d.Val()
 	var text string
@@ -139,6 +142,7 @@ func SizeArg(d *caddyfile.Dispenser, value *int64) error {
 	return nil
 }
 
+// DurationArg parses one duration, such as 90s or 14d.
 func DurationArg(d *caddyfile.Dispenser, value *caddy.Duration) error {
 	name := d.Val()
 	var text string

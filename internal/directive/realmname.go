@@ -6,6 +6,7 @@ import (
 	"regexp"
 )
 
+// DefaultRealm is the name of a realm that has no other.
 const DefaultRealm = "default"
 
 var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
@@ -22,6 +23,7 @@ func ExpandRealm(name *string) error {
 	return CheckRealmName(expanded)
 }
 
+// CheckRealmName returns an error unless name can be the name of a realm.
 func CheckRealmName(name string) error {
 	if !realmName.MatchString(name) {
 		return fmt.Errorf("realm name %q: use letters, digits, and . _ - inside", name)
