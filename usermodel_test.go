@@ -445,7 +445,7 @@ func TestModelsThatCannotBeAreRefused(t *testing.T) {
 		{"field username {\nread_only\n}", "can't be read_only"},
 		{"required_fields company", "company is not a field"},
 		{"required_fields username", "is the username field"},
-		{"required_fields email email", "stands there twice"},
+		{"required_fields email email", "duplicate email"},
 		{"field company", "a type is needed"},
 		{"field company string", "unknown type string"},
 		{"field company char", "needs max_length"},

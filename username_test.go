@@ -133,7 +133,7 @@ func TestCaseOfUsernamesIsNoMatterOnceTheModelSaysSo(t *testing.T) {
 func TestSettingsOfUsernamesAreForUsernames(t *testing.T) {
 	for lines, want := range map[string]string{
 		"field first_name {\ncase_insensitive\n}":                                "field first_name: case_insensitive is for the username field, which is username",
-		"username_field email\nrequired_fields\nfield email {\nsingle_script\n}": "field email: single_script is for usernames: case is no matter in addresses, and their letters are ASCII",
+		"username_field email\nrequired_fields\nfield email {\nsingle_script\n}": "field email: single_script is for usernames: addresses are ASCII, and compared without case",
 	} {
 		if err := newServer(t).Load(withModel(lines)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", lines, err)

@@ -99,7 +99,7 @@ func (u *UserModel) Resolve(taken []string) (*Model, error) {
 		case f == m.Username:
 			return nil, fmt.Errorf("required_fields: %s is the username field, which is always required", n)
 		case slices.Contains(required[:i], n):
-			return nil, fmt.Errorf("required_fields: %s stands there twice", n)
+			return nil, fmt.Errorf("required_fields: duplicate %s", n)
 		}
 		m.Required = append(m.Required, f)
 	}

@@ -50,7 +50,7 @@ func (m *Model) checkNameSettings() error {
 			case f != m.Username:
 				return fmt.Errorf("field %s: %s is for the username field, which is %s", f.Name, name, m.Username.Name)
 			case f.IsAddress():
-				return fmt.Errorf("field %s: %s is for usernames: case is no matter in addresses, and their letters are ASCII", f.Name, name)
+				return fmt.Errorf("field %s: %s is for usernames: addresses are ASCII, and compared without case", f.Name, name)
 			}
 		}
 	}
