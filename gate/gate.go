@@ -7,9 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
-	"unicode"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
@@ -94,15 +91,6 @@ type Gate struct {
 
 	names *IdentityNames
 	watch watch // of the requests in progress
-}
-
-// IdentityHeaders tell a back end who is calling.
-var IdentityHeaders = []string{"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Remote-Id"}
-
-// connectionHeaders are set or removed by proxies. Source: RFC 9110, 7.2, 7.6.1 and
-// 8.6.
-var connectionHeaders = []string{
-	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
 // CaddyModule returns the Caddy module information.
@@ -235,44 +223,6 @@ func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
 		return false, err
 	}
 	return id.Account.IsActive && g.hasRight(c.realm, id.Account), nil
-}
-
-// setHeaders sets the identity headers. It leaves out empty values.
-func (g *Gate) setHeaders(r *http.Request, c *caller) {
-	if g.Headers != nil {
-		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-		for name, value := range g.Headers {
-			if value = oneLine(repl.ReplaceAll(value, "")); value != "" {
-				r.Header.Set(name, value)
-			}
-		}
-		return
-	}
-	a := c.id.Account
-	name := oneLine(c.username())
-	// Header.Set would make a slice for each.
-	c.headers = [...]string{name, name, oneLine(c.email()), strings.Join(groupsAndFlags(a), ","), strconv.FormatUint(a.ID, 10)}
-	for i, name := range IdentityHeaders {
-		if c.headers[i] != "" {
-			r.Header[name] = c.headers[i : i+1 : i+1]
-		}
-	}
-}
-
-// oneLine removes control characters, such as line breaks in a field of an account,
-// with which a proxy would refuse the header.
-func oneLine(value string) string {
-	if !strings.ContainsFunc(value, unicode.IsControl) {
-		return value
-	}
-	return strings.TrimSpace(strings.Map(spaceForControl, value))
-}
-
-func spaceForControl(c rune) rune {
-	if unicode.IsControl(c) {
-		return ' '
-	}
-	return c
 }
 
 // Interface guards
