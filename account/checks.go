@@ -40,7 +40,7 @@ func (a *Service) CheckNewPassword(member, pass string, fields func(name string)
 	}
 	var attributes []password.Attribute
 	for _, f := range a.Model.Declared {
-		if f.Typ.Traits().personal {
+		if f.Type.Traits().personal {
 			attributes = append(attributes, password.Attribute{Name: f.Label, Value: fields(f.Name)})
 		}
 	}

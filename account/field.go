@@ -52,7 +52,7 @@ type Field struct {
 // ModelField is a Field with all defaults applied.
 type ModelField struct {
 	Name      string
-	Typ       fieldType
+	Type      fieldType
 	MaxLength int // zero: any
 	Unique    bool
 	Blank     bool
@@ -68,7 +68,7 @@ type ModelField struct {
 
 // idField returns the read-only field id, for required_fields.
 func idField() *ModelField {
-	return &ModelField{Name: "id", Typ: integerType{}, Label: "ID", ReadOnly: true}
+	return &ModelField{Name: "id", Type: integerType{}, Label: "ID", ReadOnly: true}
 }
 
 // amend applies the declaration of a field.
@@ -79,7 +79,7 @@ func (f *ModelField) amend(d *Field) error {
 	if d.Unique != nil {
 		f.Unique = *d.Unique
 	}
-	if traits := f.Typ.Traits(); f.Unique && !traits.canUnique {
+	if traits := f.Type.Traits(); f.Unique && !traits.canUnique {
 		return fmt.Errorf("a field of type %s can't be unique", traits.name)
 	}
 	if d.Blank != nil {
@@ -111,7 +111,7 @@ func (f *ModelField) amend(d *Field) error {
 }
 
 func (f *ModelField) setLength(maxLength *int) error {
-	traits := f.Typ.Traits()
+	traits := f.Type.Traits()
 	switch {
 	case maxLength != nil && !traits.hasLength:
 		return fmt.Errorf("a field of type %s takes no max_length", traits.name)
@@ -130,7 +130,7 @@ func (f *ModelField) setLength(maxLength *int) error {
 
 // setChoices sets the choices. It returns an error if one isn't of the field's type.
 func (f *ModelField) setChoices(choices []string) error {
-	traits := f.Typ.Traits()
+	traits := f.Type.Traits()
 	if len(choices) > 0 && traits.Checkbox {
 		return fmt.Errorf("a field of type %s takes no choices", traits.name)
 	}
@@ -159,9 +159,9 @@ func MsgTooLong(limit, n int) string {
 func (f *ModelField) Parse(text string) (any, []string) {
 	limit := f.MaxLength
 	if limit == 0 {
-		limit = f.Typ.Traits().longest
+		limit = f.Type.Traits().longest
 	}
-	value, errs := f.Typ.Parse(text, limit)
+	value, errs := f.Type.Parse(text, limit)
 	if s, ok := value.(string); ok && len(errs) == 0 && !f.login {
 		errs = checkText(s)
 	}
@@ -193,20 +193,20 @@ func (f *ModelField) Value(a *Account) any {
 // fit converts a stored value to the field's current type. A value that doesn't fit
 // counts as missing, but stays stored.
 func (f *ModelField) fit(v any) any {
-	traits := f.Typ.Traits()
+	traits := f.Type.Traits()
 	switch {
 	case v == nil && traits.Nullable:
 		return nil
 	case v == nil:
 		return f.missing()
-	case f.Typ.Holds(v):
+	case f.Type.Holds(v):
 		return v
 	}
 	text := fmt.Sprint(v)
 	if b, ok := v.(bool); ok {
 		text = map[bool]string{true: "True", false: "False"}[b]
 	}
-	if fitted, errs := f.Typ.Parse(text, traits.longest); len(errs) == 0 {
+	if fitted, errs := f.Type.Parse(text, traits.longest); len(errs) == 0 {
 		return fitted
 	}
 	return f.missing()
@@ -217,7 +217,7 @@ func (f *ModelField) missing() any {
 	if f.Initial != nil {
 		return f.Initial
 	}
-	if traits := f.Typ.Traits(); !traits.Nullable {
+	if traits := f.Type.Traits(); !traits.Nullable {
 		return traits.Zero
 	}
 	return nil
@@ -268,7 +268,7 @@ func (f *ModelField) text(a *Account) string {
 }
 
 // IsAddress reports whether the field has email addresses.
-func (f *ModelField) IsAddress() bool { return f.Typ.Traits().address }
+func (f *ModelField) IsAddress() bool { return f.Type.Traits().address }
 
 // Key returns the unique key of a value. It ignores the case of an address and the
 // spelling of its domain, and the case of a username if the model says so.
@@ -317,7 +317,7 @@ type nameRules interface {
 // fieldTraits are the properties of a type.
 type fieldTraits struct {
 	name    string // in the settings
-	ApiName string // in REST framework's answer to OPTIONS
+	APIName string // in REST framework's answer to OPTIONS
 
 	Zero     any  // for templates, if there is no value
 	Nullable bool // a missing value is null, not zero

@@ -12,7 +12,7 @@ import (
 type integerType struct{}
 
 func (integerType) Traits() fieldTraits {
-	return fieldTraits{name: "integer", ApiName: "integer", Zero: int64(0), Nullable: true, longest: maxText, canUnique: true}
+	return fieldTraits{name: "integer", APIName: "integer", Zero: int64(0), Nullable: true, longest: maxText, canUnique: true}
 }
 
 func (integerType) Holds(v any) bool {
@@ -41,7 +41,7 @@ func (integerType) Parse(text string, limit int) (any, []string) {
 type booleanType struct{}
 
 func (booleanType) Traits() fieldTraits {
-	return fieldTraits{name: "boolean", ApiName: "boolean", Zero: false, Checkbox: true, longest: maxWord}
+	return fieldTraits{name: "boolean", APIName: "boolean", Zero: false, Checkbox: true, longest: maxWord}
 }
 
 func (booleanType) Holds(v any) bool {
@@ -66,7 +66,7 @@ func (booleanType) Parse(text string, limit int) (any, []string) {
 type dateType struct{}
 
 func (dateType) Traits() fieldTraits {
-	return fieldTraits{name: "date", ApiName: "date", Zero: "", Nullable: true, longest: maxWord}
+	return fieldTraits{name: "date", APIName: "date", Zero: "", Nullable: true, longest: maxWord}
 }
 
 // Holds is false: text that was stored may be no date.

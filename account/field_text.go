@@ -23,7 +23,7 @@ type charType struct{ stringType }
 
 func (charType) Traits() fieldTraits {
 	return fieldTraits{
-		name: "char", ApiName: "string", Zero: "", personal: true,
+		name: "char", APIName: "string", Zero: "", personal: true,
 		hasLength: true, longest: maxText, canUnique: true,
 	}
 }
@@ -42,7 +42,7 @@ func (charType) nameHelp(maxLength int) string {
 type textType struct{ stringType }
 
 func (textType) Traits() fieldTraits {
-	return fieldTraits{name: "text", ApiName: "string", Zero: "", longest: maxText}
+	return fieldTraits{name: "text", APIName: "string", Zero: "", longest: maxText}
 }
 
 // EmailType is an email address.
@@ -50,7 +50,7 @@ type EmailType struct{ stringType }
 
 func (EmailType) Traits() fieldTraits {
 	return fieldTraits{
-		name: "email", ApiName: "email", Zero: "", address: true, personal: true,
+		name: "email", APIName: "email", Zero: "", address: true, personal: true,
 		hasLength: true, maxLength: maxAddress, canUnique: true,
 	}
 }
@@ -80,7 +80,7 @@ type urlType struct{ stringType }
 
 func (urlType) Traits() fieldTraits {
 	return fieldTraits{
-		name: "url", ApiName: "url", Zero: "",
+		name: "url", APIName: "url", Zero: "",
 		hasLength: true, maxLength: 200, longest: maxText, canUnique: true,
 	}
 }

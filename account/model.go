@@ -44,10 +44,10 @@ var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
 
 func builtinFields() []*ModelField {
 	return []*ModelField{
-		{Name: "username", Typ: charType{}, MaxLength: 150, Label: "username"},
-		{Name: "email", Typ: EmailType{}, MaxLength: 254, Blank: true, Label: "email address"},
-		{Name: "first_name", Typ: charType{}, MaxLength: 150, Blank: true, Label: "first name"},
-		{Name: "last_name", Typ: charType{}, MaxLength: 150, Blank: true, Label: "last name"},
+		{Name: "username", Type: charType{}, MaxLength: 150, Label: "username"},
+		{Name: "email", Type: EmailType{}, MaxLength: 254, Blank: true, Label: "email address"},
+		{Name: "first_name", Type: charType{}, MaxLength: 150, Blank: true, Label: "first name"},
+		{Name: "last_name", Type: charType{}, MaxLength: 150, Blank: true, Label: "last name"},
 	}
 }
 
@@ -69,8 +69,8 @@ func (u *UserModel) Resolve(taken []string) (*Model, error) {
 		return nil, fmt.Errorf("username_field %s is not a field: declare it with 'field %s char'", name, name)
 	}
 	var ok bool
-	if m.nameRules, ok = m.Username.Typ.(nameRules); !ok {
-		return nil, fmt.Errorf("username_field %s is of type %s: it must be %s", name, m.Username.Typ.Traits().name, typeNames(isNameType))
+	if m.nameRules, ok = m.Username.Type.(nameRules); !ok {
+		return nil, fmt.Errorf("username_field %s is of type %s: it must be %s", name, m.Username.Type.Traits().name, typeNames(isNameType))
 	}
 	m.Username.Unique, m.Username.Blank, m.Username.login = true, false, true
 	if m.Username.ReadOnly {
@@ -141,10 +141,10 @@ func (m *Model) declare(d *Field, reserved []string) error {
 		if typ == nil {
 			return fmt.Errorf("unknown type %s: use %s", d.Type, typeNames(isAnyType))
 		}
-		f = &ModelField{Name: d.Name, Typ: typ, Label: strings.ReplaceAll(d.Name, "_", " ")}
+		f = &ModelField{Name: d.Name, Type: typ, Label: strings.ReplaceAll(d.Name, "_", " ")}
 		m.Declared = append(m.Declared, f)
-	case d.Type != "" && d.Type != f.Typ.Traits().name:
-		return fmt.Errorf("the type of this built-in field is %s, not %s", f.Typ.Traits().name, d.Type)
+	case d.Type != "" && d.Type != f.Type.Traits().name:
+		return fmt.Errorf("the type of this built-in field is %s, not %s", f.Type.Traits().name, d.Type)
 	}
 	return f.amend(d)
 }
@@ -216,7 +216,7 @@ func (m *Model) Signature() string {
 		if !f.Unique {
 			continue
 		}
-		name := f.Name + ":" + f.Typ.Traits().name
+		name := f.Name + ":" + f.Type.Traits().name
 		if f.foldCase {
 			name += ":case_insensitive"
 		}
@@ -283,7 +283,7 @@ func (m *Model) TemplateFields() map[string]any {
 			continue
 		}
 		if fields[f.Name] = f.missing(); fields[f.Name] == nil {
-			fields[f.Name] = f.Typ.Traits().Zero
+			fields[f.Name] = f.Type.Traits().Zero
 		}
 	}
 	return fields

@@ -131,7 +131,7 @@ func (r *Row) value(f *account.ModelField) (value any, warning string, err error
 	}
 	value, messages := f.Parse(drf.PythonText(decoded))
 	text, isText := decoded.(string)
-	isText = isText && f.Typ.Holds(text)
+	isText = isText && f.Type.Holds(text)
 	switch {
 	case len(messages) == 0 && isText:
 		return text, "", nil // not as parse has normalized it

@@ -61,8 +61,8 @@ func (in *Input) absent(o *Object) any {
 		return nil
 	case in.Field.Initial != nil:
 		return in.Field.Initial
-	case in.Field.Typ.Traits().Checkbox && o.form:
-		return in.Field.Typ.Traits().Zero
+	case in.Field.Type.Traits().Checkbox && o.form:
+		return in.Field.Type.Traits().Zero
 	}
 	return nil
 }
@@ -97,14 +97,14 @@ func (in *Input) empty() (any, []string) {
 	case in.isNullable():
 		return nil, nil
 	case in.Field != nil:
-		return in.Field.Typ.Traits().Zero, nil
+		return in.Field.Type.Traits().Zero, nil
 	}
 	return "", nil
 }
 
 // isNullable reports whether the empty value of the input is null, not an empty text.
 func (in *Input) isNullable() bool {
-	return in.Field != nil && in.Field.Typ.Traits().Nullable
+	return in.Field != nil && in.Field.Type.Traits().Nullable
 }
 
 // emptyContainer reports whether a value counts as missing for a number or a date in REST
@@ -124,7 +124,7 @@ func emptyContainer(raw any) bool {
 func ModelInputs(m *account.Model) []Input {
 	inputs := make([]Input, len(m.Required))
 	for i, f := range m.Required {
-		inputs[i] = Input{Name: f.Name, Field: f, Required: !f.Blank && !f.ReadOnly && !f.Typ.Traits().Checkbox}
+		inputs[i] = Input{Name: f.Name, Field: f, Required: !f.Blank && !f.ReadOnly && !f.Type.Traits().Checkbox}
 	}
 	return inputs
 }
@@ -161,7 +161,7 @@ func (in *Input) Metadata() map[string]any {
 	if f == nil {
 		return d
 	}
-	d["type"], d["read_only"] = f.Typ.Traits().ApiName, f.ReadOnly
+	d["type"], d["read_only"] = f.Type.Traits().APIName, f.ReadOnly
 	if f.Label == "" { // not the model's
 		return d
 	}
