@@ -43,7 +43,7 @@ func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*A
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, "", err
 	}
-	ok, weak, took, err := a.Verify(ctx, c.caller(), acc, pass)
+	ok, weak, took, err := a.verify(ctx, c.caller(), acc, pass)
 	switch {
 	case err != nil:
 		return acc, "", err
@@ -77,7 +77,7 @@ func (a *Service) CheckPassword(ctx context.Context, endpoint string, id uint64,
 	if err != nil {
 		return nil, err
 	}
-	ok, _, _, err := a.Verify(ctx, c.caller(), acc, pass)
+	ok, _, _, err := a.verify(ctx, c.caller(), acc, pass)
 	switch {
 	case err != nil:
 		try.untried()
@@ -148,9 +148,9 @@ func (a *Service) hash(ctx context.Context, who password.Caller, pass string) (h
 	return hash, err
 }
 
-// Verify checks a password, and measures how long that took. Without an account, or
+// verify checks a password, and measures how long that took. Without an account, or
 // with an unusable or unknown hash, it does the same work as for a new hash.
-func (a *Service) Verify(ctx context.Context, who password.Caller, acc *Account, pass string) (ok, weak bool, took time.Duration, err error) {
+func (a *Service) verify(ctx context.Context, who password.Caller, acc *Account, pass string) (ok, weak bool, took time.Duration, err error) {
 	err = a.Reporter.Hash(ctx, a.Pool, who, func() {
 		begin := time.Now()
 		broken := acc == nil || !password.Usable(acc.Password)

@@ -13,8 +13,8 @@ import (
 
 // What administrators can do with accounts.
 
-// Operator is the caller for the hashing pool of commands and the admin API.
-var Operator = password.Caller{Known: true}
+// operator is the caller for the hashing pool of commands and the admin API.
+var operator = password.Caller{Known: true}
 
 // Edit is a change of an account by an administrator. Nil fields don't change.
 type Edit struct {
@@ -61,7 +61,7 @@ func setIf(value *bool, to *bool) {
 func (a *Service) Create(ctx context.Context, e *Edit, pass string) (*Account, error) {
 	acc := &Account{Password: password.Unusable(), IsActive: true, DateJoined: a.Now()}
 	if pass != "" {
-		hash, err := a.hash(ctx, Operator, pass)
+		hash, err := a.hash(ctx, operator, pass)
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +98,7 @@ func (a *Service) GivePassword(ctx context.Context, id uint64, pass string) (*Ac
 	hash := password.Unusable()
 	if pass != "" {
 		var err error
-		if hash, err = a.hash(ctx, Operator, pass); err != nil {
+		if hash, err = a.hash(ctx, operator, pass); err != nil {
 			return nil, err
 		}
 	}
