@@ -110,7 +110,7 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{":8080 {\ndjoser /a*/b/*\n}", aPath, 2},
 		{":8080 {\n@two path /a/* /b/*\ndjoser @two\n}", aPath, 3},
 		{inBlock("nonsense"), "unknown setting 'nonsense': use one of " + settingNames, 3},
-		{inBlock("domain a.b\ndomain b.c"), "domain stands here twice", 4},
+		{inBlock("domain a.b\ndomain b.c"), "duplicate domain", 4},
 		{inBlock("domain a.b {\nx\n}"), noBlock, 3},
 		{inBlock("set_password_retype {\n}"), noBlock, 3},
 
@@ -216,7 +216,7 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{inBlock("disable password_reset activate\nlogin_after_activation"), "login_after_activation is on, but activate is disabled", 2},
 
 		// The gate and the matcher.
-		{":8080 {\ndjoser_auth /api/* x\n}", "unexpected argument 'x': what djoser_auth asks for stands in a block, and a path before it starts with '/'", 2},
+		{":8080 {\ndjoser_auth /api/* x\n}", "unexpected argument 'x': put the settings of djoser_auth in a block; a path before it starts with '/'", 2},
 		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, fresh, unconfirmed_email, encoded_slashes, optional, headers, keep_authorization or early_data", 3},
 		{inGate("user"), "user needs at least one value", 3},
 		{inGate("realm a/b"), `realm name "a/b": use letters, digits, and . _ - inside`, 3},
@@ -225,12 +225,12 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 		{inGate("headers"), "headers needs a block: 'headers {' and its lines", 3},
 		{inGate("headers {\n}"), "headers has no lines: name the headers, such as 'Remote-User {http.auth.user.username}', or use 'headers off'", 4},
 		{inGate("headers {\nRemote:User x\n}"), "'Remote:User' is not the name of a header", 4},
-		{inGate("headers {\nX-A 1\nx-a 2\n}"), "X-A stands here twice", 5},
+		{inGate("headers {\nX-A 1\nx-a 2\n}"), "duplicate X-A", 5},
 		{inGate("headers {\nX-A\n}"), quoted("X-A"), 4},
-		{":8080 {\n@x djoser_token staff\nrespond @x 200\n}", "unexpected argument 'staff': what djoser_token asks for stands in a block", 2},
+		{":8080 {\n@x djoser_token staff\nrespond @x 200\n}", "unexpected argument 'staff': put the settings of djoser_token in a block", 2},
 		{inMatcher("optional"), "unknown word 'optional' in djoser_token: use realm, staff, superuser, user, group, fresh, unconfirmed_email or encoded_slashes", 3},
 		{inMatcher("group"), "group needs at least one value", 3},
-		{":8080 {\n@x {\ndjoser_token\ndjoser_token {\nstaff\n}\n}\nrespond @x 200\n}", "djoser_token stands twice in one matcher: its rights are alternatives, and can stand in one block", 4},
+		{":8080 {\n@x {\ndjoser_token\ndjoser_token {\nstaff\n}\n}\nrespond @x 200\n}", "duplicate djoser_token in one matcher: put its rights, which are alternatives, in one block", 4},
 	} {
 		_, err := testsite.Adapt(c.text)
 		if err == nil {

@@ -784,7 +784,7 @@ func TestAGateThatCannotBeMeantIsRefused(t *testing.T) {
 		`"headers": {"Authorization": "x"}`: "headers: Authorization holds the token; keep_authorization passes it on",
 		`"headers": {"X Y": "x"}`:           `headers: "X Y" is not the name of a header`,
 		`"headers": {"host": "x"}`:          "headers: host is for the connection to the back end, and can't be set here",
-		`"headers": {"x-a": "", "X-A": ""}`: "headers: X-A stands here twice",
+		`"headers": {"x-a": "", "X-A": ""}`: "headers: duplicate X-A",
 		`"users": []`:                       "users is empty: leave it out to let every account through",
 		`"groups": []`:                      "groups is empty: leave it out to let every account through",
 		`"groups": ["a", ""]`:               "groups: no group has an empty name",

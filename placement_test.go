@@ -66,7 +66,7 @@ func TestAPathThatLacksThePrefixIsTold(t *testing.T) {
 }
 
 func TestAGateThatKeepsNothingIsRefused(t *testing.T) {
-	const late, early = "which answers every request before it is asked", "before djoser_auth, which sets it"
+	const late, early = "which answers every request: write it before", "before djoser_auth, which sets it"
 	for site, want := range map[string]string{
 		"route {\nreverse_proxy localhost:1\ndjoser_auth\n}":                                            late,
 		"route {\nrespond x\ndjoser_auth\n}":                                                            late,

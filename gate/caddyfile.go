@@ -58,7 +58,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {
-		return d.Errf("unexpected argument '%s': what djoser_auth asks for stands in a block, and a path before it starts with '/'", d.Val())
+		return d.Errf("unexpected argument '%s': put the settings of djoser_auth in a block; a path before it starts with '/'", d.Val())
 	}
 	return directive.OptionalBlock(d, func(name string) error {
 		switch name {
@@ -89,7 +89,7 @@ func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
 		}
 		name = http.CanonicalHeaderKey(name)
 		if _, ok := g.Headers[name]; ok {
-			return d.Errf("%s stands here twice", name)
+			return d.Errf("duplicate %s", name)
 		}
 		var value string
 		err := directive.OneArg(d, &value)
@@ -117,7 +117,7 @@ func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
 func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the matcher's name
 	if d.NextArg() {
-		return d.Errf("unexpected argument '%s': what djoser_token asks for stands in a block", d.Val())
+		return d.Errf("unexpected argument '%s': put the settings of djoser_token in a block", d.Val())
 	}
 	err := directive.OptionalBlock(d, func(name string) error {
 		if known, err := m.unmarshalRight(d, name); known {
@@ -129,7 +129,7 @@ func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if d.Next() { // Caddy hands over what stands twice in a set at once
-		return d.Errf("%s stands twice in one matcher: its rights are alternatives, and can stand in one block", d.Val())
+		return d.Errf("duplicate %s in one matcher: put its rights, which are alternatives, in one block", d.Val())
 	}
 	return nil
 }

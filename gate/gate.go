@@ -105,7 +105,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case seen[canonical]:
-			return fmt.Errorf("headers: %s stands here twice", canonical)
+			return fmt.Errorf("headers: duplicate %s", canonical)
 		case !httpguts.ValidHeaderFieldName(name):
 			return fmt.Errorf("headers: %q is not the name of a header", name)
 		case sameHeader(name, "Authorization"):

@@ -52,7 +52,7 @@ func checkBeforeGate(n placement.Neighbor, known bool) error {
 	}
 	switch {
 	case slices.Contains(answering, n.Name) && len(n.Matchers) == 0 && !passesOn(n):
-		return fmt.Errorf("djoser_auth stands after %s, which answers every request before it is asked: write it before, as in 'route { djoser_auth … %s … }'", name, name)
+		return fmt.Errorf("djoser_auth comes after %s, which answers every request: write it before, as in 'route { djoser_auth … %s … }'", name, name)
 	case !known && asksEarly(n):
 		return fmt.Errorf("%s asks for {%s…} before djoser_auth, which sets it, and would get nothing or the placeholder's name: write both into a route, djoser_auth first, as in 'route { djoser_auth … %s … }'; request headers are set after it by request_header, those of answers by 'header >Name value'", name, placeholderPrefix, name)
 	}

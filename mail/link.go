@@ -42,7 +42,7 @@ func CheckLinkURL(name, link string) error {
 	case !strings.Contains(link, "{uid}") || !strings.Contains(link, "{token}"):
 		return fmt.Errorf("%s is %q: it must hold {uid} and {token}", name, link)
 	case strings.ContainsAny(withoutPlaceholders.Replace(link), "{}"):
-		return fmt.Errorf("%s is %q: {uid} and {token} have one brace on each side, and no other may stand in it", name, link)
+		return fmt.Errorf("%s is %q: {uid} and {token} have one brace on each side, and no other is allowed", name, link)
 	case strings.ContainsAny(link, " \t\r\n\"<>\\"):
 		return fmt.Errorf("%s is %q: it must be a path without white space, quotes, backslashes or angle brackets", name, link)
 	case strings.HasPrefix(link, "//"):

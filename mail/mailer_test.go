@@ -93,7 +93,7 @@ func TestMailerSettings(t *testing.T) {
 		{"smtp h:25 {\ntls ssl\n}", "tls is 'ssl': it must be starttls, tls, none or none force, at Testfile:2"},
 		{"smtp h:25 {\ntls tls force\n}", "tls is 'tls force': it must be starttls, tls, none or none force, at Testfile:2"},
 		{"smtp h:25 {\ntls none force now\n}", "tls is 'none force now': it must be starttls, tls, none or none force, at Testfile:2"},
-		{"smtp h:25 {\ntls tls\ntls none\n}", "tls stands here twice, at Testfile:3"},
+		{"smtp h:25 {\ntls tls\ntls none\n}", "duplicate tls, at Testfile:3"},
 		{"smtp h:25 {\ntrusted_ca\n}", "trusted_ca needs at least one value, at Testfile:2"},
 		{"smtp h:25 {\ntimeout soon\n}", "timeout is 'soon': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
 		{"smtp h:25 {\nretry -1h\n}", "retry is '-1h': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},

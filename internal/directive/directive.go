@@ -232,7 +232,7 @@ func OptionalBlock(d *caddyfile.Dispenser, line func(name string) error) error {
 			return d.Err("unexpected '{': this line takes no block")
 		}
 		if seen[name] && name != "field" {
-			return d.Errf("%s stands here twice", name)
+			return d.Errf("duplicate %s", name)
 		}
 		seen[name] = true
 		if err := line(name); err != nil {
