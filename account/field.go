@@ -249,24 +249,6 @@ func (f *ModelField) Set(a *Account, v any) {
 	}
 }
 
-// text returns a field's value for a header or a placeholder.
-func (f *ModelField) text(a *Account) string {
-	switch f.Name { // Value would allocate an interface
-	case "username":
-		return a.Username
-	case "email":
-		return a.Email
-	}
-	switch v := f.Value(a).(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	default:
-		return fmt.Sprint(v)
-	}
-}
-
 // IsAddress reports whether the field has email addresses.
 func (f *ModelField) IsAddress() bool { return f.Type.Traits().address }
 

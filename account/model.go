@@ -288,3 +288,21 @@ func (m *Model) TemplateFields() map[string]any {
 	}
 	return fields
 }
+
+// text returns a field's value for a header or a placeholder.
+func (f *ModelField) text(a *Account) string {
+	switch f.Name { // Value would allocate an interface
+	case "username":
+		return a.Username
+	case "email":
+		return a.Email
+	}
+	switch v := f.Value(a).(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	default:
+		return fmt.Sprint(v)
+	}
+}
