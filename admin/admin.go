@@ -1,3 +1,4 @@
+// Package admin has the admin API, and the commands caddy djoser that use it.
 package admin
 
 import (

@@ -100,8 +100,8 @@ func pathParts(method string, u *url.URL) ([]string, error) {
 	if escaped == "" {
 		return nil, nil
 	}
-	// A slash at the end of a DELETE may be an empty id, not the list before it.
-	if method != http.MethodDelete {
+	// DELETE …/tokens/ has an empty id: it must not end all logins, as …/tokens does.
+	if method != http.MethodDelete || !strings.HasSuffix(escaped, "/tokens/") {
 		escaped = strings.TrimSuffix(escaped, "/")
 	}
 	parts := strings.Split(escaped, "/")

@@ -1,3 +1,4 @@
+// Package django imports dumps of Django, and exports to them.
 package django
 
 import (

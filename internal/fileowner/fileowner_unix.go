@@ -1,5 +1,6 @@
 //go:build unix
 
+// Package fileowner finds out whose a file is.
 package fileowner
 
 import (
