@@ -69,12 +69,13 @@ func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*A
 // *TooSoonError, password.ErrBusy.
 func (a *Service) CheckPassword(ctx context.Context, endpoint string, id uint64, pass string, c Client) (*Account, error) {
 	c.Known = true // has a token
-	acc, err := a.Store.Account(ctx, id)
+	try, err := a.tryCurrent(endpoint, id)
 	if err != nil {
 		return nil, err
 	}
-	try, err := a.tryCurrent(endpoint, acc)
+	acc, err := a.Store.Account(ctx, id)
 	if err != nil {
+		try.untried()
 		return nil, err
 	}
 	ok, _, _, err := a.verify(ctx, c.caller(), acc, pass)
@@ -199,12 +200,11 @@ func (a *Service) tryLogin(ctx context.Context, name string, c Client) (*attempt
 
 // tryCurrent begins an attempt at the current password, by a client with a token. It
 // counts apart from log-ins, so that failed log-ins don't lock out the owner.
-func (a *Service) tryCurrent(endpoint string, acc *Account) (*attempt, error) {
+func (a *Service) tryCurrent(endpoint string, id uint64) (*attempt, error) {
 	if len(a.Rates.endpoint(endpoint)) == 0 {
 		return a.try(nil, nil)
 	}
-	id := strconv.FormatUint(acc.ID, 10)
-	return a.try([]limit{{limitKey{"current password", id}, pairRates}}, nil)
+	return a.try([]limit{{limitKey{"current password", strconv.FormatUint(id, 10)}, pairRates}}, nil)
 }
 
 func (a *Service) try(own, others []limit) (*attempt, error) {
