@@ -34,11 +34,11 @@ var ErrRefused = errors.New("refused")
 
 // Do serves a request of an account's owner. Every way in must use it: it counts the
 // request for the networks of the client, calls do unless that is too many, and
-// reports the event, to which do adds what it learns. who is the account of the
+// reports the event, to which do adds what it learns. Its Account is that of the
 // request's token, or nil. The error is do's, or *TooSoonError.
-func (a *Service) Do(e *Event, who *Account, do func() error) error {
-	e.Account, e.By = who, "owner"
-	err := a.allow(e.Action, e.Client, who)
+func (a *Service) Do(e *Event, do func() error) error {
+	e.By = "owner"
+	err := a.allow(e.Action, e.Client, e.Account)
 	if err == nil {
 		err = do()
 	}

@@ -92,7 +92,7 @@ var here = from("192.0.2.1")
 // login logs in as the endpoints do.
 func (r *realm) login(c account.Client, name, pass string) (acc *account.Account, token string, err error) {
 	e := &account.Event{Action: "login", Name: "logged_in", Client: c}
-	err = r.Do(e, nil, func() error {
+	err = r.Do(e, func() error {
 		acc, token, err = r.Login(r.t.Context(), name, pass, c)
 		e.Account = acc
 		return err
@@ -405,8 +405,8 @@ func TestOutcomesOfErrors(t *testing.T) {
 		{account.ErrFull, "", account.OutcomeError},
 		{account.ErrClosed, account.OutcomeWrong, account.OutcomeError},
 	} {
-		e := &account.Event{Action: "me", Name: "user_changed", Outcome: c.preset}
-		if err := r.Do(e, &account.Account{ID: 7}, func() error { return c.err }); !errors.Is(err, c.err) {
+		e := &account.Event{Action: "me", Name: "user_changed", Outcome: c.preset, Account: &account.Account{ID: 7}}
+		if err := r.Do(e, func() error { return c.err }); !errors.Is(err, c.err) {
 			t.Errorf("%v became %v", c.err, err)
 		}
 		r.wantEvent(i+1, "user_changed", c.outcome, 7)

@@ -179,17 +179,9 @@ func (c *call) act() (resp *response, err error) {
 	if c.Method == http.MethodGet || c.Method == http.MethodHead {
 		err = serve()
 	} else {
-		err = c.accounts.Do(&c.event, c.owner(), serve)
+		err = c.accounts.Do(&c.event, serve)
 	}
 	return resp, c.accountError(err)
-}
-
-// owner returns the account of the request's token, or nil.
-func (c *call) owner() *account.Account {
-	if c.who == nil {
-		return nil
-	}
-	return c.who.Account
 }
 
 // failure returns an error of the server as Caddy's, for handle_errors and the logs.
