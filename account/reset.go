@@ -15,7 +15,7 @@ func (a *Service) ResetPassword(ctx context.Context, e *Event, acc *Account, lin
 	e.Account = acc
 	// Check the link before the password: the validators' messages would tell the
 	// account's fields to anybody. A bad link also costs no hash.
-	if !a.checkReset(acc, link) {
+	if _, ok := a.checkReset(acc, link); !ok {
 		return nil, ErrLink
 	}
 	if err := a.CheckNewPassword("new_password", pass, a.Model.Texts(acc)); err != nil {
@@ -34,11 +34,12 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 		return nil, err
 	}
 	return a.useLink(ctx, id, func(acc *Account, change *Change) (takenBack bool, err error) {
-		if !a.checkReset(acc, link) {
+		former, ok := a.checkReset(acc, link)
+		if !ok {
 			return false, ErrLink
 		}
 		acc.Password = hash
-		if former := a.former(acc, link); former >= 0 {
+		if former >= 0 {
 			acc.takeBack(former, change)
 			return true, nil
 		}
@@ -51,11 +52,13 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 	})
 }
 
-// checkReset reports whether a reset link is valid. It checks the link first, so that
-// a bad one costs the same for every account.
-func (a *Service) checkReset(acc *Account, link string) bool {
-	good, former := a.Links.check(PurposePasswordReset, acc, acc.Email, link), a.former(acc, link)
-	return former >= 0 && acc.IsActive || good && a.resettable(acc)
+// checkReset reports whether a reset link is valid, and returns the change that it takes
+// back, as former does. It checks the link first, so that a bad one costs the same for
+// every account.
+func (a *Service) checkReset(acc *Account, link string) (former int, ok bool) {
+	good := a.Links.check(PurposePasswordReset, acc, acc.Email, link)
+	former = a.former(acc, link)
+	return former, former >= 0 && acc.IsActive || good && a.resettable(acc)
 }
 
 // resettable reports whether the owner of an account's address may reset its password.
