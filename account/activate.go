@@ -3,8 +3,9 @@ package account
 import "context"
 
 // Activate uses a link: one that activates the account, confirms a new address, or
-// takes back a change of address. It names the event if it is not an activation. The token is empty
-// unless the account is logged in at once. Errors: ErrLink, *TakenError, *TooSoonError.
+// takes back a change of address. It names the event if that isn't an activation. The
+// token is empty unless the account is logged in at once. Errors: ErrLink, *TakenError,
+// *TooSoonError.
 func (a *Service) Activate(ctx context.Context, e *Event, acc *Account, link string) (*Account, string, error) {
 	if err := a.allowPair("activate", EncodeUID(acc.ID), e.Client); err != nil {
 		return nil, "", err

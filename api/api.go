@@ -221,6 +221,15 @@ func (c *call) bind() (account.Values, drf.FieldErrors, error) {
 	return v, errs, nil
 }
 
+// members is bind for a body that must have no errors.
+func (c *call) members() (account.Values, error) {
+	v, errs, err := c.bind()
+	if err != nil {
+		return nil, err
+	}
+	return v, errs.Err()
+}
+
 // clientOf returns the client of a request.
 func clientOf(r *http.Request) account.Client {
 	return account.Client{

@@ -232,11 +232,8 @@ func blankFalsy(o *drf.Object, name string) {
 }
 
 func serveLogin(c *call) (*response, error) {
-	v, errs, err := c.bind()
+	v, err := c.members()
 	if err != nil {
-		return nil, err
-	}
-	if err := errs.Err(); err != nil {
 		return nil, err
 	}
 	acc, token, err := c.accounts.Login(c.Context(), v.Text(c.api.Model.Username.Name), v.Text("password"), c.event.Client)
@@ -310,11 +307,7 @@ func serveToken(c *call) (*response, error) {
 }
 
 func serveActivate(c *call) (*response, error) {
-	v, errs, err := c.bind()
-	if err != nil {
-		return nil, err
-	}
-	acc, err := c.linkAccount(v, errs)
+	v, errs, acc, err := c.bindLink()
 	if err != nil {
 		return nil, err
 	}
@@ -332,26 +325,27 @@ func serveActivate(c *call) (*response, error) {
 	return emptyResponse, nil
 }
 
-// linkAccount returns the account of the member uid, or nil and adds an error.
-func (c *call) linkAccount(v account.Values, errs drf.FieldErrors) (*account.Account, error) {
+// bindLink is bind for a link. The account is that of the member uid, or nil with an
+// error added.
+func (c *call) bindLink() (account.Values, drf.FieldErrors, *account.Account, error) {
+	v, errs, err := c.bind()
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	uid, ok := v["uid"].(string)
 	if !ok {
-		return nil, nil
+		return v, errs, nil, nil
 	}
 	acc, err := c.accounts.Linked(c.Context(), uid)
 	if errors.Is(err, account.ErrNotFound) {
 		errs.Add("uid", "Invalid user id or user doesn't exist.")
-		return nil, nil
+		return v, errs, nil, nil
 	}
-	return acc, err
+	return v, errs, acc, err
 }
 
 func serveUsername(c *call) (*response, error) {
-	v, errs, err := c.bind()
-	if err != nil {
-		return nil, err
-	}
-	checked, err := c.checkCurrentPassword(v, errs)
+	v, errs, checked, err := c.bindCurrent()
 	if err != nil {
 		return nil, err
 	}
@@ -366,6 +360,17 @@ func serveUsername(c *call) (*response, error) {
 		return nil, err
 	}
 	return emptyResponse, nil
+}
+
+// bindCurrent is bind with the current password. The account is the one whose password
+// was checked, or nil with an error added.
+func (c *call) bindCurrent() (account.Values, drf.FieldErrors, *account.Account, error) {
+	v, errs, err := c.bind()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	checked, err := c.checkCurrentPassword(v, errs)
+	return v, errs, checked, err
 }
 
 // checkCurrentPassword returns the account whose current password was checked, or nil and
@@ -389,11 +394,7 @@ func (c *call) checkCurrentPassword(v account.Values, errs drf.FieldErrors) (*ac
 }
 
 func servePassword(c *call) (*response, error) {
-	v, errs, err := c.bind()
-	if err != nil {
-		return nil, err
-	}
-	checked, err := c.checkCurrentPassword(v, errs)
+	v, errs, checked, err := c.bindCurrent()
 	if err != nil {
 		return nil, err
 	}
@@ -427,11 +428,8 @@ func serveResend(c *call) (*response, error) {
 
 // serveMail requests mails to an address. The response is the same for every address.
 func (c *call) serveMail(ask func(ctx context.Context, email string, from account.Client) error) (*response, error) {
-	v, errs, err := c.bind()
+	v, err := c.members()
 	if err != nil {
-		return nil, err
-	}
-	if err := errs.Err(); err != nil {
 		return nil, err
 	}
 	if err := ask(c.Context(), v.Text("email"), c.event.Client); err != nil {
@@ -441,11 +439,7 @@ func (c *call) serveMail(ask func(ctx context.Context, email string, from accoun
 }
 
 func serveConfirm(c *call) (*response, error) {
-	v, errs, err := c.bind()
-	if err != nil {
-		return nil, err
-	}
-	acc, err := c.linkAccount(v, errs)
+	v, errs, acc, err := c.bindLink()
 	if err != nil {
 		return nil, err
 	}
