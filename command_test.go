@@ -105,6 +105,10 @@ func TestCommandsManageTheUsersOfARunningServer(t *testing.T) {
 	if status, _ := in.ask("DELETE", "default/users/alicia/tokens/", ""); status != 404 {
 		t.Errorf("an empty id: %d", status)
 	}
+	in.djoser("pw-Of-9\n", "user", "add", "tokens").Want(t, 0)
+	if status, body := in.ask("DELETE", "default/users/tokens/", ""); status != 200 {
+		t.Errorf("a slash after a name: %d %s", status, body)
+	}
 	in.Get("/api/x", other).Want(t, 200)
 	in.ok("token", "revoke", "alicia", "--all")
 	in.Get("/api/x", other).Want(t, 401)

@@ -121,6 +121,7 @@ func badRequest(format string, args ...any) error {
 	return &apiError{status: http.StatusBadRequest, Text: fmt.Sprintf(format, args...)}
 }
 
+// NotFound is an error with status 404.
 func NotFound(text string) error {
 	return &apiError{status: http.StatusNotFound, Text: text}
 }

@@ -100,11 +100,13 @@ func pathParts(method string, u *url.URL) ([]string, error) {
 	if escaped == "" {
 		return nil, nil
 	}
-	// DELETE …/tokens/ has an empty id: it must not end all logins, as …/tokens does.
-	if method != http.MethodDelete || !strings.HasSuffix(escaped, "/tokens/") {
-		escaped = strings.TrimSuffix(escaped, "/")
-	}
 	parts := strings.Split(escaped, "/")
+	// A slash at the end is ignored, except where the longest path has the id of what to
+	// delete: DELETE …/tokens/ must not end all logins, as …/tokens does.
+	last := len(parts) - 1
+	if parts[last] == "" && (method != http.MethodDelete || last != maxPath) {
+		parts = parts[:last]
+	}
 	for i, part := range parts {
 		var err error
 		if parts[i], err = url.PathUnescape(part); err != nil {
