@@ -535,7 +535,7 @@ func (im *importer) warn(row *Row, acc *account.Account) {
 	if !m.CheckName(m.Normalize(m.Name(acc))) {
 		im.problem(row, true, "the %s is none that the API takes: it has other characters than letters, digits and @/./+/-/_, begins with . or -, or has no letter or digit; it is kept, and may stand for a folder or an option where a path or a command is made of it", m.Username.Name)
 	}
-	if password.Usable(acc.Password) && !djangoHash.MatchString(acc.Password) {
+	if password.Usable(acc.Password) && !password.Known(acc.Password) {
 		im.problem(row, true, "the password's hash is of a format that is not checked here: the user needs a new password")
 	}
 }

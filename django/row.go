@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/drf"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
 )
 
 // Row is an object in what Django's dumpdata writes.
@@ -142,10 +142,6 @@ func (r *Row) value(f *account.ModelField) (value any, warning string, err error
 	}
 	return nil, "", fmt.Errorf("%s: %s", f.Name, messages[0])
 }
-
-// djangoHash matches the formats of Django's hashes that package password
-// checks. Django's old ones, plain MD5 and SHA-1, are not among them.
-var djangoHash = regexp.MustCompile(`^(pbkdf2_sha256|pbkdf2_sha1|argon2|bcrypt_sha256|bcrypt|scrypt)\$`)
 
 // userFields are the columns of Django's AbstractUser that user models don't
 // declare here.

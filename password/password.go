@@ -61,7 +61,7 @@ func (a Argon2id) Verify(encoded, password string) (ok, weaker bool, err error) 
 		return false, false, ErrUnknownFormat
 	}
 	algorithm, rest, _ := strings.Cut(encoded, "$")
-	if algorithm == "argon2" {
+	if algorithm == argon2Name {
 		return a.verifyArgon2(rest, password)
 	}
 	verify, known := legacy[algorithm]
@@ -70,6 +70,16 @@ func (a Argon2id) Verify(encoded, password string) (ok, weaker bool, err error) 
 	}
 	ok, err = verify(rest, password)
 	return ok, ok, err
+}
+
+// argon2Name is Django's name of the algorithm of new hashes.
+const argon2Name = "argon2"
+
+// Known reports whether Verify checks hashes of the algorithm that a stored hash names.
+// The rest of it may be broken all the same.
+func Known(encoded string) bool {
+	algorithm, _, found := strings.Cut(encoded, "$")
+	return found && (algorithm == argon2Name || legacy[algorithm] != nil)
 }
 
 // Usable reports whether a password can match a stored hash: not if that is

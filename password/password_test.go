@@ -47,7 +47,18 @@ func TestEveryFormatOfDjangoIsChecked(t *testing.T) {
 			if ok, weaker, err := Default.Verify(v.encoded, v.password+"z"); ok || weaker || err != nil {
 				t.Errorf("another: ok %t, weaker %t, %v", ok, weaker, err)
 			}
+			if !Known(v.encoded) {
+				t.Error("its algorithm is unknown")
+			}
 		})
+	}
+}
+
+func TestOldAlgorithmsAreUnknown(t *testing.T) {
+	for _, encoded := range []string{"", "!", "argon2", "md5$salt$x", "sha1$salt$x", "md5$$x", "0123456789abcdef0123456789abcdef", "$argon2$x"} {
+		if Known(encoded) {
+			t.Errorf("%q is known", encoded)
+		}
 	}
 }
 
