@@ -86,12 +86,12 @@ func openOffline(config []byte, name string) (*admin.OfflineRealm, error) {
 
 // findSettings finds the definition of a realm in a configuration.
 func findSettings(config []byte, name string) (*Settings, error) {
-	var tree any
-	if err := json.Unmarshal(config, &tree); err != nil {
+	var text json.RawMessage
+	if err := json.Unmarshal(config, &text); err != nil {
 		return nil, err
 	}
 	definitions := make(map[string]*Settings)
-	if err := findDefinitions(tree, definitions); err != nil {
+	if err := eachHandler(text, func(handler json.RawMessage) error { return addDefinition(handler, definitions) }); err != nil {
 		return nil, err
 	}
 	settings := definitions[name]
@@ -100,6 +100,26 @@ func findSettings(config []byte, name string) (*Settings, error) {
 		return nil, fmt.Errorf("realm %s is not defined there; there is %s (name one with --realm)", name, strings.Join(known, ", "))
 	}
 	return settings, nil
+}
+
+// addDefinition adds the realm that a handler defines, if any.
+func addDefinition(handler json.RawMessage, found map[string]*Settings) error {
+	var members map[string]any
+	if err := json.Unmarshal(handler, &members); err != nil || members["settings"] == nil {
+		return err
+	}
+	h := struct {
+		Handler
+		Name string `json:"handler"`
+	}{}
+	if err := caddy.StrictUnmarshalJSON(handler, &h); err != nil {
+		return err
+	}
+	if err := directive.ExpandRealm(&h.Realm); err != nil {
+		return err
+	}
+	found[h.Realm] = h.Settings
+	return nil
 }
 
 // offlineContext is the context of a configuration with an empty djoser app.
@@ -126,49 +146,6 @@ func defineAlone(ctx caddy.Context, name string, settings *Settings) (*App, *rea
 	}
 	r, err := app.realm(name)
 	return app, r, err
-}
-
-// findDefinitions collects the handlers that define a realm, wherever they are
-// in the configuration.
-func findDefinitions(tree any, found map[string]*Settings) error {
-	switch node := tree.(type) {
-	case []any:
-		for _, child := range node {
-			if err := findDefinitions(child, found); err != nil {
-				return err
-			}
-		}
-	case map[string]any:
-		if node["handler"] == "djoser" && node["settings"] != nil {
-			return addDefinition(node, found)
-		}
-		for _, child := range node {
-			if err := findDefinitions(child, found); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// addDefinition decodes a handler that defines a realm.
-func addDefinition(node map[string]any, found map[string]*Settings) error {
-	text, err := json.Marshal(node)
-	if err != nil {
-		return err
-	}
-	h := struct {
-		Handler
-		Name string `json:"handler"`
-	}{}
-	if err := caddy.StrictUnmarshalJSON(text, &h); err != nil {
-		return err
-	}
-	if err := directive.ExpandRealm(&h.Realm); err != nil {
-		return err
-	}
-	found[h.Realm] = h.Settings
-	return nil
 }
 
 // Interface guards

@@ -280,34 +280,41 @@ func declaredRealms(ctx caddy.Context) map[string]*account.Model {
 	for _, server := range app.Servers {
 		text, err := json.Marshal([]any{server.Routes, server.Errors, server.NamedRoutes})
 		if err == nil {
-			declareIn(declared, text)
+			_ = eachHandler(text, func(handler json.RawMessage) error {
+				declare(declared, handler)
+				return nil
+			})
 		}
 	}
 	return declared
 }
 
-// declareIn adds the realms that djoser handlers in a JSON text define, however deep
-// in other modules.
-func declareIn(declared map[string]*account.Model, text json.RawMessage) {
+// eachHandler calls fn with the djoser handlers in a part of a configuration, however
+// deep in other modules.
+func eachHandler(text json.RawMessage, fn func(handler json.RawMessage) error) error {
 	var list []json.RawMessage
 	if json.Unmarshal(text, &list) == nil {
 		for _, element := range list {
-			declareIn(declared, element)
+			if err := eachHandler(element, fn); err != nil {
+				return err
+			}
 		}
-		return
+		return nil
 	}
 	var members map[string]json.RawMessage
 	if json.Unmarshal(text, &members) != nil {
-		return
+		return nil
 	}
 	var name string
 	if json.Unmarshal(members["handler"], &name) == nil && name == "djoser" {
-		declare(declared, text)
-		return
+		return fn(text)
 	}
 	for _, member := range members {
-		declareIn(declared, member)
+		if err := eachHandler(member, fn); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // declare adds the realm that a handler defines, if any.
