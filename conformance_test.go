@@ -413,12 +413,8 @@ func (s *conformanceServer) start(t *testing.T) {
 		}
 		return
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, s.port, _ = net.SplitHostPort(l.Addr().String())
-	l.Close()
+	var err error
+	_, s.port, _ = net.SplitHostPort(testsite.FreeAddress(t))
 	if s.dir, err = os.MkdirTemp("", "conformance"); err != nil {
 		t.Fatal(err)
 	}

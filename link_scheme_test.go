@@ -1,7 +1,6 @@
 package djoser
 
 import (
-	"net"
 	"strings"
 	"testing"
 
@@ -13,12 +12,7 @@ import (
 func attackPlainLink(t *testing.T) {
 	s := newServer(t)
 	writeCertificate(t, s.Dir)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	withTLS := "https://" + l.Addr().String() + " {\ntls {$DIR}/cert.pem {$DIR}/key.pem\ndjoser /accounts/*\n}\n"
+	withTLS := "https://" + testsite.FreeAddress(t) + " {\ntls {$DIR}/cert.pem {$DIR}/key.pem\ndjoser /accounts/*\n}\n"
 	if err := s.LoadWith(testsite.Options+withTLS, site(settings)); err != nil {
 		t.Fatal(err)
 	}

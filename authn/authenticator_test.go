@@ -1,9 +1,10 @@
 package authn
 
 import (
-	"github.com/caddy-djoser/djoser/account"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // FuzzAuthorization offers values of the header: what comes out of one is a

@@ -180,7 +180,7 @@ func (c *Cache) endIdled(ctx context.Context, d account.Digest) error {
 func (c *Cache) read(ctx context.Context, d account.Digest, now time.Time) (*Identity, error) {
 	c.Misses.Add(1)
 	generation := c.generation.Load()
-	token, owner, err := c.Store.Token(ctx, d)
+	token, acc, err := c.Store.Token(ctx, d)
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		return nil, err
 	}
@@ -191,8 +191,8 @@ func (c *Cache) read(ctx context.Context, d account.Digest, now time.Time) (*Ide
 		c.keepUnknown(d, now, generation)
 		return nil, err
 	}
-	trim(owner)
-	id := &Identity{Account: owner, Token: token}
+	trim(acc)
+	id := &Identity{Account: acc, Token: token}
 	id.touched.Store(c.lastUse(token).Unix())
 	c.keep(d, id, generation)
 	return id, nil

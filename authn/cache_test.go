@@ -304,21 +304,35 @@ func TestMadeUpTokensPushNobodyOut(t *testing.T) {
 	}
 }
 
-func TestATokenInUseDoesNotEndThoughItsUsesAreNotWritten(t *testing.T) {
-	c := openCache(t, 64)
+// idleCache is a cache whose tokens end after an hour without use, with a token and a
+// clock.
+func idleCache(t *testing.T) (c *Cache, digest account.Digest, now *time.Time) {
+	t.Helper()
+	c = openCache(t, 64)
 	c.EndIdle(time.Hour)
-	now := time.Now()
-	c.Now = func() time.Time { return now }
+	clock := time.Now()
+	c.Now = func() time.Time { return clock }
 	_, token := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(token)
+	digest, _ = account.DigestOf(token)
+	return c, digest, &clock
+}
+
+// useAnew uses a token that the cache has to read from the store.
+func (c *Cache) useAnew(t *testing.T, digest account.Digest) {
+	t.Helper()
+	if _, err := c.Identify(t.Context(), digest); err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.forget()
+	c.mu.Unlock()
+}
+
+func TestATokenInUseDoesNotEndThoughItsUsesAreNotWritten(t *testing.T) {
+	c, digest, now := idleCache(t)
 	for range 10 {
-		now = now.Add(50 * time.Minute)
-		if _, err := c.Identify(t.Context(), digest); err != nil {
-			t.Fatal(err)
-		}
-		c.mu.Lock()
-		c.forget()
-		c.mu.Unlock()
+		*now = now.Add(50 * time.Minute)
+		c.useAnew(t, digest)
 	}
 	c.flushUses()
 	stored, _, err := c.Store.Token(t.Context(), digest)
@@ -340,54 +354,35 @@ func (s *heldUses) TouchTokens(context.Context, map[account.Digest]time.Time) er
 }
 
 func TestATokenInUseDoesNotEndWhileItsUsesAreWritten(t *testing.T) {
-	c := openCache(t, 64)
-	c.EndIdle(time.Hour)
-	now := time.Now()
-	c.Now = func() time.Time { return now }
-	_, token := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(token)
-	use := func() {
-		t.Helper()
-		if _, err := c.Identify(t.Context(), digest); err != nil {
-			t.Fatal(err)
-		}
-		c.mu.Lock()
-		c.forget()
-		c.mu.Unlock()
-	}
-	now = now.Add(50 * time.Minute)
-	use()
+	c, digest, now := idleCache(t)
+	*now = now.Add(50 * time.Minute)
+	c.useAnew(t, digest)
 	real := c.Store
 	held := &heldUses{real, make(chan struct{}), make(chan struct{})}
 	c.Store = held
 	go c.flushUses()
 	<-held.begun
-	now = now.Add(50 * time.Minute)
-	use()
+	*now = now.Add(50 * time.Minute)
+	c.useAnew(t, digest)
 	held.goOn <- struct{}{}
 	c.flushMu.Lock() // until it is done
 	c.Store = real
 	c.flushMu.Unlock()
-	now = now.Add(50 * time.Minute)
-	use()
+	*now = now.Add(50 * time.Minute)
+	c.useAnew(t, digest)
 }
 
 func TestAnEndByIdlenessStays(t *testing.T) {
-	c := openCache(t, 64)
-	c.EndIdle(time.Hour)
-	now := time.Now()
-	c.Now = func() time.Time { return now }
-	_, token := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(token)
+	c, digest, now := idleCache(t)
 	if _, err := c.Identify(t.Context(), digest); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(2 * time.Hour)
+	*now = now.Add(2 * time.Hour)
 	if _, err := c.Identify(t.Context(), digest); !errors.Is(err, account.ErrNotFound) {
 		t.Fatal(err)
 	}
 	c.EndIdle(24 * time.Hour) // another configuration
-	now = now.Add(2 * unknownFor)
+	*now = now.Add(2 * unknownFor)
 	if _, err := c.Identify(t.Context(), digest); !errors.Is(err, account.ErrNotFound) {
 		t.Error("the token is back:", err)
 	}

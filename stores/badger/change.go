@@ -252,9 +252,9 @@ func (w *changeWriter) setKeys(b *batch, old []account.Key) (fields []byte, err 
 	if len(w.keys) == len(w.account.Keys) {
 		return w.fields, nil
 	}
-	owner := *w.account
-	owner.Keys = w.keys
-	return appendAccountFields(nil, &owner)
+	written := *w.account
+	written.Keys = w.keys
+	return appendAccountFields(nil, &written)
 }
 
 // ownKeys returns the keys that an account can have. It leaves out reserved keys

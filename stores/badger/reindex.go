@@ -105,8 +105,8 @@ func (r *reindex) each(fn func(*accountRecord) error) error {
 // keysOf returns the new keys of an account, with or without reserved ones. It
 // calls the caller's function with a copy of the account.
 func (r *reindex) keysOf(a *accountRecord, reserved bool) ([]account.Key, error) {
-	owner := a.Account
-	keys, err := r.keys(&owner)
+	copied := a.Account // keys may change it
+	keys, err := r.keys(&copied)
 	if err != nil {
 		return nil, fmt.Errorf("account %d: %w", a.ID, err)
 	}
