@@ -14,7 +14,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -232,16 +231,6 @@ func shortTime(t *time.Time) string {
 	return t.Local().Format("2006-01-02 15:04")
 }
 
-// printable keeps what users have written from steering the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
-}
-
 func userShow(run runner) *cobra.Command {
 	return &cobra.Command{
 		Use:     "show NAME",
@@ -364,6 +353,63 @@ func userVerb(run runner, verb, short, method, path, done string) *cobra.Command
 	}
 }
 
+func userConfirmEmail(run runner) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "confirm-email [NAME...]",
+		Short: "Vouches for the addresses of users",
+		Long: `Vouches for the addresses that users have, so that the gate tells back ends of
+them. With --all it does so for every active user with an address: for a site
+whose users are known, and after an upgrade from a version that didn't note
+which addresses were confirmed.`,
+		Example: "  caddy djoser user confirm-email alice bob\n  caddy djoser user confirm-email --all",
+	}
+	cmd.Flags().Bool("all", false, "For every active user with an address")
+	cmd.RunE = run(func(c *cliContext, args []string) error {
+		all, _ := c.cmd.Flags().GetBool("all")
+		if all == (len(args) > 0) {
+			return errors.New("name the users, or use --all")
+		}
+		if all {
+			return c.confirmAll()
+		}
+		for _, name := range args {
+			if err := c.change(http.MethodPost, userPath(name)+"/confirm-email", nil, "The address of %s is confirmed."); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return cmd
+}
+
+// confirmAll confirms page after page, so that it can be broken off and started
+// again.
+func (c *cliContext) confirmAll() error {
+	confirmed := 0
+	query := url.Values{"active": {"true"}, "limit": {fmt.Sprint(maxPage)}}
+	for {
+		var page userPage
+		if err := c.do(http.MethodGet, "/users?"+query.Encode(), nil, &page); err != nil {
+			return err
+		}
+		for _, u := range page.Users {
+			if email, _ := u.Fields["email"].(string); email == "" || u.EmailConfirmed {
+				continue
+			}
+			if err := c.do(http.MethodPost, userPath(fmt.Sprintf("id:%d", u.ID))+"/confirm-email", nil, nil); err != nil {
+				return err
+			}
+			confirmed++
+		}
+		if page.Next == 0 {
+			break
+		}
+		query.Set("after", fmt.Sprint(page.Next))
+	}
+	answer := map[string]int{"confirmed": confirmed}
+	return c.print(answer, func(w io.Writer) { fmt.Fprintf(w, "Confirmed the addresses of %d users.\n", confirmed) })
+}
+
 func userDelete(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "delete NAME",
@@ -419,54 +465,6 @@ func (c *cliContext) confirm(question string) error {
 		return errors.New("nothing was changed: answer yes, or use --yes")
 	}
 	return nil
-}
-
-func tokenCommand(run runner) *cobra.Command {
-	cmd := &cobra.Command{Use: "token", Short: "Lists and ends logins"}
-	list := &cobra.Command{
-		Use:     "list NAME",
-		Short:   "Lists the logins of a user",
-		Example: "  caddy djoser token list alice",
-		Args:    cobra.ExactArgs(1),
-		RunE: run(func(c *cliContext, args []string) error {
-			var answer struct {
-				Tokens []*tokenView `json:"tokens"`
-			}
-			if err := c.do(http.MethodGet, userPath(args[0])+"/tokens", nil, &answer); err != nil {
-				return err
-			}
-			return c.print(answer.Tokens, func(w io.Writer) { showTokens(w, answer.Tokens) })
-		}),
-	}
-	revoke := &cobra.Command{
-		Use:     "revoke NAME [ID]",
-		Short:   "Ends a login of a user, or all with --all",
-		Example: "  caddy djoser token revoke alice 5f70bf18a0860070\n  caddy djoser token revoke alice --all",
-		Args:    cobra.RangeArgs(1, 2),
-	}
-	revoke.Flags().Bool("all", false, "End every login of the user")
-	revoke.RunE = run(func(c *cliContext, args []string) error {
-		all, _ := c.cmd.Flags().GetBool("all")
-		if all == (len(args) == 2) || len(args) == 2 && args[1] == "" {
-			return errors.New("name the id of a login, as token list shows it, or --all")
-		}
-		path, done := userPath(args[0])+"/tokens", "Every login of %s has ended."
-		if !all {
-			path, done = path+"/"+url.PathEscape(args[1]), "One login of %s has ended."
-		}
-		return c.change(http.MethodDelete, path, nil, done)
-	})
-	return group(cmd, list, revoke)
-}
-
-func showTokens(w io.Writer, tokens []*tokenView) {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ID\tCREATED\tEXPIRES\tUSED\tADDRESS\tAGENT")
-	for _, t := range tokens {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, shortTime(&t.Created), shortTime(t.Expires),
-			shortTime(t.Used), printable(t.Address), printable(t.Agent))
-	}
-	table.Flush()
 }
 
 func sendActivationCommand(run runner) *cobra.Command {

@@ -16,9 +16,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/django"
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -26,19 +24,19 @@ import (
 func importCommand(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Takes in users, groups and tokens from Django",
-		Long: `Takes in users, groups and tokens that Django's dumpdata has written:
+		Short: "Imports users, groups and tokens from Django",
+		Long: `Imports users, groups and tokens that Django's dumpdata wrote:
 
     manage.py dumpdata auth.user auth.group authtoken.token > dump.json
 
-The file is checked before anything is changed; --dry-run stops there. What is
-here already stays as it is, so that an import can be repeated.`,
+The file is checked before anything is changed; --dry-run stops there. Users and
+tokens that exist already are not changed, so an import can be repeated.`,
 		Example: `  caddy djoser import dump.json --dry-run
   caddy djoser import dump.json
   caddy djoser import dump.json --model members.member --skip`,
 		Args: cobra.ExactArgs(1),
 	}
-	cmd.Flags().Bool("dry-run", false, "Only list what is wrong with the file")
+	cmd.Flags().Bool("dry-run", false, "Only check the file and list its problems")
 	cmd.Flags().Bool("skip", false, "Leave out the rows that can't be imported, instead of importing nothing")
 	cmd.Flags().String("model", "", "The project's user model, as app.model (default: auth.user)")
 	cmd.RunE = run(func(c *cliContext, args []string) error { return c.importFile(args[0]) })
@@ -77,7 +75,7 @@ func (c *cliContext) importFile(name string) error {
 	return c.importChecked(f, prefix, report)
 }
 
-// importChecked imports the rows of a dump that its check has accepted.
+// importChecked imports the rows that the check accepted.
 func (c *cliContext) importChecked(f *os.File, prefix []byte, report *django.ImportReport) error {
 	done := &django.ImportReport{LeftOut: report.LeftOut, Problems: report.Problems, More: report.More}
 	phases := []django.Phase{django.PhaseUsers, django.PhaseTokens}
@@ -92,7 +90,7 @@ func (c *cliContext) importChecked(f *os.File, prefix []byte, report *django.Imp
 	for _, phase := range phases {
 		part, err := c.importPhase(f, prefix, phase)
 		if err != nil {
-			return fmt.Errorf("%s: %w; run the import again to go on with it", f.Name(), err)
+			return fmt.Errorf("%s: %w; run the import again to continue", f.Name(), err)
 		}
 		part.Problems = slices.DeleteFunc(part.Problems, func(p django.Problem) bool { return p.Warning || listed[rowOf(p)] })
 		part.More = 0 // the check has counted them
@@ -103,12 +101,12 @@ func (c *cliContext) importChecked(f *os.File, prefix []byte, report *django.Imp
 		return err
 	}
 	if late > 0 {
-		return &exitError{exitFaults, fmt.Sprintf("%d rows could not be imported, though the check had found nothing wrong with them", late)}
+		return &exitError{exitFaults, fmt.Sprintf("%d rows could not be imported, though the check found no error in them", late)}
 	}
 	return nil
 }
 
-// problemRow tells the row of a problem from others.
+// problemRow identifies the row of a problem.
 type problemRow struct {
 	row   int
 	model string
@@ -125,7 +123,7 @@ func (c *cliContext) importPhase(f *os.File, prefix []byte, phase django.Phase) 
 	p := c.newProgress(f, phase)
 	defer p.end()
 	report := new(django.ImportReport)
-	// Without a length that is known beforehand the body is sent as it is read.
+	// A body without a known length is sent while it is read.
 	dump, err := django.OpenDump(p)
 	if err != nil {
 		return nil, err
@@ -139,8 +137,7 @@ func (c *cliContext) importPhase(f *os.File, prefix []byte, phase django.Phase) 
 // bytes.
 const maxReferred = 64 << 20
 
-// referredRows collects the rows that others refer to by their ids, to be sent
-// before them.
+// referredRows collects the rows that others refer to by id. They are sent first.
 func referredRows(r io.Reader) ([]byte, error) {
 	kinds := []string{"contenttypes.contenttype", "auth.permission", "auth.group"}
 	rows := make(map[string]*bytes.Buffer)
@@ -177,7 +174,7 @@ func referredRows(r io.Reader) ([]byte, error) {
 	return prefix.Bytes(), err
 }
 
-// progress counts what is read of a file, and draws a bar on a terminal.
+// progress counts the bytes read from a file, and draws a bar on a terminal.
 type progress struct {
 	r    io.Reader
 	read atomic.Int64
@@ -261,9 +258,9 @@ func exportCommand(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export FILE",
 		Short: "Writes users and groups for Django's loaddata",
-		Long: `Writes users and groups to a file that Django's loaddata takes. Tokens are not
-in it, since only their digests are known. The file holds password hashes, and
-must not exist yet. A running server writes it itself, as its user.`,
+		Long: `Writes users and groups to a file for Django's loaddata. Tokens are not in it,
+since only their digests are stored. The file contains password hashes, and must
+not exist yet. A running server writes the file itself, as its user.`,
 		Example: "  caddy djoser export /var/backups/djoser/users.json\n  caddy djoser export /var/backups/djoser/members.json --model members.member",
 		Args:    cobra.ExactArgs(1),
 	}
@@ -287,152 +284,4 @@ must not exist yet. A running server writes it itself, as its user.`,
 		})
 	})
 	return cmd
-}
-
-func backupCommand(run runner) *cobra.Command {
-	return &cobra.Command{
-		Use:   "backup FILE",
-		Short: "Writes a backup, also while the server is running",
-		Long: `Writes everything in the store to a file, as it is at one moment, and reads the
-file back. It holds password hashes and the key that links are signed with:
-only its owner may read it, and it must not exist yet. A running server writes
-it itself, as its user.`,
-		Example: "  caddy djoser backup /var/backups/djoser/$(date +%F).bak",
-		Args:    cobra.ExactArgs(1),
-		RunE: run(func(c *cliContext, args []string) error {
-			file, err := filepath.Abs(args[0])
-			if err != nil {
-				return err
-			}
-			answer, err := c.backup(file)
-			if err != nil {
-				return err
-			}
-			return c.print(answer, func(w io.Writer) {
-				fmt.Fprintf(w, "%s: %s, %d users, %d tokens, %d mails, read back.\n", answer.File,
-					humanize.IBytes(uint64(answer.Bytes)), answer.Accounts, answer.Tokens, answer.Mails)
-			})
-		}),
-	}
-}
-
-func (c *cliContext) backup(file string) (*backupView, error) {
-	answer := new(backupView)
-	if c.server {
-		err := c.do(http.MethodPost, "/backup", &fileBody{File: file}, answer)
-		return answer, err
-	}
-	err := c.withStore(func(s account.BackupStore, _ *account.Model) error {
-		stats, err := writeBackup(c.ctx, s, file)
-		*answer = backupView{file, stats.Bytes, stats.Accounts, stats.Tokens, stats.Mails}
-		return err
-	})
-	return answer, err
-}
-
-// withStore opens the store alone, as it is.
-func (c *cliContext) withStore(do func(account.BackupStore, *account.Model) error) error {
-	o, err := c.open()
-	if err != nil {
-		return err
-	}
-	s, err := o.OpenStore(c.ctx)
-	if err != nil {
-		return err
-	}
-	b, err := backupStore(s)
-	if err == nil {
-		err = do(b, o.Model)
-	}
-	return errors.Join(err, s.Close())
-}
-
-func restoreCommand(run runner) *cobra.Command {
-	return &cobra.Command{
-		Use:   "restore FILE",
-		Short: "Fills an empty store from a backup",
-		Long: `Fills an empty store from a backup. The server must not be running. Tokens and
-links work afterwards as they did when the backup was made.`,
-		Example: "  caddy djoser restore /var/backups/djoser/2030-01-01.bak --config /etc/caddy/Caddyfile",
-		Args:    cobra.ExactArgs(1),
-		RunE: run(func(c *cliContext, args []string) error {
-			if c.server {
-				return fmt.Errorf("a server is running at %s: stop it first", c.admin)
-			}
-			f, err := os.Open(args[0])
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			return c.withStore(func(s account.BackupStore, m *account.Model) error {
-				if err := s.Restore(c.ctx, f); err != nil {
-					return err
-				}
-				return c.showCheck(checkStore(c.ctx, s, m))
-			})
-		}),
-	}
-}
-
-func checkCommand(run runner) *cobra.Command {
-	return &cobra.Command{
-		Use:     "check",
-		Short:   "Compares every record of the store with the others",
-		Long:    "Reads every record and index of the store and reports what doesn't agree.",
-		Example: "  caddy djoser check || mail -s 'djoser check' root </dev/null",
-		Args:    cobra.NoArgs,
-		RunE: run(func(c *cliContext, _ []string) error {
-			if c.server {
-				result := new(checkReport)
-				err := c.do(http.MethodPost, "/check", nil, result)
-				return c.showCheck(result, err)
-			}
-			return c.withStore(func(s account.BackupStore, m *account.Model) error {
-				return c.showCheck(checkStore(c.ctx, s, m))
-			})
-		}),
-	}
-}
-
-func (c *cliContext) showCheck(result *checkReport, err error) error {
-	if err != nil {
-		return err
-	}
-	err = c.print(result, func(w io.Writer) {
-		for _, fault := range result.Faults {
-			fmt.Fprintln(w, printable(fault))
-		}
-		if result.More > 0 {
-			fmt.Fprintf(w, "… and %d more faults\n", result.More)
-		}
-		fmt.Fprintf(w, "%d users, %d tokens, %d mails.\n", result.Accounts, result.Tokens, result.Mails)
-	})
-	if n := len(result.Faults) + result.More; n > 0 && err == nil {
-		return &exitError{exitFaults, fmt.Sprintf("the store has %d faults", n)}
-	}
-	return err
-}
-
-func statsCommand(run runner) *cobra.Command {
-	return &cobra.Command{
-		Use:     "stats",
-		Short:   "Shows the state of a realm in numbers",
-		Example: "  caddy djoser stats\n  caddy djoser stats --json",
-		Args:    cobra.NoArgs,
-		RunE: run(func(c *cliContext, _ []string) error {
-			var s realmStats
-			if err := c.do(http.MethodGet, "/stats", nil, &s); err != nil {
-				return err
-			}
-			return c.print(&s, func(w io.Writer) {
-				table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-				fmt.Fprintf(table, "realm\t%s\nstore\t%s\nusers\t%d\ntokens\t%d\nmails waiting\t%d\non disk\t%s\n",
-					s.Realm, printable(s.Store), s.Accounts, s.Tokens, s.Mails, humanize.IBytes(uint64(s.Bytes)))
-				if looked := s.CacheHits + s.CacheMisses; looked > 0 {
-					fmt.Fprintf(table, "checks from memory\t%d%%\n", 100*s.CacheHits/looked)
-				}
-				table.Flush()
-			})
-		}),
-	}
 }

@@ -1,0 +1,162 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+)
+
+func backupCommand(run runner) *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Writes a backup, also while the server is running",
+		Long: `Writes a snapshot of the store to a file, and reads the file back. The file
+contains password hashes and the key that signs links: only its owner can read
+it. It must not exist yet. A running server writes the file itself, as its user.`,
+		Example: "  caddy djoser backup /var/backups/djoser/$(date +%F).bak",
+		Args:    cobra.ExactArgs(1),
+		RunE: run(func(c *cliContext, args []string) error {
+			file, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			answer, err := c.backup(file)
+			if err != nil {
+				return err
+			}
+			return c.print(answer, func(w io.Writer) {
+				fmt.Fprintf(w, "%s: %s, %d users, %d tokens, %d mails, read back.\n", answer.File,
+					humanize.IBytes(uint64(answer.Bytes)), answer.Accounts, answer.Tokens, answer.Mails)
+			})
+		}),
+	}
+}
+
+func (c *cliContext) backup(file string) (*backupView, error) {
+	answer := new(backupView)
+	if c.server {
+		err := c.do(http.MethodPost, "/backup", &fileBody{File: file}, answer)
+		return answer, err
+	}
+	err := c.withStore(func(s account.BackupStore, _ *account.Model) error {
+		stats, err := writeBackup(c.ctx, s, file)
+		*answer = backupView{file, stats.Bytes, stats.Accounts, stats.Tokens, stats.Mails}
+		return err
+	})
+	return answer, err
+}
+
+// withStore opens the store without the rest of the realm.
+func (c *cliContext) withStore(do func(account.BackupStore, *account.Model) error) error {
+	o, err := c.open()
+	if err != nil {
+		return err
+	}
+	s, err := o.OpenStore(c.ctx)
+	if err != nil {
+		return err
+	}
+	b, err := backupStore(s)
+	if err == nil {
+		err = do(b, o.Model)
+	}
+	return errors.Join(err, s.Close())
+}
+
+func restoreCommand(run runner) *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Fills an empty store from a backup",
+		Long: `Fills an empty store from a backup. The server must not be running. Tokens and
+links of the backup are valid again.`,
+		Example: "  caddy djoser restore /var/backups/djoser/2030-01-01.bak --config /etc/caddy/Caddyfile",
+		Args:    cobra.ExactArgs(1),
+		RunE: run(func(c *cliContext, args []string) error {
+			if c.server {
+				return fmt.Errorf("a server is running at %s: stop it first", c.admin)
+			}
+			f, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return c.withStore(func(s account.BackupStore, m *account.Model) error {
+				if err := s.Restore(c.ctx, f); err != nil {
+					return err
+				}
+				return c.showCheck(checkStore(c.ctx, s, m))
+			})
+		}),
+	}
+}
+
+func checkCommand(run runner) *cobra.Command {
+	return &cobra.Command{
+		Use:     "check",
+		Short:   "Checks every record of the store",
+		Long:    "Reads every record and index of the store, and reports records that don't agree.",
+		Example: "  caddy djoser check || mail -s 'djoser check' root </dev/null",
+		Args:    cobra.NoArgs,
+		RunE: run(func(c *cliContext, _ []string) error {
+			if c.server {
+				result := new(checkReport)
+				err := c.do(http.MethodPost, "/check", nil, result)
+				return c.showCheck(result, err)
+			}
+			return c.withStore(func(s account.BackupStore, m *account.Model) error {
+				return c.showCheck(checkStore(c.ctx, s, m))
+			})
+		}),
+	}
+}
+
+func (c *cliContext) showCheck(result *checkReport, err error) error {
+	if err != nil {
+		return err
+	}
+	err = c.print(result, func(w io.Writer) {
+		for _, fault := range result.Faults {
+			fmt.Fprintln(w, printable(fault))
+		}
+		if result.More > 0 {
+			fmt.Fprintf(w, "… and %d more faults\n", result.More)
+		}
+		fmt.Fprintf(w, "%d users, %d tokens, %d mails.\n", result.Accounts, result.Tokens, result.Mails)
+	})
+	if n := len(result.Faults) + result.More; n > 0 && err == nil {
+		return &exitError{exitFaults, fmt.Sprintf("the store has %d faults", n)}
+	}
+	return err
+}
+
+func statsCommand(run runner) *cobra.Command {
+	return &cobra.Command{
+		Use:     "stats",
+		Short:   "Shows how much a realm holds",
+		Example: "  caddy djoser stats\n  caddy djoser stats --json",
+		Args:    cobra.NoArgs,
+		RunE: run(func(c *cliContext, _ []string) error {
+			var s realmStats
+			if err := c.do(http.MethodGet, "/stats", nil, &s); err != nil {
+				return err
+			}
+			return c.print(&s, func(w io.Writer) {
+				table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+				fmt.Fprintf(table, "realm\t%s\nstore\t%s\nusers\t%d\ntokens\t%d\nmails waiting\t%d\non disk\t%s\n",
+					s.Realm, printable(s.Store), s.Accounts, s.Tokens, s.Mails, humanize.IBytes(uint64(s.Bytes)))
+				if looked := s.CacheHits + s.CacheMisses; looked > 0 {
+					fmt.Fprintf(table, "checks from memory\t%d%%\n", 100*s.CacheHits/looked)
+				}
+				table.Flush()
+			})
+		}),
+	}
+}
