@@ -51,7 +51,7 @@ func TestADumpInAnotherFormIsReadOrNamed(t *testing.T) {
 		"after a number":              {"12 rows\n" + dumpOf(row), []string{`"12 rows"`, right}},
 		"after steering the terminal": {"\x1b[2Jgone \u202e\n" + dumpOf(row), []string{`"\x1b[2Jgone \u202e"`}},
 		"after a line in a mark":      {"\ufeffhello\n" + dumpOf(row), []string{`"hello"`}},
-		"before a line":               {dumpOf(row) + "\ndone", []string{"behind the rows"}},
+		"before a line":               {dumpOf(row) + "\ndone", []string{"after the rows"}},
 		"of something else":           {`{"users": []}`, []string{"as dumpdata writes it"}},
 		"of texts":                    {`"x"`, []string{"as dumpdata writes it"}},
 		"broken off":                  {`{"model": "auth.user", "pk": 3, "fields": {`, []string{"row 1"}},

@@ -244,7 +244,7 @@ func TestADryRunListsEveryProblem(t *testing.T) {
 	os.WriteFile(file, []byte("["+strings.Join(rows, ",\n")+"]"), 0o600)
 	want := []string{
 		"row 1 (auth.user 1): error: the id belongs to another account here, anne",
-		"row 2 (auth.user 2): warning: the password's hash is of a format that is not checked here",
+		"row 2 (auth.user 2): warning: the password's hash has a format that is not supported",
 		"row 2 (auth.user 2): warning: group 9 is not in the dump",
 		"row 2 (auth.user 2): warning: the field shoe is left out",
 		"row 3 (auth.user): error: it has the same id or the same unique field as row 2",
@@ -254,7 +254,7 @@ func TestADryRunListsEveryProblem(t *testing.T) {
 		"row 7 (auth.user 7): error: it has no username",
 		"row 8 (auth.group 1): warning: the group \"staff\" is left out of Remote-Groups",
 		"row 9 (authtoken.token): error: its key is not one of 40 hexadecimal digits",
-		"row 10 (authtoken.token): error: its user is neither in the dump nor here",
+		"row 10 (authtoken.token): error: its user is not in the dump",
 		"row 12 (auth.user 12): warning: the username is not in the normal form",
 		"left out: 1 of knox.authtoken",
 	}

@@ -76,7 +76,7 @@ func TestAnImportWarnsOfMisleadingUsernames(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := in.ok("import", dump)
-	if n := strings.Count(out, "the username is none that the API takes"); n != 6 {
+	if n := strings.Count(out, "the API would refuse this username"); n != 6 {
 		t.Errorf("%d warnings in %s", n, out)
 	}
 	if out := in.ok("user", "list"); !strings.Contains(out, "--help") {

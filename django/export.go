@@ -6,10 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"github.com/caddy-djoser/djoser/account"
 	"io"
 	"maps"
 	"slices"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
 // Export writes the accounts and their groups as dumpdata does. Tokens
@@ -30,13 +31,16 @@ func Export(ctx context.Context, a *account.Service, w io.Writer, model string) 
 	}
 	err = eachAccount(ctx, a.Store, func(acc *account.Account) error {
 		ex.report.Users.Rows++
-		return ex.row(accountRow(a.Model, acc, cmp.Or(model, defaultDjangoModel), ids))
+		return ex.row(accountRow(a.Model, acc, cmp.Or(model, defaultModel), ids))
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &ex.report, ex.end()
 }
+
+// exportPage is how many accounts are read at once.
+const exportPage = 500
 
 // eachAccount calls fn with every account, in order of id.
 func eachAccount(ctx context.Context, store account.Store, fn func(*account.Account) error) error {
@@ -57,8 +61,8 @@ func eachAccount(ctx context.Context, store account.Store, fn func(*account.Acco
 	}
 }
 
-// exportedGroups are the groups that were imported, and those that accounts
-// have besides, which Django finds by their names.
+// exportedGroups are the groups that were imported, and the other groups of
+// accounts, which Django finds by name.
 func exportedGroups(ctx context.Context, store account.Store) ([]*account.Group, error) {
 	known := make(map[string]*account.Group)
 	if s := groupStore(store); s != nil {
@@ -122,6 +126,6 @@ func (ex *exporter) end() error {
 	if ex.rows == 0 {
 		ex.w.WriteString("[")
 	}
-	ex.w.WriteString("\n]\n") // the error stays with the writer
+	ex.w.WriteString("\n]\n") // Flush returns its error
 	return ex.w.Flush()
 }

@@ -18,14 +18,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Import of what Django's dumpdata writes.
+// defaultModel is the user model of a Django project without its own.
+const defaultModel = "auth.user"
 
-// defaultDjangoModel is the user model of a Django project without its own.
-const defaultDjangoModel = "auth.user"
-
-// Phase is what one reading of a dump does. A dump has its rows in any
-// order, and may be too large to be kept: it is read once to check it, once
-// for the accounts and once for their tokens.
+// Phase is what one pass over a dump does. The rows of a dump are in any order
+// and may not fit in memory: one pass checks them, one imports the accounts, one
+// their tokens.
 type Phase string
 
 const (
@@ -34,20 +32,20 @@ const (
 	PhaseTokens Phase = "tokens"
 )
 
-// importWorkers is how many rows are worked on at once: the store commits
-// together what waits together.
+// importWorkers is how many rows are imported at once. The store commits them in
+// groups.
 const importWorkers = 256
 
-// maxProblems is how many problems of a dump are listed; more are counted.
+// maxProblems is how many problems of a dump are listed. The rest are counted.
 const maxProblems = 100_000
 
 // Tally counts rows of a kind.
 type Tally struct {
 	Rows    int `json:"rows"`
-	Added   int `json:"added"`   // or could be, in a check
-	Present int `json:"present"` // from an earlier import; left as they are
+	Added   int `json:"added"`   // in a check: that can be added
+	Present int `json:"present"` // imported earlier; not changed
 	Refused int `json:"refused"`
-	Ended   int `json:"ended,omitempty"` // tokens that would be no good any more
+	Ended   int `json:"ended,omitempty"` // tokens that are not valid any more
 }
 
 func (t *Tally) add(other Tally) {
@@ -58,17 +56,17 @@ func (t *Tally) add(other Tally) {
 	t.Ended += other.Ended
 }
 
-// Problem is something about a row of a dump. A warning doesn't keep the
-// row from being imported.
+// Problem is an error or a warning about a row. A row with only warnings is
+// imported.
 type Problem struct {
 	Row     int    `json:"row"`
 	Model   string `json:"model"`
-	PK      string `json:"pk,omitempty"` // not of tokens
+	PK      string `json:"pk,omitempty"` // never a token's: it is the token
 	Text    string `json:"problem"`
 	Warning bool   `json:"warning,omitempty"`
 }
 
-// ImportReport is what reading a dump has come to.
+// ImportReport is the result of a pass over a dump.
 type ImportReport struct {
 	Users    Tally          `json:"users"`
 	Groups   Tally          `json:"groups"`
@@ -78,7 +76,7 @@ type ImportReport struct {
 	More     int            `json:"more_problems,omitempty"`
 }
 
-// Merge takes over what another phase has counted.
+// Merge adds the counts and problems of another phase.
 func (r *ImportReport) Merge(other *ImportReport) {
 	r.Users.add(other.Users)
 	r.Groups.add(other.Groups)
@@ -102,9 +100,9 @@ type importer struct {
 	contentTypes map[uint64][2]string // app label, model
 	permissions  map[uint64]string
 	groups       map[uint64]string
-	stored       map[uint64]string // groups that were here before
-	noted        map[string]bool   // names of groups that were taken in
-	taken        map[uint64]bool   // hashes of what rows before had for themselves
+	stored       map[uint64]string // groups of the store
+	noted        map[string]bool   // names of groups that were imported
+	taken        map[uint64]bool   // hashes of the unique values of earlier rows
 
 	mu     sync.Mutex // guards what follows
 	report ImportReport
@@ -115,8 +113,8 @@ type importer struct {
 	fields map[string]bool
 }
 
-// hashedRow remembers a value of a row by its hash: of a million rows that is
-// little.
+// hashedRow remembers a value of a row by its hash, which keeps the memory for a
+// million rows small.
 type hashedRow struct {
 	hash uint64
 	row  int
@@ -125,7 +123,7 @@ type hashedRow struct {
 // Import reads a dump.
 func Import(ctx context.Context, a *account.Service, r io.Reader, model string, phase Phase) (*ImportReport, error) {
 	im := &importer{
-		accounts: a, model: strings.ToLower(cmp.Or(model, defaultDjangoModel)), phase: phase,
+		accounts: a, model: strings.ToLower(cmp.Or(model, defaultModel)), phase: phase,
 		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string),
 		groups: make(map[uint64]string), stored: make(map[uint64]string), noted: make(map[string]bool),
 		taken:  make(map[uint64]bool),
@@ -146,7 +144,7 @@ func Import(ctx context.Context, a *account.Service, r io.Reader, model string, 
 	return &im.report, nil
 }
 
-// groupStore is where groups are kept, or nil.
+// groupStore is the store if it keeps groups, or nil.
 func groupStore(s account.Store) account.GroupStore {
 	g, _ := account.As[account.GroupStore](s)
 	return g
@@ -164,9 +162,9 @@ func (im *importer) loadGroups(ctx context.Context) error {
 	return err
 }
 
-// readAll reads the rows and hands those that the phase is about to workers.
-// Of accounts that exclude each other the one that comes first is to come in, as
-// the check says: the others wait until the workers are done.
+// readAll reads the rows, and gives those of the phase to the workers. Of accounts
+// that conflict, the first row is imported, as the check says: the others wait
+// until the workers are done.
 func (im *importer) readAll(ctx context.Context, r io.Reader) error {
 	var again []*Row
 	err := inParallel(ctx, im.work, func(put func(*Row) error) error {
@@ -189,8 +187,8 @@ func (im *importer) readAll(ctx context.Context, r io.Reader) error {
 	return err
 }
 
-// repeats notes what an account of a row has for itself, and reports whether one
-// of a row before had any of it.
+// repeats notes the unique values of a row's account, and reports whether an
+// earlier row has one of them.
 func (im *importer) repeats(row *Row) (again bool) {
 	note := func(key account.Key) {
 		hash := im.hash(key)
@@ -208,7 +206,7 @@ func (im *importer) repeats(row *Row) (again bool) {
 	return again
 }
 
-// inParallel does work on what feed puts, with many workers.
+// inParallel calls work for each item that feed puts, with many workers.
 func inParallel[T any](ctx context.Context, work func(context.Context, T) error, feed func(put func(T) error) error) error {
 	group, workCtx := errgroup.WithContext(ctx)
 	group.SetLimit(importWorkers)
@@ -222,13 +220,13 @@ func inParallel[T any](ctx context.Context, work func(context.Context, T) error,
 	return cmp.Or(err, group.Wait(), context.Cause(ctx))
 }
 
-// tokenModel are REST framework's tokens.
+// tokenModel is the model of REST framework's tokens.
 const tokenModel = "authtoken.token"
 
 func (im *importer) wanted(row *Row) bool {
 	switch row.Model {
 	case im.model:
-		return true // for tokens it tells whose they are
+		return true // tokens refer to users
 	case tokenModel:
 		return im.phase != PhaseUsers
 	}
@@ -279,7 +277,7 @@ func (im *importer) count(row *Row, t Tally) error {
 	case tokenModel:
 		im.report.Tokens.add(t)
 	case "auth.group":
-		if im.phase != PhaseTokens { // they are read again for their names alone
+		if im.phase != PhaseTokens { // here only their names are read
 			im.report.Groups.add(t)
 		}
 	default:
@@ -288,7 +286,7 @@ func (im *importer) count(row *Row, t Tally) error {
 	return nil
 }
 
-// note takes in what is no user and no token.
+// note reads a row that is neither a user nor a token.
 func (im *importer) note(ctx context.Context, row *Row) error {
 	switch row.Model {
 	case "contenttypes.contenttype":
@@ -315,7 +313,7 @@ func (im *importer) noteContentType(row *Row) error {
 	app, appErr := row.text("app_label")
 	model, modelErr := row.text("model")
 	if err == nil && appErr == nil && modelErr == nil && id != 0 {
-		im.contentTypes[id] = [2]string{app, model} // the workers don't use it
+		im.contentTypes[id] = [2]string{app, model} // no lock: the workers don't use it
 	}
 	return nil
 }
@@ -342,7 +340,7 @@ func (im *importer) notePermission(row *Row) error {
 	return nil
 }
 
-// permissionsOf names what a row has in its field of permissions.
+// permissionsOf returns the names of the permissions in a field.
 func (im *importer) permissionsOf(row *Row, field string) ([]string, error) {
 	keys, err := row.keys(field)
 	if err != nil {
@@ -365,8 +363,8 @@ func (im *importer) permissionsOf(row *Row, field string) ([]string, error) {
 	return names, nil
 }
 
-// group takes in a group. Accounts have the names of their groups; the rest of
-// it is kept for an export.
+// group imports or checks a group. Accounts refer to groups by name. Ids and
+// permissions are kept for exports.
 func (im *importer) group(ctx context.Context, row *Row) error {
 	id, err := row.id()
 	if err != nil {
@@ -419,7 +417,7 @@ func (im *importer) checkGroup(row *Row, name string) {
 	}
 }
 
-// user takes in an account, or checks it.
+// user imports or checks an account.
 func (im *importer) user(ctx context.Context, row *Row) error {
 	acc, stored, err := im.find(ctx, row)
 	if errors.As(err, new(*clashError)) {
@@ -463,7 +461,7 @@ func (im *importer) owner(ctx context.Context, row *Row) error {
 	return nil
 }
 
-// find makes an account of a row, and looks for it in the store.
+// find makes an account from a row, and looks for it in the store.
 func (im *importer) find(ctx context.Context, row *Row) (acc, stored *account.Account, err error) {
 	if acc, err = im.account(row); err != nil {
 		return nil, nil, &clashError{err.Error()}
@@ -472,11 +470,11 @@ func (im *importer) find(ctx context.Context, row *Row) (acc, stored *account.Ac
 	return acc, stored, err
 }
 
-// maxImportedID is the largest id of an imported account. A single row with the
-// last of all ids would leave none for whoever registers.
+// maxImportedID is the largest id of an imported account. One row with the
+// largest possible id would leave none for new accounts.
 const maxImportedID = account.MaxID >> 1
 
-// account makes an account of a row, with warnings about what is odd.
+// account makes an account from a row, and warns of what is odd.
 func (im *importer) account(row *Row) (*account.Account, error) {
 	m := im.accounts.Model
 	acc := &account.Account{}
@@ -487,7 +485,7 @@ func (im *importer) account(row *Row) (*account.Account, error) {
 		return nil, err
 	}
 	if acc.ID > maxImportedID {
-		return nil, errors.New("its primary key is too large: new accounts count on from the largest one, and there would be no ids for them")
+		return nil, errors.New("its primary key is too large: new accounts get larger ids, and would run out of them")
 	}
 	acc.Password, err = row.text("password")
 	check(err)
@@ -508,8 +506,8 @@ func (im *importer) account(row *Row) (*account.Account, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, errorLine(err)
 	}
-	// Django keeps no note of it: an active account there has been mailed, or was
-	// made by somebody who knew whose it is.
+	// Django doesn't record this: an active account there was activated by mail, or
+	// made by somebody who knew the owner.
 	acc.EmailConfirmed = acc.IsActive && acc.Email != ""
 	if m.Name(acc) == "" {
 		return nil, fmt.Errorf("it has no %s, which is the username field here", m.Username.Name)
@@ -521,7 +519,7 @@ func (im *importer) account(row *Row) (*account.Account, error) {
 	return acc, nil
 }
 
-// oneLine writes joined errors in one line.
+// errorLine writes joined errors in one line.
 func errorLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }
 
 func (im *importer) warn(row *Row, acc *account.Account) {
@@ -530,13 +528,13 @@ func (im *importer) warn(row *Row, acc *account.Account) {
 	}
 	m := im.accounts.Model
 	if name := m.Name(acc); m.Username.Key(m.Normalize(name)) != m.Username.Key(name) {
-		im.problem(row, true, "the %s is not in the normal form in which it is looked up: nobody can log in with it until it is changed", m.Username.Name)
+		im.problem(row, true, "the %s is not in the normal form in which names are looked up: nobody can log in with it until it is changed", m.Username.Name)
 	}
 	if !m.CheckName(m.Normalize(m.Name(acc))) {
-		im.problem(row, true, "the %s is none that the API takes: it has other characters than letters, digits and @/./+/-/_, begins with . or -, or has no letter or digit; it is kept, and may stand for a folder or an option where a path or a command is made of it", m.Username.Name)
+		im.problem(row, true, "the API would refuse this %s: it has other characters than letters, digits and @/./+/-/_, begins with . or -, or has no letter or digit; it is kept, but a back end that makes a path or a command of it may read it as a folder or an option", m.Username.Name)
 	}
 	if password.Usable(acc.Password) && !password.Known(acc.Password) {
-		im.problem(row, true, "the password's hash is of a format that is not checked here: the user needs a new password")
+		im.problem(row, true, "the password's hash has a format that is not supported: the user needs a new password")
 	}
 }
 
@@ -622,16 +620,16 @@ func (im *importer) reserved(ctx context.Context, acc *account.Account, key acco
 	return &clashError{fmt.Sprintf("the %s is reserved for account %d here, which gave it up: it can be freed with 'caddy djoser user free-name'", key.Field, stored.ID)}
 }
 
-// clashError says why a row can't come in, such as which stored account is in
-// its way.
+// clashError says why a row can't be imported, such as which stored account it
+// conflicts with.
 type clashError struct{ text string }
 
 func (e *clashError) Error() string { return e.text }
 
-// present returns the account as it is in the store already, or nil: it is the
-// same if its id and its name are. Without an id that is too little, since
-// anybody may have registered the name here: it has joined at the same time,
-// too.
+// present returns the account if it is in the store already, or nil. It is the
+// same account if id and name are equal. A row without an id must have the same
+// name and date_joined: the name alone may have been registered here by somebody
+// else.
 func (im *importer) present(ctx context.Context, acc *account.Account) (*account.Account, error) {
 	name := im.accounts.Model.Name(acc)
 	if acc.ID != 0 {
@@ -663,7 +661,7 @@ func (im *importer) present(ctx context.Context, acc *account.Account) (*account
 	return nil, nil
 }
 
-// remember notes what may be in the dump once only.
+// remember notes the values that must be unique in the dump.
 func (im *importer) remember(row *Row, acc *account.Account) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
@@ -698,6 +696,3 @@ func (im *importer) compare() {
 		}
 	}
 }
-
-// exportPage is how many accounts are read at once.
-const exportPage = 500

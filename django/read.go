@@ -11,18 +11,18 @@ import (
 	"unicode/utf8"
 )
 
-// Reading what Django's dumpdata writes: an array of rows, or with --format
-// jsonl a row in each line.
+// Django's dumpdata writes an array of rows, or with --format jsonl one row per
+// line.
 
-// maxRow bounds a row of a dump, in bytes: an account takes no more.
+// maxRow bounds a row of a dump, in bytes. An account needs less.
 const maxRow = 1 << 20
 
 var errRowSize = fmt.Errorf("a row has more than %d bytes", maxRow)
 
-// rightDump is the command that makes a file which can be read.
+// rightDump is the command that writes a readable dump.
 const rightDump = "write it with 'python -X utf8 manage.py dumpdata auth.user auth.group authtoken.token -o dump.json'"
 
-// dumpForms are what a dump may begin with that isn't JSON in UTF-8.
+// dumpForms are the starts of files in other formats.
 var dumpForms = []struct{ start, problem string }{
 	{"\xff\xfe", "this is UTF-16, as '>' of PowerShell writes it: " + rightDump},
 	{"\xfe\xff", "this is UTF-16: " + rightDump},
@@ -37,14 +37,13 @@ var dumpForms = []struct{ start, problem string }{
 	{"- model:", "this is YAML: " + rightDump},
 }
 
-// dumpStart is how much of a dump is looked at to name what is wrong with it,
-// in bytes.
+// dumpStart is how many bytes of a dump are read to find out its format.
 const dumpStart = 200
 
-// OpenDump looks at the start of a dump, and passes over a byte order mark.
+// OpenDump checks the format of a dump, and skips a byte order mark.
 func OpenDump(r io.Reader) (*bufio.Reader, error) {
 	b := bufio.NewReader(r)
-	start, _ := b.Peek(dumpStart) // an error comes back with the reading
+	start, _ := b.Peek(dumpStart) // the next read returns the error
 	for _, form := range dumpForms {
 		if bytes.HasPrefix(start, []byte(form.start)) {
 			return nil, errors.New(form.problem)
@@ -57,7 +56,7 @@ func OpenDump(r io.Reader) (*bufio.Reader, error) {
 	return b, nil
 }
 
-// rowReader keeps a decoder from reading a row without end into memory.
+// rowReader keeps a decoder from reading an endless row into memory.
 type rowReader struct {
 	r    io.Reader
 	left int
@@ -72,7 +71,8 @@ func (r *rowReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadRows calls fn with every row of a dump, or of several in a row.
+// ReadRows calls fn with every row of a dump, or of several dumps one after the
+// other.
 func ReadRows(r io.Reader, fn func(*Row) error) error {
 	b, err := OpenDump(r)
 	if err != nil {
@@ -91,10 +91,10 @@ func ReadRows(r io.Reader, fn func(*Row) error) error {
 
 var errNoRows = errors.New("an array of objects that name their model is")
 
-// notADump names the line that a dump begins with in place of JSON.
+// notADump is an error that shows the first line of the file.
 func notADump(start []byte, err error) error {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(start)), "\n")
-	return fmt.Errorf("this is not JSON as dumpdata writes it: %w; it begins with the line %+q; if a program has printed it before the dump, %s", err, strings.TrimSpace(line), rightDump)
+	return fmt.Errorf("this is not JSON as dumpdata writes it: %w; it begins with the line %+q; if a program printed that line before the dump, %s", err, strings.TrimSpace(line), rightDump)
 }
 
 // rowDecoder reads rows, one after the other.
@@ -113,7 +113,7 @@ func (d *rowDecoder) all() error {
 		case err == io.EOF:
 			return nil
 		case err != nil && d.rows > 0:
-			return fmt.Errorf("behind the rows: %w", err)
+			return fmt.Errorf("after the rows: %w", err)
 		case err != nil:
 		case start == json.Delim('['):
 			err = d.array()
@@ -129,7 +129,7 @@ func (d *rowDecoder) all() error {
 	}
 }
 
-// array reads the rows of an array that has begun.
+// array reads the rows of an array, after its bracket.
 func (d *rowDecoder) array() error {
 	for n := 1; d.More(); n++ {
 		d.limited.left = maxRow
@@ -147,7 +147,7 @@ func (d *rowDecoder) array() error {
 	return nil
 }
 
-// line reads a row whose object has begun.
+// line reads the members of a row, after its brace.
 func (d *rowDecoder) line(n int) error {
 	row := &Row{Number: n}
 	members := map[string]any{"model": &row.Model, "pk": &row.PK, "fields": &row.Fields}
@@ -156,7 +156,7 @@ func (d *rowDecoder) line(n int) error {
 		if err != nil {
 			return fmt.Errorf("row %d: %w", n, err)
 		}
-		value := members[name.(string)] // only texts are names
+		value := members[name.(string)] // JSON's names are strings
 		if value == nil {
 			value = new(json.RawMessage)
 		}

@@ -66,10 +66,10 @@ func (r *Row) flag(name string, def bool) (bool, error) {
 	return b, nil
 }
 
-// time reads a time as DjangoJSONEncoder writes it: in milliseconds, with the
-// fraction left out if there are no microseconds either. A fraction of .000 is
-// some microseconds, then; one is kept, so that the time is written back as it
-// was. Without USE_TZ there is no zone; UTC is taken.
+// time reads a time as DjangoJSONEncoder writes it: in milliseconds, without a
+// fraction if there are no microseconds. So .000 means less than a millisecond;
+// it is kept as one microsecond, so that an export writes .000 again. Without
+// USE_TZ there is no zone, and UTC is assumed.
 func (r *Row) time(name string) (time.Time, error) {
 	s, err := r.text(name)
 	if err != nil || s == "" {
@@ -89,7 +89,7 @@ func (r *Row) time(name string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%s is not a time", name)
 }
 
-func formatDjangoTime(t time.Time) string {
+func formatTime(t time.Time) string {
 	if t.Nanosecond()/1000 == 0 {
 		return t.UTC().Format("2006-01-02T15:04:05Z")
 	}
@@ -118,8 +118,8 @@ func naturalKey(raw json.RawMessage, n int) []string {
 	return key
 }
 
-// value is a field of the user model. Text is taken as it is, with a warning
-// where the API would refuse it.
+// value is a field of the user model. Text is kept as it is, with a warning if the
+// API would refuse it.
 func (r *Row) value(f *account.ModelField) (value any, warning string, err error) {
 	raw := r.Fields[f.Name]
 	if IsNull(raw) {
@@ -134,7 +134,7 @@ func (r *Row) value(f *account.ModelField) (value any, warning string, err error
 	isText = isText && f.Type.Holds(text)
 	switch {
 	case len(messages) == 0 && isText:
-		return text, "", nil // not as parse has normalized it
+		return text, "", nil // not as Parse normalizes it
 	case len(messages) == 0:
 		return value, "", nil
 	case isText:
@@ -143,8 +143,8 @@ func (r *Row) value(f *account.ModelField) (value any, warning string, err error
 	return nil, "", fmt.Errorf("%s: %s", f.Name, messages[0])
 }
 
-// userFields are the columns of Django's AbstractUser that user models don't
-// declare here.
+// userFields are the columns of Django's AbstractUser that a user model doesn't
+// declare.
 var userFields = []string{
 	"password", "last_login", "is_superuser", "is_staff", "is_active", "date_joined", "groups", "user_permissions",
 }
@@ -190,13 +190,13 @@ func (o *PythonObject) End() json.RawMessage {
 	return o.Bytes()
 }
 
-// permissionName is how a permission is kept: its natural key as
-// app.model.codename, or the decimal id of one that the dump doesn't explain.
+// permissionName is a permission as it is stored: its natural key as
+// app.model.codename. A permission that isn't in the dump is stored as its id.
 func permissionName(natural []string) string {
 	return natural[1] + "." + natural[2] + "." + natural[0]
 }
 
-// permissionKey is permissionName's reverse.
+// permissionKey is the reverse of permissionName.
 func permissionKey(name string) any {
 	if id, err := strconv.ParseUint(name, 10, 64); err == nil {
 		return id
@@ -219,10 +219,10 @@ func permissionKeys(names []string) []any {
 func accountRow(m *account.Model, a *account.Account, model string, groups map[string]uint64) (json.RawMessage, error) {
 	var f PythonObject
 	f.Member("password", a.Password)
-	f.Member("last_login", djangoTimeOrNull(a.LastLogin))
+	f.Member("last_login", timeOrNull(a.LastLogin))
 	f.Member("is_superuser", a.IsSuperuser)
 	written := slices.Clone(userFields)
-	for _, d := range djangoFields(m) {
+	for _, d := range exportedFields(m) {
 		written = append(written, d.Name)
 		if d.Name == "username" && d != m.Username && a.Username == "" {
 			continue // a model without usernames
@@ -232,7 +232,7 @@ func accountRow(m *account.Model, a *account.Account, model string, groups map[s
 			f.Member("is_staff", a.IsStaff)
 			f.Member("is_active", a.IsActive)
 			if !a.DateJoined.IsZero() {
-				f.Member("date_joined", formatDjangoTime(a.DateJoined))
+				f.Member("date_joined", formatTime(a.DateJoined))
 			}
 		}
 	}
@@ -253,7 +253,7 @@ func accountRow(m *account.Model, a *account.Account, model string, groups map[s
 	return row.End(), errors.Join(f.Err, row.Err)
 }
 
-// compareKeys puts ids in their order, before names.
+// compareKeys sorts ids before names.
 func compareKeys(a, b any) int {
 	x, isID := a.(uint64)
 	y, otherID := b.(uint64)
@@ -268,9 +268,9 @@ func compareKeys(a, b any) int {
 	return strings.Compare(a.([]string)[0], b.([]string)[0])
 }
 
-// djangoFields are the declared fields in the order of Django's AbstractUser:
+// exportedFields are the declared fields in the order of Django's AbstractUser:
 // the names and email, then what the project added.
-func djangoFields(m *account.Model) []*account.ModelField {
+func exportedFields(m *account.Model) []*account.ModelField {
 	fields := []*account.ModelField{m.Field("username"), m.Field("first_name"), m.Field("last_name"), m.Field("email")}
 	for _, f := range m.Declared {
 		if !slices.Contains(fields, f) {
@@ -280,9 +280,9 @@ func djangoFields(m *account.Model) []*account.ModelField {
 	return fields
 }
 
-func djangoTimeOrNull(t time.Time) any {
+func timeOrNull(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
-	return formatDjangoTime(t)
+	return formatTime(t)
 }

@@ -4,18 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"github.com/caddy-djoser/djoser/account"
 	"strconv"
 	"time"
+
+	"github.com/caddy-djoser/djoser/account"
 )
 
-// Tokens of a Django dump. Whose a token is, its row tells by the user's id or
-// natural key in Django. Here these may be another person's: a token counts
-// only with the row of its user, and if that row came in or is the same account.
+// A token's row refers to its user by the id or natural key in Django. Here that
+// id or key may belong to another person. So a token is imported only if the row of
+// its user is in the dump, and was imported or is the same account.
 
-// userRef is what a reference to a user of the dump leads to.
+// userRef is the account that a reference to a user leads to.
 type userRef struct {
-	account uint64 // zero: one that isn't here yet
+	account uint64 // zero: not in the store yet
 	refused bool
 }
 
@@ -24,11 +25,11 @@ type heldToken struct {
 	row     int
 	digest  account.Digest
 	created time.Time
-	user    uint64 // hash of what the row refers to it by
+	user    uint64 // hash of the row's reference
 }
 
-// refer notes what references to a user lead to. If rows disagree, they lead
-// nowhere.
+// refer notes which account references to a user lead to. If rows disagree, they
+// lead to none.
 func (im *importer) refer(row *Row, to userRef) {
 	if im.phase == PhaseUsers {
 		return
@@ -77,7 +78,7 @@ func (im *importer) token(row *Row) error {
 	return nil
 }
 
-// userKey is what a row refers to a user by: an id or a natural key.
+// userKey is a reference to a user: an id or a natural key.
 func (im *importer) userKey(raw json.RawMessage) (account.Key, bool) {
 	if natural := naturalKey(raw, 1); natural != nil {
 		return im.accounts.Model.Username.Key(natural[0]), true
@@ -86,7 +87,7 @@ func (im *importer) userKey(raw json.RawMessage) (account.Key, bool) {
 	return idKey(id), err == nil
 }
 
-// addTokens takes in the tokens that were read, or checks them.
+// addTokens imports or checks the tokens that were read.
 func (im *importer) addTokens(ctx context.Context) error {
 	return inParallel(ctx, im.addToken, func(put func(*heldToken) error) error {
 		for _, t := range im.tokens {
@@ -102,7 +103,7 @@ func (im *importer) addToken(ctx context.Context, t *heldToken) error {
 	row := &Row{Model: tokenModel, Number: t.row}
 	to, ok := im.users[t.user]
 	if !ok {
-		return im.refuse(row, "its user is neither in the dump nor here, as far as the dump tells: dump the users with the tokens")
+		return im.refuse(row, "its user is not in the dump: dump the users with the tokens")
 	}
 	if to.refused {
 		return im.refuse(row, "its user can't be imported")
@@ -122,8 +123,8 @@ func (im *importer) addToken(ctx context.Context, t *heldToken) error {
 	return im.giveToken(ctx, row, to.account, t)
 }
 
-// giveToken gives an account its token of before, unless the account isn't
-// active, or its password or address has changed since: that ends tokens.
+// giveToken gives an account its token from Django. The token has ended if the
+// account isn't active, or its password or address has changed since.
 func (im *importer) giveToken(ctx context.Context, row *Row, owner uint64, t *heldToken) error {
 	a := im.accounts
 	now := a.Now()
