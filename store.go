@@ -60,11 +60,12 @@ const (
 
 // Errors of a Store.
 var (
-	ErrNotFound = account.ErrNotFound
-	ErrConflict = account.ErrConflict
-	ErrModel    = account.ErrModel
-	ErrFull     = account.ErrFull
-	ErrClosed   = account.ErrClosed
+	ErrNotFound    = account.ErrNotFound
+	ErrConflict    = account.ErrConflict
+	ErrModel       = account.ErrModel
+	ErrFull        = account.ErrFull
+	ErrUnavailable = account.ErrUnavailable
+	ErrClosed      = account.ErrClosed
 )
 
 // Interface guard

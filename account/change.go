@@ -76,6 +76,13 @@ func (c *Change) Validate() error {
 	return nil
 }
 
+// Ends reports whether the change ends tokens or deletes the account, and makes no token.
+// A store applies it with less free space than other changes, since people must be able
+// to shut out a thief.
+func (c *Change) Ends() bool {
+	return c.Token == nil && (c.Delete || c.EndTokens || c.EndToken != nil)
+}
+
 // isPlain reports whether the change only has an account.
 func (c *Change) isPlain() bool {
 	return reflect.DeepEqual(*c, Change{Account: c.Account, Signature: c.Signature})

@@ -47,7 +47,8 @@ type Store interface {
 	// Commit applies a change in one durable transaction. It sets ID and
 	// Version of the change's account, and the IDs of its mails. Errors: those of
 	// Change.Validate, *TakenError, ErrConflict, ErrModel, ErrNotFound, ErrFull,
-	// ErrClosed.
+	// ErrUnavailable. A store that is out of space still applies a change that ends
+	// something, if it can; see Change.Ends.
 	Commit(ctx context.Context, c *Change) error
 
 	// TouchTokens records the last use of tokens. It ignores unknown tokens, and
@@ -98,8 +99,12 @@ var (
 	// ErrFull means that the store is out of space for writes.
 	ErrFull = errors.New("store is out of space")
 
-	// ErrClosed means that the store has been closed.
-	ErrClosed = errors.New("store is closed")
+	// ErrUnavailable means that the store can't answer: it has a fault, can't be
+	// reached or opened, or is closed.
+	ErrUnavailable = errors.New("store is unavailable")
+
+	// ErrClosed means that the store has been closed. It is an ErrUnavailable.
+	ErrClosed = fmt.Errorf("%w: it is closed", ErrUnavailable)
 )
 
 // MaxID is the largest id of an account. Django's ids are signed.

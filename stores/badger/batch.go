@@ -50,7 +50,7 @@ type write struct {
 func (s *database) newBatch() *batch {
 	b := &batch{
 		s:        s,
-		refused:  s.writable(),
+		refused:  s.writable(false),
 		accepted: make(map[string]write),
 		snapshot: snapshot{
 			txn:        s.db.NewTransactionAt(s.committed.Load(), true),
@@ -64,7 +64,7 @@ func (s *database) newBatch() *batch {
 
 // add adds a mutation to the batch. After an error the batch is unchanged.
 func (b *batch) add(m *mutation) (err error) {
-	if b.refused != nil {
+	if b.refused != nil && (!m.ends || b.s.writable(true) != nil) {
 		return b.refused
 	}
 	defer func() {

@@ -17,7 +17,7 @@ func (s *database) Commit(ctx context.Context, c *account.Change) error {
 	if err != nil {
 		return err
 	}
-	if err := s.submit(ctx, &mutation{apply: w.apply}); err != nil {
+	if err := s.submit(ctx, &mutation{apply: w.apply, ends: c.Ends()}); err != nil {
 		return err
 	}
 	w.finish()

@@ -245,6 +245,9 @@ type faultError struct{ text string }
 
 func (e *faultError) Error() string { return e.text }
 
+// Is reports that the error is account.ErrUnavailable.
+func (e *faultError) Is(target error) bool { return target == account.ErrUnavailable }
+
 // whole returns the fault of the store, if any. Lists are checked with it, since
 // a list read from damaged tables may be incomplete.
 func (s *database) whole() error {

@@ -31,8 +31,9 @@ const maxRewrite = 256 << 20
 const ampleFor = 50 * time.Millisecond
 
 // check returns ErrFull when too little is free. The writer calls it before each
-// transaction.
-func (g *diskGuard) check() error {
+// transaction. Changes that end something take little space, and get half of the
+// reserve.
+func (g *diskGuard) check(ends bool) error {
 	now := time.Now()
 	if now.Before(g.ample) {
 		return nil
@@ -49,7 +50,11 @@ func (g *diskGuard) check() error {
 	if err != nil {
 		return err
 	}
-	if need := g.reserve + min(tables, maxRewrite); free < need {
+	reserve := g.reserve
+	if ends {
+		reserve /= 2
+	}
+	if need := reserve + min(tables, maxRewrite); free < need {
 		return fmt.Errorf("%w: %s are free on its disk, it leaves %s", account.ErrFull,
 			humanize.Bytes(uint64(free)), humanize.Bytes(uint64(need)))
 	}

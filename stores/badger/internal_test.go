@@ -55,6 +55,16 @@ func (s *database) create(t *testing.T, name string) *account.Account {
 	return a
 }
 
+// read returns a stored account.
+func (s *database) read(t *testing.T, id uint64) *account.Account {
+	t.Helper()
+	a, err := s.Account(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 func TestRecordsKeepWhatNewerVersionsAdd(t *testing.T) {
 	s := newBadger(t, t.TempDir())
 	a := s.create(t, "ann")
@@ -206,6 +216,52 @@ func TestBadgerRefusesChangesOnAFullDisk(t *testing.T) {
 	s.create(t, "bob")
 }
 
+func TestBadgerEndsLoginsFromItsReserve(t *testing.T) {
+	s := newBadger(t, t.TempDir())
+	ann, bob := s.create(t, "ann"), s.create(t, "bob")
+	for n, a := range []*account.Account{ann, ann, bob} {
+		token := &account.Token{Digest: account.Digest{byte(n)}, Account: a.ID, Created: time.Now()}
+		if err := s.Commit(t.Context(), &account.Change{Token: token, NoLogin: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ann, bob = s.read(t, ann.ID), s.read(t, bob.ID)
+	free, err := diskspace.Free(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.guard.reserve, s.guard.ample = free+free/4, time.Time{}
+	login := &account.Token{Digest: account.Digest{9}, Account: ann.ID, Created: time.Now()}
+	for name, c := range map[string]*account.Change{
+		"login":                      {Token: login},
+		"login that ends the others": {Token: login, Account: ann, EndTokens: true},
+		"register":                   {Account: testAccount("eve")},
+		"change":                     {Account: ann},
+	} {
+		if err := s.Commit(t.Context(), c); !errors.Is(err, account.ErrFull) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, step := range []struct {
+		name string
+		c    account.Change
+	}{
+		{"logout", account.Change{EndToken: &account.Digest{0}}},
+		{"new password", account.Change{Account: ann, EndTokens: true}},
+		{"delete", account.Change{Account: bob, Delete: true}},
+	} {
+		if err := s.Commit(t.Context(), &step.c); err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+	}
+	if err := s.DeleteMail(t.Context(), 1); err != nil {
+		t.Errorf("deleting a mail: %v", err)
+	}
+	if stats, err := s.Stats(t.Context()); err != nil || stats.Accounts != 1 || stats.Tokens != 0 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+}
+
 func TestDiskGuardLeavesSpaceForTables(t *testing.T) {
 	dir := t.TempDir()
 	free, err := diskspace.Free(dir)
@@ -223,7 +279,7 @@ func TestDiskGuardLeavesSpaceForTables(t *testing.T) {
 		{free + 64<<20, 0, true},
 	} {
 		g := diskGuard{dir: dir, reserve: test.reserve, tables: func() (int64, error) { return test.tables, nil }}
-		if err := g.check(); errors.Is(err, account.ErrFull) != test.full {
+		if err := g.check(false); errors.Is(err, account.ErrFull) != test.full {
 			t.Errorf("reserve %d, tables %d of %d free: %v", test.reserve, test.tables, free, err)
 		}
 	}
@@ -407,6 +463,9 @@ func TestBadgerNamesDamagedFiles(t *testing.T) {
 			if err = s.Commit(t.Context(), &account.Change{Account: testAccount("new")}); err == nil {
 				t.Errorf("byte %d: a damaged store takes changes", at)
 				continue
+			}
+			if !errors.Is(err, account.ErrUnavailable) {
+				t.Errorf("byte %d: the error isn't ErrUnavailable: %v", at, err)
 			}
 			if _, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: "new"}); err == nil || errors.Is(err, account.ErrNotFound) {
 				t.Errorf("byte %d: what a damaged store lacks is %v", at, err)

@@ -75,7 +75,7 @@ func (s *database) PutMail(ctx context.Context, m *account.Mail) error {
 
 // DeleteMail implements Store.
 func (s *database) DeleteMail(ctx context.Context, id uint64) error {
-	return s.submit(ctx, &mutation{apply: func(b *batch) error {
+	return s.submit(ctx, &mutation{ends: true, apply: func(b *batch) error {
 		if err := dropMail(b, id); err != account.ErrNotFound {
 			return err
 		}

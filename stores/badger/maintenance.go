@@ -51,7 +51,7 @@ func (s *database) maintain() {
 // level, which makes reads faster, too.
 func (s *database) clean() {
 	s.writing.Lock()
-	err := s.writable()
+	err := s.writable(false)
 	s.writing.Unlock()
 	if err != nil {
 		return

@@ -71,7 +71,7 @@ func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
 		return nil, err
 	}
 	guard := diskGuard{dir: dir, reserve: reserve, tables: func() (int64, error) { return tableSize(dir) }}
-	if err := guard.check(); err != nil {
+	if err := guard.check(false); err != nil {
 		return nil, fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened, because Badger would crash on a full disk", dir, err)
 	}
 	fetchIndexes(dir)

@@ -20,6 +20,10 @@ type mutation struct {
 	// apply makes the change in a batch.
 	apply func(*batch) error
 
+	// ends means that the change ends or deletes something. It may use some of the
+	// disk's reserve.
+	ends bool
+
 	// alone, if set, is called instead of apply and commits its own batches.
 	alone func() error
 
@@ -159,16 +163,16 @@ func (s *database) waiting() *mutation {
 
 func (s *database) runAlone(m *mutation) (err error) {
 	defer s.catch(&err)
-	if err := s.writable(); err != nil {
+	if err := s.writable(m.ends); err != nil {
 		return err
 	}
 	return m.alone()
 }
 
-// writable returns why the store refuses changes, or nil.
-func (s *database) writable() error {
+// writable returns why the store refuses changes, or nil. For ends see mutation.
+func (s *database) writable(ends bool) error {
 	if err := s.whole(); err != nil {
 		return err
 	}
-	return s.guard.check()
+	return s.guard.check(ends)
 }
