@@ -59,7 +59,7 @@ func (l *Links) check(p Purpose, a *Account, address, token string) bool {
 		return false
 	}
 	age := l.Now().Sub(time.Unix(made, 0))
-	fresh := age < l.TTL && age > -time.Hour // if the clock was set back by more, it was wrong
+	fresh := age < l.TTL && age > -MaxSetBack
 	return hmac.Equal([]byte(l.token(p, a, address, made)), []byte(token)) && fresh
 }
 

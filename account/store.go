@@ -38,10 +38,11 @@ type Store interface {
 	// in order of id.
 	Accounts(ctx context.Context, after uint64, limit int) ([]*Account, error)
 
-	// Token returns an unexpired token with its account, or ErrNotFound.
+	// Token returns a token with its account, or ErrNotFound, also for one that has
+	// expired or is from the future.
 	Token(ctx context.Context, digest Digest) (*Token, *Account, error)
 
-	// Tokens returns the unexpired tokens of an account, oldest first.
+	// Tokens returns the tokens of an account that Token returns, oldest first.
 	Tokens(ctx context.Context, account uint64) ([]*Token, error)
 
 	// Commit applies a change in one durable transaction. It sets ID and

@@ -29,6 +29,14 @@ func (t *Token) Expired(now time.Time) bool {
 	return !t.Expires.IsZero() && !now.Before(t.Expires)
 }
 
+// MaxSetBack is how far the clock may be set back without a consequence. A token or link
+// that was made later than that from now was made while the clock was wrong.
+const MaxSetBack = time.Hour
+
+// FromFuture reports whether the token was made in the future. It would outlive its
+// lifetime by as much, so it isn't valid now.
+func (t *Token) FromFuture(now time.Time) bool { return t.Created.Sub(now) > MaxSetBack }
+
 // TokenLength is the length of an auth token: 20 random bytes in hexadecimal digits, as
 // in REST framework's authtoken.
 const TokenLength = 40

@@ -76,6 +76,9 @@ const touchEvery = time.Hour
 // unknownFor is how long an unknown token is not looked up again.
 const unknownFor = time.Minute
 
+// maxSetBack is account.MaxSetBack in seconds.
+const maxSetBack = int64(account.MaxSetBack / time.Second)
+
 // flushEvery is how often recorded uses are written.
 const flushEvery = time.Minute
 
@@ -150,10 +153,14 @@ func (c *Cache) Identify(ctx context.Context, d account.Digest) (*Identity, erro
 			return nil, err
 		}
 	}
-	if id.Token.Expired(now) {
+	// No token is used before it was made, so the last use, which is at hand, shows whether
+	// to look when that was.
+	used := id.touched.Load()
+	fromFuture := used >= now.Unix()+maxSetBack && id.Token.FromFuture(now)
+	if fromFuture || id.Token.Expired(now) {
 		return nil, account.ErrNotFound
 	}
-	if c.idled(id.touched.Load(), now) {
+	if c.idled(used, now) {
 		return nil, c.endIdled(ctx, d)
 	}
 	c.touch(id, now)

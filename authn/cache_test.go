@@ -262,6 +262,38 @@ func TestAnExpiredTokenIsUnknownThoughItIsCached(t *testing.T) {
 	}
 }
 
+// A token that was made while the clock was wrong doesn't outlive its lifetime.
+func TestATokenFromTheFutureIsUnknownThoughItIsCached(t *testing.T) {
+	c := openCache(t, 100)
+	_, token := addLogin(t, c, "alice")
+	digest, _ := account.DigestOf(token)
+	for _, test := range []struct {
+		setBack time.Duration
+		err     error
+	}{{0, nil}, {59 * time.Minute, nil}, {61 * time.Minute, account.ErrNotFound}, {365 * 24 * time.Hour, account.ErrNotFound}, {0, nil}} {
+		c.Now = func() time.Time { return time.Now().Add(-test.setBack) }
+		if _, err := c.Identify(t.Context(), digest); !errors.Is(err, test.err) {
+			t.Errorf("the clock is set back by %v: %v", test.setBack, err)
+		}
+	}
+	if misses := c.Misses.Load(); misses != 1 {
+		t.Errorf("the store was asked %d times", misses)
+	}
+}
+
+// An older token is known though it was used while the clock was wrong.
+func TestATokenThatWasUsedInTheFutureIsKnown(t *testing.T) {
+	c := openCache(t, 100)
+	_, token := addLogin(t, c, "alice")
+	digest, _ := account.DigestOf(token)
+	for _, ahead := range []time.Duration{0, 48 * time.Hour, 0} {
+		c.Now = func() time.Time { return time.Now().Add(ahead) }
+		if _, err := c.Identify(t.Context(), digest); err != nil {
+			t.Errorf("the clock is ahead by %v: %v", ahead, err)
+		}
+	}
+}
+
 // spray asks for made-up tokens.
 func (c *Cache) spray(t *testing.T, n int) {
 	t.Helper()

@@ -98,6 +98,24 @@ var tokenPromises = []promise{
 		s.login(a, 3)
 		s.equal(s.tokens(a.ID), []int{3})
 	}},
+	{"a token from the future is not found", func(s *suite) {
+		a := s.create("ann")
+		near, far := token(a.ID, 1), token(a.ID, 2)
+		near.Created = time.Now().UTC().Add(account.MaxSetBack - time.Minute).Truncate(time.Microsecond)
+		far.Created = near.Created.Add(2 * time.Minute)
+		for _, t := range []*account.Token{near, far} {
+			s.must(s.Commit(s.ctx, &account.Change{Token: t}))
+		}
+		got, err := s.Tokens(s.ctx, a.ID)
+		s.must(err)
+		s.equal(got, []*account.Token{near})
+		_, _, err = s.Token(s.ctx, near.Digest)
+		s.must(err)
+		s.noToken(far.Digest)
+		s.is(s.Commit(s.ctx, &account.Change{EndToken: &far.Digest}), account.ErrNotFound)
+		s.must(s.Commit(s.ctx, &account.Change{Account: s.account(a.ID), EndTokens: true}))
+		s.equal(s.counted().Tokens, uint64(0))
+	}},
 	{"one token is ended", func(s *suite) {
 		a := s.create("ann")
 		one, two := s.login(a, 1), s.login(a, 2)

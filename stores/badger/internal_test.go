@@ -175,7 +175,9 @@ func TestBadgerTokensFollowTheClock(t *testing.T) {
 		err  error
 	}{
 		{0, nil},
-		{-10 * 365 * 24 * time.Hour, nil},
+		{-time.Hour + time.Second, nil},
+		{-time.Hour - time.Second, account.ErrNotFound},
+		{-10 * 365 * 24 * time.Hour, account.ErrNotFound},
 		{time.Hour - time.Second, nil},
 		{time.Hour + time.Second, account.ErrNotFound},
 		{10 * 365 * 24 * time.Hour, account.ErrNotFound},
@@ -184,6 +186,9 @@ func TestBadgerTokensFollowTheClock(t *testing.T) {
 		s.now = func() time.Time { return now.Add(test.jump) }
 		if _, _, err := s.Token(t.Context(), token.Digest); err != test.err {
 			t.Errorf("the clock jumps by %v: %v", test.jump, err)
+		}
+		if tokens, err := s.Tokens(t.Context(), a.ID); err != nil || len(tokens) == 1 != (test.err == nil) {
+			t.Errorf("the clock jumps by %v: %d tokens, %v", test.jump, len(tokens), err)
 		}
 		if _, err := s.Stats(t.Context()); err != nil {
 			t.Error(err)

@@ -41,7 +41,7 @@ func (v snapshot) token(digest account.Digest, now time.Time) (*account.Token, [
 	if err != nil {
 		return nil, nil, fmt.Errorf("token %s: %w", digest.ID(), err)
 	}
-	if t.Expired(now) {
+	if t.Expired(now) || t.FromFuture(now) {
 		return nil, nil, account.ErrNotFound
 	}
 	return t, unknown, nil
@@ -160,7 +160,7 @@ func (b *batch) token(digest account.Digest) (*account.Token, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if t.Expired(b.s.now()) {
+	if now := b.s.now(); t.Expired(now) || t.FromFuture(now) {
 		return nil, nil, account.ErrNotFound
 	}
 	return t, unknown, nil
