@@ -79,7 +79,11 @@ func attackLongTexts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, token, err := r.accounts.Login(t.Context(), "ann@b.example", password, account.Client{})
+		token := ""
+		err = r.accounts.Do(account.Event{Action: "login"}, func(req *account.Request) (err error) {
+			_, token, err = req.Login(t.Context(), "ann@b.example", password)
+			return err
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,14 +3,15 @@ package account
 import "context"
 
 // Activate uses a link: one that activates the account, confirms a new address, or
-// takes back a change of address. It names the event if that isn't an activation. The
+// takes back a change of address. It renames the event if that isn't an activation. The
 // token is empty unless the account is logged in at once. Errors: ErrLink, *TakenError,
 // *TooSoonError.
-func (a *Service) Activate(ctx context.Context, e *Event, acc *Account, link string) (*Account, string, error) {
-	if err := a.allowPair("activate", EncodeUID(acc.ID), e.Client); err != nil {
+func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Account, string, error) {
+	a, c := r.accounts, r.event.Client
+	if err := a.allowPair("activate", EncodeUID(acc.ID), c); err != nil {
 		return nil, "", err
 	}
-	e.Account = acc
+	r.event.Account = acc
 	var token string
 	acc, err := a.useLink(ctx, acc.ID, func(acc *Account, change *Change) (takenBack bool, err error) {
 		purpose := PurposeActivation
@@ -20,7 +21,7 @@ func (a *Service) Activate(ctx context.Context, e *Event, acc *Account, link str
 		// Check the links first, so that a bad one costs the same for every account.
 		good, former := a.Links.check(purpose, acc, acc.PendingEmail, link), a.former(acc, link)
 		if former >= 0 && acc.IsActive {
-			e.Name = "email_taken_back"
+			r.event.Name = "email_taken_back"
 			acc.takeBack(former, change)
 			return true, nil
 		}
@@ -28,20 +29,21 @@ func (a *Service) Activate(ctx context.Context, e *Event, acc *Account, link str
 			return false, ErrLink
 		}
 		if acc.IsActive {
-			e.Name = "email_confirmed"
+			r.event.Name = "email_confirmed"
 		}
 		acc.settle()
 		acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.PendingEmail, "", true
 		acc.Serial++
 		if a.Rules.LoginAfterActivation {
-			token = a.addToken(change, acc, e.Client)
+			token = a.addToken(change, acc, c)
 		}
 		return false, nil
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	a.know(acc, e.Client)
+	r.event.Account = acc
+	a.know(acc, c)
 	return acc, token, nil
 }
 

@@ -32,20 +32,28 @@ const (
 // ErrRefused matches, by errors.Is, every error that an invalid request caused.
 var ErrRefused = errors.New("refused")
 
-// Do serves a request of an account's owner. Every way in must use it: it counts the
-// request for the networks of the client, calls do unless that is too many, and
-// reports the event, to which do adds what it learns. Its Account is that of the
-// request's token, or nil. The error is do's, or *TooSoonError.
-func (a *Service) Do(e *Event, do func() error) error {
-	e.By = "owner"
+// Request is a request of an account's owner. Only Do makes one, so that none is served
+// that isn't counted and reported.
+type Request struct {
+	accounts *Service
+	event    Event // to report, with what the methods learned
+}
+
+// Do serves a request of an account's owner: it counts the request for the networks of
+// the client, calls do unless that is too many, and reports the event. The event has
+// the action, the name and the client, and the account of the request's token, if any.
+// The error is do's, or *TooSoonError.
+func (a *Service) Do(e Event, do func(*Request) error) error {
+	r := &Request{a, e}
+	r.event.By = "owner"
 	err := a.allow(e.Action, e.Client, e.Account)
 	if err == nil {
-		err = do()
+		err = do(r)
 	}
-	if outcome := outcomeOf(err); e.Outcome == "" || outcome != OutcomeRefused {
-		e.Outcome = outcome
+	if outcome := outcomeOf(err); r.event.Outcome == "" || outcome != OutcomeRefused {
+		r.event.Outcome = outcome
 	}
-	a.Reporter.Report(*e)
+	a.Reporter.Report(r.event)
 	return err
 }
 

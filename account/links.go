@@ -78,12 +78,12 @@ func (l *Links) token(p Purpose, a *Account, address string, made int64) string 
 }
 
 // Linked returns the account of the uid in a link, or ErrNotFound.
-func (a *Service) Linked(ctx context.Context, uid string) (*Account, error) {
+func (r *Request) Linked(ctx context.Context, uid string) (*Account, error) {
 	id, ok := decodeUID(uid)
 	if !ok {
 		return nil, ErrNotFound
 	}
-	return a.Store.Account(ctx, id)
+	return r.accounts.Store.Account(ctx, id)
 }
 
 // useLink is Update by a link. If an address can't be taken back, because another

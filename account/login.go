@@ -14,10 +14,11 @@ import (
 // Login is the only way to an auth token by name and password, for every layout of the
 // API. It counts the attempt, verifies the password, forgives earlier attempts if it
 // was right, and commits the token; Do, around it, counts the request and reports the
-// outcome. An unknown name costs as much as a known one. With an error, the account is
-// returned if it exists. Errors: ErrCredentials, ErrDisabled, *TooSoonError,
-// password.ErrBusy.
-func (a *Service) Login(ctx context.Context, name, pass string, c Client) (*Account, string, error) {
+// outcome. An unknown name costs as much as a known one. Errors: ErrCredentials,
+// ErrDisabled, *TooSoonError, password.ErrBusy.
+func (r *Request) Login(ctx context.Context, name, pass string) (*Account, string, error) {
+	a, c := r.accounts, r.event.Client
+	r.event.Account = nil // not that of the request's token
 	key := a.Model.Username.Key(a.Model.Normalize(name))
 	c.Known = a.Throttles.known.has(knownKey(key.Value, c))
 	try, err := a.tryLogin(ctx, key.Value, c)
@@ -25,6 +26,7 @@ func (a *Service) Login(ctx context.Context, name, pass string, c Client) (*Acco
 		return nil, "", err
 	}
 	acc, token, err := a.logIn(ctx, key, pass, c)
+	r.event.Account = acc
 	switch {
 	case err == nil:
 		a.know(acc, c)
@@ -37,7 +39,8 @@ func (a *Service) Login(ctx context.Context, name, pass string, c Client) (*Acco
 	return acc, token, err
 }
 
-// logIn verifies a password, and commits an auth token.
+// logIn verifies a password, and commits an auth token. With an error, the account is
+// returned if it exists.
 func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*Account, string, error) {
 	acc, err := a.Store.AccountByKey(ctx, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -64,12 +67,13 @@ func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*A
 	return acc, token, nil
 }
 
-// CheckPassword checks the current password of an account for an endpoint, and counts
-// the attempt. It returns the account whose password was checked. Errors: ErrPassword,
-// *TooSoonError, password.ErrBusy.
-func (a *Service) CheckPassword(ctx context.Context, endpoint string, id uint64, pass string, c Client) (*Account, error) {
+// CheckPassword checks the current password of an account, and counts the attempt. It
+// returns the account whose password was checked. Errors: ErrPassword, *TooSoonError,
+// password.ErrBusy.
+func (r *Request) CheckPassword(ctx context.Context, id uint64, pass string) (*Account, error) {
+	a, c := r.accounts, r.event.Client
 	c.Known = true // has a token
-	try, err := a.tryCurrent(endpoint, id)
+	try, err := a.tryCurrent(r.event.Action, id)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +88,7 @@ func (a *Service) CheckPassword(ctx context.Context, endpoint string, id uint64,
 		try.untried()
 		return nil, err
 	case !ok:
+		r.event.Outcome = OutcomeWrong // even if the caller reports it as an invalid field
 		return nil, ErrPassword
 	}
 	try.right()
@@ -133,12 +138,23 @@ func (a *Service) upgrade(ctx context.Context, acc *Account, pass string, c Clie
 }
 
 // Logout ends one token.
-func (a *Service) Logout(ctx context.Context, digest Digest) error {
-	err := a.Commit(ctx, &Change{EndToken: &digest})
+func (r *Request) Logout(ctx context.Context, digest Digest) error {
+	err := r.accounts.Commit(ctx, &Change{EndToken: &digest})
 	if errors.Is(err, ErrNotFound) {
 		return nil // another request ended it
 	}
 	return err
+}
+
+// LogoutAll ends every log-in of an account, as RevokeAll does.
+func (r *Request) LogoutAll(ctx context.Context, id uint64) error {
+	_, err := r.accounts.RevokeAll(ctx, id)
+	return err
+}
+
+// EndToken ends one log-in of an account, as Revoke does.
+func (r *Request) EndToken(ctx context.Context, account uint64, id string) error {
+	return r.accounts.Revoke(ctx, account, id)
 }
 
 // hash hashes a password in the pool.

@@ -90,7 +90,8 @@ func mailboxOf(address string) string {
 // RequestReset requests a mail with links to reset the password of each account with an
 // address. It does the same whether there are any. Errors: *TooSoonError, those of
 // Store.Commit.
-func (a *Service) RequestReset(ctx context.Context, email string, c Client) error {
+func (r *Request) RequestReset(ctx context.Context, email string) error {
+	a, c := r.accounts, r.event.Client
 	if err := a.allowPair("password_reset", strings.ToLower(email), c); err != nil {
 		return err
 	}
@@ -100,7 +101,8 @@ func (a *Service) RequestReset(ctx context.Context, email string, c Client) erro
 // ResendActivation requests another activation mail for each waiting account with an
 // address. It does the same whether there are any. Errors: *TooSoonError, those of
 // Store.Commit.
-func (a *Service) ResendActivation(ctx context.Context, email string, c Client) error {
+func (r *Request) ResendActivation(ctx context.Context, email string) error {
+	a, c := r.accounts, r.event.Client
 	if err := a.allowPair("activate_resend", strings.ToLower(email), c); err != nil {
 		return err
 	}

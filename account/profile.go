@@ -6,7 +6,8 @@ import (
 )
 
 // SetFields changes fields of an account. Errors: *TakenError, *TooSoonError.
-func (a *Service) SetFields(ctx context.Context, id uint64, v Values, c Client) (*Account, error) {
+func (r *Request) SetFields(ctx context.Context, id uint64, v Values) (*Account, error) {
+	a := r.accounts
 	return a.Update(ctx, id, func(acc *Account, change *Change) error {
 		before := acc.Email
 		for _, f := range a.Model.Required {
@@ -14,7 +15,7 @@ func (a *Service) SetFields(ctx context.Context, id uint64, v Values, c Client) 
 				f.Set(acc, value)
 			}
 		}
-		return a.emailChanged(ctx, acc, before, change, c)
+		return a.emailChanged(ctx, acc, before, change, r.event.Client)
 	})
 }
 
@@ -24,7 +25,8 @@ func (a *Service) SetFields(ctx context.Context, id uint64, v Values, c Client) 
 // Like SetPassword it takes the account whose password was checked: it fails if the
 // password was reset or the account deactivated meanwhile. Errors: *FieldError,
 // ErrPassword, *TakenError.
-func (a *Service) SetUsername(ctx context.Context, checked *Account, name string, c Client) (*Account, error) {
+func (r *Request) SetUsername(ctx context.Context, checked *Account, name string) (*Account, error) {
+	a := r.accounts
 	name, err := a.CheckUsername(name)
 	if err != nil {
 		return nil, err
@@ -35,14 +37,15 @@ func (a *Service) SetUsername(ctx context.Context, checked *Account, name string
 		}
 		before := acc.Email
 		a.Model.Username.Set(acc, name)
-		return a.emailChanged(ctx, acc, before, change, c)
+		return a.emailChanged(ctx, acc, before, change, r.event.Client)
 	})
 }
 
 // SetPassword changes a password. keep is the token of the request, which
 // logout_on_password_change doesn't end. Errors: *FieldError, ErrPassword,
 // password.ErrBusy.
-func (a *Service) SetPassword(ctx context.Context, checked *Account, pass string, keep Digest, c Client) (*Account, error) {
+func (r *Request) SetPassword(ctx context.Context, checked *Account, pass string, keep Digest) (*Account, error) {
+	a, c := r.accounts, r.event.Client
 	if err := a.CheckNewPassword("new_password", pass, a.Model.Texts(checked)); err != nil {
 		return nil, err
 	}

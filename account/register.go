@@ -14,7 +14,8 @@ import (
 // Register creates an account with values of the model's fields. The token is empty
 // unless the account is logged in at once. Errors: *FieldError, *TakenError,
 // *TooSoonError, password.ErrBusy.
-func (a *Service) Register(ctx context.Context, v Values, pass string, c Client) (*Account, string, error) {
+func (r *Request) Register(ctx context.Context, v Values, pass string) (*Account, string, error) {
+	a, c := r.accounts, r.event.Client
 	name := a.Model.Username.Name
 	username, err := a.CheckUsername(v.Text(name))
 	if err != nil {
@@ -29,6 +30,7 @@ func (a *Service) Register(ctx context.Context, v Values, pass string, c Client)
 	}
 	acc, token, err := a.register(ctx, v, pass, c)
 	if err == nil {
+		r.event.Account = acc
 		a.know(acc, c)
 	}
 	return acc, token, err

@@ -8,11 +8,12 @@ import (
 
 // ResetPassword uses a link to set a password, and ends every log-in of the account.
 // Errors: ErrLink, *FieldError, *TooSoonError, password.ErrBusy.
-func (a *Service) ResetPassword(ctx context.Context, e *Event, acc *Account, link, pass string) (*Account, error) {
-	if err := a.allowPair("password_reset_confirm", EncodeUID(acc.ID), e.Client); err != nil {
+func (r *Request) ResetPassword(ctx context.Context, acc *Account, link, pass string) (*Account, error) {
+	a, c := r.accounts, r.event.Client
+	if err := a.allowPair("password_reset_confirm", EncodeUID(acc.ID), c); err != nil {
 		return nil, err
 	}
-	e.Account = acc
+	r.event.Account = acc
 	// Check the link before the password: the validators' messages would tell the
 	// account's fields to anybody. A bad link also costs no hash.
 	if _, ok := a.checkReset(acc, link); !ok {
@@ -21,9 +22,10 @@ func (a *Service) ResetPassword(ctx context.Context, e *Event, acc *Account, lin
 	if err := a.CheckNewPassword("new_password", pass, a.Model.Texts(acc)); err != nil {
 		return nil, err
 	}
-	acc, err := a.resetPassword(ctx, acc.ID, link, pass, e.Client)
+	acc, err := a.resetPassword(ctx, acc.ID, link, pass, c)
 	if err == nil {
-		a.know(acc, e.Client)
+		r.event.Account = acc
+		a.know(acc, c)
 	}
 	return acc, err
 }

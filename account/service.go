@@ -13,8 +13,9 @@ import (
 	"github.com/caddy-djoser/djoser/password"
 )
 
-// Service is everything that can be done with the accounts of a realm. Requests of
-// owners go through Do.
+// Service is everything that can be done with the accounts of a realm. What owners can
+// do are the methods of Request, which Do makes; the other methods are for
+// administrators and for what runs in the background.
 type Service struct {
 	Store      Store
 	Model      *Model

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -89,25 +90,72 @@ func from(address string) account.Client { return account.Client{Address: addres
 
 var here = from("192.0.2.1")
 
+// do serves a request from here.
+func (r *realm) do(action string, do func(*account.Request) error) error {
+	return r.Do(account.Event{Action: action, Client: here}, do)
+}
+
 // login logs in as the endpoints do.
 func (r *realm) login(c account.Client, name, pass string) (acc *account.Account, token string, err error) {
-	e := &account.Event{Action: "login", Name: "logged_in", Client: c}
-	err = r.Do(e, func() error {
-		acc, token, err = r.Login(r.t.Context(), name, pass, c)
-		e.Account = acc
+	err = r.Do(account.Event{Action: "login", Name: "logged_in", Client: c}, func(req *account.Request) error {
+		acc, token, err = req.Login(r.t.Context(), name, pass)
 		return err
 	})
 	return acc, token, err
 }
 
-// register makes an account.
+// tryRegister registers an account.
+func (r *realm) tryRegister(v account.Values, pass string) (acc *account.Account, token string, err error) {
+	err = r.do("register", func(req *account.Request) error {
+		acc, token, err = req.Register(r.t.Context(), v, pass)
+		return err
+	})
+	return acc, token, err
+}
+
+// register makes an account, which nothing reports.
 func (r *realm) register(name, pass, email string) *account.Account {
 	r.t.Helper()
-	acc, _, err := r.Register(r.t.Context(), account.Values{"username": name, "email": email}, pass, here)
+	acc, _, err := r.tryRegister(account.Values{"username": name, "email": email}, pass)
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.events = nil
 	return acc
+}
+
+// activate uses a link.
+func (r *realm) activate(acc *account.Account, link string) (got *account.Account, token string, err error) {
+	err = r.Do(account.Event{Action: "activate", Name: "user_activated", Client: here}, func(req *account.Request) error {
+		got, token, err = req.Activate(r.t.Context(), acc, link)
+		return err
+	})
+	return got, token, err
+}
+
+// askReset requests a mail to reset a password.
+func (r *realm) askReset(address string) {
+	r.t.Helper()
+	err := r.do("password_reset", func(req *account.Request) error { return req.RequestReset(r.t.Context(), address) })
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// reset uses a link to set a password.
+func (r *realm) reset(acc *account.Account, link, pass string) (got *account.Account, err error) {
+	err = r.do("password_reset_confirm", func(req *account.Request) error {
+		got, err = req.ResetPassword(r.t.Context(), acc, link, pass)
+		return err
+	})
+	return got, err
+}
+
+// lastEvent returns the newest event.
+func (r *realm) lastEvent() account.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.events[len(r.events)-1]
 }
 
 // link takes the newest mail of a purpose out of the outbox and returns its link.
@@ -207,8 +255,8 @@ func TestWrongPasswordsAreLimitedAndForgiven(t *testing.T) {
 	if n := try(other, "wrong", 30); n == 0 || n == 30 {
 		t.Fatalf("%d of 30 wrong passwords are refused", n)
 	}
-	if r.events[len(r.events)-1].Outcome != account.OutcomeThrottled {
-		t.Errorf("reported as %s", r.events[len(r.events)-1].Outcome)
+	if e := r.lastEvent(); e.Outcome != account.OutcomeThrottled {
+		t.Errorf("reported as %s", e.Outcome)
 	}
 	// The owner registered here.
 	if _, _, err := r.login(here, "ann", "secret"); err != nil {
@@ -228,7 +276,7 @@ func TestARegistrationIsCheckedAsAWhole(t *testing.T) {
 		s.Validators = password.Validators{MinLength: 8, Similar: true}
 		s.Rules.LoginAfterRegistration = true
 	})
-	acc, token, err := r.Register(t.Context(), account.Values{"username": "ann", "email": "ann@a.example"}, "long enough", here)
+	acc, token, err := r.tryRegister(account.Values{"username": "ann", "email": "ann@a.example"}, "long enough")
 	if err != nil || !acc.IsActive || !r.alive(token) {
 		t.Fatalf("%+v, %q, %v", acc, token, err)
 	}
@@ -241,7 +289,7 @@ func TestARegistrationIsCheckedAsAWhole(t *testing.T) {
 		"short password":      {"bob", "short", "password"},
 		"similar password":    {"robertson", "robertson1", "password"},
 	} {
-		_, token, err := r.Register(t.Context(), account.Values{"username": c.username}, c.pass, here)
+		_, token, err := r.tryRegister(account.Values{"username": c.username}, c.pass)
 		taken, wrong := new(account.TakenError), new(account.FieldError)
 		if token != "" || !(errors.As(err, &taken) && taken.Field == c.field || errors.As(err, &wrong) && wrong.Field == c.field) {
 			t.Errorf("%s: %q, %v", name, token, err)
@@ -258,15 +306,14 @@ func TestAnAccountIsActivatedByItsLinkOnce(t *testing.T) {
 		t.Errorf("before the activation: %v", err)
 	}
 	link := r.link(account.PurposeActivation)
-	e := &account.Event{Action: "activate", Name: "user_activated", Client: here}
-	if _, _, err := r.Activate(t.Context(), e, acc, link+"x"); !errors.Is(err, account.ErrLink) {
+	if _, _, err := r.activate(acc, link+"x"); !errors.Is(err, account.ErrLink) {
 		t.Errorf("a bad link: %v", err)
 	}
-	got, token, err := r.Activate(t.Context(), e, acc, link)
-	if err != nil || !got.IsActive || !got.EmailConfirmed || !r.alive(token) || e.Name != "user_activated" || e.Account.ID != acc.ID {
+	got, token, err := r.activate(acc, link)
+	if e := r.lastEvent(); err != nil || !got.IsActive || !got.EmailConfirmed || !r.alive(token) || e.Name != "user_activated" || e.Account.ID != acc.ID {
 		t.Errorf("%+v, %q, %v, event %+v", got, token, err, e)
 	}
-	if _, _, err := r.Activate(t.Context(), e, got, link); !errors.Is(err, account.ErrLink) {
+	if _, _, err := r.activate(got, link); !errors.Is(err, account.ErrLink) {
 		t.Errorf("the link a second time: %v", err)
 	}
 }
@@ -276,14 +323,14 @@ func TestAnAccountWaitsForItsActivationAsLongAsItsLink(t *testing.T) {
 	acc := r.register("ann", "secret", "ann@a.example")
 	link := r.link(account.PurposeActivation)
 	again := func() error {
-		_, _, err := r.Register(t.Context(), account.Values{"username": "ann", "email": "other@a.example"}, "secret", here)
+		_, _, err := r.tryRegister(account.Values{"username": "ann", "email": "other@a.example"}, "secret")
 		return err
 	}
 	if err := again(); !errors.As(err, new(*account.TakenError)) {
 		t.Errorf("its name is free: %v", err)
 	}
 	r.pass(73 * time.Hour)
-	if _, _, err := r.Activate(t.Context(), &account.Event{Client: here}, acc, link); !errors.Is(err, account.ErrLink) {
+	if _, _, err := r.activate(acc, link); !errors.Is(err, account.ErrLink) {
 		t.Errorf("activated too late: %v", err)
 	}
 	if err := again(); err != nil {
@@ -299,20 +346,17 @@ func TestAResetEndsEveryLoginAndUsesItsLinkUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, address := range []string{"nobody@a.example", "ann@a.example"} {
-		if err := r.RequestReset(t.Context(), address, here); err != nil {
-			t.Fatal(err)
-		}
+		r.askReset(address)
 	}
 	link := r.link(account.PurposePasswordReset)
-	e := &account.Event{Action: "password_reset_confirm", Name: "password_reset", Client: here}
-	if _, err := r.ResetPassword(t.Context(), e, acc, "x"+link, "other"); !errors.Is(err, account.ErrLink) {
+	if _, err := r.reset(acc, "x"+link, "other"); !errors.Is(err, account.ErrLink) {
 		t.Errorf("a bad link: %v", err)
 	}
-	got, err := r.ResetPassword(t.Context(), e, acc, link, "other")
+	got, err := r.reset(acc, link, "other")
 	if err != nil || !got.EmailConfirmed || r.alive(token) {
 		t.Errorf("%+v, token alive: %t, %v", got, r.alive(token), err)
 	}
-	if _, err := r.ResetPassword(t.Context(), e, got, link, "third"); !errors.Is(err, account.ErrLink) {
+	if _, err := r.reset(got, link, "third"); !errors.Is(err, account.ErrLink) {
 		t.Errorf("the link a second time: %v", err)
 	}
 	if _, _, err := r.login(here, "ann", "other"); err != nil {
@@ -327,16 +371,16 @@ func TestAChangedAddressIsTakenBackByItsOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.SetFields(t.Context(), acc.ID, account.Values{"email": "thief@a.example"}, here); err != nil {
+	err = r.do("me", func(req *account.Request) error {
+		acc, err = req.SetFields(t.Context(), acc.ID, account.Values{"email": "thief@a.example"})
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	link := r.link(account.PurposeEmailNotice)
-	e := &account.Event{Action: "activate", Name: "user_activated", Client: here}
-	if acc, err = r.Linked(t.Context(), account.EncodeUID(acc.ID)); err != nil {
-		t.Fatal(err)
-	}
-	got, _, err := r.Activate(t.Context(), e, acc, link)
-	if err != nil || got.Email != "ann@a.example" || r.alive(stolen) || e.Name != "email_taken_back" {
+	got, _, err := r.activate(acc, link)
+	if e := r.lastEvent(); err != nil || got.Email != "ann@a.example" || r.alive(stolen) || e.Name != "email_taken_back" {
 		t.Errorf("%+v, token alive: %t, %v, event %s", got, r.alive(stolen), err, e.Name)
 	}
 }
@@ -346,24 +390,28 @@ func TestAChangedAddressIsTakenBackByItsOwner(t *testing.T) {
 func TestAPasswordThatWasCheckedIsCheckedAgainWhenItCounts(t *testing.T) {
 	r := newRealm(t, nil)
 	acc := r.register("ann", "secret", "ann@a.example")
-	checked, err := r.CheckPassword(t.Context(), "password", acc.ID, "secret", here)
+	err := r.do("password", func(req *account.Request) error {
+		if _, err := req.CheckPassword(t.Context(), acc.ID, "wrong"); !errors.Is(err, account.ErrPassword) {
+			t.Errorf("a wrong password: %v", err)
+		}
+		checked, err := req.CheckPassword(t.Context(), acc.ID, "secret")
+		if err != nil {
+			return err
+		}
+		r.askReset("ann@a.example")
+		if _, err := r.reset(acc, r.link(account.PurposePasswordReset), "owner's"); err != nil {
+			return err
+		}
+		if _, err := req.SetPassword(t.Context(), checked, "thief's", account.Digest{}); !errors.Is(err, account.ErrPassword) {
+			t.Errorf("set password: %v", err)
+		}
+		if _, err := req.SetUsername(t.Context(), checked, "thief"); !errors.Is(err, account.ErrPassword) {
+			t.Errorf("set username: %v", err)
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	if _, err := r.CheckPassword(t.Context(), "password", acc.ID, "wrong", here); !errors.Is(err, account.ErrPassword) {
-		t.Errorf("a wrong password: %v", err)
-	}
-	if err := r.RequestReset(t.Context(), "ann@a.example", here); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.ResetPassword(t.Context(), &account.Event{Client: here}, acc, r.link(account.PurposePasswordReset), "owner's"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.SetPassword(t.Context(), checked, "thief's", account.Digest{}, here); !errors.Is(err, account.ErrPassword) {
-		t.Errorf("set password: %v", err)
-	}
-	if _, err := r.SetUsername(t.Context(), checked, "thief", here); !errors.Is(err, account.ErrPassword) {
-		t.Errorf("set username: %v", err)
 	}
 	if _, _, err := r.login(here, "ann", "owner's"); err != nil {
 		t.Error(err)
@@ -405,8 +453,8 @@ func TestOutcomesOfErrors(t *testing.T) {
 		{account.ErrFull, "", account.OutcomeError},
 		{account.ErrClosed, account.OutcomeWrong, account.OutcomeError},
 	} {
-		e := &account.Event{Action: "me", Name: "user_changed", Outcome: c.preset, Account: &account.Account{ID: 7}}
-		if err := r.Do(e, func() error { return c.err }); !errors.Is(err, c.err) {
+		e := account.Event{Action: "me", Name: "user_changed", Outcome: c.preset, Account: &account.Account{ID: 7}}
+		if err := r.Do(e, func(*account.Request) error { return c.err }); !errors.Is(err, c.err) {
 			t.Errorf("%v became %v", c.err, err)
 		}
 		r.wantEvent(i+1, "user_changed", c.outcome, 7)
@@ -426,11 +474,66 @@ func TestALogoutEndsItsTokenAlone(t *testing.T) {
 	}
 	digest, _ := account.DigestOf(first)
 	for range 2 { // another request may have ended it
-		if err := r.Logout(t.Context(), digest); err != nil {
+		if err := r.do("logout", func(req *account.Request) error { return req.Logout(t.Context(), digest) }); err != nil {
 			t.Error(err)
 		}
 	}
 	if r.alive(first) || !r.alive(second) {
 		t.Errorf("first token alive: %t, second: %t", r.alive(first), r.alive(second))
+	}
+}
+
+// Each way in counts the request for the client's networks and reports it, whatever the
+// request does.
+func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
+	const action = "login" // any that has a limit
+	r := newRealm(t, func(s *account.Service) {
+		s.Rates = &account.ThrottleSettings{Endpoints: map[string][]account.Rate{action: {{Times: 1, Per: time.Hour}}}}
+	})
+	acc := r.register("ann", "secret", "ann@a.example")
+	ctx := t.Context()
+	requests := map[string]func(*account.Request) error{
+		"Login":            func(req *account.Request) error { _, _, err := req.Login(ctx, "ann", "secret"); return err },
+		"Logout":           func(req *account.Request) error { return req.Logout(ctx, account.Digest{}) },
+		"LogoutAll":        func(req *account.Request) error { return req.LogoutAll(ctx, acc.ID) },
+		"EndToken":         func(req *account.Request) error { return req.EndToken(ctx, acc.ID, "") },
+		"Linked":           func(req *account.Request) error { _, err := req.Linked(ctx, "MQ"); return err },
+		"Activate":         func(req *account.Request) error { _, _, err := req.Activate(ctx, acc, "x"); return err },
+		"ResetPassword":    func(req *account.Request) error { _, err := req.ResetPassword(ctx, acc, "x", "y"); return err },
+		"RequestReset":     func(req *account.Request) error { return req.RequestReset(ctx, "ann@a.example") },
+		"ResendActivation": func(req *account.Request) error { return req.ResendActivation(ctx, "ann@a.example") },
+		"CheckPassword":    func(req *account.Request) error { _, err := req.CheckPassword(ctx, acc.ID, "secret"); return err },
+		"SetFields":        func(req *account.Request) error { _, err := req.SetFields(ctx, acc.ID, nil); return err },
+		"SetUsername":      func(req *account.Request) error { _, err := req.SetUsername(ctx, acc, "ann"); return err },
+		"SetPassword": func(req *account.Request) error {
+			_, err := req.SetPassword(ctx, acc, "secret", account.Digest{})
+			return err
+		},
+		"Register": func(req *account.Request) error {
+			_, _, err := req.Register(ctx, account.Values{"username": "bob"}, "secret")
+			return err
+		},
+	}
+	service := reflect.TypeFor[*account.Service]()
+	for m := range reflect.TypeFor[*account.Request]().Methods() {
+		serve, ok := requests[m.Name]
+		if !ok {
+			t.Errorf("%s is missing in this test", m.Name)
+			continue
+		}
+		if _, ok := service.MethodByName(m.Name); ok {
+			t.Errorf("%s can be called without Do", m.Name)
+		}
+		r.pass(2 * time.Hour)
+		r.events = nil
+		for range 2 {
+			err := r.Do(account.Event{Action: action, Client: here}, serve)
+			if n := len(r.events); n == 0 || r.events[n-1].By != "owner" {
+				t.Fatalf("%s is not reported: %v", m.Name, err)
+			}
+		}
+		if len(r.events) != 2 || r.events[0].Outcome == account.OutcomeThrottled || r.events[1].Outcome != account.OutcomeThrottled {
+			t.Errorf("%s: %v", m.Name, r.events)
+		}
 	}
 }

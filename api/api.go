@@ -52,10 +52,7 @@ func (a *API) Route(path string) (route Route, ok bool) {
 
 // Serve serves a request.
 func (t Route) Serve(w http.ResponseWriter, r *http.Request, accounts *account.Service) error {
-	c := &call{Request: r, Route: t, w: w, accounts: accounts, event: account.Event{Client: clientOf(r)}}
-	if t.endpoint != nil {
-		c.event.Action, c.event.Name = t.endpoint.name, t.endpoint.event
-	}
+	c := &call{Request: r, Route: t, w: w, accounts: accounts}
 	return c.serve()
 }
 
@@ -104,7 +101,6 @@ type call struct {
 	w        http.ResponseWriter
 	accounts *account.Service
 	who      *authn.Identity // nil: anonymous
-	event    account.Event
 }
 
 // serve follows REST framework's order: authentication, permission, content negotiation,
@@ -172,15 +168,18 @@ func (c *call) ignores(err error) bool {
 
 // act serves the request. Requests that only read are neither counted nor reported.
 func (c *call) act() (resp *response, err error) {
-	serve := func() (err error) {
-		resp, err = c.endpoint.serve(c)
-		return err
-	}
 	if c.Method == http.MethodGet || c.Method == http.MethodHead {
-		err = serve()
-	} else {
-		err = c.accounts.Do(&c.event, serve)
+		resp, err = c.endpoint.read(c)
+		return resp, c.accountError(err)
 	}
+	e := account.Event{Action: c.endpoint.name, Name: c.endpoint.event, Client: clientOf(c.Request)}
+	if c.who != nil {
+		e.Account = c.who.Account
+	}
+	err = c.accounts.Do(e, func(req *account.Request) (err error) {
+		resp, err = c.endpoint.serve(c, req)
+		return err
+	})
 	return resp, c.accountError(err)
 }
 
@@ -240,10 +239,8 @@ func clientOf(r *http.Request) account.Client {
 	}
 }
 
-// setUser sets {http.auth.user.id}, the user_id of the access log, and the account
-// of the event.
+// setUser sets {http.auth.user.id}, the user_id of the access log.
 func (c *call) setUser(acc *account.Account) {
-	c.event.Account = acc
 	if repl, ok := c.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.auth.user.id", strconv.FormatUint(acc.ID, 10))
 	}

@@ -23,7 +23,8 @@ type endpoint struct {
 	view      string // name in the answer to OPTIONS
 	event     string // of a successful request
 	inputs    func(*API) []drf.Input
-	serve     func(*call) (*response, error)
+	read      func(*call) (*response, error)                   // GET and HEAD
+	serve     func(*call, *account.Request) (*response, error) // other methods
 }
 
 // response is a successful response. A nil body means none.
@@ -42,7 +43,7 @@ var (
 
 // endpoints in the order in which the root lists them.
 var endpoints = []*endpoint{
-	{name: "me", path: "me", methods: readWrite, protected: true, event: "user_changed", view: "User", inputs: (*API).meInputs, serve: serveMe},
+	{name: "me", path: "me", methods: readWrite, protected: true, event: "user_changed", view: "User", inputs: (*API).meInputs, read: showMe, serve: changeMe},
 	{name: "register", path: "register", methods: postOnly, event: "user_registered", view: "Registration", inputs: (*API).registerInputs, serve: serveRegister},
 	{name: "login", path: "login", methods: postOnly, event: "logged_in", view: "Login", inputs: (*API).loginInputs, serve: serveLogin},
 	{name: "logout", path: "logout", methods: postOnly, protected: true, event: "logged_out", view: "Logout", serve: serveLogout},
@@ -53,7 +54,7 @@ var endpoints = []*endpoint{
 	{name: "password_reset_confirm", path: "password/reset/confirm", methods: postOnly, event: "password_reset", view: "Password Reset Confirm", inputs: (*API).confirmInputs, serve: serveConfirm},
 	{name: "activate_resend", path: "activate/resend", later: true, methods: postOnly, event: "activation_requested", view: "Resend Activation", inputs: (*API).resetInputs, serve: serveResend},
 	{name: "logout_all", path: "logout/all", later: true, methods: postOnly, protected: true, event: "logged_out_everywhere", view: "Logout All", serve: serveLogoutAll},
-	{name: "tokens", path: "tokens", later: true, methods: rootMethods, protected: true, event: "token_ended", view: "Tokens", serve: serveTokens},
+	{name: "tokens", path: "tokens", later: true, methods: rootMethods, protected: true, event: "token_ended", view: "Tokens", read: serveTokens},
 	{name: "tokens", path: "tokens/{id}", later: true, methods: deleteOnly, protected: true, event: "token_ended", view: "Token", serve: serveToken},
 }
 
@@ -141,34 +142,38 @@ func (c *call) options() *response {
 	return &response{status: http.StatusOK, body: body}
 }
 
-func serveMe(c *call) (*response, error) {
-	acc := c.who.Account
-	if c.Method == http.MethodPut || c.Method == http.MethodPatch {
-		o, err := c.data(true)
-		if err != nil {
-			return nil, err
-		}
-		check := drf.Bind
-		if c.Method == http.MethodPatch {
-			check = drf.BindPartial
-		}
-		v, errs := check(o, c.api.meInputs())
-		if err := errs.Err(); err != nil {
-			return nil, err
-		}
-		if err := c.checkEmailPassword(o, v); err != nil {
-			return nil, err
-		}
-		if acc, err = c.accounts.SetFields(c.Context(), acc.ID, v, c.event.Client); err != nil {
-			return nil, err
-		}
+func showMe(c *call) (*response, error) { return c.userResponse(c.who.Account), nil }
+
+func (c *call) userResponse(acc *account.Account) *response {
+	return &response{status: http.StatusOK, body: drf.Represent(c.api.Model, acc), private: true}
+}
+
+func changeMe(c *call, req *account.Request) (*response, error) {
+	o, err := c.data(true)
+	if err != nil {
+		return nil, err
 	}
-	return &response{status: http.StatusOK, body: drf.Represent(c.api.Model, acc), private: true}, nil
+	check := drf.Bind
+	if c.Method == http.MethodPatch {
+		check = drf.BindPartial
+	}
+	v, errs := check(o, c.api.meInputs())
+	if err := errs.Err(); err != nil {
+		return nil, err
+	}
+	if err := c.checkEmailPassword(req, o, v); err != nil {
+		return nil, err
+	}
+	acc, err := req.SetFields(c.Context(), c.who.Account.ID, v)
+	if err != nil {
+		return nil, err
+	}
+	return c.userResponse(acc), nil
 }
 
 // checkEmailPassword checks the current password with a new address; see
 // set_email_password.
-func (c *call) checkEmailPassword(o *drf.Object, v account.Values) error {
+func (c *call) checkEmailPassword(req *account.Request, o *drf.Object, v account.Values) error {
 	email, ok := v["email"].(string)
 	if !c.api.SetEmailPassword || !ok || email == c.who.Account.Email {
 		return nil
@@ -178,13 +183,13 @@ func (c *call) checkEmailPassword(o *drf.Object, v account.Values) error {
 		return drf.Invalid("current_password", account.MsgRequired)
 	}
 	errs := make(drf.FieldErrors)
-	if _, err := c.checkCurrentPassword(account.Values{"current_password": current}, errs); err != nil {
+	if _, err := c.checkCurrentPassword(req, account.Values{"current_password": current}, errs); err != nil {
 		return err
 	}
 	return errs.Err()
 }
 
-func serveRegister(c *call) (*response, error) {
+func serveRegister(c *call, req *account.Request) (*response, error) {
 	o, err := c.data(true)
 	if err != nil {
 		return nil, err
@@ -195,7 +200,7 @@ func serveRegister(c *call) (*response, error) {
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	acc, token, err := c.accounts.Register(c.Context(), v, v.Text("password"), c.event.Client)
+	acc, token, err := req.Register(c.Context(), v, v.Text("password"))
 	if err != nil {
 		return nil, err
 	}
@@ -231,13 +236,12 @@ func blankFalsy(o *drf.Object, name string) {
 	}
 }
 
-func serveLogin(c *call) (*response, error) {
+func serveLogin(c *call, req *account.Request) (*response, error) {
 	v, err := c.members()
 	if err != nil {
 		return nil, err
 	}
-	acc, token, err := c.accounts.Login(c.Context(), v.Text(c.api.Model.Username.Name), v.Text("password"), c.event.Client)
-	c.event.Account = acc
+	acc, token, err := req.Login(c.Context(), v.Text(c.api.Model.Username.Name), v.Text("password"))
 	if err != nil {
 		return nil, err
 	}
@@ -251,15 +255,15 @@ func tokenResponse(token string) *response {
 
 var emptyResponse = &response{status: http.StatusOK}
 
-func serveLogout(c *call) (*response, error) {
-	if err := c.accounts.Logout(c.Context(), c.who.Token.Digest); err != nil {
+func serveLogout(c *call, req *account.Request) (*response, error) {
+	if err := req.Logout(c.Context(), c.who.Token.Digest); err != nil {
 		return nil, err
 	}
 	return emptyResponse, nil
 }
 
-func serveLogoutAll(c *call) (*response, error) {
-	if _, err := c.accounts.RevokeAll(c.Context(), c.who.Account.ID); err != nil {
+func serveLogoutAll(c *call, req *account.Request) (*response, error) {
+	if err := req.LogoutAll(c.Context(), c.who.Account.ID); err != nil {
 		return nil, err
 	}
 	return emptyResponse, nil
@@ -295,8 +299,8 @@ func serveTokens(c *call) (*response, error) {
 	return &response{status: http.StatusOK, body: list, private: true}, nil
 }
 
-func serveToken(c *call) (*response, error) {
-	err := c.accounts.Revoke(c.Context(), c.who.Account.ID, c.id)
+func serveToken(c *call, req *account.Request) (*response, error) {
+	err := req.EndToken(c.Context(), c.who.Account.ID, c.id)
 	if errors.Is(err, account.ErrNotFound) {
 		return nil, drf.ErrUnknownPath
 	}
@@ -306,15 +310,15 @@ func serveToken(c *call) (*response, error) {
 	return &response{status: http.StatusNoContent}, nil
 }
 
-func serveActivate(c *call) (*response, error) {
-	v, errs, acc, err := c.bindLink()
+func serveActivate(c *call, req *account.Request) (*response, error) {
+	v, errs, acc, err := c.bindLink(req)
 	if err != nil {
 		return nil, err
 	}
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	acc, token, err := c.accounts.Activate(c.Context(), &c.event, acc, v.Text("token"))
+	acc, token, err := req.Activate(c.Context(), acc, v.Text("token"))
 	if err != nil {
 		return nil, err
 	}
@@ -327,7 +331,7 @@ func serveActivate(c *call) (*response, error) {
 
 // bindLink is bind for a link. The account is that of the member uid, or nil with an
 // error added.
-func (c *call) bindLink() (account.Values, drf.FieldErrors, *account.Account, error) {
+func (c *call) bindLink(req *account.Request) (account.Values, drf.FieldErrors, *account.Account, error) {
 	v, errs, err := c.bind()
 	if err != nil {
 		return nil, nil, nil, err
@@ -336,7 +340,7 @@ func (c *call) bindLink() (account.Values, drf.FieldErrors, *account.Account, er
 	if !ok {
 		return v, errs, nil, nil
 	}
-	acc, err := c.accounts.Linked(c.Context(), uid)
+	acc, err := req.Linked(c.Context(), uid)
 	if errors.Is(err, account.ErrNotFound) {
 		errs.Add("uid", "Invalid user id or user doesn't exist.")
 		return v, errs, nil, nil
@@ -344,8 +348,8 @@ func (c *call) bindLink() (account.Values, drf.FieldErrors, *account.Account, er
 	return v, errs, acc, err
 }
 
-func serveUsername(c *call) (*response, error) {
-	v, errs, checked, err := c.bindCurrent()
+func serveUsername(c *call, req *account.Request) (*response, error) {
+	v, errs, checked, err := c.bindCurrent(req)
 	if err != nil {
 		return nil, err
 	}
@@ -356,7 +360,7 @@ func serveUsername(c *call) (*response, error) {
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	if _, err := c.accounts.SetUsername(c.Context(), checked, v.Text("new_"+name), c.event.Client); err != nil {
+	if _, err := req.SetUsername(c.Context(), checked, v.Text("new_"+name)); err != nil {
 		return nil, err
 	}
 	return emptyResponse, nil
@@ -364,18 +368,18 @@ func serveUsername(c *call) (*response, error) {
 
 // bindCurrent is bind with the current password. The account is the one whose password
 // was checked, or nil with an error added.
-func (c *call) bindCurrent() (account.Values, drf.FieldErrors, *account.Account, error) {
+func (c *call) bindCurrent(req *account.Request) (account.Values, drf.FieldErrors, *account.Account, error) {
 	v, errs, err := c.bind()
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	checked, err := c.checkCurrentPassword(v, errs)
+	checked, err := c.checkCurrentPassword(req, v, errs)
 	return v, errs, checked, err
 }
 
 // checkCurrentPassword returns the account whose current password was checked, or nil and
 // adds an error. It doesn't hash a password that is too long for any account.
-func (c *call) checkCurrentPassword(v account.Values, errs drf.FieldErrors) (*account.Account, error) {
+func (c *call) checkCurrentPassword(req *account.Request, v account.Values, errs drf.FieldErrors) (*account.Account, error) {
 	current, ok := v["current_password"].(string)
 	if !ok {
 		return nil, nil
@@ -384,24 +388,23 @@ func (c *call) checkCurrentPassword(v account.Values, errs drf.FieldErrors) (*ac
 		errs.Add("current_password", "Invalid password.")
 		return nil, nil
 	}
-	acc, err := c.accounts.CheckPassword(c.Context(), c.endpoint.name, c.who.Account.ID, current, c.event.Client)
+	acc, err := req.CheckPassword(c.Context(), c.who.Account.ID, current)
 	if errors.Is(err, account.ErrPassword) {
-		c.event.Outcome = account.OutcomeWrong
 		errs.Add("current_password", "Invalid password.")
 		return nil, nil
 	}
 	return acc, err
 }
 
-func servePassword(c *call) (*response, error) {
-	v, errs, checked, err := c.bindCurrent()
+func servePassword(c *call, req *account.Request) (*response, error) {
+	v, errs, checked, err := c.bindCurrent(req)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.checkNewPasswordTwice(v, errs, c.api.SetPasswordRetype); err != nil {
 		return nil, err
 	}
-	if _, err := c.accounts.SetPassword(c.Context(), checked, v.Text("new_password"), c.who.Token.Digest, c.event.Client); err != nil {
+	if _, err := req.SetPassword(c.Context(), checked, v.Text("new_password"), c.who.Token.Digest); err != nil {
 		return nil, err
 	}
 	return emptyResponse, nil
@@ -418,35 +421,35 @@ func (c *call) checkNewPasswordTwice(v account.Values, errs drf.FieldErrors, ret
 	return account.CheckWhole("new_password", v.Text("new_password"))
 }
 
-func serveReset(c *call) (*response, error) {
-	return c.serveMail(c.accounts.RequestReset)
+func serveReset(c *call, req *account.Request) (*response, error) {
+	return c.serveMail(req.RequestReset)
 }
 
-func serveResend(c *call) (*response, error) {
-	return c.serveMail(c.accounts.ResendActivation)
+func serveResend(c *call, req *account.Request) (*response, error) {
+	return c.serveMail(req.ResendActivation)
 }
 
 // serveMail requests mails to an address. The response is the same for every address.
-func (c *call) serveMail(ask func(ctx context.Context, email string, from account.Client) error) (*response, error) {
+func (c *call) serveMail(ask func(ctx context.Context, email string) error) (*response, error) {
 	v, err := c.members()
 	if err != nil {
 		return nil, err
 	}
-	if err := ask(c.Context(), v.Text("email"), c.event.Client); err != nil {
+	if err := ask(c.Context(), v.Text("email")); err != nil {
 		return nil, err
 	}
 	return emptyResponse, nil
 }
 
-func serveConfirm(c *call) (*response, error) {
-	v, errs, acc, err := c.bindLink()
+func serveConfirm(c *call, req *account.Request) (*response, error) {
+	v, errs, acc, err := c.bindLink(req)
 	if err != nil {
 		return nil, err
 	}
 	if err := c.checkNewPasswordTwice(v, errs, c.api.PasswordResetConfirmRetype); err != nil {
 		return nil, err
 	}
-	acc, err = c.accounts.ResetPassword(c.Context(), &c.event, acc, v.Text("token"), v.Text("new_password"))
+	acc, err = req.ResetPassword(c.Context(), acc, v.Text("token"), v.Text("new_password"))
 	if err != nil {
 		return nil, err
 	}
