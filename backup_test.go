@@ -135,7 +135,7 @@ func TestARestoreNeedsAnEmptyStoreAndAWholeBackup(t *testing.T) {
 	in.djoser("pw\n", "user", "add", "alice").Want(t, 0)
 	file := filepath.Join(in.Dir, "it.bak")
 	in.ok("backup", file)
-	in.djoser("", "backup", file).Want(t, 1, "is there already")
+	in.djoser("", "backup", file).Want(t, 1, "exists: name another")
 	in.djoser("", "restore", file).Want(t, 1, "isn't empty")
 	text, err := os.ReadFile(file)
 	if err != nil {

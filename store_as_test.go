@@ -68,8 +68,8 @@ func TestAStoreWithoutBackupsAndGroupsSaysSo(t *testing.T) {
 	in.djoser("", "import", dumpFile(t, "auth.json"), "--dry-run").Want(t, 0, "this store keeps no groups")
 	refused := func() {
 		t.Helper()
-		in.djoser("", "backup", filepath.Join(in.Dir, "it.bak")).Want(t, 1, "this store has its own tools for that")
-		in.djoser("", "check").Want(t, 1, "this store has its own tools for that")
+		in.djoser("", "backup", filepath.Join(in.Dir, "it.bak")).Want(t, 1, "this store has its own backup tools")
+		in.djoser("", "check").Want(t, 1, "this store has its own backup tools")
 	}
 	refused()
 	in.Start()

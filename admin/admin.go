@@ -1,4 +1,4 @@
-// Package admin has the admin API, and the commands caddy djoser that use it.
+// Package admin is the admin API, and the 'caddy djoser' commands that use it.
 package admin
 
 import (
@@ -15,7 +15,7 @@ import (
 // endpoint, as JSON:
 //
 //	GET    /djoser/                                   the realms
-//	GET    /djoser/<realm>/stats                      its state in numbers
+//	GET    /djoser/<realm>/stats                      numbers of users, tokens and mails
 //	GET    /djoser/<realm>/users                      a page of users
 //	POST   /djoser/<realm>/users                      add one
 //	GET    /djoser/<realm>/users/<name>               one of them
@@ -33,7 +33,7 @@ import (
 //	POST   /djoser/<realm>/import                     import a part of a Django dump
 //	POST   /djoser/<realm>/export                     write a Django dump to a file
 //	POST   /djoser/<realm>/backup                     write a backup to a file
-//	POST   /djoser/<realm>/check                      compare all records
+//	POST   /djoser/<realm>/check                      check every record of the store
 //	POST   /djoser/<realm>/free                       free a reserved name
 //
 // A name is what the user logs in with, escaped as in any URL, or id:<number>.
@@ -81,8 +81,8 @@ type Realm struct {
 // noSite is the answer while no running configuration uses the module.
 const noSite = "no site of this server uses djoser"
 
-// Serve looks up the app for each request, since Caddy keeps the routes
-// when it rejects a configuration.
+// Serve looks up the app for each request, since Caddy keeps the routes after it
+// rejects a configuration.
 func Serve(w http.ResponseWriter, r *http.Request) error {
 	if err := fromPage(w, r); err != nil {
 		return respond(w, r, nil, err)
@@ -97,10 +97,9 @@ func Serve(w http.ResponseWriter, r *http.Request) error {
 
 var ownPages = http.NewCrossOriginProtection()
 
-// fromPage refuses changes that a web page of another origin asks for: a
-// browser on the server can reach the admin endpoint, and lets any page post to
-// it. With enforce_origin Caddy has checked the origin against its list; then
-// the header of the answer is set.
+// fromPage refuses changes requested by web pages of other origins. A browser on the
+// server can reach the admin endpoint, and lets any page post to it. With
+// enforce_origin Caddy has checked the origin already, and has set the header.
 func fromPage(w http.ResponseWriter, r *http.Request) error {
 	if w.Header().Get("Access-Control-Allow-Origin") != "" || ownPages.Check(r) == nil {
 		return nil

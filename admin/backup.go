@@ -12,10 +12,10 @@ import (
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
 )
 
-// errNoBackup is for stores that are backed up with tools of their own.
-var errNoBackup = errors.New("this store has its own tools for that: see the manual of its database")
+// errNoBackup is the error for stores with their own backup tools.
+var errNoBackup = errors.New("this store has its own backup tools: see the manual of its database")
 
-// backupStore is the store of a realm as one that can be backed up.
+// backupStore returns the store if it can be backed up.
 func backupStore(s account.Store) (account.BackupStore, error) {
 	b, ok := account.As[account.BackupStore](s)
 	if !ok {
@@ -50,10 +50,10 @@ func writeBackup(ctx context.Context, s account.BackupStore, name string) (accou
 	return stats, err
 }
 
-// maxFaults is how many faults of a store are listed; more are counted.
+// maxFaults is how many faults of a store are listed. The rest are counted.
 const maxFaults = 1000
 
-// checkReport is what a check of a store found.
+// checkReport is the result of a check.
 type checkReport struct {
 	Accounts uint64        `json:"accounts"`
 	Tokens   uint64        `json:"tokens"`

@@ -28,10 +28,10 @@ import (
 
 // OfflineRealm is a realm that a command opens without a server.
 type OfflineRealm struct {
-	Realms    Realms // has this realm alone, and opens its store on first use
+	Realms    Realms // only this realm; opens its store on first use
 	Location  string // of the store
 	Model     *account.Model
-	OpenStore func(context.Context) (account.Store, error) // the store alone, as it is
+	OpenStore func(context.Context) (account.Store, error) // without the rest of the realm
 	Close     func() error
 }
 
@@ -50,13 +50,13 @@ type cliContext struct {
 	admin  string // address of the admin API
 
 	server bool // whether a server answers at that address
-	told   bool // whether the user was told so
+	told   bool // whether the user was told which it is
 
 	openOffline offlineOpener
 	offline     *OfflineRealm // nil until it is needed
 }
 
-// runner makes cobra's RunE of a function.
+// runner turns a function into cobra's RunE.
 type runner func(do func(c *cliContext, args []string) error) func(*cobra.Command, []string) error
 
 func newRunner(open offlineOpener) runner {
@@ -123,13 +123,13 @@ func readConfig(file, adapter string) ([]byte, error) {
 	}
 	a := caddyconfig.GetAdapter(adapter)
 	if a == nil {
-		return nil, fmt.Errorf("there is no adapter %s", adapter)
+		return nil, fmt.Errorf("unknown adapter %s", adapter)
 	}
 	adapted, _, err := a.Adapt(text, map[string]any{"filename": file})
 	return adapted, err
 }
 
-// answers reports whether something listens at the address of an admin API.
+// answers returns an error unless something listens at the address of an admin API.
 func answers(address string) error {
 	parsed, err := caddy.ParseNetworkAddress(address)
 	if err != nil {
@@ -200,11 +200,11 @@ func (c *cliContext) askServer(method, uri string, body io.Reader) ([]byte, erro
 	return io.ReadAll(resp.Body)
 }
 
-// startTime is how long a server that answers already may need to start.
+// startTime is how long a server may need to start after its admin API answers.
 const startTime = 2 * time.Second
 
-// awaitSite waits for a server that was just started: its admin API answers
-// before its sites do, and starts again with each configuration.
+// awaitSite waits until a server that was just started serves its sites. The admin
+// API answers before that, and restarts with each configuration.
 func (c *cliContext) awaitSite() error {
 	for end := time.Now().Add(startTime); ; {
 		resp, err := caddycmd.AdminAPIRequest(c.admin, http.MethodGet, "/djoser/", nil, nil)
@@ -238,7 +238,7 @@ func serverError(err error) error {
 		Fields json.RawMessage `json:"fields"`
 	}
 	if json.Unmarshal([]byte(found[2]), &e) != nil || e.Text == "" {
-		return fmt.Errorf("the server has no admin API of djoser: it answers %d", status)
+		return fmt.Errorf("the server has no djoser admin API: it answers %d", status)
 	}
 	return answerError(status, e.Text, e.Fields)
 }
@@ -303,7 +303,7 @@ func (c *cliContext) open() (*OfflineRealm, error) {
 		return c.offline, nil
 	}
 	if c.config == nil {
-		return nil, fmt.Errorf("no server at %s, and no configuration that says where the store is: name one with --config", c.admin)
+		return nil, fmt.Errorf("no server at %s, and no configuration file that names the store: use --config", c.admin)
 	}
 	o, err := c.openOffline(c.config, c.realm)
 	if err != nil {
@@ -314,7 +314,7 @@ func (c *cliContext) open() (*OfflineRealm, error) {
 	return o, mayOpen(o.Location)
 }
 
-// print writes an answer as JSON, or with show.
+// print writes an answer as JSON, or calls show.
 func (c *cliContext) print(answer any, show func(w io.Writer)) error {
 	out := c.cmd.OutOrStdout()
 	if !c.json {
@@ -326,7 +326,7 @@ func (c *cliContext) print(answer any, show func(w io.Writer)) error {
 	return enc.Encode(answer)
 }
 
-// printable keeps what users have written from steering the terminal.
+// printable replaces characters with which a user's text could control the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Command is 'caddy djoser'. Without a server it opens realms with open.
+// Command is 'caddy djoser'. If no server is running, it calls open.
 func Command(open offlineOpener) caddycmd.Command {
 	return caddycmd.Command{
 		Name:  "djoser",
@@ -22,12 +22,12 @@ func Command(open offlineOpener) caddycmd.Command {
 Manages the accounts and auth tokens of a djoser realm: users, imports from
 Django, exports, backups.
 
-The commands speak to the running server through Caddy's admin API. Where none
-is running they open the store themselves, as the configuration describes it.
-Which of the two it was is told on standard error.
+The commands use the admin API of the running server. If no server is running,
+they open the store that the configuration names. They say on standard error
+which of the two they did.
 
-The exit status is 0 if all went well, 1 if not, 3 if there is no such user,
-and 4 if a check or a dry run found something.`,
+The exit status is 0 for success, 1 for an error, 3 if the user doesn't exist,
+and 4 if a check or a dry run found problems.`,
 		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, newRunner(open)) },
 	}
 }
@@ -40,16 +40,16 @@ func addCommands(cmd *cobra.Command, run runner) {
   caddy djoser stats --realm members --config /etc/caddy/Caddyfile`
 	flags := cmd.PersistentFlags()
 	flags.String("realm", directive.DefaultRealm, "Name of the realm")
-	flags.String("address", "", "Address of the server's admin API, such as localhost:2019 or unix//run/caddy.sock; the store is not opened instead")
-	flags.StringP("config", "c", "", "Configuration file, for the address of the admin API and for the store (default: Caddyfile in this folder, if there is one and only you or root can change it)")
+	flags.String("address", "", "Address of the server's admin API, such as localhost:2019 or unix//run/caddy.sock; never opens the store itself")
+	flags.StringP("config", "c", "", "Configuration file, for the address of the admin API and for the store (default: the Caddyfile in this folder, if only you and root can change it)")
 	flags.String("adapter", "", "Name of the adapter of the configuration file (default: caddyfile, unless the file is .json)")
 	flags.Bool("json", false, "Write JSON instead of tables")
 	group(cmd, userCommand(run), tokenCommand(run), sendActivationCommand(run), sendResetCommand(run),
 		importCommand(run), exportCommand(run), backupCommand(run), restoreCommand(run), checkCommand(run), statsCommand(run))
 }
 
-// group adds commands to a command. A mistyped one is an error; cobra alone would
-// show the help and exit with success.
+// group adds subcommands. A mistyped one is an error: cobra would show the help and
+// exit with success.
 func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(commands...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

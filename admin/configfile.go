@@ -10,12 +10,12 @@ import (
 	"github.com/caddy-djoser/djoser/internal/fileowner"
 )
 
-// The configuration file that commands go by.
+// The configuration file of a command.
 
 const workingCaddyfile = "Caddyfile"
 
-// findConfig is the Caddyfile of the working folder, if there is one. It says
-// where passwords are sent, so that it must be out of others' reach.
+// findConfig is the Caddyfile of the working folder, if any. It decides where
+// passwords are sent, so nobody else may be able to change it.
 func findConfig() (string, error) {
 	file, err := filepath.EvalSymlinks(workingCaddyfile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -26,14 +26,14 @@ func findConfig() (string, error) {
 	}
 	for _, path := range []string{file, filepath.Dir(file), "."} {
 		if err := outOfReach(path); err != nil {
-			return "", fmt.Errorf("the Caddyfile in this folder is not taken, since it says where passwords go, and %w: if you trust it, say --config %s, or name the server with --address", err, workingCaddyfile)
+			return "", fmt.Errorf("the Caddyfile in this folder is not used, since it says where passwords go, and %w: if you trust it, use --config %s, or name the server with --address", err, workingCaddyfile)
 		}
 	}
 	return workingCaddyfile, nil
 }
 
-// outOfReach reports whether only this user and root can change a file, or what
-// is in a folder.
+// outOfReach returns an error if other users than this one and root can change a
+// file, or the content of a folder.
 func outOfReach(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -49,7 +49,7 @@ func outOfReach(path string) error {
 	owner, ok := fileowner.Of(info)
 	switch {
 	case !ok:
-		return errors.New("whether others can change it isn't known on this system")
+		return errors.New("this system doesn't tell who can change it")
 	case owner != os.Geteuid() && owner != 0:
 		return fmt.Errorf("%s belongs to another user (uid %d)", name, owner)
 	case info.Mode().Perm()&0o022 != 0:
@@ -63,7 +63,7 @@ func outOfReach(path string) error {
 func mayOpen(location string) error {
 	info, err := os.Stat(location)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // not yet, or no file at all
+		return nil // not made yet, or not a file
 	}
 	if err != nil {
 		return err

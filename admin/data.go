@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
 )
 
-// realmStats is the state of a realm.
+// realmStats is how much a realm holds.
 type realmStats struct {
 	Realm       string `json:"realm"`
 	Store       string `json:"store"` // where it is
@@ -34,16 +34,15 @@ func (m *request) stats() (any, error) {
 	}, nil
 }
 
-// importDump takes the parameters phase (check, users or tokens) and model.
-// The body is one or more arrays of rows; groups, permissions and content
-// types must come before the rows that refer to them by id, and the rows of
-// users must be with the tokens: they tell whose these are. A row may say its
-// number in a file as "row".
+// importDump takes the parameters phase (check, users or tokens) and model. The body
+// is one or more arrays of rows. Groups, permissions and content types must come
+// before the rows that refer to them by id. The users of tokens must be in the same
+// body. A row may have its number in the file as "row".
 func (m *request) importDump() (any, error) {
 	query := m.r.URL.Query()
 	phase := django.Phase(query.Get("phase"))
 	if phase != django.PhaseCheck && phase != django.PhaseUsers && phase != django.PhaseTokens {
-		return nil, badRequest("phase is check, users or tokens, to be done in this order")
+		return nil, badRequest("phase must be check, users or tokens; do them in this order")
 	}
 	m.noDeadline()
 	report, err := django.Import(m.r.Context(), m.accounts, m.r.Body, query.Get("model"), phase)
@@ -76,7 +75,7 @@ func (m *request) exportDump() (any, error) {
 	return map[string]any{"file": body.File, "users": report.Users.Rows, "groups": report.Groups.Rows}, nil
 }
 
-// fileProblem is an error of a file that a request named.
+// fileProblem is the answer to a failure to write the file of a request.
 func fileProblem(err error) error {
 	if errors.Is(err, account.ErrFull) || errors.Is(err, account.ErrClosed) || errors.Is(err, context.Canceled) {
 		return err
@@ -84,7 +83,7 @@ func fileProblem(err error) error {
 	return badRequest("%v", err)
 }
 
-// backupView is what a backup holds.
+// backupView describes a backup.
 type backupView struct {
 	File     string `json:"file"`
 	Bytes    int64  `json:"bytes"`

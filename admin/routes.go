@@ -13,17 +13,17 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// route is something that the admin API can do.
+// route is an action of the admin API.
 type route struct {
 	method string
-	path   string // behind the realm; * is any part, the first one a user
-	event  string // what it is called in the audit log; empty: not recorded
+	path   string // after the realm; * is any part, the first one a user
+	event  string // its name in the audit log; empty: not recorded
 	do     func(*request) (any, error)
 }
 
-// routes are matched by hand: http.ServeMux would answer unknown paths and
-// methods in plain text, take HEAD for GET, and redirect the user named "..";
-// and which realm or user doesn't exist is reported before an unknown path.
+// routes are matched by hand: http.ServeMux would answer unknown paths and methods in
+// plain text, accept HEAD for GET, and redirect the user named "..". And an unknown
+// realm or user must be reported before an unknown path.
 var routes = []route{
 	{"GET", "stats", "", (*request).stats},
 	{"POST", "import", "", (*request).importDump},
@@ -91,7 +91,7 @@ func serveRealms(realms Realms, w http.ResponseWriter, r *http.Request) (any, er
 	return m.answer()
 }
 
-// pathParts returns the unescaped parts of the path behind /djoser/.
+// pathParts returns the unescaped parts of the path after /djoser/.
 func pathParts(method string, u *url.URL) ([]string, error) {
 	escaped, ok := strings.CutPrefix(u.EscapedPath(), "/djoser/")
 	if !ok {
@@ -101,8 +101,8 @@ func pathParts(method string, u *url.URL) ([]string, error) {
 		return nil, nil
 	}
 	parts := strings.Split(escaped, "/")
-	// A slash at the end is ignored, except where the longest path has the id of what to
-	// delete: DELETE …/tokens/ must not end all logins, as …/tokens does.
+	// A slash at the end is ignored, except in place of the token's id: DELETE …/tokens/
+	// must not end all logins, as …/tokens does.
 	last := len(parts) - 1
 	if parts[last] == "" && (method != http.MethodDelete || last != maxPath) {
 		parts = parts[:last]
@@ -110,7 +110,7 @@ func pathParts(method string, u *url.URL) ([]string, error) {
 	for i, part := range parts {
 		var err error
 		if parts[i], err = url.PathUnescape(part); err != nil {
-			return nil, badRequest("the path is not escaped as a URL should be")
+			return nil, badRequest("the path is not escaped correctly")
 		}
 	}
 	return parts, nil
@@ -127,9 +127,9 @@ func listRealms(realms Realms, r *http.Request) (any, error) {
 type request struct {
 	realm    *Realm
 	accounts *account.Service
-	path     []string         // behind the realm
+	path     []string         // after the realm
 	event    string           // of the route
-	user     *account.Account // that the path names; nil without one
+	user     *account.Account // named by the path, or nil
 	w        http.ResponseWriter
 	r        *http.Request
 }
@@ -202,7 +202,7 @@ func (m *request) body(v any) error {
 	d.DisallowUnknownFields()
 	d.UseNumber()
 	if err := d.Decode(v); err != nil {
-		return badRequest("the body is not the JSON that is expected: %v", err)
+		return badRequest("the body is not the expected JSON: %v", err)
 	}
 	return nil
 }

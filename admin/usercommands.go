@@ -23,18 +23,18 @@ func userCommand(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
 		Short: "Adds, shows, changes and deletes users",
-		Long: `Adds, shows, changes and deletes users. NAME is what the user logs in with, or
-id: and the user's id, such as id:42.`,
+		Long: `Adds, shows, changes and deletes users. NAME is the name for logging in, or
+the user's id, such as id:42.`,
 	}
 	return group(cmd, userAdd(run), userList(run), userShow(run), userEdit(run), userSetPassword(run),
 		userVerb(run, "activate", "Lets a user log in", http.MethodPost, "/activate", "%s is active."),
-		userVerb(run, "deactivate", "Ends every login of a user and allows no new one", http.MethodPost, "/deactivate", "%s is not active any more."),
+		userVerb(run, "deactivate", "Ends every login of a user, and allows no new ones", http.MethodPost, "/deactivate", "%s is not active any more."),
 		userConfirmEmail(run), userDelete(run), userFreeName(run))
 }
 
 func userPath(name string) string { return "/users/" + url.PathEscape(name) }
 
-// editFlags are what a new user and a change of one have in common.
+// editFlags adds the flags of both 'user add' and 'user edit'.
 func editFlags(cmd *cobra.Command) {
 	cmd.Flags().String("email", "", "Address")
 	cmd.Flags().StringArray("field", nil, "A field of the user model, as name=value; may be repeated")
@@ -167,7 +167,7 @@ func userList(run runner) *cobra.Command {
 	return cmd
 }
 
-// listUsers writes page after page.
+// listUsers writes all pages.
 func (c *cliContext) listUsers(query url.Values) error {
 	out := bufio.NewWriter(c.cmd.OutOrStdout())
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -206,7 +206,7 @@ func (c *cliContext) listUsers(query url.Values) error {
 	return errors.Join(table.Flush(), out.Flush())
 }
 
-// state sums up what a user may do.
+// state lists the account's flags.
 func state(u *userView) string {
 	words := []string{"active"}
 	if !u.IsActive {
@@ -275,7 +275,7 @@ func userEdit(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "edit NAME",
 		Short: "Changes a user",
-		Long:  "Changes a user. What isn't named stays as it is.",
+		Long:  "Changes a user. Only what you name is changed.",
 		Example: `  caddy djoser user edit alice --staff --group editors
   caddy djoser user edit alice --superuser=false --remove-group editors
   caddy djoser user edit alice --name alicia --email alicia@example.com`,
@@ -316,7 +316,7 @@ from standard input if that isn't a terminal.`,
 		Example: "  caddy djoser user set-password alice\n  caddy djoser user set-password alice --unusable",
 		Args:    cobra.ExactArgs(1),
 	}
-	cmd.Flags().Bool("unusable", false, "Take the password away instead")
+	cmd.Flags().Bool("unusable", false, "Remove the password instead")
 	cmd.RunE = run(func(c *cliContext, args []string) error {
 		body := make(map[string]any)
 		if unusable, _ := c.cmd.Flags().GetBool("unusable"); unusable {
@@ -332,7 +332,7 @@ from standard input if that isn't a terminal.`,
 	return cmd
 }
 
-// change sends a request that answers with a user, and says that it's done.
+// change sends a request whose answer is a user, and reports success.
 func (c *cliContext) change(method, path string, body any, done string) error {
 	var u userView
 	if err := c.do(method, path, body, &u); err != nil {
@@ -341,7 +341,7 @@ func (c *cliContext) change(method, path string, body any, done string) error {
 	return c.print(&u, func(w io.Writer) { fmt.Fprintf(w, done+"\n", printable(u.Name)) })
 }
 
-// userVerb is a command that takes nothing but a name.
+// userVerb is a command with a name as its only argument.
 func userVerb(run runner, verb, short, method, path, done string) *cobra.Command {
 	return &cobra.Command{
 		Use:   verb + " NAME",
@@ -356,14 +356,14 @@ func userVerb(run runner, verb, short, method, path, done string) *cobra.Command
 func userConfirmEmail(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "confirm-email [NAME...]",
-		Short: "Vouches for the addresses of users",
-		Long: `Vouches for the addresses that users have, so that the gate tells back ends of
-them. With --all it does so for every active user with an address: for a site
-whose users are known, and after an upgrade from a version that didn't note
+		Short: "Marks the addresses of users as confirmed",
+		Long: `Marks the addresses of users as confirmed, so that the gate passes them to back
+ends. With --all it does so for every active user with an address: for a site
+whose users you know, and after an upgrade from a version that didn't record
 which addresses were confirmed.`,
 		Example: "  caddy djoser user confirm-email alice bob\n  caddy djoser user confirm-email --all",
 	}
-	cmd.Flags().Bool("all", false, "For every active user with an address")
+	cmd.Flags().Bool("all", false, "Confirm every active user with an address")
 	cmd.RunE = run(func(c *cliContext, args []string) error {
 		all, _ := c.cmd.Flags().GetBool("all")
 		if all == (len(args) > 0) {
@@ -382,8 +382,7 @@ which addresses were confirmed.`,
 	return cmd
 }
 
-// confirmAll confirms page after page, so that it can be broken off and started
-// again.
+// confirmAll confirms page after page, so it can be interrupted and run again.
 func (c *cliContext) confirmAll() error {
 	confirmed := 0
 	query := url.Values{"active": {"true"}, "limit": {fmt.Sprint(maxPage)}}
@@ -436,13 +435,13 @@ func userDelete(run runner) *cobra.Command {
 func userFreeName(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "free-name NAME",
-		Short: "Lets everybody have a name that a user gave up",
-		Long: `Lets everybody have a name that is reserved: for the user who gave it up, or
-since its user was deleted (reserve_usernames).`,
+		Short: "Frees a reserved name",
+		Long: `Frees a name that is reserved for the user who gave it up, or for a deleted user
+(reserve_usernames). Then anybody can take it.`,
 		Example: "  caddy djoser user free-name bob\n  caddy djoser user free-name bob@example.com --field email",
 		Args:    cobra.ExactArgs(1),
 	}
-	cmd.Flags().String("field", "", "Field of the name (default: what users log in with)")
+	cmd.Flags().String("field", "", "Field of the name (default: the username field)")
 	cmd.RunE = run(func(c *cliContext, args []string) error {
 		field, _ := c.cmd.Flags().GetString("field")
 		freed := &reservedName{Field: field, Name: args[0]}
@@ -454,7 +453,7 @@ since its user was deleted (reserve_usernames).`,
 	return cmd
 }
 
-// confirm asks a question that only yes answers.
+// confirm asks a question, and returns an error unless the answer is yes.
 func (c *cliContext) confirm(question string) error {
 	fmt.Fprint(c.cmd.ErrOrStderr(), question+" [yes/no] ")
 	line, err := bufio.NewReader(io.LimitReader(c.cmd.InOrStdin(), 100)).ReadString('\n')
@@ -468,7 +467,7 @@ func (c *cliContext) confirm(question string) error {
 }
 
 func sendActivationCommand(run runner) *cobra.Command {
-	cmd := userVerb(run, "send-activation", "Mails a user who isn't active a link that activates the account",
+	cmd := userVerb(run, "send-activation", "Mails an inactive user a link that activates the account",
 		http.MethodPost, "/send-activation", "A mail to %s is in the outbox.")
 	cmd.Example = "  caddy djoser send-activation alice"
 	return cmd

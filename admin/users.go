@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 )
 
-// userView is a user in an answer.
+// userView is the JSON of a user.
 type userView struct {
 	ID             uint64         `json:"id"`
 	Name           string         `json:"name"` // what the user logs in with
@@ -32,7 +32,7 @@ type userView struct {
 	PendingEmail   string         `json:"pending_email,omitempty"`
 	Password       string         `json:"password"` // usable or unusable
 
-	// Reserved are names that it gave up.
+	// Reserved are names that the user gave up.
 	Reserved []reservedName `json:"reserved,omitempty"`
 }
 
@@ -62,12 +62,12 @@ const (
 	defaultPage = 100
 	maxPage     = 1000
 
-	// maxScan is how many users one request looks at for a filter.
+	// maxScan is how many users a request with a filter reads at most.
 	maxScan = 50_000
 )
 
-// userPage is a page of users. The next one begins after Next; zero is the
-// last page. A filter that lets few through may leave a page short.
+// userPage is a page of users. The next page is after the id Next; zero means there is
+// none. With a filter, a page may be short.
 type userPage struct {
 	Users []*userView `json:"users"`
 	Next  uint64      `json:"next,omitempty"`
@@ -84,13 +84,13 @@ func (m *request) listUsers() (any, error) {
 	limit := defaultPage
 	if s := query.Get("limit"); s != "" {
 		if limit, err = strconv.Atoi(s); err != nil || limit < 1 || limit > maxPage {
-			return nil, badRequest("limit is from 1 to %d", maxPage)
+			return nil, badRequest("limit must be from 1 to %d", maxPage)
 		}
 	}
 	var after uint64
 	if s := query.Get("after"); s != "" {
 		if after, err = strconv.ParseUint(s, 10, 63); err != nil {
-			return nil, badRequest("after is an id")
+			return nil, badRequest("after must be an id")
 		}
 	}
 	return m.page(after, limit, filter)
@@ -122,7 +122,7 @@ func (m *request) page(after uint64, limit int, filter *userFilter) (*userPage, 
 	return page, nil
 }
 
-// userFilter is what a listing is restricted to.
+// userFilter are the conditions of a list of users.
 type userFilter struct {
 	model  *account.Model
 	search string
@@ -138,7 +138,7 @@ func newUserFilter(model *account.Model, query url.Values) (*userFilter, error) 
 		case "active", "staff", "superuser":
 			on, err := strconv.ParseBool(values[0])
 			if err != nil {
-				return nil, badRequest("%s is true or false", name)
+				return nil, badRequest("%s must be true or false", name)
 			}
 			f.flags[name] = on
 		default:
@@ -166,13 +166,13 @@ func (f *userFilter) lets(acc *account.Account) bool {
 
 func (m *request) showUser() (any, error) { return m.describe(m.user), nil }
 
-// editBody is the body of a new user, or of a change of one.
+// editBody is the body of a request that adds or changes a user.
 type editBody struct {
 	Name           *string                    `json:"name"` // what the user logs in with
 	Fields         map[string]json.RawMessage `json:"fields"`
-	Password       *string                    `json:"password"`        // of a new user; left out: unusable
+	Password       *string                    `json:"password"`        // of a new user; missing: unusable
 	IsActive       *bool                      `json:"is_active"`       // of a new user
-	EmailConfirmed *bool                      `json:"email_confirmed"` // left out: an address that is given counts as confirmed
+	EmailConfirmed *bool                      `json:"email_confirmed"` // missing: a new address counts as confirmed
 	IsStaff        *bool                      `json:"is_staff"`
 	IsSuperuser    *bool                      `json:"is_superuser"`
 	Groups         []string                   `json:"groups"` // all of them
@@ -198,16 +198,16 @@ func (m *request) read(e *editBody) (*account.Edit, error) {
 func (e *editBody) checkGroups() error {
 	for _, name := range slices.Concat(e.Groups, e.AddGroups) {
 		if len(name) > account.MaxGroup || account.UnsafeGroup(name) {
-			return badRequest("group %q: a name has 1 to %d bytes, no comma, line break or white space around it, and is not staff or superuser", name, account.MaxGroup)
+			return badRequest("group %q: a name has 1 to %d bytes without commas, line breaks, or white space around it, and is not staff or superuser", name, account.MaxGroup)
 		}
 	}
 	if len(e.Groups) > account.MaxGroups || len(e.AddGroups) > account.MaxGroups {
-		return badRequest("more than %d groups", account.MaxGroups)
+		return badRequest("too many groups: at most %d", account.MaxGroups)
 	}
 	return nil
 }
 
-// readFields checks the fields of the user model, and the name among them.
+// readFields checks the fields of the user model, including the name.
 func (m *request) readFields(e *editBody) (account.Values, error) {
 	username := m.accounts.Model.Username.Name
 	fields := maps.Clone(e.Fields)
@@ -293,7 +293,7 @@ func (m *request) editUser() (any, error) {
 		return nil, err
 	}
 	if e.Password != nil || e.IsActive != nil {
-		return nil, badRequest("password and activity have requests of their own: password, activate and deactivate")
+		return nil, badRequest("to change a password or activity, use password, activate and deactivate")
 	}
 	edit, err := m.read(&e)
 	if err != nil {
@@ -302,7 +302,7 @@ func (m *request) editUser() (any, error) {
 	return m.done(m.accounts.Edit(m.r.Context(), m.user.ID, edit))
 }
 
-// done answers with the user as it is now.
+// done answers with the changed user.
 func (m *request) done(acc *account.Account, err error) (any, error) {
 	if err != nil {
 		return nil, err
@@ -314,7 +314,7 @@ func (m *request) deleteUser() (any, error) {
 	return m.done(m.accounts.Remove(m.r.Context(), m.user.ID))
 }
 
-// freeName frees a name that an account gave up, or that a deleted account had.
+// freeName frees a name that is reserved for an account, or for a deleted one.
 func (m *request) freeName() (any, error) {
 	var name reservedName
 	if err := m.body(&name); err != nil {
@@ -342,7 +342,7 @@ func (m *request) setPassword() (any, error) {
 	}
 	if body.Unusable {
 		if body.Password != "" {
-			return nil, badRequest("a password, or unusable, but not both")
+			return nil, badRequest("use password or unusable, not both")
 		}
 		return m.done(m.accounts.GivePassword(m.r.Context(), m.user.ID, ""))
 	}
@@ -378,11 +378,11 @@ func (m *request) sendReset() (any, error) {
 	return m.done(m.accounts.SendReset(m.r.Context(), m.user.ID, m.client()))
 }
 
-// client stands in for the request that a mail otherwise comes from; links
-// have the scheme that the settings say.
+// client stands for the request that usually causes a mail. Links use the protocol of
+// the settings, or https.
 func (m *request) client() account.Client { return account.Client{Protocol: "https"} }
 
-// tokenView is a login in an answer. Its id tells nothing about its value.
+// tokenView is the JSON of a login. Its id reveals nothing about the token.
 type tokenView struct {
 	ID      string     `json:"id"`
 	Created time.Time  `json:"created"`

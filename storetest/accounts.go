@@ -16,7 +16,7 @@ var accountPromises = []promise{
 		s.equal(s.usernames(), []string{})
 		s.equal(s.counted(), account.Stats{})
 	}},
-	{"an account is read as it was written", func(s *suite) {
+	{"a stored account is read unchanged", func(s *suite) {
 		a := &account.Account{
 			Username:       "ann",
 			Email:          "Ann@Example.com",
@@ -54,14 +54,14 @@ var accountPromises = []promise{
 		s.equal(got.DateJoined, a.DateJoined.UTC())
 		s.equal(got.LastLogin, a.LastLogin)
 	}},
-	{"ids count from one, and are never given twice", func(s *suite) {
+	{"ids count from one, and are never reused", func(s *suite) {
 		ann, bob := s.create("ann"), s.create("bob")
 		s.equal([]uint64{ann.ID, bob.ID}, []uint64{1, 2})
 		s.must(s.Commit(s.ctx, &account.Change{Account: bob, Delete: true}))
 		s.restart()
 		s.equal(s.create("cid").ID, uint64(3))
 	}},
-	{"an account can bring its id, and later ones count on from it", func(s *suite) {
+	{"an account can have a given id, and later ids are larger", func(s *suite) {
 		a := user("ann")
 		a.ID = 1000
 		s.must(s.Commit(s.ctx, &account.Change{Account: a}))
@@ -87,7 +87,7 @@ var accountPromises = []promise{
 			s.equal(s.account(a.ID), a)
 		}
 	}},
-	{"of two changes from the same version one is applied", func(s *suite) {
+	{"one of two changes of the same version is applied", func(s *suite) {
 		a := s.create("ann")
 		other := s.account(a.ID)
 		a.Email = "first@example.com"
@@ -97,7 +97,7 @@ var accountPromises = []promise{
 		s.is(s.Commit(s.ctx, &account.Change{Account: other, Delete: true}), account.ErrConflict)
 		s.equal(s.account(a.ID).Email, "first@example.com")
 	}},
-	{"a change of an account that is gone is not found", func(s *suite) {
+	{"a change of a deleted account is not found", func(s *suite) {
 		a := s.create("ann")
 		copied := s.account(a.ID)
 		s.must(s.Commit(s.ctx, &account.Change{Account: a, Delete: true}))
@@ -116,7 +116,7 @@ var accountPromises = []promise{
 		s.equal(again.Fields, map[string]any{"company": "x"})
 		s.equal(again.Keys, []account.Key{username("ann")})
 	}},
-	{"a unique key has one holder", func(s *suite) {
+	{"a unique key has one account", func(s *suite) {
 		ann := s.create("ann")
 		before := s.counted()
 		s.taken(s.Commit(s.ctx, &account.Change{Account: user("ann")}), "username")
@@ -129,7 +129,7 @@ var accountPromises = []promise{
 		s.must(err)
 		s.equal(got, ann)
 	}},
-	{"a change that fails leaves nothing behind", func(s *suite) {
+	{"a failed change changes nothing", func(s *suite) {
 		s.create("ann")
 		before := s.counted()
 		a := user("bob")
@@ -141,7 +141,7 @@ var accountPromises = []promise{
 		s.noToken(digest(0, 1))
 		s.equal(s.create("bob").ID, uint64(2))
 	}},
-	{"a key is free again when its account changes or goes", func(s *suite) {
+	{"a key is free when its account changes or is deleted", func(s *suite) {
 		ann := s.create("ann")
 		ann.Username, ann.Keys = "anna", []account.Key{username("anna")}
 		s.must(s.Commit(s.ctx, &account.Change{Account: ann}))
@@ -150,7 +150,7 @@ var accountPromises = []promise{
 		s.must(s.Commit(s.ctx, &account.Change{Account: ann, Delete: true}))
 		s.create("anna")
 	}},
-	{"keys are told apart by field and by value", func(s *suite) {
+	{"keys differ by field and by value", func(s *suite) {
 		a, b := user("ann"), user("bob")
 		a.Keys = []account.Key{{Field: "x", Value: "yz"}, {Field: "", Value: "n"}}
 		b.Keys = []account.Key{{Field: "xy", Value: "z"}, {Field: "n", Value: ""}, {Field: "x", Value: "yZ"}}
@@ -162,7 +162,7 @@ var accountPromises = []promise{
 			}
 		}
 	}},
-	{"keys and addresses may be long", func(s *suite) {
+	{"keys and addresses can be long", func(s *suite) {
 		long := strings.Repeat("long", 20_000)
 		for _, end := range []string{"a", "b"} {
 			a := user("user" + end)
@@ -176,16 +176,16 @@ var accountPromises = []promise{
 		again.Keys = []account.Key{{Field: "url", Value: long + "a"}}
 		s.taken(s.Commit(s.ctx, &account.Change{Account: again}), "url")
 	}},
-	{"an account too large for the store is refused, and hurts nothing", func(s *suite) {
+	{"an account that is too large is refused, and nothing else fails", func(s *suite) {
 		a := user("ann")
 		a.Fields = map[string]any{"text": strings.Repeat("x", 5<<20)}
 		if err := s.Commit(s.ctx, &account.Change{Account: a}); err == nil {
-			s.equal(s.account(a.ID), a) // the store may be able to
+			s.equal(s.account(a.ID), a) // a store may accept it
 			return
 		}
 		s.create("ann")
 	}},
-	{"accounts are found by address without regard to case", func(s *suite) {
+	{"accounts are found by address without case", func(s *suite) {
 		var want []uint64
 		for i, email := range []string{
 			"Ann@Example.com", "ann@example.com", "ANN@EXAMPLE.COM",
@@ -205,7 +205,7 @@ var accountPromises = []promise{
 		s.equal(s.byEmail("", 9), []uint64{})
 		s.equal(s.byEmail("ann@example.com", 0), []uint64{})
 	}},
-	{"an address is found where it was last written", func(s *suite) {
+	{"an account is found by its new address only", func(s *suite) {
 		a := s.create("ann")
 		a.Email = "other@example.com"
 		s.must(s.Commit(s.ctx, &account.Change{Account: a}))
@@ -233,7 +233,7 @@ var accountPromises = []promise{
 		s.equal(page(0, 0), []uint64{})
 		s.equal(len(s.usernames()), 9)
 	}},
-	{"an account is deleted with all that is its own", func(s *suite) {
+	{"an account is deleted with its tokens, mails and keys", func(s *suite) {
 		ann, bob := s.create("ann"), s.create("bob")
 		for n := range 3 {
 			for _, a := range []*account.Account{ann, bob} {
@@ -254,7 +254,7 @@ var accountPromises = []promise{
 			s.equal(m.Account, bob.ID)
 		}
 	}},
-	{"an account that takes a deleted one's id inherits nothing", func(s *suite) {
+	{"an account with the id of a deleted one inherits nothing", func(s *suite) {
 		ann := s.create("ann")
 		t := s.login(ann, 1)
 		s.must(s.Commit(s.ctx, &account.Change{Account: s.account(ann.ID), Delete: true}))

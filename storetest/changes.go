@@ -7,7 +7,7 @@ import (
 )
 
 var changePromises = []promise{
-	{"a change whose fields don't go together is refused whole", func(s *suite) {
+	{"an invalid combination of fields is refused whole", func(s *suite) {
 		ann := s.create("ann")
 		s.login(ann, 1)
 		before := s.account(ann.ID)

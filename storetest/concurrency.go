@@ -25,7 +25,7 @@ func together(n int, fn func(n int)) {
 	group.Wait()
 }
 
-// update changes an account, as often as others come before it.
+// update changes an account, and retries when other updates come first.
 func (s *suite) update(id uint64, change func(*account.Change)) error {
 	for {
 		a, err := s.Account(s.ctx, id)
@@ -41,7 +41,7 @@ func (s *suite) update(id uint64, change func(*account.Change)) error {
 }
 
 var concurrencyPromises = []promise{
-	{"of many who register one name, one gets it", func(s *suite) {
+	{"one of many concurrent registrations of a name wins", func(s *suite) {
 		for round := range 5 {
 			var won atomic.Int32
 			name := fmt.Sprintf("ann%d", round)
@@ -59,7 +59,7 @@ var concurrencyPromises = []promise{
 		}
 		s.equal(s.counted().Accounts, uint64(5))
 	}},
-	{"many who register get an id each", func(s *suite) {
+	{"concurrent registrations get different ids", func(s *suite) {
 		var names sync.Map
 		together(64, func(n int) {
 			for i := range 4 {
@@ -79,7 +79,7 @@ var concurrencyPromises = []promise{
 			return true
 		})
 	}},
-	{"a thousand can write at once", func(s *suite) {
+	{"a thousand writers at once succeed", func(s *suite) {
 		together(1000, func(n int) {
 			if err := s.Commit(s.ctx, &account.Change{Account: user(fmt.Sprint(n))}); err != nil {
 				s.Error(err)
@@ -103,7 +103,7 @@ var concurrencyPromises = []promise{
 		})
 		s.equal(s.account(a.ID).Fields["n"], int64(128))
 	}},
-	{"a login that races with a new password doesn't outlive it", func(s *suite) {
+	{"a login concurrent with a new password doesn't survive it", func(s *suite) {
 		a := s.create("ann")
 		for round := range 20 {
 			serial := s.account(a.ID).Serial
@@ -125,7 +125,7 @@ var concurrencyPromises = []promise{
 		}
 		s.equal(s.counted().Tokens, uint64(0))
 	}},
-	{"a reader sees all of a change or nothing", func(s *suite) {
+	{"a reader sees a change whole or not at all", func(s *suite) {
 		a := s.create("ann")
 		var (
 			over    atomic.Bool
@@ -161,7 +161,7 @@ var concurrencyPromises = []promise{
 		over.Store(true)
 		readers.Wait()
 	}},
-	{"what was committed is read at once", func(s *suite) {
+	{"a committed change is visible at once", func(s *suite) {
 		together(16, func(n int) {
 			for i := range 10 {
 				a := user(fmt.Sprintf("%d-%d", n, i))
@@ -175,7 +175,7 @@ var concurrencyPromises = []promise{
 			}
 		})
 	}},
-	{"a change that was given up is not made", func(s *suite) {
+	{"a cancelled change is not committed later", func(s *suite) {
 		together(32, func(n int) {
 			for i := range 10 {
 				ctx, cancel := context.WithTimeout(s.ctx, time.Duration(n*50)*time.Microsecond)

@@ -30,8 +30,8 @@ func (s *suite) everything(ctx context.Context) map[string]error {
 	return errs
 }
 
-// use writes, or reads, until the store is closed. It returns the accounts
-// whose changes were confirmed.
+// use writes or reads until the store is closed. It returns the accounts whose changes
+// were acknowledged.
 func (s *suite) use(writer string, reader bool) (confirmed []*account.Account) {
 	for i := 0; ; i++ {
 		var err error
@@ -56,7 +56,7 @@ func (s *suite) use(writer string, reader bool) (confirmed []*account.Account) {
 }
 
 var lifePromises = []promise{
-	{"all of it is there after a restart", func(s *suite) {
+	{"everything survives a restart", func(s *suite) {
 		ann, bob := s.create("ann"), user("bob")
 		m := mail(0, base)
 		s.must(s.Commit(s.ctx, &account.Change{Account: bob, Token: token(0, 4), Mails: []*account.Mail{m}}))
@@ -80,7 +80,7 @@ var lifePromises = []promise{
 			s.equal(s.mails(base, 9), []*account.Mail{m})
 		}
 	}},
-	{"the link key is secret, long, and the same ever after", func(s *suite) {
+	{"the link key is random, long, and never changes", func(s *suite) {
 		linkKey := func() []byte {
 			key, err := s.LinkKey(s.ctx)
 			s.must(err)
@@ -96,7 +96,7 @@ var lifePromises = []promise{
 		s.restart()
 		s.equal(linkKey(), first)
 	}},
-	{"a closed store says so", func(s *suite) {
+	{"a closed store returns ErrClosed", func(s *suite) {
 		s.create("ann")
 		s.must(s.Store.Close())
 		for name, err := range s.everything(s.ctx) {
@@ -105,7 +105,7 @@ var lifePromises = []promise{
 			}
 		}
 	}},
-	{"a cancelled context is heeded", func(s *suite) {
+	{"a cancelled context is an error", func(s *suite) {
 		ctx, cancel := context.WithCancel(s.ctx)
 		cancel()
 		for name, err := range s.everything(ctx) {

@@ -7,7 +7,7 @@ import (
 )
 
 var mailPromises = []promise{
-	{"a mail is read as it was written", func(s *suite) {
+	{"a stored mail is read unchanged", func(s *suite) {
 		a := user("ann")
 		m := &account.Mail{
 			Account: 99, Purpose: account.PurposeEmailNotice, Protocol: "http", Language: "de", Address: "old@example.com", Source: "192.0.2.0/24",
@@ -21,7 +21,7 @@ var mailPromises = []promise{
 		s.equal(s.mails(m.Due, 9), []*account.Mail{m})
 		s.equal(s.counted().Mails, uint64(1))
 	}},
-	{"one change may have several mails", func(s *suite) {
+	{"a change can have several mails", func(s *suite) {
 		a := user("ann")
 		first, second := mail(0, base), mail(0, base.Add(time.Second))
 		s.must(s.Commit(s.ctx, &account.Change{Account: a, Mails: []*account.Mail{first, second}}))
@@ -31,11 +31,11 @@ var mailPromises = []promise{
 		s.equal(s.mails(second.Due, 9), []*account.Mail{first, second})
 		s.equal(s.counted().Mails, uint64(2))
 	}},
-	{"a mail may be for nobody", func(s *suite) {
+	{"a mail can have no account", func(s *suite) {
 		m := s.post(mail(0, base))
 		s.equal(s.mails(base, 9), []*account.Mail{m})
 	}},
-	{"mails are given when they are due, the first one first", func(s *suite) {
+	{"due mails are returned in order of time", func(s *suite) {
 		var id [4]uint64
 		for i, minute := range []int{3, 1, 2, 1} {
 			id[i] = s.post(mail(0, base.Add(time.Duration(minute)*time.Minute))).ID
@@ -46,7 +46,7 @@ var mailPromises = []promise{
 		s.equal(s.due(base.Add(time.Hour), 3), []uint64{id[1], id[3], id[2]})
 		s.equal(s.due(base.Add(time.Hour), 0), []uint64{})
 	}},
-	{"a mail that is put back is due at its new time only", func(s *suite) {
+	{"a postponed mail is due at its new time only", func(s *suite) {
 		m := s.post(mail(0, base))
 		m.Due, m.Attempts = base.Add(time.Hour), 1
 		s.must(s.PutMail(s.ctx, m))
@@ -57,7 +57,7 @@ var mailPromises = []promise{
 		s.equal(s.mails(m.Due, 9), []*account.Mail{m})
 		s.equal(s.counted().Mails, uint64(1))
 	}},
-	{"a deleted mail is gone, and can't be put back", func(s *suite) {
+	{"a deleted mail can't be postponed", func(s *suite) {
 		m := s.post(mail(s.create("ann").ID, base))
 		s.must(s.DeleteMail(s.ctx, m.ID))
 		s.must(s.DeleteMail(s.ctx, m.ID))
@@ -66,7 +66,7 @@ var mailPromises = []promise{
 		s.equal(s.due(base, 9), []uint64{})
 		s.equal(s.counted().Mails, uint64(0))
 	}},
-	{"ids of mails are never given twice", func(s *suite) {
+	{"ids of mails are never reused", func(s *suite) {
 		m := s.post(mail(0, base))
 		s.must(s.DeleteMail(s.ctx, m.ID))
 		s.restart()

@@ -40,7 +40,7 @@ var reindexPromises = []promise{
 		s.equal(s.holder(key), again.ID)
 		s.equal(s.holder(free.Keys[0]), uint64(8))
 	}},
-	{"the same signature does nothing", func(s *suite) {
+	{"the same signature changes nothing", func(s *suite) {
 		s.create("ann")
 		s.must(s.Reindex(s.ctx, "a", emailKeys))
 		never := func(*account.Account) ([]account.Key, error) { return nil, errors.New("called") }
@@ -51,13 +51,13 @@ var reindexPromises = []promise{
 			s.Fatal("another signature did nothing")
 		}
 	}},
-	{"accounts come in order of id", func(s *suite) {
+	{"accounts are reindexed in order of id", func(s *suite) {
 		for _, id := range []uint64{9, 3, 500} {
 			a := user(fmt.Sprint(id))
 			a.ID = id
 			s.must(s.Commit(s.ctx, &account.Change{Account: a}))
 		}
-		// A store may go through the accounts more than once.
+		// A store may pass over the accounts more than once.
 		last, passes := uint64(0), 0
 		s.must(s.Reindex(s.ctx, "order", func(a *account.Account) ([]account.Key, error) {
 			if a.ID == 3 {
@@ -73,7 +73,7 @@ var reindexPromises = []promise{
 			s.Fatal("no account came")
 		}
 	}},
-	{"two accounts with one key change nothing", func(s *suite) {
+	{"a key of two accounts is an error, and changes nothing", func(s *suite) {
 		for n := range 600 {
 			s.create(fmt.Sprintf("user%03d", n))
 		}
@@ -101,7 +101,7 @@ var reindexPromises = []promise{
 		s.equal(s.holder(username("ann")), ann.ID)
 		s.equal(s.account(ann.ID), ann)
 	}},
-	{"keys can come and go several times", func(s *suite) {
+	{"keys can change several times", func(s *suite) {
 		ann := s.create("ann")
 		none := func(*account.Account) ([]account.Key, error) { return nil, nil }
 		byName := func(a *account.Account) ([]account.Key, error) { return []account.Key{username(a.Username)}, nil }
@@ -134,7 +134,7 @@ var reindexPromises = []promise{
 		s.is(s.Commit(s.ctx, &account.Change{Account: bob, Signature: "a"}), account.ErrModel)
 		s.createUnder("b", bob)
 	}},
-	{"what writes no keys needs no user model", func(s *suite) {
+	{"a change without keys needs no user model", func(s *suite) {
 		ann := s.create("ann")
 		s.must(s.Reindex(s.ctx, "a", emailKeys))
 		login := s.login(ann, 1)
@@ -143,7 +143,7 @@ var reindexPromises = []promise{
 		s.must(s.Commit(s.ctx, &account.Change{Account: s.account(ann.ID), Delete: true}))
 		s.equal(s.holder(emailKey(ann.Email)), uint64(0))
 	}},
-	{"a check makes the keys of accounts anew", func(s *suite) {
+	{"a check computes the keys of accounts again", func(s *suite) {
 		b, ok := s.Store.(account.BackupStore)
 		if !ok {
 			s.Skip("the store has no check")
@@ -154,14 +154,14 @@ var reindexPromises = []promise{
 			return faults
 		}
 		s.create("ann")
-		s.equal(len(faults("a")), 0) // of another user model than the store's
+		s.equal(len(faults("a")), 0) // the store has another user model
 		s.must(s.Reindex(s.ctx, "a", emailKeys))
 		s.equal(len(faults("a")), 0)
 		bob := user("bob") // without keys
 		bob.Keys = nil
 		s.createUnder("a", bob)
 		s.equal(len(faults("a")), 1)
-		cat := user("cat") // with a key that is another's
+		cat := user("cat") // has another account's key
 		cat.Keys = []account.Key{emailKey(cat.Email), emailKey("dan@example.com")}
 		s.createUnder("a", cat)
 		s.equal(len(faults("a")), 2)

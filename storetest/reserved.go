@@ -6,14 +6,14 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// reserved is a key that an account keeps from others.
+// reserved is a key that an account reserves.
 func reserved(name string) account.Key {
 	key := username(name)
 	key.Reserved = true
 	return key
 }
 
-// rename gives an account another username, and reserves the one before.
+// rename gives an account another username, and reserves the old one.
 func (s *suite) rename(a *account.Account, name string) {
 	s.Helper()
 	a.Reserved = append(a.Reserved, account.Key{Field: "username", Value: a.Username})
@@ -33,7 +33,7 @@ func nameKeys(a *account.Account) []account.Key {
 
 func byName(a *account.Account) ([]account.Key, error) { return nameKeys(a), nil }
 
-// sound checks that the store finds no fault with itself.
+// sound checks that the store finds no fault in itself.
 func (s *suite) sound(signature string) {
 	s.Helper()
 	b, ok := s.Store.(account.BackupStore)
@@ -45,7 +45,7 @@ func (s *suite) sound(signature string) {
 }
 
 var reservedPromises = []promise{
-	{"a reserved key is kept from others, and nobody is found by it", func(s *suite) {
+	{"a reserved key is refused to others, and finds no account", func(s *suite) {
 		ann := s.create("ann")
 		s.rename(ann, "anna")
 		for range 2 {
@@ -72,7 +72,7 @@ var reservedPromises = []promise{
 		s.taken(s.Commit(s.ctx, &account.Change{Account: user("anna")}), "username")
 		s.sound("")
 	}},
-	{"a reserved key that is given up is free", func(s *suite) {
+	{"a released key is free", func(s *suite) {
 		ann := s.create("ann")
 		s.rename(ann, "anna")
 		ann.Reserved, ann.Keys = nil, []account.Key{username("anna")}
@@ -80,7 +80,7 @@ var reservedPromises = []promise{
 		s.create("ann")
 		s.sound("")
 	}},
-	{"reserved keys go with their account", func(s *suite) {
+	{"reserved keys are deleted with their account", func(s *suite) {
 		ann := s.create("ann")
 		s.rename(ann, "anna")
 		s.must(s.Commit(s.ctx, &account.Change{Account: ann, Delete: true}))
@@ -96,7 +96,7 @@ var reservedPromises = []promise{
 		s.equal(s.holder(reserved("ann")), ann.ID)
 		s.sound("")
 	}},
-	{"a reserved key gives way to one that another account has", func(s *suite) {
+	{"another account's key wins over a reserved one", func(s *suite) {
 		ann, bob := s.create("ann"), s.create("bob")
 		bob.Keys = []account.Key{username("bob"), reserved("ann")}
 		s.must(s.Commit(s.ctx, &account.Change{Account: bob}))
@@ -107,7 +107,7 @@ var reservedPromises = []promise{
 		s.equal(s.holder(username("ann")), ann.ID)
 		s.sound("")
 	}},
-	{"reserved keys outlive a change of the user model", func(s *suite) {
+	{"reserved keys survive a change of the user model", func(s *suite) {
 		ann := s.create("ann")
 		s.rename(ann, "anna")
 		s.must(s.Reindex(s.ctx, "by email", emailKeys))
@@ -119,13 +119,13 @@ var reservedPromises = []promise{
 		s.taken(s.Commit(s.ctx, &account.Change{Account: user("ann"), Signature: "by name"}), "username")
 		s.sound("by name")
 	}},
-	{"a new user model leaves names with those who have them", func(s *suite) {
+	{"under a new user model, accounts keep their names", func(s *suite) {
 		ann, bob := s.create("ann"), s.create("bob")
 		s.rename(ann, "anna")
 		s.rename(bob, "bert")
 		s.must(s.Reindex(s.ctx, "by email", emailKeys))
 		bob = s.account(bob.ID)
-		bob.Reserved = append(bob.Reserved, account.Key{Field: "username", Value: "ann"}) // ann's, too
+		bob.Reserved = append(bob.Reserved, account.Key{Field: "username", Value: "ann"}) // also ann's
 		s.createUnder("by email", bob)
 		eve := user("bob") // whose name bob has reserved
 		eve.Keys = []account.Key{emailKey("eve@example.com")}
@@ -138,7 +138,7 @@ var reservedPromises = []promise{
 		s.equal(len(s.account(bob.ID).Reserved), 2)
 		s.sound("by name")
 	}},
-	{"a held key is kept from everybody for its time", func(s *suite) {
+	{"a held key is refused to everybody until its time", func(s *suite) {
 		hold := func(until time.Time, keys ...account.Key) {
 			s.must(s.Commit(s.ctx, &account.Change{Hold: keys, HoldUntil: until}))
 		}
@@ -167,7 +167,7 @@ var reservedPromises = []promise{
 		s.createUnder("by name", user("ann"))
 		s.sound("by name")
 	}},
-	{"a held key stays with who has it", func(s *suite) {
+	{"a held key stays with its account", func(s *suite) {
 		ann := s.create("ann")
 		s.must(s.Commit(s.ctx, &account.Change{Hold: ann.Keys, HoldUntil: time.Now().Add(time.Hour)}))
 		ann.Email = "new@example.com"

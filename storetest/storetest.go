@@ -19,9 +19,8 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// Run checks a store. Each subtest calls open for an empty store, and some
-// again with the same t, after closing what they had: then it is to be the
-// same store, with all that was in it.
+// Run checks a store. Each subtest calls open for an empty store. Some close it and call
+// open again with the same t: then it must be the same store with the same content.
 func Run(t *testing.T, open func(t *testing.T) account.Store) {
 	groups := []struct {
 		name     string
@@ -50,13 +49,13 @@ func Run(t *testing.T, open func(t *testing.T) account.Store) {
 	}
 }
 
-// promise is something that every store does.
+// promise is a promise of every store, and its test.
 type promise struct {
 	name  string
 	check func(*suite)
 }
 
-// suite is a store under test, with what tests have to say often.
+// suite is a store under test, with helpers.
 type suite struct {
 	*testing.T
 	account.Store
@@ -107,7 +106,7 @@ func (s *suite) equal(got, want any) {
 	}
 }
 
-// base is a moment to which the times of the tests relate.
+// base is the time from which the tests count.
 var base = time.Date(2024, 2, 29, 12, 34, 56, 789012000, time.UTC)
 
 // user is an account with a unique username, not yet stored.
@@ -138,7 +137,7 @@ func (s *suite) createUnder(signature string, a *account.Account) {
 	s.must(s.Commit(s.ctx, &account.Change{Account: a, Signature: signature}))
 }
 
-// account reads an account that must be there.
+// account reads an existing account.
 func (s *suite) account(id uint64) *account.Account {
 	s.Helper()
 	a, err := s.Account(s.ctx, id)
@@ -165,7 +164,7 @@ func (s *suite) byEmail(email string, limit int) []uint64 {
 	return ids(found)
 }
 
-// token is an endless token with a digest of its own.
+// token is a token with its own digest that never expires.
 func token(owner uint64, n int) *account.Token {
 	return &account.Token{
 		Digest:  digest(owner, n),
@@ -190,7 +189,7 @@ func (s *suite) login(a *account.Account, n int) *account.Token {
 	return t
 }
 
-// tokens returns the numbers of the tokens that an account has, in order.
+// tokens returns the numbers of an account's tokens, in order.
 func (s *suite) tokens(owner uint64) []int {
 	s.Helper()
 	tokens, err := s.Tokens(s.ctx, owner)
@@ -206,14 +205,14 @@ func (s *suite) tokens(owner uint64) []int {
 	return numbers
 }
 
-// noToken checks that there is no token with a digest.
+// noToken checks that no token has a digest.
 func (s *suite) noToken(d account.Digest) {
 	s.Helper()
 	_, _, err := s.Token(s.ctx, d)
 	s.is(err, account.ErrNotFound)
 }
 
-// mail is a mail that is not yet stored.
+// mail is a mail that is not stored yet.
 func mail(owner uint64, due time.Time) *account.Mail {
 	return &account.Mail{Account: owner, Purpose: account.PurposePasswordReset, Protocol: "https", Created: base, Due: due}
 }
@@ -243,7 +242,7 @@ func (s *suite) due(at time.Time, limit int) []uint64 {
 	return list
 }
 
-// counted returns what the store counts, but for its size.
+// counted returns the store's counts, without its size.
 func (s *suite) counted() account.Stats {
 	s.Helper()
 	st, err := s.Stats(s.ctx)

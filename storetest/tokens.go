@@ -7,7 +7,7 @@ import (
 )
 
 var tokenPromises = []promise{
-	{"a token is read as it was written, with its account", func(s *suite) {
+	{"a stored token is read unchanged, with its account", func(s *suite) {
 		a := s.create("ann")
 		t := token(a.ID, 1)
 		t.Expires = time.Now().UTC().Add(time.Hour).Truncate(time.Microsecond)
@@ -20,7 +20,7 @@ var tokenPromises = []promise{
 		s.equal(account, s.account(a.ID))
 		s.noToken(digest(a.ID, 2))
 	}},
-	{"a login is noted in the account", func(s *suite) {
+	{"a login sets last_login", func(s *suite) {
 		a := s.create("ann")
 		t := s.login(a, 5)
 		got := s.account(a.ID)
@@ -31,13 +31,13 @@ var tokenPromises = []promise{
 		a.Email = "late@example.com"
 		s.is(s.Commit(s.ctx, &account.Change{Account: a}), account.ErrConflict)
 	}},
-	{"a token that no login made leaves the last login alone", func(s *suite) {
+	{"a token with NoLogin doesn't change last_login", func(s *suite) {
 		a := s.create("ann")
 		s.must(s.Commit(s.ctx, &account.Change{Token: token(a.ID, 1), NoLogin: true}))
 		s.equal(s.account(a.ID).LastLogin, a.LastLogin)
 		s.equal(s.tokens(a.ID), []int{1})
 	}},
-	{"a token comes with the account that it is made for", func(s *suite) {
+	{"a token can be stored with its new account", func(s *suite) {
 		a, t := user("ann"), token(0, 3)
 		s.must(s.Commit(s.ctx, &account.Change{Account: a, Token: t}))
 		s.equal(t.Account, a.ID)
@@ -45,7 +45,7 @@ var tokenPromises = []promise{
 		s.equal(s.account(a.ID), a)
 		s.equal(s.tokens(a.ID), []int{3})
 	}},
-	{"no login with a serial of the past, nor while inactive", func(s *suite) {
+	{"a login with another serial, or of an inactive account, is refused", func(s *suite) {
 		a := s.create("ann")
 		before := s.counted()
 		s.is(s.Commit(s.ctx, &account.Change{Token: token(a.ID, 1), Serial: a.Serial + 1}), account.ErrConflict)
@@ -56,7 +56,7 @@ var tokenPromises = []promise{
 		s.equal(s.counted(), before)
 		s.equal(s.tokens(a.ID), []int{})
 	}},
-	{"a token's digest is taken once", func(s *suite) {
+	{"a duplicate digest is refused", func(s *suite) {
 		a, b := s.create("ann"), s.create("bob")
 		t := s.login(a, 1)
 		again := token(b.ID, 2)
@@ -116,7 +116,7 @@ var tokenPromises = []promise{
 		s.must(s.Commit(s.ctx, &account.Change{Account: s.account(a.ID), EndTokens: true}))
 		s.equal(s.counted().Tokens, uint64(0))
 	}},
-	{"one token is ended", func(s *suite) {
+	{"one token can be ended", func(s *suite) {
 		a := s.create("ann")
 		one, two := s.login(a, 1), s.login(a, 2)
 		s.must(s.Commit(s.ctx, &account.Change{EndToken: &one.Digest}))
@@ -126,7 +126,7 @@ var tokenPromises = []promise{
 		s.must(s.Commit(s.ctx, &account.Change{EndToken: &two.Digest}))
 		s.equal(s.counted().Tokens, uint64(0))
 	}},
-	{"all tokens are ended but the one to keep", func(s *suite) {
+	{"all tokens except one can be ended", func(s *suite) {
 		a, b := s.create("ann"), s.create("bob")
 		for n := range 4 {
 			s.login(a, n)
@@ -141,7 +141,7 @@ var tokenPromises = []promise{
 		s.equal(s.tokens(b.ID), []int{9})
 		s.equal(s.counted().Tokens, uint64(1))
 	}},
-	{"another account's token is neither kept nor ended", func(s *suite) {
+	{"tokens of other accounts are neither kept nor ended", func(s *suite) {
 		a, b := s.create("ann"), s.create("bob")
 		s.login(a, 1)
 		keep := s.login(b, 2)
@@ -149,7 +149,7 @@ var tokenPromises = []promise{
 		s.equal(s.tokens(a.ID), []int{})
 		s.equal(s.tokens(b.ID), []int{2})
 	}},
-	{"a new token outlives the end of all others", func(s *suite) {
+	{"ending all tokens keeps a token of the same change", func(s *suite) {
 		a := s.create("ann")
 		for n := range 3 {
 			s.login(a, n)
@@ -161,7 +161,7 @@ var tokenPromises = []promise{
 		s.equal(s.tokens(a.ID), []int{})
 		s.equal(s.counted().Tokens, uint64(0))
 	}},
-	{"beyond the limit the oldest tokens go", func(s *suite) {
+	{"above the limit the oldest tokens are deleted", func(s *suite) {
 		a := s.create("ann")
 		for _, n := range []int{3, 1, 2, 5, 4} {
 			s.must(s.Commit(s.ctx, &account.Change{Token: token(a.ID, n), TokenLimit: 3}))
@@ -173,7 +173,7 @@ var tokenPromises = []promise{
 		s.login(a, 7)
 		s.equal(s.tokens(a.ID), []int{6, 7})
 	}},
-	{"the last use is noted, and nothing else", func(s *suite) {
+	{"a touch sets the last use only", func(s *suite) {
 		a := s.create("ann")
 		one, two := s.login(a, 1), s.login(a, 2)
 		version := s.account(a.ID).Version
@@ -190,7 +190,7 @@ var tokenPromises = []promise{
 		s.equal(s.counted().Tokens, uint64(2))
 		s.must(s.TouchTokens(s.ctx, nil))
 	}},
-	{"a touch doesn't bring a token back", func(s *suite) {
+	{"a touch doesn't restore an ended token", func(s *suite) {
 		a := s.create("ann")
 		t := s.login(a, 1)
 		s.must(s.Commit(s.ctx, &account.Change{EndToken: &t.Digest}))
@@ -198,7 +198,7 @@ var tokenPromises = []promise{
 		s.noToken(t.Digest)
 		s.equal(s.tokens(a.ID), []int{})
 	}},
-	{"many tokens are touched at once", func(s *suite) {
+	{"many tokens can be touched at once", func(s *suite) {
 		a := s.create("ann")
 		s.login(a, 1)
 		s.login(a, 599)

@@ -1,14 +1,13 @@
-// Command gate measures what djoser_auth costs a request, side by side in one
-// run: the same Caddy with and without it, and against forward_auth to a local
-// server that checks the same token.
+// Command gate measures what djoser_auth costs a request. In one run, it compares a
+// Caddy with and without it, and with forward_auth to a local server that checks the
+// same token.
 //
 //	go run ./bench/gate
 //
-// Every comparison is a number of pairs, A and B in turn; what is printed are
-// the medians, and the median of the ratios pair by pair with its standard error.
-// Rates are taken in many pairs of a fortieth of a second, since a machine's speed
-// varies from one moment to the next. Caddy is a process of its own; the clients
-// and the back end are another. They share the machine, as they share it in both
+// Every comparison measures pairs, A and B in turn. It prints the medians, and the
+// median of the pairs' ratios with its standard error. Rates are measured in many pairs
+// of 25 ms, since a machine's speed varies from one moment to the next. Caddy is one
+// process; the clients and the back end are another. They share the machine in both
 // halves of a pair.
 package main
 
@@ -59,9 +58,8 @@ const (
 	origin    = "127.0.0.1:8199"
 )
 
-// caddyfile has two sites that differ in the gate alone, and one with what else
-// the gate is compared with. All have the same number of routes, since each costs
-// a request something.
+// caddyfile has two sites that differ only in the gate, and one for the other
+// comparisons. All have the same number of routes, since each route costs time.
 var caddyfile = `{
 	admin off
 	persist_config off
@@ -192,7 +190,7 @@ func comparisons(token string) []comparison {
 	}
 }
 
-// comparison measures two things in turn, neither of which always comes second.
+// comparison measures two things in turn, and changes which comes first.
 type comparison struct {
 	name, unit string
 	pairs      int
@@ -216,7 +214,7 @@ func (c *comparison) run() {
 		c.name, quantile(as, .5), quantile(bs, .5), c.unit, quantile(ratios, .5), standardError(ratios))
 }
 
-// standardError is that of the median, as far as values are normally distributed.
+// standardError is the standard error of the median of normally distributed values.
 func standardError(values []float64) float64 {
 	deviation := (quantile(values, .75) - quantile(values, .25)) / 1.349
 	return 1.253 * deviation / math.Sqrt(float64(len(values)))
@@ -239,7 +237,7 @@ func runCaddy() error {
 	select {}
 }
 
-// waitFor returns once something listens.
+// waitFor returns when something listens.
 func waitFor(addr string) error {
 	var err error
 	for range 100 {
@@ -252,11 +250,11 @@ func waitFor(addr string) error {
 	return err
 }
 
-// checked is the token that the origin's check takes.
+// checked is the token that the origin accepts.
 var checked atomic.Pointer[string]
 
-// serveOrigin is the back end, and the server that forward_auth asks: a look-up
-// in memory, the least that such a server could do.
+// serveOrigin is the back end, and the server that forward_auth asks. Its check is a
+// look-up in memory, the least that such a server can do.
 func serveOrigin() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/check", func(w http.ResponseWriter, r *http.Request) {
@@ -293,7 +291,7 @@ func register() (string, error) {
 	return answer.Token, nil
 }
 
-// request is one that is sent again and again.
+// request is a request that is sent repeatedly.
 type request struct{ site, text string }
 
 func get(site, path, token string) request {
@@ -305,8 +303,8 @@ func login() request {
 	return request{site, fmt.Sprintf("POST /auth/login HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", site, len(body), body)}
 }
 
-// rate tells how many such requests a second are answered. The connections stay
-// from turn to turn.
+// rate measures how many such requests are answered per second. The connections stay
+// open between turns.
 func rate(r request) func() float64 {
 	connect := sync.OnceValue(func() []*connection { return dialAll(r.site, *clients) })
 	return func() float64 {
@@ -323,8 +321,8 @@ func rate(r request) func() float64 {
 	}
 }
 
-// each sends a request on every connection until what is called after each
-// answer, with the time it took, returns false.
+// each sends requests on every connection, and calls a function with the time of each
+// answer, until it returns false.
 func each(connections []*connection, r request, answered func(error, time.Duration) bool) {
 	var wait sync.WaitGroup
 	for _, c := range connections {
@@ -341,7 +339,7 @@ func each(connections []*connection, r request, answered func(error, time.Durati
 	wait.Wait()
 }
 
-// connection is a client that costs next to nothing itself.
+// connection is a client that costs little itself.
 type connection struct {
 	net.Conn
 	r *bufio.Reader
@@ -365,8 +363,7 @@ func closeAll(connections []*connection) {
 	}
 }
 
-// do sends a request and reads the answer, of which it looks at the status and
-// the length alone.
+// do sends a request and reads the answer. It parses only the status and the length.
 func (c *connection) do(request string) error {
 	if _, err := io.WriteString(c, request); err != nil {
 		return err
@@ -404,7 +401,7 @@ func (c *connection) do(request string) error {
 
 var errBusy = errors.New("503")
 
-// loginRate is how many logins a second are answered.
+// loginRate measures how many logins are answered per second.
 func loginRate() float64 {
 	begin := time.Now()
 	stop, done := startLogins(4)
@@ -413,7 +410,7 @@ func loginRate() float64 {
 	return float64(done.Load()) / time.Since(begin).Seconds()
 }
 
-// hashRate is how many passwords a second a pool like Caddy's hashes.
+// hashRate measures how many passwords per second a pool like Caddy's hashes.
 func hashRate() func() float64 {
 	pool := password.NewPool(0, 0)
 	return func() float64 {
@@ -433,7 +430,7 @@ func hashRate() func() float64 {
 	}
 }
 
-// whileLoggingIn measures while 50 clients log in without pause.
+// whileLoggingIn measures while 50 clients log in without a pause.
 func whileLoggingIn(measure func() float64) func() float64 {
 	return func() float64 {
 		stop, _ := startLogins(50)
@@ -443,9 +440,8 @@ func whileLoggingIn(measure func() float64) func() float64 {
 	}
 }
 
-// startLogins lets clients log in, again and again, until stop is called. One
-// that hears that the server is busy tries again after a twentieth of a second,
-// which is sooner than it is told to.
+// startLogins lets clients log in repeatedly until stop is called. After an answer that
+// the server is busy, a client retries in 50 ms, sooner than the answer says.
 func startLogins(clients int) (stop func(), done *atomic.Int64) {
 	done = new(atomic.Int64)
 	var over atomic.Bool
@@ -468,8 +464,7 @@ func startLogins(clients int) (stop func(), done *atomic.Int64) {
 	return func() { over.Store(true); wait.Wait() }, done
 }
 
-// busyLatency is the 99th percentile, in milliseconds, with as many requests as
-// can be.
+// busyLatency is the 99th percentile, in milliseconds, at the highest rate.
 func busyLatency(r request) func() float64 {
 	return func() float64 {
 		connections := dialAll(r.site, *clients)
@@ -490,8 +485,8 @@ func busyLatency(r request) func() float64 {
 	}
 }
 
-// modestLatency is the 99th percentile, in milliseconds, with one request after
-// the other, and a pause between them.
+// modestLatency is the 99th percentile, in milliseconds, of one request after the
+// other with pauses.
 func modestLatency(r request) func() float64 {
 	return func() float64 {
 		connections := dialAll(r.site, 1)

@@ -1,15 +1,15 @@
 //go:build linux
 
-// Command powercut cuts the power of a disk under the Badger store, again and
-// again while it is written to at full rate, and counts what is lost:
+// Command powercut cuts the power of a disk under the Badger store repeatedly, while
+// clients write at full rate, and counts the lost accounts:
 //
 //	go build -o powercut ./bench/powercut && sudo ./powercut -cuts 40
 //
-// The store is on an ext4 file system in an image file. A cut is a copy of
-// that file at one moment (a reflink, on XFS): it has what the disk had been
-// given until then, and nothing of what the kernel still kept in memory. Every
-// account that was confirmed before the copy must be in it. With -control,
-// Badger's own durability is switched off, to see that the method finds a loss.
+// The store is on an ext4 file system in an image file. A cut is a copy of that file at
+// one moment (a reflink, on XFS): it has what was written to the disk, and nothing that
+// was only in the kernel's memory. Every account that was confirmed before the copy must
+// be in it. -control switches off Badger's durability, to show that the method finds a
+// loss.
 //
 // It needs root, and mkfs.ext4, mkfs.xfs, mount and cp.
 package main
@@ -121,7 +121,7 @@ func command(name string, args ...string) error {
 	return nil
 }
 
-// writer is the process that writes, and what it has confirmed.
+// writer is the process that writes, and the names that it confirmed.
 type writer struct {
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -227,8 +227,8 @@ func open(dir string) store {
 	}
 }
 
-// write adds accounts until the process is killed, and prints the names of
-// those that are confirmed.
+// write adds accounts until the process is killed, and prints the names of those that
+// the store confirmed.
 func write(s store) {
 	var group sync.WaitGroup
 	for n := range 32 {

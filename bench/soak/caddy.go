@@ -25,7 +25,7 @@ type caddy struct {
 	cmd *exec.Cmd
 }
 
-// asCaddy, in the environment, has the test binary be Caddy.
+// asCaddy is the environment variable that makes the test binary run as Caddy.
 const asCaddy = "DJOSER_SOAK_CADDY"
 
 const caddyfile = `{
@@ -77,7 +77,7 @@ func newCaddy(dir, binary, mailServer, timeout string, activation bool) (*caddy,
 	return c, os.WriteFile(c.config, []byte(text), 0o600)
 }
 
-// freeAddress is one on which nobody listens.
+// freeAddress is an address with a free port.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,7 +86,7 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// command is one of Caddy's, with its output at the end of a file.
+// command is a command of Caddy whose output is added to a file.
 func (c *caddy) command(args ...string) (*exec.Cmd, error) {
 	log, err := os.OpenFile(filepath.Join(c.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *caddy) command(args ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// start runs Caddy, and returns when it serves.
+// start runs Caddy, and returns when it serves requests.
 func (c *caddy) start(ctx context.Context) error {
 	cmd, err := c.command("run", "--config", c.config)
 	if err != nil {
@@ -124,7 +124,7 @@ func (c *caddy) start(ctx context.Context) error {
 	return errors.New("caddy doesn't serve")
 }
 
-// reload has Caddy load its configuration again.
+// reload lets Caddy load its configuration again.
 func (c *caddy) reload(ctx context.Context) error {
 	cmd, err := c.command("reload", "--force", "--config", c.config)
 	if err != nil {
@@ -154,7 +154,7 @@ var client = &http.Client{
 	Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 }
 
-// do sends a form, or asks with GET if it is nil.
+// do posts a form, or sends GET if the form is nil.
 func (c *caddy) do(ctx context.Context, url string, form url.Values) (*http.Response, []byte, error) {
 	method := http.MethodPost
 	if form == nil {
@@ -193,7 +193,7 @@ func (c *caddy) activate(ctx context.Context, d *delivery) (status int, err erro
 	return c.post(ctx, "/auth/activate", url.Values{"uid": {d.uid}, "token": {d.token}})
 }
 
-// reset asks for a new password, and returns all of the answer but its date.
+// reset asks for a new password, and returns the answer without its date.
 func (c *caddy) reset(ctx context.Context, email string) (answer string, err error) {
 	resp, body, err := c.do(ctx, "http://"+c.site+"/auth/password/reset", url.Values{"email": {email}})
 	if err != nil {

@@ -18,8 +18,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// inbox is a mail server. Unless it is told otherwise, it fails every third
-// try, in one of five ways.
+// inbox is a mail server. By default it fails every third try, in one of five ways.
 type inbox struct {
 	server *smtp.Server
 	choose func(try int64) failure
@@ -37,7 +36,7 @@ type delivery struct {
 	uid, token string
 }
 
-// failure is what goes wrong with a mail.
+// failure is how a try fails.
 type failure int
 
 const (
@@ -49,8 +48,8 @@ const (
 	stalled
 )
 
-// everyThird fails every third try. Few of them stall, since each holds up the
-// mails after it.
+// everyThird fails every third try. Few tries stall, since each delays the mails after
+// it.
 func everyThird(try int64) failure {
 	n := try / 3
 	switch {
@@ -93,7 +92,7 @@ func (b *inbox) close() { _ = b.server.Close() }
 // NewSession implements smtp.Backend.
 func (b *inbox) NewSession(c *smtp.Conn) (smtp.Session, error) { return &session{b: b, conn: c}, nil }
 
-// to returns the copies of a recipient's mail, in the order in which they came.
+// to returns the copies of a recipient's mail, in order of arrival.
 func (b *inbox) to(recipient string) []*delivery {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -147,7 +146,7 @@ func (s *session) Data(r io.Reader) error {
 	case droppedAtText:
 		return s.drop()
 	case stalled:
-		// Until the client hangs up, or the server ends.
+		// Wait until the client hangs up, or the server stops.
 		_, _ = s.conn.Conn().Read(make([]byte, 1))
 		return s.drop()
 	}
@@ -198,7 +197,7 @@ func readMail(data []byte) (*delivery, error) {
 	return &delivery{time.Now(), m.Header.Get("Message-Id"), string(link[1]), string(link[2])}, nil
 }
 
-// silentServer takes connections and says nothing.
+// silentServer accepts connections and sends nothing.
 func silentServer() (address string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,13 +1,11 @@
-// Command soak registers accounts at a Caddy that is killed and reloaded again
-// and again, with a mail server that fails a third of the time, and counts the
-// mails:
+// Command soak registers accounts while Caddy is killed and reloaded repeatedly and the
+// mail server fails every third try, and counts the mails:
 //
 //	go run ./bench/soak -n 10000
 //
-// Every account must get its activation mail, nothing may be left in the
-// outbox, a second copy is allowed only around a kill, and the links must work.
-// Then it measures how long answers take beside a mail server that is well,
-// down, silent or stalling.
+// Every account must get its activation mail, and the outbox must be empty in the end. A
+// second copy is allowed only around a kill, and the links must work. Then it measures
+// how long answers take while the mail server works, is down, is silent, or stalls.
 package main
 
 import (
@@ -60,7 +58,7 @@ func run(ctx context.Context, dir string, o options) error {
 		return err
 	}
 	for _, s := range mailServers {
-		a, err := answersBeside(ctx, filepath.Join(dir, s.name), o.binary, s, 1000)
+		a, err := registerWith(ctx, filepath.Join(dir, s.name), o.binary, s, 1000)
 		if err != nil {
 			return err
 		}

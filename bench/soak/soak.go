@@ -22,7 +22,7 @@ type options struct {
 	limit   time.Duration
 }
 
-// result is what a soak came to.
+// result is the result of a soak.
 type result struct {
 	options
 	kept    []string // recipients whose registration was answered with 201
@@ -68,7 +68,7 @@ func soak(ctx context.Context, dir string, o options) (*result, error) {
 	defer cancel(nil)
 	r := &result{options: o}
 	begin := time.Now()
-	quiet := make(chan struct{}) // nothing is killed any more
+	quiet := make(chan struct{}) // closed when nothing is killed any more
 	var disrupting sync.WaitGroup
 	disrupting.Go(func() {
 		if err := r.disrupt(ctx, c, quiet); err != nil {
@@ -88,14 +88,14 @@ func soak(ctx context.Context, dir string, o options) (*result, error) {
 	}
 	r.tries, r.failed = mails.tries.Load(), mails.failed.Load()
 	r.count(mails)
-	// The server before the last reload closes its connections any time now, and
-	// a link can't be tried twice.
+	// The server from before the last reload still closes connections, and a link can't be
+	// tried twice.
 	client.CloseIdleConnections()
 	return r, r.useLinks(ctx, c, mails)
 }
 
-// disrupt reloads and kills in turns, and in the end only reloads, after which
-// every mail that waits is tried at once.
+// disrupt reloads and kills in turn. It ends with a reload, after which every waiting
+// mail is tried at once.
 func (r *result) disrupt(ctx context.Context, c *caddy, quiet <-chan struct{}) error {
 	for n := 1; ; n++ {
 		select {
@@ -120,7 +120,7 @@ func (r *result) disrupt(ctx context.Context, c *caddy, quiet <-chan struct{}) e
 	}
 }
 
-// registerAll registers all accounts, each until it is there.
+// registerAll registers all accounts, and retries until each exists.
 func (r *result) registerAll(ctx context.Context, c *caddy, begin time.Time) {
 	var next atomic.Int64
 	var mu sync.Mutex
@@ -145,7 +145,7 @@ func (r *result) registerAll(ctx context.Context, c *caddy, begin time.Time) {
 						break
 					}
 					if err == nil && status == http.StatusBadRequest {
-						// The name is taken: by the try whose answer was lost.
+						// The name is taken by the try whose answer was lost.
 						r.lost = append(r.lost, addressOf(name))
 						mu.Unlock()
 						break
@@ -174,9 +174,8 @@ func (r *result) await(ctx context.Context, mails *inbox, deadline time.Time) {
 	}
 }
 
-// awaitEmpty waits for the outbox to be empty. A mail whose result was lost in a
-// kill is there though it was delivered, and may fail at its next try: then it
-// waits for a reload.
+// awaitEmpty waits for the outbox to be empty. A kill may lose the result of a delivery:
+// then the mail is still there, may fail at its next try, and waits for a reload.
 func (r *result) awaitEmpty(ctx context.Context, c *caddy, deadline time.Time) (err error) {
 	for ctx.Err() == nil {
 		r.waiting, err = c.waiting(ctx) // an error while Caddy starts
@@ -188,11 +187,11 @@ func (r *result) awaitEmpty(ctx context.Context, c *caddy, deadline time.Time) (
 	return err
 }
 
-// around is the time before a crash in which a mail that was delivered may not
-// have been noted. It is long, since a busy machine may do neither for a while.
+// around is how long before a crash a delivery may have been lost. It is long, since a
+// busy machine may pause for a while.
 const around = 3 * time.Second
 
-// count tells copies that a crash explains from others.
+// count separates second copies that a crash explains from others.
 func (r *result) count(mails *inbox) {
 	perCrash := make([]int, len(r.crashes))
 	for _, to := range slices.Concat(r.kept, r.lost) {
@@ -218,8 +217,8 @@ func (r *result) count(mails *inbox) {
 	}
 }
 
-// useLinks activates some accounts: each link works once, and that of a copy
-// not any more then.
+// useLinks activates some accounts. Each link works once; then the link of a second copy
+// doesn't.
 func (r *result) useLinks(ctx context.Context, c *caddy, mails *inbox) error {
 	all := slices.Concat(r.kept, r.lost)
 	step := max(len(all)/samples, 1)
@@ -242,7 +241,7 @@ func (r *result) useLinks(ctx context.Context, c *caddy, mails *inbox) error {
 	return nil
 }
 
-// String says it in lines.
+// String is the result in lines.
 func (r *result) String() string {
 	return fmt.Sprintf(`%d registrations in %s: %d answered with 201, the answers of %d lost in a kill; %d kills, %d reloads
 answers: median %s, 99th percentile %s
@@ -278,7 +277,7 @@ func (r *result) verdict() error {
 	return errors.Join(errs...)
 }
 
-// mailServer is a way for a mail server to be.
+// mailServer is a mail server in one state.
 type mailServer struct {
 	name  string
 	start func() (address string, mails *inbox, stop func(), err error)
@@ -298,14 +297,14 @@ var mailServers = []mailServer{
 	{"refusing", func() (string, *inbox, func(), error) { return startInbox(newInbox(), alwaysRefuse) }},
 }
 
-// besides is what answers were like beside a mail server.
-type besides struct {
+// registrations are the answers to registrations with one mail server.
+type registrations struct {
 	asked, created, waiting, delivered int
 	times                              latencies
 }
 
-// answersBeside registers accounts one after the other.
-func answersBeside(ctx context.Context, dir, binary string, s mailServer, n int) (*besides, error) {
+// registerWith registers accounts one after the other.
+func registerWith(ctx context.Context, dir, binary string, s mailServer, n int) (*registrations, error) {
 	address, mails, stop, err := s.start()
 	if err != nil {
 		return nil, err
@@ -319,7 +318,7 @@ func answersBeside(ctx context.Context, dir, binary string, s mailServer, n int)
 		return nil, err
 	}
 	defer c.kill()
-	b := &besides{asked: n}
+	b := &registrations{asked: n}
 	for i := range n {
 		asked := time.Now()
 		status, err := c.register(ctx, fmt.Sprintf("user%d", i))
@@ -344,8 +343,8 @@ type resetAnswers struct {
 	answers                  map[string]int
 }
 
-// resets asks for new passwords of accounts and of nobody, while a mail server
-// is silent, so that all entries stay in the outbox and can be counted.
+// resets asks for new passwords of existing and unknown accounts. The mail server is
+// silent, so that all entries stay in the outbox and can be counted.
 func resets(ctx context.Context, dir, binary string, n int) (*resetAnswers, error) {
 	address, stop, err := silentServer()
 	if err != nil {
@@ -365,7 +364,7 @@ func resets(ctx context.Context, dir, binary string, n int) (*resetAnswers, erro
 			return nil, fmt.Errorf("registering: %d, %w", status, err)
 		}
 	}
-	// The worker takes this mail, and waits.
+	// The worker takes this mail and waits for the server.
 	if _, err := c.reset(ctx, addressOf("user0")); err != nil {
 		return nil, err
 	}
@@ -402,7 +401,7 @@ func resets(ctx context.Context, dir, binary string, n int) (*resetAnswers, erro
 	return a, nil
 }
 
-// verdict is nil if the answers don't tell who has an account.
+// verdict is nil if the answers don't tell which accounts exist.
 func (a *resetAnswers) verdict() error {
 	switch {
 	case len(a.answers) != 1:
@@ -413,7 +412,7 @@ func (a *resetAnswers) verdict() error {
 	return nil
 }
 
-// latencies are how long answers took.
+// latencies are the durations of answers.
 type latencies []time.Duration
 
 // at is a percentile.

@@ -12,7 +12,7 @@ import (
 	_ "github.com/caddy-djoser/djoser"
 )
 
-// TestMain lets the test binary be Caddy as well.
+// TestMain lets the test binary run as Caddy, too.
 func TestMain(m *testing.M) {
 	if os.Getenv(asCaddy) != "" {
 		caddycmd.Main()
@@ -33,8 +33,8 @@ func testBinary(t *testing.T) string {
 	return binary
 }
 
-// Every account gets its mail, though Caddy is killed and reloaded, and the
-// mail server fails a third of the time.
+// Every account gets its mail although Caddy is killed and reloaded, and the mail server
+// fails every third try.
 func TestNoMailIsLost(t *testing.T) {
 	dir := t.TempDir()
 	r, err := soak(t.Context(), dir, options{
@@ -54,13 +54,12 @@ func TestNoMailIsLost(t *testing.T) {
 	}
 }
 
-// No answer waits for a mail server, whatever is wrong with it, and no mail is
-// dropped for it.
+// No answer waits for a mail server, and no mail is dropped because of one.
 func TestNoAnswerWaitsForTheMailServer(t *testing.T) {
 	binary := testBinary(t)
 	for _, s := range mailServers {
 		t.Run(s.name, func(t *testing.T) {
-			b, err := answersBeside(t.Context(), t.TempDir(), binary, s, 50)
+			b, err := registerWith(t.Context(), t.TempDir(), binary, s, 50)
 			if err != nil {
 				t.Fatal(err)
 			}

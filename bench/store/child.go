@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// Some things can only be measured of another process: this program starts
-// itself with -child.
+// Some things can only be measured from outside a process: this program starts itself
+// with -child.
 
 // start starts a child that works on a folder.
 func start(what, dir string) (*exec.Cmd, *bufio.Scanner) {
@@ -62,7 +62,7 @@ func writeForever() {
 	})
 }
 
-// killWhileWriting leaves a store as a crash does.
+// killWhileWriting leaves a store as after a crash.
 func killWhileWriting(dir string) {
 	cmd, out := start("write", dir)
 	out.Scan()
@@ -71,8 +71,8 @@ func killWhileWriting(dir string) {
 	cmd.Wait()
 }
 
-// anonymous returns the memory of this process, in megabytes, without mapped
-// files: the kernel takes those back when it needs space.
+// anonymous returns the memory of this process in megabytes, without mapped files: the
+// kernel frees those when it needs memory.
 func anonymous() float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	check(err)

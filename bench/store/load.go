@@ -12,12 +12,12 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// writesPerSecond is what the mixed load writes: several times as much as a
-// machine of two cores can, once each login costs a hash.
+// writesPerSecond is the rate of writes in the mixed load: several times what two cores
+// can do, since each login costs a hash.
 const writesPerSecond = 500
 
-// mixedLoad reads tokens as fast as it can, and logs in and registers beside
-// that, and returns the memory at its highest.
+// mixedLoad reads tokens as fast as it can while it logs in and registers, and returns
+// the highest memory.
 func mixedLoad(s account.Store) (highest float64) {
 	ctx := context.Background()
 	stop := make(chan struct{})

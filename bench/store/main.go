@@ -5,8 +5,8 @@
 //	go run ./bench/store                      # small, a minute
 //	go run ./bench/store -accounts 1000000    # as in docs/benchmarks.md
 //
-// Give -dir a folder on the disk to be measured. Numbers of two machines can't
-// be compared; the ratios of one run can.
+// -dir is a folder on the disk to measure. Compare the ratios of one run, not the
+// numbers of two machines.
 package main
 
 import (
@@ -82,8 +82,8 @@ func open(dir string) account.Store {
 	return s
 }
 
-// account is one as people have them: with a hash of the default parameters,
-// and a login from a browser.
+// account is a typical account: a hash with the default parameters, and a login from a
+// browser.
 func creation(n int) *account.Change {
 	name := fmt.Sprintf("user%07d", n)
 	return &account.Change{
@@ -109,12 +109,12 @@ func token(n int) *account.Token {
 	}
 }
 
-// digest is random, and the same for the same number.
+// digest is random, but always the same for one number.
 func digest(n int) account.Digest {
 	return sha256.Sum256(strconv.AppendInt(nil, int64(n), 10))
 }
 
-// rate returns how often a second clients can do something.
+// rate returns how often clients can do something per second.
 func rate(clients int, do func(n int) error) float64 { return rateFor(*seconds, clients, do) }
 
 func rateFor(seconds float64, clients int, do func(n int) error) float64 {
@@ -135,7 +135,7 @@ func rateFor(seconds float64, clients int, do func(n int) error) float64 {
 	return float64(done.Load()) / time.Since(start).Seconds()
 }
 
-// rawOptions are the store's own, in Badger's normal mode.
+// rawOptions are the options of the store, in Badger's normal mode.
 func rawOptions(dir string) badger.Options {
 	return badger.DefaultOptions(dir).WithLogger(nil).WithSyncWrites(true).WithMetricsEnabled(false).
 		WithMemTableSize(16 << 20).WithNumMemtables(2).WithCompression(options.None).WithBlockCacheSize(0).
@@ -143,9 +143,8 @@ func rawOptions(dir string) badger.Options {
 		WithBaseTableSize(4 << 20).WithBaseLevelSize(64 << 20).WithBlockSize(2 << 10).WithNumLevelZeroTables(3).WithNumLevelZeroTablesStall(10)
 }
 
-// registers compares registrations with transactions of the same size. The two
-// take turns of a quarter of a second, against what else the machine does, and
-// the median of the ratios counts.
+// registers compares registrations with transactions of the same size. The two take
+// turns of 250 ms, so that other load affects both, and the median of the ratios counts.
 func registers(dir string) {
 	const turn = 0.25
 	for _, clients := range []int{1, 64} {
@@ -163,7 +162,7 @@ func registers(dir string) {
 			}))
 		}
 		for n := range int(*seconds / turn * 3) {
-			if n%2 == 0 { // neither always comes second
+			if n%2 == 0 { // take turns in coming first
 				rawTurn()
 				ownTurn()
 			} else {
@@ -183,8 +182,8 @@ func registers(dir string) {
 	}
 }
 
-// rawRegister writes what a registration is to Badger, in a transaction of its
-// own that makes sure that the name is free.
+// rawRegister writes the data of a registration to Badger, in its own transaction that
+// checks that the name is free.
 func rawRegister(db *badger.DB, n int) error {
 	c := creation(n)
 	return db.Update(func(txn *badger.Txn) error {
@@ -229,8 +228,7 @@ func fill(dir string) {
 	row(fmt.Sprintf("disk for an account with its token, of %d", *accounts), "%.0f bytes", float64(sizeOf(dir))/float64(*accounts))
 }
 
-// sizeOf is the space that a folder takes, without what Badger reserves for
-// writing.
+// sizeOf is the size of a folder, without the space that Badger reserves for writing.
 func sizeOf(dir string) (size int64) {
 	entries, err := os.ReadDir(dir)
 	check(err)
@@ -272,7 +270,7 @@ func dropCaches() error {
 	return os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0)
 }
 
-// clean does what the store does at night.
+// clean does the store's nightly maintenance.
 func clean(dir string) {
 	db, err := badger.OpenManaged(rawOptions(dir))
 	check(err)
@@ -280,10 +278,10 @@ func clean(dir string) {
 	check(db.Close())
 }
 
-// reading measures the look-up that a request with a token costs.
+// reading measures the look-up for a request with a token.
 func reading(dir, when string) {
 	s := open(dir)
-	time.Sleep(5 * time.Second) // for the check of the tables
+	time.Sleep(5 * time.Second) // Badger checks the tables
 	r := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -43,7 +43,7 @@ func main() {
 	request(address, "GET", "/gated", "", token)
 
 	show(dir, "a log-in", func() { request(address, "POST", "/auth/login", account, "") })
-	request(address, "GET", "/gated", "", token) // the log-in took the account out of the cache
+	request(address, "GET", "/gated", "", token) // the log-in removed the account from the cache
 	show(dir, "a gated request", func() { request(address, "GET", "/gated", "", token) })
 }
 
@@ -60,8 +60,8 @@ func start(dir string) string {
 	return address
 }
 
-// request makes a request that must succeed, and returns the token that it is
-// answered with, if any.
+// request sends a request that must succeed, and returns the token of the answer, if
+// any.
 func request(address, method, path, body, token string) string {
 	r, err := http.NewRequest(method, "http://"+address+path, strings.NewReader(body))
 	check(err)
@@ -82,13 +82,13 @@ func request(address, method, path, body, token string) string {
 	var answer struct {
 		Token string `json:"auth_token"`
 	}
-	_ = json.Unmarshal(text, &answer) // of a gated route it isn't JSON
+	_ = json.Unmarshal(text, &answer) // the body of a gated route isn't JSON
 	return answer.Token
 }
 
-// show lists the files that do goes through, with how many functions of each.
+// show lists the files that do goes through, and how many functions of each.
 func show(dir, what string, do func()) {
-	time.Sleep(time.Second) // what goes on in the background ends
+	time.Sleep(time.Second) // until background work has ended
 	check(coverage.ClearCounters())
 	do()
 	counters, err := os.MkdirTemp(dir, "counters")

@@ -47,7 +47,7 @@ func (w *Webhook) Send(ctx context.Context, m *djoser.Message) error {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Idempotency-Key", m.ID) // the same when a mail is sent again
+	r.Header.Set("Idempotency-Key", m.ID) // the same for every try
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return err

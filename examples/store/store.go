@@ -33,14 +33,13 @@ func (a *Audited) Open(ctx context.Context, location string, log *zap.Logger) (d
 	return &auditedStore{Store: s, log: log.Named("audit")}, nil
 }
 
-// auditedStore passes everything on to the store in it.
+// auditedStore passes all calls to the wrapped store.
 type auditedStore struct {
 	djoser.Store
 	log *zap.Logger
 }
 
-// Unwrap lets account.As find what the store in it can do beyond a Store, such as
-// backups.
+// Unwrap lets account.As find other abilities of the wrapped store, such as backups.
 func (s *auditedStore) Unwrap() djoser.Store { return s.Store }
 
 // Commit implements djoser.Store.

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// audited is the store as a Caddyfile sets it up.
+// audited opens the store that a Caddyfile sets up.
 func audited(t *testing.T, dir string, log *zap.Logger) djoser.Store {
 	t.Helper()
 	d := caddyfile.NewTestDispenser("audited " + dir + " {\nreserve 1MB\n}")

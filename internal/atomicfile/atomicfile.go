@@ -1,4 +1,4 @@
-// Package atomicfile makes files that are there whole, and durable, or not at all.
+// Package atomicfile makes files that are complete and durable, or don't exist.
 package atomicfile
 
 import (
@@ -9,19 +9,18 @@ import (
 	"runtime"
 )
 
-// Create lets write fill a file that only its owner may read. The file
-// gets its name once it is complete and on disk; one that is there already is
-// left alone.
+// Create lets write fill a file that only its owner can read. The file gets its name
+// when it is complete and on disk. An existing file is not changed.
 func Create(name string, write func(*os.File) error) error {
 	if !filepath.IsAbs(name) {
 		return fmt.Errorf("file %s: an absolute path is needed", name)
 	}
 	if _, err := os.Lstat(name); err == nil {
-		return fmt.Errorf("file %s is there already: name another, or remove it", name)
+		return fmt.Errorf("file %s exists: name another, or remove it", name)
 	}
 	f, err := os.OpenFile(name+".part", os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("file %s.part is there already: it is being written, or was left behind and can be removed", name)
+		return fmt.Errorf("file %s.part exists: it is being written, or is a leftover that can be removed", name)
 	}
 	if err != nil {
 		return err
@@ -31,7 +30,7 @@ func Create(name string, write func(*os.File) error) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		// Link fails where Rename would replace a file that has come meanwhile.
+		// Rename would replace a file that was made meanwhile. Link fails.
 		if err = os.Link(f.Name(), name); errors.Is(err, errors.ErrUnsupported) || errors.Is(err, os.ErrPermission) {
 			err = os.Rename(f.Name(), name)
 		}

@@ -6,7 +6,7 @@ import (
 	"regexp"
 )
 
-// DefaultRealm is the name of a realm that has no other.
+// DefaultRealm is the name of the realm if none is given.
 const DefaultRealm = "default"
 
 var realmName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// Free isn't known on this platform: the store works without its guard.
+// Free isn't known on this platform: the store works without its limit.
 func Free(string) (int64, error) { return math.MaxInt64, nil }
 
 // Used returns how many bytes a file takes on disk.

@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Free returns how many bytes an ordinary user may still write on the
-// disk that holds the folder.
+// Free returns how many bytes an ordinary user can still write on the folder's disk.
 func Free(dir string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {

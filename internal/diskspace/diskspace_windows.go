@@ -6,8 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Free returns how many bytes an ordinary user may still write on the
-// disk that holds the folder.
+// Free returns how many bytes an ordinary user can still write on the folder's disk.
 func Free(dir string) (int64, error) {
 	path, err := windows.UTF16PtrFromString(dir)
 	if err != nil {

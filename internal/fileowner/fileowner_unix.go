@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package fileowner finds out whose a file is.
+// Package fileowner finds the owner of a file.
 package fileowner
 
 import (
@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Of is the uid of the user that a file belongs to.
+// Of returns the uid of a file's owner.
 func Of(info fs.FileInfo) (uid int, ok bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

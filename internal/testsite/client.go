@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// Answer is what a request got.
+// Answer is the answer to a request.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -32,7 +32,7 @@ func (a Answer) Want(t testing.TB, status int, body ...string) {
 	}
 }
 
-// WantThrottled checks REST framework's answer to a request that came too soon.
+// WantThrottled checks REST framework's answer to a throttled request.
 func (a Answer) WantThrottled(t testing.TB) {
 	t.Helper()
 	seconds := a.Header.Get("Retry-After")
@@ -66,7 +66,7 @@ func (s *Site) Do(method, path, body string, header ...string) Answer {
 	})
 }
 
-// SendRaw sends a request as it is written, apart from its host, which stands as x.
+// SendRaw sends a request exactly as it is written, except that the host x is replaced.
 func (s *Site) SendRaw(request string) Answer {
 	s.T.Helper()
 	request = strings.Replace(request, "Host: x", "Host: "+s.Addr, 1)
@@ -83,8 +83,8 @@ func (s *Site) SendRaw(request string) Answer {
 	})
 }
 
-// try sends again after a reload: a connection that the server of before took, and
-// no longer serves, is dropped by Caddy.
+// try retries after a reload: Caddy drops a connection that the previous server accepted
+// but doesn't serve.
 func (s *Site) try(send func() (Answer, error)) Answer {
 	s.T.Helper()
 	a, err := send()
@@ -97,7 +97,7 @@ func (s *Site) try(send func() (Answer, error)) Answer {
 	return a
 }
 
-// Dial connects to the site, for what no client sends or reads.
+// Dial connects to the site, for requests and answers that no client supports.
 func (s *Site) Dial() net.Conn {
 	s.T.Helper()
 	conn, err := net.Dial("tcp", s.Addr)
@@ -149,7 +149,7 @@ func (s *Site) Login(username, password string) (token string) {
 	return s.Post("/auth/login", "", "username", username, "password", password).Token(s.T)
 }
 
-// Token is the token that a log-in was answered with.
+// Token is the token in the answer to a log-in.
 func (a Answer) Token(t testing.TB) string {
 	t.Helper()
 	a.Want(t, http.StatusOK)
@@ -162,7 +162,7 @@ func (a Answer) Token(t testing.TB) string {
 	return body.AuthToken
 }
 
-// BackEnd answers with what it was sent (Echo), until the end of the test.
+// BackEnd answers with the request that it got (Echo), until the end of the test.
 func BackEnd(t testing.TB) (addr string) {
 	t.Helper()
 	return BackEndOf(t, func(w http.ResponseWriter, r *http.Request) {
@@ -170,14 +170,14 @@ func BackEnd(t testing.TB) (addr string) {
 		if own := r.Header.Get("X-Own-Cache-Control"); own != "" {
 			w.Header().Set("Cache-Control", own)
 		}
-		if r.Method == http.MethodOptions { // else the gate answers a preflight itself
+		if r.Method == http.MethodOptions { // otherwise the gate answers a preflight
 			w.Header().Set("Access-Control-Allow-Origin", "https://of.the.back.end")
 		}
 		_ = json.NewEncoder(w).Encode(Echo{r.URL.Path, r.Header, r.Trailer, size})
 	})
 }
 
-// BackEndOf serves with a handler until the end of the test.
+// BackEndOf serves a handler until the end of the test.
 func BackEndOf(t testing.TB, handler http.HandlerFunc) (addr string) {
 	t.Helper()
 	s := httptest.NewServer(handler)
@@ -185,7 +185,7 @@ func BackEndOf(t testing.TB, handler http.HandlerFunc) (addr string) {
 	return s.Listener.Addr().String()
 }
 
-// Echo is a request as BackEnd got it.
+// Echo is a request that BackEnd got.
 type Echo struct {
 	Path    string
 	Header  http.Header
@@ -193,7 +193,7 @@ type Echo struct {
 	Size    int64
 }
 
-// Echo is the request that BackEnd tells of.
+// Echo is the request in BackEnd's answer.
 func (a Answer) Echo(t testing.TB) Echo {
 	t.Helper()
 	a.Want(t, http.StatusOK)

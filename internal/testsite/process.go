@@ -15,8 +15,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
-// Main runs a package's tests, or is Caddy where Process starts the test binary, so
-// that servers and commands are processes of their own.
+// Main runs a package's tests. It runs Caddy if Process started the test binary, so that
+// servers and commands are processes.
 func Main(m *testing.M) {
 	if os.Getenv("TESTSITE_CADDY") != "" {
 		caddycmd.Main()
@@ -25,8 +25,8 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Process is a folder with a Caddyfile, in which commands run, and a server may. Its
-// package's TestMain calls Main.
+// Process is a folder with a Caddyfile, for commands and a server. The package's
+// TestMain calls Main.
 type Process struct {
 	*Site
 	Admin string // address of the admin API
@@ -49,13 +49,13 @@ func (p *Process) Configure(site string) {
 	p.WriteFile("Caddyfile", p.Caddyfile(site))
 }
 
-// Caddyfile is a Caddyfile with the site block's content.
+// Caddyfile makes a Caddyfile of the site block's content.
 func (p *Process) Caddyfile(site string) string {
 	options := strings.NewReplacer("admin off", "admin "+p.Admin, "level ERROR", "level INFO").Replace(Options)
 	return options + "http://" + p.Addr + " {\n" + site + "\n}\n"
 }
 
-// Command is a command of Caddy's in the folder.
+// Command is a command of Caddy in the folder.
 func (p *Process) Command(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Dir = p.Dir
@@ -80,7 +80,7 @@ func (p *Process) Start() {
 	go func() { ended <- cmd.Wait() }()
 	p.T.Cleanup(p.Stop)
 	for range 1000 {
-		// Its ports are open earlier, but commands aren't answered yet.
+		// The ports open earlier, but commands aren't answered yet.
 		if text, _ := os.ReadFile(file.Name()); bytes.Contains(text, []byte("serving initial configuration")) {
 			return
 		}
@@ -94,7 +94,7 @@ func (p *Process) Start() {
 	p.T.Fatalf("the server doesn't start: %s", p.Log())
 }
 
-// Stop ends the server, if it runs, as a service manager does.
+// Stop ends the server as a service manager does, if it runs.
 func (p *Process) Stop() {
 	p.T.Helper()
 	if err := p.end(syscall.SIGTERM); err != nil {
@@ -102,7 +102,7 @@ func (p *Process) Stop() {
 	}
 }
 
-// Kill ends the server without a chance to tidy up.
+// Kill ends the server without any clean-up.
 func (p *Process) Kill() {
 	p.T.Helper()
 	if err := p.end(os.Kill); err == nil {
@@ -119,10 +119,10 @@ func (p *Process) end(signal os.Signal) error {
 	return <-p.ended
 }
 
-// PID is the server's.
+// PID is the server's process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Log is what the servers of the folder have logged.
+// Log is the log of all servers of the folder.
 func (p *Process) Log() string {
 	var all strings.Builder
 	files, _ := filepath.Glob(filepath.Join(p.Dir, "log*"))
@@ -133,13 +133,13 @@ func (p *Process) Log() string {
 	return all.String()
 }
 
-// Result is what a command came to.
+// Result is the result of a command.
 type Result struct {
 	Status   int
 	Out, Err string
 }
 
-// Run runs a command of Caddy's with text on its standard input.
+// Run runs a command of Caddy with a text on standard input.
 func (p *Process) Run(stdin string, args ...string) Result {
 	p.T.Helper()
 	cmd := p.Command(args...)
@@ -154,7 +154,7 @@ func (p *Process) Run(stdin string, args ...string) Result {
 	return Result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
 }
 
-// Want checks the status, and that the command wrote the parts.
+// Want checks the status, and that the output contains the parts.
 func (r Result) Want(t testing.TB, status int, parts ...string) {
 	t.Helper()
 	if r.Status != status {
@@ -167,12 +167,12 @@ func (r Result) Want(t testing.TB, status int, parts ...string) {
 	}
 }
 
-// Reload has the server take another Caddyfile.
+// Reload lets the server load another Caddyfile.
 func (p *Process) Reload(site string) Result {
 	p.T.Helper()
 	p.Configure(site)
 	r := p.Run("", "reload")
-	// The old server closes them at any moment, maybe under the next request.
+	// The old server may close them at any moment, even during the next request.
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	return r
 }

@@ -1,7 +1,6 @@
 // Package testsite is the harness of the tests: a Caddy on loopback with a client
-// (Site), Caddy as a process with its commands (Process), a mail server (SMTP), and
-// a back end (BackEnd). It knows nothing of the module under test, which the test
-// that imports it registers.
+// (Site), Caddy as a process with its commands (Process), a mail server (SMTP), and a
+// back end (BackEnd). The tests import the module under test, this package doesn't.
 package testsite
 
 import (
@@ -19,7 +18,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // handlers and the Caddyfile
 )
 
-// Options are global options that keep a test's Caddy to itself.
+// Options are global options that keep a test's Caddy from affecting others.
 const Options = `{
 	admin off
 	persist_config off
@@ -31,7 +30,7 @@ const Options = `{
 }
 `
 
-// Cheap is a password block whose hashes cost next to nothing.
+// Cheap is a password block for hashes that cost little.
 const Cheap = `
 	password {
 		hasher argon2id {
@@ -42,7 +41,7 @@ const Cheap = `
 	}
 `
 
-// Settings are those of a realm, with every setting that is required.
+// Settings are all required settings of a realm.
 const Settings = `
 	domain frontend.com
 	site_name Frontend
@@ -53,8 +52,8 @@ const Settings = `
 	throttle off
 ` + Cheap
 
-// Site is a server's address, with a client for it. Load runs it in this process.
-// Caddy is one to a process, so that tests that load one can't run in parallel.
+// Site is a server's address, with a client. Load runs the server in this process. There
+// is one Caddy per process, so tests that load one can't run in parallel.
 type Site struct {
 	T    testing.TB
 	Addr string // host:port
@@ -68,7 +67,7 @@ var loads int
 func New(t testing.TB) *Site {
 	t.Helper()
 	s := &Site{T: t, Addr: FreeAddress(t), Dir: t.TempDir()}
-	t.Cleanup(func() { // before the folder goes
+	t.Cleanup(func() { // before the folder is removed
 		loads = 0
 		if err := caddy.Stop(); err != nil {
 			t.Error(err)
@@ -77,13 +76,13 @@ func New(t testing.TB) *Site {
 	return s
 }
 
-// Load replaces the running configuration by one with the site block's content.
+// Load replaces the running configuration by a site block with this content.
 func (s *Site) Load(site string) error {
 	s.T.Helper()
 	return s.LoadWith(Options, site)
 }
 
-// LoadWith is Load with other options, or sites, before the site.
+// LoadWith is Load with global options or other sites before the site.
 func (s *Site) LoadWith(options, site string) error {
 	s.T.Helper()
 	return s.LoadFile(options + "http://" + s.Addr + " {\n" + site + "\n}\n")
@@ -99,7 +98,7 @@ func (s *Site) LoadFile(text string) error {
 	return s.LoadJSON(config)
 }
 
-// Adapt is the JSON of a Caddyfile in which {$DIR} is the folder.
+// Adapt turns a Caddyfile into JSON. {$DIR} is the folder.
 func (s *Site) Adapt(text string) ([]byte, error) {
 	s.T.Setenv("DIR", s.Dir)
 	return Adapt(text)
@@ -111,10 +110,10 @@ func (s *Site) LoadJSON(config []byte) error {
 	s.T.Setenv("XDG_DATA_HOME", filepath.Join(s.Dir, "data"))
 	loads++
 	err := caddy.Load(config, true)
-	// Connections to the servers of before are about to be closed. Until these stop
-	// listening, a new connection may still come to them, and be dropped.
+	// The previous servers may still accept a new connection, and drop it. Wait until they
+	// stop listening.
 	_, port, _ := net.SplitHostPort(s.Addr)
-	Eventually(s.T, "end of the servers of before", func() bool { return caddy.ListenerUsage("tcp", ":"+port) <= 1 })
+	Eventually(s.T, "the end of the previous servers", func() bool { return caddy.ListenerUsage("tcp", ":"+port) <= 1 })
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	return err
 }
@@ -138,7 +137,7 @@ func (s *Site) WriteFile(name, text string) {
 	}
 }
 
-// FreeAddress is an address of loopback with a free port.
+// FreeAddress is a loopback address with a free port.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -149,7 +148,7 @@ func FreeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Listens reports whether something does at an address.
+// Listens reports whether something listens at an address.
 func Listens(addr string) bool {
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
@@ -164,7 +163,7 @@ func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !condition(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not in time", what)
+			t.Fatalf("%s: timed out", what)
 		}
 	}
 }

@@ -52,7 +52,7 @@ type SMTP struct {
 	server *smtp.Server
 }
 
-// ReceivedMail is a mail that the server has taken.
+// ReceivedMail is a mail that the server accepted.
 type ReceivedMail struct {
 	From string
 	To   string
@@ -60,7 +60,7 @@ type ReceivedMail struct {
 	Data []byte
 }
 
-// Parse is the mail's header and body.
+// Parse returns the mail's header and body.
 func (m ReceivedMail) Parse(t testing.TB) *netmail.Message {
 	t.Helper()
 	msg, err := netmail.ReadMessage(bytes.NewReader(m.Data))
@@ -70,7 +70,7 @@ func (m ReceivedMail) Parse(t testing.TB) *netmail.Message {
 	return msg
 }
 
-// StartSMTP starts a server; mode is one of starttls, tls and none.
+// StartSMTP starts a server; mode is starttls, tls or none.
 func StartSMTP(t testing.TB, mode string, s *SMTP) *SMTP {
 	t.Helper()
 	if s == nil {
@@ -100,8 +100,7 @@ func StartSMTP(t testing.TB, mode string, s *SMTP) *SMTP {
 	return s
 }
 
-// smtpCertificate makes an authority of its own and a certificate for
-// 127.0.0.1.
+// smtpCertificate makes an authority and a certificate for 127.0.0.1.
 func smtpCertificate(t testing.TB) (tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -141,7 +140,7 @@ func (s *SMTP) newSession(c *smtp.Conn) (smtp.Session, error) {
 	return &session{s: s, conn: c}, nil
 }
 
-// Received returns the mails that were taken so far.
+// Received returns the mails that were accepted so far.
 func (s *SMTP) Received() []ReceivedMail {
 	s.Lock()
 	defer s.Unlock()
@@ -155,7 +154,7 @@ func (s *SMTP) Set(f func()) {
 	f()
 }
 
-// session is one connection's state.
+// session is the state of a connection.
 type session struct {
 	s    *SMTP
 	conn *smtp.Conn
@@ -197,7 +196,7 @@ func (c *session) Auth(mech string) (sasl.Server, error) {
 	}
 }
 
-// saslFunc is the server's side of a mechanism of one response.
+// saslFunc is the server's side of a mechanism with one response.
 type saslFunc func(response []byte) error
 
 func (f saslFunc) Next(response []byte) (challenge []byte, done bool, err error) {
