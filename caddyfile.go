@@ -344,7 +344,7 @@ func unmarshalUserModel(d *caddyfile.Dispenser, u *account.UserModel) error {
 	return nil
 }
 
-func unmarshalField(d *caddyfile.Dispenser) (f account.Field, err error) {
+func unmarshalField(d *caddyfile.Dispenser) (f account.FieldSettings, err error) {
 	if !d.NextArg() {
 		return f, d.Err("field needs a name, such as 'field company char'")
 	}

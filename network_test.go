@@ -114,7 +114,7 @@ func TestAChangedAccountDoesNotHoldUpItsAdministrator(t *testing.T) {
 		})
 	}
 	for n := range 40 {
-		if _, err := accounts.Edit(t.Context(), acc.ID, &account.Edit{Groups: []string{fmt.Sprint(n)}}); err != nil {
+		if _, err := accounts.Patch(t.Context(), acc.ID, &account.Patch{Groups: []string{fmt.Sprint(n)}}); err != nil {
 			t.Errorf("change %d: %v", n, err)
 		}
 	}

@@ -453,7 +453,7 @@ func missingURL(name, why string) error {
 	return fmt.Errorf("%s is missing, though %s: it is the path to the front end's page, such as \"#/%s/{uid}/{token}\"", name, why, strings.TrimSuffix(name, "_url"))
 }
 
-func isEmail(f *account.ModelField) bool { return f.Name == "email" && !f.ReadOnly }
+func isEmail(f *account.Field) bool { return f.Name == "email" && !f.ReadOnly }
 
 // checkDomain refuses a domain that isn't a host, optionally with a path.
 func checkDomain(domain string) error {

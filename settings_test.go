@@ -10,7 +10,7 @@ import (
 
 func TestFieldsHaveNoPathsOfEndpoints(t *testing.T) {
 	for _, name := range []string{"me", "register", "login", "logout", "activate", "tokens", "password"} {
-		model := &account.UserModel{Fields: []account.Field{{Name: name, Type: "text"}}}
+		model := &account.UserModel{Fields: []account.FieldSettings{{Name: name, Type: "text"}}}
 		if _, err := model.Resolve(api.FirstSegments()); err == nil || !strings.Contains(err.Error(), "the name is reserved") {
 			t.Errorf("%s: %v", name, err)
 		}

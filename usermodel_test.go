@@ -427,7 +427,7 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 		t.Errorf("stored %v", acc.Fields)
 	}
 	for id, email := range map[uint64]string{2: "bob@example.com", 3: "cid@example.com"} {
-		_, err := runningRealm(t, "default").accounts.Edit(ctx, id, &account.Edit{Fields: account.Values{"email": email}})
+		_, err := runningRealm(t, "default").accounts.Patch(ctx, id, &account.Patch{Fields: account.Values{"email": email}})
 		if err != nil {
 			t.Fatal(err)
 		}

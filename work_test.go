@@ -75,7 +75,7 @@ func attackLongTexts(t *testing.T) {
 		r := runningRealm(t, "default")
 		password := "pw"
 		known := account.Values{r.model.Username.Name: "ann@b.example"}
-		acc, err := r.accounts.Create(t.Context(), &account.Edit{Fields: known}, password)
+		acc, err := r.accounts.Create(t.Context(), &account.Patch{Fields: known}, password)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,7 +47,7 @@ func TestLongTextsThatNothingParses(t *testing.T) {
 		}
 	}
 	for kind, limit := range map[string]int{"text": maxText, "integer": maxText, "boolean": maxWord, "date": maxWord} {
-		f := ModelField{Type: fieldTypeNamed(kind)}
+		f := Field{Type: fieldTypeNamed(kind)}
 		if _, errs := f.Parse(long); len(errs) != 1 || errs[0] != fmt.Sprintf("Ensure this value has at most %d characters (it has %d).", limit, 1<<20) {
 			t.Errorf("%s: %.200q", kind, errs)
 		}
@@ -77,7 +77,7 @@ const mostWork = 20 * maxHost * maxHost
 func TestLongTextsAskForBoundedWork(t *testing.T) {
 	letters := []string{"a", "\u4E00", "\uFDFA", "o\u0301\u0327", "\uFF21", "ü.", "a\u3002", "a\u00AD", "9", "\u05D0b", "\u00A0", "@.[]-\"/?#&%"}
 	for _, typ := range fieldTypes {
-		f := ModelField{Name: "x", Type: typ, MaxLength: 150}
+		f := Field{Name: "x", Type: typ, MaxLength: 150}
 		for _, text := range letters {
 			for _, around := range [][2]string{{"", ""}, {"a@", ".com"}, {"http://", ".com/"}} {
 				long := around[0] + strings.Repeat(text, 60<<10/len(text)) + around[1]

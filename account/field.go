@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Field declares a field of a user model, or changes a built-in one. What is left out
-// stays as in Django.
-type Field struct {
+// FieldSettings declare a field of a user model, or change a built-in one. What is left
+// out stays as in Django.
+type FieldSettings struct {
 	// Name of the field: letters, digits and underscores.
 	Name string `json:"name"`
 
@@ -49,8 +49,8 @@ type Field struct {
 	SingleScript *bool `json:"single_script,omitempty"`
 }
 
-// ModelField is a Field with all defaults applied.
-type ModelField struct {
+// Field is a field of the user model: FieldSettings with all defaults applied.
+type Field struct {
 	Name      string
 	Type      fieldType
 	MaxLength int // zero: any
@@ -67,12 +67,12 @@ type ModelField struct {
 }
 
 // idField returns the read-only field id, for required_fields.
-func idField() *ModelField {
-	return &ModelField{Name: "id", Type: integerType{}, Label: "ID", ReadOnly: true}
+func idField() *Field {
+	return &Field{Name: "id", Type: integerType{}, Label: "ID", ReadOnly: true}
 }
 
 // amend applies the declaration of a field.
-func (f *ModelField) amend(d *Field) error {
+func (f *Field) amend(d *FieldSettings) error {
 	if err := f.setLength(d.MaxLength); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (f *ModelField) amend(d *Field) error {
 	return nil
 }
 
-func (f *ModelField) setLength(maxLength *int) error {
+func (f *Field) setLength(maxLength *int) error {
 	traits := f.Type.Traits()
 	switch {
 	case maxLength != nil && !traits.hasLength:
@@ -129,7 +129,7 @@ func (f *ModelField) setLength(maxLength *int) error {
 }
 
 // setChoices sets the choices. It returns an error if one isn't of the field's type.
-func (f *ModelField) setChoices(choices []string) error {
+func (f *Field) setChoices(choices []string) error {
 	traits := f.Type.Traits()
 	if len(choices) > 0 && traits.Checkbox {
 		return fmt.Errorf("a field of type %s takes no choices", traits.name)
@@ -156,7 +156,7 @@ func MsgTooLong(limit, n int) string {
 
 // Parse returns the value of the field for a text in a request, or REST framework's
 // messages. The caller handles missing values.
-func (f *ModelField) Parse(text string) (any, []string) {
+func (f *Field) Parse(text string) (any, []string) {
 	limit := f.MaxLength
 	if limit == 0 {
 		limit = f.Type.Traits().longest
@@ -175,7 +175,7 @@ func (f *ModelField) Parse(text string) (any, []string) {
 }
 
 // Value returns the value of an account's field for the API.
-func (f *ModelField) Value(a *Account) any {
+func (f *Field) Value(a *Account) any {
 	switch f.Name {
 	case "id":
 		return int64(a.ID)
@@ -192,7 +192,7 @@ func (f *ModelField) Value(a *Account) any {
 
 // fit converts a stored value to the field's current type. A value that doesn't fit
 // counts as missing, but stays stored.
-func (f *ModelField) fit(v any) any {
+func (f *Field) fit(v any) any {
 	traits := f.Type.Traits()
 	switch {
 	case v == nil && traits.Nullable:
@@ -213,7 +213,7 @@ func (f *ModelField) fit(v any) any {
 }
 
 // missing returns the value of the field for an account that has none.
-func (f *ModelField) missing() any {
+func (f *Field) missing() any {
 	if f.Initial != nil {
 		return f.Initial
 	}
@@ -224,7 +224,7 @@ func (f *ModelField) missing() any {
 }
 
 // isSet reports whether an account has a value for the field.
-func (f *ModelField) isSet(a *Account) bool {
+func (f *Field) isSet(a *Account) bool {
 	switch f.Name {
 	case "username":
 		return a.Username != ""
@@ -235,7 +235,7 @@ func (f *ModelField) isSet(a *Account) bool {
 	return ok
 }
 
-func (f *ModelField) Set(a *Account, v any) {
+func (f *Field) Set(a *Account, v any) {
 	switch f.Name {
 	case "username":
 		a.Username, _ = v.(string)
@@ -250,11 +250,11 @@ func (f *ModelField) Set(a *Account, v any) {
 }
 
 // IsAddress reports whether the field has email addresses.
-func (f *ModelField) IsAddress() bool { return f.Type.Traits().address }
+func (f *Field) IsAddress() bool { return f.Type.Traits().address }
 
 // Key returns the unique key of a value. It ignores the case of an address and the
 // spelling of its domain, and the case of a username if the model says so.
-func (f *ModelField) Key(value string) Key {
+func (f *Field) Key(value string) Key {
 	switch {
 	case f.IsAddress():
 		value = strings.ToLower(NormalizeEmail(value))
@@ -266,7 +266,7 @@ func (f *ModelField) Key(value string) Key {
 
 // Unlabelled returns the field with nothing but its type, as a serializer shows a field
 // that isn't the model's.
-func (f *ModelField) Unlabelled() *ModelField {
+func (f *Field) Unlabelled() *Field {
 	plain := *f
 	plain.Label = ""
 	return &plain

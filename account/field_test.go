@@ -55,7 +55,7 @@ func TestTypesParseText(t *testing.T) {
 		{"date", "0000-01-01", nil, notDate},
 		{"date", long, nil, tooLong},
 	} {
-		f := ModelField{Type: fieldTypeNamed(c.typ), MaxLength: 20}
+		f := Field{Type: fieldTypeNamed(c.typ), MaxLength: 20}
 		value, messages := f.Parse(c.text)
 		if got := strings.Join(messages, " "); value != c.value || got != c.message {
 			t.Errorf("%s: %q is %#v, %q, want %#v, %q", c.typ, c.text, value, got, c.value, c.message)
@@ -75,7 +75,7 @@ func TestStoredValuesFitTheType(t *testing.T) {
 		"boolean": {false, false, false, true, false, false, true},
 		"date":    {nil, nil, nil, nil, "2024-02-09", nil, nil},
 	} {
-		f := ModelField{Type: fieldTypeNamed(name)}
+		f := Field{Type: fieldTypeNamed(name)}
 		for i, v := range stored {
 			if got := f.fit(v); got != want[i] {
 				t.Errorf("%s: %#v is %#v, want %#v", name, v, got, want[i])

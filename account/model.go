@@ -22,15 +22,15 @@ type UserModel struct {
 
 	// Fields declares more fields, or changes the built-in ones: username, email,
 	// first_name and last_name.
-	Fields []Field `json:"fields,omitempty"`
+	Fields []FieldSettings `json:"fields,omitempty"`
 }
 
 // Model is a UserModel with all defaults applied.
 type Model struct {
 	nameRules // of the username field's type
-	Username  *ModelField
-	Required  []*ModelField // without the username field
-	Declared  []*ModelField // every field, the username field first
+	Username  *Field
+	Required  []*Field // without the username field
+	Declared  []*Field // every field, the username field first
 }
 
 // reservedFields are names with another meaning in a request, a response or an account.
@@ -42,8 +42,8 @@ var reservedFields = []string{
 
 var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
 
-func builtinFields() []*ModelField {
-	return []*ModelField{
+func builtinFields() []*Field {
+	return []*Field{
 		{Name: "username", Type: charType{}, MaxLength: 150, Label: "username"},
 		{Name: "email", Type: EmailType{}, MaxLength: 254, Blank: true, Label: "email address"},
 		{Name: "first_name", Type: charType{}, MaxLength: 150, Blank: true, Label: "first name"},
@@ -108,7 +108,7 @@ func (u *UserModel) Resolve(taken []string) (*Model, error) {
 
 // DeclareAll returns a model with the built-in fields and these. No field may have a
 // name that is taken.
-func DeclareAll(fields []Field, taken []string) (*Model, error) {
+func DeclareAll(fields []FieldSettings, taken []string) (*Model, error) {
 	m := &Model{Declared: builtinFields()}
 	reserved := slices.Concat(reservedFields, taken)
 	declared := make(map[string]bool)
@@ -125,7 +125,7 @@ func DeclareAll(fields []Field, taken []string) (*Model, error) {
 	return m, nil
 }
 
-func (m *Model) declare(d *Field, reserved []string) error {
+func (m *Model) declare(d *FieldSettings, reserved []string) error {
 	if !fieldName.MatchString(d.Name) {
 		return errors.New("a name has letters, digits and underscores, and starts with a letter")
 	}
@@ -141,7 +141,7 @@ func (m *Model) declare(d *Field, reserved []string) error {
 		if typ == nil {
 			return fmt.Errorf("unknown type %s: use %s", d.Type, typeNames(isAnyType))
 		}
-		f = &ModelField{Name: d.Name, Type: typ, Label: strings.ReplaceAll(d.Name, "_", " ")}
+		f = &Field{Name: d.Name, Type: typ, Label: strings.ReplaceAll(d.Name, "_", " ")}
 		m.Declared = append(m.Declared, f)
 	case d.Type != "" && d.Type != f.Type.Traits().name:
 		return fmt.Errorf("the type of this built-in field is %s, not %s", f.Type.Traits().name, d.Type)
@@ -149,7 +149,7 @@ func (m *Model) declare(d *Field, reserved []string) error {
 	return f.amend(d)
 }
 
-func (m *Model) Field(name string) *ModelField {
+func (m *Model) Field(name string) *Field {
 	for _, f := range m.Declared {
 		if f.Name == name {
 			return f
@@ -290,7 +290,7 @@ func (m *Model) TemplateFields() map[string]any {
 }
 
 // text returns a field's value for a header or a placeholder.
-func (f *ModelField) text(a *Account) string {
+func (f *Field) text(a *Account) string {
 	switch f.Name { // Value would allocate an interface
 	case "username":
 		return a.Username

@@ -91,7 +91,7 @@ func (a *Service) emailChanged(ctx context.Context, acc *Account, before string,
 
 // checkFree returns a *TakenError if another account has a value of a unique field.
 // It is for values that aren't keys yet.
-func (a *Service) checkFree(ctx context.Context, f *ModelField, value string, acc *Account) error {
+func (a *Service) checkFree(ctx context.Context, f *Field, value string, acc *Account) error {
 	if !f.Unique {
 		return nil
 	}

@@ -23,13 +23,13 @@ func (e *NamesError) Error() string {
 }
 
 // isName reports whether back ends may identify an account by the field.
-func (m *Model) isName(f *ModelField) bool {
+func (m *Model) isName(f *Field) bool {
 	return f == m.Username || f.Unique && f.IsAddress()
 }
 
 // isOwn reports whether to reserve a name that an account gives up. It reserves only
 // confirmed addresses: otherwise an account could block the addresses of others.
-func (m *Model) isOwn(f *ModelField, a *Account) bool {
+func (m *Model) isOwn(f *Field, a *Account) bool {
 	return f == m.Username || f.Name == "email" && a.EmailConfirmed
 }
 

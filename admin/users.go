@@ -158,7 +158,7 @@ func (f *userFilter) lets(acc *account.Account) bool {
 	if f.group != "" && !slices.Contains(acc.Groups, f.group) {
 		return false
 	}
-	return f.search == "" || slices.ContainsFunc(f.model.Declared, func(d *account.ModelField) bool {
+	return f.search == "" || slices.ContainsFunc(f.model.Declared, func(d *account.Field) bool {
 		text, ok := d.Value(acc).(string)
 		return ok && strings.Contains(strings.ToLower(text), f.search)
 	})
@@ -181,7 +181,7 @@ type editBody struct {
 }
 
 // read checks an edit.
-func (m *request) read(e *editBody) (*account.Edit, error) {
+func (m *request) read(e *editBody) (*account.Patch, error) {
 	if err := e.checkGroups(); err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (m *request) read(e *editBody) (*account.Edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &account.Edit{
+	return &account.Patch{
 		Active: e.IsActive, Confirmed: e.EmailConfirmed, Staff: e.IsStaff, Superuser: e.IsSuperuser,
 		Groups: e.Groups, AddGroups: e.AddGroups, DropGroups: e.RemoveGroups, Fields: fields,
 	}, nil
@@ -299,7 +299,7 @@ func (m *request) editUser() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.done(m.accounts.Edit(m.r.Context(), m.user.ID, edit))
+	return m.done(m.accounts.Patch(m.r.Context(), m.user.ID, edit))
 }
 
 // done answers with the changed user.

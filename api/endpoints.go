@@ -494,7 +494,7 @@ func (a *API) passwordInputs() []drf.Input {
 }
 
 func (a *API) resetInputs() []drf.Input {
-	return []drf.Input{{Name: "email", Field: &account.ModelField{Name: "email", Type: account.EmailType{}}, Required: true}}
+	return []drf.Input{{Name: "email", Field: &account.Field{Name: "email", Type: account.EmailType{}}, Required: true}}
 }
 
 func (a *API) confirmInputs() []drf.Input {

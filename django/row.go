@@ -120,7 +120,7 @@ func naturalKey(raw json.RawMessage, n int) []string {
 
 // value is a field of the user model. Text is kept as it is, with a warning if the
 // API would refuse it.
-func (r *Row) value(f *account.ModelField) (value any, warning string, err error) {
+func (r *Row) value(f *account.Field) (value any, warning string, err error) {
 	raw := r.Fields[f.Name]
 	if IsNull(raw) {
 		return nil, "", nil
@@ -270,8 +270,8 @@ func compareKeys(a, b any) int {
 
 // exportedFields are the declared fields in the order of Django's AbstractUser:
 // the names and email, then what the project added.
-func exportedFields(m *account.Model) []*account.ModelField {
-	fields := []*account.ModelField{m.Field("username"), m.Field("first_name"), m.Field("last_name"), m.Field("email")}
+func exportedFields(m *account.Model) []*account.Field {
+	fields := []*account.Field{m.Field("username"), m.Field("first_name"), m.Field("last_name"), m.Field("email")}
 	for _, f := range m.Declared {
 		if !slices.Contains(fields, f) {
 			fields = append(fields, f)

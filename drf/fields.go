@@ -5,8 +5,8 @@ import "github.com/caddy-djoser/djoser/account"
 // Input is a member of a request body. The inputs of an endpoint are its serializer.
 type Input struct {
 	Name      string
-	Field     *account.ModelField // of the user model, or nil for text that isn't one
-	Label     string              // in the answer to OPTIONS, for an input of a model
+	Field     *account.Field // of the user model, or nil for text that isn't one
+	Label     string         // in the answer to OPTIONS, for an input of a model
 	Required  bool
 	partial   bool // may be left out even if required
 	MaxLength int  // in characters; zero: any

@@ -16,8 +16,8 @@ import (
 // operator is the caller for the hashing pool of commands and the admin API.
 var operator = password.Caller{Known: true}
 
-// Edit is a change of an account by an administrator. Nil fields don't change.
-type Edit struct {
+// Patch is a change of an account by an administrator. Nil fields don't change.
+type Patch struct {
 	Fields     Values // of the user model, checked
 	Active     *bool
 	Staff      *bool
@@ -28,25 +28,25 @@ type Edit struct {
 	DropGroups []string
 }
 
-func (e *Edit) apply(m *Model, acc *Account) {
+func (p *Patch) apply(m *Model, acc *Account) {
 	before := acc.Email
 	for _, f := range m.Declared {
-		if value, ok := e.Fields[f.Name]; ok {
+		if value, ok := p.Fields[f.Name]; ok {
 			f.Set(acc, value)
 		}
 	}
 	if acc.Email != before {
 		acc.EmailConfirmed = true
 	}
-	setIf(&acc.EmailConfirmed, e.Confirmed)
+	setIf(&acc.EmailConfirmed, p.Confirmed)
 	acc.EmailConfirmed = acc.EmailConfirmed && acc.Email != ""
-	setIf(&acc.IsStaff, e.Staff)
-	setIf(&acc.IsSuperuser, e.Superuser)
-	if e.Groups != nil {
-		acc.Groups = slices.Clone(e.Groups)
+	setIf(&acc.IsStaff, p.Staff)
+	setIf(&acc.IsSuperuser, p.Superuser)
+	if p.Groups != nil {
+		acc.Groups = slices.Clone(p.Groups)
 	}
-	acc.Groups = append(acc.Groups, e.AddGroups...)
-	acc.Groups = slices.DeleteFunc(acc.Groups, func(g string) bool { return slices.Contains(e.DropGroups, g) })
+	acc.Groups = append(acc.Groups, p.AddGroups...)
+	acc.Groups = slices.DeleteFunc(acc.Groups, func(g string) bool { return slices.Contains(p.DropGroups, g) })
 	slices.Sort(acc.Groups)
 	acc.Groups = slices.Compact(acc.Groups)
 }
@@ -58,7 +58,7 @@ func setIf(value *bool, to *bool) {
 }
 
 // Create creates an account. With an empty password, it can't log in until it gets one.
-func (a *Service) Create(ctx context.Context, e *Edit, pass string) (*Account, error) {
+func (a *Service) Create(ctx context.Context, p *Patch, pass string) (*Account, error) {
 	acc := &Account{Password: password.Unusable(), IsActive: true, DateJoined: a.Now()}
 	if pass != "" {
 		hash, err := a.hash(ctx, operator, pass)
@@ -67,9 +67,9 @@ func (a *Service) Create(ctx context.Context, e *Edit, pass string) (*Account, e
 		}
 		acc.Password = hash
 	}
-	e.apply(a.Model, acc)
+	p.apply(a.Model, acc)
 	a.Model.setDefaults(acc)
-	setIf(&acc.IsActive, e.Active)
+	setIf(&acc.IsActive, p.Active)
 	change := &Change{Account: acc}
 	if err := a.Model.key(change); err != nil {
 		return nil, err
@@ -77,12 +77,12 @@ func (a *Service) Create(ctx context.Context, e *Edit, pass string) (*Account, e
 	return acc, a.Commit(ctx, change)
 }
 
-// Edit changes an account. A new address counts at once, and invalidates links to the
+// Patch changes an account. A new address counts at once, and invalidates links to the
 // old one.
-func (a *Service) Edit(ctx context.Context, id uint64, e *Edit) (*Account, error) {
+func (a *Service) Patch(ctx context.Context, id uint64, p *Patch) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, _ *Change) error {
 		before := acc.Email
-		e.apply(a.Model, acc)
+		p.apply(a.Model, acc)
 		if acc.Email != before {
 			acc.PendingEmail = ""
 			acc.EmailConfirmed = acc.Email != ""

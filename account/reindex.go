@@ -14,14 +14,14 @@ import (
 // opens.
 
 // formerKey returns the former key of an address, if it differs.
-func (f *ModelField) formerKey(value string) (key Key, ok bool) {
+func (f *Field) formerKey(value string) (key Key, ok bool) {
 	key = Key{Field: f.Name, Value: strings.ToLower(value)}
 	return key, f.IsAddress() && key != f.Key(value)
 }
 
 // keptKey returns the key of an account's value, or the former key if the account kept
 // that.
-func (f *ModelField) keptKey(value string, held []Key) Key {
+func (f *Field) keptKey(value string, held []Key) Key {
 	if former, ok := f.formerKey(value); ok && slices.Contains(held, former) {
 		return former
 	}
