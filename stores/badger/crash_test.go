@@ -153,7 +153,7 @@ func writeUntil(s account.Store, last func(error) bool) error {
 }
 
 func numberedToken(n int) *account.Token {
-	return &account.Token{Digest: digestOf(n), Created: time.Unix(int64(n), 0), Agent: strconv.Itoa(n)}
+	return &account.Token{Digest: digestOf(n), Created: time.UnixMilli(int64(n)), Agent: strconv.Itoa(n)}
 }
 
 func digestOf(n int) account.Digest {
