@@ -54,24 +54,18 @@ func TestLongTextsThatNothingParses(t *testing.T) {
 	}
 }
 
-// work counts what reaches the functions whose work is more than one pass over
-// a text: the square of its length for A-labels, its length for normal forms.
+// work counts the work of toASCII: the square of the length of each text.
 var work atomic.Int64
 
 func init() {
-	ascii, normal := toASCII, NFKC
+	ascii := toASCII
 	toASCII = func(s string) (string, error) {
 		work.Add(int64(len(s) * len(s)))
 		return ascii(s)
 	}
-	NFKC = func(s string) string {
-		work.Add(int64(len(s)))
-		return normal(s)
-	}
 }
 
-// mostWork is what a request may ask of these functions: some names of hosts of
-// the greatest length.
+// mostWork is what one text may ask of toASCII: some host names of the greatest length.
 const mostWork = 20 * maxHost * maxHost
 
 func TestLongTextsAskForBoundedWork(t *testing.T) {

@@ -9,9 +9,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// NFKC returns the normal form of usernames, whose length must have been checked. It is
-// a variable for a test.
-var NFKC = norm.NFKC.String
+// NFKC returns the normal form of usernames, whose length must have been checked.
+func NFKC(s string) string { return norm.NFKC.String(s) }
 
 // SameName reports whether a new username equals its repetition.
 func (m *Model) SameName(name, again string) bool {
