@@ -3,51 +3,13 @@ package account
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
+	"unicode/utf8"
 )
-
-// FieldSettings declare a field of a user model, or change a built-in one. What is left
-// out stays as in Django.
-type FieldSettings struct {
-	// Name of the field: letters, digits and underscores.
-	Name string `json:"name"`
-
-	// Type is char, text, email, url, integer, boolean or date. Required for
-	// a field that isn't built in.
-	Type string `json:"type,omitempty"`
-
-	// MaxLength is the maximum length of a char, email or url field in characters.
-	// Default: 254 for email, 200 for url, required for char.
-	MaxLength *int `json:"max_length,omitempty"`
-
-	// Unique refuses values of other accounts. Default: off; always on for the
-	// username field.
-	Unique *bool `json:"unique,omitempty"`
-
-	// Blank allows the field to be left out or empty. Default: off; on for email,
-	// first_name and last_name, as in Django; always off for the username field.
-	Blank *bool `json:"blank,omitempty"`
-
-	// Default is the value if none is given.
-	Default *string `json:"default,omitempty"`
-
-	// Choices are the allowed values. Default: any.
-	Choices []string `json:"choices,omitempty"`
-
-	// ReadOnly allows only administrators to set the field. Default: off.
-	ReadOnly *bool `json:"read_only,omitempty"`
-
-	// CaseInsensitive ignores the case of usernames, at the log-in and for
-	// uniqueness. Only for the username field. Default: off, as in Django.
-	CaseInsensitive *bool `json:"case_insensitive,omitempty"`
-
-	// SingleScript refuses new usernames with letters or digits of several scripts,
-	// such as a Cyrillic letter that looks like a Latin one. Scripts that are
-	// written together are allowed. Only for the username field. Default: off, as
-	// in Django. Source: Unicode Technical Standard 39.
-	SingleScript *bool `json:"single_script,omitempty"`
-}
 
 // Field is a field of the user model: FieldSettings with all defaults applied.
 type Field struct {
@@ -63,84 +25,6 @@ type Field struct {
 	HelpText  string
 	foldCase  bool
 	oneScript bool
-	login     bool // is the username field, which has its own checks
-}
-
-// idField returns the read-only field id, for required_fields.
-func idField() *Field {
-	return &Field{Name: "id", Type: integerType{}, Label: "ID", ReadOnly: true}
-}
-
-// amend applies the declaration of a field.
-func (f *Field) amend(d *FieldSettings) error {
-	if err := f.setLength(d.MaxLength); err != nil {
-		return err
-	}
-	if d.Unique != nil {
-		f.Unique = *d.Unique
-	}
-	if traits := f.Type.Traits(); f.Unique && !traits.canUnique {
-		return fmt.Errorf("a field of type %s can't be unique", traits.name)
-	}
-	if d.Blank != nil {
-		f.Blank = *d.Blank
-	}
-	if d.ReadOnly != nil {
-		f.ReadOnly = *d.ReadOnly
-	}
-	if d.CaseInsensitive != nil {
-		f.foldCase = *d.CaseInsensitive
-	}
-	if d.SingleScript != nil {
-		f.oneScript = *d.SingleScript
-	}
-	if err := f.setChoices(d.Choices); err != nil {
-		return err
-	}
-	if d.Default != nil {
-		if f.Unique {
-			return errors.New("a unique field can't have a default")
-		}
-		value, errs := f.Parse(*d.Default)
-		if len(errs) > 0 {
-			return fmt.Errorf("default %q: %s", *d.Default, errs[0])
-		}
-		f.Initial = value
-	}
-	return nil
-}
-
-func (f *Field) setLength(maxLength *int) error {
-	traits := f.Type.Traits()
-	switch {
-	case maxLength != nil && !traits.hasLength:
-		return fmt.Errorf("a field of type %s takes no max_length", traits.name)
-	case maxLength != nil && *maxLength < 1:
-		return fmt.Errorf("max_length is %d: it must be at least 1", *maxLength)
-	case maxLength != nil:
-		f.MaxLength = *maxLength
-	case f.MaxLength == 0:
-		f.MaxLength = traits.maxLength
-	}
-	if traits.hasLength && f.MaxLength == 0 {
-		return fmt.Errorf("a field of type %s needs max_length", traits.name)
-	}
-	return nil
-}
-
-// setChoices sets the choices. It returns an error if one isn't of the field's type.
-func (f *Field) setChoices(choices []string) error {
-	traits := f.Type.Traits()
-	if len(choices) > 0 && traits.Checkbox {
-		return fmt.Errorf("a field of type %s takes no choices", traits.name)
-	}
-	for _, c := range choices {
-		if value, errs := f.Parse(c); len(errs) > 0 || fmt.Sprint(value) != c {
-			return fmt.Errorf("choices: %q is not a value of type %s as it is stored", c, traits.name)
-		}
-	}
-	f.Choices = choices
-	return nil
 }
 
 const (
@@ -162,9 +46,6 @@ func (f *Field) Parse(text string) (any, []string) {
 		limit = f.Type.Traits().longest
 	}
 	value, errs := f.Type.Parse(text, limit)
-	if s, ok := value.(string); ok && len(errs) == 0 && !f.login {
-		errs = checkText(s)
-	}
 	if len(errs) == 0 && len(f.Choices) > 0 && value != "" && !slices.Contains(f.Choices, fmt.Sprint(value)) {
 		errs = []string{fmt.Sprintf("Select a valid choice. %v is not one of the available choices.", value)}
 	}
@@ -223,6 +104,24 @@ func (f *Field) missing() any {
 	return nil
 }
 
+// text returns a field's value for a header or a placeholder.
+func (f *Field) text(a *Account) string {
+	switch f.Name { // Value would allocate an interface
+	case "username":
+		return a.Username
+	case "email":
+		return a.Email
+	}
+	switch v := f.Value(a).(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
 // isSet reports whether an account has a value for the field.
 func (f *Field) isSet(a *Account) bool {
 	switch f.Name {
@@ -270,6 +169,15 @@ func (f *Field) Unlabelled() *Field {
 	plain := *f
 	plain.Label = ""
 	return &plain
+}
+
+// Values are the valid members of a request, by name.
+type Values map[string]any
+
+// Text returns a text value, or an empty one.
+func (v Values) Text(name string) string {
+	s, _ := v[name].(string)
+	return s
 }
 
 // fieldType is a type of fields. To add one, implement it and add it to fieldTypes.
@@ -359,4 +267,212 @@ func checkLength(text string, limit int) []string {
 		return []string{MsgTooLong(limit, n)}
 	}
 	return nil
+}
+
+// stringType is the base of the types of text.
+type stringType struct{}
+
+func (stringType) Holds(v any) bool {
+	_, ok := v.(string)
+	return ok
+}
+
+func (stringType) Parse(text string, limit int) (any, []string) {
+	if errs := checkLength(text, limit); errs != nil {
+		return nil, errs
+	}
+	return text, checkText(text)
+}
+
+// charType is text of a bounded length.
+type charType struct{ stringType }
+
+func (charType) Traits() fieldTraits {
+	return fieldTraits{
+		name: "char", APIName: "string", Zero: "", personal: true,
+		hasLength: true, longest: maxText, canUnique: true,
+	}
+}
+
+// Normalize returns the NFKC form of a name, so that names that look the same are the
+// same. Source: normalize_username of Django's AbstractBaseUser.
+func (charType) Normalize(name string) string { return NFKC(name) }
+
+func (charType) CheckName(name string) bool { return isUsername(name) }
+
+func (charType) nameHelp(maxLength int) string {
+	return fmt.Sprintf("Required. %d characters or fewer. Letters, digits and @/./+/-/_ only.", maxLength)
+}
+
+// usernameType is the charType of the username field. CheckUsername refuses what
+// checkText does, with Django's message.
+type usernameType struct{ charType }
+
+func (usernameType) Parse(text string, limit int) (any, []string) {
+	return text, checkLength(text, limit)
+}
+
+// textType is text of any length.
+type textType struct{ stringType }
+
+func (textType) Traits() fieldTraits {
+	return fieldTraits{name: "text", APIName: "string", Zero: "", longest: maxText}
+}
+
+// EmailType is an email address.
+type EmailType struct{ stringType }
+
+func (EmailType) Traits() fieldTraits {
+	return fieldTraits{
+		name: "email", APIName: "email", Zero: "", address: true, personal: true,
+		hasLength: true, maxLength: maxAddress, canUnique: true,
+	}
+}
+
+// Parse parses an address. Of a longer text than maxAddress it only checks the length.
+func (EmailType) Parse(text string, limit int) (any, []string) {
+	address, ok := parseEmail(text)
+	if address == "" {
+		return address, nil
+	}
+	var errs []string
+	if !ok {
+		errs = append(errs, msgInvalidEmail)
+	}
+	return address, append(errs, checkLength(address, limit)...)
+}
+
+func (EmailType) Normalize(name string) string { return NormalizeEmail(name) }
+
+// CheckName accepts any name: Parse has checked the address.
+func (EmailType) CheckName(string) bool { return true }
+
+func (EmailType) nameHelp(int) string { return "" }
+
+// urlType is the address of a page.
+type urlType struct{ stringType }
+
+func (urlType) Traits() fieldTraits {
+	return fieldTraits{
+		name: "url", APIName: "url", Zero: "",
+		hasLength: true, maxLength: 200, longest: maxText, canUnique: true,
+	}
+}
+
+func (urlType) Parse(text string, limit int) (any, []string) {
+	if errs := checkLength(text, limit); errs != nil {
+		return nil, errs
+	}
+	if text != "" && !validURL(text) {
+		return nil, []string{"Enter a valid URL."}
+	}
+	return text, nil
+}
+
+// Characters returns the length of a text as Python counts it. A lone surrogate, which
+// has three bytes, counts as one.
+func Characters(s string) (n int) {
+	for i := range len(s) {
+		if s[i]&0xC0 != 0x80 {
+			n++
+		}
+	}
+	return n
+}
+
+// checkText refuses text that can't be stored as it was sent, in the words of newer
+// versions of REST framework.
+func checkText(s string) (errs []string) {
+	if strings.ContainsRune(s, 0) {
+		errs = append(errs, "Null characters are not allowed.")
+	}
+	for i, r := range s {
+		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
+			return append(errs, fmt.Sprintf("Surrogate characters are not allowed: U+%X.", surrogateAt(s[i:])))
+		}
+	}
+	return errs
+}
+
+// surrogateAt reports a lone surrogate, as package drf encodes it.
+func surrogateAt(s string) rune {
+	if len(s) < 3 || s[0] != 0xED {
+		return utf8.RuneError
+	}
+	return 0xD000 | rune(s[1]&0x3F)<<6 | rune(s[2]&0x3F)
+}
+
+// integerType is a whole number of 64 bits.
+type integerType struct{}
+
+func (integerType) Traits() fieldTraits {
+	return fieldTraits{name: "integer", APIName: "integer", Zero: int64(0), Nullable: true, longest: maxText, canUnique: true}
+}
+
+func (integerType) Holds(v any) bool {
+	_, ok := v.(int64)
+	return ok
+}
+
+func (integerType) Parse(text string, limit int) (any, []string) {
+	if errs := checkLength(text, limit); errs != nil {
+		return nil, errs
+	}
+	text = trimSpace(text)
+	n, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err == nil:
+		return n, nil
+	case !errors.Is(err, strconv.ErrRange):
+		return nil, []string{"Enter a whole number."}
+	case text[0] == '-':
+		return nil, []string{fmt.Sprintf("Ensure this value is greater than or equal to %d.", math.MinInt64)}
+	}
+	return nil, []string{fmt.Sprintf("Ensure this value is less than or equal to %d.", math.MaxInt64)}
+}
+
+// booleanType is true or false.
+type booleanType struct{}
+
+func (booleanType) Traits() fieldTraits {
+	return fieldTraits{name: "boolean", APIName: "boolean", Zero: false, Checkbox: true, longest: maxWord}
+}
+
+func (booleanType) Holds(v any) bool {
+	_, ok := v.(bool)
+	return ok
+}
+
+func (booleanType) Parse(text string, limit int) (any, []string) {
+	if errs := checkLength(text, limit); errs != nil {
+		return nil, errs
+	}
+	switch text {
+	case "true", "t", "True", "1", "on":
+		return true, nil
+	case "false", "f", "False", "0", "":
+		return false, nil
+	}
+	return nil, []string{fmt.Sprintf("'%s' value must be either True or False.", text)}
+}
+
+// dateType is a day, stored as text.
+type dateType struct{}
+
+func (dateType) Traits() fieldTraits {
+	return fieldTraits{name: "date", APIName: "date", Zero: "", Nullable: true, longest: maxWord}
+}
+
+// Holds is false: text that was stored may be no date.
+func (dateType) Holds(any) bool { return false }
+
+func (dateType) Parse(text string, limit int) (any, []string) {
+	if errs := checkLength(text, limit); errs != nil {
+		return nil, errs
+	}
+	t, err := time.Parse("2006-1-2", text) // as Django, which takes one digit for two
+	if err != nil || t.Year() == 0 {
+		return nil, []string{"Date has wrong format. Use one of these formats instead: YYYY[-MM[-DD]]"}
+	}
+	return t.Format("2006-01-02"), nil
 }

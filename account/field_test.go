@@ -1,6 +1,7 @@
 package account
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -104,6 +105,23 @@ func TestTypesOfTheUsernameField(t *testing.T) {
 		got := c.rules.Normalize(c.name)
 		if ok := c.rules.CheckName(got); got != c.normalized || ok != c.ok {
 			t.Errorf("%T: %q is %q, %t, want %q, %t", c.rules, c.name, got, ok, c.normalized, c.ok)
+		}
+	}
+}
+
+// A login reads any text as a name, and a new username gets Django's message.
+func TestTextThatCannotBeStoredIsAnInvalidUsername(t *testing.T) {
+	model, err := (*UserModel)(nil).Resolve(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a\x00", "a\xED\xA0\x80"} {
+		if value, messages := model.Username.Parse(name); value != name || messages != nil {
+			t.Errorf("%q is %#v, %q", name, value, messages)
+		}
+		wrong := new(FieldError)
+		if _, err := (&Service{Model: model}).CheckUsername(name); !errors.As(err, &wrong) || wrong.Messages[0] != msgInvalidUsername {
+			t.Errorf("%q as a new username: %v", name, err)
 		}
 	}
 }

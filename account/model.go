@@ -25,6 +25,48 @@ type UserModel struct {
 	Fields []FieldSettings `json:"fields,omitempty"`
 }
 
+// FieldSettings declare a field of a user model, or change a built-in one. What is left
+// out stays as in Django.
+type FieldSettings struct {
+	// Name of the field: letters, digits and underscores.
+	Name string `json:"name"`
+
+	// Type is char, text, email, url, integer, boolean or date. Required for
+	// a field that isn't built in.
+	Type string `json:"type,omitempty"`
+
+	// MaxLength is the maximum length of a char, email or url field in characters.
+	// Default: 254 for email, 200 for url, required for char.
+	MaxLength *int `json:"max_length,omitempty"`
+
+	// Unique refuses values of other accounts. Default: off; always on for the
+	// username field.
+	Unique *bool `json:"unique,omitempty"`
+
+	// Blank allows the field to be left out or empty. Default: off; on for email,
+	// first_name and last_name, as in Django; always off for the username field.
+	Blank *bool `json:"blank,omitempty"`
+
+	// Default is the value if none is given.
+	Default *string `json:"default,omitempty"`
+
+	// Choices are the allowed values. Default: any.
+	Choices []string `json:"choices,omitempty"`
+
+	// ReadOnly allows only administrators to set the field. Default: off.
+	ReadOnly *bool `json:"read_only,omitempty"`
+
+	// CaseInsensitive ignores the case of usernames, at the log-in and for
+	// uniqueness. Only for the username field. Default: off, as in Django.
+	CaseInsensitive *bool `json:"case_insensitive,omitempty"`
+
+	// SingleScript refuses new usernames with letters or digits of several scripts,
+	// such as a Cyrillic letter that looks like a Latin one. Scripts that are
+	// written together are allowed. Only for the username field. Default: off, as
+	// in Django. Source: Unicode Technical Standard 39.
+	SingleScript *bool `json:"single_script,omitempty"`
+}
+
 // Model is a UserModel with all defaults applied.
 type Model struct {
 	nameRules // of the username field's type
@@ -51,6 +93,11 @@ func builtinFields() []*Field {
 	}
 }
 
+// idField returns the read-only field id, for required_fields.
+func idField() *Field {
+	return &Field{Name: "id", Type: integerType{}, Label: "ID", ReadOnly: true}
+}
+
 // Resolve applies defaults and checks the model. taken are more names that no field may
 // have.
 func (u *UserModel) Resolve(taken []string) (*Model, error) {
@@ -72,7 +119,10 @@ func (u *UserModel) Resolve(taken []string) (*Model, error) {
 	if m.nameRules, ok = m.Username.Type.(nameRules); !ok {
 		return nil, fmt.Errorf("username_field %s is of type %s: it must be %s", name, m.Username.Type.Traits().name, typeNames(isNameType))
 	}
-	m.Username.Unique, m.Username.Blank, m.Username.login = true, false, true
+	if m.Username.Type == (charType{}) {
+		m.Username.Type = usernameType{}
+	}
+	m.Username.Unique, m.Username.Blank = true, false
 	if m.Username.ReadOnly {
 		return nil, fmt.Errorf("username_field %s can't be read_only", name)
 	}
@@ -147,6 +197,78 @@ func (m *Model) declare(d *FieldSettings, reserved []string) error {
 		return fmt.Errorf("the type of this built-in field is %s, not %s", f.Type.Traits().name, d.Type)
 	}
 	return f.amend(d)
+}
+
+// amend applies the declaration of a field.
+func (f *Field) amend(d *FieldSettings) error {
+	if err := f.setLength(d.MaxLength); err != nil {
+		return err
+	}
+	if d.Unique != nil {
+		f.Unique = *d.Unique
+	}
+	if traits := f.Type.Traits(); f.Unique && !traits.canUnique {
+		return fmt.Errorf("a field of type %s can't be unique", traits.name)
+	}
+	if d.Blank != nil {
+		f.Blank = *d.Blank
+	}
+	if d.ReadOnly != nil {
+		f.ReadOnly = *d.ReadOnly
+	}
+	if d.CaseInsensitive != nil {
+		f.foldCase = *d.CaseInsensitive
+	}
+	if d.SingleScript != nil {
+		f.oneScript = *d.SingleScript
+	}
+	if err := f.setChoices(d.Choices); err != nil {
+		return err
+	}
+	if d.Default != nil {
+		if f.Unique {
+			return errors.New("a unique field can't have a default")
+		}
+		value, errs := f.Parse(*d.Default)
+		if len(errs) > 0 {
+			return fmt.Errorf("default %q: %s", *d.Default, errs[0])
+		}
+		f.Initial = value
+	}
+	return nil
+}
+
+func (f *Field) setLength(maxLength *int) error {
+	traits := f.Type.Traits()
+	switch {
+	case maxLength != nil && !traits.hasLength:
+		return fmt.Errorf("a field of type %s takes no max_length", traits.name)
+	case maxLength != nil && *maxLength < 1:
+		return fmt.Errorf("max_length is %d: it must be at least 1", *maxLength)
+	case maxLength != nil:
+		f.MaxLength = *maxLength
+	case f.MaxLength == 0:
+		f.MaxLength = traits.maxLength
+	}
+	if traits.hasLength && f.MaxLength == 0 {
+		return fmt.Errorf("a field of type %s needs max_length", traits.name)
+	}
+	return nil
+}
+
+// setChoices sets the choices. It returns an error if one isn't of the field's type.
+func (f *Field) setChoices(choices []string) error {
+	traits := f.Type.Traits()
+	if len(choices) > 0 && traits.Checkbox {
+		return fmt.Errorf("a field of type %s takes no choices", traits.name)
+	}
+	for _, c := range choices {
+		if value, errs := f.Parse(c); len(errs) > 0 || fmt.Sprint(value) != c {
+			return fmt.Errorf("choices: %q is not a value of type %s as it is stored", c, traits.name)
+		}
+	}
+	f.Choices = choices
+	return nil
 }
 
 func (m *Model) Field(name string) *Field {
@@ -254,15 +376,6 @@ func (m *Model) Texts(a *Account) func(name string) string {
 	return func(name string) string { return m.Field(name).text(a) }
 }
 
-// Values are the valid members of a request, by name.
-type Values map[string]any
-
-// Text returns a text value, or an empty one.
-func (v Values) Text(name string) string {
-	s, _ := v[name].(string)
-	return s
-}
-
 // TemplateUser returns the values of an account for mail templates. The username is
 // what the account logs in with.
 func (m *Model) TemplateUser(a *Account) map[string]any {
@@ -287,22 +400,4 @@ func (m *Model) TemplateFields() map[string]any {
 		}
 	}
 	return fields
-}
-
-// text returns a field's value for a header or a placeholder.
-func (f *Field) text(a *Account) string {
-	switch f.Name { // Value would allocate an interface
-	case "username":
-		return a.Username
-	case "email":
-		return a.Email
-	}
-	switch v := f.Value(a).(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	default:
-		return fmt.Sprint(v)
-	}
 }
