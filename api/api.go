@@ -59,7 +59,7 @@ func (t Route) Serve(w http.ResponseWriter, r *http.Request, accounts *account.S
 // endpoint returns the enabled endpoint at a path under the prefix, and its {id}.
 func (a *API) endpoint(path string) (e *endpoint, id string) {
 	for _, e := range endpoints {
-		base, wantsID := strings.CutSuffix(e.pathIn(a), "{id}")
+		base, wantsID := strings.CutSuffix(a.named(e.path), "{id}")
 		id, found := strings.CutPrefix(path, base)
 		if found && !a.isDisabled(e) && (id != "") == wantsID && !strings.Contains(id, "/") {
 			return e, id

@@ -19,7 +19,7 @@ type endpoint struct {
 	path      string // under the prefix; {username} is the name of the username field
 	methods   []string
 	protected bool   // needs a valid token
-	later     bool   // newer than djoser's list, so that the root leaves it out
+	listed    string // name in the root's list; empty: not in djoser's list
 	view      string // name in the answer to OPTIONS
 	event     string // of a successful request
 	inputs    func(*API) []drf.Input
@@ -43,19 +43,19 @@ var (
 
 // endpoints in the order in which the root lists them.
 var endpoints = []*endpoint{
-	{name: "me", path: "me", methods: readWrite, protected: true, event: "user_changed", view: "User", inputs: (*API).meInputs, read: showMe, serve: changeMe},
-	{name: "register", path: "register", methods: postOnly, event: "user_registered", view: "Registration", inputs: (*API).registerInputs, serve: serveRegister},
-	{name: "login", path: "login", methods: postOnly, event: "logged_in", view: "Login", inputs: (*API).loginInputs, serve: serveLogin},
-	{name: "logout", path: "logout", methods: postOnly, protected: true, event: "logged_out", view: "Logout", serve: serveLogout},
-	{name: "activate", path: "activate", methods: postOnly, event: "user_activated", view: "Activation", inputs: (*API).activateInputs, serve: serveActivate},
-	{name: "username", path: "{username}", methods: postOnly, protected: true, event: "username_changed", view: "Set Username", inputs: (*API).usernameInputs, serve: serveUsername},
-	{name: "password", path: "password", methods: postOnly, protected: true, event: "password_changed", view: "Set Password", inputs: (*API).passwordInputs, serve: servePassword},
-	{name: "password_reset", path: "password/reset", methods: postOnly, event: "password_reset_requested", view: "Password Reset", inputs: (*API).resetInputs, serve: serveReset},
-	{name: "password_reset_confirm", path: "password/reset/confirm", methods: postOnly, event: "password_reset", view: "Password Reset Confirm", inputs: (*API).confirmInputs, serve: serveConfirm},
-	{name: "activate_resend", path: "activate/resend", later: true, methods: postOnly, event: "activation_requested", view: "Resend Activation", inputs: (*API).resetInputs, serve: serveResend},
-	{name: "logout_all", path: "logout/all", later: true, methods: postOnly, protected: true, event: "logged_out_everywhere", view: "Logout All", serve: serveLogoutAll},
-	{name: "tokens", path: "tokens", later: true, methods: rootMethods, protected: true, event: "token_ended", view: "Tokens", read: serveTokens},
-	{name: "tokens", path: "tokens/{id}", later: true, methods: deleteOnly, protected: true, event: "token_ended", view: "Token", serve: serveToken},
+	{name: "me", path: "me", listed: "me", methods: readWrite, protected: true, event: "user_changed", view: "User", inputs: (*API).meInputs, read: showMe, serve: changeMe},
+	{name: "register", path: "register", listed: "register", methods: postOnly, event: "user_registered", view: "Registration", inputs: (*API).registerInputs, serve: serveRegister},
+	{name: "login", path: "login", listed: "login", methods: postOnly, event: "logged_in", view: "Login", inputs: (*API).loginInputs, serve: serveLogin},
+	{name: "logout", path: "logout", listed: "logout", methods: postOnly, protected: true, event: "logged_out", view: "Logout", serve: serveLogout},
+	{name: "activate", path: "activate", listed: "activate", methods: postOnly, event: "user_activated", view: "Activation", inputs: (*API).activateInputs, serve: serveActivate},
+	{name: "username", path: "{username}", listed: "change-{username}", methods: postOnly, protected: true, event: "username_changed", view: "Set Username", inputs: (*API).usernameInputs, serve: serveUsername},
+	{name: "password", path: "password", listed: "change-password", methods: postOnly, protected: true, event: "password_changed", view: "Set Password", inputs: (*API).passwordInputs, serve: servePassword},
+	{name: "password_reset", path: "password/reset", listed: "password-reset", methods: postOnly, event: "password_reset_requested", view: "Password Reset", inputs: (*API).resetInputs, serve: serveReset},
+	{name: "password_reset_confirm", path: "password/reset/confirm", listed: "password-reset-confirm", methods: postOnly, event: "password_reset", view: "Password Reset Confirm", inputs: (*API).confirmInputs, serve: serveConfirm},
+	{name: "activate_resend", path: "activate/resend", methods: postOnly, event: "activation_requested", view: "Resend Activation", inputs: (*API).resetInputs, serve: serveResend},
+	{name: "logout_all", path: "logout/all", methods: postOnly, protected: true, event: "logged_out_everywhere", view: "Logout All", serve: serveLogoutAll},
+	{name: "tokens", path: "tokens", methods: rootMethods, protected: true, event: "token_ended", view: "Tokens", read: serveTokens},
+	{name: "tokens", path: "tokens/{id}", methods: deleteOnly, protected: true, event: "token_ended", view: "Token", serve: serveToken},
 }
 
 // EndpointNames returns the names of endpoints, for disable and throttle.
@@ -83,24 +83,9 @@ func FirstSegments() []string {
 // rootMethods are the methods of the list of endpoints.
 var rootMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 
-// listed returns the key of an endpoint in the list.
-func (e *endpoint) listed(a *API) string {
-	switch e.name {
-	case "username":
-		return "change-" + a.Model.Username.Name
-	case "password":
-		return "change-password"
-	case "password_reset":
-		return "password-reset"
-	case "password_reset_confirm":
-		return "password-reset-confirm"
-	}
-	return e.name
-}
-
-// pathIn returns the path of the endpoint under a realm's prefix.
-func (e *endpoint) pathIn(a *API) string {
-	return strings.ReplaceAll(e.path, "{username}", a.Model.Username.Name)
+// named replaces {username} by the name of the username field.
+func (a *API) named(text string) string {
+	return strings.ReplaceAll(text, "{username}", a.Model.Username.Name)
 }
 
 // root lists the endpoints.
@@ -108,8 +93,8 @@ func (c *call) root() *response {
 	base := request.Scheme(c.Request) + "://" + c.Host + request.OriginalPath(c.Request) + "/"
 	list := make(map[string]string)
 	for _, e := range endpoints {
-		if !c.api.isDisabled(e) && !e.later {
-			list[e.listed(c.api)] = base + e.pathIn(c.api)
+		if !c.api.isDisabled(e) && e.listed != "" {
+			list[c.api.named(e.listed)] = base + c.api.named(e.path)
 		}
 	}
 	return &response{status: http.StatusOK, body: list}
