@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
@@ -125,7 +124,6 @@ func TestAChangedAccountDoesNotHoldUpItsAdministrator(t *testing.T) {
 func TestChangesOfFieldsAreThrottledAndReadingIsNot(t *testing.T) {
 	s := serve(t, throttledSite(""))
 	token := s.Register("ann", "pw")
-	c := throttleClock(t)
 	n := 0
 	for ; n < 40; n++ {
 		if a := s.JSON("PATCH", "/auth/me", token, fmt.Sprintf(`{"email": "guess%d@example.com"}`, n)); a.Status == 429 {
@@ -137,6 +135,4 @@ func TestChangesOfFieldsAreThrottledAndReadingIsNot(t *testing.T) {
 		t.Errorf("%d changes passed, want 10 for an account", n)
 	}
 	s.Get("/auth/me", token).Want(t, 200)
-	c.advance(time.Minute)
-	s.JSON("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).Want(t, 200)
 }

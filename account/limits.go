@@ -181,7 +181,6 @@ func NewThrottles(now func() time.Time) *Throttles {
 // throttles do. It is bounded: if it has too many, it forgets the keys that were not
 // seen for longest.
 type limiter struct {
-	max   int // times that are remembered
 	now   func() time.Time
 	begin time.Time // times count from here, so that setting the clock back has no effect
 	seed  maphash.Seed
@@ -206,24 +205,12 @@ type history struct {
 	times []time.Duration // since the limiter's begin, oldest first
 }
 
-// maxTimes keeps a limiter under some twenty megabytes.
+// maxTimes is the maximum number of remembered times. It keeps a limiter under some
+// twenty megabytes.
 const maxTimes = 100_000
 
 func newLimiter(now func() time.Time) *limiter {
-	return &limiter{max: maxTimes, now: now, begin: now(), seed: maphash.MakeSeed(), byKey: make(map[uint64]*list.Element)}
-}
-
-// SetClock replaces the clock, for tests.
-func (t *Throttles) SetClock(now func() time.Time) {
-	for _, l := range []*limiter{t.requests, t.known, t.mails} {
-		l.setClock(now)
-	}
-}
-
-func (l *limiter) setClock(now func() time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.now = now
+	return &limiter{now: now, begin: now(), seed: maphash.MakeSeed(), byKey: make(map[uint64]*list.Element)}
 }
 
 // allow counts one event under every key. If a rate of one is exceeded, it counts
@@ -243,7 +230,7 @@ func (l *limiter) allow(limits ...limit) (wait time.Duration, ok bool) {
 	for _, lim := range limits {
 		l.add(lim, now)
 	}
-	for l.times > l.max {
+	for l.times > maxTimes {
 		l.remove(l.recent.Back())
 	}
 	return 0, true

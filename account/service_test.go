@@ -271,6 +271,71 @@ func TestWrongPasswordsAreLimitedAndForgiven(t *testing.T) {
 	}
 }
 
+func TestThrottledRequestsPassAgainInTime(t *testing.T) {
+	r := newRealm(t, func(s *account.Service) { s.Rates = new(account.ThrottleSettings) })
+	acc := r.register("ann", "secret", "ann@a.example")
+	for name, request := range map[string]func() error{
+		"login": func() error {
+			_, _, err := r.login(here, "ann", "wrong")
+			return err
+		},
+		"me": func() error {
+			return r.Do(account.Event{Action: "me", Client: here, Account: acc}, func(*account.Request) error { return nil })
+		},
+	} {
+		for i := range 2 {
+			for range 10 {
+				if err := request(); errors.As(err, new(*account.TooSoonError)) {
+					t.Errorf("%s, round %d: %v", name, i, err)
+				}
+			}
+			if err := request(); !errors.As(err, new(*account.TooSoonError)) {
+				t.Errorf("%s, round %d: the eleventh in a minute: %v", name, i, err)
+			}
+			r.pass(time.Minute)
+		}
+	}
+}
+
+func TestWrongPasswordsFromManyAddressesWaitLongerAndLonger(t *testing.T) {
+	r := newRealm(t, func(s *account.Service) { s.Rates = new(account.ThrottleSettings) })
+	r.register("ann", "secret", "")
+	var waits []time.Duration
+	for i := 0; i < 500 && (len(waits) == 0 || waits[len(waits)-1] <= time.Hour); i++ {
+		_, _, err := r.login(from(fmt.Sprintf("203.0.%d.%d", i/250, i%250)), "ann", "wrong")
+		wait := time.Second
+		if soon := new(account.TooSoonError); errors.As(err, &soon) {
+			wait = soon.Wait
+			waits = append(waits, wait)
+		}
+		r.pass(wait)
+	}
+	if len(waits) == 0 || waits[0] > time.Minute || waits[len(waits)-1] <= time.Hour {
+		t.Errorf("waits %v", waits)
+	}
+}
+
+func TestTheMailOfARegistrationCountsAmongThoseRequested(t *testing.T) {
+	r := newRealm(t, func(s *account.Service) {
+		s.Rates, s.Rules.SendActivationEmail = new(account.ThrottleSettings), true
+	})
+	r.register("ann", "secret", "ann@a.example")
+	for _, want := range []string{"", "ann@a.example"} {
+		err := r.do("activate_resend", func(req *account.Request) error { return req.ResendActivation(t.Context(), "ann@a.example") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		mails, err := r.Store.Mails(t.Context(), r.now, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mails[len(mails)-1].Address; got != want {
+			t.Errorf("a mail to %q, want %q", got, want)
+		}
+		r.pass(time.Minute)
+	}
+}
+
 func TestARegistrationIsCheckedAsAWhole(t *testing.T) {
 	r := newRealm(t, func(s *account.Service) {
 		s.Validators = password.Validators{MinLength: 8, Similar: true}
