@@ -24,12 +24,12 @@ type disk struct {
 // file system's own data at the start of the disk.
 var mkfs = map[string][]string{
 	"ext4":       {"mkfs.ext4", "-q", "-E", "packed_meta_blocks=1"},
-	"xfs":        {"mkfs.xfs", "-q", "-d", "agcount=1", "-l", "agnum=0"},
+	"xfs":        {"mkfs.xfs", "-q", "-d", "agcount=2", "-l", "agnum=0"},
 	"btrfs":      {"mkfs.btrfs", "-q"},
 	"few inodes": {"mkfs.ext4", "-q", "-N", "64"},
 }
 
-func makeDisk(dir, kind string, size int64) (*disk, error) {
+func makeDisk(dir, kind string) (*disk, error) {
 	dir, err := os.MkdirTemp(dir, "disk-")
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func makeDisk(dir, kind string, size int64) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(f.Truncate(size), f.Close(), os.Mkdir(d.at, 0o700)); err != nil {
+	if err := errors.Join(f.Truncate(1<<30), f.Close(), os.Mkdir(d.at, 0o700)); err != nil {
 		return nil, err
 	}
 	if _, err := command(mkfs[kind][0], append(mkfs[kind][1:], d.image)...); err != nil {

@@ -21,7 +21,6 @@ type fault struct {
 	name  string
 	tools []string // programs that it needs, but for those of the file system
 	on    []string // file systems; nil: all
-	size  int64    // of the disk; zero: one gigabyte
 	kills bool     // begin ends the process
 
 	prepare func(*scene) error // before the load
@@ -48,16 +47,16 @@ func (s *scene) path(name string) string { return filepath.Join(s.disk.at, name)
 var faults = []*fault{
 	{name: "kill", kills: true, begin: func(s *scene) error { s.p.kill(); return nil }},
 	{name: "kill-at-delete", kills: true, begin: killAtDelete},
-	{name: "full", size: 512 << 20, begin: fillByWriting, end: giveBack},
-	{name: "fallocate", size: 512 << 20, begin: fillAtOnce, end: giveBack},
+	{name: "full", begin: fillByWriting, end: giveBack},
+	{name: "fallocate", begin: fillAtOnce, end: giveBack},
 	{name: "quota", on: []string{"btrfs"}, tools: []string{"btrfs"}, prepare: enableQuota, begin: limitQuota, end: raiseQuota},
-	{name: "inodes", on: []string{"ext4"}, begin: takeInodes, end: giveInodesBack},
+	{name: "inodes", on: []string{"ext4"}, begin: takeInodes, end: giveBack},
 	{name: "files", begin: limitFiles, end: raiseFiles},
 	{name: "pages", on: []string{"ext4", "xfs"}, begin: losePages, end: findPages},
 	{name: "moved", gone: true, begin: moveAway, end: moveBack},
 	{name: "replaced", prepare: copyStore, begin: replace},
 	{name: "unmounted", gone: true, prepare: fillMountPoint, begin: unmountLazily, end: mountAgain},
-	{name: "damage", size: 4 << 30}, // see damage.go
+	{name: "damage"}, // see damage.go
 }
 
 func faultNames() []string {
@@ -92,7 +91,7 @@ func choose(list string) (chosen []*fault, err error) {
 			chosen = append(chosen, faults[i])
 		}
 	}
-	tools := []string{mkfs[*fsType][0], "losetup", "mount", "umount", "cp"}
+	tools := []string{mkfs[*fsType][0], "losetup", "mount", "umount", "cp", "sync"}
 	for _, f := range chosen {
 		tools = append(tools, f.tools...)
 	}
@@ -113,14 +112,11 @@ const (
 
 // run makes a fault once, on a new disk.
 func (f *fault) run(t table, dir string) error {
-	kind, size := *fsType, f.size
+	kind := *fsType
 	if f.name == "inodes" {
 		kind = "few inodes"
 	}
-	if size == 0 {
-		size = 1 << 30
-	}
-	d, err := makeDisk(dir, kind, size)
+	d, err := makeDisk(dir, kind)
 	if err != nil {
 		return err
 	}
@@ -274,7 +270,14 @@ func fillAtOnce(s *scene) error {
 	return unlessFull(err)
 }
 
-func giveBack(s *scene) error { return os.RemoveAll(s.path(others)) }
+// giveBack frees the space. Btrfs has it only after a flush.
+func giveBack(s *scene) error {
+	if err := os.RemoveAll(s.path(others)); err != nil {
+		return err
+	}
+	_, err := command("sync", "--file-system", s.disk.at)
+	return err
+}
 
 func enableQuota(s *scene) error {
 	s.store = s.path("sub/store")
@@ -311,8 +314,6 @@ func takeInodes(s *scene) (err error) {
 	}
 	return unlessFull(err)
 }
-
-func giveInodesBack(s *scene) error { return giveBack(s) }
 
 // limitFiles lets the process open no more files.
 func limitFiles(s *scene) error {

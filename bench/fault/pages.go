@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -61,7 +62,8 @@ func firstExtent(file string) (at, length int64, err error) {
 // evict makes the kernel forget what it has of the store's files, so that they are
 // read from the disk again.
 func (s *scene) evict(files []string) error {
-	if err := s.evictMaps(); err != nil {
+	err := s.evictMaps()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH) { // the process died
 		return err
 	}
 	for _, name := range files {

@@ -96,12 +96,14 @@ func (a *acked) leaveOut(from, to time.Time) {
 
 // process is the child, as seen by its parent.
 type process struct {
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	log   string // its file
-	known *acked
-	said  chan string // what is no acknowledgement
-	ended chan struct{}
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	log    string // its file
+	known  *acked
+	said   chan string   // what is no acknowledgement
+	deaf   chan struct{} // closed: nobody listens to what is said
+	deafen func()
+	ended  chan struct{}
 
 	lock     sync.Mutex
 	lastFail string // the last error of a change
@@ -128,8 +130,9 @@ var errCloseFailed = errors.New("closing failed")
 func start(store, logFile string, known *acked) (*process, error) {
 	p := &process{
 		cmd: exec.Command("/proc/self/exe", "-child", "-dir", store), log: logFile, known: known,
-		said: make(chan string), ended: make(chan struct{}),
+		said: make(chan string), deaf: make(chan struct{}), ended: make(chan struct{}),
 	}
+	p.deafen = sync.OnceFunc(func() { close(p.deaf) })
 	log, err := os.Create(logFile)
 	if err != nil {
 		return nil, err
@@ -174,7 +177,7 @@ func (p *process) listen(out io.Reader) {
 		default:
 			select {
 			case p.said <- lines.Text():
-			case <-time.After(answerLimit): // nobody asked any more
+			case <-p.deaf:
 			}
 		}
 	}
@@ -188,6 +191,7 @@ func (p *process) answer(limit <-chan time.Time) (string, error) {
 	case <-p.ended:
 		return "", &deadError{p.death()}
 	case <-limit:
+		p.deafen()
 		return "", &hungError{"no answer in " + answerLimit.String()}
 	}
 }
@@ -225,12 +229,14 @@ func (p *process) death() string {
 }
 
 func (p *process) kill() {
+	p.deafen()
 	p.cmd.Process.Kill()
 	<-p.ended
 }
 
 // close closes the store, and kills the process if that takes too long.
 func (p *process) close() error {
+	p.deafen()
 	p.tell("close")
 	select {
 	case <-p.ended:
