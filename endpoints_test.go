@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/api"
@@ -388,4 +389,31 @@ func TestSettingsPageHasEverySetting(t *testing.T) {
 func TestDifferencesPageRestoresDefaults(t *testing.T) {
 	s := serve(t, strings.Replace(fences(t, "docs/differences.md", "caddyfile")[0], "disable", "store badger {$DIR}/store\ndisable", 1))
 	s.Register("ann", "1")
+}
+
+func TestLastLoginIsTheTimeOfTheLastLogin(t *testing.T) {
+	s := serve(t, site(settings))
+	lastLogin := func() time.Time {
+		t.Helper()
+		acc, err := runningRealm(t, "default").accounts.Find(t.Context(), "ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return acc.LastLogin
+	}
+	s.Post("/auth/register", "", "username", "ann", "password", "pw").Want(t, http.StatusCreated)
+	s.Post("/auth/login", "", "username", "ann", "password", "wrong").Want(t, http.StatusBadRequest)
+	if at := lastLogin(); !at.IsZero() {
+		t.Errorf("before the first login: %v", at)
+	}
+	token := s.Login("ann", "pw")
+	first := lastLogin()
+	s.Post("/auth/logout", token).Want(t, http.StatusOK)
+	if at := lastLogin(); first.IsZero() || !at.Equal(first) {
+		t.Errorf("%v after a login, %v after its logout", first, at)
+	}
+	s.Login("ann", "pw")
+	if at := lastLogin(); !at.After(first) {
+		t.Errorf("%v after the first login, %v after the second", first, at)
+	}
 }

@@ -70,6 +70,7 @@ func (s *Site) Do(method, path, body string, header ...string) Answer {
 func (s *Site) SendRaw(request string) Answer {
 	s.T.Helper()
 	request = strings.Replace(request, "Host: x", "Host: "+s.Addr, 1)
+	method, _, _ := strings.Cut(request, " ")
 	return s.try(func() (Answer, error) {
 		conn, err := net.Dial("tcp", s.Addr)
 		if err != nil {
@@ -79,7 +80,7 @@ func (s *Site) SendRaw(request string) Answer {
 		if _, err := io.WriteString(conn, request); err != nil {
 			return Answer{}, err
 		}
-		return readAnswer(http.ReadResponse(bufio.NewReader(conn), nil))
+		return readAnswer(http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method}))
 	})
 }
 
