@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Field is a field of the user model: FieldSettings with all defaults applied.
@@ -120,6 +122,14 @@ func (f *Field) text(a *Account) string {
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+// Name returns what an account logs in with.
+func (m *Model) Name(a *Account) string { return m.Username.text(a) }
+
+// Texts returns a function that returns the text of an account's field.
+func (m *Model) Texts(a *Account) func(name string) string {
+	return func(name string) string { return m.Field(name).text(a) }
 }
 
 // isSet reports whether an account has a value for the field.
@@ -296,7 +306,7 @@ func (charType) Traits() fieldTraits {
 
 // Normalize returns the NFKC form of a name, so that names that look the same are the
 // same. Source: normalize_username of Django's AbstractBaseUser.
-func (charType) Normalize(name string) string { return NFKC(name) }
+func (charType) Normalize(name string) string { return norm.NFKC.String(name) }
 
 func (charType) CheckName(name string) bool { return isUsername(name) }
 

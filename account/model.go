@@ -290,9 +290,6 @@ func (m *Model) setDefaults(a *Account) {
 	}
 }
 
-// Name returns what an account logs in with.
-func (m *Model) Name(a *Account) string { return m.Username.text(a) }
-
 // Keys returns the unique keys of an account, followed by its reserved ones.
 func (m *Model) Keys(a *Account) ([]Key, error) {
 	keys, err := m.currentKeys(a)
@@ -369,11 +366,6 @@ func (m *Model) TakenMessage(name string) string {
 		label = f.Label
 	}
 	return fmt.Sprintf("User with this %s already exists.", strings.ToUpper(label[:1])+label[1:])
-}
-
-// Texts returns a function that returns the text of an account's field.
-func (m *Model) Texts(a *Account) func(name string) string {
-	return func(name string) string { return m.Field(name).text(a) }
 }
 
 // TemplateUser returns the values of an account for mail templates. The username is

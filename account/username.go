@@ -9,9 +9,6 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// NFKC returns the normal form of usernames, whose length must have been checked.
-func NFKC(s string) string { return norm.NFKC.String(s) }
-
 // SameName reports whether a new username equals its repetition.
 func (m *Model) SameName(name, again string) bool {
 	parsed, _ := m.Username.Parse(again)
@@ -59,7 +56,7 @@ func (m *Model) checkNameSettings() error {
 var caseFolder = cases.Fold()
 
 // FoldCase folds the case of a name.
-func FoldCase(s string) string { return NFKC(caseFolder.String(s)) }
+func FoldCase(s string) string { return norm.NFKC.String(caseFolder.String(s)) }
 
 // together are scripts that are written together, by Unicode Technical
 // Standard 39: those of Japanese, Chinese and Korean.

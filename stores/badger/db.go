@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
+	"golang.org/x/text/unicode/norm"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -136,7 +137,7 @@ func foldEmail(email string) string { return formerFold(account.NormalizeEmail(e
 
 // formerFold returns the form that earlier versions had in the index of
 // addresses. The next reindex replaces such entries.
-func formerFold(email string) string { return strings.ToLower(account.NFKC(email)) }
+func formerFold(email string) string { return strings.ToLower(norm.NFKC.String(email)) }
 
 // maxKeyText is the maximum length of a text in a key; longer ones are hashed.
 // Badger's keys must be shorter than 64 KB.
