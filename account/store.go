@@ -60,6 +60,10 @@ type Store interface {
 	// order of Due.
 	Mails(ctx context.Context, due time.Time, limit int) ([]*Mail, error)
 
+	// LatestMails returns at most limit outgoing mails that are due at the time, in
+	// reverse order of Due.
+	LatestMails(ctx context.Context, due time.Time, limit int) ([]*Mail, error)
+
 	// PutMail writes back a mail that will be tried again.
 	PutMail(ctx context.Context, m *Mail) error
 

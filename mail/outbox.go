@@ -17,8 +17,14 @@ const (
 	// defaultRetry is how long a failed mail is retried.
 	defaultRetry = 24 * time.Hour
 
-	// maxRetryPause is the longest pause before a mail is retried.
+	// minAttempts is how often a mail is tried before it is given up, however late it
+	// is by then: a clock that jumps gives up no mail.
+	minAttempts = 10
+
+	// maxRetryPause is the longest pause before a mail is retried, and longestPause
+	// the same with what backoff adds.
 	maxRetryPause = 15 * time.Minute
+	longestPause  = maxRetryPause + maxRetryPause/4
 
 	// maxFailures is how many mails in a row may fail before the mailer is
 	// taken to be broken. Then one mail at a time is tried, with pauses of up
@@ -26,15 +32,6 @@ const (
 	// only fail, and be written to disk each time.
 	maxFailures   = 10
 	maxProbePause = 30 * time.Second
-
-	// batchSize is how many mails are read at once, and maxPending how many are
-	// tried at once after a start, due or not.
-	batchSize  = 256
-	maxPending = 100_000
-
-	// slowMail is how long a mail may take before the queue is read again for
-	// newer mails. A failed mail always lets them go first.
-	slowMail = time.Second
 
 	// idlePause is how long the outbox sleeps unless something wakes it.
 	idlePause = time.Minute
@@ -49,6 +46,10 @@ type outboxTimes struct {
 	// further one.
 	retryPause time.Duration
 
+	// reread is how long mails are sent before the queue is read again for newer
+	// ones. A failed mail always lets them go first.
+	reread time.Duration
+
 	// send is how long a mailer may take for a mail, and grace how long it may
 	// take to return after that.
 	send, grace time.Duration
@@ -59,6 +60,7 @@ type outboxTimes struct {
 
 var defaultTimes = outboxTimes{
 	retryPause: 2 * time.Second,
+	reread:     100 * time.Millisecond,
 	send:       sendTimeout,
 	grace:      5 * time.Second,
 	close:      10 * time.Second,
@@ -104,8 +106,9 @@ type Outbox struct {
 
 	// The fields below belong to the worker.
 
-	queue       []*account.Mail // read and not tried yet, in order
-	failed      map[string]int  // failed mails since the last one sent, by flow
+	queue       queue
+	lastRead    time.Time      // of the queue
+	failed      map[string]int // failed mails since the last one sent, by flow
 	refusals    *refusals
 	heldUntil   time.Time // no mail is tried before
 	failures    int       // in a row
@@ -240,7 +243,7 @@ func (o *Outbox) round() time.Duration {
 		return idlePause
 	}
 	if retryAll {
-		o.failures, o.heldUntil, o.queue = 0, time.Time{}, nil
+		o.failures, o.heldUntil, o.queue = 0, time.Time{}, queue{}
 		clear(o.failed)
 	}
 	if wait := time.Until(o.heldUntil); wait > 0 {
@@ -251,22 +254,16 @@ func (o *Outbox) round() time.Duration {
 		return o.pauseForStore(retryAll)
 	}
 	o.clearSignal() // mails committed until now are read below
-	due, limit := time.Now(), len(o.queue)+batchSize
-	if retryAll {
-		due, limit = endOfTime, maxPending
-	}
-	mails, err := o.store.Mails(o.running, due, limit)
-	if err != nil {
+	if err := o.read(retryAll); err != nil {
 		return o.readError(err, retryAll)
 	}
-	o.queue = enqueue(o.queue, mails, o.failed)
 	if !o.sendQueue(d) {
 		return o.pauseForStore(false)
 	}
 	if wait := time.Until(o.heldUntil); wait > 0 {
 		return wait
 	}
-	if len(o.queue) > 0 || len(mails) == limit || o.replaced(d) {
+	if !o.queue.empty() || o.replaced(d) {
 		return 0
 	}
 	return o.untilNextMail()
@@ -326,10 +323,9 @@ func (o *Outbox) pauseForStore(retryAll bool) time.Duration {
 // took them.
 func (o *Outbox) sendQueue(d *Delivery) bool {
 	w := newResultWriter()
-	for len(o.queue) > 0 && o.running.Err() == nil && !w.failed.Load() && !o.replaced(d) {
-		m := o.queue[0]
-		o.queue = o.queue[1:]
-		if !o.sendNext(d, m, w) {
+	for o.running.Err() == nil && !w.failed.Load() && !o.replaced(d) {
+		m := o.queue.next()
+		if m == nil || !o.sendNext(d, m, w) {
 			break
 		}
 	}
@@ -344,7 +340,6 @@ func (o *Outbox) sendNext(d *Delivery, m *account.Mail, w *resultWriter) (goOn b
 		w.write(m, o.remove)
 		return true
 	}
-	start := time.Now()
 	to, err := o.attempt(d, m)
 	switch {
 	case err != nil && o.sending.Err() != nil:
@@ -362,7 +357,7 @@ func (o *Outbox) sendNext(d *Delivery, m *account.Mail, w *resultWriter) (goOn b
 	if d.Delivered != nil {
 		o.callHook(func() { d.Delivered(m) })
 	}
-	return time.Since(start) <= slowMail || len(o.signal) == 0
+	return len(o.signal) == 0 || time.Since(o.lastRead) < o.times.reread
 }
 
 // handleFailure retries a failed mail later or gives it up, and reports whether
@@ -404,6 +399,9 @@ func (o *Outbox) classify(to string, err error) (_ error, ofMail bool) {
 // that is given up. Either is logged.
 func (o *Outbox) reschedule(d *Delivery, m *account.Mail, err error) (again bool) {
 	now := time.Now()
+	if m.Created.Sub(now) > longestPause { // the clock was set back
+		m.Created = now
+	}
 	end := m.Created.Add(d.retry)
 	m.Attempts++
 	fields := []zap.Field{
@@ -413,7 +411,8 @@ func (o *Outbox) reschedule(d *Delivery, m *account.Mail, err error) (again bool
 		zap.Duration("age", now.Sub(m.Created)),
 		zap.Error(err),
 	}
-	if !now.Before(end) || errors.Is(err, ErrUndeliverable) {
+	late := !now.Before(end) && m.Attempts >= o.fewestAttempts(d.retry)
+	if late || errors.Is(err, ErrUndeliverable) {
 		o.log.Error("outbox: mail given up", fields...)
 		if d.Failed != nil {
 			o.callHook(func() { d.Failed(m, err) })
@@ -422,11 +421,24 @@ func (o *Outbox) reschedule(d *Delivery, m *account.Mail, err error) (again bool
 	}
 	// The last attempt is when the time is over, not before.
 	m.Due = now.Add(backoff(o.times.retryPause, maxRetryPause, m.Attempts))
-	if m.Due.After(end) {
+	if now.Before(end) && m.Due.After(end) {
 		m.Due = end
 	}
 	o.log.Warn("outbox: mail not sent, will be tried again", append(fields, zap.Time("next", m.Due))...)
 	return true
+}
+
+// fewestAttempts is how often a mail is tried at least before it is given up: minAttempts,
+// or what fits into a shorter retry.
+func (o *Outbox) fewestAttempts(retry time.Duration) int {
+	n := 1
+	for waited := time.Duration(0); n < minAttempts; n++ {
+		pause := pauseAfter(o.times.retryPause, maxRetryPause, n)
+		if waited += pause + pause/4; waited > retry {
+			break
+		}
+	}
+	return n
 }
 
 // callHook calls a hook of a delivery. A panic there must not end the worker.
@@ -439,13 +451,17 @@ func (o *Outbox) callHook(hook func()) {
 	hook()
 }
 
-// backoff is the pause after the nth failure. It doubles from first to last,
-// plus up to a quarter at random, so that mails that failed together aren't
-// retried together.
+// backoff is the pause after the nth failure: pauseAfter, plus up to a quarter at
+// random, so that mails that failed together aren't retried together.
 func backoff(first, last time.Duration, n int) time.Duration {
-	pause := last
-	if n < 32 && first<<(n-1) < last {
-		pause = first << (n - 1)
-	}
+	pause := pauseAfter(first, last, n)
 	return pause + rand.N(pause/4+1)
+}
+
+// pauseAfter doubles with each failure from first to last.
+func pauseAfter(first, last time.Duration, n int) time.Duration {
+	if n < 32 && first<<(n-1) < last {
+		return first << (n - 1)
+	}
+	return last
 }

@@ -53,6 +53,12 @@ func putMails(t *testing.T, s account.Store, n int, due time.Time) []uint64 {
 // putMailsFrom is putMails for the clients of a network.
 func putMailsFrom(t *testing.T, s account.Store, n int, due time.Time, source string) []uint64 {
 	t.Helper()
+	return putCopies(t, s, n, account.Mail{Purpose: account.PurposeActivation, Protocol: "https", Source: source, Created: time.Now(), Due: due})
+}
+
+// putCopies is putMails for copies of a mail.
+func putCopies(t *testing.T, s account.Store, n int, m account.Mail) []uint64 {
+	t.Helper()
 	ids := make([]uint64, n)
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 32)
@@ -62,8 +68,8 @@ func putMailsFrom(t *testing.T, s account.Store, n int, due time.Time, source st
 			defer func() { <-slots }()
 			name := fmt.Sprintf("u%d-%d", i, time.Now().UnixNano())
 			a := &account.Account{Username: name, Email: name + "@example.com", Keys: []account.Key{{Field: "username", Value: name}}}
-			m := &account.Mail{Purpose: account.PurposeActivation, Protocol: "https", Source: source, Created: time.Now(), Due: due}
-			if err := s.Commit(context.Background(), &account.Change{Account: a, Mails: []*account.Mail{m}}); err != nil {
+			m := m
+			if err := s.Commit(context.Background(), &account.Change{Account: a, Mails: []*account.Mail{&m}}); err != nil {
 				t.Error(err)
 			}
 			ids[i] = a.ID
@@ -554,8 +560,9 @@ func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
 		})()
 		testsite.Eventually(t, "sent", func() bool { return len(pending(t, s)) == 0 })
 		refusing.Store(true)
-		putMails(t, s, 1, time.Now())
+		putMails(t, s, 1, time.Now().Add(50*time.Millisecond)) // the latest, so the first
 		putMails(t, s, 40, time.Now())
+		time.Sleep(50 * time.Millisecond)
 		o.Wake()
 		if known {
 			// The first two were given up: until then it could have been them.
@@ -625,6 +632,147 @@ func TestOutboxIsFair(t *testing.T) {
 			t.Errorf("held %v: %d attempts before the mail of somebody else", held, i-before)
 		}
 		mu.Unlock()
+	}
+}
+
+// Somebody who asks for a mail gets it before those that wait, however many they are.
+func TestOutboxSendsTheLatestFirst(t *testing.T) {
+	asked := make(map[string]int) // after how many mails
+	for i, to := range sentWhileAsking(t, 600, 100, 3, asked) {
+		if at, ok := asked[to]; ok && i > at+2 {
+			t.Errorf("%d mails came before one that was asked for", i-at)
+		}
+	}
+	if len(asked) != 100 {
+		t.Errorf("%d mails were asked for", len(asked))
+	}
+}
+
+// Mails that wait are sent although as many are asked for.
+func TestOutboxSendsWhatWaits(t *testing.T) {
+	asked := make(map[string]int)
+	waiting := 0
+	for _, to := range sentWhileAsking(t, 600, 200, 1, asked)[:200] {
+		if _, ok := asked[to]; !ok {
+			waiting++
+		}
+	}
+	if waiting < 90 || waiting > 110 {
+		t.Errorf("%d of the first 200 mails had waited", waiting)
+	}
+}
+
+// sentWhileAsking returns the recipients of mails in the order in which they came. Many
+// wait at first, others are asked for one by one, each after every more mails.
+func sentWhileAsking(t *testing.T, waiting, others, every int, asked map[string]int) (sent []string) {
+	t.Helper()
+	srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
+	s := testStore(t, t.TempDir())
+	putMails(t, s, waiting, time.Now())
+	times := quickTimes
+	times.send, times.reread = 10*time.Second, 0
+	o := startOutbox(s, zap.NewNop(), times)
+	t.Cleanup(o.Close)
+	srv.OnData = func(to string, _ []byte) error {
+		sent = append(sent, to)
+		if len(asked) < others && len(sent)%every == 0 {
+			asked[recipientOf(putMails(t, s, 1, time.Now())[0])] = len(sent)
+			o.Wake()
+		}
+		return nil
+	}
+	defer o.Use(&Delivery{Compose: composeTo, Mailer: newSMTP(t, srv, "trusted_ca CA")})()
+	testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
+	o.Close()
+	if len(sent) != waiting+others {
+		t.Errorf("%d mails were sent", len(sent))
+	}
+	return sent
+}
+
+// A clock that is set back delays no mail, but leaves the pause before a retry.
+func TestOutboxFollowsAClockThatIsSetBack(t *testing.T) {
+	srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
+	s := testStore(t, t.TempDir())
+	times := quickTimes
+	times.send = 10 * time.Second
+	o := startOutbox(s, zap.NewNop(), times)
+	t.Cleanup(o.Close)
+	defer o.Use(&Delivery{Compose: composeTo, Mailer: newSMTP(t, srv, "trusted_ca CA")})()
+	put := func(due time.Duration) string {
+		return recipientOf(putMails(t, s, 1, time.Now().Add(due))[0])
+	}
+	putAndWait := func(due time.Duration) {
+		to := put(due)
+		o.Wake()
+		testsite.Eventually(t, "sent", func() bool {
+			return slices.ContainsFunc(srv.Received(), func(m testsite.ReceivedMail) bool { return m.To == to })
+		})
+	}
+	putAndWait(0) // after a start, all mails are tried
+	put(longestPause - time.Minute)
+	putAndWait(0)
+	putAndWait(longestPause + time.Minute)
+	putAndWait(10 * 365 * 24 * time.Hour)
+	o.Close()
+	if left := len(pending(t, s)); left != 1 {
+		t.Errorf("%d mails wait to be retried", left)
+	}
+}
+
+// A clock that is ahead gives up no mail that was tried a few times only, and once it is
+// right, a mail made meanwhile is not retried for ever.
+func TestOutboxFollowsAClockThatIsAhead(t *testing.T) {
+	srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{OnConnect: func(n int) error {
+		if n <= 14 {
+			return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 3, 2}}
+		}
+		return nil
+	}})
+	s := testStore(t, t.TempDir())
+	now := time.Now()
+	putCopies(t, s, 11, account.Mail{Purpose: account.PurposeActivation, Protocol: "https", Created: now.Add(-48 * time.Hour), Due: now, Attempts: 3})
+	times := quickTimes
+	times.send = 10 * time.Second
+	o := startOutbox(s, zap.NewNop(), times)
+	t.Cleanup(o.Close)
+	defer o.Use(&Delivery{
+		Compose: composeTo,
+		Mailer:  newSMTP(t, srv, "trusted_ca CA"),
+		Failed:  func(m *account.Mail, err error) { t.Errorf("given up after %d attempts: %v", m.Attempts, err) },
+	})()
+	testsite.Eventually(t, "sent", func() bool { return len(pending(t, s)) == 0 })
+
+	for _, age := range []time.Duration{48 * time.Hour, -48 * time.Hour} {
+		failed := make(chan *account.Mail, 1)
+		release := o.Use(&Delivery{
+			Compose: composeTo,
+			Mailer:  retryingMailer{500 * time.Millisecond},
+			Failed:  func(m *account.Mail, _ error) { failed <- m },
+		})
+		start := time.Now()
+		made := start.Add(-age)
+		putCopies(t, s, 1, account.Mail{Purpose: account.PurposeActivation, Protocol: "https", Created: made, Due: made})
+		o.Wake()
+		select {
+		case m := <-failed:
+			// Five attempts have four pauses.
+			if took := time.Since(start); m.Attempts < 5 || took < 15*times.retryPause {
+				t.Errorf("a mail made %v ago was given up after %d attempts and %v", age, m.Attempts, took)
+			}
+		case <-time.After(20 * time.Second):
+			t.Errorf("a mail made %v ago is retried for ever", age)
+		}
+		release()
+	}
+}
+
+func TestFewestAttempts(t *testing.T) {
+	o := &Outbox{times: defaultTimes}
+	for retry, want := range map[time.Duration]int{time.Second: 1, time.Minute: 5, 10 * time.Minute: 8, 24 * time.Hour: minAttempts} {
+		if got := o.fewestAttempts(retry); got != want {
+			t.Errorf("%v: %d, not %d", retry, got, want)
+		}
 	}
 }
 

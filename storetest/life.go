@@ -22,6 +22,7 @@ func (s *suite) everything(ctx context.Context) map[string]error {
 	errs["Commit"] = s.Commit(ctx, &account.Change{Account: user("new")})
 	errs["TouchTokens"] = s.TouchTokens(ctx, map[account.Digest]time.Time{digest(1, 1): base})
 	_, errs["Mails"] = s.Mails(ctx, base, 1)
+	_, errs["LatestMails"] = s.LatestMails(ctx, base, 1)
 	errs["PutMail"] = s.PutMail(ctx, &account.Mail{ID: 1, Due: base})
 	errs["DeleteMail"] = s.DeleteMail(ctx, 1)
 	errs["Reindex"] = s.Reindex(ctx, "new", emailKeys)

@@ -46,6 +46,17 @@ var mailPromises = []promise{
 		s.equal(s.due(base.Add(time.Hour), 3), []uint64{id[1], id[3], id[2]})
 		s.equal(s.due(base.Add(time.Hour), 0), []uint64{})
 	}},
+	{"the latest mails are given, the last to be due first", func(s *suite) {
+		var id [4]uint64
+		for i, minute := range []int{3, 1, 2, 1} {
+			id[i] = s.post(mail(0, base.Add(time.Duration(minute)*time.Minute))).ID
+		}
+		s.equal(s.latest(base, 9), []uint64{})
+		s.equal(s.latest(base.Add(time.Minute), 9), []uint64{id[3], id[1]})
+		s.equal(s.latest(base.Add(time.Hour), 9), []uint64{id[0], id[2], id[3], id[1]})
+		s.equal(s.latest(base.Add(time.Hour), 2), []uint64{id[0], id[2]})
+		s.equal(s.latest(base.Add(time.Hour), 0), []uint64{})
+	}},
 	{"a postponed mail is due at its new time only", func(s *suite) {
 		m := s.post(mail(0, base))
 		m.Due, m.Attempts = base.Add(time.Hour), 1

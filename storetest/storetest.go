@@ -235,8 +235,20 @@ func (s *suite) mails(at time.Time, limit int) []*account.Mail {
 // due returns the ids of the mails that are due at a time.
 func (s *suite) due(at time.Time, limit int) []uint64 {
 	s.Helper()
+	return mailIDs(s.mails(at, limit))
+}
+
+// latest returns the ids of the latest mails that are due at a time.
+func (s *suite) latest(at time.Time, limit int) []uint64 {
+	s.Helper()
+	mails, err := s.LatestMails(s.ctx, at, limit)
+	s.must(err)
+	return mailIDs(mails)
+}
+
+func mailIDs(mails []*account.Mail) []uint64 {
 	list := []uint64{}
-	for _, m := range s.mails(at, limit) {
+	for _, m := range mails {
 		list = append(list, m.ID)
 	}
 	return list

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/dgraph-io/badger/v4"
 )
 
 // maxMails is the maximum number of mails that are deleted with their account, in
@@ -32,6 +34,33 @@ func (s *database) Mails(ctx context.Context, due time.Time, limit int) ([]*acco
 			mails = append(mails, m)
 			return len(mails) < limit, nil
 		})
+	})
+	if err == nil {
+		err = s.whole()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return mails, nil
+}
+
+// LatestMails implements Store.
+func (s *database) LatestMails(ctx context.Context, due time.Time, limit int) ([]*account.Mail, error) {
+	if limit <= 0 {
+		return nil, ctx.Err()
+	}
+	var mails []*account.Mail
+	err := s.view(ctx, func(v snapshot) error {
+		it := v.txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixMailDue}, Reverse: true})
+		defer it.Close()
+		for it.Seek(numberKey(prefixMailDue, dueNumber(due), math.MaxUint64)); it.Valid() && len(mails) < limit; it.Next() {
+			m, _, err := v.mail(binary.BigEndian.Uint64(it.Item().Key()[1+8:]))
+			if err != nil {
+				return err
+			}
+			mails = append(mails, m)
+		}
+		return nil
 	})
 	if err == nil {
 		err = s.whole()
