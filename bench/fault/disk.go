@@ -29,7 +29,7 @@ var mkfs = map[string][]string{
 	"few inodes": {"mkfs.ext4", "-q", "-N", "64"},
 }
 
-func makeDisk(dir, kind string) (*disk, error) {
+func makeDisk(dir, kind string, size int64) (*disk, error) {
 	dir, err := os.MkdirTemp(dir, "disk-")
 	if err != nil {
 		return nil, err

@@ -106,7 +106,7 @@ func choose(list string) (chosen []*fault, err error) {
 // How long a fault lasts, and how long a store has to write again.
 const (
 	faultLasts   = 3 * time.Second
-	recoverLimit = 10 * time.Second
+	recoverLimit = 20 * time.Second
 	batchLasts   = 100 * time.Millisecond // a batch that had begun before the fault
 )
 
@@ -116,7 +116,11 @@ func (f *fault) run(t table, dir string) error {
 	if f.name == "inodes" {
 		kind = "few inodes"
 	}
-	d, err := makeDisk(dir, kind)
+	size := int64(1 << 30)
+	if f.name == "damage" { // has three stores on it
+		size = 4 << 30
+	}
+	d, err := makeDisk(dir, kind, size)
 	if err != nil {
 		return err
 	}
@@ -211,21 +215,19 @@ func (s *scene) restart(o *outcome) error {
 // killAtDelete kills the process while it deletes a file of the store: when one
 // that had contents is empty.
 func killAtDelete(s *scene) error {
-	sizes := make(map[string]int64)
+	var before map[string]int64
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		entries, err := os.ReadDir(s.store)
+		sizes, err := storeFiles(s.store)
 		if err != nil {
 			return err
 		}
-		for _, e := range entries {
-			info, err := e.Info()
-			if err == nil && info.Size() == 0 && sizes[e.Name()] > 0 {
+		for name, size := range sizes {
+			if size == 0 && before[name] > 0 {
 				s.p.kill()
 				return nil
-			} else if err == nil {
-				sizes[e.Name()] = info.Size()
 			}
 		}
+		before = sizes
 	}
 	s.p.kill()
 	return nil // nothing is emptied before it is deleted
@@ -315,13 +317,17 @@ func takeInodes(s *scene) (err error) {
 	return unlessFull(err)
 }
 
-// limitFiles lets the process open no more files.
+// limitFiles lets the process open no more files: the limit is the lowest number that
+// isn't in use.
 func limitFiles(s *scene) error {
-	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.p.cmd.Process.Pid))
-	if err != nil {
-		return err
+	free := 0
+	for {
+		if _, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", s.p.cmd.Process.Pid, free)); err != nil {
+			break
+		}
+		free++
 	}
-	return s.setFiles(uint64(len(open)))
+	return s.setFiles(uint64(free))
 }
 
 func raiseFiles(s *scene) error { return s.setFiles(1 << 10) }
@@ -347,8 +353,7 @@ func losePages(s *scene) error {
 	if err != nil {
 		return err
 	}
-	rand.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
-	for _, name := range files {
+	for name := range files { // in random order
 		at, length, err := firstExtent(filepath.Join(s.store, name))
 		if err != nil || length == 0 {
 			continue

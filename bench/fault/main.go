@@ -73,14 +73,11 @@ func run(t table) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt)
+	signal.Notify(interrupts, os.Interrupt)
 	for _, f := range chosen {
 		for n := range *runs {
-			select {
-			case <-interrupted:
-				return errors.New("interrupted")
-			default:
+			if err := interrupted(); err != nil {
+				return err
 			}
 			if err := f.run(t, dir); err != nil {
 				return fmt.Errorf("%s, run %d: %w", f.name, n+1, err)
@@ -88,6 +85,18 @@ func run(t table) (err error) {
 		}
 	}
 	return nil
+}
+
+var interrupts = make(chan os.Signal, 1)
+
+// interrupted returns an error after an interrupt. What is being done is finished before.
+func interrupted() error {
+	select {
+	case <-interrupts:
+		return errors.New("interrupted")
+	default:
+		return nil
+	}
 }
 
 // table counts the outcomes of each fault, by when it was made.

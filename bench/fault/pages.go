@@ -15,18 +15,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// storeFiles returns the files in a store's folder and below, relative to it.
-func storeFiles(store string) (names []string, err error) {
-	err = filepath.WalkDir(store, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() {
-			names = append(names, strings.TrimPrefix(path, store+"/"))
+// storeFiles returns the files in a store's folder and below, by their path in it,
+// with their sizes.
+func storeFiles(store string) (map[string]int64, error) {
+	sizes := make(map[string]int64)
+	err := filepath.WalkDir(store, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
 		}
-		if os.IsNotExist(err) { // deleted meanwhile
+		info, err := e.Info()
+		if err == nil {
+			sizes[strings.TrimPrefix(path, store+"/")] = info.Size()
+		}
+		if errors.Is(err, fs.ErrNotExist) { // deleted meanwhile
 			return nil
 		}
 		return err
 	})
-	return names, err
+	return sizes, err
 }
 
 // firstExtent returns where on the disk a file begins, and for how long it goes on
@@ -61,12 +67,12 @@ func firstExtent(file string) (at, length int64, err error) {
 
 // evict makes the kernel forget what it has of the store's files, so that they are
 // read from the disk again.
-func (s *scene) evict(files []string) error {
+func (s *scene) evict(files map[string]int64) error {
 	err := s.evictMaps()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH) { // the process died
 		return err
 	}
-	for _, name := range files {
+	for name := range files {
 		f, err := os.Open(filepath.Join(s.store, name))
 		if err != nil {
 			continue // deleted meanwhile

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	answerLimit = 30 * time.Second
-	closeLimit  = 15 * time.Second
+	answerLimit = time.Minute
+	closeLimit  = 30 * time.Second
 )
 
 // acked is what the store acknowledged.
@@ -226,6 +226,12 @@ func (p *process) death() string {
 		return fmt.Sprintf("%s", why)
 	}
 	return p.cmd.ProcessState.String()
+}
+
+// logged reports whether the process logged something about a file.
+func (p *process) logged(file string) bool {
+	text, _ := os.ReadFile(p.log)
+	return strings.Contains(string(text), file)
 }
 
 func (p *process) kill() {
