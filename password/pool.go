@@ -232,17 +232,3 @@ func (p *Pool) giveUp(ctx context.Context, t *ticket) error {
 	}
 	return ctx.Err()
 }
-
-// Running is how many functions run now.
-func (p *Pool) Running() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.running
-}
-
-// Waiting is how many calls wait for their turn now.
-func (p *Pool) Waiting() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.waiting)
-}

@@ -24,6 +24,18 @@ func hold(t *testing.T, p *Pool) (release func()) {
 	return func() { close(block) }
 }
 
+func running(p *Pool) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running
+}
+
+func waiting(p *Pool) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.waiting)
+}
+
 func TestThePoolBoundsWhatWorksAndWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewPool(2, 3)
@@ -32,16 +44,16 @@ func TestThePoolBoundsWhatWorksAndWhatWaits(t *testing.T) {
 			go p.Do(t.Context(), Caller{}, func() { <-block; ran <- struct{}{} })
 		}
 		synctest.Wait()
-		if p.Running() != 2 || p.Waiting() != 3 {
-			t.Errorf("%d run and %d wait, want 2 and 3", p.Running(), p.Waiting())
+		if running(p) != 2 || waiting(p) != 3 {
+			t.Errorf("%d run and %d wait, want 2 and 3", running(p), waiting(p))
 		}
 		if err := p.Do(t.Context(), Caller{}, func() { t.Error("ran") }); !errors.Is(err, ErrBusy) {
 			t.Errorf("a full queue: %v, want ErrBusy", err)
 		}
 		close(block)
 		synctest.Wait()
-		if len(ran) != 5 || p.Running() != 0 || p.Waiting() != 0 {
-			t.Errorf("%d ran, %d run and %d wait, want 5, 0 and 0", len(ran), p.Running(), p.Waiting())
+		if len(ran) != 5 || running(p) != 0 || waiting(p) != 0 {
+			t.Errorf("%d ran, %d run and %d wait, want 5, 0 and 0", len(ran), running(p), waiting(p))
 		}
 	})
 }
@@ -98,8 +110,8 @@ func TestAFloodOfOneNetworkLeavesRoomForOthers(t *testing.T) {
 			go func() { others <- p.Do(t.Context(), who, func() {}) }()
 			synctest.Wait()
 		}
-		if p.Waiting() != 5 {
-			t.Errorf("%d wait, want 5", p.Waiting())
+		if waiting(p) != 5 {
+			t.Errorf("%d wait, want 5", waiting(p))
 		}
 		release()
 		synctest.Wait()
@@ -155,7 +167,7 @@ func TestKnownCallersDoNotMoveAFloodAhead(t *testing.T) {
 		for i := range 3 {
 			ask(fmt.Sprint("other", i), false)
 		}
-		for p.Running() > 0 {
+		for running(p) > 0 {
 			next <- struct{}{}
 			synctest.Wait()
 		}
@@ -212,8 +224,8 @@ func TestWhoGivesUpLeavesTheQueue(t *testing.T) {
 		if err := p.Do(ctx, Caller{}, func() { t.Error("ran") }); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("at the deadline: %v", err)
 		}
-		if p.Waiting() != 0 {
-			t.Errorf("%d wait, want none", p.Waiting())
+		if waiting(p) != 0 {
+			t.Errorf("%d wait, want none", waiting(p))
 		}
 		release()
 		synctest.Wait()
@@ -232,8 +244,8 @@ func TestAPanicGivesTheWorkerBack(t *testing.T) {
 		defer func() { recover() }()
 		p.Do(t.Context(), Caller{}, func() { panic("broken") })
 	}()
-	if p.Running() != 0 {
-		t.Errorf("%d run, want none", p.Running())
+	if running(p) != 0 {
+		t.Errorf("%d run, want none", running(p))
 	}
 }
 
