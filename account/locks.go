@@ -5,45 +5,46 @@ import (
 	"sync"
 )
 
-// turns serializes changes to one account, first come, first served. Without it, many
-// concurrent changes would conflict again and again, until some gave up.
-type turns struct {
+// accountLocks serialize changes to one account, first come, first served. Without
+// them, many concurrent changes would conflict again and again, until some gave up.
+type accountLocks struct {
 	mu    sync.Mutex
-	lines map[uint64]*turnLine // by account
+	locks map[uint64]*accountLock // by account; only those in use
 }
 
-type turnLine struct {
-	taken chan struct{} // full while a change runs; Go serves senders in order
-	count int           // of running and waiting changes; guarded by turns.mu
+type accountLock struct {
+	held  chan struct{} // full while the lock is held; Go serves senders in order
+	users int           // that hold the lock or wait for it; guarded by accountLocks.mu
 }
 
-// take waits for the turn to change an account. The returned function ends it.
-func (t *turns) take(ctx context.Context, id uint64) (end func(), err error) {
-	t.mu.Lock()
-	if t.lines == nil {
-		t.lines = make(map[uint64]*turnLine)
+// lock waits for the lock of an account. The returned function unlocks it.
+func (l *accountLocks) lock(ctx context.Context, id uint64) (unlock func(), err error) {
+	l.mu.Lock()
+	if l.locks == nil {
+		l.locks = make(map[uint64]*accountLock)
 	}
-	line := t.lines[id]
-	if line == nil {
-		line = &turnLine{taken: make(chan struct{}, 1)}
-		t.lines[id] = line
+	k := l.locks[id]
+	if k == nil {
+		k = &accountLock{held: make(chan struct{}, 1)}
+		l.locks[id] = k
 	}
-	line.count++
-	t.mu.Unlock()
+	k.users++
+	l.mu.Unlock()
 
 	select {
-	case line.taken <- struct{}{}:
-		return func() { <-line.taken; t.leave(id, line) }, nil
+	case k.held <- struct{}{}:
+		return func() { <-k.held; l.release(id, k) }, nil
 	case <-ctx.Done():
-		t.leave(id, line)
+		l.release(id, k)
 		return nil, ctx.Err()
 	}
 }
 
-func (t *turns) leave(id uint64, line *turnLine) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if line.count--; line.count == 0 {
-		delete(t.lines, id)
+// release forgets a lock that nobody uses any more.
+func (l *accountLocks) release(id uint64, k *accountLock) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if k.users--; k.users == 0 {
+		delete(l.locks, id)
 	}
 }

@@ -5,23 +5,23 @@ import (
 	"testing"
 )
 
-func TestTurnsAreForgottenOnceTheyAreOver(t *testing.T) {
-	var all turns
+func TestLocksOfAccountsAreForgottenAfterUse(t *testing.T) {
+	var locks accountLocks
 	var waiting sync.WaitGroup
-	taken := 0 // guarded by the turn of account 1
+	held := 0 // guarded by the lock of account 1
 	for range 100 {
 		waiting.Go(func() {
-			end, err := all.take(t.Context(), 1)
+			unlock, err := locks.lock(t.Context(), 1)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			taken++
-			end()
+			held++
+			unlock()
 		})
 	}
 	waiting.Wait()
-	if taken != 100 || len(all.lines) > 0 {
-		t.Errorf("%d turns, %d accounts are still being changed", taken, len(all.lines))
+	if held != 100 || len(locks.locks) > 0 {
+		t.Errorf("held %d times, %d locks are left", held, len(locks.locks))
 	}
 }

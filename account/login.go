@@ -20,7 +20,7 @@ func (r *Request) Login(ctx context.Context, name, pass string) (*Account, strin
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
 	key := a.Model.Username.Key(a.Model.Normalize(name))
-	c.Known = a.Throttles.known.has(knownKey(key.Value, c))
+	c.known = a.Throttles.known.has(knownKey(key.Value, c))
 	try, err := a.tryLogin(ctx, key.Value, c)
 	if err != nil {
 		return nil, "", err
@@ -72,7 +72,7 @@ func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*A
 // password.ErrBusy.
 func (r *Request) CheckPassword(ctx context.Context, id uint64, pass string) (*Account, error) {
 	a, c := r.accounts, r.event.Client
-	c.Known = true // has a token
+	c.known = true // has a token
 	try, err := a.tryCurrent(r.event.Action, id)
 	if err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ type attempt struct {
 func (a *Service) tryLogin(ctx context.Context, name string, c Client) (*attempt, error) {
 	own := a.pairLimit("login", name, c)
 	rates := a.Rates.wrongPasswords()
-	if len(rates) == 0 || c.Known {
+	if len(rates) == 0 || c.known {
 		return a.try(own, nil)
 	}
 	t, refusal := a.try(own, []limit{{limitKey{"wrong passwords", name}, rates}})

@@ -49,7 +49,7 @@ func (r *Request) SetPassword(ctx context.Context, checked *Account, pass string
 	if err := a.CheckNewPassword("new_password", pass, a.Model.Texts(checked)); err != nil {
 		return nil, err
 	}
-	c.Known = true // has a token
+	c.known = true // has a token
 	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, err

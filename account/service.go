@@ -26,7 +26,7 @@ type Service struct {
 	Validators password.Validators
 	Throttles  *Throttles
 	Rates      *ThrottleSettings
-	turns      turns // of changes to an account
+	locks      accountLocks
 	Reporter   Reporter
 	WakeMail   func() // wakes the outbox after a mail was committed
 	Now        func() time.Time
@@ -82,12 +82,12 @@ type Client struct {
 	Agent    string
 	Protocol string // of links in mails: http or https
 	Language string // that it prefers; see Mail
-	Known    bool   // has logged in to the account before
+	known    bool   // has logged in to the account before
 }
 
 // caller returns the client for the queue of the hashing pool.
 func (c Client) caller() password.Caller {
-	return password.Caller{Network: neighbourhood(c.Address), Known: c.Known}
+	return password.Caller{Network: neighbourhood(c.Address), Known: c.known}
 }
 
 // Event is a request to an account, and its outcome.
@@ -172,11 +172,11 @@ const attempts = 20
 // Update reads an account, lets change modify it and the transaction, and writes it.
 // If the account was changed meanwhile, it starts again.
 func (a *Service) Update(ctx context.Context, id uint64, change func(*Account, *Change) error) (*Account, error) {
-	end, err := a.turns.take(ctx, id)
+	unlock, err := a.locks.lock(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
+	defer unlock()
 	for range attempts {
 		acc, err := a.Store.Account(ctx, id)
 		if err != nil {
