@@ -46,8 +46,8 @@ type outboxTimes struct {
 	// further one.
 	retryPause time.Duration
 
-	// reread is how long mails are sent before the queue is read again for newer
-	// ones. A failed mail always lets them go first.
+	// reread is how long mails are sent before the queue is read again, for newer
+	// mails and for retries. A failed mail always lets newer ones go first.
 	reread time.Duration
 
 	// send is how long a mailer may take for a mail, and grace how long it may
@@ -357,7 +357,7 @@ func (o *Outbox) sendNext(d *Delivery, m *account.Mail, w *resultWriter) (goOn b
 	if d.Delivered != nil {
 		o.callHook(func() { d.Delivered(m) })
 	}
-	return len(o.signal) == 0 || time.Since(o.lastRead) < o.times.reread
+	return time.Since(o.lastRead) < o.times.reread
 }
 
 // handleFailure retries a failed mail later or gives it up, and reports whether

@@ -28,6 +28,7 @@ import (
 // quickTimes are the times of an outbox in tests.
 var quickTimes = outboxTimes{
 	retryPause: 20 * time.Millisecond,
+	reread:     100 * time.Millisecond,
 	send:       300 * time.Millisecond,
 	grace:      100 * time.Millisecond,
 	close:      300 * time.Millisecond,
@@ -659,6 +660,31 @@ func TestOutboxSendsWhatWaits(t *testing.T) {
 	}
 	if waiting < 90 || waiting > 110 {
 		t.Errorf("%d of the first 200 mails had waited", waiting)
+	}
+}
+
+// A mail that was refused once is sent behind the latest, however many others wait.
+func TestOutboxRetriesWhileOthersWait(t *testing.T) {
+	srv := testsite.StartSMTP(t, "starttls", &testsite.SMTP{})
+	s := testStore(t, t.TempDir())
+	putMails(t, s, 1000, time.Now())
+	var refused string
+	srv.OnRcpt = func(to string) error {
+		if refused != "" {
+			return nil
+		}
+		refused = to
+		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "greylisted"}
+	}
+	times := quickTimes
+	times.send = 10 * time.Second
+	o := startOutbox(s, zap.NewNop(), times)
+	t.Cleanup(o.Close)
+	defer o.Use(&Delivery{Compose: composeTo, Mailer: newSMTP(t, srv, "trusted_ca CA")})()
+	testsite.Eventually(t, "all sent", func() bool { return len(pending(t, s)) == 0 })
+	sent := srv.Received()
+	if i := slices.IndexFunc(sent, func(m testsite.ReceivedMail) bool { return m.To == refused }); i < 0 || i > 2*maxLatest+100 {
+		t.Errorf("it was sent after %d of %d mails", i, len(sent))
 	}
 }
 
