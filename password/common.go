@@ -10,9 +10,9 @@ import (
 	"sync"
 )
 
-// commonList has 49,233 passwords in lower case, one a line, sorted. They are
-// those of src/passwords.json in the npm package @zxcvbn-ts/language-common
-// 4.1.3, under the MIT License: NOTICE has its text. To make the list anew:
+// commonList has 49,233 passwords in lower case, one on each line, sorted. They are from
+// src/passwords.json in the npm package @zxcvbn-ts/language-common 4.1.3, under the MIT
+// License, which is in NOTICE. To make the list again:
 //
 //	npm pack @zxcvbn-ts/language-common@4.1.3
 //	tar xzf zxcvbn-ts-language-common-4.1.3.tgz
@@ -22,8 +22,7 @@ import (
 //go:embed common.txt.gz
 var commonList []byte
 
-// common is the list, about a megabyte. It is unpacked at the first use, and is
-// never changed.
+// common returns the list, about a megabyte. It is unpacked on first use.
 var common = sync.OnceValue(func() []string {
 	r, err := gzip.NewReader(bytes.NewReader(commonList))
 	if err != nil {
@@ -36,8 +35,7 @@ var common = sync.OnceValue(func() []string {
 	return strings.Split(strings.TrimSuffix(string(list), "\n"), "\n")
 })
 
-// isCommon looks a password up as Django does: without case, and without the
-// spaces around it.
+// isCommon looks up a password as Django does, ignoring case and surrounding spaces.
 func isCommon(password string) bool {
 	_, found := slices.BinarySearch(common(), strings.TrimSpace(strings.ToLower(password)))
 	return found

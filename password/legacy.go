@@ -15,36 +15,35 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// Bounds on the cost of stored hashes. Each lets a hash take about two seconds
-// of a processor, and is several times what Django has ever made by default.
+// Bounds on the cost of stored hashes. Each allows about two seconds of a processor, and
+// several times the cost of any default of Django.
 const (
-	// maxPBKDF2 is the most iterations. Django's 6.0 makes 1,200,000.
+	// maxPBKDF2 is the maximum number of iterations. Django 6.0 makes 1,200,000.
 	maxPBKDF2 = 10_000_000
 
-	// maxBcryptCost is the most for the binary logarithm of the rounds.
-	// Django's is 12.
+	// maxBcryptCost is the maximum binary logarithm of the rounds. Django's is 12.
 	maxBcryptCost = 15
 
-	// maxScryptMemory in bytes bounds 128*n*r, and maxScryptWork that times p.
+	// maxScryptMemory bounds 128*n*r and maxScryptWork that times p, in bytes.
 	// Django's are 16 MiB (n 16384, r 8) and 80 MiB (p 5).
 	maxScryptMemory = 256 << 20
 	maxScryptWork   = 512 << 20
 
-	// maxScryptR and maxScryptP bound what scrypt takes besides, 128*r*p
-	// bytes, which a small n would leave free.
+	// maxScryptR and maxScryptP bound the other 128*r*p bytes that scrypt takes,
+	// also with a small n.
 	maxScryptR = 64
 	maxScryptP = 16
 )
 
-// bcryptReads is how many bytes of a password bcrypt looks at, and bcryptLength
-// how many characters its encoding has, as in crypt(3).
+// bcryptReads is how many bytes of a password bcrypt reads, and bcryptLength the length
+// of its encoding, as in crypt(3).
 const (
 	bcryptReads  = 72
 	bcryptLength = 60
 )
 
-// legacy are the formats that are checked and no longer made, by Django's
-// names of their algorithms. Each gets what follows the name and a dollar.
+// legacy are the formats that are checked but not made any more, by Django's name of the
+// algorithm. Each function gets what follows the name and a dollar sign.
 var legacy = map[string]func(rest, password string) (bool, error){
 	"pbkdf2_sha256": func(rest, password string) (bool, error) { return verifyPBKDF2(sha256.New, rest, password) },
 	"pbkdf2_sha1":   func(rest, password string) (bool, error) { return verifyPBKDF2(sha1.New, rest, password) },
@@ -53,8 +52,7 @@ var legacy = map[string]func(rest, password string) (bool, error){
 	"scrypt":        verifyScrypt,
 }
 
-// verifyPBKDF2 checks iterations$salt$hash (RFC 8018). The salt is used as it
-// is written.
+// verifyPBKDF2 checks iterations$salt$hash (RFC 8018). The salt is used as written.
 func verifyPBKDF2(h func() hash.Hash, rest, password string) (bool, error) {
 	parts := strings.Split(rest, "$")
 	if len(parts) != 3 {
@@ -75,11 +73,11 @@ func verifyPBKDF2(h func() hash.Hash, rest, password string) (bool, error) {
 	return subtle.ConstantTimeCompare(got, want) == 1, nil
 }
 
-// verifyBcrypt checks a hash of crypt(3), such as $2b$12$…. bcrypt ignores what
-// comes after the 72nd byte of a password, and repeats a shorter one with a
-// zero byte between, so that "a" and "a\x00a" are one to it: passwords that are
-// longer or have such a byte match nothing. The work is done all the same, or
-// the time would tell what format is stored.
+// verifyBcrypt checks a hash of crypt(3), such as $2b$12$…. bcrypt ignores everything
+// after the 72nd byte of a password, and repeats a shorter one with a zero byte between,
+// so that "a" and "a\x00a" have the same hash. So passwords that are longer, or have a
+// zero byte, match nothing. The hash is computed anyway: otherwise the time would show
+// which format is stored.
 func verifyBcrypt(rest, password string) (bool, error) {
 	encoded := []byte(rest)
 	cost, err := bcrypt.Cost(encoded)
@@ -97,15 +95,15 @@ func verifyBcrypt(rest, password string) (bool, error) {
 	return err == nil && readWhole, nil
 }
 
-// verifyBcryptSHA256 checks a bcrypt hash of the hexadecimal SHA-256 of the
-// password, which so may be of any length and have any byte.
+// verifyBcryptSHA256 checks a bcrypt hash of the hexadecimal SHA-256 of the password, so
+// that it may be long and have any bytes.
 func verifyBcryptSHA256(rest, password string) (bool, error) {
 	sum := sha256.Sum256([]byte(password))
 	return verifyBcrypt(rest, hex.EncodeToString(sum[:]))
 }
 
-// verifyScrypt checks n$salt$r$p$hash (RFC 7914), with Django's names work
-// factor, salt, block size and parallelism.
+// verifyScrypt checks n$salt$r$p$hash (RFC 7914): in Django's words work factor, salt,
+// block size and parallelism.
 func verifyScrypt(rest, password string) (bool, error) {
 	parts := strings.Split(rest, "$")
 	if len(parts) != 5 {
@@ -121,7 +119,7 @@ func verifyScrypt(rest, password string) (bool, error) {
 	if n < 2 || r < 1 || p < 1 || n&(n-1) != 0 {
 		return false, ErrUnknownFormat
 	}
-	// The first bounds keep the products within 64 bits.
+	// After the first three checks, the products fit in 64 bits.
 	if n > maxScryptMemory || r > maxScryptR || p > maxScryptP || 128*n*r > maxScryptMemory || 128*n*r*p > maxScryptWork {
 		return false, ErrCost
 	}

@@ -42,11 +42,11 @@ var vectors = []struct{ name, password, encoded string }{
 func TestEveryFormatOfDjangoIsChecked(t *testing.T) {
 	for _, v := range vectors {
 		t.Run(v.name, func(t *testing.T) {
-			if ok, weaker, err := Default.Verify(v.encoded, v.password); !ok || !weaker || err != nil {
-				t.Errorf("the password: ok %t, weaker %t, %v", ok, weaker, err)
+			if ok, weak, err := Default.Verify(v.encoded, v.password); !ok || !weak || err != nil {
+				t.Errorf("the password: ok %t, weak %t, %v", ok, weak, err)
 			}
-			if ok, weaker, err := Default.Verify(v.encoded, v.password+"z"); ok || weaker || err != nil {
-				t.Errorf("another: ok %t, weaker %t, %v", ok, weaker, err)
+			if ok, weak, err := Default.Verify(v.encoded, v.password+"z"); ok || weak || err != nil {
+				t.Errorf("another: ok %t, weak %t, %v", ok, weak, err)
 			}
 			if !Known(v.encoded) {
 				t.Error("its algorithm is unknown")
@@ -69,8 +69,8 @@ func TestNoPasswordMatchesAnUnusableHash(t *testing.T) {
 			t.Errorf("%q is usable", encoded)
 		}
 		for _, pass := range []string{"", encoded} {
-			if ok, weaker, err := quick.Verify(encoded, pass); ok || weaker || !errors.Is(err, ErrUnknownFormat) {
-				t.Errorf("%q: ok %t, weaker %t, %v", encoded, ok, weaker, err)
+			if ok, weak, err := quick.Verify(encoded, pass); ok || weak || !errors.Is(err, ErrUnknownFormat) {
+				t.Errorf("%q: ok %t, weak %t, %v", encoded, ok, weak, err)
 			}
 		}
 	}
@@ -144,8 +144,8 @@ var hostile = func() map[string]error {
 
 func TestAHostileHashIsRefusedWithoutItsWork(t *testing.T) {
 	for encoded, want := range hostile {
-		if ok, weaker, err := Default.Verify(encoded, "x"); ok || weaker || !errors.Is(err, want) {
-			t.Errorf("%.60s: ok %t, weaker %t, %v, want %v", encoded, ok, weaker, err, want)
+		if ok, weak, err := Default.Verify(encoded, "x"); ok || weak || !errors.Is(err, want) {
+			t.Errorf("%.60s: ok %t, weak %t, %v, want %v", encoded, ok, weak, err, want)
 		}
 	}
 }
@@ -172,12 +172,12 @@ func FuzzVerify(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, encoded, pass string) {
 		start := time.Now()
-		ok, weaker, err := quick.Verify(encoded, pass)
+		ok, weak, err := quick.Verify(encoded, pass)
 		if took := time.Since(start); took > slow {
 			t.Errorf("took %v", took)
 		}
-		if weaker && !ok || ok && (err != nil || !Usable(encoded)) {
-			t.Errorf("ok %t, weaker %t, %v", ok, weaker, err)
+		if weak && !ok || ok && (err != nil || !Usable(encoded)) {
+			t.Errorf("ok %t, weak %t, %v", ok, weak, err)
 		}
 		if err != nil && err != ErrUnknownFormat && err != ErrCost {
 			t.Errorf("an error of another kind: %v", err)
@@ -225,8 +225,8 @@ func TestANewHashIsGoodForItsPasswordOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ok, weaker, err := quick.Verify(encoded, pass); !ok || weaker || err != nil {
-			t.Errorf("%.10q: ok %t, weaker %t, %v", pass, ok, weaker, err)
+		if ok, weak, err := quick.Verify(encoded, pass); !ok || weak || err != nil {
+			t.Errorf("%.10q: ok %t, weak %t, %v", pass, ok, weak, err)
 		}
 		for _, other := range []string{pass + "x", pass + "\x00", pass + " "} {
 			if ok, _, _ := quick.Verify(encoded, other); ok {
@@ -262,8 +262,8 @@ func TestAHashIsWeakerThatCostsLessThanTheSetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		want   Argon2id
-		weaker bool
+		want Argon2id
+		weak bool
 	}{
 		{Argon2id{32, 2, 2}, false},
 		{Argon2id{16, 1, 1}, false}, // it costs more
@@ -272,11 +272,11 @@ func TestAHashIsWeakerThatCostsLessThanTheSetting(t *testing.T) {
 		{Argon2id{32, 3, 2}, true},
 		{Argon2id{64, 1, 1}, true},
 	} {
-		if ok, weaker, err := test.want.Verify(encoded, "secret"); !ok || weaker != test.weaker || err != nil {
-			t.Errorf("%v: ok %t, weaker %t, %v", test.want, ok, weaker, err)
+		if ok, weak, err := test.want.Verify(encoded, "secret"); !ok || weak != test.weak || err != nil {
+			t.Errorf("%v: ok %t, weak %t, %v", test.want, ok, weak, err)
 		}
-		if _, weaker, _ := test.want.Verify(encoded, "wrong"); weaker {
-			t.Errorf("%v: weaker for the wrong password", test.want)
+		if _, weak, _ := test.want.Verify(encoded, "wrong"); weak {
+			t.Errorf("%v: weak for the wrong password", test.want)
 		}
 	}
 }

@@ -8,42 +8,39 @@ import (
 	"sync"
 )
 
-// ErrBusy means that a pool has all the work that it can do in time: try again
-// later.
+// ErrBusy means that the queue of a pool is full. Try again later.
 var ErrBusy = errors.New("too many passwords are being hashed")
 
-// Pool bounds the hashing that goes on at once. A hash takes memory and a
-// processor for tens of milliseconds: a flood of logins without a bound takes
-// gigabytes, and holds every other request up. It may be used by many
-// goroutines.
+// Pool bounds how many passwords are hashed at once. A hash takes memory and tens of
+// milliseconds of a processor: without a bound, a flood of log-ins takes gigabytes, and
+// delays every other request. It is safe for concurrent use.
 //
-// The queue is fair: networks take turns, so that one that sends a thousand
-// calls holds another's first one up by one hash. Known callers go before all
-// others, but for a quarter of the hashes and of the places in the queue: an
-// attacker may have accounts too. When the queue is full, the last in line leaves
-// it.
+// The queue is fair: networks take turns, so that a network with a thousand calls delays
+// the first call of another by one hash. Known callers go first, but a quarter of the
+// hashes, and of the places in the queue, is for others, since an attacker may have
+// accounts too. If the queue is full, the last call leaves it.
 type Pool struct {
 	workers, queue int
 
 	mu      sync.Mutex
 	running int
-	waiting []*ticket // the known first, each in the order in which they are served
-	served  int       // calls that waited
+	waiting []*ticket // known callers first, each in the order of service
+	served  int       // calls from the queue
 	known   turns     // of known callers
 	others  turns
 }
 
-// turns are those of the networks. Known callers have turns of their own, or
-// each of them would bring the calls of a flood that waits nearer to theirs.
+// turns are the rounds in which networks are served, one call each. Known callers have
+// rounds of their own: otherwise each of them would advance a waiting flood.
 type turns struct {
 	round  uint64            // of the call that was served last
-	rounds map[string]uint64 // of the last call of each network, where it is later than round
+	rounds map[string]uint64 // of each network's last call, if later than round
 }
 
-// next is the round in which a network may be served.
+// next returns the round of a network's next call.
 func (t *turns) next(network string) uint64 { return max(t.round, t.rounds[network]) + 1 }
 
-// served ends the rounds before that of a call.
+// served ends the rounds up to that of a call.
 func (t *turns) served(round uint64) {
 	if round <= t.round {
 		return
@@ -56,10 +53,10 @@ func (t *turns) served(round uint64) {
 	}
 }
 
-// Caller is on whose behalf a password is hashed.
+// Caller is who a password is hashed for.
 type Caller struct {
-	// Network is what one attacker is likely to have of the address space.
-	// Callers without one count as one network.
+	// Network is a range of addresses that one attacker may have. Callers without
+	// one count as one network.
 	Network string
 
 	// Known callers have logged in before, and go first.
@@ -70,17 +67,16 @@ type Caller struct {
 type ticket struct {
 	known  bool
 	round  uint64
-	called chan error // nil: its turn has come; ErrBusy: it had to leave
+	called chan error // gets nil if it is the call's turn, ErrBusy if it must leave
 }
 
-// queuePerWorker is how many may wait for each worker by default: what is done
-// in about half a second, so that who waits is still there for the answer.
+// queuePerWorker is the default number of waiting calls for each worker. They take about
+// half a second, so that clients still wait for the answer.
 const queuePerWorker = 16
 
-// NewPool makes a pool that runs so many functions at once, with a queue for so
-// many calls before it. Default for workers below 1: one less than GOMAXPROCS,
-// and at least one, so that a processor is left for other requests. Default for
-// queue below 1: 16 for each worker.
+// NewPool returns a pool that runs at most workers functions at once, with at most queue
+// calls waiting. If workers is below 1, it is one less than GOMAXPROCS but at least one,
+// so that other requests have a processor. If queue is below 1, it is 16 for each worker.
 func NewPool(workers, queue int) *Pool {
 	if workers < 1 {
 		workers = max(1, runtime.GOMAXPROCS(0)-1)
@@ -96,9 +92,8 @@ func NewPool(workers, queue int) *Pool {
 	}
 }
 
-// Do runs f in the caller's turn, and returns when f has. Without having run f
-// it returns ErrBusy if the queue is full of calls that go first, and the error
-// of ctx if that has ended or ends while f waits.
+// Do runs f when it is the caller's turn. It returns without running f if the queue is
+// full of calls that go first, with ErrBusy, or if ctx ends, with its error.
 func (p *Pool) Do(ctx context.Context, who Caller, f func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -114,7 +109,7 @@ func (p *Pool) Do(ctx context.Context, who Caller, f func()) error {
 	return nil
 }
 
-// enter takes a worker, or waits for one.
+// enter gets a worker, or waits for one.
 func (p *Pool) enter(ctx context.Context, who Caller) error {
 	t, err := p.line(who)
 	if t == nil {
@@ -128,7 +123,7 @@ func (p *Pool) enter(ctx context.Context, who Caller) error {
 	}
 }
 
-// line takes a worker if one is free, else a place in the queue.
+// line gets a worker if one is free, or else a place in the queue.
 func (p *Pool) line(who Caller) (*ticket, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -160,8 +155,8 @@ func (p *Pool) line(who Caller) (*ticket, error) {
 	return t, nil
 }
 
-// lastFor is the call that has to leave a full queue for a new one, if that comes
-// before it: the last of all, but of the known where these have their places.
+// lastFor returns the index of the call that leaves a full queue for a new one that goes
+// before it: the last one, or the last known one if known callers have all their places.
 func (p *Pool) lastFor(known bool) int {
 	count, places := p.firstOther(), p.queue-p.queue/others
 	if count > places || known && count == places {
@@ -170,11 +165,10 @@ func (p *Pool) lastFor(known bool) int {
 	return len(p.waiting) - 1
 }
 
-// others is the part of the hashes, and of the places, that is kept from known
-// callers: one of so many.
+// others is the share of hashes and places that unknown callers have: one in this many.
 const others = 4
 
-// firstOther is where the calls of those begin who aren't known.
+// firstOther returns the index of the first call of an unknown caller.
 func (p *Pool) firstOther() int {
 	i := slices.IndexFunc(p.waiting, func(t *ticket) bool { return !t.known })
 	if i < 0 {
@@ -190,7 +184,7 @@ func (p *Pool) turns(known bool) *turns {
 	return &p.others
 }
 
-// before reports whether t is served before other, or came no later.
+// before reports whether t, which came first, is served before other.
 func (t *ticket) before(other *ticket) bool {
 	if t.known != other.known {
 		return t.known
@@ -198,7 +192,7 @@ func (t *ticket) before(other *ticket) bool {
 	return t.round <= other.round
 }
 
-// leave hands the worker to the first in the queue, or gives it back.
+// leave gives the worker to the next call in the queue, or frees it.
 func (p *Pool) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -218,8 +212,7 @@ func (p *Pool) leave() {
 	t.called <- nil
 }
 
-// giveUp takes a call out of the queue, or gives the worker back that it has
-// been given meanwhile.
+// giveUp removes a call from the queue, or frees the worker that it got meanwhile.
 func (p *Pool) giveUp(ctx context.Context, t *ticket) error {
 	p.mu.Lock()
 	i := slices.Index(p.waiting, t)

@@ -8,34 +8,30 @@ import (
 	"unicode/utf8"
 )
 
-// Validators are the rules for new passwords, those of Django's
-// AUTH_PASSWORD_VALIDATORS.
+// Validators check new passwords, as Django's AUTH_PASSWORD_VALIDATORS do.
 type Validators struct {
-	// MinLength in characters; 0: any. Source: MinimumLengthValidator.
+	// MinLength is the minimum number of characters. Source: MinimumLengthValidator.
 	MinLength int
 
-	// Common refuses the passwords that are used most. Source:
-	// CommonPasswordValidator.
+	// Common refuses the most common passwords. Source: CommonPasswordValidator.
 	Common bool
 
-	// Numeric refuses passwords of digits only. Source:
+	// Numeric refuses passwords that only have digits. Source:
 	// NumericPasswordValidator.
 	Numeric bool
 
-	// Similar refuses passwords that are like an attribute of the account.
-	// Source: UserAttributeSimilarityValidator, with its max_similarity of
-	// 0.7.
+	// Similar refuses passwords that are similar to an attribute of the account.
+	// Source: UserAttributeSimilarityValidator, with its max_similarity of 0.7.
 	Similar bool
 }
 
-// Attribute is a value of an account that a password must not be like.
+// Attribute is a value of an account that a password must not be similar to.
 type Attribute struct {
-	Name  string // as people call it, such as email address
+	Name  string // for people, such as email address
 	Value string
 }
 
-// Validate returns what is wrong with a password, in Django's words and order,
-// or nil.
+// Validate returns Django's messages about a password, in Django's order, or nil.
 func (v Validators) Validate(password string, attributes []Attribute) []string {
 	var messages []string
 	if v.Similar {
@@ -62,10 +58,10 @@ func (v Validators) Validate(password string, attributes []Attribute) []string {
 // maxSimilarity is Django's default.
 const maxSimilarity = 0.7
 
-// nonWord is Python's \W+, at which Django splits a value.
+// nonWord is Python's \W+, by which Django splits a value.
 var nonWord = regexp.MustCompile(`[^\p{L}\p{N}_]+`)
 
-// similar returns the name of the first attribute that the password is like.
+// similar returns the name of the first attribute that the password is similar to.
 func similar(password string, attributes []Attribute) (string, bool) {
 	p := []rune(strings.ToLower(password))
 	for _, a := range attributes {
@@ -82,14 +78,14 @@ func similar(password string, attributes []Attribute) (string, bool) {
 	return "", false
 }
 
-// tooShort is Django's exceeds_maximum_length_ratio: it reports whether the value
-// is too short for the password to be like it, which saves the comparison.
+// tooShort reports whether a value is too short for the password to be similar to it.
+// Source: Django's exceeds_maximum_length_ratio.
 func tooShort(password, value []rune) bool {
 	return len(password) >= 10*len(value) && float64(len(value)) < maxSimilarity/2*float64(len(password))
 }
 
-// ratio is the quick_ratio of Python's difflib: twice the characters that both
-// have, by the characters of both.
+// ratio returns twice the number of common characters, divided by the number of all
+// characters. Source: quick_ratio of Python's difflib.
 func ratio(a, b []rune) float64 {
 	counts := make(map[rune]int, len(b))
 	for _, r := range b {
@@ -108,8 +104,8 @@ func ratio(a, b []rune) float64 {
 	return 2 * float64(matches) / float64(len(a)+len(b))
 }
 
-// isNumeric reports whether a password is of decimal digits only, of any script.
-// Django's takes superscripts and the like for digits too.
+// isNumeric reports whether a password only has decimal digits, of any script. Django
+// also counts superscripts and the like as digits.
 func isNumeric(password string) bool {
 	return password != "" && !strings.ContainsFunc(password, func(r rune) bool { return !unicode.IsDigit(r) })
 }
