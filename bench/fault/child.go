@@ -89,6 +89,11 @@ func runChild(dir string) {
 		say("refused", oneLine(err))
 		return
 	}
+	if *control {
+		if err := neverFlush(); err != nil {
+			log.Fatal(err)
+		}
+	}
 	say("open")
 	wanted := make(map[int]uint64)
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {

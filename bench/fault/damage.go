@@ -225,7 +225,7 @@ func (s *scene) damage(kind string, way func(file, sibling string) error, runnin
 	}
 	if running {
 		time.Sleep(2 * time.Second)
-		s.p.look(o)
+		s.p.look(o, s.known)
 		if err := s.p.close(); err != nil {
 			o.fault(err)
 		}
@@ -256,7 +256,7 @@ func (s *scene) opens(damaged []string, o *outcome) bool {
 		}
 		return false
 	}
-	p.look(o)
+	p.look(o, s.known)
 	p.check(o)
 	if err := p.close(); err != nil {
 		o.fault(err)

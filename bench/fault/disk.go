@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,10 +44,15 @@ func makeDisk(dir, kind string, size int64) (*disk, error) {
 	if _, err := command(mkfs[kind][0], append(mkfs[kind][1:], d.image)...); err != nil {
 		return nil, err
 	}
+	return d, d.attach()
+}
+
+// attach mounts the image.
+func (d *disk) attach() (err error) {
 	if d.device, err = command("losetup", "--find", "--show", d.image); err != nil {
-		return nil, err
+		return err
 	}
-	return d, d.mount()
+	return d.mount()
 }
 
 func (d *disk) mount() error {
@@ -56,16 +60,19 @@ func (d *disk) mount() error {
 	return err
 }
 
+func (d *disk) detach() error {
+	err := unix.Unmount(d.at, unix.MNT_DETACH)
+	if errors.Is(err, unix.EINVAL) { // it isn't mounted
+		err = nil
+	}
+	_, errDevice := command("losetup", "--detach", d.device)
+	return errors.Join(err, errDevice)
+}
+
 // remove unmounts the disk and deletes its image.
 func (d *disk) remove() {
-	if err := unix.Unmount(d.at, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-		log.Printf("unmounting %s: %v", d.at, err)
-	}
-	if _, err := command("losetup", "--detach", d.device); err != nil {
-		log.Print(err)
-	}
-	if err := os.RemoveAll(d.logs); err != nil {
-		log.Print(err)
+	if err := errors.Join(d.detach(), os.RemoveAll(d.logs)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 }
 

@@ -40,6 +40,7 @@ type scene struct {
 	known *acked
 
 	copied time.Time // when copyStore made the copy
+	cut    *acked    // what was acknowledged before the power was cut
 }
 
 func (s *scene) path(name string) string { return filepath.Join(s.disk.at, name) }
@@ -47,6 +48,7 @@ func (s *scene) path(name string) string { return filepath.Join(s.disk.at, name)
 var faults = []*fault{
 	{name: "kill", kills: true, begin: func(s *scene) error { s.p.kill(); return nil }},
 	{name: "kill-at-delete", kills: true, begin: killAtDelete},
+	{name: "powercut", kills: true, tools: []string{"mkfs.xfs"}, begin: cutPower},
 	{name: "full", begin: fillByWriting, end: giveBack},
 	{name: "fallocate", begin: fillAtOnce, end: giveBack},
 	{name: "quota", on: []string{"btrfs"}, tools: []string{"btrfs"}, prepare: enableQuota, begin: limitQuota, end: raiseQuota},
@@ -120,6 +122,14 @@ func (f *fault) run(t table, dir string) error {
 	if f.name == "damage" { // has three stores on it
 		size = 4 << 30
 	}
+	if f.name == "powercut" { // copies its image, which XFS does at one moment
+		outer, err := makeDisk(dir, "xfs", 4*size)
+		if err != nil {
+			return err
+		}
+		defer outer.remove()
+		dir = outer.at
+	}
 	d, err := makeDisk(dir, kind, size)
 	if err != nil {
 		return err
@@ -158,7 +168,7 @@ func (s *scene) suffer(f *fault, o *outcome) (err error) {
 	began := time.Now()
 	if !f.kills {
 		time.Sleep(faultLasts)
-		s.p.look(o)
+		s.p.look(o, s.known)
 	}
 	ending := time.Now()
 	if f.gone {
@@ -200,7 +210,11 @@ func (s *scene) restart(o *outcome) error {
 		return nil
 	}
 	s.p = p
-	p.look(o)
+	expected := s.known
+	if s.cut != nil {
+		expected = s.cut
+	}
+	p.look(o, expected)
 	p.check(o)
 	p.load()
 	if !p.acknowledges(recoverLimit) {
@@ -231,6 +245,22 @@ func killAtDelete(s *scene) error {
 	}
 	s.p.kill()
 	return nil // nothing is emptied before it is deleted
+}
+
+// cutPower goes on with a copy of the disk's image. It has what the disk had been given
+// until then, and nothing of what the kernel still kept in memory.
+func cutPower(s *scene) error {
+	s.cut = s.known.copy()
+	cut := s.disk.image + ".cut"
+	if _, err := command("cp", "--reflink=always", s.disk.image, cut); err != nil {
+		return err
+	}
+	s.p.kill()
+	if err := s.disk.detach(); err != nil {
+		return err
+	}
+	s.disk.image = cut
+	return s.disk.attach()
 }
 
 const others = "others" // what takes the space away

@@ -17,6 +17,11 @@
 // must be right, or must be refused with an error that names the file, or must fail
 // to read what it can't find any more.
 //
+// The fault powercut goes on with a copy of the image file at one moment (a reflink,
+// on XFS): it has what the disk had been given until then, and nothing of what the
+// kernel still kept in memory. With -control, the store's flushes do nothing, to see
+// that this finds a loss.
+//
 // It prints how often each fault had each outcome, breaches in capitals, and exits
 // with 1 if there was one, with 2 if a fault could not be made.
 package main
@@ -34,12 +39,13 @@ import (
 )
 
 var (
-	names  = flag.String("fault", "all", "faults, separated by commas: "+strings.Join(faultNames(), ", "))
-	fsType = flag.String("fs", "ext4", "file system under the store: ext4, xfs or btrfs")
-	runs   = flag.Int("runs", 1, "how often each fault is made")
-	files  = flag.String("files", "", "damage only files whose name has this in it, such as .sst")
-	folder = flag.String("dir", "", "folder for the images (default: a temporary one)")
-	child  = flag.Bool("child", false, "used by the program itself")
+	names   = flag.String("fault", "all", "faults, separated by commas: "+strings.Join(faultNames(), ", "))
+	fsType  = flag.String("fs", "ext4", "file system under the store: ext4, xfs or btrfs")
+	runs    = flag.Int("runs", 1, "how often each fault is made")
+	files   = flag.String("files", "", "damage only files whose name has this in it, such as .sst")
+	folder  = flag.String("dir", "", "folder for the images (default: a temporary one)")
+	control = flag.Bool("control", false, "let the store flush nothing to the disk: what powercut finds then shows that it finds a loss")
+	child   = flag.Bool("child", false, "used by the program itself")
 )
 
 func main() {

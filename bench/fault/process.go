@@ -129,7 +129,7 @@ var errCloseFailed = errors.New("closing failed")
 // start starts a child, which opens the store. What it acknowledges is added to known.
 func start(store, logFile string, known *acked) (*process, error) {
 	p := &process{
-		cmd: exec.Command("/proc/self/exe", "-child", "-dir", store), log: logFile, known: known,
+		cmd: exec.Command("/proc/self/exe", "-child", "-dir", store, fmt.Sprintf("-control=%t", *control)), log: logFile, known: known,
 		said: make(chan string), deaf: make(chan struct{}), ended: make(chan struct{}),
 	}
 	p.deafen = sync.OnceFunc(func() { close(p.deaf) })
@@ -271,9 +271,10 @@ func (p *process) acknowledges(limit time.Duration) bool {
 	return false
 }
 
-// look compares what was acknowledged with what the process finds.
-func (p *process) look(o *outcome) {
-	before := p.known.copy().accounts
+// look compares what was acknowledged with what the process finds. What was
+// acknowledged later may be found, too.
+func (p *process) look(o *outcome, known *acked) {
+	before := known.copy().accounts
 	if err := p.compare(o, before); err != nil {
 		o.fault(err)
 	}
