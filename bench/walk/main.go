@@ -1,8 +1,7 @@
-// Command walk lists the files of this module that one request goes through: a
-// log-in, and a request for a gated route. Build it with counters:
+// Command walk lists the files of this module that a log-in enters, and those that a
+// request for a gated route enters. It needs the counters of -cover:
 //
-//	go build -cover -covermode=atomic -coverpkg=github.com/caddy-djoser/djoser/... -o /tmp/walk ./bench/walk
-//	/tmp/walk
+//	go run -cover -covermode=atomic -coverpkg=./... ./bench/walk
 package main
 
 import (
