@@ -34,10 +34,11 @@ func (m *request) stats() (any, error) {
 	}, nil
 }
 
-// importDump takes the parameters phase (check, users or tokens) and model. The body
-// is one or more arrays of rows. Groups, permissions and content types must come
-// before the rows that refer to them by id. The users of tokens must be in the same
-// body. A row may have its number in the file as "row".
+// importDump takes the parameters phase (check, users or tokens) and model. The body is
+// one or more arrays of rows. A row must come after the rows that it refers to: content
+// types, permissions, groups, users, tokens. Users must be sent with their tokens. The
+// phases users and tokens must not be sent the rows that the check refused. A row may
+// give its number in the file as "row".
 func (m *request) importDump() (any, error) {
 	query := m.r.URL.Query()
 	phase := django.Phase(query.Get("phase"))
@@ -45,6 +46,7 @@ func (m *request) importDump() (any, error) {
 		return nil, badRequest("phase must be check, users or tokens; do them in this order")
 	}
 	m.noDeadline()
+	defer limitMemory()()
 	report, err := django.Import(m.r.Context(), m.accounts, m.r.Body, query.Get("model"), phase)
 	if err != nil && !errors.Is(err, account.ErrFull) && !errors.Is(err, account.ErrClosed) {
 		return nil, badRequest("%v", err)

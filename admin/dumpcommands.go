@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -43,22 +41,22 @@ tokens that exist already are not changed, so an import can be repeated.`,
 	return cmd
 }
 
-// importFile reads the dump once for each phase, since its rows may be in any
-// order.
+// importFile sends the dump once for each phase.
 func (c *cliContext) importFile(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	prefix, err := referredRows(f)
+	model, _ := c.cmd.Flags().GetString("model")
+	d, err := readDump(f, model)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	dryRun, _ := c.cmd.Flags().GetBool("dry-run")
 	skip, _ := c.cmd.Flags().GetBool("skip")
 
-	report, err := c.importPhase(f, prefix, django.PhaseCheck)
+	report, err := c.importPhase(d, django.PhaseCheck)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -72,29 +70,30 @@ func (c *cliContext) importFile(name string) error {
 		}
 		return nil
 	}
-	return c.importChecked(f, prefix, report)
+	return c.importChecked(d, report)
 }
 
 // importChecked imports the rows that the check accepted.
-func (c *cliContext) importChecked(f *os.File, prefix []byte, report *django.ImportReport) error {
-	done := &django.ImportReport{LeftOut: report.LeftOut, Problems: report.Problems, More: report.More}
+func (c *cliContext) importChecked(d *dump, report *django.ImportReport) error {
+	d.leaveOut = report.RefusedRows
+	done := &django.ImportReport{
+		Users:  django.Tally{Rows: report.Users.Refused, Refused: report.Users.Refused},
+		Groups: django.Tally{Rows: report.Groups.Refused, Refused: report.Groups.Refused},
+		Tokens: django.Tally{Rows: report.Tokens.Refused, Refused: report.Tokens.Refused},
+	}
+	done.LeftOut, done.RefusedRows, done.Problems, done.More = report.LeftOut, report.RefusedRows, report.Problems, report.More
 	phases := []django.Phase{django.PhaseUsers, django.PhaseTokens}
 	if report.Tokens.Rows == 0 {
 		phases = phases[:1]
 	}
-	listed := make(map[problemRow]bool)
-	for _, p := range report.Problems {
-		listed[rowOf(p)] = listed[rowOf(p)] || !p.Warning
-	}
 	late := 0
 	for _, phase := range phases {
-		part, err := c.importPhase(f, prefix, phase)
+		part, err := c.importPhase(d, phase)
 		if err != nil {
-			return fmt.Errorf("%s: %w; run the import again to continue", f.Name(), err)
+			return fmt.Errorf("%s: %w; run the import again to continue", d.file.Name(), err)
 		}
-		part.Problems = slices.DeleteFunc(part.Problems, func(p django.Problem) bool { return p.Warning || listed[rowOf(p)] })
-		part.More = 0 // the check has counted them
-		late += len(part.Problems)
+		late += len(part.RefusedRows)
+		part.Problems = slices.DeleteFunc(part.Problems, func(p django.Problem) bool { return p.Warning })
 		done.Merge(part)
 	}
 	if err := c.print(done, func(w io.Writer) { showReport(w, done) }); err != nil {
@@ -106,72 +105,19 @@ func (c *cliContext) importChecked(f *os.File, prefix []byte, report *django.Imp
 	return nil
 }
 
-// problemRow identifies the row of a problem.
-type problemRow struct {
-	row   int
-	model string
-}
-
-func rowOf(p django.Problem) problemRow { return problemRow{p.Row, p.Model} }
-
-func (c *cliContext) importPhase(f *os.File, prefix []byte, phase django.Phase) (*django.ImportReport, error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	model, _ := c.cmd.Flags().GetString("model")
-	query := url.Values{"phase": {string(phase)}, "model": {model}}
-	p := c.newProgress(f, phase)
+func (c *cliContext) importPhase(d *dump, phase django.Phase) (*django.ImportReport, error) {
+	query := url.Values{"phase": {string(phase)}, "model": {d.model}}
+	p := c.newProgress(d.file, phase)
 	defer p.end()
-	report := new(django.ImportReport)
-	// A body without a known length is sent while it is read.
-	dump, err := django.OpenDump(p)
+	body, err := d.body(p)
 	if err != nil {
 		return nil, err
 	}
-	body := io.MultiReader(bytes.NewReader(prefix), dump)
+	defer body.Close()
+	report := new(django.ImportReport)
+	// Without a length that is known beforehand the body is sent as it is read.
 	err = c.send(http.MethodPost, "/import?"+query.Encode(), body, report)
 	return report, err
-}
-
-// maxReferred bounds the groups, permissions and content types of a dump, in
-// bytes.
-const maxReferred = 64 << 20
-
-// referredRows collects the rows that others refer to by id. They are sent first.
-func referredRows(r io.Reader) ([]byte, error) {
-	kinds := []string{"contenttypes.contenttype", "auth.permission", "auth.group"}
-	rows := make(map[string]*bytes.Buffer)
-	for _, kind := range kinds {
-		rows[kind] = new(bytes.Buffer)
-	}
-	size := 0
-	err := django.ReadRows(r, func(row *django.Row) error {
-		b, ok := rows[row.Model]
-		if !ok {
-			return nil
-		}
-		var o django.PythonObject
-		o.Member("row", row.Number)
-		o.Member("model", row.Model)
-		if !django.IsNull(row.PK) {
-			o.Member("pk", row.PK)
-		}
-		o.Member("fields", row.Fields)
-		text := o.End()
-		if size += len(text); size > maxReferred {
-			return errors.New("there are too many groups and permissions")
-		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(text)
-		return o.Err
-	})
-	var prefix bytes.Buffer
-	for _, kind := range kinds {
-		fmt.Fprintf(&prefix, "[%s]\n", rows[kind])
-	}
-	return prefix.Bytes(), err
 }
 
 // progress counts the bytes read from a file, and draws a bar on a terminal.
@@ -207,7 +153,7 @@ func (p *progress) draw(w io.Writer, name string, size int64) {
 	defer ticker.Stop()
 	const width = 40
 	for {
-		part := float64(p.read.Load()) / float64(size)
+		part := min(1, float64(p.read.Load())/float64(size)) // a file may be read twice
 		bar := strings.Repeat("#", int(part*width))
 		fmt.Fprintf(w, "\r%-7s [%-*s] %3.0f%%", name, width, bar, part*100)
 		select {

@@ -88,6 +88,7 @@ links of the backup are valid again.`,
 				return err
 			}
 			defer f.Close()
+			defer limitMemory()()
 			return c.withStore(func(s account.BackupStore, m *account.Model) error {
 				if err := s.Restore(c.ctx, f); err != nil {
 					return err

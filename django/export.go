@@ -31,7 +31,7 @@ func Export(ctx context.Context, a *account.Service, w io.Writer, model string) 
 	}
 	err = eachAccount(ctx, a.Store, func(acc *account.Account) error {
 		ex.report.Users.Rows++
-		return ex.row(accountRow(a.Model, acc, cmp.Or(model, defaultModel), ids))
+		return ex.row(accountRow(a.Model, acc, cmp.Or(model, DefaultModel), ids))
 	})
 	if err != nil {
 		return nil, err

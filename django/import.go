@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"slices"
 	"strconv"
@@ -18,12 +17,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// defaultModel is the user model of a Django project without its own.
-const defaultModel = "auth.user"
+// DefaultModel is the user model of a Django project without its own, and TokenModel
+// that of REST framework's tokens.
+const (
+	DefaultModel = "auth.user"
+	TokenModel   = "authtoken.token"
+)
 
-// Phase is what one pass over a dump does. The rows of a dump are in any order
-// and may not fit in memory: one pass checks them, one imports the accounts, one
-// their tokens.
+// Phase is what one pass over a dump does. A dump may not fit in memory: one pass
+// checks its rows, one imports the accounts, one their tokens. The importer doesn't
+// keep rows: those that others refer to come first.
 type Phase string
 
 const (
@@ -33,8 +36,8 @@ const (
 )
 
 // importWorkers is how many rows are imported at once. The store commits them in
-// groups.
-const importWorkers = 256
+// groups of up to half as many, so that one is prepared while another is written.
+const importWorkers = 512
 
 // maxProblems is how many problems of a dump are listed. The rest are counted.
 const maxProblems = 100_000
@@ -74,6 +77,11 @@ type ImportReport struct {
 	LeftOut  map[string]int `json:"left_out,omitempty"` // rows of other models
 	Problems []Problem      `json:"problems"`
 	More     int            `json:"more_problems,omitempty"`
+
+	// RefusedRows are all rows that can't be imported, sorted. The phases after the
+	// check must not get those that the check refused: of rows that exclude each
+	// other they import any.
+	RefusedRows []int `json:"refused_rows,omitempty"`
 }
 
 // Merge adds the counts and problems of another phase.
@@ -81,6 +89,7 @@ func (r *ImportReport) Merge(other *ImportReport) {
 	r.Users.add(other.Users)
 	r.Groups.add(other.Groups)
 	r.Tokens.add(other.Tokens)
+	r.RefusedRows = slices.Sorted(slices.Values(append(r.RefusedRows, other.RefusedRows...)))
 	r.Problems = append(r.Problems, other.Problems...)
 	r.More += other.More
 }
@@ -102,33 +111,25 @@ type importer struct {
 	groups       map[uint64]string
 	stored       map[uint64]string // groups of the store
 	noted        map[string]bool   // names of groups that were imported
-	taken        map[uint64]bool   // hashes of the unique values of earlier rows
+	groupRows    map[int]bool      // rows of groups that were read
+	usersEnded   bool              // tokens are being read, or nothing any more
 
 	mu     sync.Mutex // guards what follows
 	report ImportReport
-	seed   maphash.Seed
-	seen   []hashedRow        // keys of the dump's users
-	users  map[uint64]userRef // by the hash of what rows refer to them by
-	tokens []*heldToken
 	fields map[string]bool
-}
-
-// hashedRow remembers a value of a row by its hash, which keeps the memory for a
-// million rows small.
-type hashedRow struct {
-	hash uint64
-	row  int
+	unique uniqueValues
+	users  references
 }
 
 // Import reads a dump.
 func Import(ctx context.Context, a *account.Service, r io.Reader, model string, phase Phase) (*ImportReport, error) {
 	im := &importer{
-		accounts: a, model: strings.ToLower(cmp.Or(model, defaultModel)), phase: phase,
+		accounts: a, model: strings.ToLower(cmp.Or(model, DefaultModel)), phase: phase,
 		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string),
 		groups: make(map[uint64]string), stored: make(map[uint64]string), noted: make(map[string]bool),
-		taken:  make(map[uint64]bool),
-		report: ImportReport{LeftOut: make(map[string]int), Problems: []Problem{}},
-		seed:   maphash.MakeSeed(), users: make(map[uint64]userRef), fields: make(map[string]bool),
+		groupRows: make(map[int]bool),
+		report:    ImportReport{LeftOut: make(map[string]int), Problems: []Problem{}},
+		fields:    make(map[string]bool),
 	}
 	if err := im.loadGroups(ctx); err != nil {
 		return nil, err
@@ -136,10 +137,7 @@ func Import(ctx context.Context, a *account.Service, r io.Reader, model string, 
 	if err := im.readAll(ctx, r); err != nil {
 		return nil, err
 	}
-	im.compare()
-	if err := im.addTokens(ctx); err != nil {
-		return nil, err
-	}
+	slices.Sort(im.report.RefusedRows)
 	slices.SortStableFunc(im.report.Problems, func(x, y Problem) int { return cmp.Compare(x.Row, y.Row) })
 	return &im.report, nil
 }
@@ -162,72 +160,62 @@ func (im *importer) loadGroups(ctx context.Context) error {
 	return err
 }
 
-// readAll reads the rows, and gives those of the phase to the workers. Of accounts
-// that conflict, the first row is imported, as the check says: the others wait
-// until the workers are done.
+// readAll reads the rows, and gives those of the phase to the workers. They work on
+// users first, then on tokens.
 func (im *importer) readAll(ctx context.Context, r io.Reader) error {
-	var again []*Row
-	err := inParallel(ctx, im.work, func(put func(*Row) error) error {
-		return ReadRows(r, func(row *Row) error {
-			switch {
-			case !im.wanted(row):
-				return im.note(ctx, row)
-			case im.phase == PhaseUsers && im.repeats(row):
-				again = append(again, row)
-				return nil
-			}
-			return put(row)
-		})
-	})
-	for _, row := range again {
-		if err == nil {
-			err = im.work(ctx, row)
+	w := newWorkers(ctx)
+	err := ReadRows(r, func(row *Row) error {
+		if !im.wanted(row) {
+			return im.note(ctx, row)
 		}
+		if row.Model == TokenModel && !im.usersEnded {
+			if err := w.wait(); err != nil {
+				return err
+			}
+			im.endUsers()
+			w = newWorkers(ctx)
+		}
+		if row.Model == im.model && im.usersEnded {
+			return fmt.Errorf("row %d: a user comes after a token: send users first", row.Number)
+		}
+		return w.do(func(ctx context.Context) error { return im.work(ctx, row) })
+	})
+	err = cmp.Or(err, w.wait(), context.Cause(ctx))
+	if !im.usersEnded {
+		im.endUsers()
 	}
+	im.endTokens()
 	return err
 }
 
-// repeats notes the unique values of a row's account, and reports whether an
-// earlier row has one of them.
-func (im *importer) repeats(row *Row) (again bool) {
-	note := func(key account.Key) {
-		hash := im.hash(key)
-		again = again || im.taken[hash]
-		im.taken[hash] = true
-	}
-	if id, err := row.id(); err == nil && id != 0 {
-		note(idKey(id))
-	}
-	for _, f := range im.accounts.Model.Declared {
-		if text, err := row.text(f.Name); f.Unique && err == nil && text != "" {
-			note(f.Key(text))
-		}
-	}
-	return again
+// workers work on many rows at once, until one fails.
+type workers struct {
+	group *errgroup.Group
+	ctx   context.Context
 }
 
-// inParallel calls work for each item that feed puts, with many workers.
-func inParallel[T any](ctx context.Context, work func(context.Context, T) error, feed func(put func(T) error) error) error {
-	group, workCtx := errgroup.WithContext(ctx)
-	group.SetLimit(importWorkers)
-	err := feed(func(item T) error {
-		if workCtx.Err() != nil {
-			return context.Cause(workCtx)
-		}
-		group.Go(func() error { return work(workCtx, item) })
-		return nil
-	})
-	return cmp.Or(err, group.Wait(), context.Cause(ctx))
+func newWorkers(ctx context.Context) *workers {
+	w := new(workers)
+	w.group, w.ctx = errgroup.WithContext(ctx)
+	w.group.SetLimit(importWorkers)
+	return w
 }
 
-// tokenModel is the model of REST framework's tokens.
-const tokenModel = "authtoken.token"
+func (w *workers) do(work func(context.Context) error) error {
+	if w.ctx.Err() != nil {
+		return context.Cause(w.ctx)
+	}
+	w.group.Go(func() error { return work(w.ctx) })
+	return nil
+}
+
+func (w *workers) wait() error { return w.group.Wait() }
 
 func (im *importer) wanted(row *Row) bool {
 	switch row.Model {
 	case im.model:
 		return true // tokens refer to users
-	case tokenModel:
+	case TokenModel:
 		return im.phase != PhaseUsers
 	}
 	return false
@@ -235,8 +223,8 @@ func (im *importer) wanted(row *Row) bool {
 
 func (im *importer) work(ctx context.Context, row *Row) error {
 	switch {
-	case row.Model == tokenModel:
-		return im.token(row)
+	case row.Model == TokenModel:
+		return im.token(ctx, row)
 	case im.phase == PhaseTokens:
 		return im.owner(ctx, row)
 	}
@@ -259,7 +247,7 @@ func (im *importer) list(p Problem) {
 
 // name is the row's primary key for a message; that of a token is a secret.
 func (r *Row) name() string {
-	if r.Model == tokenModel || IsNull(r.PK) || len(r.PK) > 40 {
+	if r.Model == TokenModel || IsNull(r.PK) || len(r.PK) > 40 {
 		return ""
 	}
 	return string(r.PK)
@@ -267,6 +255,9 @@ func (r *Row) name() string {
 
 func (im *importer) refuse(row *Row, format string, args ...any) error {
 	im.problem(row, false, format, args...)
+	im.mu.Lock()
+	im.report.RefusedRows = append(im.report.RefusedRows, row.Number)
+	im.mu.Unlock()
 	return im.count(row, Tally{Rows: 1, Refused: 1})
 }
 
@@ -274,7 +265,7 @@ func (im *importer) count(row *Row, t Tally) error {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	switch row.Model {
-	case tokenModel:
+	case TokenModel:
 		im.report.Tokens.add(t)
 	case "auth.group":
 		if im.phase != PhaseTokens { // here only their names are read
@@ -295,7 +286,7 @@ func (im *importer) note(ctx context.Context, row *Row) error {
 		return im.notePermission(row)
 	case "auth.group":
 		return im.group(ctx, row)
-	case im.model, tokenModel:
+	case im.model, TokenModel:
 		return nil
 	}
 	im.mu.Lock()
@@ -366,6 +357,10 @@ func (im *importer) permissionsOf(row *Row, field string) ([]string, error) {
 // group imports or checks a group. Accounts refer to groups by name. Ids and
 // permissions are kept for exports.
 func (im *importer) group(ctx context.Context, row *Row) error {
+	if im.groupRows[row.Number] {
+		return nil // the command sends groups first, and again in their place
+	}
+	im.groupRows[row.Number] = true
 	id, err := row.id()
 	if err != nil {
 		return im.refuse(row, "%v", err)
@@ -420,30 +415,26 @@ func (im *importer) checkGroup(row *Row, name string) {
 // user imports or checks an account.
 func (im *importer) user(ctx context.Context, row *Row) error {
 	acc, stored, err := im.find(ctx, row)
-	if errors.As(err, new(*clashError)) {
-		im.refer(row, userRef{refused: true})
+	switch {
+	case errors.As(err, new(*clashError)):
+		im.isRefused(row)
 		return im.refuse(row, "%v", err)
+	case err != nil:
+		return err
+	case stored != nil:
+		im.isStored(row)
+		return im.count(row, Tally{Rows: 1, Present: 1})
+	case im.phase == PhaseCheck:
+		im.remember(row, acc)
+		return im.count(row, Tally{Rows: 1, Added: 1})
+	}
+	err = im.accounts.Commit(ctx, &account.Change{Account: acc, Signature: im.accounts.Model.Signature()})
+	if taken := new(account.TakenError); errors.As(err, &taken) {
+		return im.refuse(row, "another account has the same %s, or a deleted one had it: see 'caddy djoser user free-name'", taken.Field)
 	}
 	if err != nil {
 		return err
 	}
-	if im.phase == PhaseCheck {
-		im.remember(row, acc)
-	}
-	if stored != nil {
-		im.refer(row, userRef{account: stored.ID})
-		return im.count(row, Tally{Rows: 1, Present: 1})
-	}
-	if im.phase == PhaseUsers {
-		err = im.accounts.Commit(ctx, &account.Change{Account: acc, Signature: im.accounts.Model.Signature()})
-		if taken := new(account.TakenError); errors.As(err, &taken) {
-			return im.refuse(row, "another account has the same %s, or a deleted one had it: see 'caddy djoser user free-name'", taken.Field)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	im.refer(row, userRef{})
 	return im.count(row, Tally{Rows: 1, Added: 1})
 }
 
@@ -453,11 +444,11 @@ func (im *importer) owner(ctx context.Context, row *Row) error {
 	if err != nil && !errors.As(err, new(*clashError)) {
 		return err
 	}
-	ref := userRef{refused: stored == nil}
-	if stored != nil {
-		ref.account = stored.ID
+	if stored == nil {
+		im.isRefused(row)
+	} else {
+		im.isStored(row)
 	}
-	im.refer(row, ref)
 	return nil
 }
 
@@ -659,40 +650,4 @@ func (im *importer) present(ctx context.Context, acc *account.Account) (*account
 		}
 	}
 	return nil, nil
-}
-
-// remember notes the values that must be unique in the dump.
-func (im *importer) remember(row *Row, acc *account.Account) {
-	im.mu.Lock()
-	defer im.mu.Unlock()
-	if acc.ID != 0 {
-		im.seen = append(im.seen, hashedRow{im.hash(idKey(acc.ID)), row.Number})
-	}
-	for _, key := range acc.Keys {
-		im.seen = append(im.seen, hashedRow{im.hash(key), row.Number})
-	}
-}
-
-func (im *importer) hash(key account.Key) uint64 { return maphash.Comparable(im.seed, key) }
-
-// compare finds users that can't both be imported.
-func (im *importer) compare() {
-	byHash := func(x, y hashedRow) int { return cmp.Or(cmp.Compare(x.hash, y.hash), cmp.Compare(x.row, y.row)) }
-	slices.SortFunc(im.seen, byHash)
-	again := func(i int) bool { return i > 0 && im.seen[i].hash == im.seen[i-1].hash }
-	twice := make(map[int]bool)
-	for i, s := range im.seen {
-		if again(i) && !twice[s.row] {
-			twice[s.row] = true
-			im.list(Problem{Row: s.row, Model: im.model,
-				Text: fmt.Sprintf("it has the same id or the same unique field as row %d", im.seen[i-1].row)})
-			im.report.Users.Added--
-			im.report.Users.Refused++
-		}
-	}
-	for i, s := range im.seen {
-		if twice[s.row] && !again(i) {
-			im.users[s.hash] = userRef{refused: true}
-		}
-	}
 }

@@ -103,10 +103,11 @@ type rowDecoder struct {
 	limited *rowReader
 	fn      func(*Row) error
 	rows    int
+	number  int // of the last row that doesn't say its own
 }
 
 func (d *rowDecoder) all() error {
-	for lines := 0; ; {
+	for {
 		d.limited.left = maxRow
 		start, err := d.Token()
 		switch {
@@ -118,8 +119,7 @@ func (d *rowDecoder) all() error {
 		case start == json.Delim('['):
 			err = d.array()
 		case start == json.Delim('{'):
-			lines++
-			err = d.line(lines)
+			err = d.line()
 		default:
 			err = errNoRows
 		}
@@ -131,11 +131,11 @@ func (d *rowDecoder) all() error {
 
 // array reads the rows of an array, after its bracket.
 func (d *rowDecoder) array() error {
-	for n := 1; d.More(); n++ {
+	for d.More() {
 		d.limited.left = maxRow
-		row := &Row{Number: n}
+		row := new(Row)
 		if err := d.Decode(row); err != nil {
-			return fmt.Errorf("row %d: %w", n, err)
+			return fmt.Errorf("row %d: %w", d.number+1, err)
 		}
 		if err := d.put(row); err != nil {
 			return err
@@ -148,24 +148,24 @@ func (d *rowDecoder) array() error {
 }
 
 // line reads the members of a row, after its brace.
-func (d *rowDecoder) line(n int) error {
-	row := &Row{Number: n}
+func (d *rowDecoder) line() error {
+	row := new(Row)
 	members := map[string]any{"model": &row.Model, "pk": &row.PK, "fields": &row.Fields}
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {
-			return fmt.Errorf("row %d: %w", n, err)
+			return fmt.Errorf("row %d: %w", d.number+1, err)
 		}
 		value := members[name.(string)] // JSON's names are strings
 		if value == nil {
 			value = new(json.RawMessage)
 		}
 		if err := d.Decode(value); err != nil {
-			return fmt.Errorf("row %d: %w", n, err)
+			return fmt.Errorf("row %d: %w", d.number+1, err)
 		}
 	}
 	if _, err := d.Token(); err != nil {
-		return fmt.Errorf("row %d: %w", n, err)
+		return fmt.Errorf("row %d: %w", d.number+1, err)
 	}
 	if row.Model == "" {
 		return errNoRows
@@ -175,6 +175,10 @@ func (d *rowDecoder) line(n int) error {
 
 func (d *rowDecoder) put(row *Row) error {
 	d.rows++
+	if row.Number == 0 {
+		d.number++
+		row.Number = d.number
+	}
 	row.Model = strings.ToLower(row.Model)
 	for name, raw := range row.Fields {
 		if !utf8.Valid(raw) {

@@ -20,7 +20,7 @@ type Row struct {
 	PK     json.RawMessage            `json:"pk"`
 	Fields map[string]json.RawMessage `json:"fields"`
 
-	// Number is the row's place in its array, from 1, unless it says another.
+	// Number is the row's place in the dump, from 1, unless it says another.
 	Number int `json:"row"`
 }
 

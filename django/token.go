@@ -1,11 +1,11 @@
 package django
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"strconv"
-	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 )
@@ -14,48 +14,55 @@ import (
 // id or key may belong to another person. So a token is imported only if the row of
 // its user is in the dump, and was imported or is the same account.
 
-// userRef is the account that a reference to a user leads to.
-type userRef struct {
-	account uint64 // zero: not in the store yet
-	refused bool
+// references are hashes of what tokens refer to users by.
+type references struct {
+	stored  hashes // users that are in the store; by name only if they have no id
+	refused hashes // users that can't be imported
 }
 
-// heldToken is a token whose user may come later in the dump.
-type heldToken struct {
-	row     int
-	digest  account.Digest
-	created time.Time
-	user    uint64 // hash of the row's reference
+// isStored notes that the user of a row is in the store.
+func (im *importer) isStored(row *Row) {
+	id, name := im.referencesTo(row)
+	im.refer(&im.users.stored, row, cmp.Or(id, name)) // with an id, both have the same name
 }
 
-// refer notes which account references to a user lead to. If rows disagree, they
-// lead to none.
-func (im *importer) refer(row *Row, to userRef) {
-	if im.phase == PhaseUsers {
+// isRefused notes that tokens can't refer to the user of a row, even if another row
+// has the same id or name.
+func (im *importer) isRefused(row *Row) {
+	id, name := im.referencesTo(row)
+	im.refer(&im.users.refused, row, id)
+	im.refer(&im.users.refused, row, name)
+}
+
+func (im *importer) refer(to *hashes, row *Row, user account.Key) {
+	if im.phase == PhaseUsers || user == (account.Key{}) {
 		return
 	}
-	m := im.accounts.Model
-	id, _ := row.id()
-	name, _ := row.text(m.Username.Name)
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	if id != 0 {
-		im.referBy(im.hash(idKey(id)), to)
-	}
-	if name != "" {
-		im.referBy(im.hash(m.Username.Key(name)), to)
-	}
+	to.add(hashOf(user), row.Number)
 }
 
-func (im *importer) referBy(hash uint64, to userRef) {
-	if before, ok := im.users[hash]; ok && before != to {
-		to = userRef{refused: true}
+// referencesTo returns what tokens can refer to the user of a row by.
+func (im *importer) referencesTo(row *Row) (byID, byName account.Key) {
+	if id, err := row.id(); err == nil && id != 0 {
+		byID = idKey(id)
 	}
-	im.users[hash] = to
+	username := im.accounts.Model.Username
+	if name, err := row.text(username.Name); err == nil && name != "" {
+		byName = username.Key(name)
+	}
+	return byID, byName
 }
 
-// token reads an auth token. Only its digest is kept.
-func (im *importer) token(row *Row) error {
+// isKnown reports whether the user that a token refers to is in the dump, and is the
+// account with this id or, in a check, can be imported.
+func (im *importer) isKnown(user account.Key, owner uint64) bool {
+	return im.users.stored.has(hashOf(user)) || im.users.stored.has(hashOf(idKey(owner))) || im.unique.keys.has(hashOf(user))
+}
+
+// token imports or checks an auth token. Only its digest is kept.
+func (im *importer) token(ctx context.Context, row *Row) error {
 	var value string
 	if err := json.Unmarshal(row.PK, &value); err != nil {
 		return im.refuse(row, "it has no key")
@@ -72,10 +79,16 @@ func (im *importer) token(row *Row) error {
 	if !ok {
 		return im.refuse(row, "its user is neither an id nor a natural key: dump users and tokens with --natural-primary --natural-foreign")
 	}
-	im.mu.Lock()
-	defer im.mu.Unlock()
-	im.tokens = append(im.tokens, &heldToken{row: row.Number, digest: digest, created: created, user: im.hash(user)})
-	return nil
+	owner, err := im.ownerOf(ctx, user)
+	switch {
+	case err != nil:
+		return err
+	case im.users.refused.has(hashOf(user)):
+		return im.refuse(row, "its user can't be imported")
+	case !im.isKnown(user, owner):
+		return im.refuse(row, "its user is not in the dump: dump the users with the tokens")
+	}
+	return im.addToken(ctx, row, &account.Token{Digest: digest, Account: owner, Created: created})
 }
 
 // userKey is a reference to a user: an id or a natural key.
@@ -87,30 +100,26 @@ func (im *importer) userKey(raw json.RawMessage) (account.Key, bool) {
 	return idKey(id), err == nil
 }
 
-// addTokens imports or checks the tokens that were read.
-func (im *importer) addTokens(ctx context.Context) error {
-	return inParallel(ctx, im.addToken, func(put func(*heldToken) error) error {
-		for _, t := range im.tokens {
-			if err := put(t); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// ownerOf returns the id of the account that a reference leads to, zero if it is not
+// in the store.
+func (im *importer) ownerOf(ctx context.Context, user account.Key) (uint64, error) {
+	if user.Field == idField {
+		return strconv.ParseUint(user.Value, 10, 64)
+	}
+	stored, err := im.accounts.Store.AccountByKey(ctx, user)
+	if errors.Is(err, account.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return stored.ID, nil
 }
 
-func (im *importer) addToken(ctx context.Context, t *heldToken) error {
-	row := &Row{Model: tokenModel, Number: t.row}
-	to, ok := im.users[t.user]
-	if !ok {
-		return im.refuse(row, "its user is not in the dump: dump the users with the tokens")
-	}
-	if to.refused {
-		return im.refuse(row, "its user can't be imported")
-	}
-	stored, _, err := im.accounts.Store.Token(ctx, t.digest)
+func (im *importer) addToken(ctx context.Context, row *Row, t *account.Token) error {
+	stored, _, err := im.accounts.Store.Token(ctx, t.Digest)
 	switch {
-	case err == nil && stored.Account == to.account:
+	case err == nil && stored.Account == t.Account:
 		return im.count(row, Tally{Rows: 1, Present: 1})
 	case err == nil:
 		return im.refuse(row, "another account has the same token here")
@@ -118,22 +127,22 @@ func (im *importer) addToken(ctx context.Context, t *heldToken) error {
 		return err
 	}
 	if im.phase == PhaseCheck {
+		im.rememberToken(row, t.Digest)
 		return im.count(row, Tally{Rows: 1, Added: 1})
 	}
-	return im.giveToken(ctx, row, to.account, t)
+	return im.giveToken(ctx, row, t)
 }
 
 // giveToken gives an account its token from Django. The token has ended if the
 // account isn't active, or its password or address has changed since.
-func (im *importer) giveToken(ctx context.Context, row *Row, owner uint64, t *heldToken) error {
+func (im *importer) giveToken(ctx context.Context, row *Row, t *account.Token) error {
 	a := im.accounts
 	now := a.Now()
-	created := t.created
-	if created.IsZero() || created.After(now) {
-		created = now
+	if t.Created.IsZero() || t.Created.After(now) {
+		t.Created = now
 	}
-	token := &account.Token{Digest: t.digest, Account: owner, Created: created, Expires: a.Rules.TokenExpires(now)}
-	err := a.Commit(ctx, &account.Change{Token: token, NoLogin: true})
+	t.Expires = a.Rules.TokenExpires(now)
+	err := a.Commit(ctx, &account.Change{Token: t, NoLogin: true})
 	switch {
 	case errors.Is(err, account.ErrConflict):
 		return im.count(row, Tally{Rows: 1, Ended: 1})
@@ -147,4 +156,9 @@ func (im *importer) giveToken(ctx context.Context, row *Row, owner uint64, t *he
 	return im.count(row, Tally{Rows: 1, Added: 1})
 }
 
-func idKey(id uint64) account.Key { return account.Key{Field: "id", Value: strconv.FormatUint(id, 10)} }
+// idField is the field of keys that are ids in Django.
+const idField = "id"
+
+func idKey(id uint64) account.Key {
+	return account.Key{Field: idField, Value: strconv.FormatUint(id, 10)}
+}
