@@ -1,0 +1,471 @@
+// Package journal keeps the changes of a store in files until the store's
+// database has them, and for some time after.
+//
+// A journal consists of segments in one folder. Each is named for the number of
+// its first record, and has its full size, written with zeros, before it is
+// used: so appending a record allocates nothing, and one fdatasync makes it
+// durable. Records have consecutive numbers.
+//
+// A segment starts with a header: the magic, the number of the first record, and
+// a checksum of both. A record consists of a checksum, the length of its data,
+// its number, its time in Unix nanoseconds, and its data. Zeros follow the last
+// record. Integers are little-endian, checksums CRC-32C.
+//
+// A power cut may leave a part of the last record, which was not acknowledged.
+// To tell that from damage, the file "end" has the number of the last
+// acknowledged record.
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-djoser/djoser/internal/atomicfile"
+)
+
+const (
+	magic      = "djoserJ1"
+	headerSize = len(magic) + 8 + 4
+	recordHead = 4 + 4 + 8 + 8
+	extension  = ".journal"
+	spareName  = "spare"
+	endName    = "end"
+)
+
+// SegmentSize is the size of a segment in bytes.
+const SegmentSize = 4 << 20
+
+// MaxData is the maximum length of the data of a record in bytes.
+const MaxData = SegmentSize - headerSize - recordHead
+
+// ErrFull is returned if there is no room for another segment. Nothing was
+// written then.
+var ErrFull = errors.New("no room for the journal")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Journal appends records. It is used by one goroutine at a time.
+type Journal struct {
+	dir  string
+	last uint64 // number of the last record
+
+	current *os.File // segment, nil: the next record starts one
+	at      int64    // end of the last record in it
+	end     *os.File
+	buffer  []byte
+
+	spare chan error // result of making the next segment, nil: not begun
+}
+
+// Record is a record of a journal.
+type Record struct {
+	Number uint64
+	Time   time.Time
+	Data   []byte // valid until the next record is read
+}
+
+// DamageError says which file of a journal is damaged or missing.
+type DamageError struct {
+	File   string
+	Reason string
+}
+
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("the journal's file %s is damaged or missing: %s", e.File, e.Reason)
+}
+
+// Create creates an empty journal in a new folder. The number of its first record
+// will be last+1.
+func Create(dir string, last uint64) (*Journal, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	j := &Journal{dir: dir, last: last}
+	if err := j.openEnd(); err != nil {
+		return nil, err
+	}
+	if err := j.acknowledge(); err != nil {
+		return nil, errors.Join(err, j.end.Close())
+	}
+	if err := errors.Join(j.end.Sync(), atomicfile.SyncFolder(dir), atomicfile.SyncFolder(filepath.Dir(dir))); err != nil {
+		return nil, errors.Join(err, j.end.Close())
+	}
+	j.prepare()
+	return j, nil
+}
+
+// Open opens a journal and calls replay with each record after a number. It
+// returns a *DamageError if one of them is missing. What a crash left of a record
+// that was not acknowledged is removed.
+func Open(dir string, after uint64, replay func(Record) error) (*Journal, error) {
+	j := &Journal{dir: dir, last: after}
+	segments, err := segmentsIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	acknowledged, err := readEnd(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.replay(segments, replay); err != nil {
+		return nil, err
+	}
+	if j.last < acknowledged {
+		return nil, &DamageError{j.lastFile(segments), fmt.Sprintf("changes %d to %d are missing", j.last+1, acknowledged)}
+	}
+	if err := j.openEnd(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(j.openLast(segments), j.acknowledge()); err != nil {
+		return nil, errors.Join(err, j.Close())
+	}
+	j.prepare()
+	return j, nil
+}
+
+// replay reads the records after j.last and sets it to the last one's number.
+func (j *Journal) replay(segments []segment, fn func(Record) error) error {
+	for i, s := range segments {
+		if i+1 < len(segments) && segments[i+1].first <= j.last+1 {
+			continue // the store has all of its records
+		}
+		if s.first > j.last+1 {
+			return &DamageError{s.name, fmt.Sprintf("changes %d to %d are missing before it", j.last+1, s.first-1)}
+		}
+		records, damage := s.read(j.dir)
+		for {
+			r, ok := records.next()
+			if !ok {
+				break
+			}
+			if r.Number != j.last+1 {
+				continue
+			}
+			if err := fn(r); err != nil {
+				return err
+			}
+			j.last = r.Number
+		}
+		if damage == nil {
+			damage = records.damage(s.name, i+1 < len(segments))
+		}
+		if damage != nil {
+			return damage
+		}
+	}
+	return nil
+}
+
+// openLast opens the last segment for further records, if they fit its numbers.
+func (j *Journal) openLast(segments []segment) error {
+	if len(segments) == 0 {
+		return nil
+	}
+	s := segments[len(segments)-1]
+	records, err := s.read(j.dir)
+	if err != nil {
+		return err
+	}
+	next := s.first
+	for {
+		r, ok := records.next()
+		if !ok {
+			break
+		}
+		next = r.Number + 1
+	}
+	if next != j.last+1 {
+		return nil // the store is ahead, so a new segment is started
+	}
+	f, err := os.OpenFile(filepath.Join(j.dir, s.name), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	j.current, j.at = f, int64(records.at)
+	return j.clearTail()
+}
+
+// clearTail overwrites what follows the last record with zeros. It writes the
+// records again, too: if an earlier flush failed, they may be in the kernel's
+// cache but not on the disk.
+func (j *Journal) clearTail() error {
+	data := make([]byte, SegmentSize)
+	if _, err := j.current.ReadAt(data[:j.at], 0); err != nil {
+		return err
+	}
+	if _, err := j.current.WriteAt(data, 0); err != nil {
+		return err
+	}
+	return datasync(j.current)
+}
+
+// Append appends a record and returns when it is durable. After any error but
+// ErrFull it is unknown whether the record is on the disk, and the journal must be
+// opened again.
+func (j *Journal) Append(data []byte, now time.Time) error {
+	if len(data) > MaxData {
+		return fmt.Errorf("a change of %d bytes: a record of the journal can have %d", len(data), MaxData)
+	}
+	size := int64(recordHead + len(data))
+	if j.current == nil || j.at+size > SegmentSize {
+		if err := j.rotate(); err != nil {
+			return err
+		}
+	}
+	j.buffer = appendRecord(j.buffer[:0], j.last+1, now, data)
+	if _, err := j.current.WriteAt(j.buffer, j.at); err != nil {
+		return err
+	}
+	if err := datasync(j.current); err != nil {
+		return err
+	}
+	j.at += size
+	j.last++
+	return j.acknowledge()
+}
+
+func appendRecord(b []byte, number uint64, now time.Time, data []byte) []byte {
+	b = append(b, 0, 0, 0, 0)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(data)))
+	b = binary.LittleEndian.AppendUint64(b, number)
+	b = binary.LittleEndian.AppendUint64(b, uint64(now.UnixNano()))
+	b = append(b, data...)
+	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
+	return b
+}
+
+// Last returns the number of the last record.
+func (j *Journal) Last() uint64 { return j.last }
+
+// rotate starts a new segment with the spare file.
+func (j *Journal) rotate() error {
+	if err := j.awaitSpare(); err != nil {
+		return err
+	}
+	first := j.last + 1
+	name := filepath.Join(j.dir, segmentName(first))
+	if err := startSegment(filepath.Join(j.dir, spareName), name, first); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("%w: %v", ErrFull, err)
+	}
+	if j.current != nil {
+		j.current.Close()
+	}
+	j.current, j.at = f, int64(headerSize)
+	j.prepare()
+	return nil
+}
+
+// startSegment makes the spare file a segment.
+func startSegment(spare, name string, first uint64) error {
+	f, err := os.OpenFile(spare, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("%w: %v", ErrFull, err) // no descriptors are left, for one
+	}
+	if _, err = f.WriteAt(appendHeader(nil, first), 0); err == nil {
+		err = datasync(f)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(spare, name); err != nil {
+		return err
+	}
+	return atomicfile.SyncFolder(filepath.Dir(name))
+}
+
+func appendHeader(b []byte, first uint64) []byte {
+	start := len(b)
+	b = binary.LittleEndian.AppendUint64(append(b, magic...), first)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// prepare makes the next segment in the background.
+func (j *Journal) prepare() {
+	done := make(chan error, 1)
+	j.spare = done
+	go func() { done <- makeSpare(j.dir) }()
+}
+
+// awaitSpare waits for the next segment. If it couldn't be made, it is tried
+// again.
+func (j *Journal) awaitSpare() error {
+	if j.spare != nil {
+		err := <-j.spare
+		j.spare = nil
+		if err == nil {
+			return nil
+		}
+	}
+	if err := makeSpare(j.dir); err != nil {
+		return fmt.Errorf("%w: %v", ErrFull, err)
+	}
+	return nil
+}
+
+// Ready returns ErrFull if the next segment couldn't be made.
+func (j *Journal) Ready() error {
+	if j.spare == nil {
+		return nil
+	}
+	select {
+	case err := <-j.spare:
+		j.spare = nil
+		if err == nil {
+			return nil
+		}
+		j.prepare()
+		return fmt.Errorf("%w: %v", ErrFull, err)
+	default:
+		return nil // still being made
+	}
+}
+
+// makeSpare writes a segment of zeros, so that its space is there.
+func makeSpare(dir string) error {
+	name := filepath.Join(dir, spareName)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, SegmentSize))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(name) // gives the space back
+	}
+	return err
+}
+
+func (j *Journal) openEnd() (err error) {
+	j.end, err = os.OpenFile(filepath.Join(j.dir, endName), os.O_CREATE|os.O_RDWR, 0o600)
+	return err
+}
+
+// acknowledge notes the number of the last record. It isn't flushed: after a
+// power cut, an older number is good enough.
+func (j *Journal) acknowledge() error {
+	_, err := j.end.WriteAt(appendEnd(nil, j.last), 0)
+	return err
+}
+
+func appendEnd(b []byte, last uint64) []byte {
+	start := len(b)
+	b = binary.LittleEndian.AppendUint64(b, last)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// readEnd returns the number of the last acknowledged record, as far as it is
+// known: 0 if the file is missing or damaged.
+func readEnd(dir string) (uint64, error) {
+	data, err := os.ReadFile(filepath.Join(dir, endName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if len(data) != 12 || binary.LittleEndian.Uint32(data[8:]) != crc32.Checksum(data[:8], castagnoli) {
+		return 0, nil
+	}
+	return binary.LittleEndian.Uint64(data), nil
+}
+
+// Close closes the journal.
+func (j *Journal) Close() error {
+	if j.spare != nil {
+		<-j.spare // else it would write to the folder later
+		j.spare = nil
+	}
+	err := errors.Join(j.end.Sync(), j.end.Close())
+	if j.current != nil {
+		err = errors.Join(err, j.current.Close())
+	}
+	return err
+}
+
+// Release removes the segments whose records all have numbers up to the given
+// one, but keeps the newest ones with keep bytes. It returns how many it removed.
+func (j *Journal) Release(number uint64, keep int64) (removed int, err error) {
+	segments, err := segmentsIn(j.dir)
+	if err != nil {
+		return 0, err
+	}
+	for i := range segments {
+		newer := len(segments) - i - 1
+		if newer == 0 || int64(newer)*SegmentSize < keep || segments[i+1].first > number+1 {
+			break
+		}
+		if err := os.Remove(filepath.Join(j.dir, segments[i].name)); err != nil {
+			return removed, err
+		}
+		removed++
+	}
+	return removed, nil
+}
+
+// segment is a file of the journal.
+type segment struct {
+	name  string
+	first uint64 // number of its first record
+}
+
+func segmentName(first uint64) string { return fmt.Sprintf("%020d%s", first, extension) }
+
+// segmentsIn returns the segments in a folder, in order.
+func segmentsIn(dir string) ([]segment, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var segments []segment
+	for _, e := range entries {
+		digits, ok := strings.CutSuffix(e.Name(), extension)
+		if !ok {
+			continue
+		}
+		first, err := strconv.ParseUint(digits, 10, 64)
+		if err != nil || e.Name() != segmentName(first) {
+			return nil, &DamageError{e.Name(), "its name is no number of a change"}
+		}
+		segments = append(segments, segment{e.Name(), first})
+	}
+	slices.SortFunc(segments, func(a, b segment) int { return strings.Compare(a.name, b.name) })
+	return segments, nil
+}
+
+func (j *Journal) lastFile(segments []segment) string {
+	if len(segments) == 0 {
+		return segmentName(j.last + 1)
+	}
+	return segments[len(segments)-1].name
+}
+
+// read returns the records of a segment.
+func (s segment) read(dir string) (*records, error) {
+	data, err := os.ReadFile(filepath.Join(dir, s.name))
+	if err != nil {
+		return nil, err
+	}
+	r := &records{data: data, at: headerSize, number: s.first}
+	if len(data) != SegmentSize {
+		return r, &DamageError{s.name, fmt.Sprintf("it has %d bytes instead of %d", len(data), SegmentSize)}
+	}
+	if string(data[:headerSize]) != string(appendHeader(nil, s.first)) {
+		return &records{data: data[:headerSize], at: headerSize}, &DamageError{s.name, "its header is not as it was written"}
+	}
+	return r, nil
+}
