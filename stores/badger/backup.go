@@ -20,6 +20,9 @@ import (
 // key, the length of the value, the value, and the Unix time at which it expires
 // (zero: never). Numbers are varints.
 
+// backupSchema is the version of the layout of keys and records in a backup.
+const backupSchema = 1
+
 const backupHead = "caddy-djoser backup, schema %d\n"
 
 // restoringKey exists while a restore is running. It is left by an interrupted
@@ -36,7 +39,7 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 	sum := sha256.New()
 	buffered := bufio.NewWriterSize(w, 256<<10)
 	out := io.MultiWriter(buffered, sum)
-	if _, err := fmt.Fprintf(out, backupHead, schemaVersion); err != nil {
+	if _, err := fmt.Fprintf(out, backupHead, backupSchema); err != nil {
 		return err
 	}
 	err := s.view(ctx, func(v snapshot) error {
@@ -135,8 +138,8 @@ func (b *backupReader) head() error {
 	if _, err := fmt.Sscanf(string(line), backupHead, &schema); err != nil {
 		return errNotBackup
 	}
-	if schema != schemaVersion {
-		return fmt.Errorf("the backup has schema %d, this version of the module knows %d: restore it with the version that wrote it", schema, schemaVersion)
+	if schema != backupSchema {
+		return fmt.Errorf("the backup has schema %d, this version of the module knows %d: restore it with the version that wrote it", schema, backupSchema)
 	}
 	return nil
 }
@@ -279,7 +282,7 @@ func (s *database) restore(ctx context.Context, r io.Reader) error {
 		return err
 	}
 	b := s.newBatch()
-	defer func() { b.txn.Discard() }()
+	defer func() { b.discard() }()
 	for _, key := range own {
 		b.delete(key)
 	}

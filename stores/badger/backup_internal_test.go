@@ -23,7 +23,7 @@ func TestABackupThatNobodyCanReadIsRefused(t *testing.T) {
 		"a record of kind 'u'":          {{linkKeyKey, make([]byte, 32)}, {uniqueKey(1, account.Key{Field: "username", Value: "x"}), []byte{1}}},
 		"a key of kind 'a' has 3 bytes": {{linkKeyKey, make([]byte, 32)}, {[]byte("a12"), []byte{1}}},
 	} {
-		text := fmt.Appendf(nil, backupHead, schemaVersion)
+		text := fmt.Appendf(nil, backupHead, backupSchema)
 		for _, e := range entries {
 			text = appendBackupEntry(text, e[0], e[1], 0)
 		}

@@ -337,8 +337,8 @@ func TestBadgerRefusesFolders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, dir, "DJOSER", strings.Replace(string(text), "schema 1", "schema 2", 1))
-		refuses(t, dir, "schema 2", "newer version")
+		write(t, dir, "DJOSER", strings.Replace(string(text), "schema 2", "schema 3", 1))
+		refuses(t, dir, "schema 3", "newer version")
 	})
 	t.Run("that it may not write in", func(t *testing.T) {
 		if os.Geteuid() == 0 || runtime.GOOS == "windows" {

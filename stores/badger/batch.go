@@ -2,12 +2,14 @@ package badger
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
-	"github.com/dgraph-io/badger/v4"
+	"github.com/caddy-djoser/djoser/stores/badger/journal"
 )
 
 // A batch is full with this many changes, keys or bytes. One more change may
@@ -52,14 +54,20 @@ func (s *database) newBatch() *batch {
 		s:        s,
 		refused:  s.writable(false),
 		accepted: make(map[string]write),
-		snapshot: snapshot{
-			txn:        s.db.NewTransactionAt(s.committed.Load(), true),
-			generation: s.generation.Load(),
-		},
-		counts: s.counts,
+		counts:   s.counts,
 	}
 	b.stagedCounts = b.counts
+	if e := s.engine.Load(); e != nil { // else refused
+		b.snapshot = snapshot{e.db.NewTransactionAt(s.committed.Load(), false), e.tables, s.generation.Load()}
+	}
 	return b
+}
+
+// discard ends the reads of the batch.
+func (b *batch) discard() {
+	if b.txn != nil {
+		b.txn.Discard()
+	}
 }
 
 // add adds a mutation to the batch. After an error the batch is unchanged.
@@ -72,8 +80,9 @@ func (b *batch) add(m *mutation) (err error) {
 		b.stagedCounts = b.counts
 	}()
 	defer b.s.catch(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if err := m.apply(b); err != nil {
-		return err
+		return b.s.noteDamage(err)
 	}
 	if len(b.staged) > changeKeys || b.stagedBytes > changeBytes {
 		return errTooLarge
@@ -153,29 +162,24 @@ func (b *batch) account(id uint64) (*accountRecord, error) {
 
 // commit commits the batch durably.
 func (b *batch) commit() (err error) {
-	defer b.txn.Discard()
+	defer b.discard()
 	defer b.s.catch(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if len(b.accepted) == 0 {
 		return nil
 	}
 	if stored := b.counts.encode(); !bytes.Equal(stored, b.s.counts.encode()) {
 		b.accepted[string(countsKey)] = write{key: string(countsKey), value: stored}
 	}
-	for key, w := range b.accepted {
-		var err error
-		if w.value == nil {
-			err = b.txn.Delete([]byte(key))
-		} else {
-			err = b.txn.SetEntry(&badger.Entry{Key: []byte(key), Value: w.value, ExpiresAt: w.expires})
-		}
-		if err != nil {
-			return plainError(err)
-		}
-	}
+	b.accepted[string(sequenceKey)] = write{key: string(sequenceKey), value: []byte{recordFormat}}
 	number := b.s.committed.Load() + 1
-	if err := b.txn.CommitAt(number, nil); err != nil {
-		// It may or may not be on disk. Only a restart tells.
-		return b.s.fail("writing failed: %v: mend the disk, then restart Caddy", plainError(err))
+	err = b.s.engine.Load().commit(number, b.accepted, b.s.now())
+	if errors.Is(err, journal.ErrFull) {
+		return b.s.space.full(err)
+	}
+	if err != nil {
+		// It may or may not be on disk. The journal tells when it is opened again.
+		return b.s.fail("writing failed: %v", plainError(err))
 	}
 	b.s.counting.Lock()
 	b.s.counts = b.counts
@@ -185,11 +189,72 @@ func (b *batch) commit() (err error) {
 	return nil
 }
 
+// encodeChange returns the data of a record of the journal: the length of each
+// key, the key, and the length of the value plus one, the value, and the Unix time
+// at which it expires; or zero if the key is deleted. Numbers are varints.
+func encodeChange(writes map[string]write) []byte {
+	var b []byte
+	for key, w := range writes {
+		b = append(binary.AppendUvarint(b, uint64(len(key))), key...)
+		if w.value == nil {
+			b = append(b, 0)
+			continue
+		}
+		b = append(binary.AppendUvarint(b, uint64(len(w.value))+1), w.value...)
+		b = binary.AppendUvarint(b, w.expires)
+	}
+	return b
+}
+
+// decodeChange calls fn with each write of a record of the journal.
+func decodeChange(b []byte, fn func(write)) error {
+	d := changeDecoder{b: b}
+	for len(d.b) > 0 {
+		var w write
+		w.key = string(d.bytes(d.number()))
+		if n := d.number(); n > 0 {
+			w.value = bytes.Clone(d.bytes(n - 1))
+			w.expires = d.number()
+		}
+		if d.failed || w.key == "" {
+			return errRecord
+		}
+		fn(w)
+	}
+	return nil
+}
+
+type changeDecoder struct {
+	b      []byte
+	failed bool
+}
+
+func (d *changeDecoder) number() uint64 {
+	n, size := binary.Uvarint(d.b)
+	if size <= 0 {
+		d.failed = true
+		return 0
+	}
+	d.b = d.b[size:]
+	return n
+}
+
+func (d *changeDecoder) bytes(n uint64) []byte {
+	if n > uint64(len(d.b)) {
+		d.failed = true
+		d.b = nil
+		return []byte{}
+	}
+	value := d.b[:n:n]
+	d.b = d.b[n:]
+	return value
+}
+
 // release lets Badger drop versions older than a transaction, unless a read may
 // need them.
 func (s *database) release(number uint64) {
 	if s.reading.TryLock() {
-		s.db.SetDiscardTs(number)
+		s.engine.Load().db.SetDiscardTs(number)
 		s.reading.Unlock()
 	}
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/dgraph-io/badger/v4"
 )
 
@@ -37,10 +40,29 @@ func (s *database) Check(ctx context.Context, signature string, keys func(*accou
 	if err != nil {
 		return account.Stats{}, err
 	}
-	if err := s.verify(); err != nil {
-		report(err.Error())
+	return c.found, s.checkFiles(report)
+}
+
+// checkFiles checks the checksums of the tables and the journal.
+func (s *database) checkFiles(report func(fault string)) error {
+	e := s.engine.Load()
+	if e == nil {
+		return s.whole()
 	}
-	return c.found, nil
+	if err := e.tables.checkAll(func() bool { return !s.closed.Load() }); err != nil {
+		report(s.noteDamage(err).Error())
+	}
+	err := journal.Read(filepath.Join(s.dir, journalFolder), func(r journal.Record) error {
+		if s.closed.Load() {
+			return account.ErrClosed
+		}
+		return decodeChange(r.Data, func(write) {})
+	})
+	if damage, ok := errors.AsType[*journal.DamageError](err); ok {
+		report(damage.Error())
+		return nil
+	}
+	return err
 }
 
 // checker checks the records of a store against each other: references must lead

@@ -1,10 +1,12 @@
 package badger
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
-	"os"
+	"io/fs"
+	"path/filepath"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -70,10 +72,17 @@ func (s *database) loadState(v snapshot) error {
 	if err != nil && err != account.ErrNotFound {
 		return err
 	}
-	s.linkKey = append(s.linkKey, key...)
+	if s.linkKey == nil {
+		s.linkKey = bytes.Clone(key)
+	}
 	record, err := v.get(countsKey)
 	if err == nil {
-		s.counts, err = decodeCounts(record)
+		var counts counts
+		counts, err = decodeCounts(record)
+		s.counting.Lock()
+		counts.tokens = s.counts.tokens
+		s.counts = counts
+		s.counting.Unlock()
 	}
 	if err != nil && err != account.ErrNotFound {
 		return err
@@ -127,16 +136,27 @@ func (s *database) Stats(ctx context.Context) (account.Stats, error) {
 		Mails:    s.counts.mails,
 	}
 	s.counting.Unlock()
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return account.Stats{}, err
-	}
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil { // else it has gone meanwhile
-			st.Bytes += diskspace.Used(info)
+	var err error
+	st.Bytes, err = usedBytes(s.dir)
+	return st, err
+}
+
+// usedBytes returns how many bytes the files in a folder take, and those in its
+// folders.
+func usedBytes(dir string) (used int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // it has gone meanwhile
+			return nil
 		}
-	}
-	return st, nil
+		if err != nil || e.IsDir() {
+			return err
+		}
+		if info, err := e.Info(); err == nil {
+			used += diskspace.Used(info)
+		}
+		return nil
+	})
+	return used, err
 }
 
 // countTokens counts the tokens if the last count is too old. Tokens expire
@@ -156,7 +176,7 @@ func (s *database) countTokens(ctx context.Context) error {
 		s.counting.Lock()
 		count.base = s.counts.tokens
 		v.txn.Discard()
-		v.txn = s.db.NewTransactionAt(s.committed.Load(), false)
+		v.txn = s.engine.Load().db.NewTransactionAt(s.committed.Load(), false)
 		s.counting.Unlock()
 		defer v.txn.Discard()
 		return v.scan([]byte{prefixTokenOf}, nil, func(_, _ []byte) (bool, error) {

@@ -266,7 +266,7 @@ func TestBadgerSurvivesAFullDisk(t *testing.T) {
 		t.Skip("mounts a small disk, which needs root on Linux")
 	}
 	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", dir).CombinedOutput(); err != nil {
 		t.Skipf("mounts a small disk, which isn't possible here: %s", out)
 	}
 	t.Cleanup(func() {
@@ -307,7 +307,7 @@ func TestBadgerSurvivesAFullDisk(t *testing.T) {
 	if err := os.Remove(others); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("mount", "-o", "remount,size=400m", dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-o", "remount,size=600m", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%s", out)
 	}
 	waitFor("recovered")

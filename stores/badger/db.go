@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/dgraph-io/badger/v4"
+	"github.com/gofrs/flock"
 	"go.uber.org/zap"
 	"golang.org/x/text/unicode/norm"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -40,11 +43,13 @@ import (
 // Reads see the last committed transaction, and never wait for the writer (see
 // writer.go).
 type database struct {
-	db    *badger.DB
-	dir   string
-	log   *zap.Logger
-	guard diskGuard
-	now   func() time.Time
+	dir    string
+	log    *zap.Logger
+	now    func() time.Time
+	lock   *flock.Flock
+	locked fs.FileInfo // of the lock's file
+	engine atomic.Pointer[engine]
+	space  space
 
 	linkKey    []byte
 	committed  atomic.Uint64 // number of the last transaction
@@ -53,13 +58,14 @@ type database struct {
 
 	// reading is read-locked by reads, and locked by what must not run
 	// during a read.
-	reading sync.RWMutex
-	closed  atomic.Bool
-	closing sync.Once
-	stop    chan struct{} // closed: end the goroutines
-	stopped chan struct{} // closed: the goroutines have ended
-	queue   chan *mutation
-	writing sync.Mutex // held while changes are made
+	reading       sync.RWMutex
+	closed        atomic.Bool
+	closing       sync.Once
+	closingEngine chan error    // of the engine that is being closed, guarded by writing
+	stop          chan struct{} // closed: end the goroutines
+	stopped       chan struct{} // closed: the goroutines have ended
+	queue         chan *mutation
+	writing       sync.Mutex // held while changes are made
 
 	signature string // of the unique keys; guarded by writing
 
@@ -154,12 +160,16 @@ func appendKeyText(k []byte, text string) []byte {
 // snapshot is the store as of one transaction.
 type snapshot struct {
 	txn        *badger.Txn
+	tables     *tables
 	generation uint64
 }
 
 // get returns the value of a key, or ErrNotFound. The value is valid as long as
 // the snapshot.
 func (v snapshot) get(key []byte) ([]byte, error) {
+	if err := v.tables.checkKey(key); err != nil {
+		return nil, err
+	}
 	item, err := v.txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, account.ErrNotFound
@@ -178,11 +188,14 @@ func (v snapshot) get(key []byte) ([]byte, error) {
 // scan calls fn with each key that has the prefix and its value, starting at
 // the key from (nil: the first). Both are valid until fn returns.
 func (v snapshot) scan(prefix, from []byte, fn func(key, value []byte) (more bool, err error)) error {
-	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
 	if from == nil {
 		from = prefix
 	}
+	if err := v.tables.checkRange(from, from); err != nil {
+		return err
+	}
+	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
 	for it.Seek(from); it.Valid(); it.Next() {
 		var more bool
 		item := it.Item()
@@ -190,11 +203,19 @@ func (v snapshot) scan(prefix, from []byte, fn func(key, value []byte) (more boo
 			more, err = fn(item.Key(), value)
 			return err
 		})
-		if err != nil || !more {
+		if err != nil {
 			return err
 		}
+		if !more {
+			return v.tables.checkRange(from, item.Key())
+		}
 	}
-	return nil
+	return v.tables.checkRange(from, lastKey(prefix))
+}
+
+// lastKey returns a key behind all keys with a prefix.
+func lastKey(prefix []byte) []byte {
+	return append(bytes.Clone(prefix), bytes.Repeat([]byte{0xff}, maxKeyText)...)
 }
 
 func (v snapshot) account(id uint64) (*accountRecord, error) {
@@ -227,52 +248,16 @@ func (s *database) view(ctx context.Context, fn func(snapshot) error) (err error
 	if s.closed.Load() {
 		return account.ErrClosed
 	}
+	e := s.engine.Load()
+	if e == nil {
+		return s.whole()
+	}
 	defer s.catch(&err)
-	txn := s.db.NewTransactionAt(s.committed.Load(), false)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	txn := e.db.NewTransactionAt(s.committed.Load(), false)
 	defer txn.Discard()
-	err = fn(snapshot{txn, s.generation.Load()})
-	if errors.Is(err, account.ErrNotFound) {
-		// Badger doesn't find what is in a damaged block.
-		if f := s.fault.Load(); f != nil {
-			return f
-		}
-	}
-	return err
-}
-
-// faultError is a fault that may have damaged the store. From then on the store
-// refuses changes, and never answers that something doesn't exist.
-type faultError struct{ text string }
-
-func (e *faultError) Error() string { return e.text }
-
-// Is reports that the error is account.ErrUnavailable.
-func (e *faultError) Is(target error) bool { return target == account.ErrUnavailable }
-
-// whole returns the fault of the store, if any. Lists are checked with it, since
-// a list read from damaged tables may be incomplete.
-func (s *database) whole() error {
-	if f := s.fault.Load(); f != nil {
-		return f
-	}
-	return nil
-}
-
-// fail records a fault of the store. Only the first is kept.
-func (s *database) fail(format string, args ...any) error {
-	f := &faultError{"store " + s.dir + ": " + fmt.Sprintf(format, args...)}
-	if s.fault.CompareAndSwap(nil, f) {
-		s.log.Error("the store is damaged: no changes are made to it", zap.Error(f))
-	}
-	return s.fault.Load()
-}
-
-// catch turns a panic of Badger into a fault. Damaged tables cause panics.
-func (s *database) catch(err *error) {
-	if r := recover(); r != nil {
-		s.log.Error("the store panicked", zap.Any("panic", r), zap.Stack("stack"))
-		*err = s.fail("it failed, a file of it may be damaged: restart Caddy, which checks them")
-	}
+	err = fn(snapshot{txn, e.tables, s.generation.Load()})
+	return s.noteDamage(err)
 }
 
 // Account implements Store.
@@ -333,9 +318,6 @@ func (s *database) AccountsByEmail(ctx context.Context, email string, limit int)
 			return len(accounts) < limit, nil
 		})
 	})
-	if err == nil {
-		err = s.whole()
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -359,9 +341,6 @@ func (s *database) Accounts(ctx context.Context, after uint64, limit int) ([]*ac
 			return len(accounts) < limit, ctx.Err()
 		})
 	})
-	if err == nil {
-		err = s.whole()
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -377,25 +356,6 @@ func (s *database) LinkKey(ctx context.Context) ([]byte, error) {
 		return nil, account.ErrClosed
 	}
 	return bytes.Clone(s.linkKey), nil
-}
-
-// Close implements Store.
-func (s *database) Close() error {
-	var err error
-	s.closing.Do(func() {
-		s.closed.Store(true)
-		close(s.stop)
-		<-s.stopped
-		s.writing.Lock() // wait for a caller that writes
-		defer s.writing.Unlock()
-		s.reading.Lock()
-		defer s.reading.Unlock()
-		if err = s.db.Close(); err != nil {
-			err = fmt.Errorf("closing store %s: %w", s.dir, plainError(err))
-		}
-		s.fixModes()
-	})
-	return err
 }
 
 // Interface guards

@@ -2,13 +2,10 @@ package badger
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/dgraph-io/badger/v4/options"
-	"github.com/dgraph-io/badger/v4/table"
 	"go.uber.org/zap"
 )
 
@@ -16,22 +13,24 @@ import (
 // are removed from the disk.
 const cleaningHour = 3
 
+// journalKept is how many bytes of the journal are kept at least.
+const journalKept = 64 << 20
+
+// compactAt is how many tables level 0 may have. Badger stops writing at ten.
+const compactAt = 4
+
+// scrubPause is how often all tables are checked.
+const scrubPause = 10 * time.Minute
+
 // quietStart is the delay before all tables are checked, so that the check
 // doesn't slow down the start.
 const quietStart = time.Second
 
 // maintain checks and cleans the store in the background.
 func (s *database) maintain() {
-	select {
-	case <-s.stop:
-		return
-	case <-time.After(quietStart):
-	}
-	if err := s.verify(); err != nil {
-		s.fail("%v: stop Caddy, put the folder as it was in a backup in its place, and start again", err)
-	}
-	tick := time.NewTicker(10 * time.Minute)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	scrubbed, mended := time.Now().Add(quietStart-scrubPause), time.Now()
 	cleaned := -1
 	for {
 		select {
@@ -39,66 +38,98 @@ func (s *database) maintain() {
 			return
 		case <-tick.C:
 		}
-		s.fixModes()
+		if !sameFolder(s.dir, s.locked) {
+			s.fail("its folder was moved, replaced or unmounted")
+		}
+		if s.whole() != nil {
+			if time.Since(mended) >= reopenPause {
+				s.mend()
+				mended = time.Now()
+			}
+			continue
+		}
+		e := s.engine.Load()
+		if err := e.tables.refresh(); err != nil {
+			s.fail("reading its tables: %v", plainError(err))
+			continue
+		}
+		s.space.balance()
+		if time.Since(scrubbed) >= scrubPause {
+			s.scrub(e)
+			s.fixModes()
+			scrubbed = time.Now()
+		}
+		s.compact(e)
 		if now := s.now(); now.Hour() == cleaningHour && now.YearDay() != cleaned {
 			cleaned = now.YearDay()
-			s.clean()
+			s.clean(e)
 		}
 	}
+}
+
+// scrub checks all tables, and drops what isn't needed once they have proved to be
+// whole: files that were moved aside, and old segments of the journal.
+func (s *database) scrub(e *engine) {
+	flushed := e.db.Tables() // before the check
+	if !s.checked(e) {
+		return
+	}
+	last := uint64(0)
+	for _, t := range flushed {
+		last = max(last, t.MaxVersion)
+	}
+	s.writing.Lock()
+	removed, err := e.journal.Release(last, journalKept)
+	s.writing.Unlock()
+	err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, asideFolder)))
+	if err != nil {
+		s.log.Warn("removing old files of the store", zap.Error(err))
+	}
+	if removed > 0 {
+		s.log.Info("removed old segments of the journal", zap.Int("segments", removed))
+	}
+}
+
+// checked reports whether all tables are whole. If not, the store gets a fault.
+func (s *database) checked(e *engine) bool {
+	err := e.tables.checkAll(func() bool { return !s.closed.Load() })
+	if err != nil && s.noteDamage(err) == err {
+		s.fail("checking its tables: %v", plainError(err))
+	}
+	return err == nil
+}
+
+// compact merges the tables if there are many in level 0. Badger drops what
+// follows a damaged block meanwhile, so they are checked before.
+func (s *database) compact(e *engine) {
+	if e.db.Levels()[0].NumTables >= compactAt {
+		s.flatten(e)
+	}
+}
+
+func (s *database) flatten(e *engine) bool {
+	if !s.hasRoom() || !s.checked(e) {
+		return false
+	}
+	if err := e.db.Flatten(1); err != nil {
+		s.log.Warn("compacting the store", zap.Error(plainError(err)))
+		return false
+	}
+	return true
+}
+
+// hasRoom reports whether the store accepts changes. Compacting takes space.
+func (s *database) hasRoom() bool {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.writable(false) == nil
 }
 
 // clean removes deleted and expired entries by compacting all tables into one
 // level, which makes reads faster, too.
-func (s *database) clean() {
-	s.writing.Lock()
-	err := s.writable(false)
-	s.writing.Unlock()
-	if err != nil {
-		return
-	}
+func (s *database) clean(e *engine) {
 	start := time.Now()
-	if err := s.db.Flatten(1); err != nil {
-		s.log.Warn("cleaning the store", zap.Error(plainError(err)))
-		return
+	if s.flatten(e) {
+		s.log.Info("cleaned the store", zap.Duration("took", time.Since(start)))
 	}
-	s.log.Info("cleaned the store", zap.Duration("took", time.Since(start)))
-}
-
-// verify checks the checksums of all tables. Its error names the damaged file.
-func (s *database) verify() error {
-	err := noPanic(s.db.VerifyChecksum)
-	if err == nil {
-		return nil
-	}
-	for _, t := range s.db.Tables() {
-		name := table.NewFilename(t.ID, s.dir)
-		err := noPanic(func() error { return verifyTable(name, t.ID) })
-		if err != nil && !errors.Is(err, os.ErrNotExist) { // else it was compacted meanwhile
-			return fmt.Errorf("the file %s is damaged", filepath.Base(name))
-		}
-	}
-	return fmt.Errorf("a table is damaged: %w", plainError(err))
-}
-
-func verifyTable(name string, id uint64) error {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	t, err := table.OpenInMemoryTable(data, id, &table.Options{ChkMode: options.NoVerification})
-	if err != nil {
-		return err
-	}
-	return t.VerifyChecksum()
-}
-
-// noPanic calls fn and returns an error if it panics, as Badger does on damaged
-// tables.
-func noPanic(fn func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = errors.New("damaged table")
-		}
-	}()
-	return fn()
 }

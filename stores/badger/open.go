@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
 	"github.com/caddy-djoser/djoser/internal/fileowner"
+	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"go.uber.org/zap"
@@ -32,7 +32,10 @@ const markerFile = "DJOSER"
 
 // schemaVersion is the version of the layout of keys and records. A release that
 // raises it has to migrate older stores in prepareFolder, after a backup.
-const schemaVersion = 1
+//
+//	1  changes are in Badger alone
+//	2  changes are in the journal first
+const schemaVersion = 2
 
 const markerText = `caddy-djoser store, schema %d
 The files in this folder belong together: don't move, edit or delete single ones.
@@ -44,10 +47,10 @@ The files in this folder belong together: don't move, edit or delete single ones
 func dbOptions(dir string, log *zap.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithLogger(logger{log}).
-		WithSyncWrites(true).
+		WithSyncWrites(false).      // the journal is durable
 		WithDetectConflicts(false). // there is one writer
 		WithMetricsEnabled(false).
-		WithMemTableSize(16 << 20).
+		WithMemTableSize(memTableSize).
 		WithNumMemtables(2).
 		WithCompression(options.None).
 		WithBlockCacheSize(0).
@@ -59,41 +62,41 @@ func dbOptions(dir string, log *zap.Logger) badger.Options {
 		WithBlockSize(2 << 10).      // less to read and checksum for a record
 		WithNumLevelZeroTables(3).
 		WithNumLevelZeroTablesStall(10).
-		WithNumCompactors(2).
+		WithNumCompactors(0). // see maintenance.go
 		WithNumGoroutines(2).
 		WithChecksumVerificationMode(options.OnBlockRead)
 }
 
+// memTableSize is the size at which Badger writes a memory table to the disk. Its
+// file may get longer by the last transaction.
+const (
+	memTableSize  = 16 << 20
+	memTableSpace = memTableSize + 4<<20
+)
+
 // open opens the store in a folder and starts its writer.
 func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
-	isNew, err := prepareFolder(dir)
+	folder, err := prepareFolder(dir)
 	if err != nil {
 		return nil, err
 	}
-	guard := diskGuard{dir: dir, reserve: reserve, tables: func() (int64, error) { return tableSize(dir) }}
-	if err := guard.check(false); err != nil {
-		return nil, fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened, because Badger would crash on a full disk", dir, err)
-	}
-	fetchIndexes(dir)
-	db, err := openManaged(dbOptions(dir, log))
+	lock, err := lockFolder(dir)
 	if err != nil {
-		return nil, openError(dir, err)
+		return nil, err
 	}
 	s := &database{
-		db:      db,
 		dir:     dir,
 		log:     log,
 		now:     time.Now,
+		lock:    lock,
+		space:   space{dir: dir, reserve: reserve, tables: func() (int64, error) { return tableSize(dir) }},
 		queue:   make(chan *mutation, queueLength),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	guard.tables = s.tableBytes
-	s.guard = guard
-	if err := s.load(isNew); err != nil {
-		return nil, errors.Join(err, db.Close())
+	if err := s.openFirst(folder); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
 	}
-	s.fixModes()
 	var background sync.WaitGroup
 	background.Go(s.write)
 	background.Go(s.maintain)
@@ -102,6 +105,95 @@ func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
 		close(s.stopped)
 	}()
 	return s, nil
+}
+
+// openFirst opens a store that this process hasn't had open, after it has created
+// or upgraded it as needed.
+func (s *database) openFirst(folder folder) (err error) {
+	if s.locked, err = os.Stat(filepath.Join(s.dir, lockFile)); err != nil {
+		return folderError(s.dir, err)
+	}
+	if err := s.space.check(false); err != nil {
+		return fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened, because Badger would crash on a full disk", s.dir, err)
+	}
+	switch {
+	case folder.isNew:
+		err = s.createFiles()
+	case folder.schema < schemaVersion:
+		err = s.addJournal()
+	}
+	if err == nil {
+		err = s.start()
+	}
+	if err != nil {
+		return err
+	}
+	s.fixModes()
+	return nil
+}
+
+// createFiles makes the files of a new store but for the marker. They may be there
+// in part if that was interrupted.
+func (s *database) createFiles() error {
+	if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, journalFolder)), s.space.removePrepared()); err != nil {
+		return folderError(s.dir, err)
+	}
+	db, err := openManaged(dbOptions(s.dir, s.log))
+	if err != nil {
+		return openError(s.dir, err)
+	}
+	if db.MaxVersion() > 0 {
+		return errors.Join(noMarkerError(s.dir, badger.ManifestFilename), db.Close())
+	}
+	if err := errors.Join(s.createJournal(0), db.Close()); err != nil {
+		return folderError(s.dir, err)
+	}
+	return folderError(s.dir, finishMarker(s.dir))
+}
+
+func (s *database) createJournal(last uint64) error {
+	j, err := journal.Create(filepath.Join(s.dir, journalFolder), last)
+	if err != nil {
+		return err
+	}
+	return j.Close()
+}
+
+// addJournal gives a journal to a store of schema 1, whose changes are all in
+// Badger. Badger's tables get the last of them when it is closed.
+func (s *database) addJournal() error {
+	if err := os.RemoveAll(filepath.Join(s.dir, journalFolder)); err != nil {
+		return folderError(s.dir, err)
+	}
+	db, err := openManaged(dbOptions(s.dir, s.log).WithSyncWrites(true))
+	if err != nil {
+		return openError(s.dir, err)
+	}
+	last := db.MaxVersion() + 1
+	writes := map[string]write{string(sequenceKey): {key: string(sequenceKey), value: []byte{recordFormat}}}
+	if err := errors.Join(commitAt(db, last, writes), db.Close(), s.createJournal(last)); err != nil {
+		return fmt.Errorf("store %s: giving it a journal: %w", s.dir, plainError(err))
+	}
+	return errors.Join(draftMarker(s.dir), folderError(s.dir, finishMarker(s.dir)))
+}
+
+// start opens the engine of an existing store, and reads the state that is kept in
+// memory.
+func (s *database) start() error {
+	if err := prepareFiles(s.dir); err != nil {
+		return err
+	}
+	fetchIndexes(s.dir)
+	e, err := s.openEngine()
+	if err != nil {
+		return err
+	}
+	s.engine.Store(e)
+	if err := s.load(); err != nil {
+		s.engine.Store(nil)
+		return errors.Join(err, e.close())
+	}
+	return nil
 }
 
 // openManaged opens Badger in managed mode, in which we number the transactions.
@@ -117,30 +209,31 @@ func openManaged(opts badger.Options) (db *badger.DB, err error) {
 
 // prepareFolder creates the folder or checks the existing one, and denies access
 // to other users. It doesn't touch a folder that holds something else.
-func prepareFolder(dir string) (isNew bool, err error) {
+func prepareFolder(dir string) (folder, error) {
+	found := folder{isNew: true}
 	info, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return false, folderError(dir, err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = os.Mkdir(dir, 0o700)
+	case err == nil && !info.IsDir():
+		err = errors.New("this is a file: the store needs a folder of its own")
+	case err == nil:
+		if found, err = checkFolder(dir); err != nil {
+			return folder{}, err
 		}
-		return true, draftMarker(dir)
+		err = keepOthersOut(dir, info)
 	}
-	if err != nil {
-		return false, folderError(dir, err)
-	}
-	if !info.IsDir() {
-		return false, folderError(dir, errors.New("this is a file: the store needs a folder of its own"))
-	}
-	if isNew, err = checkFolder(dir); err != nil {
-		return false, err
-	}
-	if err := keepOthersOut(dir, info); err != nil {
-		return false, err
-	}
-	if isNew {
+	if err == nil && found.isNew {
 		err = draftMarker(dir)
 	}
-	return isNew, err
+	return found, folderError(dir, err)
+}
+
+// folder is what is known of a store's folder from the names of its files and its
+// marker.
+type folder struct {
+	isNew  bool // it has no store yet
+	schema int
 }
 
 // keepOthersOut lets only the owner use a folder.
@@ -159,12 +252,11 @@ func keepOthersOut(dir string, info fs.FileInfo) error {
 	return folderError(dir, err)
 }
 
-// checkFolder reports whether the folder has no store yet. It refuses a folder
-// that isn't ours, or whose files Badger would delete. It changes nothing.
-func checkFolder(dir string) (isNew bool, err error) {
+// checkFolder looks what a folder holds. It refuses one that isn't ours, or whose files Badger would delete. It changes nothing.
+func checkFolder(dir string) (folder, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return false, folderError(dir, err)
+		return folder{}, folderError(dir, err)
 	}
 	var marker, draft, manifest bool
 	var foreign, database, table string
@@ -190,26 +282,26 @@ func checkFolder(dir string) (isNew bool, err error) {
 	}
 	switch {
 	case !marker && foreign != "":
-		return false, fmt.Errorf("store %s: the folder holds %s, which is not part of a store: name an empty folder, or one that doesn't exist yet", dir, foreign)
+		return folder{}, fmt.Errorf("store %s: the folder holds %s, which is not part of a store: name an empty folder, or one that doesn't exist yet", dir, foreign)
 	case !marker && cmp.Or(table, database) != "":
-		return false, noMarkerError(dir, cmp.Or(table, database))
+		return folder{}, noMarkerError(dir, cmp.Or(table, database))
 	case !marker:
-		return true, nil
+		return folder{isNew: true}, nil
 	case !manifest:
-		return false, fmt.Errorf("store %s is damaged: the file %s is missing, without which its data can't be read: restore the whole folder from a backup", dir, badger.ManifestFilename)
+		return folder{}, damaged(dir, badger.ManifestFilename, "it is missing")
 	}
 	text, err := os.ReadFile(filepath.Join(dir, markerFile))
 	if err != nil {
-		return false, folderError(dir, err)
+		return folder{}, folderError(dir, err)
 	}
 	var schema int
 	if _, err := fmt.Sscanf(string(text), markerText, &schema); err != nil || schema < 1 {
-		return false, fmt.Errorf("store %s is damaged: the file %s doesn't say which schema the store has: restore it from a backup", dir, markerFile)
+		return folder{}, fmt.Errorf("store %s is damaged: the file %s doesn't say which schema the store has: restore it from a backup", dir, markerFile)
 	}
 	if schema > schemaVersion {
-		return false, fmt.Errorf("store %s has schema %d, this version of the module knows %d: it was written by a newer version, use that one", dir, schema, schemaVersion)
+		return folder{}, fmt.Errorf("store %s has schema %d, this version of the module knows %d: it was written by a newer version, use that one", dir, schema, schemaVersion)
 	}
-	return false, nil
+	return folder{schema: schema}, nil
 }
 
 func noMarkerError(dir, file string) error {
@@ -219,7 +311,7 @@ func noMarkerError(dir, file string) error {
 // files and extensions are the names of the files that a database may consist of
 // if its creation was interrupted.
 var (
-	files      = []string{"LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD"}
+	files      = []string{lockFile, journalFolder, asideFolder, ballastFile, "probe", "LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD"}
 	extensions = []string{".mem", ".vlog"}
 )
 
@@ -253,7 +345,7 @@ func finishMarker(dir string) error {
 // openError explains an error of opening Badger, and what to do about it.
 func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "Another process is using this Badger database") {
-		return fmt.Errorf("store %s is in use by %s: one server at a time can have it open; to change the configuration of a running Caddy use `caddy reload`", dir, lockHolder(dir))
+		return inUse(dir)
 	}
 	if errors.Is(err, syscall.EROFS) || strings.Contains(err.Error(), syscall.EROFS.Error()) {
 		return folderError(dir, syscall.EROFS)
@@ -262,22 +354,6 @@ func openError(dir string, err error) error {
 		return folderError(dir, fs.ErrPermission)
 	}
 	return fmt.Errorf("store %s can't be opened: %s: if a file of it was changed or lost, restore the whole folder from a backup", dir, plainError(err))
-}
-
-// lockHolder names the process that has the folder open.
-func lockHolder(dir string) string {
-	text, err := os.ReadFile(filepath.Join(dir, "LOCK"))
-	if err != nil {
-		return "another process"
-	}
-	pid := strings.TrimSpace(string(text))
-	if pid == strconv.Itoa(os.Getpid()) {
-		return "this process, under another name"
-	}
-	if name, err := os.ReadFile(filepath.Join("/proc", pid, "comm")); err == nil {
-		return fmt.Sprintf("process %s (%s)", pid, strings.TrimSpace(string(name)))
-	}
-	return "process " + pid
 }
 
 // fetchIndexes starts to read the indexes of the tables, which are at the end of
@@ -312,51 +388,27 @@ func tableSize(dir string) (size int64, err error) {
 	return size, err
 }
 
-// tableBytes returns the size of the tables of an open store.
-func (s *database) tableBytes() (size int64, err error) {
-	for _, level := range s.db.Levels() {
-		size += level.Size
-	}
-	return size, nil
-}
-
-// load reads the state that is kept in memory, and initializes a new store.
-func (s *database) load(isNew bool) error {
-	s.committed.Store(s.db.MaxVersion())
-	s.db.SetDiscardTs(s.committed.Load())
-	if isNew {
-		empty := true
-		err := s.view(context.Background(), func(v snapshot) error {
-			return v.scan(nil, nil, func(_, _ []byte) (bool, error) {
-				empty = false
-				return false, nil
-			})
-		})
-		if err != nil {
-			return err
-		}
-		if !empty {
-			return noMarkerError(s.dir, badger.ManifestFilename)
-		}
-		if err := finishMarker(s.dir); err != nil {
-			return folderError(s.dir, err)
-		}
-	}
-	err := s.view(context.Background(), s.loadState)
-	if err != nil {
+// load reads the state that is kept in memory, and gives a new store its key.
+func (s *database) load() error {
+	s.signature = ""
+	if err := s.view(context.Background(), s.loadState); err != nil {
 		return fmt.Errorf("store %s: %w", s.dir, err)
 	}
-	if s.linkKey == nil {
-		key := make([]byte, linkKeyBytes)
-		rand.Read(key)
-		b := s.newBatch()
-		b.set(linkKeyKey, key, 0)
-		b.accept()
-		if err := b.commit(); err != nil {
-			return fmt.Errorf("store %s: %w", s.dir, err)
-		}
-		s.linkKey = key
+	if s.linkKey != nil {
+		return nil
 	}
+	key := make([]byte, linkKeyBytes)
+	rand.Read(key)
+	b := s.newBatch()
+	if b.refused != nil {
+		return b.refused
+	}
+	b.set(linkKeyKey, key, 0)
+	b.accept()
+	if err := b.commit(); err != nil {
+		return fmt.Errorf("store %s: %w", s.dir, err)
+	}
+	s.linkKey = key
 	return nil
 }
 

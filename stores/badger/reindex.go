@@ -183,7 +183,7 @@ func (r *reindex) compare(id, other uint64) error {
 // pass, since an account doesn't get a reserved key that another account has.
 func (r *reindex) fill(old, generation uint64, reserved bool) error {
 	b := r.s.newBatch()
-	defer func() { b.txn.Discard() }()
+	defer func() { b.discard() }()
 	err := r.each(func(a *accountRecord) error {
 		keys, err := r.keysOf(a, reserved)
 		if err != nil {
@@ -253,7 +253,7 @@ func (s *database) dropGenerations() error {
 			err = b.scan(first, next, drop)
 		}
 		if err != nil {
-			b.txn.Discard()
+			b.discard()
 			return err
 		}
 		b.accept()

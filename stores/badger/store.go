@@ -181,6 +181,9 @@ func (b *Store) Open(ctx context.Context, location string, log *zap.Logger) (acc
 
 // folderError explains an error with a store's folder, and what to do about it.
 func folderError(dir string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = path.Err

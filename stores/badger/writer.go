@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -163,6 +164,7 @@ func (s *database) waiting() *mutation {
 
 func (s *database) runAlone(m *mutation) (err error) {
 	defer s.catch(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if err := s.writable(m.ends); err != nil {
 		return err
 	}
@@ -174,5 +176,11 @@ func (s *database) writable(ends bool) error {
 	if err := s.whole(); err != nil {
 		return err
 	}
-	return s.guard.check(ends)
+	if err := s.space.check(ends); err != nil {
+		return err
+	}
+	if !sameFolder(s.dir, s.locked) {
+		return s.fail("its folder was moved, replaced or unmounted")
+	}
+	return s.space.ready()
 }

@@ -1,0 +1,172 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/sst"
+	"go.uber.org/zap"
+)
+
+// faultError is a fault of the store. From then on the store refuses changes. It
+// is opened again when the cause may be gone, unless a file is damaged.
+type faultError struct {
+	text    string
+	damaged bool
+}
+
+func (e *faultError) Error() string { return e.text }
+
+// Is reports that the error is account.ErrUnavailable.
+func (e *faultError) Is(target error) bool { return target == account.ErrUnavailable }
+
+// whole returns the fault of the store, if any.
+func (s *database) whole() error {
+	if f := s.fault.Load(); f != nil {
+		return f
+	}
+	return nil
+}
+
+// fail records a fault that may pass, such as an error of the disk. Only the
+// first fault is kept.
+func (s *database) fail(format string, args ...any) error {
+	return s.record(&faultError{text: "store " + s.dir + ": " + fmt.Sprintf(format, args...)})
+}
+
+// failDamaged records that a file of the store is damaged. What can be read still
+// is, and nothing is said not to exist that may be in a damaged block.
+func (s *database) failDamaged(damage error) error {
+	return s.record(&faultError{fmt.Sprintf("store %s: %v: stop Caddy, and try `caddy djoser repair` or restore a backup", s.dir, damage), true})
+}
+
+// noteDamage makes an error of a read a fault of the store if it is of its files.
+func (s *database) noteDamage(err error) error {
+	if damage, ok := errors.AsType[*sst.DamageError](err); ok {
+		return s.failDamaged(damage)
+	}
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return s.fail("reading %s: %v", filepath.Base(file.Path), file.Err)
+	}
+	return err
+}
+
+func (s *database) record(f *faultError) error {
+	if s.fault.CompareAndSwap(nil, f) {
+		s.log.Error("the store has a fault: no changes are made to it", zap.Error(f))
+	}
+	return s.fault.Load()
+}
+
+// catch turns a panic of Badger into a fault. Errors of the disk cause panics,
+// because Badger reads through memory maps.
+func (s *database) catch(err *error) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	if fault, ok := r.(runtime.Error); ok && isDiskFault(fault) {
+		*err = s.fail("a file of it can't be read: the disk reports errors")
+		return
+	}
+	s.log.Error("the store panicked", zap.Any("panic", r), zap.Stack("stack"))
+	*err = s.fail("Badger panicked")
+}
+
+// isDiskFault reports whether a panic is of a page that couldn't be read or
+// written. See debug.SetPanicOnFault.
+func isDiskFault(err runtime.Error) bool {
+	_, ok := err.(interface{ Addr() uintptr })
+	return ok
+}
+
+// reopenPause is how long a store with a fault isn't opened again.
+const reopenPause = 5 * time.Second
+
+// errBusy is returned while Badger hasn't been closed.
+var errBusy = errors.New("Badger is still being closed")
+
+// mend opens the store again after a fault that may have passed.
+func (s *database) mend() {
+	f := s.fault.Load()
+	if f == nil || f.damaged {
+		return
+	}
+	if !sameFolder(s.dir, s.locked) {
+		return // another folder has its name, or none
+	}
+	if err := s.reopen(); err != nil {
+		s.log.Warn("opening the store again failed", zap.Error(err))
+		return
+	}
+	s.log.Info("the store works again", zap.NamedError("after", f))
+}
+
+func (s *database) reopen() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.shut(); err != nil {
+		return err
+	}
+	if err := s.space.probe(); err != nil {
+		return err
+	}
+	acknowledged := s.committed.Load()
+	if err := s.start(); err != nil {
+		return err
+	}
+	if last := s.committed.Load(); last < acknowledged {
+		s.failDamaged(fmt.Errorf("changes %d to %d are missing", last+1, acknowledged))
+		return errors.New("changes are missing")
+	}
+	s.fault.Store(nil)
+	return nil
+}
+
+// closeLimit is how long Badger may take to close: after an error of the disk, it
+// tries again and again to write what the journal has, too.
+const closeLimit = 10 * time.Second
+
+// shut closes Badger and the journal, if they are open. It is called with writing
+// locked.
+func (s *database) shut() error {
+	if e := s.engine.Load(); e != nil {
+		s.reading.Lock() // wait for reads
+		s.engine.Store(nil)
+		s.reading.Unlock()
+		s.closingEngine = make(chan error, 1)
+		go func() { s.closingEngine <- e.close() }()
+	}
+	if s.closingEngine == nil {
+		return nil
+	}
+	select {
+	case err := <-s.closingEngine:
+		s.closingEngine = nil
+		return err
+	case <-time.After(closeLimit):
+		return errBusy
+	}
+}
+
+// Close implements Store.
+func (s *database) Close() error {
+	var err error
+	s.closing.Do(func() {
+		s.closed.Store(true)
+		close(s.stop)
+		<-s.stopped
+		s.writing.Lock() // wait for a caller that writes
+		defer s.writing.Unlock()
+		if err = errors.Join(s.shut(), s.lock.Unlock()); err != nil {
+			err = fmt.Errorf("closing store %s: %w", s.dir, plainError(err))
+		}
+		s.fixModes()
+	})
+	return err
+}

@@ -1,0 +1,232 @@
+// Package sst reads Badger's tables, not compressed ones, to find damage. It reads with read(2), never
+// through a memory map, so that an error of the disk is an error.
+//
+// A table consists of blocks with sorted keys, and an index with the first key,
+// offset and length of each block and a Bloom filter of all keys. Blocks and index
+// end with a checksum.
+package sst
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+
+	"github.com/dgraph-io/badger/v4/fb"
+	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/badger/v4/y"
+	"google.golang.org/protobuf/proto"
+)
+
+// DamageError names a damaged table.
+type DamageError struct {
+	File   string
+	Reason string
+}
+
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("the file %s is damaged: %s", e.File, e.Reason)
+}
+
+// Table is an open table. It keeps the table's index, about a twentieth of its
+// size, in memory.
+type Table struct {
+	file   *os.File
+	blocks []block
+	keys   []byte // first keys of the blocks, without versions
+	last   []byte // key of the table
+	bloom  y.Filter
+}
+
+type block struct {
+	offset, length uint32
+	keyEnd         uint32 // in Table.keys
+}
+
+// Open opens a table and verifies its index. Last is the table's last key, without
+// version; nil if it isn't known.
+func Open(name string, last []byte) (*Table, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{file: file, last: last}
+	if err := t.readIndex(); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return t, nil
+}
+
+// Close closes the table's file.
+func (t *Table) Close() error { return t.file.Close() }
+
+// CheckFooter returns a *DamageError if the end of a table is such that Badger
+// would panic. It doesn't read the index.
+func CheckFooter(name string) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	t := &Table{file: file}
+	_, _, _, err = t.footer()
+	return err
+}
+
+func (t *Table) damage(reason string) error {
+	return &DamageError{filepath.Base(t.file.Name()), reason}
+}
+
+// footer returns the checksum of the index, and where the index is. After the
+// index come its length, the checksum, and the checksum's length.
+func (t *Table) footer() (checksum []byte, start, end int64, err error) {
+	info, err := t.file.Stat()
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	end = info.Size()
+	if checksum, end, err = t.lastPart(end, 64); err != nil {
+		return nil, 0, 0, err
+	}
+	length, err := t.number(end - 4)
+	end -= 4
+	if start = end - length; err == nil && (length == 0 || start < 0) {
+		err = t.damage("its end is not as it was written")
+	}
+	return checksum, start, end, err
+}
+
+// lastPart returns the bytes before an offset, without their length, which comes
+// last, and where they start.
+func (t *Table) lastPart(end, most int64) (part []byte, start int64, err error) {
+	length, err := t.number(end - 4)
+	if err != nil {
+		return nil, 0, err
+	}
+	start = end - 4 - length
+	if length == 0 || length > most || start < 0 {
+		return nil, 0, t.damage("its end is not as it was written")
+	}
+	part = make([]byte, length)
+	_, err = t.file.ReadAt(part, start)
+	return part, start, err
+}
+
+func (t *Table) number(at int64) (int64, error) {
+	if at < 0 {
+		return 0, t.damage("it is cut short")
+	}
+	var b [4]byte
+	_, err := t.file.ReadAt(b[:], at)
+	return int64(binary.BigEndian.Uint32(b[:])), err
+}
+
+func (t *Table) readIndex() (err error) {
+	checksum, start, end, err := t.footer()
+	if err != nil {
+		return err
+	}
+	data := make([]byte, end-start)
+	if _, err := t.file.ReadAt(data, start); err != nil {
+		return err
+	}
+	if !agrees(data, checksum) {
+		return t.damage("its index is not as it was written")
+	}
+	index := fb.GetRootAsTableIndex(data, 0)
+	t.bloom = bytes.Clone(index.BloomFilterBytes())
+	t.blocks = make([]block, index.OffsetsLength())
+	for i := range t.blocks {
+		var o fb.BlockOffset
+		index.Offsets(&o, i)
+		t.keys = append(t.keys, y.ParseKey(o.KeyBytes())...)
+		t.blocks[i] = block{o.Offset(), o.Len(), uint32(len(t.keys))}
+	}
+	t.keys = slices.Clip(t.keys)
+	return nil
+}
+
+// agrees reports whether data has a checksum.
+func agrees(data, checksum []byte) bool {
+	var expected pb.Checksum
+	if proto.Unmarshal(checksum, &expected) != nil || pb.Checksum_Algorithm_name[int32(expected.Algo)] == "" {
+		return false
+	}
+	return y.VerifyChecksum(data, &expected) == nil
+}
+
+// first returns the first key of a block.
+func (t *Table) first(i int) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = t.blocks[i-1].keyEnd
+	}
+	return t.keys[start:t.blocks[i].keyEnd]
+}
+
+// CheckKey returns a *DamageError if a block that may have a key is damaged.
+func (t *Table) CheckKey(key []byte) error {
+	if t.excludes(key, key) || !t.bloom.MayContain(y.Hash(key)) {
+		return nil
+	}
+	return t.checkBlocks(key, key)
+}
+
+// CheckRange returns a *DamageError if a block that may have a key from one to
+// another is damaged.
+func (t *Table) CheckRange(from, to []byte) error {
+	if t.excludes(from, to) {
+		return nil
+	}
+	return t.checkBlocks(from, to)
+}
+
+// excludes reports whether the table has no key in a range.
+func (t *Table) excludes(from, to []byte) bool {
+	return len(t.blocks) == 0 || bytes.Compare(to, t.first(0)) < 0 || t.last != nil && bytes.Compare(from, t.last) > 0
+}
+
+func (t *Table) checkBlocks(from, to []byte) error {
+	// Versions of a key may be in several blocks: it may begin in the one before
+	// the first that starts with it.
+	i := sort.Search(len(t.blocks), func(i int) bool { return bytes.Compare(t.first(i), from) >= 0 })
+	for i = max(0, i-1); i < len(t.blocks) && bytes.Compare(t.first(i), to) <= 0; i++ {
+		if err := t.checkBlock(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Check returns a *DamageError if any block is damaged.
+func (t *Table) Check() error {
+	for i := range t.blocks {
+		if err := t.checkBlock(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkBlock verifies the checksum of a block, which ends with the checksum and
+// its length.
+func (t *Table) checkBlock(i int) error {
+	b := t.blocks[i]
+	data := make([]byte, b.length)
+	if _, err := t.file.ReadAt(data, int64(b.offset)); err != nil {
+		return err
+	}
+	end := len(data) - 4
+	if end < 0 {
+		return t.damage("its index is not as it was written")
+	}
+	start := end - int(binary.BigEndian.Uint32(data[end:]))
+	if start < 0 || start > end || !agrees(data[:start], data[start:end]) {
+		return t.damage("a block is not as it was written")
+	}
+	return nil
+}
