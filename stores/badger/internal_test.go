@@ -397,6 +397,7 @@ func TestBadgerReindexBrokenOff(t *testing.T) {
 	check(account.Key{Field: "email", Value: "new@example.com"}, nil)
 }
 
+// With all tables in one level, Badger has nothing to merge.
 func TestBadgerCleansUp(t *testing.T) {
 	dir := t.TempDir()
 	s := newBadger(t, dir)
@@ -408,10 +409,6 @@ func TestBadgerCleansUp(t *testing.T) {
 		}
 		return n
 	}
-	reopen := func() {
-		s.Close() // writes what is in memory to tables
-		s = newBadger(t, dir)
-	}
 	expire := time.Now().Add(2 * time.Second)
 	for n := range 32 {
 		s.raw(t, func(b *batch) {
@@ -419,20 +416,128 @@ func TestBadgerCleansUp(t *testing.T) {
 				setToken(b, &account.Token{Digest: account.Digest{byte(n), byte(i)}, Expires: expire, Agent: strings.Repeat("x", 2000)}, nil)
 			}
 		})
-		if n%8 == 7 {
-			reopen()
-		}
+	}
+	s.create(t, "ann")
+	s.Close() // writes what is in memory to tables
+	s = newBadger(t, dir)
+	if err := s.engine.Load().db.Flatten(1); err != nil {
+		t.Fatal(err)
 	}
 	full := size()
 	time.Sleep(time.Until(expire) + time.Second)
-	s.create(t, "ann")
-	reopen()
 	s.clean(s.engine.Load())
 	if got := size(); got > full/10 {
 		t.Errorf("%d bytes became %d: %s", full, got, s.engine.Load().db.LevelsToString())
 	}
-	if _, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: "ann"}); err != nil {
+	s.create(t, "bob")
+	s.Close()
+	s = newBadger(t, dir)
+	for _, name := range []string{"ann", "bob"} {
+		if _, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: name}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What Badger hasn't written to its tables comes from the journal.
+func TestBadgerIsBroughtUpToDateFromItsJournal(t *testing.T) {
+	dir := t.TempDir()
+	s := newBadger(t, dir)
+	for n := range 100 {
+		s.create(t, fmt.Sprint(n))
+	}
+	copied := t.TempDir()
+	if err := os.CopyFS(filepath.Join(copied, "store"), os.DirFS(dir)); err != nil { // as after a power cut
+		t.Fatal(err)
+	}
+	tables, err := filepath.Glob(filepath.Join(copied, "store", "*.sst"))
+	if err != nil || len(tables) > 0 {
+		t.Fatal(tables, err)
+	}
+	s = newBadger(t, filepath.Join(copied, "store"))
+	if found, err := s.Accounts(t.Context(), 0, 1000); err != nil || len(found) != 100 {
+		t.Errorf("%d accounts, %v", len(found), err)
+	}
+	s.create(t, "new")
+}
+
+// Stores of schema 1 have changes in Badger's memory tables alone.
+func TestBadgerGivesAnOldStoreAJournal(t *testing.T) {
+	dir := t.TempDir()
+	s := newBadger(t, dir)
+	for n := range 100 {
+		s.create(t, fmt.Sprint(n))
+	}
+	old := filepath.Join(t.TempDir(), "store")
+	if err := os.CopyFS(old, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(old, journalFolder)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(old, markerFile), fmt.Appendf(nil, markerText, 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s = newBadger(t, old)
+		if found, err := s.Accounts(t.Context(), 0, 1000); err != nil || len(found) != 100 {
+			t.Errorf("%d accounts, %v", len(found), err)
+		}
+		s.Close()
+	}
+	if folder, err := checkFolder(old); err != nil || folder.schema != schemaVersion {
+		t.Errorf("%+v, %v", folder, err)
+	}
+}
+
+func (s *database) awaitFault(t *testing.T, fault bool) {
+	t.Helper()
+	for range 2000 {
+		if s.whole() != nil == fault {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("the fault is %v", s.whole())
+}
+
+func TestBadgerNoticesThatItsFolderWasReplaced(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	s := newBadger(t, dir)
+	s.create(t, "ann")
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), &account.Change{Account: testAccount("bob")}); !errors.Is(err, account.ErrUnavailable) {
+		t.Errorf("the folder is gone: %v", err)
+	}
+	other := newBadger(t, dir)
+	other.create(t, "other")
+	if err := s.Commit(t.Context(), &account.Change{Account: testAccount("bob")}); !errors.Is(err, account.ErrUnavailable) {
+		t.Errorf("the folder is another one: %v", err)
+	}
+	other.Close()
+	if err := errors.Join(os.RemoveAll(dir), os.Rename(dir+".away", dir)); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitFault(t, false)
+	s.create(t, "bob")
+	if found, err := s.Accounts(t.Context(), 0, 10); err != nil || len(found) != 2 {
+		t.Errorf("%d accounts, %v", len(found), err)
+	}
+}
+
+func TestBadgerIsOpenedAgainAfterAFault(t *testing.T) {
+	s := newBadger(t, t.TempDir())
+	s.create(t, "ann")
+	s.fail("the disk is gone, says the test")
+	if err := s.Commit(t.Context(), &account.Change{Account: testAccount("bob")}); !errors.Is(err, account.ErrUnavailable) {
 		t.Error(err)
+	}
+	s.awaitFault(t, false)
+	s.create(t, "bob")
+	if found, err := s.Accounts(t.Context(), 0, 10); err != nil || len(found) != 2 {
+		t.Errorf("%d accounts, %v", len(found), err)
 	}
 }
 

@@ -1,11 +1,16 @@
 package badger
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
 )
 
@@ -18,6 +23,9 @@ const journalKept = 64 << 20
 
 // compactAt is how many tables level 0 may have. Badger stops writing at ten.
 const compactAt = 4
+
+// flushKey is written to be dropped, see flush.
+var flushKey = []byte{prefixOwn, 'f'}
 
 // scrubPause is how often all tables are checked.
 const scrubPause = 10 * time.Minute
@@ -125,11 +133,83 @@ func (s *database) hasRoom() bool {
 	return s.writable(false) == nil
 }
 
-// clean removes deleted and expired entries by compacting all tables into one
-// level, which makes reads faster, too.
+// clean removes expired entries, which Badger keeps in its last level, and merges
+// all tables into one level, which makes reads faster, too.
 func (s *database) clean(e *engine) {
 	start := time.Now()
-	if s.flatten(e) {
-		s.log.Info("cleaned the store", zap.Duration("took", time.Since(start)))
+	expired, err := s.deleteExpired(e)
+	if err == nil && expired > 0 {
+		err = s.flush(e)
 	}
+	if err != nil {
+		s.log.Warn("removing what has expired", zap.Error(err))
+	}
+	if s.flatten(e) {
+		s.log.Info("cleaned the store", zap.Int("expired", expired), zap.Duration("took", time.Since(start)))
+	}
+}
+
+// deleteExpired deletes entries that have expired, and returns how many.
+func (s *database) deleteExpired(e *engine) (deleted int, err error) {
+	for from := []byte{0}; ; {
+		keys, next := expiredKeys(e.db, from)
+		if len(keys) > 0 {
+			err := s.submit(context.Background(), &mutation{ends: true, apply: func(b *batch) error {
+				for _, key := range keys {
+					if _, err := b.get(key); err == account.ErrNotFound { // else it was written anew
+						b.delete(key)
+					}
+				}
+				return nil
+			}})
+			if err != nil {
+				return deleted, err
+			}
+			deleted += len(keys)
+		}
+		if next == nil || s.closed.Load() {
+			return deleted, nil
+		}
+		from = next
+	}
+}
+
+// expiredKeys returns keys from one on whose last version has expired, and from
+// where to go on.
+func expiredKeys(db *badger.DB, from []byte) (keys [][]byte, next []byte) {
+	const most = batchKeys / 4
+	txn := db.NewTransactionAt(math.MaxUint64, false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{AllVersions: true})
+	defer it.Close()
+	var last []byte
+	for it.Seek(from); it.Valid(); it.Next() {
+		item := it.Item()
+		if bytes.Equal(item.Key(), last) {
+			continue // an older version
+		}
+		last = item.KeyCopy(last)
+		if len(keys) == most {
+			return keys, last
+		}
+		if item.ExpiresAt() > 0 && item.IsDeletedOrExpired() {
+			keys = append(keys, bytes.Clone(last))
+		}
+	}
+	return keys, nil
+}
+
+// flush makes Badger write its memory table, which it does when it drops a prefix
+// that there is.
+func (s *database) flush(e *engine) error {
+	err := s.submit(context.Background(), &mutation{ends: true, apply: func(b *batch) error {
+		b.set(flushKey, []byte{}, 0)
+		return nil
+	}})
+	if err != nil {
+		return err
+	}
+	s.writing.Lock() // Badger refuses changes meanwhile
+	defer s.writing.Unlock()
+	return e.db.DropPrefix(flushKey)
 }

@@ -135,7 +135,7 @@ func (s *database) openFirst(folder folder) (err error) {
 // createFiles makes the files of a new store but for the marker. They may be there
 // in part if that was interrupted.
 func (s *database) createFiles() error {
-	if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, journalFolder)), s.space.removePrepared()); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, journalFolder)), s.space.removeEmpty()); err != nil {
 		return folderError(s.dir, err)
 	}
 	db, err := openManaged(dbOptions(s.dir, s.log))
@@ -160,9 +160,10 @@ func (s *database) createJournal(last uint64) error {
 }
 
 // addJournal gives a journal to a store of schema 1, whose changes are all in
-// Badger. Badger's tables get the last of them when it is closed.
+// Badger. Badger's tables get the last of them when it is closed. A memory table
+// that is empty was about to be deleted: Badger doesn't open one.
 func (s *database) addJournal() error {
-	if err := os.RemoveAll(filepath.Join(s.dir, journalFolder)); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, journalFolder)), s.space.removeEmpty()); err != nil {
 		return folderError(s.dir, err)
 	}
 	db, err := openManaged(dbOptions(s.dir, s.log).WithSyncWrites(true))

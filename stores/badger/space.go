@@ -132,8 +132,8 @@ func (g *space) prepare() error {
 	return nil
 }
 
-// removePrepared removes a memory table that was prepared but not begun with.
-func (g *space) removePrepared() error {
+// removeEmpty removes memory tables that are empty.
+func (g *space) removeEmpty() error {
 	files, err := filepath.Glob(filepath.Join(g.dir, "*.mem"))
 	for _, name := range files {
 		if info, failed := os.Stat(name); failed == nil && info.Size() == 0 {
