@@ -171,8 +171,8 @@ func (b *batch) commit() (err error) {
 	if stored := b.counts.encode(); !bytes.Equal(stored, b.s.counts.encode()) {
 		b.accepted[string(countsKey)] = write{key: string(countsKey), value: stored}
 	}
-	b.accepted[string(sequenceKey)] = write{key: string(sequenceKey), value: []byte{recordFormat}}
 	number := b.s.committed.Load() + 1
+	b.accepted[string(sequenceKey)] = sequenceWrite(number)
 	err = b.s.engine.Load().commit(number, b.accepted, b.s.now())
 	if errors.Is(err, journal.ErrFull) {
 		return b.s.space.full(err)

@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -13,8 +14,9 @@ import (
 
 // The journal has each change before Badger. Badger doesn't flush its memory
 // tables' files then, and they are not read: what is not in its tables when the
-// store is opened comes from the journal. Each transaction sets sequenceKey, so
-// that the tables' highest version is that of the last transaction in them.
+// store is opened comes from the journal. Each transaction sets sequenceKey to its
+// number, so that the tables' highest version is that of the last transaction in
+// them, and a backup says which transaction it has last.
 
 // engine is an open Badger database, and the journal of its changes.
 type engine struct {
@@ -27,6 +29,11 @@ type engine struct {
 const journalFolder = "journal"
 
 var sequenceKey = []byte{prefixOwn, 's'}
+
+// sequenceWrite returns the write of sequenceKey in a transaction.
+func sequenceWrite(number uint64) write {
+	return write{key: string(sequenceKey), value: binary.BigEndian.AppendUint64([]byte{recordFormat}, number)}
+}
 
 // openEngine opens Badger and brings it up to date from the journal.
 func (s *database) openEngine() (*engine, error) {

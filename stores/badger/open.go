@@ -171,7 +171,7 @@ func (s *database) addJournal() error {
 		return openError(s.dir, err)
 	}
 	last := db.MaxVersion() + 1
-	writes := map[string]write{string(sequenceKey): {key: string(sequenceKey), value: []byte{recordFormat}}}
+	writes := map[string]write{string(sequenceKey): sequenceWrite(last)}
 	if err := errors.Join(commitAt(db, last, writes), db.Close(), s.createJournal(last)); err != nil {
 		return fmt.Errorf("store %s: giving it a journal: %w", s.dir, plainError(err))
 	}
