@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/diskspace"
+	"github.com/caddy-djoser/djoser/internal/fileowner"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -436,6 +438,30 @@ func TestBadgerCleansUp(t *testing.T) {
 		if _, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: name}); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestFilesArePrivateFromTheStart(t *testing.T) {
+	dir := t.TempDir()
+	if err := fileowner.KeepPrivate(t.TempDir()); err != nil {
+		t.Skip("the file system has no default access control lists:", err)
+	}
+	s := newBadger(t, dir)
+	s.create(t, "ann")
+	if err := s.flush(s.engine.Load()); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if info, err := e.Info(); err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s is %v", name, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

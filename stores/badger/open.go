@@ -94,6 +94,7 @@ func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
+	_ = fileowner.KeepPrivate(dir) // else fixModes does it later
 	if err := s.openFirst(folder); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
