@@ -44,8 +44,8 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 	}
 	err := s.view(ctx, func(v snapshot) error {
 		return v.entries(func(item *badger.Item) error {
-			if s.closed.Load() {
-				return account.ErrClosed
+			if err := s.interrupted(); err != nil {
+				return err
 			}
 			if err := ctx.Err(); err != nil {
 				return err

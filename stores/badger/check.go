@@ -24,8 +24,8 @@ func (s *database) Check(ctx context.Context, signature string, keys func(*accou
 			return err
 		}
 		err := v.entries(func(item *badger.Item) error {
-			if s.closed.Load() {
-				return account.ErrClosed
+			if err := s.interrupted(); err != nil {
+				return err
 			}
 			if err := ctx.Err(); err != nil {
 				return err
@@ -49,12 +49,16 @@ func (s *database) checkFiles(report func(fault string)) error {
 	if e == nil {
 		return s.whole()
 	}
-	if err := e.tables.checkAll(func() bool { return !s.closed.Load() }); err != nil {
+	err := e.tables.checkAll(s.interrupted)
+	if interrupted := s.interrupted(); interrupted != nil {
+		return interrupted
+	}
+	if err != nil {
 		report(s.noteDamage(err).Error())
 	}
-	err := journal.Read(filepath.Join(s.dir, journalFolder), func(r journal.Record) error {
-		if s.closed.Load() {
-			return account.ErrClosed
+	err = journal.Read(filepath.Join(s.dir, journalFolder), func(r journal.Record) error {
+		if err := s.interrupted(); err != nil {
+			return err
 		}
 		return decodeChange(r.Data, func(write) {})
 	})

@@ -128,20 +128,11 @@ func (s *database) reopen() error {
 	return nil
 }
 
-// closeLimit is how long Badger may take to close: after an error of the disk, it
-// tries again and again to write what the journal has, too.
-const closeLimit = 10 * time.Second
-
 // shut closes Badger and the journal, if they are open. It is called with writing
-// locked.
+// locked. After an error of the disk, Badger tries again and again to write its
+// memory tables, whose changes the journal has, too; then shut returns errBusy.
 func (s *database) shut() error {
-	if e := s.engine.Load(); e != nil {
-		s.reading.Lock() // wait for reads
-		s.engine.Store(nil)
-		s.reading.Unlock()
-		s.closingEngine = make(chan error, 1)
-		go func() { s.closingEngine <- e.close() }()
-	}
+	s.beginShut()
 	if s.closingEngine == nil {
 		return nil
 	}
@@ -149,10 +140,37 @@ func (s *database) shut() error {
 	case err := <-s.closingEngine:
 		s.closingEngine = nil
 		return err
-	case <-time.After(closeLimit):
+	case <-time.After(reopenPause):
 		return errBusy
 	}
 }
+
+func (s *database) beginShut() {
+	e := s.engine.Load()
+	if e == nil {
+		return
+	}
+	s.reading.Lock() // wait for reads
+	s.engine.Store(nil)
+	s.reading.Unlock()
+	s.closingEngine = make(chan error, 1)
+	go func() { s.closingEngine <- e.close() }()
+}
+
+// interrupted returns why a long read must end, or nil.
+func (s *database) interrupted() error {
+	if s.closed.Load() {
+		return account.ErrClosed
+	}
+	if f := s.fault.Load(); f != nil && !f.damaged {
+		return f // the store is opened again when reads have ended
+	}
+	return nil
+}
+
+// closeLimit is how long Close waits. What it waits for goes on, until the process
+// ends at the latest: the journal has all changes.
+const closeLimit = 10 * time.Second
 
 // Close implements Store.
 func (s *database) Close() error {
@@ -160,13 +178,30 @@ func (s *database) Close() error {
 	s.closing.Do(func() {
 		s.closed.Store(true)
 		close(s.stop)
-		<-s.stopped
-		s.writing.Lock() // wait for a caller that writes
-		defer s.writing.Unlock()
-		if err = errors.Join(s.shut(), s.lock.Unlock()); err != nil {
+		done := make(chan error, 1)
+		go func() { done <- s.finish() }()
+		select {
+		case err = <-done:
+		case <-time.After(closeLimit):
+			err = errBusy
+		}
+		if err != nil {
 			err = fmt.Errorf("closing store %s: %w", s.dir, plainError(err))
 		}
-		s.fixModes()
 	})
 	return err
+}
+
+// finish closes all files, however long that takes.
+func (s *database) finish() error {
+	<-s.stopped
+	s.writing.Lock() // wait for a caller that writes
+	defer s.writing.Unlock()
+	s.beginShut()
+	var err error
+	if s.closingEngine != nil {
+		err = <-s.closingEngine
+	}
+	s.fixModes()
+	return errors.Join(err, s.lock.Unlock())
 }

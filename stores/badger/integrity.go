@@ -116,9 +116,18 @@ func moveAside(dir string, names []string) error {
 		return folderError(dir, err)
 	}
 	for _, name := range names {
-		if err := os.Rename(filepath.Join(dir, name), filepath.Join(aside, name)); err != nil {
+		if err := moveUnlessThere(filepath.Join(dir, name), filepath.Join(aside, name)); err != nil {
 			return folderError(dir, err)
 		}
 	}
 	return cmp.Or(atomicfile.SyncFolder(aside), atomicfile.SyncFolder(dir))
+}
+
+// moveUnlessThere moves a file, or deletes it if there is one in its place: a
+// memory table of an attempt to open the store, which has nothing new.
+func moveUnlessThere(from, to string) error {
+	if _, err := os.Lstat(to); err == nil {
+		return os.Remove(from)
+	}
+	return os.Rename(from, to)
 }

@@ -100,8 +100,8 @@ func (s *database) scrub(e *engine) {
 
 // checked reports whether all tables are whole. If not, the store gets a fault.
 func (s *database) checked(e *engine) bool {
-	err := e.tables.checkAll(func() bool { return !s.closed.Load() })
-	if err != nil && s.noteDamage(err) == err {
+	err := e.tables.checkAll(s.interrupted)
+	if err != nil && s.interrupted() == nil && s.noteDamage(err) == err {
 		s.fail("checking its tables: %v", plainError(err))
 	}
 	return err == nil

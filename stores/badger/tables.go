@@ -92,11 +92,11 @@ func (t *tables) checkRange(from, to []byte) error {
 }
 
 // checkAll returns an error if any block can't be read. It opens the tables anew,
-// to verify their indexes, too.
-func (t *tables) checkAll(goOn func() bool) error {
+// to verify their indexes, too. It ends when interrupted returns an error.
+func (t *tables) checkAll(interrupted func() error) error {
 	for _, info := range t.db.Tables() {
-		if !goOn() {
-			return nil
+		if err := interrupted(); err != nil {
+			return err
 		}
 		if err := t.checkTable(info.ID); err != nil && t.has(info.ID) {
 			return err

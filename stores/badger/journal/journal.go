@@ -315,24 +315,6 @@ func (j *Journal) awaitSpare() error {
 	return nil
 }
 
-// Ready returns ErrFull if the next segment couldn't be made.
-func (j *Journal) Ready() error {
-	if j.spare == nil {
-		return nil
-	}
-	select {
-	case err := <-j.spare:
-		j.spare = nil
-		if err == nil {
-			return nil
-		}
-		j.prepare()
-		return fmt.Errorf("%w: %v", ErrFull, err)
-	default:
-		return nil // still being made
-	}
-}
-
 // makeSpare writes a segment of zeros, so that its space is there.
 func makeSpare(dir string) error {
 	name := filepath.Join(dir, spareName)
