@@ -12,16 +12,18 @@ const modulePath = "github.com/caddy-djoser/djoser"
 // mayImport are the packages of this module that each package may import. What
 // isn't here is the root's side, or a program.
 var mayImport = map[string]string{
-	"account":       "password",
-	"authn":         "account drf password",
-	"drf":           "account",
-	"api":           "account authn drf password internal/cors internal/request",
-	"gate":          "account authn drf internal/cors internal/directive internal/placement internal/request",
-	"mail":          "account templates internal/directive",
-	"stores/badger": "account internal/atomicfile internal/directive internal/diskspace internal/fileowner",
-	"django":        "account drf password",
-	"admin":         "account django drf internal/atomicfile internal/directive internal/fileowner",
-	"storetest":     "account",
+	"account":               "password",
+	"authn":                 "account drf password",
+	"drf":                   "account",
+	"api":                   "account authn drf password internal/cors internal/request",
+	"gate":                  "account authn drf internal/cors internal/directive internal/placement internal/request",
+	"mail":                  "account templates internal/directive",
+	"stores/badger/journal": "internal/atomicfile",
+	"stores/badger/sst":     "",
+	"stores/badger":         "stores/badger/journal stores/badger/sst account internal/atomicfile internal/directive internal/diskspace internal/fileowner",
+	"django":                "account drf password",
+	"admin":                 "account django drf internal/atomicfile internal/directive internal/fileowner",
+	"storetest":             "account",
 
 	"password": "", "templates": "", "internal/atomicfile": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
 	"internal/fileowner": "", "internal/placement": "", "internal/request": "", "internal/testsite": "",
