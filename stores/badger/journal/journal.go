@@ -99,7 +99,6 @@ func Create(dir string, last uint64) (*Journal, error) {
 	if err := errors.Join(j.end.Sync(), atomicfile.SyncFolder(dir), atomicfile.SyncFolder(filepath.Dir(dir))); err != nil {
 		return nil, errors.Join(err, j.end.Close())
 	}
-	j.prepare()
 	return j, nil
 }
 
@@ -128,7 +127,7 @@ func Open(dir string, after uint64, replay func(Record) error) (*Journal, error)
 	if err := errors.Join(j.openLast(segments), j.acknowledge()); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
-	j.prepare()
+	j.prepare(false) // it may not be needed
 	return j, nil
 }
 
@@ -264,7 +263,7 @@ func (j *Journal) rotate() error {
 		j.current.Close()
 	}
 	j.current, j.at = f, int64(headerSize)
-	j.prepare()
+	j.prepare(true)
 	return nil
 }
 
@@ -292,11 +291,12 @@ func appendHeader(b []byte, first uint64) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
-// prepare makes the next segment in the background.
-func (j *Journal) prepare() {
+// prepare makes the next segment in the background. If it is flushed, the first
+// record in it needn't wait for that.
+func (j *Journal) prepare(flush bool) {
 	done := make(chan error, 1)
 	j.spare = done
-	go func() { done <- makeSpare(j.dir) }()
+	go func() { done <- makeSpare(j.dir, flush) }()
 }
 
 // awaitSpare waits for the next segment. If it couldn't be made, it is tried
@@ -309,21 +309,21 @@ func (j *Journal) awaitSpare() error {
 			return nil
 		}
 	}
-	if err := makeSpare(j.dir); err != nil {
+	if err := makeSpare(j.dir, true); err != nil {
 		return fmt.Errorf("%w: %v", ErrFull, err)
 	}
 	return nil
 }
 
 // makeSpare writes a segment of zeros, so that its space is there.
-func makeSpare(dir string) error {
+func makeSpare(dir string, flush bool) error {
 	name := filepath.Join(dir, spareName)
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(make([]byte, SegmentSize))
-	if err == nil {
+	if err == nil && flush {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
