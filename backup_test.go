@@ -169,7 +169,12 @@ func TestACheckTellsOfAFault(t *testing.T) {
 	in := install(t, settings)
 	in.djoser("pw\n", "user", "add", "alice").Want(t, 0)
 	in.ok("check")
-	db, err := badger.OpenManaged(badger.DefaultOptions(filepath.Join(in.Dir, "store")).WithLogger(nil))
+	store := filepath.Join(in.Dir, "store")
+	prepared, err := filepath.Glob(filepath.Join(store, "*.mem"))
+	if err != nil || len(prepared) != 1 || os.Remove(prepared[0]) != nil {
+		t.Fatal(prepared, err)
+	}
+	db, err := badger.OpenManaged(badger.DefaultOptions(store).WithLogger(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
