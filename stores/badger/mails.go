@@ -35,9 +35,6 @@ func (s *database) Mails(ctx context.Context, due time.Time, limit int) ([]*acco
 			return len(mails) < limit, nil
 		})
 	})
-	if err == nil {
-		err = s.whole()
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +59,6 @@ func (s *database) LatestMails(ctx context.Context, due time.Time, limit int) ([
 		}
 		return nil
 	})
-	if err == nil {
-		err = s.whole()
-	}
 	if err != nil {
 		return nil, err
 	}

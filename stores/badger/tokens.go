@@ -63,9 +63,6 @@ func (s *database) Tokens(ctx context.Context, owner uint64) ([]*account.Token, 
 			return true, err
 		})
 	})
-	if err == nil {
-		err = s.whole()
-	}
 	if err != nil {
 		return nil, err
 	}
