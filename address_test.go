@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// spellings are one mailbox.
+// spellings are spellings of one mailbox.
 var spellings = []string{
 	"ann@bücher.example", "ann@xn--bcher-kva.example", "ANN@BÜCHER.EXAMPLE", "ann@XN--BCHER-KVA.Example", "ann@bu\u0308cher.example",
 	"ann@bücher\u3002example", "ann@bücher\uFF0Eexample", "ann@bücher\uFF61example", "ann@bü\u00ADcher.example", "ann@bücher.ｅｘａｍｐｌｅ",
 	"ann@bücher.\u212Fxample", "ann@bü\u200Bcher.example", "ann@bücher.exa\uFE0Fmple",
 }
 
-// attackSpellings bombs a mailbox under the many names that it has.
+// attackSpellings bombs a mailbox under many spellings.
 func attackSpellings(t *testing.T) {
 	s := serve(t, withModel("required_fields email\nfield email {\nunique\n}"))
 	s.JSON("POST", "/auth/register", "", `{"username": "ann", "password": "pw", "email": "`+spellings[0]+`"}`).
@@ -46,15 +46,14 @@ func TestAnAddressIsOneInEverySpelling(t *testing.T) {
 	}
 }
 
-// addressesOfBefore is a store whose accounts have addresses as they were written,
-// before these had one form. Their passwords are pw, and the model has email for
-// the username_field:
+// addressesOfBefore is a store from before addresses had one form. All passwords are pw,
+// and the model has the username_field email:
 //
 //	1 ann@bücher。example, 2 eve@münchen.example, 3 bob@b.example,
 //	4 ann@BÜ\u00ADcher.example, 5 eve@xn--mnchen-3ya.example, 6 Bob@example.com
 const addressesOfBefore = "testdata/stores/addresses-of-before.backup"
 
-func TestAddressesOfBeforeAreFoundInEverySpelling(t *testing.T) {
+func TestOldAddressesAreFoundInEverySpelling(t *testing.T) {
 	model := func(lines string) string { return "user_model {\n" + lines + "\n}\n" + settings }
 	in := install(t, model("username_field email\nrequired_fields"))
 	file, err := filepath.Abs(addressesOfBefore)
@@ -71,11 +70,11 @@ func TestAddressesOfBeforeAreFoundInEverySpelling(t *testing.T) {
 	for _, address := range spellings {
 		login(address, "pw", "ann@bücher\u3002example") // the oldest
 	}
-	login("eve@münchen.example", "pw", "eve@xn--mnchen-3ya.example") // who has the form of today
+	login("eve@münchen.example", "pw", "eve@xn--mnchen-3ya.example") // already in today's form
 	login("BOB@B.example", "pw", "bob@b.example")
 	login("bob@example.com", "pw", "Bob@example.com")
 
-	// What had to keep its key is changed as before, and gets a key with another
+	// An account that had to keep its key can be changed, and gets a new key with another
 	// address.
 	for _, id := range []string{"id:1", "id:2", "id:4"} {
 		in.djoser("new-Pw-1\n", "user", "set-password", id).Want(t, 0)
@@ -95,7 +94,7 @@ func TestAddressesOfBeforeAreFoundInEverySpelling(t *testing.T) {
 	}
 }
 
-// attackQuoted registers addresses that are markup, or look like several.
+// attackQuoted registers addresses that are markup or look like several addresses.
 func attackQuoted(t *testing.T) {
 	s := serve(t, site(settings))
 	token := s.Register("eve", "pw")

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// attackAdminFromPage sends what a browser does for a page of another origin:
-// no preflight comes before it.
+// attackAdminFromPage sends a browser's requests for a page of another origin that need
+// no preflight.
 func attackAdminFromPage(t *testing.T) {
 	in := install(t, settings)
 	in.Start()

@@ -30,8 +30,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// attacks are what others have done to sites like these. Each has a reference:
-// a CVE where there is one, else the weakness in MITRE's list.
+// attacks are known attacks on similar sites. Each has a reference: a CVE, or the
+// weakness in MITRE's list.
 var attacks = []struct {
 	name, reference string
 	try             func(t *testing.T)
@@ -204,7 +204,7 @@ func attackID(t *testing.T) {
 	s.Get("/auth/me", token).Want(t, 200)
 }
 
-// tokenIDs are the ids that the owner sees.
+// tokenIDs are the ids in the owner's list.
 func (s *server) tokenIDs(token string) []string {
 	s.T.Helper()
 	a := s.Get("/auth/tokens", token)
@@ -363,8 +363,7 @@ func attackHopByHop(t *testing.T) {
 	}
 }
 
-// attackUpgrade would have the back end take further requests on the
-// connection, which nobody looks at.
+// attackUpgrade tries to send hidden requests over a connection to the back end.
 func attackUpgrade(t *testing.T) {
 	s := serve(t, realmAnd(`
 		djoser_auth /api/*
@@ -480,7 +479,7 @@ func attackOrigin(t *testing.T) {
 				t.Errorf("%s from %s: allowed %q", path, origin, got)
 			}
 		}
-		preflight("/api/x", origin).Want(t, 200) // the back end's to answer
+		preflight("/api/x", origin).Want(t, 200) // the back end's answer
 		for _, path := range []string{"/auth/me", "/api/x"} {
 			if got := s.Do("GET", path, "", "Origin", origin).Header.Get("Access-Control-Allow-Origin"); got != origin {
 				t.Errorf("a 401 of %s can't be read by %s: %q", path, origin, got)
@@ -503,7 +502,7 @@ func attackOrigin(t *testing.T) {
 	}
 }
 
-func TestTokensAreListedAndEndedByTheirOwnerAlone(t *testing.T) {
+func TestOnlyOwnersListAndEndTokens(t *testing.T) {
 	s := serve(t, site(settings))
 	first := s.Register("ann", "pw")
 	second := s.Login("ann", "pw")
@@ -549,7 +548,7 @@ func TestTokensAreListedAndEndedByTheirOwnerAlone(t *testing.T) {
 	s.Get("/auth/me", other).Want(t, 200)
 }
 
-func TestATokenEndsThatIsNotUsed(t *testing.T) {
+func TestAnIdleTokenEnds(t *testing.T) {
 	s := serve(t, site("token {\nidle 1h\n}\n"+settings))
 	used, unused := s.Register("ann", "pw"), s.Login("ann", "pw")
 	shared := runningRealm(t, "default").shared.Load()
@@ -565,7 +564,7 @@ func TestATokenEndsThatIsNotUsed(t *testing.T) {
 	}
 }
 
-func TestAChangedAddressCountsOnceConfirmedAndTheOldOneIsTold(t *testing.T) {
+func TestAChangedAddressIsConfirmedAndTheOldOneNotified(t *testing.T) {
 	s := serve(t, site("send_activation_email\n"+settings))
 	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "old@a.example").Want(t, 201)
 	s.JSON("POST", "/auth/activate", "", s.link(t, 1)).Want(t, 200)
@@ -592,7 +591,7 @@ func TestAChangedAddressCountsOnceConfirmedAndTheOldOneIsTold(t *testing.T) {
 	s.JSON("POST", "/auth/activate", "", link).Want(t, 400)
 }
 
-// countedStore is the Badger store, with what requests do to it counted.
+// countedStore is the Badger store with a counter of requests' calls.
 type countedStore struct {
 	badger.Store
 }
@@ -622,7 +621,7 @@ func (s *countedStore) Open(ctx context.Context, location string, log *zap.Logge
 
 type countingStore struct{ account.Store }
 
-// count leaves out what the outbox does, after the answer.
+// count leaves out calls of the outbox after the answer.
 func (countingStore) count(ctx context.Context, name string) {
 	if ctx.Value(caddyhttp.VarsCtxKey) == nil {
 		return
@@ -657,9 +656,9 @@ func (s countingStore) Commit(ctx context.Context, c *account.Change) error {
 	return s.Store.Commit(ctx, c)
 }
 
-// attackTellingAccounts is CVE-2024-39329 and its like: what
-// an answer says, and what work was done for it, is the same for accounts of
-// every kind and for none. Work is counted, not timed.
+// attackTellingAccounts is CVE-2024-39329 and similar attacks. Answers, and the work for
+// them, must be the same for every kind of account and for none. Work is counted, not
+// timed.
 func attackTellingAccounts(t *testing.T) {
 	for _, throttle := range []string{"throttle off", "throttle {\nlogin 100/1m\npassword_reset 100/1m\nactivate_resend 100/1m\n}"} {
 		text := strings.Replace(site("realm secretive\nsend_activation_email\n"+strings.Replace(settings, "store badger", "store counted", 1)), "throttle off", throttle, 1)
@@ -713,7 +712,7 @@ func attackTellingAccounts(t *testing.T) {
 	}
 }
 
-// liveSecretly goes through an account's life, and returns every secret of it.
+// liveSecretly goes through an account's life, and returns all its secrets.
 func liveSecretly(t *testing.T, s *server) (secrets []string) {
 	t.Helper()
 	token := func(a answer) string {

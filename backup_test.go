@@ -18,7 +18,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// tryRegister registers and logs in, from any goroutine.
+// tryRegister registers and logs in. It can run in any goroutine.
 func tryRegister(addr, name string) (token string, err error) {
 	form := url.Values{"username": {name}, "password": {"secret-Pw1"}, "email": {name + "@example.com"}}
 	for _, path := range []string{"/auth/register", "/auth/login"} {
@@ -165,7 +165,7 @@ func TestARestoreNeedsAnEmptyStoreAndAWholeBackup(t *testing.T) {
 	other.djoser("", "restore", file).Want(t, 1, "a server is running")
 }
 
-func TestACheckTellsOfAFault(t *testing.T) {
+func TestACheckReportsAFault(t *testing.T) {
 	in := install(t, settings)
 	in.djoser("pw\n", "user", "add", "alice").Want(t, 0)
 	in.ok("check")

@@ -23,9 +23,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestDirectivesAdaptToTheirJSON holds what caddy adapt makes of every
-// directive. Each file of testdata/caddyfile has a Caddyfile, a line of dashes,
-// and the JSON.
+// TestDirectivesAdaptToTheirJSON checks 'caddy adapt' for every directive. Each file of
+// testdata/caddyfile has a Caddyfile, a line of dashes, and the JSON.
 func TestDirectivesAdaptToTheirJSON(t *testing.T) {
 	files, err := filepath.Glob("testdata/caddyfile/*.caddyfiletest")
 	if err != nil || len(files) == 0 {
@@ -72,8 +71,7 @@ func inMatcher(lines string) string {
 	return ":8080 {\n@x djoser_token {\n" + lines + "\n}\nrespond @x 200\n}"
 }
 
-// taughtOf is what an error of the Caddyfile says behind what Caddy puts before
-// it.
+// taughtOf is the part of a Caddyfile error that follows Caddy's own words.
 func taughtOf(err error) string {
 	text := err.Error()
 	for {
@@ -85,7 +83,7 @@ func taughtOf(err error) string {
 	}
 }
 
-func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
+func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 	quoted := func(name string) string {
 		return name + " needs a value; one that starts with # must be quoted: " + name + ` "#/..."`
 	}
@@ -247,7 +245,7 @@ func TestAWrongWordIsToldWithItsPlaceAndWhatWouldBeRight(t *testing.T) {
 // mailLines are the settings that mails need.
 const mailLines = "domain x.com\nsite_name X\npassword_reset_confirm_url \"r/{uid}/{token}\"\nactivation_url \"a/{uid}/{token}\"\nmailer log\n"
 
-// without is text without its line that starts so.
+// without removes the line that starts like this.
 func without(text, start string) string {
 	return regexp.MustCompile("(?m)^"+start+".*\n").ReplaceAllString(text, "")
 }
@@ -259,10 +257,10 @@ func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("DIR", dir)
 	for _, c := range []struct{ text, want string }{
-		// What mails need.
+		// Required by mails.
 		{inBlock(mailLines + "send_activation_email\nuser_model {\nrequired_fields\n}"), "realm default: send_activation_email needs an address: put email into required_fields of user_model"},
 
-		// What placeholders bring to light.
+		// Values of placeholders.
 		{inBlock(without(mailLines, "domain") + "domain {env.EMPTY}"), "realm default: domain: {env.EMPTY} is empty"},
 		{inBlock(without(mailLines, "domain") + "domain {env.PROTOCOL}://x"), `realm default: domain is "ftp://x": it must be a host, maybe with a port and a path, such as frontend.com`},
 		{inBlock(noMails + "protocol {env.PROTOCOL}"), `realm default: protocol is "ftp": it must be http or https`},
@@ -273,7 +271,7 @@ func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 		{inBlock(noMails) + "\n:8081 {\ndjoser_auth {\nuser {env.EMPTY}\n}\n}", "user: {env.EMPTY} is empty"},
 		{inBlock(noMails + "cors {env.PROTOCOL}"), `realm default: cors "ftp": name each front end by its origin, such as https://app.example.com, without a path or a slash at the end`},
 
-		// What doesn't go together.
+		// Settings that exclude each other.
 		{inBlock(noMails + "password {\nmin_length 9\nmax_length 8\n}"), "realm default: password min_length 9 is more than max_length 8"},
 		{inBlock(noMails + "max_body 1KB"), "realm default: password max_length 4096: it must be from 1 to max_body, which is 1000"},
 		{inBlock(noMails + "token {\nidle 5s\n}"), "realm default: token idle is 5s: it must be at least a minute"},
@@ -292,7 +290,7 @@ func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-// TestSettingsInJSONAreChecked is about what no Caddyfile can say.
+// TestSettingsInJSONAreChecked is about settings that a Caddyfile can't express.
 func TestSettingsInJSONAreChecked(t *testing.T) {
 	for settings, want := range map[string]string{
 		`"link_ttl": -1`:                           "realm default: link_ttl is -1ns: it can't be negative",
@@ -432,8 +430,8 @@ func TestSitesShareARealmOrHaveTheirOwn(t *testing.T) {
 	two.Get("/auth/me", two.Login("ann", "another")).Want(t, 200)
 }
 
-// TestTheProviderAuthenticatesForCaddysOwnHandler needs JSON, since no
-// directive of Caddy's takes a provider.
+// TestTheProviderAuthenticatesForCaddysOwnHandler needs JSON, since no directive of
+// Caddy accepts a provider.
 func TestTheProviderAuthenticatesForCaddysOwnHandler(t *testing.T) {
 	s := newServer(t)
 	config, err := s.Adapt(testsite.Options + "http://" + s.Addr + " {\ndjoser /auth/* {\n" + settings + "\n}\nvars /private x y\nrespond /private \"{http.auth.user.id} {http.auth.user.username}\"\n}")
@@ -451,9 +449,8 @@ func TestTheProviderAuthenticatesForCaddysOwnHandler(t *testing.T) {
 	s.Get("/private", token).Want(t, 200, "1 ann")
 }
 
-// FuzzCaddyfile feeds the parsers of all directives. What they take they must
-// have understood: it comes back from JSON the same, and is taken again in the
-// same way. What they refuse has a place.
+// FuzzCaddyfile feeds the parsers of all directives. What they accept comes back from
+// JSON unchanged, and is accepted again. Their errors have a position.
 func FuzzCaddyfile(f *testing.F) {
 	for _, seed := range []string{
 		"djoser {\n" + mailLines + "\n}",

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// attackForeignCaddyfile has commands run in folders whose Caddyfile others
-// can change: it names a server of theirs.
+// attackForeignCaddyfile runs commands in folders whose Caddyfile others can change: it
+// names their server.
 func attackForeignCaddyfile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("files have no modes here")

@@ -35,7 +35,7 @@ func TestCommandsWaitForAServerThatStarts(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stderr.Read(make([]byte, 1)); err != nil { // it has found the server
+	if _, err := stderr.Read(make([]byte, 1)); err != nil { // it has connected
 		t.Fatal(err)
 	}
 	in.AdminAPI().Do("POST", "/load", in.Caddyfile(gated(settings)), "Content-Type", "text/caddyfile").Want(t, 200)

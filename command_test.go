@@ -11,27 +11,27 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// TestMain lets the test binary be Caddy as well.
+// TestMain lets the test binary run as Caddy, too.
 func TestMain(m *testing.M) { testsite.Main(m) }
 
-// installation is a Caddyfile with a realm and a gate, in whose folder commands are
-// run and a server may be.
+// installation is a Caddyfile with a realm and a gate, and its folder, for commands and a
+// server.
 type installation struct{ *testsite.Process }
 
-// install writes a Caddyfile with a realm of the settings. Nothing runs yet.
+// install writes a Caddyfile with a realm. Nothing runs yet.
 func install(t *testing.T, realm string) *installation {
 	t.Helper()
 	return &installation{newProcess(t, gated(realm))}
 }
 
-// installLoaded is install for a test of what happens at the same time, which also
-// runs under the race detector.
+// installLoaded is install for tests of concurrency, which also run under the race
+// detector.
 func installLoaded(t *testing.T, realm string) *installation {
 	t.Helper()
 	return &installation{testsite.NewProcess(t, gated(realm))}
 }
 
-// gated is a site with a realm of the settings and a page behind its gate.
+// gated is a site with a realm, and a page behind its gate.
 func gated(realm string) string {
 	return site(realm) + "\ndjoser_auth /api/*\nrespond /api/* \"hello {http.auth.user.username} {http.auth.user.groups}\""
 }
@@ -48,7 +48,7 @@ func (in *installation) djoser(stdin string, args ...string) testsite.Result {
 	return in.Run(stdin, append([]string{"djoser"}, args...)...)
 }
 
-// ok runs a command that must work, and returns what it writes.
+// ok runs a command that must succeed, and returns its output.
 func (in *installation) ok(args ...string) string {
 	in.T.Helper()
 	r := in.djoser("", args...)
@@ -188,7 +188,7 @@ func TestAServerWithoutAdminApiKeepsCommandsFromItsStore(t *testing.T) {
 	in.configure(settings)
 	in.Start()
 	in.Admin = own
-	in.configure(settings) // where nobody answers
+	in.configure(settings) // with an address where nothing listens
 	in.djoser("", "user", "list").Want(t, 1, "is in use by process")
 }
 

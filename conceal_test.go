@@ -10,8 +10,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// keptFiles is a site with a file that a gate keeps, and error routes that serve
-// files.
+// keptFiles is a site with a file behind a gate, and error routes that serve files.
 func keptFiles(t *testing.T, routes string) *server {
 	t.Helper()
 	s := newServer(t)
@@ -35,7 +34,7 @@ func writeKeptFiles(t *testing.T, s *server) {
 	}
 }
 
-// errorRoutes serve files in place of what was refused.
+// errorRoutes serve files in place of errors.
 const errorRoutes = `
 	handle_errors {
 		@missing expression {err.status_code} == 404
@@ -43,13 +42,13 @@ const errorRoutes = `
 		file_server
 	}`
 
-// refusedTargets are for a kept file, or for the start page.
+// refusedTargets are targets of the protected file, or of the start page.
 var refusedTargets = []string{
 	"/private/index.html", "/private/./index.html", "/private/x/../index.html", "/private/%2e/index.html", "//private/index.html",
 	"/private//index.html", "/private%2Findex.html", "/private/", "/", "/./",
 }
 
-func TestWhatIsRefusedReachesNoErrorRouteWithItsPath(t *testing.T) {
+func TestErrorRoutesDoNotSeeARefusedPath(t *testing.T) {
 	for name, routes := range map[string]string{
 		"matcher": `
 			@member {
@@ -91,13 +90,13 @@ func TestWhatIsRefusedReachesNoErrorRouteWithItsPath(t *testing.T) {
 			if err := runningRealm(t, "default").shared.Load().Cache.Store.Close(); err != nil {
 				t.Fatal(err)
 			}
-			check("Authorization: Token " + strings.Repeat("1", 40)) // 503, but for 400
+			check("Authorization: Token " + strings.Repeat("1", 40)) // 503, if it isn't 400
 		})
 	}
 }
 
-// The provider's refusals are errors of Caddy's handler.
-func TestWhatTheProviderRefusesReachesNoErrorRouteWithItsPath(t *testing.T) {
+// Caddy's handler reports the provider's refusals.
+func TestErrorRoutesDoNotSeeAPathThatTheProviderRefused(t *testing.T) {
 	const routes = "vars x y\nfile_server" + errorRoutes
 	s := newServer(t)
 	writeKeptFiles(t, s)
@@ -118,7 +117,7 @@ func TestWhatTheProviderRefusesReachesNoErrorRouteWithItsPath(t *testing.T) {
 	}
 }
 
-// A page of an error can still say, or send to the log-in, what was asked for.
+// An error page can still show the requested path, or send it to a log-in page.
 func TestTheTargetOfARefusalIsStillKnown(t *testing.T) {
 	s := keptFiles(t, `
 		@member djoser_token

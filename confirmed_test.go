@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// attackForeignAddress enters the address of another, so that a back end that
-// matches people by address takes the attacker for that other.
+// attackForeignAddress enters another person's address, so that a back end that
+// identifies people by address mistakes the attacker for that person.
 func attackForeignAddress(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)+
 		"\n@m {\npath /seen\ndjoser_token\n}\nrespond @m \"<{http.auth.user.email}>\""))

@@ -33,15 +33,15 @@ func pageSends(a answer, method string, headers ...string) bool {
 		(slices.Contains([]string{"GET", "HEAD", "POST"}, method) || slices.Contains(list("Access-Control-Allow-Methods"), method))
 }
 
-// pageReads reports whether a page of an origin may read the answer, to a request
-// with credentials too.
+// pageReads reports whether a page of an origin may read the answer, also to a request
+// with credentials.
 func pageReads(a answer, origin string) bool {
 	return slices.Equal(a.Header.Values("Access-Control-Allow-Origin"), []string{origin}) &&
 		slices.Equal(a.Header.Values("Access-Control-Allow-Credentials"), []string{"true"}) &&
 		strings.Contains(strings.Join(a.Header.Values("Vary"), ","), "Origin")
 }
 
-// preflight asks as a browser does, or not quite.
+// preflight sends a preflight as browsers do, or with changes.
 func (s *server) preflight(path, method string, headers ...string) answer {
 	s.T.Helper()
 	return s.Do("OPTIONS", path, "", "Origin", front, "Access-Control-Request-Method", method, "Access-Control-Request-Headers", strings.Join(headers, ","))
@@ -82,8 +82,7 @@ func TestAPageSendsWhatPagesSend(t *testing.T) {
 	}
 }
 
-// ownCORS is a back end that looks after other origins itself, and says so by
-// methods of its own.
+// ownCORS is a back end with its own CORS headers, and its own methods to show that.
 func ownCORS(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -191,11 +190,11 @@ func TestCORSIsCheckedWhenItIsLoaded(t *testing.T) {
 	}
 }
 
-// attackPreflight asks with what anybody can send, without a token.
+// attackPreflight sends preflights without a token, as anybody can.
 func attackPreflight(t *testing.T) {
 	var seen http.Request
 	var body []byte
-	to := testsite.BackEndOf(t, func(w http.ResponseWriter, r *http.Request) { // the same for every method
+	to := testsite.BackEndOf(t, func(w http.ResponseWriter, r *http.Request) { // for every method
 		seen = *r
 		body, _ = io.ReadAll(r.Body)
 		w.Header().Set("Access-Control-Allow-Origin", front)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What a configuration tells by itself is found beside a running server that has
-// the store open.
+// Errors that a configuration alone shows are found beside a running server that has the
+// store open.
 func TestValidateFindsWhatTheStartWould(t *testing.T) {
 	p := startProcess(t, site(settings))
 	token := p.Register("alice", "secret")
@@ -61,7 +61,7 @@ func TestValidateReadsJSON(t *testing.T) {
 		`{"handler": "djoser_auth"}`: "realm default is not defined",
 		`{"handler": "authentication", "providers": {"djoser": {"realm": "member"}}}`: "realm member is not defined",
 	} {
-		// Two servers are provisioned in any order.
+		// The order in which servers are provisioned varies.
 		text := `{"apps": {"http": {"servers": {"a": {"listen": ["127.0.0.1:0"], "routes": [{"handle": [` + gate + `]}]}, "b": {"listen": ["127.0.0.1:1"], "routes": [` + realm + `]}}}}}`
 		p.WriteFile("caddy.json", text)
 		for range 3 {

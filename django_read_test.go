@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-djoser/djoser/django"
 )
 
-func TestADumpInAnotherFormIsReadOrNamed(t *testing.T) {
+func TestADumpInAnotherFormatIsReadOrExplained(t *testing.T) {
 	wide := func(order func(byte, byte) []byte, text string) string {
 		var b bytes.Buffer
 		for _, c := range utf16.Encode([]rune(text)) {
@@ -30,7 +30,7 @@ func TestADumpInAnotherFormIsReadOrNamed(t *testing.T) {
 	const right = "manage.py dumpdata"
 	for name, dump := range map[string]struct {
 		text string
-		want []string // nil: it is read
+		want []string // nil: it is accepted
 	}{
 		"with a byte order mark":      {"\ufeff" + dumpOf(row), nil},
 		"in lines":                    {row + "\n" + tokenRow(1, "5") + "\n", nil},
@@ -78,8 +78,7 @@ func TestADumpInAnotherFormIsReadOrNamed(t *testing.T) {
 	}
 }
 
-// quoted escapes texts as the line of an error on standard error, which is
-// JSON, has them.
+// quoted escapes texts like the JSON of an error on standard error.
 func quoted(texts []string) []string {
 	var all []string
 	for _, text := range texts {
@@ -96,9 +95,9 @@ func TestRowsOfLinesHaveTheirNumbers(t *testing.T) {
 	in.djoser("", "import", file, "--dry-run").Want(t, 4, "row 2 (auth.user 2)")
 }
 
-// What dumpdata --natural-primary --natural-foreign makes of a user model with
-// UUIDs: no keys, and references by name.
-func TestUsersWithUUIDsComeOverByName(t *testing.T) {
+// dumpdata --natural-primary --natural-foreign of a user model with UUIDs has no keys, and
+// references by name.
+func TestUsersWithUUIDsAreImportedByName(t *testing.T) {
 	in := install(t, settings)
 	user := func(name string) string {
 		return userRow(nil, name, `, "id": "0a6f1cf0-6dc1-4b5c-8d24-2a1f5fd0b1aa", "groups": [["editors"]]`)

@@ -29,8 +29,8 @@ func tokenRow(n int, user string) string {
 
 func dumpOf(rows ...string) string { return "[" + strings.Join(rows, ",\n") + "]" }
 
-// otherPeoplesRows are dumps whose token 1 must open no account, in a realm
-// where alice is account 1 and bob account 2.
+// otherPeoplesRows are dumps whose token 1 must not open an account of a realm where
+// alice is account 1 and bob account 2.
 var otherPeoplesRows = map[string]string{
 	"the id is another's here":                dumpOf(userRow(1, "eve", ""), tokenRow(1, "1")),
 	"the token comes first":                   dumpOf(tokenRow(1, "1"), userRow(1, "eve", "")),
@@ -99,7 +99,7 @@ func attackImportedToken(t *testing.T) {
 	}
 }
 
-// attackLastID takes the last of all ids, so that nobody can register any more.
+// attackLastID uses the largest id, so that nobody else could register.
 func attackLastID(t *testing.T) {
 	in := install(t, settings)
 	in.Start()
@@ -118,7 +118,7 @@ func attackLastID(t *testing.T) {
 	in.Register("ann", "pw")
 }
 
-func TestAGroupsNameIsAsLongAsDjangosAtTheMost(t *testing.T) {
+func TestGroupNamesHaveDjangosMaximumLength(t *testing.T) {
 	in := install(t, settings)
 	in.Start()
 	file := filepath.Join(in.Dir, "dump.json")
@@ -132,7 +132,7 @@ func TestAGroupsNameIsAsLongAsDjangosAtTheMost(t *testing.T) {
 	}
 }
 
-func TestOfTwoRowsTheFirstComesIn(t *testing.T) {
+func TestOfTwoRowsTheFirstIsImported(t *testing.T) {
 	in := install(t, settings)
 	in.Start()
 	var rows []string
@@ -166,7 +166,7 @@ func clashingRows() (dump string, names map[int]string) {
 	return dumpOf(rows[:50]...) + dumpOf(rows[50:]...), names
 }
 
-func TestRowsComeInAsTheCheckSays(t *testing.T) {
+func TestRowsAreImportedAsTheCheckSays(t *testing.T) {
 	in := install(t, settings+"reserve_usernames 90d\n")
 	in.Start()
 	in.Register("held", "pw")
@@ -196,7 +196,7 @@ func TestRowsComeInAsTheCheckSays(t *testing.T) {
 	}
 }
 
-func TestTokensComeInAsTheCheckSays(t *testing.T) {
+func TestTokensAreImportedAsTheCheckSays(t *testing.T) {
 	in := install(t, settings)
 	in.Start()
 	file := filepath.Join(in.Dir, "dump.json")
@@ -215,7 +215,7 @@ func TestTokensComeInAsTheCheckSays(t *testing.T) {
 	}
 }
 
-func TestARowWhoseNameIsKeptFromItIsTold(t *testing.T) {
+func TestARowWithAReservedNameIsReported(t *testing.T) {
 	in := install(t, settings+"reserve_usernames 90d\n")
 	in.Start()
 	bob := in.Register("bob", "pw")
@@ -232,14 +232,14 @@ func TestARowWhoseNameIsKeptFromItIsTold(t *testing.T) {
 	imported(dumpOf(userRow(50, "bob", ""), tokenRow(1, "50"), userRow(51, "ann", "")), "--skip").Want(t, 0, "reserved for account 1 here")
 	in.ok("user", "show", "ann")
 
-	// What a deleted account had is a digest, which no check can name.
+	// The name of a deleted account is a digest, which a check can't show.
 	imported(dumpOf(userRow(52, "carol", ""), tokenRow(2, "52"))).Want(t, 4, "(auth.user 52)", "free-name", "could not be imported")
 	in.ok("user", "free-name", "carol")
 	imported(dumpOf(userRow(52, "carol", ""), tokenRow(2, "52"))).Want(t, 0)
 	in.ok("check")
 }
 
-func TestATokenComesToTheSameAccount(t *testing.T) {
+func TestATokenGoesToTheAccountOfItsRow(t *testing.T) {
 	in := realmOfTwo(t)
 	imported := func(dump string, phases ...string) {
 		t.Helper()

@@ -46,8 +46,8 @@ func dumpFile(t *testing.T, name string) string {
 	return path
 }
 
-// dumped is what a dump says of users and groups, in a form in which two dumps
-// can be compared: references are names, where the dump explains them.
+// dumped is the content of a dump in a form that can be compared: references are names if
+// the dump explains them.
 func dumped(t testing.TB, file, model string) map[string]map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -104,7 +104,7 @@ func dumped(t testing.TB, file, model string) map[string]map[string]any {
 	return found
 }
 
-// comesBack compares an export with the dump that was imported.
+// comesBack compares an export with the imported dump.
 func (in *installation) comesBack(dump, model string) {
 	in.T.Helper()
 	file := filepath.Join(in.Dir, "export.json")
@@ -123,7 +123,7 @@ func (in *installation) comesBack(dump, model string) {
 	}
 }
 
-func TestDumpsOfDjangoComeBackTheSame(t *testing.T) {
+func TestDumpsOfDjangoAreExportedUnchanged(t *testing.T) {
 	for _, name := range []string{"auth.json", "full.json", "natural.json"} {
 		t.Run(name, func(t *testing.T) {
 			in := install(t, settings)
@@ -181,7 +181,7 @@ func TestPasswordsAndTokensFromDjangoWorkAsBefore(t *testing.T) {
 	if err := json.Unmarshal(text, &rows); err != nil {
 		t.Fatal(err)
 	}
-	// Not active, without a password, or with a hash that isn't checked.
+	// Inactive, without a password, or with an unsupported hash.
 	noLogin := []string{"gone", "nobody", "sha1", "md5", "unsalted_sha1", "unsalted_md5"}
 	names, tokens := make(map[string]string), 0
 	for _, row := range rows {
@@ -286,10 +286,10 @@ func madeUpHash(t *testing.T) string {
 	return "pbkdf2_sha256$1$salt$" + base64.StdEncoding.EncodeToString(key)
 }
 
-// djangoTime is a time as Django's JSON has it.
+// djangoTime is a time in Django's JSON.
 func djangoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// writeLargeDump writes users with a token each, in the shape of auth.json.
+// writeLargeDump writes users with one token each, like auth.json.
 func writeLargeDump(t *testing.T, file string, users int) {
 	t.Helper()
 	f, err := os.Create(file)
@@ -323,7 +323,7 @@ func madeUpToken(i int) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func TestAHundredThousandUsersMoveIn(t *testing.T) {
+func TestAHundredThousandUsersAreImported(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}

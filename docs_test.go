@@ -18,9 +18,8 @@ var (
 	djoserDirective = regexp.MustCompile(`(?m)^\s*djoser\s`)
 )
 
-// TestEveryCaddyfileInTheDocumentsLoads holds the README and the pages to what
-// they show. A block of the language caddyfile is a whole file, or what stands
-// in a site.
+// TestEveryCaddyfileInTheDocumentsLoads checks the examples of the README and the pages. A
+// caddyfile block is a whole file, or the content of a site.
 func TestEveryCaddyfileInTheDocumentsLoads(t *testing.T) {
 	pages, err := filepath.Glob("docs/*.md")
 	if err != nil {
@@ -48,8 +47,8 @@ func TestEveryCaddyfileInTheDocumentsLoads(t *testing.T) {
 	}
 }
 
-// validate does what caddy validate does. The text is a whole file, or stands
-// in a site, or in a djoser directive.
+// validate does what 'caddy validate' does. The text is a whole file, or the content of a
+// site or of a djoser directive.
 func validate(t *testing.T, text string) error {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	t.Setenv("SMTP_USER", "user")
@@ -74,13 +73,13 @@ func validate(t *testing.T, text string) error {
 	if err != nil {
 		return err
 	}
-	// A test reads and writes nothing of the machine.
+	// The test doesn't read or write the machine's files.
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
 		return err
 	}
-	if err := os.Mkdir(filepath.Join(dir, "caddy"), 0o700); err != nil { // as the packages of Caddy do
+	if err := os.Mkdir(filepath.Join(dir, "caddy"), 0o700); err != nil { // as Caddy's packages do
 		return err
 	}
 	config = []byte(strings.NewReplacer("/var/lib/", dir+"/", "{file./run/secrets/smtp}", "{file."+secret+"}").Replace(string(config)))
@@ -91,7 +90,7 @@ func validate(t *testing.T, text string) error {
 	return caddy.Validate(&parsed)
 }
 
-// docsSettings are what a line of a djoser directive may need beside it.
+// docsSettings are settings that a line of a djoser directive may need.
 const docsSettings = `
 domain docs.test
 site_name Docs

@@ -21,8 +21,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// ticketCache tells when the server has handed over a ticket, without which there
-// is no early data.
+// ticketCache reports when the server sent a ticket, which early data needs.
 type ticketCache struct {
 	tls.ClientSessionCache
 	got chan struct{}
@@ -36,8 +35,8 @@ func (c ticketCache) Put(key string, state *tls.ClientSessionState) {
 	}
 }
 
-// deafConn never hears the server, so that no handshake on it is ever complete: to
-// the server it is what a replay of somebody's early data is.
+// deafConn never hears the server, so that no handshake completes: to the server it looks
+// like a replay of early data.
 type deafConn struct {
 	net.PacketConn
 	closed chan struct{}
@@ -53,7 +52,7 @@ func (c deafConn) Close() error {
 	return c.PacketConn.Close()
 }
 
-// earlyClient sends requests over HTTP/3 in early data, on a connection each.
+// earlyClient sends requests over HTTP/3 in early data, each on a new connection.
 type earlyClient struct {
 	t      *testing.T
 	s      *server
@@ -118,7 +117,8 @@ func (c *earlyClient) send(method, path, token string) {
 	stream.Close()
 }
 
-// statusLogged waits for the answer to a request, of which nobody hears otherwise.
+// statusLogged waits for the status of a request in the log, since the client doesn't
+// get it.
 func (s *server) statusLogged(method, uri string) (status int) {
 	s.T.Helper()
 	testsite.Eventually(s.T, method+" "+uri+" in the log", func() bool {

@@ -30,7 +30,7 @@ func tokenOf(a answer) string {
 	return body.AuthToken
 }
 
-// switches are djoser's six.
+// switches are djoser's switches.
 var switches = []string{
 	"login_after_registration", "send_activation_email", "login_after_activation",
 	"set_username_retype", "set_password_retype", "password_reset_confirm_retype",
@@ -89,8 +89,8 @@ func live(t *testing.T, s *server, on map[string]bool) {
 	}
 	token := s.Login("ann", "pw")
 
-	// twice sends a new value alone, with another, and with itself again; only
-	// the last is taken where the switch is on.
+	// twice sends a new value alone, with a different second value, and with the same. If
+	// the switch is on, only the last is accepted.
 	twice := func(name, retype string, send func(again ...string) answer) {
 		t.Helper()
 		if on[retype] {
@@ -126,13 +126,13 @@ func live(t *testing.T, s *server, on map[string]bool) {
 	}
 }
 
-// The page of the endpoints.
+// The page docs/endpoints.md.
 
-// Fences with a Caddyfile start a server; those with a request are sent to it,
-// and are followed by one with the answer.
+// A Caddyfile block starts a server. A request block is sent to it, and a block with the
+// answer follows.
 var pageFence = regexp.MustCompile("(?s)```(caddyfile|http)\n(.*?)```")
 
-// What the page shows for what is another in every run.
+// The page's placeholders for values that change with each run.
 const (
 	shownHost  = "127.0.0.1:8088"
 	shownToken = "b704c9fc3655635646356ac2950269f352ea1139"
@@ -168,7 +168,7 @@ func TestEndpointsPage(t *testing.T) {
 	}
 }
 
-// differing is the first line that is not the same.
+// differing is the first line that differs.
 func differing(a, b string) string {
 	as, bs := strings.Split(a, "\n"), strings.Split(b, "\n")
 	for i := range min(len(as), len(bs)) {
@@ -186,7 +186,7 @@ type pageReader struct {
 	token   string // the newest auth token
 	link    string // the token of the newest link
 	last    answer
-	pending bool // an answer is due
+	pending bool // the next block must be an answer
 	answers int
 }
 
@@ -213,7 +213,7 @@ func (p *pageReader) fence(block string) string {
 	return "```http\n" + p.answer() + "```"
 }
 
-// site is the Caddyfile of the page in a folder of its own, with cheap hashes.
+// site loads the page's Caddyfile in a folder, with cheap hashes.
 func (p *pageReader) site(text string) string {
 	text = strings.ReplaceAll(text, "/var/lib/caddy", "{$DIR}")
 	text = strings.TrimSpace(text)
@@ -250,8 +250,7 @@ func (p *pageReader) send(text string) {
 	}
 }
 
-// sendsMail reports whether a request of the page that is answered with success
-// sends a mail with a link.
+// sendsMail reports whether a successful request of the page sends a mail with a link.
 func (p *pageReader) sendsMail(method, path string) bool {
 	switch method + " " + path {
 	case "POST /auth/register", "POST /auth/activate/resend", "POST /auth/password/reset", "PATCH /auth/me":
@@ -260,7 +259,7 @@ func (p *pageReader) sendsMail(method, path string) bool {
 	return false
 }
 
-// newest takes the token out of the newest mail.
+// newest reads the token of the newest mail.
 func (p *pageReader) newest() {
 	var link struct{ UID, Token string }
 	if err := json.Unmarshal([]byte(p.server.link(p.t, p.mails)), &link); err != nil {
@@ -362,8 +361,7 @@ func TestOverridingPage(t *testing.T) {
 	}
 }
 
-// TestSettingsPageHasEverySetting goes by the names in JSON, which are those of
-// the Caddyfile.
+// TestSettingsPageHasEverySetting uses the names in JSON, which are the Caddyfile's.
 func TestSettingsPageHasEverySetting(t *testing.T) {
 	page, err := os.ReadFile("docs/settings.md")
 	if err != nil {

@@ -95,7 +95,7 @@ func protocolClients(t *testing.T) map[string]http.RoundTripper {
 	}
 }
 
-// roundTrip sends a request that ends with the test at the latest.
+// roundTrip sends a request that ends no later than the test.
 func (s *server) roundTrip(rt http.RoundTripper, method, url, token string, body io.Reader) *http.Response {
 	s.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -139,7 +139,7 @@ func TestStreamsEndWithTheirTokenInEveryProtocol(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for seconds")
 	}
-	// The back end says which of its streams are over.
+	// The back end reports which of its streams have ended.
 	over := make(chan string, 10)
 	backEnd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -173,7 +173,7 @@ func TestStreamsEndWithTheirTokenInEveryProtocol(t *testing.T) {
 			ends <- protocol
 		}()
 	}
-	// A bound, not a measure: without an end, they would go on for ever.
+	// A limit, not a measurement: streams without an end would go on forever.
 	bound := time.After(40 * time.Second)
 	for len(waiting) > 0 {
 		select {
@@ -197,13 +197,12 @@ func TestErrorPagesBehindTheGateAreProxiedInEveryProtocol(t *testing.T) {
 	}
 }
 
-// A proxy passes on what follows a CONNECT as it comes, and a back end may take
-// that for requests.
+// A proxy passes on everything after a CONNECT, and a back end may read it as requests.
 func TestNoTunnelPassesTheGate(t *testing.T) {
 	s := secureServer(t, realmAnd("djoser_auth /api/* {\noptional\n}\nreverse_proxy "+testsite.BackEnd(t)))
 	three := protocolClients(t)["HTTP/3.0"]
 	for _, path := range []string{"/api/x", "/other"} {
-		for protocol, want := range map[string]int{"foo": 400, "WebSocket": 400, "websocket": 502} { // the back end speaks none
+		for protocol, want := range map[string]int{"foo": 400, "WebSocket": 400, "websocket": 502} { // the back end supports none
 			smuggled := strings.NewReader("GET /api/y HTTP/1.1\r\nHost: x\r\nRemote-User: mallory\r\n\r\n")
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodConnect, "https://"+s.Addr+path, smuggled)
 			if err != nil {
@@ -222,7 +221,7 @@ func TestNoTunnelPassesTheGate(t *testing.T) {
 	}
 }
 
-func TestAClientThatReadsNothingHoldsNothingUp(t *testing.T) {
+func TestAClientThatDoesNotReadDelaysNobody(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for seconds")
 	}
@@ -247,12 +246,12 @@ func TestAClientThatReadsNothingHoldsNothingUp(t *testing.T) {
 	mustEnd(t, over)
 }
 
-// mustEnd waits for the back end to hear of the end of a request.
+// mustEnd waits until the back end sees the end of a request.
 func mustEnd(t *testing.T, over <-chan bool) {
 	t.Helper()
 	select {
 	case <-over:
-	case <-time.After(30 * time.Second): // a bound, not a measure
+	case <-time.After(30 * time.Second): // a limit, not a measurement
 		t.Fatal("the back end goes on")
 	}
 }
@@ -318,7 +317,7 @@ func TestTheGateWorksOverCleartextHTTP2(t *testing.T) {
 	}
 }
 
-func TestABodyIsOnlyAskedForOnceItsTokenIsGood(t *testing.T) {
+func TestABodyIsRequestedOnlyWithAValidToken(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
 	token := s.Register("alice", "secret")
 	for credentials, want := range map[string]int{
@@ -369,8 +368,7 @@ func TestUpgradedConnectionsCarryBytesBothWays(t *testing.T) {
 	}
 }
 
-// TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol runs the recipe of the
-// document.
+// TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol runs the recipe of the page.
 func TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol(t *testing.T) {
 	page, err := os.ReadFile("docs/recipes.md")
 	if err != nil {
@@ -437,8 +435,7 @@ func TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol(t *testing.T) {
 	if got, err := connect(nil, "access", token); err == nil {
 		t.Errorf("without a back end: %q", got)
 	}
-	// The WebSocket is logged once both ends have closed it, for which the
-	// client doesn't wait.
+	// A WebSocket is logged when both ends have closed it. The client doesn't wait for that.
 	var log []byte
 	testsite.Eventually(t, "eight requests and an error in the log", func() bool {
 		log, err = os.ReadFile(filepath.Join(s.Dir, "log"))
@@ -468,7 +465,7 @@ func fastCGI(t *testing.T, handler http.HandlerFunc) *server {
 	return s
 }
 
-// Caddy waits for a FastCGI program whatever becomes of the request.
+// Caddy waits for a FastCGI program even if the request has ended.
 func TestASilentStreamOfFastCGIEndsWithItsToken(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for seconds")
@@ -484,7 +481,7 @@ func TestASilentStreamOfFastCGIEndsWithItsToken(t *testing.T) {
 	token := s.Register("alice", "secret")
 	conn := s.open("/", token, "")
 	defer conn.Close()
-	// A bound, not a measure: without an end the read would never return.
+	// A limit, not a measurement: without the end the read would never return.
 	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	r := bufio.NewReader(conn)
 	if first, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(first, "HTTP/1.1 200") {
@@ -496,8 +493,8 @@ func TestASilentStreamOfFastCGIEndsWithItsToken(t *testing.T) {
 	}
 }
 
-// TestFastCGISeesTheIdentity has a FastCGI server that tells its environment,
-// as PHP would see it.
+// TestFastCGISeesTheIdentity uses a FastCGI server that answers with its environment, as
+// PHP sees it.
 func TestFastCGISeesTheIdentity(t *testing.T) {
 	s := fastCGI(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"header": r.Header, "user": fcgi.ProcessEnv(r)["REMOTE_USER"]})
@@ -567,7 +564,7 @@ func TestASnippetGatesSeveralSites(t *testing.T) {
 	two.Get("/one/x", "").Want(t, 200, "open")
 }
 
-func TestRefusalsAreTheGatesAndErrorsTheSites(t *testing.T) {
+func TestRefusalsComeFromTheGateAndErrorsFromTheSite(t *testing.T) {
 	s := serve(t, realmAnd(`
 		djoser_auth /api/*
 		reverse_proxy /api/* 127.0.0.1:1
@@ -591,7 +588,7 @@ func TestHeadersCanBeLeftOut(t *testing.T) {
 	}
 }
 
-func TestGroupsAndFlagsAreTold(t *testing.T) {
+func TestBackEndsGetGroupsAndFlags(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
 	token := s.Register("alice", "secret")
 	change(t, "alice", func(a *account.Account) { a.Groups, a.IsStaff, a.IsSuperuser = []string{"editors"}, true, true })
@@ -604,7 +601,7 @@ func TestGroupsAndFlagsAreTold(t *testing.T) {
 	}
 }
 
-func TestAFieldOfSeveralLinesIsAHeaderOfOne(t *testing.T) {
+func TestAFieldOfSeveralLinesIsOneHeaderLine(t *testing.T) {
 	s := serve(t, "djoser /auth/* {\nuser_model {\nrequired_fields email about\nfield about text {\nblank\n}\n}\n"+settings+
 		"\n}\ndjoser_auth /api/* {\nheaders {\nX-About {http.auth.user.about}\n}\n}\nreverse_proxy /api/* "+testsite.BackEnd(t))
 	s.Do("POST", "/auth/register", `{"username": "alice", "password": "secret", "email": "a@b.example", "about": "one\r\nX-Admin: 1\ntwo"}`, "Content-Type", drf.MediaJSON).Want(t, 201)
@@ -632,9 +629,8 @@ func TestOnlyPreflightsPassWithoutAToken(t *testing.T) {
 	s.Do("DELETE", "/api/", "", preflight...).Want(t, 401)
 }
 
-// TestAnonymousHasNoIdentityOfAnotherRealm has two realms whose tokens stand
-// behind different words, so that what is a token for one is nothing to the
-// other.
+// TestAnonymousHasNoIdentityOfAnotherRealm has two realms whose tokens have different
+// schemes, so that a token of one is no token of the other.
 func TestAnonymousHasNoIdentityOfAnotherRealm(t *testing.T) {
 	s := serve(t, realmAnd(`
 		`+realmTwo(`
@@ -661,8 +657,8 @@ func TestAnonymousHasNoIdentityOfAnotherRealm(t *testing.T) {
 	}
 }
 
-// TestAPageIncludesWhatItsTokenOpens has a page ask the server itself for
-// another one, with the headers that the gate has left.
+// TestAPageIncludesWhatItsTokenOpens has a page include another one of the server, with
+// the headers that the gate has set.
 func TestAPageIncludesWhatItsTokenOpens(t *testing.T) {
 	s := newServer(t)
 	s.page(`page, {{httpInclude "/part"}}`)
@@ -692,11 +688,11 @@ func TestAPageIncludesWhatItsTokenOpens(t *testing.T) {
 	token := s.Register("alice", "secret")
 	s.Get("/kept/page.html", "").Want(t, 401)
 	s.Get("/kept/page.html", token).Want(t, 200, "page, alice")
-	s.Get("/dropped/page.html", token).Want(t, 500) // Remote-User alone opens nothing
+	s.Get("/dropped/page.html", token).Want(t, 500) // Remote-User alone proves nothing
 }
 
-// A request of httpInclude has the trailer of another one, but no body.
-func TestAPageIncludesWhateverTrailersItIsAskedForWith(t *testing.T) {
+// A request of httpInclude has the other request's trailer, but no body.
+func TestAPageIncludesOthersWithAnyTrailers(t *testing.T) {
 	s := newServer(t)
 	s.page(`page, {{httpInclude "/part"}}`)
 	err := s.Load(realmAnd(`
@@ -717,8 +713,8 @@ func TestAPageIncludesWhateverTrailersItIsAskedForWith(t *testing.T) {
 	}
 }
 
-// Handlers before the gate may pass on a copy of the request, of which error
-// routes have the original.
+// Handlers before the gate may pass on a copy of the request. Error routes get the
+// original.
 func TestErrorPagesSeeNoTrailersOfTheClient(t *testing.T) {
 	s := serve(t, realmAnd(`
 		tracing {
@@ -738,7 +734,7 @@ func TestErrorPagesSeeNoTrailersOfTheClient(t *testing.T) {
 	}
 }
 
-// What a page includes is asked for without a connection, whose end would end it.
+// An include has no connection of its own that could end it.
 func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for seconds")
@@ -777,9 +773,9 @@ func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 	mustEnd(t, over)
 }
 
-// TestAGateThatCannotBeMeantIsRefused needs JSON, which has more ways to say
-// nothing than a Caddyfile.
-func TestAGateThatCannotBeMeantIsRefused(t *testing.T) {
+// TestAGateThatMakesNoSenseIsRefused needs JSON, which can express more mistakes than a
+// Caddyfile.
+func TestAGateThatMakesNoSenseIsRefused(t *testing.T) {
 	for members, want := range map[string]string{
 		`"headers": {"Authorization": "x"}`: "headers: Authorization holds the token; keep_authorization passes it on",
 		`"headers": {"X Y": "x"}`:           `headers: "X Y" is not the name of a header`,

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// change alters an account behind the API.
+// change changes an account in the store.
 func change(t *testing.T, username string, alter func(*account.Account)) {
 	t.Helper()
 	r := runningRealm(t, "default")
@@ -94,7 +94,7 @@ func TestIdentityHeadersOfTheClientAreRemovedInEverySpelling(t *testing.T) {
 	}
 }
 
-func TestWhatAGateDoesNotMatchHasNoIdentity(t *testing.T) {
+func TestRequestsBesideAGateHaveNoIdentity(t *testing.T) {
 	s := serve(t, realmAnd(`
 		djoser_auth /api/*
 		djoser_auth /admin/* {
@@ -162,7 +162,7 @@ func TestRightsAreAlternatives(t *testing.T) {
 	s.Get("/fresh", bob).Want(t, 403, `{"detail": "The login was too long ago. Log in again."}`)
 }
 
-func TestWhatEndsATokenCountsFromTheNextRequest(t *testing.T) {
+func TestTheEndOfATokenCountsFromTheNextRequest(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api\nrespond /api 204"))
 	for name, end := range map[string]func(token string){
 		"logout":       func(token string) { s.Post("/auth/logout", token).Want(t, 200) },
@@ -213,7 +213,7 @@ func TestOptionalLetsAnonymousRequestsThroughWithoutIdentity(t *testing.T) {
 	}
 }
 
-func TestGatedAnswersAreKeptByNobodyUnlessTheBackEndSaysSo(t *testing.T) {
+func TestGatedAnswersAreNotCachedUnlessTheBackEndAllowsIt(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
 	token := s.Register("alice", "secret")
 	auth := []string{"Authorization", "Token " + token}
@@ -244,8 +244,8 @@ func TestPathsCannotBeConfused(t *testing.T) {
 	}
 }
 
-// What matchers don't see of a path is refused, since a back end may take it for
-// that of a stricter gate.
+// Parts of a path that matchers don't see are refused, since a back end may read the path
+// of a stricter gate.
 func TestAPathThatABackEndMayResolveIsRefused(t *testing.T) {
 	to := testsite.BackEnd(t)
 	s := serve(t, realmAnd(`
@@ -291,8 +291,8 @@ func TestAMatcherRefusesAPathThatABackEndMayResolve(t *testing.T) {
 	}
 }
 
-// Django's groups may have any name, which an import takes over.
-func TestAGroupIsNotPassedOnThatABackEndTakesForAnother(t *testing.T) {
+// Django's groups may have any name, and an import keeps it.
+func TestAGroupThatABackEndMayMistakeIsNotPassedOn(t *testing.T) {
 	s := serve(t, realmAnd(`
 		djoser_auth /api/*
 		reverse_proxy /api/* `+testsite.BackEnd(t)+`
@@ -339,7 +339,7 @@ func TestAFailingStoreIs503OnBothSidesOfNot(t *testing.T) {
 	if err := shared.Cache.Store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	other := strings.Repeat("1", 40) // in no cache
+	other := strings.Repeat("1", 40) // not cached
 	for _, path := range []string{"/x", "/gate", "/auth/me"} {
 		s.Get(path, other).Want(t, 503, "503")
 	}
@@ -361,7 +361,7 @@ func TestMatchersSetPlaceholdersAndTouchNoHeader(t *testing.T) {
 	s.Get("/hello", "").Want(t, 404)
 }
 
-func TestTheGateStandsBeforeEveryHandler(t *testing.T) {
+func TestTheGateRunsBeforeEveryHandler(t *testing.T) {
 	s := newServer(t)
 	s.page(`{{.Req.Header.Get "Remote-User"}}`)
 	err := s.Load(realmAnd(`
@@ -425,8 +425,8 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// streamBackEnd sends a line, and then nothing more until its client goes; or,
-// asked for an upgrade, echoes, whatever a WebSocket would.
+// streamBackEnd sends one line and then nothing until its client goes. For an upgrade, it
+// echoes like a WebSocket.
 func streamBackEnd(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -463,7 +463,7 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 	for name, upgrade := range map[string]string{
 		"stream":  "",
 		"chatty":  "",
-		"ahead":   "", // the client sends the begin of another request
+		"ahead":   "", // the client sends the beginning of another request
 		"upgrade": "Connection: Upgrade\r\nUpgrade: websocket\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -486,7 +486,7 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 				fmt.Fprint(conn, "G")
 			}
 			s.Post("/auth/logout", token).Want(t, 200)
-			// A bound, not a measure: without an end the read would never return.
+			// A limit, not a measurement: without the end the read would never return.
 			_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 			if _, err := io.Copy(io.Discard, r); err != nil && strings.Contains(err.Error(), "timeout") {
 				t.Errorf("the connection goes on: %v", err)
@@ -495,7 +495,7 @@ func TestALongConnectionEndsWithItsToken(t *testing.T) {
 	}
 }
 
-// realmTwo is another realm than the one of realmAnd.
+// realmTwo is another realm than that of realmAnd.
 func realmTwo(options string) string {
 	return `djoser /two/* {
 			realm two
@@ -522,8 +522,8 @@ func TestRealmsAreApart(t *testing.T) {
 	s.Get("/two/me", token).Want(t, 401)
 }
 
-// TestCredentialsThatAHandlerAddsCount has a matcher ask before Caddy moves a
-// token from elsewhere into the header.
+// TestCredentialsThatAHandlerAddsCount has a matcher read the token before Caddy moves one
+// from elsewhere into the header.
 func TestCredentialsThatAHandlerAddsCount(t *testing.T) {
 	s := serve(t, realmAnd(`@member djoser_token
 	@elsewhere header X-Token *
@@ -539,7 +539,7 @@ func TestCredentialsThatAHandlerAddsCount(t *testing.T) {
 	s.Do(http.MethodGet, "/api", "", "X-Token", token).Want(t, 200, "gated alice")
 	s.Do(http.MethodGet, "/api", "", "X-Token", strings.Repeat("0", 40)).Want(t, 401, `{"detail": "Invalid token"}`)
 	s.Get("/api", "").Want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
-	// What was refused once stays so.
+	// A refusal stays a refusal.
 	s.Do(http.MethodGet, "/api", "", "X-Token", token, "Authorization", "Token x").Want(t, 401, `{"detail": "Invalid token"}`)
 }
 

@@ -29,7 +29,7 @@ func newProcess(t *testing.T, site string) *testsite.Process {
 	return testsite.NewProcess(t, site)
 }
 
-// startProcess runs Caddy as its users do, as a process.
+// startProcess runs Caddy as a process.
 func startProcess(t *testing.T, site string) *testsite.Process {
 	t.Helper()
 	p := newProcess(t, site)
@@ -37,8 +37,8 @@ func startProcess(t *testing.T, site string) *testsite.Process {
 	return p
 }
 
-// withTakenPort adds a site whose port is taken, so that Caddy rejects the whole
-// configuration when it starts it.
+// withTakenPort adds a site on a port in use, so that Caddy rejects the whole
+// configuration at its start.
 func withTakenPort(t *testing.T, site string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -62,7 +62,7 @@ func TestAConfigurationIsCheckedBesideARunningServer(t *testing.T) {
 	p.Get("/auth/me", token).Want(t, 200)
 }
 
-func TestASecondServerOnTheFolderIsToldWhoHoldsIt(t *testing.T) {
+func TestTheErrorOfASecondServerNamesTheFirst(t *testing.T) {
 	p := startProcess(t, site(settings))
 	p.Register("alice", "secret")
 	newProcess(t, inFolder(p, site(settings))).Run("", "run").
@@ -85,7 +85,7 @@ func TestARejectedReloadChangesNothing(t *testing.T) {
 	p.Get("/auth/me", token).Want(t, 200)
 }
 
-// secondRealm is a realm beside the default one.
+// secondRealm is a realm in addition to the default one.
 const secondRealm = `
 	djoser /second/* {
 		realm second
@@ -105,7 +105,7 @@ func TestARealmThatIsRemovedReleasesItsStore(t *testing.T) {
 func TestARejectedReloadKeepsNoStore(t *testing.T) {
 	p := startProcess(t, site(settings))
 	broken := withTakenPort(t, site(settings)+secondRealm)
-	for range 3 { // apps start in any order
+	for range 3 { // apps start in random order
 		p.Reload(broken).Want(t, 1, "listen")
 	}
 	startProcess(t, inFolder(p, secondRealm))
@@ -123,7 +123,7 @@ func TestARejectedReloadLeavesUniqueFieldsUnique(t *testing.T) {
 	p := startProcess(t, site(realm))
 	p.Post("/auth/register", "", "username", "alice", "password", "secret", "code", "1").Want(t, 201)
 	broken := withTakenPort(t, site(strings.Replace(realm, "unique", "", 1)))
-	for range 5 { // apps start in any order
+	for range 5 { // apps start in random order
 		p.Reload(broken).Want(t, 1, "listen")
 		p.Post("/auth/register", "", "username", "bob", "password", "secret", "code", "1").Want(t, 400)
 	}
@@ -137,8 +137,7 @@ type pending struct {
 	body string
 }
 
-// begin sends all of a request but the body, and returns once the handler
-// reads that.
+// begin sends a request without its body, and returns when the handler reads the body.
 func begin(t *testing.T, p *testsite.Process, method, path, token, body string) *pending {
 	t.Helper()
 	conn := p.Dial()
@@ -166,7 +165,7 @@ func (r *pending) answer() int {
 	return resp.StatusCode
 }
 
-// send sends the body, and returns what the answer is read from.
+// send sends the body, and returns a reader of the answer.
 func (r *pending) send() *bufio.Reader {
 	r.t.Helper()
 	if _, err := io.WriteString(r.conn, r.body); err != nil {
@@ -193,7 +192,7 @@ func TestRequestsThatOutliveTheirConfiguration(t *testing.T) {
 		}
 	}
 
-	// The new configuration has the realm, too.
+	// The new configuration has the realm.
 	begun := requests()
 	p.Reload(site(settings)+"\nrespond /new 204").Want(t, 0)
 	for name, want := range map[string]int{"login": 200, "register": 201, "me": 200} {
@@ -202,7 +201,7 @@ func TestRequestsThatOutliveTheirConfiguration(t *testing.T) {
 		}
 	}
 
-	// The new configuration hasn't: the store is closed.
+	// The new configuration doesn't have it: the store is closed.
 	begun = requests()
 	p.Reload("respond 204").Want(t, 0)
 	for name, r := range begun {
@@ -230,7 +229,7 @@ func TestNoKeysOfAnotherUserModelAreKept(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
-			t.Errorf("%s with the keys of before: %d %v", name, resp.StatusCode, resp.Header)
+			t.Errorf("%s with the old keys: %d %v", name, resp.StatusCode, resp.Header)
 		}
 	}
 	for name, want := range map[string]int{"victim": 200, "mallory": 200, "late": 400} {
@@ -241,8 +240,8 @@ func TestNoKeysOfAnotherUserModelAreKept(t *testing.T) {
 	p.Run("", "djoser", "check").Want(t, 0)
 }
 
-// reloadUnderLoad reloads many times while clients ask without pause, and
-// counts the answers by status and the connections that broke.
+// reloadUnderLoad reloads many times while clients send requests, and counts answers by
+// status and broken connections.
 func reloadUnderLoad(t *testing.T, p *testsite.Process, sites []string, ask func(*http.Client) (int, error)) (statuses map[int]int, broken int) {
 	t.Helper()
 	var (
@@ -269,7 +268,7 @@ func reloadUnderLoad(t *testing.T, p *testsite.Process, sites []string, ask func
 		})
 	}
 	for i := range 50 {
-		time.Sleep(20 * time.Millisecond) // reloads come one after the other, not at once
+		time.Sleep(20 * time.Millisecond) // between reloads
 		p.AdminAPI().Do("POST", "/load", p.Caddyfile(sites[i%len(sites)]), "Content-Type", "text/caddyfile").Want(t, 200)
 	}
 	stop.Store(true)
@@ -277,7 +276,7 @@ func reloadUnderLoad(t *testing.T, p *testsite.Process, sites []string, ask func
 	return statuses, broken
 }
 
-// twoSites are a site in two versions.
+// twoSites are two versions of a site.
 func twoSites(site string) []string {
 	return []string{site + "\nrespond /n 0", site + "\nrespond /n 1"}
 }
@@ -339,8 +338,8 @@ func TestNoLoginIsLostOverFiftyReloadsUnderLoad(t *testing.T) {
 	p := startProcess(t, sites[0])
 	v := &visitor{addr: p.Addr, tokens: []string{p.Register("alice", "secret")}}
 
-	// Caddy itself drops a few connections at a reload, not always as many, so
-	// that one more try is allowed.
+	// Caddy itself drops a varying number of connections at a reload, so one more try is
+	// allowed.
 	const chance = 10
 	for try := range 2 {
 		_, plainBroken := reloadUnderLoad(t, plain, plainSites, plainVisitor.visit)
@@ -368,7 +367,7 @@ func TestNoLoginIsLostOverFiftyReloadsUnderLoad(t *testing.T) {
 	}
 }
 
-func TestAcknowledgedAccountsOutliveAKill(t *testing.T) {
+func TestAcknowledgedAccountsSurviveAKill(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no SIGKILL")
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// attackPlainLink asks over plain HTTP for a link of somebody's, where the site
-// has TLS as well: whoever listens must not get it.
+// attackPlainLink requests a link for somebody over plain HTTP. If the site also has TLS,
+// the link must not be sent over HTTP.
 func attackPlainLink(t *testing.T) {
 	s := newServer(t)
 	writeCertificate(t, s.Dir)

@@ -39,7 +39,7 @@ func TestLinksLeadWhereTheSettingsSay(t *testing.T) {
 	}
 }
 
-func TestAURLThatCannotBeMeantIsRefused(t *testing.T) {
+func TestAURLThatMakesNoSenseIsRefused(t *testing.T) {
 	for url, want := range map[string]string{
 		"r/{{uid}}/{{token}}":                  "have one brace on each side",
 		"r/{uid}/{token}/{id}":                 "have one brace on each side",
@@ -67,7 +67,7 @@ func TestAURLThatCannotBeMeantIsRefused(t *testing.T) {
 	}
 }
 
-func TestABadTokenIsNoMatterWhereNoneIsNeeded(t *testing.T) {
+func TestABadTokenIsIgnoredWhereNoneIsNeeded(t *testing.T) {
 	const bad = "0000000000000000000000000000000000000000"
 	s := serve(t, site("ignore_bad_token\n"+settings)+"\ndjoser_auth /api\nrespond /api ok")
 	s.Post("/auth/register", bad, "username", "ann", "password", "pw", "email", "ann@b.example").Want(t, 201)

@@ -15,7 +15,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// smtpSettings are the usual ones, with mails that go to a server.
+// smtpSettings are the usual settings, with an SMTP server.
 func smtpSettings(srv *testsite.SMTP) string {
 	return strings.Replace(settings, "mailer file {$DIR}/mails", "mailer smtp "+srv.Addr+" {\ntls none\n}", 1) + "\n"
 }
@@ -87,7 +87,7 @@ func attackShutOut(t *testing.T) {
 	s.Post("/auth/password/reset/confirm", "", "uid", parts[len(parts)-2], "token", parts[len(parts)-1], "new_password", "pw2").Want(t, 200)
 	s.Login("bob", "pw2")
 
-	// His address is confirmed now, and theirs are not.
+	// Only his address is confirmed.
 	s.Post("/auth/password/reset", "", "email", "BOB@b.example").Want(t, 200)
 	s.outboxEmpty(t)
 	mails = slices.DeleteFunc(srv.Received(), func(m testsite.ReceivedMail) bool { return m.To != "bob@b.example" })

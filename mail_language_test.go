@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-func TestMailsKnowTheLanguageThatWasAskedFor(t *testing.T) {
+func TestMailsUseTheLanguageOfTheRequest(t *testing.T) {
 	s := newServer(t)
 	templates := filepath.Join(s.Dir, "templates")
 	if err := os.Mkdir(templates, 0o700); err != nil {

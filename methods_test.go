@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// methodBackEnd is a back end that answers with the method that it was sent, and
-// with what would be another to some.
+// methodBackEnd is a back end that answers with the method of the request, and with
+// headers that some take for another method.
 func methodBackEnd(t *testing.T) string {
 	return testsite.BackEndOf(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Method", r.Method)
@@ -25,7 +25,7 @@ var overrideHeaders = []string{
 	"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_http_method_override", "X.Http.Method", "Method-Override", "HTTP-Method-Override",
 }
 
-func TestAMethodInSmallLettersIsRefusedWhereAGateStands(t *testing.T) {
+func TestAMethodInLowerCaseIsRefusedBehindAGate(t *testing.T) {
 	to := methodBackEnd(t)
 	s := serve(t, realmAnd(`
 		@write method POST PUT PATCH DELETE
@@ -50,8 +50,8 @@ func TestAMethodInSmallLettersIsRefusedWhereAGateStands(t *testing.T) {
 	s.SendRaw("patch /auth/me HTTP/1.1\r\nHost: x\r\n"+auth+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").Want(t, 200)
 }
 
-// The headers stay where no gate depends on the method: back ends use them.
-func TestOverridesOfTheMethodGoWhereAMatcherNamesMethods(t *testing.T) {
+// If no gate depends on the method, the headers stay: back ends use them.
+func TestMethodOverridesAreRemovedWhereAMatcherNamesMethods(t *testing.T) {
 	to := methodBackEnd(t)
 	for name, c := range map[string]struct {
 		site string

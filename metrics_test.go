@@ -47,7 +47,7 @@ func (eventRecorder) Handle(_ context.Context, e caddy.Event) error {
 	return nil
 }
 
-// takeEvents are the events since the last call, as names with their data.
+// takeEvents returns the events since the last call, as names with their data.
 func takeEvents() (names []string, data []map[string]any) {
 	recordedEvents.Lock()
 	defer recordedEvents.Unlock()
@@ -81,7 +81,7 @@ func (s *server) loadWatched(site string) {
 	}
 }
 
-// logged are the lines of the log, by the name of their logger.
+// logged returns the lines of the log, by the name of their logger.
 func (s *server) logged(logger string) []map[string]any {
 	s.T.Helper()
 	text, err := os.ReadFile(filepath.Join(s.Dir, "caddy.log"))
@@ -101,7 +101,7 @@ func (s *server) logged(logger string) []map[string]any {
 	return lines
 }
 
-// metric is the value of a metric, as text; empty if it isn't there.
+// metric is the value of a metric as text, or empty.
 func (s *server) metric(name string) string {
 	s.T.Helper()
 	a := s.Get("/metrics", "")
@@ -113,15 +113,15 @@ func (s *server) metric(name string) string {
 	return m[1]
 }
 
-// metricNow reads a counter whose process has other tests.
+// metricNow reads a counter that other tests of the process increase, too.
 func (s *server) metricNow(name string) (n float64) {
 	_, _ = fmt.Sscan(s.metric(name), &n)
 	return n
 }
 
-func TestAccountEventsAreTold(t *testing.T) {
+func TestAccountEventsAreReported(t *testing.T) {
 	s := serveWatched(t, site("realm watched\nsend_activation_email\n"+settings))
-	// Each step is followed by what the audit log says of it, and by the event.
+	// The audit log's entry and the event follow each step.
 	var token string
 	for i, step := range []struct {
 		do    func() answer

@@ -13,16 +13,15 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 )
 
-// server is a site of this module's, with what its tests ask of one.
+// server is a site with this module, with helpers.
 type server struct{ *testsite.Site }
 
 type answer = testsite.Answer
 
-// settings are those of a realm, with every setting that is required.
+// settings are all required settings of a realm.
 const settings = testsite.Settings
 
-// serve runs the site block's content on a port of its own until the test
-// ends.
+// serve runs a site block with this content on a free port until the test ends.
 func serve(t *testing.T, site string) *server {
 	t.Helper()
 	s := newServer(t)
@@ -38,8 +37,8 @@ func newServer(t testing.TB) *server {
 	return &server{testsite.New(t)}
 }
 
-// open asks for a path with a token on a connection of its own, and leaves the
-// answer to be read. Further header lines end in \r\n.
+// open sends a GET with a token on a new connection, and leaves the answer to be read.
+// Each further header line ends in \r\n.
 func (s *server) open(path, token, header string) net.Conn {
 	s.T.Helper()
 	conn := s.Dial()
@@ -49,14 +48,14 @@ func (s *server) open(path, token, header string) net.Conn {
 	return conn
 }
 
-// page writes the template page.html, which {$DIR} holds.
+// page writes the template page.html into {$DIR}.
 func (s *server) page(template string) {
 	s.T.Helper()
 	s.WriteFile("page.html", template)
 }
 
-// runningRealm is a realm of the running configuration, for tests that must
-// look behind the API.
+// runningRealm is a realm of the running configuration, for tests that read or change the
+// store.
 func runningRealm(t *testing.T, name string) *realm {
 	t.Helper()
 	app, err := caddy.ActiveContext().App("djoser")
@@ -87,7 +86,7 @@ func TestTutorialWorksToTheLetter(t *testing.T) {
 		Want(t, http.StatusUnauthorized, `{"detail": "Invalid token"}`)
 }
 
-func TestEndpointsTakeEveryBodyAndATrailingSlash(t *testing.T) {
+func TestEndpointsAcceptEveryBodyAndATrailingSlash(t *testing.T) {
 	s := serve(t, "djoser /auth/* {\n"+settings+"\n}")
 	s.Register("alice", "secret-Pw1")
 	want := []string{`{"non_field_errors": ["Unable to login with provided credentials."]}`}
@@ -103,7 +102,7 @@ func TestEndpointsTakeEveryBodyAndATrailingSlash(t *testing.T) {
 	}
 }
 
-func TestStoredAccountsOutliveAReload(t *testing.T) {
+func TestStoredAccountsSurviveAReload(t *testing.T) {
 	site := "djoser /auth/* {\n" + settings + "\n}"
 	s := serve(t, site)
 	token := s.Register("alice", "secret-Pw1")

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-djoser/djoser/authn"
 )
 
-// attackLoginFlood asks from as many networks as one customer has.
+// attackLoginFlood logs in from as many networks as one customer has.
 func attackLoginFlood(t *testing.T) {
 	s := serveBehindProxy(t, throttledSite(""))
 	tried := func(address func(i int) string) int {
@@ -44,7 +44,7 @@ func attackLoginFlood(t *testing.T) {
 	s.from("203.0.113.1", "/auth/register", `{"username": "ann", "password": "pw"}`).Want(t, 201)
 }
 
-// slowTokens is a store that takes its time to list tokens.
+// slowTokens is a store that lists tokens slowly.
 type slowTokens struct {
 	account.Store
 	asked atomic.Int32
@@ -57,8 +57,8 @@ func (s *slowTokens) Tokens(ctx context.Context, id uint64) ([]*account.Token, e
 	return s.Store.Tokens(ctx, id)
 }
 
-// attackThrottleTiming has a refused log-in answered the same whatever the store
-// has to read: it doesn't wait for it.
+// attackThrottleTiming measures refused log-ins: the answer doesn't wait for the store,
+// however much it reads.
 func attackThrottleTiming(t *testing.T) {
 	s := serveBehindProxy(t, throttledSite(""))
 	s.from("192.0.2.1", "/auth/register", `{"username": "ann", "password": "pw"}`).Want(t, 201)
@@ -77,9 +77,9 @@ func attackThrottleTiming(t *testing.T) {
 	}
 }
 
-// TestAChangedAccountDoesNotHoldUpItsAdministrator has many requests change an
-// account while an administrator does.
-func TestAChangedAccountDoesNotHoldUpItsAdministrator(t *testing.T) {
+// TestChangesDoNotDelayAnAdministrator changes an account with many requests
+// while an administrator changes it.
+func TestChangesDoNotDelayAnAdministrator(t *testing.T) {
 	s := serve(t, site(settings))
 	token := s.Register("ann", "pw")
 	accounts := runningRealm(t, "default").accounts

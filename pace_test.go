@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-djoser/djoser/password"
 )
 
-// attackDjangoTiming looks for names that came from Django: their hashes take
-// longer than those of names that nobody has.
+// attackDjangoTiming looks for accounts from Django: their hashes take longer than the
+// check for an unknown name.
 func attackDjangoTiming(t *testing.T) {
 	s := serve(t, site(settings))
 	s.Register("old", "pw")

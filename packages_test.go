@@ -9,8 +9,8 @@ import (
 
 const modulePath = "github.com/caddy-djoser/djoser"
 
-// mayImport are the packages of this module that each package may import. What
-// isn't here is the root's side, or a program.
+// mayImport are the packages of this module that each package may import. Other packages
+// are the root and programs.
 var mayImport = map[string]string{
 	"account":               "password",
 	"authn":                 "account drf password",
@@ -29,7 +29,7 @@ var mayImport = map[string]string{
 	"internal/fileowner": "", "internal/placement": "", "internal/request": "", "internal/testsite": "",
 }
 
-// mayNotNeed are what packages do without, also by way of others.
+// mayNotNeed are packages that must not be imported, directly or indirectly.
 var mayNotNeed = map[string][]string{
 	"account":  {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},
 	"password": {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},

@@ -115,7 +115,7 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 	s.JSON("POST", "/auth/login", "", fits).Want(t, 400)
 
-	// Without a length, too.
+	// Also without a length.
 	for body, want := range map[string]int{fits: 400, fits + " ": 413} {
 		req, err := http.NewRequestWithContext(context.Background(), "POST", "http://"+s.Addr+"/auth/login", io.MultiReader(strings.NewReader(body)))
 		if err != nil {
@@ -135,8 +135,8 @@ func TestBodiesAreBounded(t *testing.T) {
 	s.JSON("POST", "/auth/logout", s.Register("ann", "pw"), fits+" ").Want(t, 200) // not read
 }
 
-// raw sends bytes over one connection, with the site for HOST, and reads an
-// answer for each method.
+// raw sends bytes over one connection, with the site for HOST, and reads one answer for
+// each method.
 func (s *server) raw(t *testing.T, text string, methods ...string) []answer {
 	t.Helper()
 	conn := s.Dial()
@@ -208,7 +208,7 @@ func TestAcceptAndFormat(t *testing.T) {
 		s.Do("POST", "/auth/login", "", "Accept", accept).Want(t, 400)
 	}
 	for _, accept := range []string{"application/xml", "", "text/plain, image/*", "json", "/", ";;;", strings.Repeat(",", 5000), "application/json-seq"} {
-		s.Do("GET", "/auth/me", "", "Accept", accept).Want(t, 401, plain) // who is calling comes first
+		s.Do("GET", "/auth/me", "", "Accept", accept).Want(t, 401, plain) // authentication comes first
 		s.Do("POST", "/auth/login", "", "Accept", accept).Want(t, 406, refused)
 	}
 	s.Do("GET", "/auth/", "", "Accept", "application/json; indent=999999999").Want(t, 200)
@@ -225,9 +225,8 @@ func TestAcceptAndFormat(t *testing.T) {
 	s.Do("POST", "/auth/login?%zz;&format", "").Want(t, 400)
 }
 
-// FuzzEndpoints sends whatever it is to every endpoint of a real Caddy, and a
-// text as often as it fits into a body. No answer is 5xx, every answer with a
-// body is JSON.
+// FuzzEndpoints sends any request to every endpoint of a real Caddy, and a text as often
+// as it fits into a body. No answer is 5xx, and every body is JSON.
 func FuzzEndpoints(f *testing.F) {
 	s := newServer(f)
 	if err := s.Load(site(memberSettings)); err != nil {
@@ -254,7 +253,7 @@ func FuzzEndpoints(f *testing.F) {
 			req.Header = http.Header{"Authorization": {auth}, "Content-Type": {contentType}, "Accept": {accept}}
 			resp, err := http.DefaultTransport.RoundTrip(req)
 			if err != nil {
-				t.Skip() // no HTTP
+				t.Skip() // not HTTP
 			}
 			text, err := io.ReadAll(resp.Body)
 			resp.Body.Close()
@@ -271,7 +270,7 @@ func FuzzEndpoints(f *testing.F) {
 	})
 }
 
-// asOftenAsItFits is a form whose fields have a text, as often as max_body lets.
+// asOftenAsItFits is a form that repeats a text in its fields up to max_body.
 func asOftenAsItFits(text []byte) []byte {
 	names := []string{"email", "new_email", "company", "age", "newsletter", "password", "current_password", "new_password", "uid", "token"}
 	value := url.QueryEscape(string(text[:min(len(text), 1000)]))

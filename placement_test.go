@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-func TestThePrefixIsThatOfTheHandleAround(t *testing.T) {
+func TestThePrefixIsThatOfTheSurroundingHandle(t *testing.T) {
 	djoser := "djoser {\n" + settings + "\n}\n"
 	for site, path := range map[string]string{
 		"handle /auth/* {\n" + djoser + "}":                                                           "/auth/login",
@@ -32,7 +32,7 @@ func TestThePrefixIsThatOfTheHandleAround(t *testing.T) {
 	}
 }
 
-func TestAPathThatLacksThePrefixIsTold(t *testing.T) {
+func TestAPathWithoutThePrefixIsReported(t *testing.T) {
 	for site, path := range map[string]string{
 		"@a path /auth/* /accounts/*\nhandle @a {\ndjoser {\n" + settings + "\n}\n}": "/accounts/login",
 		"djoser {\n" + settings + "\n}":                                              "/a/b/password/reset",
@@ -65,7 +65,7 @@ func TestAPathThatLacksThePrefixIsTold(t *testing.T) {
 	}
 }
 
-func TestAGateThatKeepsNothingIsRefused(t *testing.T) {
+func TestAGateThatProtectsNothingIsRefused(t *testing.T) {
 	const late, early = "which answers every request: write it before", "before djoser_auth, which sets it"
 	for site, want := range map[string]string{
 		"route {\nreverse_proxy localhost:1\ndjoser_auth\n}":                                            late,

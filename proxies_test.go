@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// appendingProxy stands before a server, and appends its client's address to
-// X-Forwarded-For, as most proxies do. Its clients are all at one address.
+// appendingProxy is a proxy that appends its client's address to X-Forwarded-For, as most
+// do. All its clients have one address.
 func appendingProxy(t *testing.T, s *server) *server {
 	t.Helper()
 	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.Addr})
@@ -32,7 +32,7 @@ func withProxies(lines string) string {
 	return strings.Replace(testsite.Options, "auto_https off", "auto_https off\nservers {\n"+lines+"\n}", 1)
 }
 
-// documentedProxies are the lines that the page of settings tells to write.
+// documentedProxies are the lines that the page of settings recommends.
 func documentedProxies(t *testing.T) string {
 	t.Helper()
 	for _, block := range fences(t, "docs/settings.md", "caddyfile") {
@@ -61,7 +61,7 @@ func attackChosenAddress(t *testing.T) {
 	}
 }
 
-func TestAServerThatBelievesItsClientsIsToldAtTheStart(t *testing.T) {
+func TestServersThatTrustEveryClientAreWarnedOf(t *testing.T) {
 	for lines, want := range map[string]int{
 		"trusted_proxies static 192.0.2.0/24":                         1,
 		"trusted_proxies_unix":                                        1,

@@ -11,13 +11,13 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// clients is how many do something at once.
+// clients is how many clients act at once.
 const clients = 16
 
-// crowd is a realm whose hashes wait in a line for everybody.
+// crowd is a realm whose queue for hashing has room for all clients.
 var crowd = strings.Replace(settings, "validators off", "validators off\nqueue 1000", 1)
 
-// atOnce has every client do something, and counts the answers by status.
+// atOnce runs a function in every client at once, and counts the answers by status.
 func atOnce(do func(i int) answer) map[int]int {
 	var mu sync.Mutex
 	statuses := make(map[int]int)
@@ -52,7 +52,7 @@ func TestOneOfManyGetsAName(t *testing.T) {
 			return s.Post("/auth/register", "", "username", name, "password", fmt.Sprintf("pw%d", i), "email", fmt.Sprintf("a%d@b.example", i))
 		}), 201)
 
-		// The account is the winner's, whole.
+		// The account is the winner's in all fields.
 		acc, err := runningRealm(t, "default").accounts.Store.AccountByKey(context.Background(), account.Key{Field: "username", Value: name})
 		if err != nil {
 			t.Fatal(err)
@@ -147,7 +147,7 @@ func TestChangesOfOneAccountAreNotMixedUp(t *testing.T) {
 	}
 }
 
-func TestLoggingOutLeavesOtherLogins(t *testing.T) {
+func TestLoggingOutKeepsOtherLogins(t *testing.T) {
 	s := serve(t, site(crowd))
 	s.Register("ann", "pw")
 	tokens := make([]string, clients)
@@ -159,7 +159,7 @@ func TestLoggingOutLeavesOtherLogins(t *testing.T) {
 	if statuses[http.StatusOK] != clients {
 		t.Fatalf("logins by status: %v", statuses)
 	}
-	// Half log out, twice each, while the others go on.
+	// Half of them log out, twice each, while the others continue.
 	statuses = atOnce(func(i int) answer {
 		if i%2 == 0 {
 			return s.Get("/auth/me", tokens[i])

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// recipe is the Caddyfile on the page of recipes that holds a text.
+// recipe is the Caddyfile of the recipes page that contains a text.
 func recipe(t *testing.T, holds string) string {
 	t.Helper()
 	for _, block := range fences(t, "docs/recipes.md", "caddyfile") {
@@ -38,8 +38,8 @@ func TestAnotherCaddyAsksThisOne(t *testing.T) {
 	other.Get("/x", strings.Repeat("0", 40)).Want(t, 401)
 }
 
-// nginx serves the locations of the page, with what asks and what is kept at these
-// addresses, until the end of the test.
+// nginx serves the page's locations, with these addresses for the check and the back end,
+// until the end of the test.
 func nginx(t *testing.T, check, kept string) *server {
 	t.Helper()
 	if _, err := exec.LookPath("nginx"); err != nil {

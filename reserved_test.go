@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// rename changes the username of the account that has the token.
+// rename changes the username of the token's account.
 func (s *server) rename(token, name string) answer {
 	s.T.Helper()
 	return s.Post("/auth/username", token, "new_username", name, "current_password", "pw")
@@ -26,7 +26,7 @@ func attackFormerName(t *testing.T) {
 
 	s.rename(mallory, "bob").Want(t, 400, nameTaken)
 	s.Post("/auth/register", "", "username", "bob", "password", "pw").Want(t, 400, nameTaken)
-	// Full-width letters, which are stored as others.
+	// Full-width letters, which are normalised.
 	s.Post("/auth/register", "", "username", "ｂｏｂ", "password", "pw").Want(t, 400, nameTaken)
 	s.Post("/auth/login", "", "username", "bob", "password", "pw").Want(t, 400)
 	for token, want := range map[string][2]string{bob: {"robert", "1"}, mallory: {"mallory", "2"}} {
@@ -65,7 +65,7 @@ func attackFormerAddress(t *testing.T) {
 	login("bob@example.com").Want(t, 200)
 }
 
-// attackReserveOthers keeps people from registering with their own addresses.
+// attackReserveOthers keeps people from registering their own addresses.
 func attackReserveOthers(t *testing.T) {
 	s := serve(t, site(settings+"reserve_usernames 90d\nuser_model {\nfield email email {\nunique\n}\n}\n"))
 	mallory := s.Register("mallory", "pw")
@@ -77,12 +77,12 @@ func attackReserveOthers(t *testing.T) {
 	}
 	register("person3", "person3@b.example").Want(t, 201)
 
-	// A confirmed one was hers, and stays so.
+	// A confirmed address was hers, and stays reserved.
 	change(t, "mallory", func(a *account.Account) { a.EmailConfirmed = true })
 	s.JSON("PATCH", "/auth/me", mallory, `{"email": "person4@b.example"}`).Want(t, 200)
 	register("other", fmt.Sprintf("person%d@b.example", account.MaxReserved+1)).Want(t, 400)
 
-	// Nor does her end keep an address from its owner.
+	// Deleting her account doesn't keep an address from its owner.
 	r := runningRealm(t, "default")
 	if _, err := r.accounts.Remove(t.Context(), 1); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func attackReserveOthers(t *testing.T) {
 	register("mallory", "").Want(t, 400)
 }
 
-func TestAnAccountGivesUpSoManyNames(t *testing.T) {
+func TestReservedNamesAreLimited(t *testing.T) {
 	s := serve(t, site(settings))
 	bob, mallory := s.Register("bob", "pw"), s.Register("mallory", "pw")
 	for i := range account.MaxReserved {
@@ -103,7 +103,7 @@ func TestAnAccountGivesUpSoManyNames(t *testing.T) {
 	s.rename(bob, "bob3").Want(t, 200)
 	s.rename(mallory, "bob").Want(t, 400, nameTaken)
 	s.JSON("PATCH", "/auth/me", bob, `{"email": "other@example.com"}`).Want(t, 200)
-	// What stays the same is not given up.
+	// An unchanged value is not given up.
 	for range account.MaxReserved + 1 {
 		s.rename(bob, "bob3").Want(t, 200)
 	}
@@ -126,7 +126,7 @@ func TestAnAdministratorFreesNames(t *testing.T) {
 	taken("bob", 400)
 	in.ok("check")
 
-	// Names that are kept outlive a backup.
+	// Reserved names survive a backup.
 	backup := filepath.Join(in.Dir, "backup")
 	in.ok("backup", backup)
 	in.Stop()
@@ -147,11 +147,11 @@ func TestAnAdministratorFreesNames(t *testing.T) {
 	in.djoser("", "user", "free-name", "carol").Want(t, 1, `the username \"carol\" is not reserved`)
 	in.djoser("", "user", "free-name", "x", "--field", "first_name").Want(t, 1)
 	in.ok("user", "edit", "robert", "--name", "rob")
-	taken("robert", 400) // an administrator's change leaves it reserved, too
+	taken("robert", 400) // also after an administrator's change
 	in.ok("check")
 }
 
-func TestAnEndedAccountLeavesItsNameByDefault(t *testing.T) {
+func TestADeletedAccountFreesItsNameByDefault(t *testing.T) {
 	in := install(t, settings)
 	in.Start()
 	bob := in.Register("bob", "pw")
@@ -162,7 +162,7 @@ func TestAnEndedAccountLeavesItsNameByDefault(t *testing.T) {
 	}
 }
 
-func TestTheIDIsAMemberThatIsOnlyShown(t *testing.T) {
+func TestTheIDIsReadOnly(t *testing.T) {
 	s := serve(t, site(settings+"user_model {\nrequired_fields id email\n}\n"))
 	s.Post("/auth/register", "", "username", "first", "password", "pw").Want(t, 201, `{"id": 1, "email": "", "username": "first"}`)
 	s.JSON("POST", "/auth/register", "", `{"username": "bob", "password": "pw", "id": 77}`).Want(t, 201, `{"id": 2, "email": "", "username": "bob"}`)

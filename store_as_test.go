@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// wrappedStores are a badger store in two others: store wrapped. Without a way
-// through them it is store sealed.
+// wrappedStores wrap a Badger store twice: "store wrapped". Without Unwrap it is "store
+// sealed".
 type wrappedStores struct{ badger.Store }
 
 type sealedStores struct{ badger.Store }
@@ -47,7 +47,7 @@ func (s *wrappedStore) Unwrap() account.Store { return s.Store }
 
 type sealedStore struct{ account.Store }
 
-func TestAStoreInOthersHasBackupsAndGroups(t *testing.T) {
+func TestAWrappedStoreHasBackupsAndGroups(t *testing.T) {
 	in := install(t, strings.Replace(settings, "store badger", "store wrapped", 1))
 	in.ok("import", dumpFile(t, "auth.json"))
 	in.comesBack(dumpFile(t, "auth.json"), "auth.user")

@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// lastLink is the body with which the front end uses the link of the newest mail
-// to an address.
+// lastLink is the body with which a front end uses the link of the newest mail to an
+// address.
 func (s *server) lastLink(t *testing.T, to string, mails int) string {
 	t.Helper()
 	sent := s.waitMails(t, mails)
@@ -24,9 +24,9 @@ func (s *server) lastLink(t *testing.T, to string, mails int) string {
 	return ""
 }
 
-// attackStolenToken changes the address again and again with a stolen token, and
-// then the password by the new address: the owner of the first address gets the
-// account back by the first mail, and the thief is out.
+// attackStolenToken changes the address repeatedly with a stolen token, and then the
+// password with the new address. The owner of the first address gets the account back
+// with the first mail, and the thief is logged out.
 func attackStolenToken(t *testing.T) {
 	s := serve(t, site(settings))
 	stolen := s.Register("ann", "pw")
@@ -52,7 +52,7 @@ func attackStolenToken(t *testing.T) {
 	s.JSON("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(reset, "}")+`, "new_password": "again"}`).Want(t, 400)
 }
 
-func TestAChangeOfAddressIsTakenBack(t *testing.T) {
+func TestAChangeOfAddressCanBeUndone(t *testing.T) {
 	t.Run("before it is confirmed", func(t *testing.T) {
 		s := serve(t, site("send_activation_email\n"+settings))
 		s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").Want(t, 201)
@@ -96,7 +96,7 @@ func TestAChangeOfAddressIsTakenBack(t *testing.T) {
 	})
 }
 
-func TestAChangeThatIsOnlyAskedForLeavesResetLinksGood(t *testing.T) {
+func TestAnUnconfirmedChangeLeavesResetLinksValid(t *testing.T) {
 	s := serve(t, site("send_activation_email\n"+settings))
 	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").Want(t, 201)
 	s.JSON("POST", "/auth/activate", "", s.lastLink(t, "ann@example.com", 1)).Want(t, 200)
@@ -108,17 +108,17 @@ func TestAChangeThatIsOnlyAskedForLeavesResetLinksGood(t *testing.T) {
 	s.Get("/auth/me", stolen).Want(t, 401)
 }
 
-func TestANewAddressWantsThePasswordWhereSetSo(t *testing.T) {
+func TestANewAddressCanRequireThePassword(t *testing.T) {
 	s := serve(t, site("set_email_password\n"+settings))
 	token := s.Register("ann", "pw")
 	const address = `{"email": "new@example.org"`
 	s.JSON("PATCH", "/auth/me", token, address+"}").Want(t, 400, `{"current_password": ["This field is required."]}`)
 	s.JSON("PUT", "/auth/me", token, address+`, "current_password": "bad"}`).Want(t, 400, `{"current_password": ["Invalid password."]}`)
 	s.JSON("PATCH", "/auth/me", token, address+`, "current_password": "pw"}`).Want(t, 200)
-	s.JSON("PATCH", "/auth/me", token, address+"}").Want(t, 200) // the same again
+	s.JSON("PATCH", "/auth/me", token, address+"}").Want(t, 200) // unchanged
 }
 
-// attackForeignRegistration registers with somebody else's address first.
+// attackForeignRegistration registers with another person's address first.
 func attackForeignRegistration(t *testing.T) {
 	unique := "send_activation_email\nlink_ttl 1h\nuser_model {\nfield email email {\nunique\n}\n}\n"
 	s := serve(t, site(unique+settings))
@@ -136,19 +136,19 @@ func attackForeignRegistration(t *testing.T) {
 		}
 	}
 
-	// The owner of the address has a new password sent, and with it an account:
-	// the first link is that of the oldest, which mallory made.
+	// The owner of the address asks for a new password, and gets an account with it: the first
+	// link is that of the oldest account, which mallory made.
 	s.Post("/auth/password/reset", "", "email", "victim@example.com").Want(t, 200)
 	body := strings.TrimSuffix(s.waitMails(t, 3)[2].body(), "}") + `, "new_password": "owner's"}`
 	s.JSON("POST", "/auth/password/reset/confirm", "", body).Want(t, 200)
 	s.Post("/auth/login", "", "username", "mallory", "password", "mallory's").Want(t, 400)
 	s.Login("mallory", "owner's")
 
-	// The address is unique from now on: the other account can't be activated.
+	// The address is unique now: the other account can't be activated.
 	s.JSON("POST", "/auth/activate", "", s.waitMails(t, 3)[1].body()).Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
 	register("third").Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
 
-	// It ends, and gives its username back; the other stays.
+	// It ends, and its username is free; the other account stays.
 	accounts := runningRealm(t, "default").accounts
 	accounts.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
 	for name, want := range map[string]int{"victim": 201, "mallory": 400} {

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// getRaw asks for a target as it stands, but for a host x in it.
+// getRaw requests a target exactly as it is written, except that a host x is replaced.
 func (s *server) getRaw(target string, headers ...string) answer {
 	s.T.Helper()
 	if rest, ok := strings.CutPrefix(target, "http://x"); ok {
@@ -25,7 +25,7 @@ func (s *server) getRaw(target string, headers ...string) answer {
 	return s.SendRaw("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + strings.Join(append(headers, ""), "\r\n") + "\r\n")
 }
 
-// hiddenTargets may be /admin/secret, or another path that is kept, to a back end.
+// hiddenTargets may be read as /admin/secret, or another protected path, by a back end.
 var hiddenTargets = []string{
 	"//x/admin/secret", "///x/admin/secret", "//admin/secret", "/x//admin/secret", "//", "/x//", "/x%2F/admin/secret", "/%2Fx/admin/secret", "/%2f%2fx/admin/secret",
 	`/\x/admin/secret`, `\\x/admin/secret`, "/%5Cx/admin/secret", "/%5cx/admin/secret", `/admin\secret`, "/admin%5Csecret", `/x\..\admin\secret`,
@@ -37,13 +37,13 @@ var hiddenTargets = []string{
 	"foo:http://h/admin/secret", "http:http://h/admin/secret", "http://x", "http://x?q", "http://x//y/admin/secret", "*",
 }
 
-// plainTargets reach a back end as they stand.
+// plainTargets reach a back end unchanged.
 var plainTargets = []string{
 	"/", "/x", "/x/", "/x/y.z/", "/.well-known/x", "/...", "/x/..y/z..", "/x/.y", "/caf%C3%A9/%E2%82%AC", "/a%20b/c", "/C%23", "/why%3F",
 	"/x;v=1", "/x/y;jsessionid=1.2;z=..", "/100%25", "/x/%2525", "/%252Fx", "/a:b@c/d,e+f=g&h!$'()*~", "/x?a=//b/../c;d%2F%00", "http://x/y", "/x%7C",
 }
 
-func TestATargetThatABackEndMayReadOtherwiseIsRefused(t *testing.T) {
+func TestATargetThatABackEndMayReadDifferentlyIsRefused(t *testing.T) {
 	to := testsite.BackEnd(t)
 	s := serve(t, realmAnd(`
 		handle /gate/* {
@@ -118,8 +118,8 @@ func TestEncodedSlashesAreForBackEndsThatKeepThem(t *testing.T) {
 	}
 }
 
-// What FastCGI gets as REQUEST_URI is the target before it was rewritten.
-func TestTheTargetBeforeARewriteIsLookedAt(t *testing.T) {
+// FastCGI's REQUEST_URI is the target before a rewrite.
+func TestTheTargetBeforeARewriteIsChecked(t *testing.T) {
 	s := serve(t, realmAnd("rewrite * /index.php\ndjoser_auth {\noptional\n}\nrespond 204"))
 	s.getRaw("/x").Want(t, 204)
 	for _, target := range []string{"//x/admin", "/x/../admin", "/x%2Fadmin", "/admin%00"} {
@@ -132,15 +132,15 @@ func TestTheTargetBeforeARewriteIsLookedAt(t *testing.T) {
 	s.getRaw("/x%2Fadmin").Want(t, 400)
 }
 
-// backEndPrograms are servers that answer with each path that programs of their
-// kind would take out of a target. The first word is what has to be installed.
+// backEndPrograms are servers that answer with every path that their kind of program
+// could read in a target. The first word is the program that must be installed.
 var backEndPrograms = map[string][]string{
 	"Node":   {"node", "server.js"},
 	"Python": {"python3", "server.py"},
 	"Java":   {"java", "Server.java"},
 }
 
-// startProgram runs a program that prints where it listens.
+// startProgram runs a program that prints its address.
 func startProgram(t *testing.T, command ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(command[0]); err != nil {
@@ -167,7 +167,7 @@ func startProgram(t *testing.T, command ...string) string {
 	return lines.Text()
 }
 
-// startPHP runs PHP's own server, which prints nothing.
+// startPHP runs PHP's built-in server, which prints nothing.
 func startPHP(t *testing.T) string {
 	t.Helper()
 	if _, err := exec.LookPath("php"); err != nil {
@@ -193,7 +193,7 @@ func startPHP(t *testing.T) string {
 	return address
 }
 
-// startGo serves what http.ServeMux and path.Clean make of a target.
+// startGo answers with the paths that http.ServeMux and path.Clean make of a target.
 func startGo(t *testing.T) string {
 	t.Helper()
 	return testsite.BackEndOf(t, func(w http.ResponseWriter, r *http.Request) {
@@ -205,8 +205,8 @@ func startGo(t *testing.T) string {
 	})
 }
 
-// No target gets past a gate of /admin/* that any of these takes for one below it.
-func TestNoServerReadsAKeptPathOutOfAnotherTarget(t *testing.T) {
+// No target passes a gate of /admin/* if one of these programs reads a path below it.
+func TestNoServerReadsAProtectedPathInAnotherTarget(t *testing.T) {
 	start := map[string]func(*testing.T) string{"PHP": startPHP, "Go": startGo}
 	for name, command := range backEndPrograms {
 		start[name] = func(t *testing.T) string { return startProgram(t, command...) }

@@ -14,13 +14,12 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// throttledSite is a realm with the limits that are the default.
+// throttledSite is a realm with the default limits.
 func throttledSite(more string) string {
 	return site(strings.Replace(settings, "throttle off", more, 1))
 }
 
-// serveBehindProxy believes X-Forwarded-For, so that a test can come from any
-// address.
+// serveBehindProxy trusts X-Forwarded-For, so that a test can use any address.
 func serveBehindProxy(t *testing.T, site string) *server {
 	t.Helper()
 	s := newServer(t)
@@ -36,8 +35,8 @@ func (s *server) loadBehindProxy(site string) {
 	}
 }
 
-// reconnect leaves the connections to the configuration of before: a GET is
-// sent again on another one, a POST isn't.
+// reconnect closes the connections to the previous configuration: after a lost one a GET
+// is retried, a POST isn't.
 func (s *server) reconnect() {
 	s.T.Helper()
 	for range 2 {
@@ -45,7 +44,7 @@ func (s *server) reconnect() {
 	}
 }
 
-// from sends JSON as if from an address.
+// from sends JSON with a client's address.
 func (s *server) from(address, path, body string) answer {
 	s.T.Helper()
 	return s.Do(http.MethodPost, path, body, "Content-Type", drf.MediaJSON, "X-Forwarded-For", address)
@@ -76,7 +75,7 @@ func TestEveryEndpointThatCanBeAbusedIsThrottled(t *testing.T) {
 	s.JSON("POST", "/auth/activate", "", s.link(t, 1)).Want(t, 200)
 	s.Post("/auth/register", "", "username", "bob", "password", "pw", "email", "b@b.example").Want(t, 201)
 	s.JSON("POST", "/auth/activate", "", s.link(t, 2)).Want(t, 200)
-	// Attempts at an account's password count together.
+	// All attempts at an account's password count.
 	tokens := map[string]string{"/auth/username": s.Login("ann", "pw"), "/auth/password": s.Login("bob", "pw")}
 	for path, body := range map[string]string{
 		"/auth/register":               `{"username": "ann", "password": "pw", "email": "x@b.example"}`,
@@ -104,7 +103,7 @@ func TestEveryEndpointThatCanBeAbusedIsThrottled(t *testing.T) {
 	}
 }
 
-func TestWrongPasswordsFromManyAddressesHoldUpOnlyStrangers(t *testing.T) {
+func TestWrongPasswordsFromManyAddressesDelayOnlyStrangers(t *testing.T) {
 	s := serveBehindProxy(t, throttledSite(""))
 	const home = "192.0.2.1"
 	for _, name := range []string{"ann", "bob"} {
@@ -121,7 +120,7 @@ func TestWrongPasswordsFromManyAddressesHoldUpOnlyStrangers(t *testing.T) {
 	flood("ann")
 	s.loginFrom(home, "ann", "pw").Want(t, 200)
 	s.loginFrom("198.51.100.97", "bob", "pw").Want(t, 200)
-	flood("nobody") // is told the same
+	flood("nobody") // has the same answer
 
 	t.Run("a link from the mailbox lets the owner in from anywhere", func(t *testing.T) {
 		const abroad = "203.0.113.200"
@@ -155,7 +154,7 @@ func TestAnIPv6NetworkIsOneClient(t *testing.T) {
 	s.loginFrom("192.0.2.1", "ann", "bad").WantThrottled(t)
 }
 
-func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
+func TestOnlyTrustedProxiesForwardAddresses(t *testing.T) {
 	s := serve(t, throttledSite("throttle {\nlogin 3/1m\n}"))
 	for i := range 6 {
 		a := s.Do("POST", "/auth/login", `{"username": "ann", "password": "bad"}`, "Content-Type", drf.MediaJSON,
@@ -169,7 +168,7 @@ func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
 	}
 }
 
-func TestManyLoginsAtOnceGetNoFurther(t *testing.T) {
+func TestConcurrentLoginsAreThrottledToo(t *testing.T) {
 	s := serveBehindProxy(t, throttledSite("throttle {\nlogin 100/1m\n}"))
 	var passed atomic.Int32
 	var all sync.WaitGroup
@@ -186,14 +185,14 @@ func TestManyLoginsAtOnceGetNoFurther(t *testing.T) {
 	}
 }
 
-func TestOneAddressAndAccountAreLimitedWhereTheAddressIsNot(t *testing.T) {
+func TestAnAddressAndAccountHaveALimitOfTheirOwn(t *testing.T) {
 	s := serve(t, throttledSite("throttle {\nlogin 1000/1m\nwrong_passwords off\n}"))
 	s.Register("ann", "pw")
 	bad := func(name string) answer { return s.Post("/auth/login", "", "username", name, "password", "bad") }
 	for range 9 {
 		bad("ann").Want(t, 400)
 	}
-	s.Login("ann", "pw") // forgives
+	s.Login("ann", "pw") // resets the count
 	for range 10 {
 		bad("ann").Want(t, 400)
 		bad("nobody").Want(t, 400)
@@ -204,7 +203,7 @@ func TestOneAddressAndAccountAreLimitedWhereTheAddressIsNot(t *testing.T) {
 	bad("bob").Want(t, 400)
 }
 
-func TestAReloadForgetsNoThrottle(t *testing.T) {
+func TestThrottlesSurviveAReload(t *testing.T) {
 	site := throttledSite("throttle {\nlogin 3/1m\n}")
 	s := serve(t, site)
 	for range 3 {

@@ -17,8 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// memberSettings are those of a realm whose accounts log in with an address and
-// have fields of their own.
+// memberSettings are those of a realm with an address as username, and added fields.
 const memberSettings = `
 	user_model {
 		username_field email
@@ -96,7 +95,7 @@ func TestAddressAsUsernameIsConfirmed(t *testing.T) {
 	a.Want(t, 200)
 	token := s.token(annLogin)
 
-	// A new address counts once the mail to it was read.
+	// A new address counts when its mail was read.
 	s.JSON("POST", "/auth/email", token, `{"new_email": "new@example.com", "current_password": "pw"}`).Want(t, 200, "")
 	s.Get("/auth/me", token).Want(t, 200, annShown)
 	s.token(annLogin)
@@ -111,13 +110,12 @@ func TestAddressAsUsernameIsConfirmed(t *testing.T) {
 	s.token(`{"email": "new@example.com", "password": "pw"}`)
 }
 
-// Every row is a field, a value that is sent for it at registration, and the
-// value or the message of the answer.
+// Each row is a field, a value to register with, and the value or message of the answer.
 func TestTypesAnswerAsREST(t *testing.T) {
 	required := `"This field is required."`
 	for _, c := range []struct {
 		ModelField string
-		rows       []string // pairs of what is sent and what comes back
+		rows       []string // pairs of a value and its answer
 	}{
 		{"field f char {\nmax_length 5\n}", []string{
 			`"abc"`, `"abc"`, `5`, `"5"`, `true`, `"True"`, `""`, required, `null`, required,
@@ -224,8 +222,8 @@ func TestPutIsWholeAndPatchIsNot(t *testing.T) {
 	s.JSON("PATCH", "/auth/me", token, `{}`).Want(t, 200)
 	s.JSON("PUT", "/auth/me", token, `{}`).
 		Want(t, 400, `{"age": ["This field is required."], "company": ["This field is required."]}`)
-	// A default comes back; what may be left out stays; a box that isn't ticked
-	// is not in a form.
+	// A default is returned, an optional field may be missing, and an unticked box is missing
+	// from a form.
 	s.JSON("PUT", "/auth/me", token, `{"company": "Ltd", "age": 2}`).
 		Want(t, 200, `{"company": "Ltd", "age": 2, "born": "2000-01-02", "tick": true, "level": 3, "note": "", "badge": "none", "username": "ann"}`)
 	form := []string{"Authorization", "Token " + token, "Content-Type", drf.MediaForm}
@@ -280,8 +278,8 @@ func TestOptionsDescribeTheModel(t *testing.T) {
 	}
 }
 
-// As djoser declares the new name by hand.
-func TestOptionsOfAChangeTellNoMoreThanTypes(t *testing.T) {
+// As djoser declares the new name.
+func TestOptionsOfAChangeShowOnlyTypes(t *testing.T) {
 	s := serve(t, site(settings))
 	token := s.Register("ann", "pw")
 	a := s.Do("OPTIONS", "/auth/username", "", "Authorization", "Token "+token)
@@ -373,18 +371,17 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 	s.JSON("POST", "/auth/register", "", `{"username": "bob", "password": "pw", "company": "12"}`).Want(t, 201)
 	token := s.Login("ann", "pw")
 
-	// New fields get their default.
+	// New fields have their default.
 	load("required_fields company level since\n" + company + "field level integer {\ndefault 3\n}\nfield since date\n")
 	s.Get("/auth/me", token).Want(t, 200, `{"company": "12", "level": 3, "since": null, "username": "ann"}`)
 	s.JSON("POST", "/auth/register", "", `{"username": "cid", "password": "pw", "company": "C", "since": "2020-01-01"}`).Want(t, 201)
 
-	// An account keeps the default that it was given.
+	// An account keeps the default that it got.
 	load("required_fields company level\n" + company + "field level integer {\ndefault 4\n}\n")
 	s.Get("/auth/me", token).Want(t, 200, `{"company": "12", "level": 4, "username": "ann"}`)
 	s.Get("/auth/me", s.Login("cid", "pw")).Want(t, 200, `{"company": "C", "level": 3, "username": "cid"}`)
 
-	// The data of a removed field stays, also when the account is written, and
-	// over a restart.
+	// The data of a removed field stays, also after a change of the account and a restart.
 	load("required_fields email")
 	s.JSON("PATCH", "/auth/me", token, `{"email": "ann@example.com"}`).Want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
 	acc, err := runningRealm(t, "default").accounts.Store.Account(ctx, 1)
@@ -398,15 +395,15 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 	load("required_fields company\n" + company)
 	s.Get("/auth/me", token).Want(t, 200, `{"company": "12", "username": "ann"}`)
 
-	// A value that another type doesn't take counts as missing, and stays.
+	// A value that the new type refuses counts as missing, and stays.
 	load("required_fields company\nfield company integer\n")
 	s.Get("/auth/me", token).Want(t, 200, `{"company": 12, "username": "ann"}`)
 	s.Get("/auth/me", s.Login("cid", "pw")).Want(t, 200, `{"company": null, "username": "cid"}`)
 	load("required_fields company\nfield company boolean {\ndefault true\n}\n")
 	s.Get("/auth/me", token).Want(t, 200, `{"company": true, "username": "ann"}`)
 
-	// What the stored accounts can't satisfy is refused, and the old
-	// configuration goes on.
+	// A model that the stored accounts don't satisfy is refused, and the old configuration
+	// continues.
 	refuse("username_field email\nrequired_fields", "email", "username field", "account 2")
 	refuse("required_fields company\nfield company char {\nmax_length 20\nunique\n}", "company", "unique", "same")
 	// Caddy may drop a connection that the refused configuration had accepted.
@@ -419,7 +416,7 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 	})
 	s.Get("/auth/me", token).Want(t, 200, `{"company": true, "username": "ann"}`)
 
-	// A model that fits again is taken, and its keys are there.
+	// A model that fits is accepted, and its keys exist.
 	s.JSON("PATCH", "/auth/me", s.Login("bob", "pw"), `{"company": false}`).Want(t, 200)
 	s.JSON("PATCH", "/auth/me", s.Login("cid", "pw"), `{"company": true}`).Want(t, 200)
 	acc, _ = runningRealm(t, "default").accounts.Store.Account(ctx, 3)
@@ -437,7 +434,7 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 	s.Get("/auth/me", token).Want(t, 200, `{"email": "ann@example.com"}`)
 }
 
-func TestModelsThatCannotBeAreRefused(t *testing.T) {
+func TestImpossibleModelsAreRefused(t *testing.T) {
 	for _, c := range [][2]string{
 		{"username_field phone", "username_field phone is not a field"},
 		{"username_field age\nfield age integer", "must be char or email"},

@@ -12,10 +12,10 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// misleading are usernames that a path or a command takes for something else.
+// misleading are usernames with a meaning in paths or commands.
 var misleading = []string{"..", ".", "-x", "-", "--help", ".ssh", "...", "\u2025", "\u2024", "\uFF0Ex", "\uFF0D\uFF0Dhelp", "_", "@", "+", "__", "@.+-_", "\u2024.x"}
 
-// attackInvisible takes names that look like another's, or like none.
+// attackInvisible uses names that look like another's, or like nothing.
 func attackInvisible(t *testing.T) {
 	s := serve(t, site(settings))
 	token := s.Register("bob", "pw")
@@ -26,7 +26,7 @@ func attackInvisible(t *testing.T) {
 	s.Post("/auth/register", "", "username", "\uD55C\uAE00", "password", "pw").Want(t, 201)
 }
 
-// attackUsernamePaths climbs out of the folder of an account's own.
+// attackUsernamePaths leaves the folder of its own account.
 func attackUsernamePaths(t *testing.T) {
 	s := newServer(t)
 	for path, text := range map[string]string{"ann/x": "ann's", "x": "everybody's"} {
@@ -54,7 +54,7 @@ func attackUsernamePaths(t *testing.T) {
 	}
 }
 
-func TestAccountsWithNamesOfBeforeGoOn(t *testing.T) {
+func TestAccountsKeepOldUsernames(t *testing.T) {
 	s := serve(t, site(settings))
 	s.Register("ann", "pw")
 	change(t, "ann", func(a *account.Account) { a.Username = "-ann" })
@@ -84,7 +84,7 @@ func TestAnImportWarnsOfMisleadingUsernames(t *testing.T) {
 	}
 }
 
-// attackLookAlikes takes the names of others, as they look.
+// attackLookAlikes uses names that look like those of others.
 func attackLookAlikes(t *testing.T) {
 	s := serve(t, withModel("field username {\ncase_insensitive\nsingle_script\n}"))
 	token := s.Register("Owner", "pw")
@@ -103,7 +103,7 @@ func attackLookAlikes(t *testing.T) {
 	s.JSON("POST", "/auth/register", "", `{"username": "STRASSE", "password": "pw"}`).Want(t, 400, taken)
 }
 
-func TestCaseOfUsernamesIsNoMatterOnceTheModelSaysSo(t *testing.T) {
+func TestUsernamesCanIgnoreCase(t *testing.T) {
 	s := serve(t, withModel(""))
 	s.Register("Ann", "pw")
 	s.Post("/auth/login", "", "username", "ann", "password", "pw").Want(t, 400)
@@ -120,7 +120,7 @@ func TestCaseOfUsernamesIsNoMatterOnceTheModelSaysSo(t *testing.T) {
 	s.Post("/auth/username", token, "new_username", "ANN", "current_password", "pw").Want(t, 200)
 	s.Get("/auth/me", token).Want(t, 200, `{"email": "Ann@example.com", "username": "ANN"}`)
 
-	// Two that are the same then are told.
+	// Two names that become the same are reported.
 	if err := load(""); err != nil {
 		t.Fatal(err)
 	}

@@ -17,12 +17,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// hangingStore is the Badger store, of which reads hang when a test wants it.
+// hangingStore is the Badger store. A test can make its reads hang.
 type hangingStore struct {
 	badger.Store
 }
 
-// answered is the token of which alone the store tells; nil: of all.
+// the only token that is answered; nil: all
 var answered atomic.Pointer[account.Digest]
 
 func init() { caddy.RegisterModule(hangingStore{}) }
@@ -46,7 +46,7 @@ func (s hangingReads) Token(ctx context.Context, d account.Digest) (*account.Tok
 	return s.Store.Token(ctx, d)
 }
 
-func TestALongConnectionEndsThoughTheStoreHangs(t *testing.T) {
+func TestALongConnectionEndsEvenIfTheStoreHangs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for seconds")
 	}
@@ -70,8 +70,7 @@ func TestALongConnectionEndsThoughTheStoreHangs(t *testing.T) {
 	s.Post("/auth/logout", token).Want(t, 200)
 	digest, _ := account.DigestOf(token)
 	answered.Store(&digest)
-	// The one has ended; of the others nobody can tell. The time is a bound, not
-	// a measure.
+	// This one has ended; the others are unknown. The time is a limit, not a measurement.
 	bound := time.Now().Add(30 * time.Second)
 	for i, conn := range streams {
 		_ = conn.SetReadDeadline(bound)

@@ -13,15 +13,15 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 )
 
-// heapBytes is what the process has taken from its heap so far.
+// heapBytes is how much the process has allocated so far.
 func heapBytes() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
 
-// alphabets fill texts. What looks the same to a reader of code is not to one
-// of Unicode: each goes another way through the functions that parse.
+// alphabets fill texts. Letters that look alike may be different to Unicode: each
+// alphabet takes another way through the functions that parse.
 var alphabets = map[string]func(i int) string{
 	"one letter":         func(int) string { return "a" },
 	"different letters":  func(i int) string { return string(rune(0x4E00 + i%0x5000)) },
@@ -47,8 +47,8 @@ func fill(n int, start, end string, letter func(int) string) string {
 	return b.String() + end
 }
 
-// attackLongTexts sends as much as fits into a body to every input of every
-// endpoint, and counts the memory that it takes.
+// attackLongTexts sends the longest bodies to every input of every endpoint, and counts
+// the memory.
 func attackLongTexts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("sends thousands of requests")
@@ -109,7 +109,7 @@ func attackLongTexts(t *testing.T) {
 	}
 }
 
-// inputsOf are the members that an endpoint takes, as it says itself.
+// inputsOf are the members that OPTIONS of an endpoint lists.
 func (s *server) inputsOf(path, token string) (method string, names []string) {
 	s.T.Helper()
 	var answer struct {
@@ -125,8 +125,8 @@ func (s *server) inputsOf(path, token string) (method string, names []string) {
 	return "", nil
 }
 
-// sendLong sends a body of the greatest length, most of which is one input, as
-// JSON and as a form.
+// sendLong sends a body of the maximum length, most of it in one input, as JSON and as a
+// form.
 func (s *server) sendLong(t *testing.T, method, path, input string, likely map[string]string, token, alphabet string, around [2]string, letter func(int) string) {
 	t.Helper()
 	body := make(map[string]any)
@@ -136,7 +136,7 @@ func (s *server) sendLong(t *testing.T, method, path, input string, likely map[s
 	text := fill(60<<10, around[0], around[1], letter)
 	body[input] = text
 	inJSON, _ := json.Marshal(body)
-	if len(inJSON) > 64<<10 { // quotes are longer there
+	if len(inJSON) > 64<<10 { // quotes make it longer
 		inJSON = nil
 	}
 	form := url.Values{input: {fill(20<<10, around[0], around[1], letter)}}
@@ -158,7 +158,7 @@ func (s *server) sendLong(t *testing.T, method, path, input string, likely map[s
 	}
 }
 
-func TestTheHeadOfARequestIsBounded(t *testing.T) {
+func TestRequestHeadersAreBounded(t *testing.T) {
 	s := serve(t, site(settings))
 	s.Do("POST", "/auth/login?x="+strings.Repeat("a", drf.MaxQuery), "").Want(t, 414, `{"detail": "Query is too long."}`)
 	s.Do("POST", "/auth/login?"+strings.Repeat("a&", drf.MaxQuery/2), "").Want(t, 400)
@@ -167,7 +167,7 @@ func TestTheHeadOfARequestIsBounded(t *testing.T) {
 	s.Do("POST", "/auth/login", "{}", "Content-Type", drf.MediaJSON+";charset=utf-8").Want(t, 400)
 }
 
-// attackBadLink asks for somebody's address with links that are none.
+// attackBadLink asks for somebody's address with invalid links.
 func attackBadLink(t *testing.T) {
 	s := serve(t, strings.Replace(site(settings), "validators off", "min_length 1\nvalidators similar", 1))
 	s.Post("/auth/register", "", "username", "johndoe", "password", "pw", "email", "jane.roe@corp.example").Want(t, 201)
@@ -186,7 +186,7 @@ func attackBadLink(t *testing.T) {
 		s.Post("/auth/activate", "", "uid", uid, "token", "x").Want(t, 400, want)
 	}
 
-	// With a good link the validators speak, and the link stays good.
+	// With a valid link the validators answer, and the link stays valid.
 	s.Post("/auth/password/reset", "", "email", "jane.roe@corp.example").Want(t, 200)
 	link := strings.TrimSuffix(s.link(t, 1), "}")
 	s.JSON("POST", "/auth/password/reset/confirm", "", link+`, "new_password": "jane.roe@corp.example"}`).
