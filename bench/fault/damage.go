@@ -157,7 +157,10 @@ func (s *scene) damageAll(t table) error {
 					return err
 				}
 				o := new(outcome)
-				err := s.damage(k, way.damage, c.when == "open", o)
+				damaged, err := s.damage(k, way.damage, c.when == "open", o)
+				if err == nil && c.when != "open" && slices.Contains([]string{"refused", "UNNAMED"}, o.String()) {
+					err = s.putBack(damaged, c.store, o)
+				}
 				switch {
 				case err == nil:
 					t.add("damage "+k+" "+way.name, c.when, o)
@@ -197,11 +200,12 @@ func (s *scene) grow() (err error) {
 	return errors.New("the store made no two tables in 30 seconds")
 }
 
-// damage damages a file of a kind, and checks the store.
-func (s *scene) damage(kind string, way func(file, sibling string) error, running bool, o *outcome) (err error) {
+// damage damages a file of a kind, and checks the store. It returns the names of the
+// files that may be damaged.
+func (s *scene) damage(kind string, way func(file, sibling string) error, running bool, o *outcome) (names []string, err error) {
 	if running {
 		if s.p, err = start(s.store, s.log(), s.known); err != nil {
-			return err
+			return nil, err
 		}
 		defer func() { s.p.kill() }()
 		s.p.load()
@@ -209,11 +213,11 @@ func (s *scene) damage(kind string, way func(file, sibling string) error, runnin
 	}
 	kinds, err := byKind(s.store)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	names := kinds[kind]
+	names = kinds[kind]
 	if len(names) == 0 { // deleted since
-		return errNothing
+		return nil, errNothing
 	}
 	sibling := ""
 	if len(names) > 1 {
@@ -221,7 +225,7 @@ func (s *scene) damage(kind string, way func(file, sibling string) error, runnin
 	}
 	names = names[:min(len(names), 2)]
 	if err := way(filepath.Join(s.store, names[0]), sibling); err != nil {
-		return err
+		return nil, err
 	}
 	if running {
 		time.Sleep(2 * time.Second)
@@ -234,6 +238,21 @@ func (s *scene) damage(kind string, way func(file, sibling string) error, runnin
 		if !s.opens(names, o) {
 			break
 		}
+	}
+	return names, nil
+}
+
+// putBack puts the damaged files of a refused store back as they were. It must be right
+// then: to refuse a store must not change it.
+func (s *scene) putBack(damaged []string, from string, o *outcome) error {
+	for _, name := range damaged {
+		if _, err := command("cp", "-a", filepath.Join(from, name), filepath.Join(s.store, name)); err != nil {
+			return err
+		}
+	}
+	again := new(outcome)
+	if s.opens(damaged, again); again.String() != "right" {
+		o.add("SPOILED", "with the file put back: %s; %s", again, strings.Join(again.details, "; "))
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ var mkfs = map[string][]string{
 	"ext4":       {"mkfs.ext4", "-q", "-E", "packed_meta_blocks=1"},
 	"xfs":        {"mkfs.xfs", "-q", "-d", "agcount=2", "-l", "agnum=0"},
 	"btrfs":      {"mkfs.btrfs", "-q"},
-	"few inodes": {"mkfs.ext4", "-q", "-N", "64"},
+	"few inodes": {"mkfs.ext4", "-q", "-N", "512"},
 }
 
 func makeDisk(dir, kind string, size int64) (*disk, error) {

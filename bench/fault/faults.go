@@ -48,6 +48,7 @@ func (s *scene) path(name string) string { return filepath.Join(s.disk.at, name)
 var faults = []*fault{
 	{name: "kill", kills: true, begin: func(s *scene) error { s.p.kill(); return nil }},
 	{name: "kill-at-delete", kills: true, begin: killAtDelete},
+	{name: "kill-at-open", kills: true, begin: killAtOpen},
 	{name: "powercut", kills: true, tools: []string{"mkfs.xfs"}, begin: cutPower},
 	{name: "full", begin: fillByWriting, end: giveBack},
 	{name: "fallocate", begin: fillAtOnce, end: giveBack},
@@ -109,7 +110,7 @@ func choose(list string) (chosen []*fault, err error) {
 const (
 	faultLasts   = 3 * time.Second
 	recoverLimit = 20 * time.Second
-	batchLasts   = 100 * time.Millisecond // a batch that had begun before the fault
+	batchLasts   = 250 * time.Millisecond // a batch that had begun before the fault
 )
 
 // run makes a fault once, on a new disk.
@@ -247,6 +248,20 @@ func killAtDelete(s *scene) error {
 	return nil // nothing is emptied before it is deleted
 }
 
+// killAtOpen kills the process, and then those that open the store after it.
+func killAtOpen(s *scene) error {
+	s.p.kill()
+	for range 5 {
+		p, err := launch(s.store, s.log(), s.known)
+		if err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+		p.kill()
+	}
+	return nil
+}
+
 // cutPower goes on with a copy of the disk's image. It has what the disk had been given
 // until then, and nothing of what the kernel still kept in memory.
 func cutPower(s *scene) error {
@@ -332,8 +347,14 @@ func limitQuota(s *scene) error {
 	return err
 }
 
-func raiseQuota(s *scene) error {
-	_, err := command("btrfs", "qgroup", "limit", "none", s.path("sub"))
+// raiseQuota tries again, since what is to be written yet may take the quota's space.
+func raiseQuota(s *scene) (err error) {
+	for range 10 {
+		if _, err = command("btrfs", "qgroup", "limit", "none", s.path("sub")); err == nil {
+			return nil
+		}
+		time.Sleep(time.Second)
+	}
 	return err
 }
 

@@ -126,8 +126,26 @@ func (e *hungError) Error() string { return e.text }
 
 var errCloseFailed = errors.New("closing failed")
 
-// start starts a child, which opens the store. What it acknowledges is added to known.
+// start starts a child, and waits until it has opened the store.
 func start(store, logFile string, known *acked) (*process, error) {
+	p, err := launch(store, logFile, known)
+	if err != nil {
+		return nil, err
+	}
+	line, err := p.answer(time.After(answerLimit))
+	if err == nil && line != "open" {
+		<-p.ended
+		err = &refusedError{strings.TrimPrefix(line, "refused ")}
+	}
+	if err != nil {
+		p.kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+// launch starts a child, which opens the store. What it acknowledges is added to known.
+func launch(store, logFile string, known *acked) (*process, error) {
 	p := &process{
 		cmd: exec.Command("/proc/self/exe", "-child", "-dir", store, fmt.Sprintf("-control=%t", *control)), log: logFile, known: known,
 		said: make(chan string), deaf: make(chan struct{}), ended: make(chan struct{}),
@@ -151,15 +169,6 @@ func start(store, logFile string, known *acked) (*process, error) {
 		return nil, err
 	}
 	go p.listen(out)
-	line, err := p.answer(time.After(answerLimit))
-	if err == nil && line != "open" {
-		<-p.ended
-		err = &refusedError{strings.TrimPrefix(line, "refused ")}
-	}
-	if err != nil {
-		p.kill()
-		return nil, err
-	}
 	return p, nil
 }
 
