@@ -343,18 +343,19 @@ func limitQuota(s *scene) error {
 	}
 	var used int64
 	fmt.Sscan(out, &used)
-	_, err = command("btrfs", "qgroup", "limit", fmt.Sprint(used+1<<20), s.path("sub"))
-	return err
+	return s.setQuota(fmt.Sprint(used + 1<<20))
 }
 
-// raiseQuota tries again, since what is to be written yet may take the quota's space.
-func raiseQuota(s *scene) (err error) {
-	for range 10 {
-		if _, err = command("btrfs", "qgroup", "limit", "none", s.path("sub")); err == nil {
-			return nil
-		}
-		time.Sleep(time.Second)
+func raiseQuota(s *scene) error { return s.setQuota("none") }
+
+// setQuota goes by way of the whole file system: the change itself may not fit into
+// the quota of the subvolume.
+func (s *scene) setQuota(size string) error {
+	id, err := command("btrfs", "inspect-internal", "rootid", s.path("sub"))
+	if err != nil {
+		return err
 	}
+	_, err = command("btrfs", "qgroup", "limit", size, "0/"+id, s.disk.at)
 	return err
 }
 
