@@ -60,7 +60,7 @@ func attackForeignCaddyfile(t *testing.T) {
 			if err := reach(t, in.Dir, file); err != nil {
 				t.Fatal(err)
 			}
-			in.djoser("secret-Pw1\n", "user", "set-password", "alice").Want(t, 1, "is not taken", "--config Caddyfile", "--address")
+			in.djoser("secret-Pw1\n", "user", "set-password", "alice").Want(t, 1, "is not used", "--config Caddyfile", "--address")
 			if asked.Load() != 0 {
 				t.Error("their server was asked")
 			}

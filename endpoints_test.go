@@ -185,6 +185,7 @@ type pageReader struct {
 	mails   int
 	token   string // the newest auth token
 	link    string // the token of the newest link
+	address string // that it was mailed to
 	last    answer
 	pending bool // the next block must be an answer
 	answers int
@@ -244,26 +245,39 @@ func (p *pageReader) send(text string) {
 	if token := tokenOf(p.last); token != "" {
 		p.token = token
 	}
-	if p.sendsMail(method, path) && p.last.Status/100 == 2 {
-		p.mails++
+	if n := mailsOf(method, path); n > 0 && p.last.Status/100 == 2 {
+		p.mails += n
 		p.link = ""
+		var members struct{ Email string }
+		if err := json.Unmarshal([]byte(body), &members); err != nil {
+			p.t.Fatal(err)
+		}
+		p.address = account.NormalizeEmail(members.Email)
 	}
 }
 
-// sendsMail reports whether a successful request of the page sends a mail with a link.
-func (p *pageReader) sendsMail(method, path string) bool {
+// mailsOf returns how many mails with a link a request of the page sends, if it is
+// answered with success.
+func mailsOf(method, path string) int {
 	switch method + " " + path {
-	case "POST /auth/register", "POST /auth/activate/resend", "POST /auth/password/reset", "PATCH /auth/me":
-		return true
+	case "POST /auth/register", "POST /auth/activate/resend", "POST /auth/password/reset":
+		return 1
+	case "PATCH /auth/me": // also tells the former address
+		return 2
 	}
-	return false
+	return 0
 }
 
-// newest reads the token of the newest mail.
+// newest reads the token of the newest mail to the address of the last request.
 func (p *pageReader) newest() {
 	var link struct{ UID, Token string }
-	if err := json.Unmarshal([]byte(p.server.link(p.t, p.mails)), &link); err != nil {
-		p.t.Fatal(err)
+	for _, m := range p.server.waitMails(p.t, p.mails) {
+		if m.to != p.address {
+			continue
+		}
+		if err := json.Unmarshal([]byte(m.body()), &link); err != nil {
+			p.t.Fatal(err)
+		}
 	}
 	p.link = link.Token
 }
