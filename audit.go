@@ -41,6 +41,21 @@ func (p reporter) Report(e account.Event) {
 	}
 }
 
+// reportStore emits an event of Caddy when the store fails, and when it works again. It
+// waits until Caddy runs: events can't be handled before.
+func (r *realm) reportStore(fault *error) {
+	select {
+	case <-r.running:
+	case <-r.eventContext.Done():
+		return
+	}
+	name, data := "djoser_store_recovered", map[string]any{"realm": r.name, "store": r.location}
+	if fault != nil {
+		name, data["error"] = "djoser_store_failed", (*fault).Error()
+	}
+	r.events.Emit(r.eventContext, name, data)
+}
+
 func (r *realm) auditFields(e *account.Event) []zap.Field {
 	fields := []zap.Field{zap.String("action", e.Action), zap.String("outcome", e.Outcome), zap.String("by", e.By)}
 	if e.Account != nil && e.Account.ID != 0 {

@@ -23,8 +23,8 @@ import (
 //
 // Requests that are not under the prefix go to the next handler. A path under the
 // prefix that is no endpoint is answered with 404. Answers are JSON. If the store
-// fails, the handler returns an error of status 503, or 507 if it is out of space,
-// for handle_errors.
+// fails, the handler returns an error of status 503, or 507 if it is out of space, for
+// handle_errors. Such an answer has no body.
 type Handler struct {
 	// Realm is the name of the realm. Default: default.
 	Realm string `json:"realm,omitempty"`
@@ -104,6 +104,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
 	}
 	if _, err := realm.open(); err != nil {
+		drf.RetryLater(w)
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
 	return route.Serve(w, r, realm.accounts)

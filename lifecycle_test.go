@@ -64,9 +64,17 @@ func TestAConfigurationIsCheckedBesideARunningServer(t *testing.T) {
 
 func TestTheErrorOfASecondServerNamesTheFirst(t *testing.T) {
 	p := startProcess(t, site(settings))
-	p.Register("alice", "secret")
-	newProcess(t, inFolder(p, site(settings))).Run("", "run").
-		Want(t, 1, filepath.Join(p.Dir, "store"), strconv.Itoa(p.PID()), "caddy reload")
+	token := p.Register("alice", "secret")
+	second := startProcess(t, inFolder(p, site(settings)))
+	for _, part := range []string{filepath.Join(p.Dir, "store"), "process " + strconv.Itoa(p.PID()), "caddy reload"} {
+		if !strings.Contains(second.Log(), part) {
+			t.Errorf("no %q in %s", part, second.Log())
+		}
+	}
+	second.Get("/auth/me", token).Want(t, 503)
+	second.Run("", "djoser", "stats").Want(t, 1, "process "+strconv.Itoa(p.PID()))
+	p.Stop()
+	testsite.Eventually(t, "the store", func() bool { return second.Get("/auth/me", token).Status == 200 })
 }
 
 func TestARejectedReloadChangesNothing(t *testing.T) {

@@ -154,6 +154,7 @@ var (
 	storeTokens   = storeDesc("store_tokens", "Auth tokens in the store.")
 	storeMails    = storeDesc("store_mails", "Mails in the outbox.")
 	storeBytes    = storeDesc("store_bytes", "Size of the store on disk.")
+	storeHealthy  = storeDesc("store_healthy", "1 if the store works, 0 if it has a fault or can't be opened.")
 	cacheHits     = storeDesc("cache_hits_total", "Tokens that were checked without reading the store.")
 	cacheMisses   = storeDesc("cache_misses_total", "Tokens that were looked up in the store.")
 )
@@ -164,24 +165,32 @@ func storeDesc(name, help string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (storeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{storeAccounts, storeTokens, storeMails, storeBytes, cacheHits, cacheMisses} {
+	for _, d := range []*prometheus.Desc{storeAccounts, storeTokens, storeMails, storeBytes, storeHealthy, cacheHits, cacheMisses} {
 		ch <- d
 	}
 }
 
-// Collect implements prometheus.Collector. It leaves out a store that can't be read.
+// Collect implements prometheus.Collector. It leaves out the numbers of a store that
+// can't be read.
 func (s storeCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	for _, r := range s.app.realms {
-		shared := r.shared.Load()
-		if shared == nil {
-			continue
-		}
 		gauge := func(d *prometheus.Desc, value float64) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, r.name)
 		}
-		if stats, err := shared.Stats(ctx); err == nil {
+		shared := r.shared.Load()
+		if shared == nil {
+			gauge(storeHealthy, 0)
+			continue
+		}
+		stats, err := shared.Stats(ctx)
+		if shared.fault.Load() != nil || errors.Is(err, account.ErrUnavailable) {
+			gauge(storeHealthy, 0)
+		} else {
+			gauge(storeHealthy, 1)
+		}
+		if err == nil {
 			gauge(storeAccounts, float64(stats.Accounts))
 			gauge(storeTokens, float64(stats.Tokens))
 			gauge(storeMails, float64(stats.Mails))

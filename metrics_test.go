@@ -71,7 +71,7 @@ func serveWatched(t *testing.T, site string) *server {
 func (s *server) loadWatched(site string) {
 	s.T.Helper()
 	var events strings.Builder
-	for _, name := range caddyEvents {
+	for _, name := range append(slices.Clone(caddyEvents), "store_failed", "store_recovered") {
 		fmt.Fprintf(&events, "on djoser_%s djoser_recorder\n", name)
 	}
 	options := strings.Replace(testsite.Options, "level ERROR", "level DEBUG\noutput file {$DIR}/caddy.log", 1)

@@ -19,6 +19,7 @@ package djoser
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/admin"
@@ -69,6 +71,7 @@ type App struct {
 
 	identity gate.IdentityNames
 	proxies  proxies
+	running  chan struct{} // closed when all apps run
 }
 
 // use is a place that uses a realm.
@@ -91,7 +94,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	a.events = events.(*caddyevents.App)
+	a.events, a.running = events.(*caddyevents.App), make(chan struct{})
+	if err := a.events.On("started", &startedHandler{running: a.running}); err != nil {
+		return err
+	}
 	return a.registerMetrics(ctx.GetMetricsRegistry())
 }
 
@@ -150,7 +156,7 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 	}
 	r.definition = definition
 	r.audit = a.log.Named("audit").With(zap.String("realm", name))
-	r.events, r.eventContext = a.events, a.ctx
+	r.events, r.eventContext, r.running = a.events, a.ctx, a.running
 	r.hasTLS = func() bool { return slices.ContainsFunc(a.served[name], listensWithTLS) }
 	for _, other := range a.realms {
 		if other.location == r.location {
@@ -174,15 +180,37 @@ func adviceOnTwice(name string) string {
 
 // Start opens the stores. A request may have done so before, since Caddy starts
 // its apps in random order.
+//
+// If a store can't be opened, a reload is refused, and the configuration before goes on.
+// When there is none, since Caddy has just been started, the other sites work at least,
+// and the realm tries again.
 func (a *App) Start() error {
 	if err := a.checkUses(); err != nil {
 		return err
 	}
+	isReload := caddy.ActiveContext().Context != nil
 	for _, r := range a.realms {
-		if _, err := r.open(); err != nil {
+		_, err := r.open()
+		switch {
+		case err == nil:
+		case isReload:
 			return fmt.Errorf("realm %s: %w", r.name, err)
+		default:
+			r.retry(a.ctx, err)
 		}
 	}
+	return nil
+}
+
+// startedHandler closes running when Caddy has started all apps.
+type startedHandler struct {
+	running chan struct{}
+	once    sync.Once
+}
+
+// Handle implements caddyevents.Handler.
+func (h *startedHandler) Handle(context.Context, caddy.Event) error {
+	h.once.Do(func() { close(h.running) })
 	return nil
 }
 
@@ -243,12 +271,22 @@ func (a *App) known() string {
 // until Cleanup.
 func (a *App) Stop() error { return nil }
 
-// Cleanup releases the stores that this configuration holds.
+// Cleanup releases the stores that this configuration holds, all at once.
 func (a *App) Cleanup() error {
-	var errs []error
+	var (
+		closing sync.WaitGroup
+		mu      sync.Mutex
+		errs    []error
+	)
 	for _, r := range a.realms {
-		errs = append(errs, r.close())
+		closing.Go(func() {
+			err := r.closeInTime()
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		})
 	}
+	closing.Wait()
 	return errors.Join(errs...)
 }
 

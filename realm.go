@@ -41,11 +41,13 @@ type realm struct {
 
 	events       *caddyevents.App // nil: no events
 	eventContext caddy.Context    // of the app, the origin of events
+	running      <-chan struct{}  // closed when all apps run
 	hasTLS       func() bool      // reports whether a server with the endpoints has TLS; nil: no server
 
 	mu       sync.Mutex // guards opening and closing
 	closed   bool
 	shared   atomic.Pointer[sharedStore] // nil until the store is open
+	down     atomic.Pointer[error]       // why the store isn't open, while retry tries again; nil: it is, or wasn't tried
 	accounts *account.Service            // set before shared
 	release  func()                      // of the outbox; nil without a mailer
 }
@@ -97,11 +99,18 @@ func (r *realm) newAPI() api.API {
 	}
 }
 
-// open opens the store, once.
+// open opens the store, once. While retry does, it returns why the last try failed.
 func (r *realm) open() (*sharedStore, error) {
 	if shared := r.shared.Load(); shared != nil {
 		return shared, nil
 	}
+	if down := r.down.Load(); down != nil {
+		return nil, *down
+	}
+	return r.tryOpen()
+}
+
+func (r *realm) tryOpen() (*sharedStore, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if shared := r.shared.Load(); shared != nil {
@@ -111,7 +120,7 @@ func (r *realm) open() (*sharedStore, error) {
 		return nil, account.ErrClosed
 	}
 	ctx := context.Background()
-	value, _, err := stores.LoadOrNew(r.location, func() (caddy.Destructor, error) { return r.newSharedStore(ctx) })
+	value, shares, err := stores.LoadOrNew(r.location, func() (caddy.Destructor, error) { return r.newSharedStore(ctx) })
 	if err != nil {
 		return nil, err
 	}
@@ -124,12 +133,51 @@ func (r *realm) open() (*sharedStore, error) {
 		_, delErr := stores.Delete(r.location)
 		return nil, errors.Join(err, delErr)
 	}
+	if !shares {
+		shared.watch()
+	}
 	r.accounts = accounts
 	r.shared.Store(shared)
 	if r.mailer != nil {
 		r.release = shared.outbox.Use(r.delivery())
 	}
 	return shared, nil
+}
+
+// The pauses of retry grow from firstRetry to lastRetry.
+const (
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+)
+
+// retry opens a store that couldn't be opened in the background, again and again until
+// it can or ctx ends.
+func (r *realm) retry(ctx context.Context, err error) {
+	r.log.Error("the store can't be opened: the realm's requests get 503, other sites work; it is tried again until it can be",
+		zap.String("store", r.location), zap.Error(err))
+	r.setDown(err)
+	go func() {
+		r.reportStore(&err)
+		for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+			if _, err := r.tryOpen(); err != nil {
+				r.setDown(err)
+				continue
+			}
+			r.down.Store(nil)
+			r.reportStore(nil)
+			return
+		}
+	}()
+}
+
+func (r *realm) setDown(err error) {
+	err = fmt.Errorf("%w: %w", account.ErrUnavailable, err)
+	r.down.Store(&err)
 }
 
 // identities returns the cache of the realm's store.
@@ -163,6 +211,24 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 		WakeMail:   shared.outbox.Wake,
 		Now:        time.Now,
 	}, nil
+}
+
+// closeTimeout is how long a configuration that ends waits for a store to close. It is
+// longer than the outbox waits for the mail that is being sent.
+var closeTimeout = 30 * time.Second
+
+// closeInTime is close, but doesn't wait for ever, as for a broken disk.
+func (r *realm) closeInTime() error {
+	closed := make(chan error, 1)
+	go func() { closed <- r.close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(closeTimeout):
+		r.log.Error("the store doesn't close, as if its disk didn't answer: it is left as it is, and can't be opened again until it is closed",
+			zap.String("store", r.location), zap.Duration("waited", closeTimeout))
+		return nil
+	}
 }
 
 // close releases what open acquired. Requests that are still being served get

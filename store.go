@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -33,6 +34,7 @@ type (
 	Store       = account.Store
 	GroupStore  = account.GroupStore
 	BackupStore = account.BackupStore
+	FaultStore  = account.FaultStore
 
 	Account     = account.Account
 	FormerEmail = account.FormerEmail
@@ -99,6 +101,10 @@ type sharedStore struct {
 
 	mu     sync.Mutex
 	realms []*realm // that use the store, newest last
+
+	fault     atomic.Pointer[error] // nil: none
+	reporting sync.Mutex            // guards reported
+	reported  *error                // the fault that was reported last
 }
 
 // attach adds a realm and applies its settings to the store.
@@ -136,6 +142,39 @@ func (s *sharedStore) apply(ctx context.Context, r *realm) error {
 	s.Resize(r.settings.Cache)
 	s.EndIdle(time.Duration(r.settings.Token.Idle))
 	return nil
+}
+
+// watch reports the faults of the store from now on.
+func (s *sharedStore) watch() {
+	store, ok := account.As[account.FaultStore](s)
+	if !ok {
+		return
+	}
+	store.OnFault(func(fault error) {
+		if fault == nil {
+			s.fault.Store(nil)
+		} else {
+			s.fault.Store(&fault)
+		}
+		go s.reportFault() // the store doesn't wait for handlers of events
+	})
+}
+
+// reportFault reports the fault of the store, or its end, unless it was reported.
+func (s *sharedStore) reportFault() {
+	s.reporting.Lock()
+	defer s.reporting.Unlock()
+	fault := s.fault.Load()
+	if fault == s.reported {
+		return
+	}
+	s.reported = fault
+	s.mu.Lock()
+	newest := s.realms[max(0, len(s.realms)-1):]
+	s.mu.Unlock()
+	for _, r := range newest {
+		r.reportStore(fault)
+	}
 }
 
 // Destruct implements caddy.Destructor.

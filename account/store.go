@@ -281,6 +281,15 @@ type BackupStore interface {
 	Check(ctx context.Context, signature string, keys func(*Account) ([]Key, error), report func(fault string)) (Stats, error)
 }
 
+// FaultStore is a Store that knows when it can't answer any more, as after an error of
+// its disk. Find it with As.
+type FaultStore interface {
+	// OnFault makes the store call fn with each fault from now on, an ErrUnavailable, and
+	// with nil when it works again. If it has a fault already, it calls fn before OnFault
+	// returns. fn returns at once, and calls no method of the store.
+	OnFault(fn func(fault error))
+}
+
 // As finds an extension of Store, such as GroupStore or BackupStore, in a store or in
 // one that it wraps. A wrapping store has a method Unwrap() Store, as errors do for
 // errors.As.

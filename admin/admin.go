@@ -152,7 +152,7 @@ func asAPIError(err error) *apiError {
 		return &apiError{http.StatusNotFound, err.Error(), nil}
 	case errors.Is(err, account.ErrConflict):
 		return &apiError{http.StatusConflict, err.Error(), nil}
-	case errors.Is(err, account.ErrModel):
+	case errors.Is(err, account.ErrModel), errors.Is(err, account.ErrUnavailable):
 		return &apiError{http.StatusServiceUnavailable, err.Error(), nil}
 	case errors.Is(err, account.ErrFull):
 		return &apiError{http.StatusInsufficientStorage, err.Error(), nil}
@@ -163,6 +163,9 @@ func asAPIError(err error) *apiError {
 func respond(w http.ResponseWriter, r *http.Request, answer any, err error) error {
 	if err != nil {
 		e := asAPIError(err)
+		if e.status == http.StatusServiceUnavailable {
+			drf.RetryLater(w)
+		}
 		return drf.WriteJSON(w, r, e.status, e, 0)
 	}
 	return drf.WriteJSON(w, r, http.StatusOK, answer, 0)

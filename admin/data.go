@@ -48,7 +48,7 @@ func (m *request) importDump() (any, error) {
 	m.noDeadline()
 	defer limitMemory()()
 	report, err := django.Import(m.r.Context(), m.accounts, m.r.Body, query.Get("model"), phase)
-	if err != nil && !errors.Is(err, account.ErrFull) && !errors.Is(err, account.ErrClosed) {
+	if err != nil && !errors.Is(err, account.ErrFull) && !errors.Is(err, account.ErrUnavailable) {
 		return nil, badRequest("%v", err)
 	}
 	return report, err
@@ -79,7 +79,7 @@ func (m *request) exportDump() (any, error) {
 
 // fileProblem is the answer to a failure to write the file of a request.
 func fileProblem(err error) error {
-	if errors.Is(err, account.ErrFull) || errors.Is(err, account.ErrClosed) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, account.ErrFull) || errors.Is(err, account.ErrUnavailable) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return badRequest("%v", err)

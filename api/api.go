@@ -193,9 +193,12 @@ func (c *call) failure(err error) error {
 	case errors.Is(err, account.ErrModel):
 		c.w.Header().Set("Retry-After", "1")
 		status = http.StatusServiceUnavailable
+	case errors.Is(err, account.ErrUnavailable):
+		drf.RetryLater(c.w)
+		status = http.StatusServiceUnavailable
 	case errors.Is(err, account.ErrFull):
 		status = http.StatusInsufficientStorage
-	case errors.Is(err, account.ErrClosed), c.Context().Err() != nil:
+	case c.Context().Err() != nil:
 		status = http.StatusServiceUnavailable
 	}
 	return caddyhttp.Error(status, err)

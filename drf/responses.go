@@ -159,6 +159,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, e *Error, scheme string,
 	return WriteJSON(w, r, e.Status, e.Body, indent)
 }
 
+// RetryLater tells the client when to try again what the store couldn't answer.
+func RetryLater(w http.ResponseWriter) { w.Header().Set("Retry-After", "10") }
+
 // TimeOrNil returns nil for the zero time, for null in JSON.
 func TimeOrNil(t time.Time) *time.Time {
 	if t.IsZero() {

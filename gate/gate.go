@@ -156,6 +156,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	c, err := g.identify(r)
 	if err != nil {
 		conceal(r)
+		drf.RetryLater(w)
 		return err
 	}
 	origins := c.realm.CORS

@@ -49,6 +49,7 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 	c, err := p.identify(r)
 	if err != nil {
 		p.conceal(r)
+		drf.RetryLater(w)
 		// Caddy's handler answers 401 to every error of a provider.
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return caddyauth.User{}, false, err

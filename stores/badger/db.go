@@ -55,6 +55,7 @@ type database struct {
 	committed  atomic.Uint64 // number of the last transaction
 	generation atomic.Uint64 // generation of the unique keys
 	fault      atomic.Pointer[faultError]
+	onFault    atomic.Pointer[func(error)] // nil: nobody asked
 
 	// reading is read-locked by reads, and locked by what must not run
 	// during a read.
@@ -359,4 +360,7 @@ func (s *database) LinkKey(ctx context.Context) ([]byte, error) {
 }
 
 // Interface guards
-var _ account.Store = (*database)(nil)
+var (
+	_ account.Store      = (*database)(nil)
+	_ account.FaultStore = (*database)(nil)
+)

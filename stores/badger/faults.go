@@ -59,8 +59,24 @@ func (s *database) noteDamage(err error) error {
 func (s *database) record(f *faultError) error {
 	if s.fault.CompareAndSwap(nil, f) {
 		s.log.Error("the store has a fault: no changes are made to it", zap.Error(f))
+		s.reportFault(f)
 	}
 	return s.fault.Load()
+}
+
+// OnFault implements FaultStore.
+func (s *database) OnFault(fn func(error)) {
+	s.onFault.Store(&fn)
+	if err := s.whole(); err != nil {
+		fn(err)
+	}
+}
+
+// reportFault reports a fault, or nil when the store works again.
+func (s *database) reportFault(fault error) {
+	if fn := s.onFault.Load(); fn != nil {
+		(*fn)(fault)
+	}
 }
 
 // catch turns a panic of Badger into a fault. Errors of the disk cause panics,
@@ -125,6 +141,7 @@ func (s *database) reopen() error {
 		return errors.New("changes are missing")
 	}
 	s.fault.Store(nil)
+	s.reportFault(nil)
 	return nil
 }
 
