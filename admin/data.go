@@ -45,8 +45,7 @@ func (m *request) importDump() (any, error) {
 	if phase != django.PhaseCheck && phase != django.PhaseUsers && phase != django.PhaseTokens {
 		return nil, badRequest("phase must be check, users or tokens; do them in this order")
 	}
-	m.noDeadline()
-	defer limitMemory()()
+	defer m.longWork()()
 	report, err := django.Import(m.r.Context(), m.accounts, m.r.Body, query.Get("model"), phase)
 	if err != nil && !errors.Is(err, account.ErrFull) && !errors.Is(err, account.ErrUnavailable) {
 		return nil, badRequest("%v", err)
@@ -65,7 +64,7 @@ func (m *request) exportDump() (any, error) {
 	if err := m.body(&body); err != nil {
 		return nil, err
 	}
-	m.noDeadline()
+	defer m.longWork()()
 	var report *django.ImportReport
 	err := atomicfile.Create(body.File, func(f *os.File) (err error) {
 		report, err = django.Export(m.r.Context(), m.accounts, f, body.Model)
@@ -103,7 +102,7 @@ func (m *request) backup() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.noDeadline()
+	defer m.longWork()()
 	stats, err := writeBackup(m.r.Context(), s, body.File)
 	if err != nil {
 		return nil, fileProblem(err)
@@ -116,6 +115,6 @@ func (m *request) check() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.noDeadline()
+	defer m.longWork()()
 	return checkStore(m.r.Context(), s, m.accounts.Model)
 }

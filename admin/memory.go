@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// workMemory is how many bytes an import or a restore may add to the memory of the
-// process before the garbage collector runs more often. Badger fills a large buffer for
-// each new table, and without the limit the heap would grow to several times the buffers
-// in use.
+// workMemory is how many bytes a long work, such as an import or a restore, may add to
+// the memory of the process before the garbage collector runs more often. Badger fills a
+// large buffer for each new table, and without the limit the heap would grow to several
+// times the buffers in use.
 const workMemory = 64 << 20
 
 // settling is how long the limit stays: Badger goes on in the background, and the next

@@ -207,10 +207,11 @@ func (m *request) body(v any) error {
 	return nil
 }
 
-// noDeadline removes the time limits of the admin endpoint, which are meant for
-// short requests.
-func (m *request) noDeadline() {
+// longWork removes the time limits of the admin endpoint, which are for short requests,
+// and limits the memory until end is called.
+func (m *request) longWork() (end func()) {
 	c := http.NewResponseController(m.w)
 	_ = c.SetReadDeadline(time.Time{})
 	_ = c.SetWriteDeadline(time.Time{})
+	return limitMemory()
 }

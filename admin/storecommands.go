@@ -56,6 +56,7 @@ func (c *cliContext) backup(file string) (*backupView, error) {
 
 // withStore opens the store without the rest of the realm.
 func (c *cliContext) withStore(do func(account.BackupStore, *account.Model) error) error {
+	defer limitMemory()()
 	o, err := c.open()
 	if err != nil {
 		return err
@@ -88,7 +89,6 @@ links of the backup are valid again.`,
 				return err
 			}
 			defer f.Close()
-			defer limitMemory()()
 			return c.withStore(func(s account.BackupStore, m *account.Model) error {
 				if err := s.Restore(c.ctx, f); err != nil {
 					return err

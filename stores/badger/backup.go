@@ -42,6 +42,7 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 	if _, err := fmt.Fprintf(out, backupHead, backupSchema); err != nil {
 		return err
 	}
+	var entry []byte
 	err := s.view(ctx, func(v snapshot) error {
 		return v.entries(func(item *badger.Item) error {
 			if err := s.interrupted(); err != nil {
@@ -51,7 +52,8 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 				return err
 			}
 			return item.Value(func(value []byte) error {
-				_, err := out.Write(appendBackupEntry(nil, item.Key(), value, item.ExpiresAt()))
+				entry = appendBackupEntry(entry[:0], item.Key(), value, item.ExpiresAt())
+				_, err := out.Write(entry)
 				return err
 			})
 		})
