@@ -26,7 +26,7 @@ import (
 //	load <n>        write, with accounts from number n, until the end
 //	look <n> <id>   remember an account to look for
 //	found           look for them
-//	check           compare the store's records with each other
+//	check           let the store check itself
 //	close           close the store, and end
 //
 // It writes to its standard output

@@ -271,12 +271,12 @@ func (s *scene) opens(damaged []string, o *outcome) bool {
 		if named {
 			o.add("refused", "")
 		} else {
-			o.add("UNNAMED", "%v", refused)
+			o.add("UNNAMED", "damaged is %s, but: %v", strings.Join(damaged, " or "), refused)
 		}
 		return false
 	}
 	p.look(o, s.known)
-	p.check(o)
+	p.check(o, "checked")
 	if err := p.close(); err != nil {
 		o.fault(err)
 	}

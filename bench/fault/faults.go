@@ -208,7 +208,10 @@ func (s *scene) restart(o *outcome) error {
 	p, err := start(s.store, s.log(), s.known)
 	if err != nil {
 		o.fault(err)
-		return nil
+		if p, err = start(s.store, s.log(), s.known); err != nil {
+			o.add("STUCK", "not opened by a second restart either: %v", err)
+			return nil
+		}
 	}
 	s.p = p
 	expected := s.known
@@ -216,7 +219,7 @@ func (s *scene) restart(o *outcome) error {
 		expected = s.cut
 	}
 	p.look(o, expected)
-	p.check(o)
+	p.check(o, "INCONSISTENT")
 	p.load()
 	if !p.acknowledges(recoverLimit) {
 		o.add("STUCK", "no change after the restart: %s", p.failure())

@@ -321,8 +321,8 @@ func (p *process) compare(o *outcome, before map[int]record) error {
 	return nil
 }
 
-// check compares the store's records with each other.
-func (p *process) check(o *outcome) {
+// check lets the store check itself, and adds the label if it finds a fault.
+func (p *process) check(o *outcome, label string) {
 	p.tell("check")
 	limit, faults, first := time.After(answerLimit), 0, ""
 	for {
@@ -339,7 +339,7 @@ func (p *process) check(o *outcome) {
 		}
 	}
 	if faults > 0 {
-		o.add("INCONSISTENT", "%d faults, such as: %s", faults, first)
+		o.add(label, "%d faults, such as: %s", faults, first)
 	}
 }
 
