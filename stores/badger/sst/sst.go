@@ -40,6 +40,8 @@ type Table struct {
 	keys   []byte // first keys of the blocks, without versions
 	last   []byte // key of the table
 	bloom  y.Filter
+
+	maxVersion uint64
 }
 
 type block struct {
@@ -139,6 +141,7 @@ func (t *Table) readIndex() (err error) {
 	}
 	index := fb.GetRootAsTableIndex(data, 0)
 	t.bloom = bytes.Clone(index.BloomFilterBytes())
+	t.maxVersion = index.MaxVersion()
 	t.blocks = make([]block, index.OffsetsLength())
 	for i := range t.blocks {
 		var o fb.BlockOffset
@@ -212,21 +215,27 @@ func (t *Table) Check() error {
 	return nil
 }
 
-// checkBlock verifies the checksum of a block, which ends with the checksum and
-// its length.
+// checkBlock verifies the checksum of a block.
 func (t *Table) checkBlock(i int) error {
+	_, err := t.block(i)
+	return err
+}
+
+// block returns a block without its end, which is the checksum and its length,
+// after it has verified it.
+func (t *Table) block(i int) ([]byte, error) {
 	b := t.blocks[i]
 	data := make([]byte, b.length)
 	if _, err := t.file.ReadAt(data, int64(b.offset)); err != nil {
-		return err
+		return nil, err
 	}
 	end := len(data) - 4
 	if end < 0 {
-		return t.damage("its index is not as it was written")
+		return nil, t.damage("its index is not as it was written")
 	}
 	start := end - int(binary.BigEndian.Uint32(data[end:]))
 	if start < 0 || start > end || !agrees(data[:start], data[start:end]) {
-		return t.damage("a block is not as it was written")
+		return nil, t.damage("a block is not as it was written")
 	}
-	return nil
+	return data[:start], nil
 }
