@@ -290,6 +290,17 @@ type FaultStore interface {
 	OnFault(fn func(fault error))
 }
 
+// JournalStore is a BackupStore that keeps its changes in a journal, too. Commands find
+// it with As.
+type JournalStore interface {
+	BackupStore
+
+	// RestoreJournal is as Restore, and then makes the changes in a journal that
+	// follow the backup, up to a time (zero: all). It returns how many they were, and
+	// when the last one was made.
+	RestoreJournal(ctx context.Context, backup io.ReadSeeker, journal string, until time.Time) (changes int, last time.Time, err error)
+}
+
 // As finds an extension of Store, such as GroupStore or BackupStore, in a store or in
 // one that it wraps. A wrapping store has a method Unwrap() Store, as errors do for
 // errors.As.

@@ -25,8 +25,8 @@ const backupSchema = 1
 
 const backupHead = "caddy-djoser backup, schema %d\n"
 
-// restoringKey exists while a restore is running. It is left by an interrupted
-// one.
+// restoringKey exists while a restore or repair is running. It is left by an
+// interrupted one.
 var restoringKey = []byte{prefixOwn, 'r'}
 
 var (
@@ -203,11 +203,20 @@ func readError(err error) error {
 
 // CheckBackup implements BackupStore.
 func (s *database) CheckBackup(r io.Reader) (account.Stats, error) {
-	var stats account.Stats
+	stats, _, err := checkBackup(r)
+	return stats, err
+}
+
+// checkBackup reads a whole backup. The sequence is that of its last transaction,
+// zero in one of a store without a journal.
+func checkBackup(r io.Reader) (stats account.Stats, last sequence, err error) {
 	linkKey := false
-	err := readBackup(r, func(key, value []byte, _ uint64) error {
+	err = readBackup(r, func(key, value []byte, _ uint64) error {
 		if err := readable(key, value); err != nil {
 			return fmt.Errorf("%w: %w", errDamagedBackup, err)
+		}
+		if bytes.Equal(key, sequenceKey) {
+			last, _ = decodeSequence(value) // readable
 		}
 		linkKey = linkKey || bytes.Equal(key, linkKeyKey)
 		stats.Bytes += int64(len(key) + len(value))
@@ -224,7 +233,7 @@ func (s *database) CheckBackup(r io.Reader) (account.Stats, error) {
 	if err == nil && !linkKey {
 		err = fmt.Errorf("%w: it lacks the key of links", errDamagedBackup)
 	}
-	return stats, err
+	return stats, last, err
 }
 
 // readable returns an error if an entry can't be decoded. The error doesn't quote
@@ -252,6 +261,8 @@ func readable(key, value []byte) (err error) {
 		_, err = decodeCounts(value)
 	case bytes.Equal(key, indexKey):
 		_, _, err = decodeIndex(value)
+	case bytes.Equal(key, sequenceKey):
+		_, err = decodeSequence(value)
 	case bytes.Equal(key, linkKeyKey) && len(value) != linkKeyBytes:
 		return fmt.Errorf("the key of links has %d bytes instead of %d", len(value), linkKeyBytes)
 	case bytes.Equal(key, restoringKey):
@@ -265,79 +276,6 @@ func readable(key, value []byte) (err error) {
 
 // linkKeyBytes is the length of the key under which links are signed.
 const linkKeyBytes = 32
-
-// Restore implements BackupStore. It reads the backup twice: it refuses a damaged
-// one before anything is written.
-func (s *database) Restore(ctx context.Context, r io.ReadSeeker) error {
-	if _, err := s.CheckBackup(r); err != nil {
-		return err
-	}
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	return s.submit(ctx, &mutation{alone: func() error { return s.restore(ctx, r) }})
-}
-
-func (s *database) restore(ctx context.Context, r io.Reader) error {
-	own, err := s.emptied()
-	if err != nil {
-		return err
-	}
-	b := s.newBatch()
-	defer func() { b.discard() }()
-	for _, key := range own {
-		b.delete(key)
-	}
-	b.set(restoringKey, []byte{}, 0)
-	b.accept()
-	err = readBackup(r, func(key, value []byte, expires uint64) error {
-		if b.refused != nil {
-			return b.refused
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		b.set(key, value, expires)
-		b.accept()
-		if !b.full() {
-			return nil
-		}
-		if err := b.commit(); err != nil {
-			return err
-		}
-		b = s.newBatch()
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	b.delete(restoringKey)
-	b.accept()
-	if err := b.commit(); err != nil {
-		return err
-	}
-	s.linkKey, s.signature = nil, ""
-	s.generation.Store(0)
-	s.counting.Lock()
-	s.tokens = tokenCount{}
-	s.counting.Unlock()
-	return s.view(ctx, s.loadState)
-}
-
-// emptied returns the keys of an empty store, which are those of its settings. It
-// returns an error if the store isn't empty.
-func (s *database) emptied() (own [][]byte, err error) {
-	err = s.view(context.Background(), func(v snapshot) error {
-		return v.entries(func(item *badger.Item) error {
-			if item.Key()[0] != prefixOwn {
-				return fmt.Errorf("store %s isn't empty: a backup is restored into an empty store only", s.dir)
-			}
-			own = append(own, item.KeyCopy(nil))
-			return nil
-		})
-	})
-	return own, err
-}
 
 // Interface guards
 var _ account.BackupStore = (*database)(nil)

@@ -172,7 +172,7 @@ func (b *batch) commit() (err error) {
 		b.accepted[string(countsKey)] = write{key: string(countsKey), value: stored}
 	}
 	number := b.s.committed.Load() + 1
-	b.accepted[string(sequenceKey)] = sequenceWrite(number)
+	b.accepted[string(sequenceKey)] = sequence{number, b.s.history}.write()
 	err = b.s.engine.Load().commit(number, b.accepted, b.s.now())
 	if errors.Is(err, journal.ErrFull) {
 		return b.s.space.full(err)

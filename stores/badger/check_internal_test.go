@@ -89,7 +89,7 @@ func TestABrokenOffRestoreIsNotTakenForAStore(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := open(dir, 1<<20, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "a restore was broken off") {
+	if s, err := open(dir, 1<<20, zap.NewNop()); err == nil || !strings.Contains(err.Error(), "was broken off") {
 		if s != nil {
 			s.Close()
 		}

@@ -66,7 +66,7 @@ func decodeCounts(record []byte) (counts, error) {
 // loadState reads the state that is kept in memory.
 func (s *database) loadState(v snapshot) error {
 	if _, err := v.get(restoringKey); err == nil {
-		return errors.New("a restore was broken off: remove the folder and restore the backup again")
+		return errors.New("its restore or repair was broken off: remove the folder and begin again")
 	}
 	key, err := v.get(linkKeyKey)
 	if err != nil && err != account.ErrNotFound {
@@ -75,7 +75,16 @@ func (s *database) loadState(v snapshot) error {
 	if s.linkKey == nil {
 		s.linkKey = bytes.Clone(key)
 	}
-	record, err := v.get(countsKey)
+	record, err := v.get(sequenceKey)
+	if err == nil {
+		var last sequence
+		last, err = decodeSequence(record)
+		s.history = last.history
+	}
+	if err != nil && err != account.ErrNotFound {
+		return err
+	}
+	record, err = v.get(countsKey)
 	if err == nil {
 		var counts counts
 		counts, err = decodeCounts(record)

@@ -52,6 +52,7 @@ type database struct {
 	space  space
 
 	linkKey    []byte
+	history    uint64        // see sequence
 	committed  atomic.Uint64 // number of the last transaction
 	generation atomic.Uint64 // generation of the unique keys
 	fault      atomic.Pointer[faultError]

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,9 +31,24 @@ const journalFolder = "journal"
 
 var sequenceKey = []byte{prefixOwn, 's'}
 
-// sequenceWrite returns the write of sequenceKey in a transaction.
-func sequenceWrite(number uint64) write {
-	return write{key: string(sequenceKey), value: binary.BigEndian.AppendUint64([]byte{recordFormat}, number)}
+// sequence is the value of sequenceKey.
+type sequence struct {
+	number  uint64 // of the last transaction
+	history uint64 // random: tells stores with the same numbers apart
+}
+
+func newHistory() uint64 { return rand.Uint64() }
+
+func (q sequence) write() write {
+	value := binary.BigEndian.AppendUint64([]byte{recordFormat}, q.number)
+	return write{key: string(sequenceKey), value: binary.BigEndian.AppendUint64(value, q.history)}
+}
+
+func decodeSequence(record []byte) (sequence, error) {
+	if len(record) != 1+8+8 || record[0] != recordFormat {
+		return sequence{}, errRecord
+	}
+	return sequence{binary.BigEndian.Uint64(record[1:]), binary.BigEndian.Uint64(record[1+8:])}, nil
 }
 
 // openEngine opens Badger and brings it up to date from the journal.

@@ -115,6 +115,22 @@ func (s *database) compact(e *engine) {
 	}
 }
 
+// compactForWriter is as compact, for a writer that makes many changes in a row:
+// maintain waits for it, and Badger stops it when there are too many tables.
+func (s *database) compactForWriter() error {
+	e := s.engine.Load()
+	if e == nil || e.db.Levels()[0].NumTables < compactAt {
+		return s.whole()
+	}
+	if !s.checked(e) {
+		return s.whole()
+	}
+	if err := e.db.Flatten(1); err != nil {
+		return plainError(err)
+	}
+	return nil
+}
+
 func (s *database) flatten(e *engine) bool {
 	if !s.hasRoom() || !s.checked(e) {
 		return false

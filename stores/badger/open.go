@@ -172,7 +172,7 @@ func (s *database) addJournal() error {
 		return openError(s.dir, err)
 	}
 	last := db.MaxVersion() + 1
-	writes := map[string]write{string(sequenceKey): sequenceWrite(last)}
+	writes := map[string]write{string(sequenceKey): sequence{last, newHistory()}.write()}
 	if err := errors.Join(commitAt(db, last, writes), db.Close(), s.createJournal(last)); err != nil {
 		return fmt.Errorf("store %s: giving it a journal: %w", s.dir, plainError(err))
 	}
@@ -292,18 +292,23 @@ func checkFolder(dir string) (folder, error) {
 	case !manifest:
 		return folder{}, damaged(dir, badger.ManifestFilename, "it is missing")
 	}
+	schema, err := readMarker(dir)
+	return folder{schema: schema}, err
+}
+
+// readMarker returns the schema of a store.
+func readMarker(dir string) (schema int, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, markerFile))
 	if err != nil {
-		return folder{}, folderError(dir, err)
+		return 0, folderError(dir, err)
 	}
-	var schema int
 	if _, err := fmt.Sscanf(string(text), markerText, &schema); err != nil || schema < 1 {
-		return folder{}, fmt.Errorf("store %s is damaged: the file %s doesn't say which schema the store has: restore it from a backup", dir, markerFile)
+		return 0, damaged(dir, markerFile, "it doesn't say which schema the store has")
 	}
 	if schema > schemaVersion {
-		return folder{}, fmt.Errorf("store %s has schema %d, this version of the module knows %d: it was written by a newer version, use that one", dir, schema, schemaVersion)
+		return 0, fmt.Errorf("store %s has schema %d, this version of the module knows %d: it was written by a newer version, use that one", dir, schema, schemaVersion)
 	}
-	return folder{schema: schema}, nil
+	return schema, nil
 }
 
 func noMarkerError(dir, file string) error {
@@ -399,8 +404,8 @@ func (s *database) load() error {
 	if s.linkKey != nil {
 		return nil
 	}
-	key := make([]byte, linkKeyBytes)
-	rand.Read(key)
+	s.history = newHistory()
+	key := newLinkKey()
 	b := s.newBatch()
 	if b.refused != nil {
 		return b.refused
@@ -412,6 +417,13 @@ func (s *database) load() error {
 	}
 	s.linkKey = key
 	return nil
+}
+
+// newLinkKey returns a new key for signing links.
+func newLinkKey() []byte {
+	key := make([]byte, linkKeyBytes)
+	rand.Read(key)
+	return key
 }
 
 // fixModes denies other users access to the files, which Badger creates with the

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -221,7 +222,7 @@ func (r *reindex) fill(old, generation uint64, reserved bool) error {
 			return err
 		}
 		b = r.s.newBatch()
-		return b.refused
+		return cmp.Or(b.refused, r.s.compactForWriter())
 	})
 	if err != nil {
 		return err

@@ -82,27 +82,44 @@ func isZero(b []byte) bool {
 	return true
 }
 
+// First returns the number of the first record in a folder, or 0 if it has none.
+func First(dir string) (uint64, error) {
+	segments, err := segmentsIn(dir)
+	if err != nil || len(segments) == 0 {
+		return 0, err
+	}
+	return segments[0].first, nil
+}
+
 // Read calls fn with all records in a folder, in order, and returns the first
 // damage: a record that can't be read, or a gap. Records written meanwhile may be
 // left out.
 func Read(dir string, fn func(Record) error) error {
+	first, err := First(dir)
+	if err != nil || first == 0 {
+		return err
+	}
+	_, err = ReadAfter(dir, first-1, fn)
+	return err
+}
+
+// ReadAfter is as Read, but begins after a number. It returns the number of the last
+// record.
+func ReadAfter(dir string, after uint64, fn func(Record) error) (last uint64, err error) {
 	segments, err := segmentsIn(dir)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	acknowledged, err := readEnd(dir)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if len(segments) == 0 {
-		return nil
-	}
-	j := &Journal{dir: filepath.Clean(dir), last: segments[0].first - 1}
+	j := &Journal{dir: filepath.Clean(dir), last: after}
 	if err := j.replay(segments, fn); err != nil {
-		return err
+		return j.last, err
 	}
 	if j.last < acknowledged {
-		return &DamageError{j.lastFile(segments), fmt.Sprintf("changes %d to %d are missing", j.last+1, acknowledged)}
+		return j.last, &DamageError{j.lastFile(segments), fmt.Sprintf("changes %d to %d are missing", j.last+1, acknowledged)}
 	}
-	return nil
+	return j.last, nil
 }
