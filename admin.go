@@ -11,12 +11,13 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/admin"
 	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
 func init() {
-	caddycmd.RegisterCommand(admin.Command(openOffline))
+	caddycmd.RegisterCommand(admin.Command(openOffline, badger.Repair))
 }
 
 // RealmNames returns the names of all realms, sorted.

@@ -66,13 +66,19 @@ type checkReport struct {
 func checkStore(ctx context.Context, s account.BackupStore, m *account.Model) (*checkReport, error) {
 	c := &checkReport{Faults: []string{}}
 	start := time.Now()
-	stats, err := s.Check(ctx, m.Signature(), m.Keys, func(fault string) {
-		if len(c.Faults) == maxFaults {
-			c.More++
-			return
-		}
-		c.Faults = append(c.Faults, fault)
-	})
-	c.Accounts, c.Tokens, c.Mails, c.Took = stats.Accounts, stats.Tokens, stats.Mails, time.Since(start)
+	stats, err := s.Check(ctx, m.Signature(), m.Keys, c.add)
+	c.count(stats, start)
 	return c, err
+}
+
+func (c *checkReport) add(fault string) {
+	if len(c.Faults) == maxFaults {
+		c.More++
+		return
+	}
+	c.Faults = append(c.Faults, fault)
+}
+
+func (c *checkReport) count(stats account.Stats, start time.Time) {
+	c.Accounts, c.Tokens, c.Mails, c.Took = stats.Accounts, stats.Tokens, stats.Mails, time.Since(start)
 }

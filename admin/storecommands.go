@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"text/tabwriter"
+	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/dustin/go-humanize"
@@ -73,30 +75,110 @@ func (c *cliContext) withStore(do func(account.BackupStore, *account.Model) erro
 }
 
 func restoreCommand(run runner) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Fills an empty store from a backup",
 		Long: `Fills an empty store from a backup. The server must not be running. Tokens and
-links of the backup are valid again.`,
-		Example: "  caddy djoser restore /var/backups/djoser/2030-01-01.bak --config /etc/caddy/Caddyfile",
-		Args:    cobra.ExactArgs(1),
-		RunE: run(func(c *cliContext, args []string) error {
-			if c.server {
-				return fmt.Errorf("a server is running at %s: stop it first", c.admin)
+links of the backup are valid again.
+
+With --journal, the changes in the journal of the store that was backed up are
+made, too, all or up to a time. The journal is the folder "journal" in the store's
+folder.`,
+		Example: `  caddy djoser restore /var/backups/djoser/2030-01-01.bak --config /etc/caddy/Caddyfile
+  caddy djoser restore monday.bak --journal /var/lib/caddy/broken/journal --until 2030-01-01T12:30:00Z`,
+		Args: cobra.ExactArgs(1),
+	}
+	folder := cmd.Flags().String("journal", "", "Folder of the journal with the changes after the backup")
+	moment := cmd.Flags().String("until", "", "Time of the last change to make, such as 2030-01-01T12:30:00Z (default: all of the journal)")
+	cmd.RunE = run(func(c *cliContext, args []string) error {
+		if c.server {
+			return fmt.Errorf("a server is running at %s: stop it first", c.admin)
+		}
+		until, err := parseUntil(*moment, *folder)
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return c.withStore(func(s account.BackupStore, m *account.Model) error {
+			if *folder == "" {
+				err = s.Restore(c.ctx, f)
+			} else {
+				err = c.restoreJournal(s, f, *folder, until)
 			}
-			f, err := os.Open(args[0])
 			if err != nil {
 				return err
 			}
-			defer f.Close()
-			return c.withStore(func(s account.BackupStore, m *account.Model) error {
-				if err := s.Restore(c.ctx, f); err != nil {
-					return err
-				}
-				return c.showCheck(checkStore(c.ctx, s, m))
-			})
-		}),
+			return c.showCheck(checkStore(c.ctx, s, m))
+		})
+	})
+	return cmd
+}
+
+func parseUntil(moment, journal string) (until time.Time, err error) {
+	if moment == "" {
+		return until, nil
 	}
+	if journal == "" {
+		return until, errors.New("--until needs --journal, the folder of the journal")
+	}
+	if until, err = time.Parse(time.RFC3339, moment); err != nil {
+		err = fmt.Errorf("--until %s: a time such as 2030-01-01T12:30:00Z is needed", moment)
+	}
+	return until, err
+}
+
+func (c *cliContext) restoreJournal(s account.BackupStore, backup io.ReadSeeker, journal string, until time.Time) error {
+	j, ok := account.As[account.JournalStore](s)
+	if !ok {
+		return errors.New("this store has no journal")
+	}
+	changes, last, err := j.RestoreJournal(c.ctx, backup, journal, until)
+	if err == nil && changes == 0 {
+		c.note("No changes after the backup.")
+	} else if err == nil {
+		c.note("%d changes after the backup, the last one of %s.", changes, last.UTC().Format(time.RFC3339))
+	}
+	return err
+}
+
+// repairer makes a new store of what can be read of a damaged one, and reports what
+// is missing. It is given by the root, since it is for folders that are no store of a
+// realm.
+type repairer func(ctx context.Context, damaged, fresh, backup string, report func(text string)) (account.Stats, error)
+
+func repairCommand(run runner, repair repairer) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "repair DAMAGED NEW",
+		Short: "Makes a new store of what can be read of a damaged one",
+		Long: `Reads what is whole of the files of a damaged store, and of a backup, and makes a
+new store of it in a folder that is empty or doesn't exist. The damaged store is not
+changed. The server must not have it open. What is damaged and what is missing is
+listed, and then the exit status is 4.
+
+While it runs, it needs free space for three times the store.`,
+		Example: "  caddy djoser repair /var/lib/caddy/.local/share/caddy/djoser/default /var/lib/caddy/repaired --backup /var/backups/djoser/monday.bak",
+		Args:    cobra.ExactArgs(2),
+	}
+	backup := cmd.Flags().String("backup", "", "Backup for what can't be read")
+	cmd.RunE = run(func(c *cliContext, args []string) error {
+		if err := mayOpen(args[0]); err != nil {
+			return err
+		}
+		defer limitMemory()()
+		result := &checkReport{Faults: []string{}}
+		start := time.Now()
+		stats, err := repair(c.ctx, args[0], args[1], *backup, result.add)
+		if err != nil {
+			return err
+		}
+		result.count(stats, start)
+		return c.showReport(result, "the new store is consistent, but %d things were damaged or are missing")
+	})
+	return cmd
 }
 
 func checkCommand(run runner) *cobra.Command {
@@ -123,7 +205,12 @@ func (c *cliContext) showCheck(result *checkReport, err error) error {
 	if err != nil {
 		return err
 	}
-	err = c.print(result, func(w io.Writer) {
+	return c.showReport(result, "the store has %d faults")
+}
+
+// showReport shows a report. If it has faults, it returns an error with their number.
+func (c *cliContext) showReport(result *checkReport, format string) error {
+	err := c.print(result, func(w io.Writer) {
 		for _, fault := range result.Faults {
 			fmt.Fprintln(w, printable(fault))
 		}
@@ -133,7 +220,7 @@ func (c *cliContext) showCheck(result *checkReport, err error) error {
 		fmt.Fprintf(w, "%d users, %d tokens, %d mails.\n", result.Accounts, result.Tokens, result.Mails)
 	})
 	if n := len(result.Faults) + result.More; n > 0 && err == nil {
-		return &exitError{exitFaults, fmt.Sprintf("the store has %d faults", n)}
+		return &exitError{exitFaults, fmt.Sprintf(format, n)}
 	}
 	return err
 }

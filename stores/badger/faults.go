@@ -42,7 +42,7 @@ func (s *database) fail(format string, args ...any) error {
 // failDamaged records that a file of the store is damaged. What can be read still
 // is, and nothing is said not to exist that may be in a damaged block.
 func (s *database) failDamaged(damage error) error {
-	return s.record(&faultError{fmt.Sprintf("store %s: %v: stop Caddy, and try `caddy djoser repair` or restore a backup", s.dir, damage), true})
+	return s.record(&faultError{fmt.Sprintf("store %s: %v: stop Caddy, and %s", s.dir, damage, repairAdvice(s.dir)), true})
 }
 
 // noteDamage makes an error of a read a fault of the store if it is of its files.

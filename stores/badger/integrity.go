@@ -25,9 +25,18 @@ import (
 // are deleted once all tables have been checked.
 const asideFolder = "aside"
 
-// damaged says which file of a store is damaged, and what to do about it.
-func damaged(dir, file, reason string) error {
-	return fmt.Errorf("store %s is damaged: file %s: %s: try `caddy djoser repair`, or restore a backup", dir, file, reason)
+// damagedError says which file of a store is damaged, and what to do about it.
+type damagedError struct{ dir, file, reason string }
+
+func damaged(dir, file, reason string) error { return &damagedError{dir, file, reason} }
+
+func (e *damagedError) Error() string {
+	return fmt.Sprintf("store %s is damaged: file %s: %s: %s", e.dir, e.file, e.reason, repairAdvice(e.dir))
+}
+
+// repairAdvice says what to do about a damaged store.
+func repairAdvice(dir string) string {
+	return fmt.Sprintf("try `caddy djoser repair %s %s.repaired`, or restore a backup", dir, dir)
 }
 
 // prepareFiles checks the files of an existing store before Badger opens them,
@@ -68,6 +77,9 @@ func prepareFiles(dir string) error {
 // listedTables returns the tables that the MANIFEST lists.
 func listedTables(dir string) (map[uint64]badger.TableManifest, error) {
 	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, damaged(dir, badger.ManifestFilename, "it is missing")
+	}
 	if err != nil {
 		return nil, folderError(dir, err)
 	}

@@ -1,0 +1,381 @@
+package badger
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/sst"
+	"github.com/dgraph-io/badger/v4"
+)
+
+// What a repair has collected is made to agree: accounts, tokens, mails, groups and
+// holds are kept, and indexes are made of them. An index also tells of what is gone.
+
+// see notes the ids in an entry, whatever becomes of it: none is given again.
+func (r *repair) see(e sst.Entry) {
+	if len(e.Key) == 0 || checkLength(e.Key) != nil {
+		return
+	}
+	number := func(b []byte) uint64 { return binary.BigEndian.Uint64(b[len(b)-8:]) }
+	switch e.Key[0] {
+	case prefixAccount:
+		r.seeAccount(number(e.Key))
+	case prefixTokenOf:
+		r.seeAccount(binary.BigEndian.Uint64(e.Key[1:]))
+	case prefixEmail:
+		if len(e.Key) > 8 {
+			r.seeAccount(number(e.Key))
+		}
+	case prefixUnique:
+		if len(e.Value) == 8 {
+			r.seeAccount(number(e.Value))
+		}
+	case prefixMailOf:
+		r.seeAccount(binary.BigEndian.Uint64(e.Key[1:]))
+		r.seeMail(number(e.Key))
+	case prefixMail, prefixMailDue:
+		r.seeMail(number(e.Key))
+	case prefixOwn:
+		if c, err := decodeCounts(e.Value); bytes.Equal(e.Key, countsKey) && err == nil {
+			r.seeAccount(c.lastAccount)
+			r.seeMail(c.lastMail)
+		}
+	}
+}
+
+func (r *repair) seeAccount(id uint64) {
+	if id <= account.MaxID {
+		r.counts.lastAccount = max(r.counts.lastAccount, id)
+	}
+}
+
+func (r *repair) seeMail(id uint64) { r.counts.lastMail = max(r.counts.lastMail, id) }
+
+// get returns the last version of an entry; found is false if there is none, or if
+// it was deleted.
+func (r *repair) get(key []byte) (value []byte, found bool) {
+	item, err := r.txn.Get(key)
+	if err != nil {
+		return nil, false
+	}
+	value, err = item.ValueCopy(nil)
+	return value, err == nil
+}
+
+// deletedAfter reports whether an entry is known to have been deleted in a later
+// transaction than one.
+func (r *repair) deletedAfter(key []byte, version uint64) bool {
+	it := r.txn.NewKeyIterator(key, badger.IteratorOptions{})
+	defer it.Close()
+	it.Rewind()
+	return it.Valid() && it.Item().Version() > version && it.Item().ExpiresAt() == 0 && it.Item().IsDeletedOrExpired()
+}
+
+// settle calls put with all entries of the new store.
+func (r *repair) settle(ctx context.Context, put func(write) error) error {
+	if err := r.findGeneration(); err != nil {
+		return err
+	}
+	it := r.txn.NewIterator(badger.IteratorOptions{})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		item := it.Item()
+		value, err := item.ValueCopy(nil)
+		if err != nil {
+			return plainError(err)
+		}
+		w := write{string(item.Key()), value, item.ExpiresAt()}
+		if checkLength(item.Key()) != nil {
+			r.unread++
+		} else if err := r.entry(w, item.Version(), put); err != nil {
+			return err
+		}
+	}
+	if err := r.settings(put); err != nil {
+		return err
+	}
+	r.tell()
+	return nil
+}
+
+// findGeneration finds the generation of the unique keys: the last one that an
+// account has, if the record of it is lost.
+func (r *repair) findGeneration() (err error) {
+	if record, found := r.get(indexKey); found {
+		if r.generation, r.signature, err = decodeIndex(record); err == nil {
+			return nil
+		}
+	}
+	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixAccount}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		err := it.Item().Value(func(value []byte) error {
+			if a, err := decodeAccount(0, value); err == nil {
+				r.generation = max(r.generation, a.generation)
+			}
+			return nil
+		})
+		if err != nil {
+			return plainError(err)
+		}
+	}
+	return nil
+}
+
+// entry calls put with an entry and those of its indexes, if it is to be kept.
+func (r *repair) entry(w write, version uint64, put func(write) error) (err error) {
+	key := []byte(w.key)
+	switch key[0] {
+	case prefixAccount:
+		return r.account(binary.BigEndian.Uint64(key[1:]), w.value, version, put)
+	case prefixToken:
+		return r.token(w, version, put)
+	case prefixMail:
+		return r.mail(w, version, put)
+	case prefixGroup:
+		if _, err := decodeGroup(w.value); err != nil {
+			r.unread++
+			return nil
+		}
+		return put(w)
+	case prefixHold:
+		if _, err := decodeHold(w.value); err != nil {
+			r.unread++
+			return nil
+		}
+		return put(w)
+	case prefixUnique:
+		if bytes.HasPrefix(key, uniqueKey(r.generation, account.Key{})[:1+4]) && len(w.value) == 8 {
+			r.missAccount(binary.BigEndian.Uint64(w.value), version)
+		}
+	case prefixEmail:
+		if len(key) < 1+1+8 {
+			r.unread++
+			return nil
+		}
+		r.missAccount(binary.BigEndian.Uint64(key[len(key)-8:]), version)
+	case prefixTokenOf:
+		r.missAccount(binary.BigEndian.Uint64(key[1:]), version)
+		if r.isGone(tokenKey(account.Digest(key[1+8:])), version) {
+			r.goneTokens++
+		}
+	case prefixMailDue:
+		if r.isGone(numberKey(prefixMail, binary.BigEndian.Uint64(key[1+8:])), version) {
+			r.goneMails++
+		}
+	case prefixMailOf, prefixOwn: // made anew
+	default:
+		r.unread++
+	}
+	return nil
+}
+
+// isGone reports whether an entry, which another of a version leads to, is there no
+// more although it wasn't deleted.
+func (r *repair) isGone(key []byte, version uint64) bool {
+	_, found := r.get(key)
+	return !found && !r.deletedAfter(key, version)
+}
+
+// missAccount notes an account if it is gone.
+func (r *repair) missAccount(id, version uint64) {
+	if r.isGone(numberKey(prefixAccount, id), version) {
+		r.gone[id] = true
+	}
+}
+
+func (r *repair) account(id uint64, record []byte, version uint64, put func(write) error) error {
+	a, err := decodeAccount(id, record)
+	if err != nil {
+		r.gone[id] = true
+		return nil
+	}
+	keys := a.keysAt(r.generation)
+	if a.generation != r.generation && a.formerGen != r.generation {
+		keys, r.signature = a.Keys, "" // an earlier version of the account
+	}
+	kept := r.ownKeys(id, keys)
+	for _, k := range keys {
+		if !k.Reserved && !slices.Contains(kept, k) {
+			r.report(fmt.Sprintf("account %d is left out: another account has its %s", id, k.Field))
+			r.gone[id] = true
+			return nil
+		}
+	}
+	if a.generation != r.generation || len(kept) < len(a.Keys) {
+		a.Keys = kept
+		fields, err := appendAccountFields(nil, &a.Account)
+		if err != nil {
+			return err
+		}
+		record = append(append(appendAccountHead(nil, a.Version, r.generation), fields...), a.unknown...)
+	}
+	writes := []write{{key: string(numberKey(prefixAccount, id)), value: record}}
+	changed := r.inDoubt(numberKey(prefixAccount, id), version)
+	for _, k := range kept {
+		key := uniqueKey(r.generation, k)
+		changed = changed || r.deletedAfter(key, version)
+		writes = append(writes, write{key: string(key), value: binary.BigEndian.AppendUint64(nil, id)})
+	}
+	if folded := foldEmail(a.Email); folded != "" {
+		writes = append(writes, write{key: string(emailKey(folded, id)), value: []byte{}})
+	}
+	if changed {
+		r.doubtful = append(r.doubtful, id)
+	}
+	r.counts.accounts++
+	return putAll(put, writes...)
+}
+
+func putAll(put func(write) error, writes ...write) error {
+	for _, w := range writes {
+		if err := put(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownKeys returns the unique keys of an account without those that another one has.
+func (r *repair) ownKeys(id uint64, keys []account.Key) (own []account.Key) {
+	for _, k := range keys {
+		value, found := r.get(uniqueKey(r.generation, k))
+		holder := id
+		if found && len(value) == 8 {
+			holder = binary.BigEndian.Uint64(value)
+		}
+		switch {
+		case found && (holder == id || !r.hasKey(holder, k)):
+			own = append(own, k)
+		case found || k.Reserved || r.taken[k]:
+			r.signature = "" // the next start gives reserved keys to whom they are due
+		default:
+			r.taken[k] = true
+			own = append(own, k)
+		}
+	}
+	return own
+}
+
+// hasKey reports whether an account can be read and has a unique key.
+func (r *repair) hasKey(id uint64, k account.Key) bool {
+	record, found := r.get(numberKey(prefixAccount, id))
+	if !found {
+		return false
+	}
+	a, err := decodeAccount(id, record)
+	return err == nil && slices.ContainsFunc(a.keysAt(r.generation), k.Same)
+}
+
+// inDoubt reports whether a later version of an entry than one may have been lost.
+func (r *repair) inDoubt(key []byte, version uint64) bool {
+	return version < r.known && r.lost.contain(key)
+}
+
+// hasAccount reports whether an account is in the new store. Accounts come before
+// what belongs to them.
+func (r *repair) hasAccount(id uint64) bool {
+	_, found := r.get(numberKey(prefixAccount, id))
+	return found && !r.gone[id]
+}
+
+func (r *repair) token(w write, version uint64, put func(write) error) error {
+	digest := account.Digest([]byte(w.key[1:]))
+	t, _, err := decodeToken(digest, w.value)
+	if err != nil {
+		r.unread++
+		return nil
+	}
+	index := tokenOfKey(t.Account, digest)
+	if r.deletedAfter(index, version) {
+		return nil // it was ended
+	}
+	if !r.hasAccount(t.Account) {
+		r.missAccount(t.Account, version)
+		r.goneTokens++
+		return nil
+	}
+	if r.inDoubt([]byte(w.key), version) {
+		r.doubtfulTokens++
+	}
+	ref := tokenRef{digest: digest, created: t.Created, expires: t.Expires}
+	return putAll(put, w, write{string(index), ref.encode(), w.expires})
+}
+
+func (r *repair) mail(w write, version uint64, put func(write) error) error {
+	id := binary.BigEndian.Uint64([]byte(w.key[1:]))
+	m, _, err := decodeMail(id, w.value)
+	if err != nil {
+		r.unread++
+		return nil
+	}
+	due := numberKey(prefixMailDue, dueNumber(m.Due), id)
+	if r.deletedAfter(due, version) {
+		return nil // it was sent, or is tried again later
+	}
+	writes := []write{w, {key: string(due), value: []byte{}}}
+	if m.Account != 0 {
+		if !r.hasAccount(m.Account) {
+			r.goneMails++
+			return nil
+		}
+		writes = append(writes, write{key: string(numberKey(prefixMailOf, m.Account, id)), value: []byte{}})
+	}
+	r.counts.mails++
+	return putAll(put, writes...)
+}
+
+// settings calls put with the entries of the store itself.
+func (r *repair) settings(put func(write) error) error {
+	key, _ := r.get(linkKeyKey)
+	if len(key) != linkKeyBytes {
+		r.report("the key of links is lost: a new one is made, and links in mails that were sent are invalid")
+		key = newLinkKey()
+	}
+	if _, found := r.get(restoringKey); found {
+		r.report("the store was being restored or repaired: it never had all of what it was made from")
+	}
+	return putAll(put,
+		write{key: string(linkKeyKey), value: key},
+		write{key: string(indexKey), value: encodeIndex(r.generation, r.signature)},
+		write{key: string(countsKey), value: r.counts.encode()})
+}
+
+// tell reports what is gone, and what may be as of an earlier time.
+func (r *repair) tell() {
+	gone := slices.Sorted(maps.Keys(r.gone))
+	for _, line := range []struct {
+		count int
+		text  string
+	}{
+		{len(gone), "accounts existed and can't be read: " + list(gone)},
+		{r.goneTokens, "tokens existed and can't be read, or their accounts can't: these logins have ended"},
+		{r.goneMails, "mails waited and can't be read, or their accounts can't: they are not sent"},
+		{r.unread, "other entries can't be read"},
+		{len(r.doubtful), "accounts may be as of an earlier time, with an old password, or deleted since: " + list(r.doubtful)},
+		{r.doubtfulTokens, "tokens may have been ended since, and are valid again"},
+	} {
+		if line.count > 0 {
+			r.report(fmt.Sprintf("%d %s", line.count, line.text))
+		}
+	}
+}
+
+// list lists ids, the first hundred of them.
+func list(ids []uint64) string {
+	const most = 100
+	text := strings.Trim(fmt.Sprint(ids[:min(len(ids), most)]), "[]")
+	if len(ids) > most {
+		text += " …"
+	}
+	return text
+}
