@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
+	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"github.com/caddy-djoser/djoser/internal/fileowner"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/dgraph-io/badger/v4"
@@ -94,7 +95,8 @@ func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	_ = fileowner.KeepPrivate(dir) // else fixModes does it later
+	_ = fileowner.KeepPrivate(dir)  // else fixModes does it later
+	_ = diskspace.WriteInPlace(dir) // only some file systems need it
 	if err := s.openFirst(folder); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
