@@ -53,9 +53,13 @@ func prepareFiles(dir string) error {
 	aside := []string{}
 	for _, e := range entries {
 		name := e.Name()
+		if name == "KEYREGISTRY" || name == "DISCARD" { // they have nothing without encryption and value log
+			aside = append(aside, name)
+			continue
+		}
 		switch filepath.Ext(name) {
-		case ".mem":
-			aside = append(aside, name) // the journal has all of it
+		case ".mem", ".vlog": // the journal has all of it; tables have all values
+			aside = append(aside, name)
 		case ".sst":
 			id, ok := table.ParseFileID(name)
 			if _, isListed := listed[id]; !ok || !isListed {

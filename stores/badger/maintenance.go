@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -167,6 +168,8 @@ func (s *database) clean(e *engine) {
 
 // deleteExpired deletes entries that have expired, and returns how many.
 func (s *database) deleteExpired(e *engine) (deleted int, err error) {
+	defer s.catch(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	for from := []byte{0}; ; {
 		keys, next := expiredKeys(e.db, from)
 		if len(keys) > 0 {

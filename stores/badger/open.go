@@ -356,6 +356,9 @@ func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "Another process is using this Badger database") {
 		return inUse(dir)
 	}
+	if strings.Contains(err.Error(), "Level validation err") { // quotes keys
+		return damaged(dir, "*.sst", "tables have been exchanged, or are of another store")
+	}
 	if errors.Is(err, syscall.EROFS) || strings.Contains(err.Error(), syscall.EROFS.Error()) {
 		return folderError(dir, syscall.EROFS)
 	}
