@@ -32,24 +32,21 @@ func (s *database) Check(ctx context.Context, signature string, keys func(*accou
 			}
 			return item.Value(func(value []byte) error { return c.entry(item.Key(), value) })
 		})
-		if err == nil {
-			c.totals()
+		if err != nil {
+			return err
 		}
-		return err
+		c.totals()
+		return s.checkFiles(v, report)
 	})
 	if err != nil {
 		return account.Stats{}, err
 	}
-	return c.found, s.checkFiles(report)
+	return c.found, nil
 }
 
 // checkFiles checks the checksums of the tables and the journal.
-func (s *database) checkFiles(report func(fault string)) error {
-	e := s.engine.Load()
-	if e == nil {
-		return s.whole()
-	}
-	err := e.tables.checkAll(s.interrupted)
+func (s *database) checkFiles(v snapshot, report func(fault string)) error {
+	err := v.tables.checkAll(s.interrupted)
 	if interrupted := s.interrupted(); interrupted != nil {
 		return interrupted
 	}

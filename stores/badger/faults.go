@@ -137,6 +137,7 @@ func (s *database) reopen() error {
 		return err
 	}
 	if last := s.committed.Load(); last < acknowledged {
+		s.fault.Store(nil) // another one takes its place
 		s.failDamaged(fmt.Errorf("changes %d to %d are missing", last+1, acknowledged))
 		return errors.New("changes are missing")
 	}
