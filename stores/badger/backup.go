@@ -203,14 +203,13 @@ func readError(err error) error {
 
 // CheckBackup implements BackupStore.
 func (s *database) CheckBackup(r io.Reader) (account.Stats, error) {
-	stats, _, err := checkBackup(r)
+	stats, _, _, err := checkBackup(r)
 	return stats, err
 }
 
 // checkBackup reads a whole backup. The sequence is that of its last transaction,
 // zero in one of a store without a journal.
-func checkBackup(r io.Reader) (stats account.Stats, last sequence, err error) {
-	linkKey := false
+func checkBackup(r io.Reader) (stats account.Stats, last sequence, linkKey []byte, err error) {
 	err = readBackup(r, func(key, value []byte, _ uint64) error {
 		if err := readable(key, value); err != nil {
 			return fmt.Errorf("%w: %w", errDamagedBackup, err)
@@ -218,7 +217,9 @@ func checkBackup(r io.Reader) (stats account.Stats, last sequence, err error) {
 		if bytes.Equal(key, sequenceKey) {
 			last, _ = decodeSequence(value) // readable
 		}
-		linkKey = linkKey || bytes.Equal(key, linkKeyKey)
+		if bytes.Equal(key, linkKeyKey) {
+			linkKey = value
+		}
 		stats.Bytes += int64(len(key) + len(value))
 		switch key[0] {
 		case prefixAccount:
@@ -230,10 +231,10 @@ func checkBackup(r io.Reader) (stats account.Stats, last sequence, err error) {
 		}
 		return nil
 	})
-	if err == nil && !linkKey {
+	if err == nil && linkKey == nil {
 		err = fmt.Errorf("%w: it lacks the key of links", errDamagedBackup)
 	}
-	return stats, last, err
+	return stats, last, linkKey, err
 }
 
 // readable returns an error if an entry can't be decoded. The error doesn't quote

@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -142,6 +143,7 @@ type repair struct {
 	lost    ranges // of keys, of which the tables may lack entries
 	journal journal.Salvaged
 	last    sequence // of what can be read
+	linkKey []byte   // nil: it can't be read
 	backup  sequence // zero: of another store, or none
 	known   uint64   // from this number on, all changes are known
 
@@ -255,8 +257,8 @@ func (r *repair) findTables() error {
 
 func (r *repair) surveyTable(name string) {
 	found, err := sst.Salvage(filepath.Join(r.dir, name), func(e sst.Entry) error {
-		if string(e.Key) == string(sequenceKey) && !e.Deleted {
-			r.noteSequence(e.Value)
+		if !e.Deleted {
+			r.note(string(e.Key), e.Value)
 		}
 		return nil
 	})
@@ -270,18 +272,24 @@ func (r *repair) surveyTable(name string) {
 	r.flushed = max(r.flushed, found.MaxVersion)
 }
 
-func (r *repair) noteSequence(value []byte) {
-	if q, err := decodeSequence(value); err == nil && q.number >= r.last.number {
-		r.last = q
+// note notes what an entry says of the store: its history and its key.
+func (r *repair) note(key string, value []byte) {
+	switch key {
+	case string(sequenceKey):
+		if q, err := decodeSequence(value); err == nil && q.number >= r.last.number {
+			r.last = q
+		}
+	case string(linkKeyKey):
+		if len(value) == linkKeyBytes {
+			r.linkKey = bytes.Clone(value)
+		}
 	}
 }
 
 func (r *repair) surveyJournal() error {
 	found, err := journal.Salvage(filepath.Join(r.dir, journalFolder), func(j journal.Record) error {
 		return decodeChange(j.Data, func(w write) {
-			if w.key == string(sequenceKey) {
-				r.noteSequence(w.value)
-			}
+			r.note(w.key, w.value)
 		})
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -305,14 +313,17 @@ func (r *repair) surveyBackup(name string) error {
 		if err != nil {
 			return err
 		}
-		_, last, err := checkBackup(f)
+		_, last, linkKey, err := checkBackup(f)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
+		}
+		if r.linkKey != nil && !bytes.Equal(linkKey, r.linkKey) {
+			return fmt.Errorf("%s is a backup of another store", name)
 		}
 		if last.history == r.last.history {
 			r.backup = last
 		} else {
-			r.report("the backup is of another store, or of before a restore or repair: only what can't be read elsewhere is taken from it")
+			r.report("the backup is of what the store was before a restore or repair: only what can't be read elsewhere is taken from it")
 		}
 	}
 	for _, missing := range r.missingChanges(max(r.flushed, r.backup.number)) {

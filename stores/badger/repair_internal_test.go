@@ -155,11 +155,13 @@ func TestRepairMakesRecordsAgree(t *testing.T) {
 	s.login(t, ann, 1)
 	s.login(t, ann, 2)
 	mail := &account.Mail{Account: ann.ID, Purpose: account.PurposePasswordReset}
-	if err := s.Commit(t.Context(), &account.Change{Mails: []*account.Mail{mail}}); err != nil {
+	sent := &account.Mail{Account: ann.ID, Purpose: account.PurposePasswordReset, Due: time.Unix(9, 0)}
+	if err := s.Commit(t.Context(), &account.Change{Mails: []*account.Mail{mail, sent}}); err != nil {
 		t.Fatal(err)
 	}
 	s.raw(t, func(b *batch) {
-		b.delete(tokenOfKey(ann.ID, account.Digest{2})) // ended, but for the record
+		b.delete(tokenOfKey(ann.ID, account.Digest{2}))                  // ended, but for the record
+		b.delete(numberKey(prefixMailDue, dueNumber(sent.Due), sent.ID)) // sent, but for the record
 		b.delete(uniqueKey(0, ann.Keys[0]))
 		b.delete(emailKey("ann@example.com", ann.ID))
 		// bob has an old record, with the name of eve
@@ -196,5 +198,43 @@ func TestRepairMakesRecordsAgree(t *testing.T) {
 	}
 	if st, err := fresh.Stats(t.Context()); err != nil || st.Accounts != 3 || st.Tokens != 1 || st.Mails != 1 {
 		t.Errorf("%+v %v", st, err)
+	}
+}
+
+// A store that was restored has other changes with the numbers of the backup.
+func TestRepairTellsBackupsApart(t *testing.T) {
+	s := newBadger(t, t.TempDir())
+	s.create(t, "ann")
+	for n := range 20 {
+		s.create(t, fmt.Sprint("name", n))
+	}
+	backup := s.backUp(t)
+	f, err := os.Open(backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	restored := newBadger(t, t.TempDir())
+	if err := restored.Restore(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	late := restored.create(t, "late")
+	if err := os.Remove(filepath.Join(restored.dir, badger.ManifestFilename)); err != nil {
+		t.Fatal(err)
+	}
+	fresh, report := restored.repaired(t, backup)
+	if _, err := fresh.AccountByKey(t.Context(), late.Keys[0]); err != nil || !strings.Contains(report, "before a restore or repair") {
+		t.Errorf("%v, after %s", err, report)
+	}
+
+	other := newBadger(t, t.TempDir())
+	other.create(t, "stranger")
+	foreign := other.backUp(t)
+	if err := fresh.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Repair(t.Context(), fresh.dir, filepath.Join(t.TempDir(), "fresh"), foreign, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "backup of another store") {
+		t.Error(err)
 	}
 }

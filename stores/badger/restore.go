@@ -104,7 +104,7 @@ func (s *database) emptied() (own [][]byte, err error) {
 // RestoreJournal implements JournalStore. It reads backup and journal twice, as
 // Restore does.
 func (s *database) RestoreJournal(ctx context.Context, r io.ReadSeeker, dir string, until time.Time) (changes int, last time.Time, err error) {
-	_, backup, err := checkBackup(r)
+	_, backup, _, err := checkBackup(r)
 	if err != nil {
 		return 0, last, err
 	}
