@@ -219,14 +219,19 @@ func (s *scene) damage(kind string, way func(file, sibling string) error, runnin
 	if len(names) == 0 { // deleted since
 		return nil, errNothing
 	}
-	sibling := ""
-	if len(names) > 1 {
-		sibling = filepath.Join(s.store, names[1])
+	err = errNothing
+	for i := 0; i < len(names) && errors.Is(err, errNothing); i++ { // some are empty
+		names[0], names[i] = names[i], names[0]
+		sibling := ""
+		if len(names) > 1 {
+			sibling = filepath.Join(s.store, names[1])
+		}
+		err = way(filepath.Join(s.store, names[0]), sibling)
 	}
-	names = names[:min(len(names), 2)]
-	if err := way(filepath.Join(s.store, names[0]), sibling); err != nil {
+	if err != nil {
 		return nil, err
 	}
+	names = names[:min(len(names), 2)]
 	if running {
 		time.Sleep(2 * time.Second)
 		s.p.look(o, s.known)

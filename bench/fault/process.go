@@ -231,8 +231,10 @@ func (p *process) lives() bool {
 func (p *process) death() string {
 	<-p.ended
 	text, _ := os.ReadFile(p.log)
-	if why := regexp.MustCompile(`(?m)^(panic: |fatal error: |unexpected fault|SIG|\[signal ).*`).FindAll(text, 2); why != nil {
-		return fmt.Sprintf("%s", why)
+	why := regexp.MustCompile(`(?m)^(panic: |fatal error: |unexpected fault).*`).Find(text)
+	where := regexp.MustCompile(`badger[^ /]*/[^ ]+\.go:[0-9]+`).FindAll(text, 3)
+	if why != nil {
+		return fmt.Sprintf("%s, at %s", why, where)
 	}
 	return p.cmd.ProcessState.String()
 }
