@@ -719,16 +719,20 @@ func liveSecretly(t *testing.T, s *server) (secrets []string) {
 		secrets = append(secrets, tokenOf(a))
 		return tokenOf(a)
 	}
-	link := func(n int) string {
-		m := s.waitMails(t, n)[n-1]
-		secrets = append(secrets, m.link[strings.LastIndexByte(m.link, '/')+1:])
-		return m.body()
+	link := func(to string, mails int) string {
+		body := s.lastLink(t, to, mails)
+		var members struct{ Token string }
+		if err := json.Unmarshal([]byte(body), &members); err != nil || members.Token == "" {
+			t.Fatal(body, err)
+		}
+		secrets = append(secrets, members.Token)
+		return body
 	}
 	const first, second, third, wrong = "open-sesame-1", "open-sesame-2", "open-sesame-3", "wrong-sesame-4"
 	secrets = append(secrets, first, second, third, wrong)
 	s.Post("/auth/register", "", "username", "ann", "password", first, "email", "ann@b.example").Want(t, 201)
 	s.Post("/auth/register", "", "username", "ann", "password", wrong, "email", "ann@b.example").Want(t, 400)
-	s.JSON("POST", "/auth/activate", "", link(1)).Want(t, 200)
+	s.JSON("POST", "/auth/activate", "", link("ann@b.example", 1)).Want(t, 200)
 	s.Post("/auth/login", "", "username", "ann", "password", wrong).Want(t, 400)
 	s.Post("/auth/login", "", "username", wrong, "password", wrong).Want(t, 400) // in the wrong field
 	t1 := token(s.Post("/auth/login", "", "username", "ann", "password", first))
@@ -736,12 +740,13 @@ func liveSecretly(t *testing.T, s *server) (secrets []string) {
 	s.Get("/api", t1).Want(t, 200)
 	s.Get("/api", strings.Replace(t1, t1[:4], "0000", 1)).Want(t, 401)
 	s.JSON("PATCH", "/auth/me", t1, `{"email": "new@b.example"}`).Want(t, 200)
-	s.JSON("POST", "/auth/activate", "", link(2)).Want(t, 200)
+	link("ann@b.example", 3) // the notice of the change
+	s.JSON("POST", "/auth/activate", "", link("new@b.example", 3)).Want(t, 200)
 	s.Post("/auth/password", t1, "new_password", second, "current_password", wrong).Want(t, 400)
 	s.Post("/auth/password", t1, "new_password", second, "current_password", first).Want(t, 200)
 	s.Post("/auth/username", t1, "new_username", "anna", "current_password", second).Want(t, 200)
 	s.Post("/auth/password/reset", "", "email", "new@b.example").Want(t, 200)
-	confirm := strings.TrimSuffix(link(3), "}") + `, "new_password": "` + third + `"}`
+	confirm := strings.TrimSuffix(link("new@b.example", 4), "}") + `, "new_password": "` + third + `"}`
 	s.JSON("POST", "/auth/password/reset/confirm", "", confirm).Want(t, 200)
 	s.JSON("POST", "/auth/password/reset/confirm", "", confirm).Want(t, 400)
 	t2 := token(s.Post("/auth/login", "", "username", "anna", "password", third))
@@ -750,7 +755,7 @@ func liveSecretly(t *testing.T, s *server) (secrets []string) {
 	t3 := token(s.Post("/auth/login", "", "username", "anna", "password", third))
 	s.Get("/auth/me", t3).Want(t, 200)
 	s.Post("/auth/password/reset", "", "email", "new@b.example").Want(t, 200)
-	link(4)
+	link("new@b.example", 5)
 	return secrets
 }
 

@@ -223,7 +223,7 @@ func TestAdminApiAnswersInJson(t *testing.T) {
 	check(200, `"is_staff": true`, "PATCH", "default/users/user01", `{"is_staff": true}`)
 	check(400, "absolute path", "POST", "default/backup", `{"file": "x"}`)
 	check(400, "exists: name another", "POST", "default/backup", `{"file": "`+in.Dir+`/Caddyfile"}`)
-	check(400, "phase is", "POST", "default/import", `[]`)
+	check(400, "phase must be", "POST", "default/import", `[]`)
 	for _, path := range []string{"default/users", "default/users/user01", "default/users/user01/tokens", "default/stats"} {
 		if _, answer := in.ask("GET", path, ""); strings.Contains(answer, "argon2") || strings.Contains(answer, "digest") {
 			t.Errorf("%s shows a secret: %s", path, answer)
