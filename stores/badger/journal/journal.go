@@ -141,6 +141,9 @@ func (j *Journal) replay(segments []segment, fn func(Record) error) error {
 			return &DamageError{s.name, fmt.Sprintf("changes %d to %d are missing before it", j.last+1, s.first-1)}
 		}
 		records, damage := s.read(j.dir)
+		if records == nil { // the disk failed
+			return damage
+		}
 		for {
 			r, ok := records.next()
 			if !ok {

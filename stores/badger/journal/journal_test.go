@@ -187,6 +187,17 @@ func TestWhatTheStoreHasMayBeDamaged(t *testing.T) {
 
 // A power cut leaves a part of the last record, and a number of the last
 // acknowledged one that may be old.
+func TestASegmentThatCantBeReadIsAnError(t *testing.T) {
+	dir := newJournal(t)
+	name := segmentFiles(t, dir)[1]
+	if err := errors.Join(os.Remove(name), os.Mkdir(name, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := numbers(dir, 0); err == nil {
+		t.Error("no error")
+	}
+}
+
 func TestAnUnfinishedRecordIsRemoved(t *testing.T) {
 	for _, keep := range []int{0, 1, 4, 8, recordHead, recordHead + 1, 4096, 1<<20 - 1} {
 		dir := newJournal(t)
