@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -462,6 +463,46 @@ func TestFilesArePrivateFromTheStart(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Badger empties tables before it deletes them, which is no damage.
+func TestReadsGoOnWhileTablesAreMerged(t *testing.T) {
+	s := newBadger(t, t.TempDir())
+	e := s.engine.Load()
+	var reads sync.WaitGroup
+	stop := make(chan struct{})
+	for range 8 {
+		reads.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				_, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: fmt.Sprint(n % 300)})
+				if err != nil && err != account.ErrNotFound {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for n := range 300 {
+		s.create(t, fmt.Sprint(n))
+		if n%10 == 9 {
+			if err := s.flush(e); err != nil {
+				t.Error(err)
+			}
+		}
+		if n%20 == 19 && !s.flatten(e) {
+			t.Error("not merged")
+		}
+	}
+	close(stop)
+	reads.Wait()
+	if err := s.whole(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,8 +1,8 @@
 package badger
 
 import (
+	"cmp"
 	"errors"
-	"io/fs"
 	"slices"
 	"sync"
 
@@ -21,9 +21,9 @@ type tables struct {
 	dir string
 	db  *badger.DB
 
-	mu   sync.RWMutex // read-locked while tables are in use
-	ids  []uint64     // sorted
-	open []*sst.Table // with these ids
+	mu     sync.RWMutex // read-locked while tables are in use
+	ids    []uint64     // sorted
+	opened []*sst.Table // with these ids
 }
 
 func newTables(dir string, db *badger.DB) (*tables, error) {
@@ -33,38 +33,49 @@ func newTables(dir string, db *badger.DB) (*tables, error) {
 
 // refresh opens new tables, and closes those that Badger has deleted.
 func (t *tables) refresh() error {
-	infos := t.db.Tables()
-	slices.SortFunc(infos, func(a, b badger.TableInfo) int { return int(a.ID) - int(b.ID) })
+	for {
+		id, err := t.open(t.db.Tables())
+		if err == nil || t.has(id) {
+			return err
+		}
+		// Badger deleted the table meanwhile, after it had emptied it.
+	}
+}
+
+// open opens the tables that aren't open, and closes the others. It returns the id of
+// the table that can't be opened.
+func (t *tables) open(infos []badger.TableInfo) (id uint64, err error) {
+	slices.SortFunc(infos, func(a, b badger.TableInfo) int { return cmp.Compare(a.ID, b.ID) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if slices.EqualFunc(infos, t.ids, func(info badger.TableInfo, id uint64) bool { return info.ID == id }) {
-		return nil
+		return 0, nil
 	}
 	fresh := &tables{}
 	for _, info := range infos {
 		if i, found := slices.BinarySearch(t.ids, info.ID); found {
-			fresh.add(info.ID, t.open[i])
+			fresh.add(info.ID, t.opened[i])
 			continue
 		}
 		opened, err := sst.Open(table.NewFilename(info.ID, t.dir), y.ParseKey(info.Right))
 		if err != nil {
-			return errors.Join(err, fresh.closeBut(t.open))
+			return info.ID, errors.Join(err, fresh.closeBut(t.opened))
 		}
 		fresh.add(info.ID, opened)
 	}
-	gone := &tables{open: t.open}
-	t.ids, t.open = fresh.ids, fresh.open
-	return gone.closeBut(t.open)
+	gone := &tables{opened: t.opened}
+	t.ids, t.opened = fresh.ids, fresh.opened
+	return 0, gone.closeBut(t.opened)
 }
 
 func (t *tables) add(id uint64, opened *sst.Table) {
-	t.ids, t.open = append(t.ids, id), append(t.open, opened)
+	t.ids, t.opened = append(t.ids, id), append(t.opened, opened)
 }
 
 // closeBut closes all tables but some.
 func (t *tables) closeBut(kept []*sst.Table) error {
 	var errs []error
-	for _, opened := range t.open {
+	for _, opened := range t.opened {
 		if !slices.Contains(kept, opened) {
 			errs = append(errs, opened.Close())
 		}
@@ -76,7 +87,7 @@ func (t *tables) close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	err := t.closeBut(nil)
-	t.ids, t.open = nil, nil
+	t.ids, t.opened = nil, nil
 	return err
 }
 
@@ -118,26 +129,29 @@ func (t *tables) has(id uint64) bool {
 	return slices.ContainsFunc(t.db.Tables(), func(info badger.TableInfo) bool { return info.ID == id })
 }
 
-func (t *tables) check(fn func(*sst.Table) error) (err error) {
-	const tries = 3 // Badger may delete a table meanwhile, which empties it first
-	for range tries {
-		if err = t.each(fn); err == nil {
-			return nil
+// check calls fn with each table, and returns its first error, unless Badger has
+// deleted the table meanwhile, after it had emptied it.
+func (t *tables) check(fn func(*sst.Table) error) error {
+	for {
+		id, err := t.each(fn)
+		if err == nil || t.has(id) {
+			return err
 		}
-		if fresh := t.refresh(); fresh != nil && !errors.Is(fresh, fs.ErrNotExist) {
-			return fresh
-		}
-	}
-	return err
-}
-
-func (t *tables) each(fn func(*sst.Table) error) error {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for _, opened := range t.open {
-		if err := fn(opened); err != nil {
+		if err := t.refresh(); err != nil {
 			return err
 		}
 	}
-	return nil
+}
+
+// each calls fn with each table until it returns an error, and returns that with the
+// id of the table.
+func (t *tables) each(fn func(*sst.Table) error) (id uint64, err error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for i, opened := range t.opened {
+		if err := fn(opened); err != nil {
+			return t.ids[i], err
+		}
+	}
+	return 0, nil
 }
