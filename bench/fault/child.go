@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -75,7 +76,7 @@ var (
 )
 
 func runChild(dir string) {
-	signal.Ignore(os.Interrupt) // sent to both; the parent ends this process
+	signal.Ignore(os.Interrupt, syscall.SIGTERM) // sent to both; the parent ends this process
 	config := zap.NewProductionConfig()
 	config.Sampling = nil
 	config.Level.SetLevel(zap.WarnLevel)

@@ -35,6 +35,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 )
 
@@ -79,7 +80,7 @@ func run(t table) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	signal.Notify(interrupts, os.Interrupt)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	for _, f := range chosen {
 		for n := range *runs {
 			if err := interrupted(); err != nil {
