@@ -485,6 +485,10 @@ func TestReadsGoOnWhileTablesAreMerged(t *testing.T) {
 					t.Error(err)
 					return
 				}
+				if err := e.tables.refresh(); err != nil {
+					t.Error(err)
+					return
+				}
 			}
 		})
 	}
