@@ -239,6 +239,23 @@ func TestReleaseKeepsWhatIsNeeded(t *testing.T) {
 	}
 }
 
+func TestReadingGoesOnWhenOldSegmentsAreRemoved(t *testing.T) {
+	dir := newJournal(t)
+	second := segmentFiles(t, dir)[1]
+	last := uint64(0)
+	err := Read(dir, func(r Record) error {
+		if r.Number == 1 {
+			os.Remove(segmentFiles(t, dir)[0])
+			os.Remove(second)
+		}
+		last = r.Number
+		return nil
+	})
+	if err != nil || last != 10 {
+		t.Errorf("last %d, %v", last, err)
+	}
+}
+
 func TestARecordThatIsTooLargeIsRefused(t *testing.T) {
 	j, err := Create(filepath.Join(t.TempDir(), "journal"), 0)
 	if err != nil {

@@ -93,14 +93,18 @@ func First(dir string) (uint64, error) {
 
 // Read calls fn with all records in a folder, in order, and returns the first
 // damage: a record that can't be read, or a gap. Records written meanwhile may be
-// left out.
+// left out. If old segments are removed meanwhile, it begins again.
 func Read(dir string, fn func(Record) error) error {
-	first, err := First(dir)
-	if err != nil || first == 0 {
-		return err
+	for {
+		first, err := First(dir)
+		if err != nil || first == 0 {
+			return err
+		}
+		_, err = ReadAfter(dir, first-1, fn)
+		if now, failed := First(dir); err == nil || failed != nil || now == first {
+			return err
+		}
 	}
-	_, err = ReadAfter(dir, first-1, fn)
-	return err
 }
 
 // ReadAfter is as Read, but begins after a number. It returns the number of the last
