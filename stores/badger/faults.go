@@ -105,7 +105,7 @@ func isDiskFault(err runtime.Error) bool {
 const reopenPause = 5 * time.Second
 
 // errBusy is returned while Badger hasn't been closed.
-var errBusy = errors.New("Badger is still being closed")
+var errBusy = errors.New("it is still being closed")
 
 // mend opens the store again after a fault that may have passed.
 func (s *database) mend() {
