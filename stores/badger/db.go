@@ -69,6 +69,8 @@ type database struct {
 	queue         chan *mutation
 	writing       sync.Mutex // held while changes are made
 
+	compacting sync.Mutex // held while Badger merges tables; locked after writing
+
 	signature string // of the unique keys; guarded by writing
 
 	counting   sync.Mutex // guards what follows

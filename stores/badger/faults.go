@@ -168,9 +168,11 @@ func (s *database) beginShut() {
 	if e == nil {
 		return
 	}
-	s.reading.Lock() // wait for reads
+	s.compacting.Lock() // Badger can't be closed meanwhile
+	s.reading.Lock()    // wait for reads
 	s.engine.Store(nil)
 	s.reading.Unlock()
+	s.compacting.Unlock()
 	s.closingEngine = make(chan error, 1)
 	go func() { s.closingEngine <- e.close() }()
 }

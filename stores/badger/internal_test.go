@@ -499,7 +499,7 @@ func TestReadsGoOnWhileTablesAreMerged(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if n%20 == 19 && !s.flatten(e) {
+		if n%20 == 19 && !s.compact(0) {
 			t.Error("not merged")
 		}
 	}

@@ -68,7 +68,6 @@ func (s *database) maintain() {
 			s.fixModes()
 			scrubbed = time.Now()
 		}
-		s.compact(e)
 		if now := s.now(); now.Hour() == cleaningHour && now.YearDay() != cleaned {
 			cleaned = now.YearDay()
 			s.clean(e)
@@ -87,9 +86,7 @@ func (s *database) scrub(e *engine) {
 	for _, t := range flushed {
 		last = max(last, t.MaxVersion)
 	}
-	s.writing.Lock()
 	removed, err := e.journal.Release(last, journalKept)
-	s.writing.Unlock()
 	err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, asideFolder)))
 	if err != nil {
 		s.log.Warn("removing old files of the store", zap.Error(err))
@@ -108,32 +105,32 @@ func (s *database) checked(e *engine) bool {
 	return err == nil
 }
 
-// compact merges the tables if there are many in level 0. Badger drops what
-// follows a damaged block meanwhile, so they are checked before.
-func (s *database) compact(e *engine) {
-	if e.db.Levels()[0].NumTables >= compactAt {
-		s.flatten(e)
+// compactor merges the tables when there are many. It doesn't wait for the writer,
+// which waits for it when Badger has too many tables.
+func (s *database) compactor() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			s.compact(compactAt)
+		}
 	}
 }
 
-// compactForWriter is as compact, for a writer that makes many changes in a row:
-// maintain waits for it, and Badger stops it when there are too many tables.
-func (s *database) compactForWriter() error {
+// compact merges all tables if level 0 has a number of them, and reports whether it
+// did. Badger drops what follows a damaged block meanwhile, so the tables are checked
+// before.
+func (s *database) compact(number int) bool {
+	s.compacting.Lock()
+	defer s.compacting.Unlock()
 	e := s.engine.Load()
-	if e == nil || e.db.Levels()[0].NumTables < compactAt {
-		return s.whole()
+	if e == nil || s.whole() != nil || e.db.Levels()[0].NumTables < number {
+		return false
 	}
-	if !s.checked(e) {
-		return s.whole()
-	}
-	if err := e.db.Flatten(1); err != nil {
-		return plainError(err)
-	}
-	return nil
-}
-
-func (s *database) flatten(e *engine) bool {
-	if !s.hasRoom() || !s.checked(e) {
+	if s.space.enough(false) != nil || !s.checked(e) {
 		return false
 	}
 	if err := e.db.Flatten(1); err != nil {
@@ -141,13 +138,6 @@ func (s *database) flatten(e *engine) bool {
 		return false
 	}
 	return true
-}
-
-// hasRoom reports whether the store accepts changes. Compacting takes space.
-func (s *database) hasRoom() bool {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	return s.writable(false) == nil
 }
 
 // clean removes expired entries, which Badger keeps in its last level, and merges
@@ -161,7 +151,7 @@ func (s *database) clean(e *engine) {
 	if err != nil {
 		s.log.Warn("removing what has expired", zap.Error(err))
 	}
-	if s.flatten(e) {
+	if s.compact(0) {
 		s.log.Info("cleaned the store", zap.Int("expired", expired), zap.Duration("took", time.Since(start)))
 	}
 }
@@ -186,6 +176,7 @@ func (s *database) deleteExpired(e *engine) (deleted int, err error) {
 			}
 			deleted += len(keys)
 		}
+		s.compact(compactAt) // many deletions write many tables
 		if next == nil || s.closed.Load() {
 			return deleted, nil
 		}

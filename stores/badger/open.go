@@ -103,6 +103,7 @@ func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
 	var background sync.WaitGroup
 	background.Go(s.write)
 	background.Go(s.maintain)
+	background.Go(s.compactor)
 	go func() {
 		background.Wait()
 		close(s.stopped)

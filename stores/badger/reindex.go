@@ -2,7 +2,6 @@ package badger
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -222,7 +221,7 @@ func (r *reindex) fill(old, generation uint64, reserved bool) error {
 			return err
 		}
 		b = r.s.newBatch()
-		return cmp.Or(b.refused, r.s.compactForWriter())
+		return b.refused
 	})
 	if err != nil {
 		return err

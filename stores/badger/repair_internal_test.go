@@ -83,7 +83,7 @@ func TestRepairBringsNothingBackThatWasDeleted(t *testing.T) {
 	}
 	s.ends(t, 2, bob)
 	e := s.engine.Load()
-	if err := s.flush(e); err != nil || !s.flatten(e) {
+	if err := s.flush(e); err != nil || !s.compact(0) {
 		t.Fatal("cleaning:", err)
 	}
 	if err := s.Close(); err != nil {

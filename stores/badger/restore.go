@@ -54,7 +54,7 @@ func (s *database) refillAlone(ctx context.Context, fill func(put func(write) er
 			return err
 		}
 		b = s.newBatch()
-		return s.compactForWriter()
+		return nil
 	}
 	for _, key := range own {
 		b.delete(key)

@@ -49,20 +49,26 @@ const (
 )
 
 // check returns ErrFull when too little is free. The writer calls it before each
-// transaction. Changes that end something take little space, and get half of the
-// reserve.
+// transaction, and asks again after ampleFor only if there is ample space.
 func (g *space) check(ends bool) error {
 	now := time.Now()
 	if now.Before(g.ample) {
 		return nil
 	}
 	free, err := diskspace.Free(g.dir)
-	if err != nil {
-		return fmt.Errorf("asking for the free space: %w", err)
-	}
-	if free >= g.reserve+2*maxRewrite {
+	if err == nil && free >= g.reserve+2*maxRewrite {
 		g.ample = now.Add(ampleFor)
 		return nil
+	}
+	return g.enough(ends)
+}
+
+// enough returns ErrFull when too little is free. Changes that end something take
+// little space, and get half of the reserve.
+func (g *space) enough(ends bool) error {
+	free, err := diskspace.Free(g.dir)
+	if err != nil {
+		return fmt.Errorf("asking for the free space: %w", err)
 	}
 	tables, err := g.tables()
 	if err != nil {

@@ -383,7 +383,8 @@ func (j *Journal) Close() error {
 }
 
 // Release removes the segments whose records all have numbers up to the given
-// one, but keeps the newest ones with keep bytes. It returns how many it removed.
+// one, but keeps the newest ones with keep bytes. It returns how many it removed. It
+// may be called while another goroutine appends.
 func (j *Journal) Release(number uint64, keep int64) (removed int, err error) {
 	segments, err := segmentsIn(j.dir)
 	if err != nil {
