@@ -382,7 +382,8 @@ func (c *recordedCase) host(s *testsite.Site) string {
 func (c *recordedCase) caddyfile(s *testsite.Site) string {
 	var lines strings.Builder
 	line := func(name string, value any) { fmt.Fprintf(&lines, "\t\t%s %q\n", name, fmt.Sprint(value)) }
-	for name, v := range c.Settings {
+	for _, name := range slices.Sorted(maps.Keys(c.Settings)) {
+		v := c.Settings[name]
 		switch v {
 		case nil: // missing
 		case json.Number("0"), json.Number("1"): // a switch, in Python
