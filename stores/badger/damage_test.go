@@ -144,6 +144,9 @@ func copyStore(t *testing.T, from string) string {
 }
 
 func TestDamageIsRefusedOrRepairedAtTheStart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens hundreds of stores")
+	}
 	settled, running := t.TempDir(), t.TempDir()
 	fillForDamage(t, settled).Close()
 	s := fillForDamage(t, running)

@@ -176,11 +176,11 @@ func (s *database) writable(ends bool) error {
 	if err := s.whole(); err != nil {
 		return err
 	}
-	if err := s.space.check(ends); err != nil {
-		return err
-	}
 	if !sameFolder(s.dir, s.locked) {
 		return s.fail("its folder was moved, replaced or unmounted")
+	}
+	if err := s.space.check(ends); err != nil {
+		return err
 	}
 	return s.space.ready()
 }
