@@ -130,7 +130,7 @@ func (s *database) compact(number int) bool {
 	if e == nil || s.whole() != nil || e.db.Levels()[0].NumTables < number {
 		return false
 	}
-	if s.space.enough(false) != nil || !s.checked(e) {
+	if s.space.enough() != nil || !s.checked(e) {
 		return false
 	}
 	if err := e.db.Flatten(1); err != nil {

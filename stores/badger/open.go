@@ -32,7 +32,7 @@ import (
 const markerFile = "DJOSER"
 
 // schemaVersion is the version of the layout of keys and records. A release that
-// raises it has to migrate older stores in prepareFolder, after a backup.
+// raises it has to migrate older stores in openFirst.
 //
 //	1  changes are in Badger alone
 //	2  changes are in the journal first
@@ -257,7 +257,8 @@ func keepOthersOut(dir string, info fs.FileInfo) error {
 	return folderError(dir, err)
 }
 
-// checkFolder looks what a folder holds. It refuses one that isn't ours, or whose files Badger would delete. It changes nothing.
+// checkFolder looks what a folder holds. It refuses one that isn't ours, or whose
+// files Badger would delete. It changes nothing.
 func checkFolder(dir string) (folder, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -33,7 +33,7 @@ type space struct {
 	tables func() (int64, error)
 
 	ample time.Time // no check is needed until then
-	next  string    // file of the next memory table
+	next  int       // number of the next memory table
 }
 
 // maxRewrite is the most that Badger rewrites at a time with our options.
@@ -55,21 +55,37 @@ func (g *space) check(ends bool) error {
 	if now.Before(g.ample) {
 		return nil
 	}
-	free, err := diskspace.Free(g.dir)
-	if err == nil && free >= g.reserve+2*maxRewrite {
+	free, err := g.free()
+	if err != nil {
+		return err
+	}
+	if free >= g.reserve+2*maxRewrite {
 		g.ample = now.Add(ampleFor)
 		return nil
 	}
-	return g.enough(ends)
+	return g.leaves(free, ends)
 }
 
-// enough returns ErrFull when too little is free. Changes that end something take
-// little space, and get half of the reserve.
-func (g *space) enough(ends bool) error {
+// enough returns ErrFull when too little is free.
+func (g *space) enough() error {
+	free, err := g.free()
+	if err != nil {
+		return err
+	}
+	return g.leaves(free, false)
+}
+
+func (g *space) free() (int64, error) {
 	free, err := diskspace.Free(g.dir)
 	if err != nil {
-		return fmt.Errorf("asking for the free space: %w", err)
+		return 0, fmt.Errorf("asking for the free space: %w", err)
 	}
+	return free, nil
+}
+
+// leaves returns ErrFull when a number of free bytes is too little. Changes that end
+// something take little space, and get half of the reserve.
+func (g *space) leaves(free int64, ends bool) error {
 	tables, err := g.tables()
 	if err != nil {
 		return err
@@ -99,30 +115,28 @@ func (g *space) opened() error {
 			last = max(last, id)
 		}
 	}
-	if err := allocate(filepath.Join(g.dir, memTableName(last)), os.O_RDWR, memTableSpace); err != nil {
+	if err := allocate(g.memTable(last), os.O_RDWR, memTableSpace); err != nil {
 		return g.full(err)
 	}
-	g.next = filepath.Join(g.dir, memTableName(last+1))
+	g.next = last + 1
 	return g.prepare()
 }
 
-func memTableName(id int) string { return fmt.Sprintf("%05d.mem", id) }
+// memTable returns the name of the file of a memory table.
+func (g *space) memTable(number int) string {
+	return filepath.Join(g.dir, fmt.Sprintf("%05d.mem", number))
+}
 
 // ready returns ErrFull if the next memory table has no blocks. It is called
 // before each transaction, which may be the one that Badger begins it with.
 func (g *space) ready() error {
-	info, err := os.Stat(g.next)
-	if err == nil && info.Size() == 0 {
+	info, err := os.Stat(g.memTable(g.next))
+	switch {
+	case err == nil && info.Size() == 0:
 		return nil
-	}
-	if err == nil {
-		name := filepath.Base(g.next)
-		id, err := strconv.Atoi(strings.TrimSuffix(name, ".mem"))
-		if err != nil {
-			return err
-		}
-		g.next = filepath.Join(g.dir, memTableName(id+1))
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	case err == nil:
+		g.next++
+	case !errors.Is(err, fs.ErrNotExist):
 		return g.full(err)
 	}
 	return g.prepare()
@@ -131,8 +145,9 @@ func (g *space) ready() error {
 // prepare makes the file of the next memory table: empty, but with blocks.
 // Badger takes an empty file for a new one.
 func (g *space) prepare() error {
-	if err := allocate(g.next, os.O_CREATE|os.O_RDWR, memTableSpace); err != nil {
-		os.Remove(g.next)
+	name := g.memTable(g.next)
+	if err := allocate(name, os.O_CREATE|os.O_RDWR, memTableSpace); err != nil {
+		os.Remove(name)
 		return g.full(err)
 	}
 	return nil

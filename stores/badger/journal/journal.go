@@ -193,17 +193,15 @@ func (j *Journal) openLast(segments []segment) error {
 		return err
 	}
 	j.current, j.at = f, int64(records.at)
-	return j.clearTail()
+	return j.clearTail(records.data[:records.at])
 }
 
 // clearTail overwrites what follows the last record with zeros. It writes the
 // records again, too: if an earlier flush failed, they may be in the kernel's
 // cache but not on the disk.
-func (j *Journal) clearTail() error {
+func (j *Journal) clearTail(records []byte) error {
 	data := make([]byte, SegmentSize)
-	if _, err := j.current.ReadAt(data[:j.at], 0); err != nil {
-		return err
-	}
+	copy(data, records)
 	if _, err := j.current.WriteAt(data, 0); err != nil {
 		return err
 	}

@@ -185,8 +185,6 @@ func TestWhatTheStoreHasMayBeDamaged(t *testing.T) {
 	}
 }
 
-// A power cut leaves a part of the last record, and a number of the last
-// acknowledged one that may be old.
 func TestASegmentThatCantBeReadIsAnError(t *testing.T) {
 	dir := newJournal(t)
 	name := segmentFiles(t, dir)[1]
@@ -198,6 +196,8 @@ func TestASegmentThatCantBeReadIsAnError(t *testing.T) {
 	}
 }
 
+// A power cut leaves a part of the last record, and a number of the last
+// acknowledged one that may be old.
 func TestAnUnfinishedRecordIsRemoved(t *testing.T) {
 	for _, keep := range []int{0, 1, 4, 8, recordHead, recordHead + 1, 4096, 1<<20 - 1} {
 		dir := newJournal(t)
