@@ -115,13 +115,7 @@ func TestRepairNeedsNoTablesWithBackupAndJournal(t *testing.T) {
 	if err := s.Commit(t.Context(), &account.Change{EndToken: &account.Digest{3}}); err != nil {
 		t.Fatal(err)
 	}
-	for n := range 50 { // more than a segment
-		a := testAccount(fmt.Sprint(n))
-		a.Fields = map[string]any{"text": strings.Repeat("x", 100<<10)}
-		if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.fillSegment(t)
 	backup := s.backUp(t)
 	s.ends(t, 2, bob)
 	if err := s.Close(); err != nil {

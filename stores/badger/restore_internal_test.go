@@ -109,6 +109,18 @@ func TestAJournalIsPlayedUpToAMoment(t *testing.T) {
 	}
 }
 
+// fillSegment makes changes that take more than a segment of the journal.
+func (s *database) fillSegment(t *testing.T) {
+	t.Helper()
+	for n := range 50 {
+		a := testAccount(fmt.Sprint(n))
+		a.Fields = map[string]any{"text": strings.Repeat("x", 100<<10)}
+		if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAJournalMustFollowTheBackup(t *testing.T) {
 	dir := t.TempDir()
 	s := newBadger(t, dir)
@@ -118,13 +130,7 @@ func TestAJournalMustFollowTheBackup(t *testing.T) {
 	if err := os.CopyFS(copied, os.DirFS(filepath.Join(dir, journalFolder))); err != nil {
 		t.Fatal(err)
 	}
-	for n := range 50 { // more than a segment
-		a := testAccount(fmt.Sprint(n))
-		a.Fields = map[string]any{"text": strings.Repeat("x", 100<<10)}
-		if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.fillSegment(t)
 	late := s.backUp(t)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
