@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -14,10 +13,10 @@ import (
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/internal/cors"
 	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/internal/mount"
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
@@ -114,7 +113,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	}
 	handler := new(Handler)
 	var known bool
-	matcher, handler.Prefix, known = prefixOf(matcher)
+	matcher, handler.Prefix, known = mount.FromMatcher(matcher)
 	said, err := handler.unmarshal(h.Dispenser)
 	if err != nil {
 		return nil, err
@@ -159,29 +158,6 @@ func refuseSecond(h httpcaddyfile.Helper, place *caddyfile.Dispenser, handler *H
 	return nil
 }
 
-// prefixOf returns the prefix of a matcher with one path, such as /auth/*, and a
-// matcher that also matches the prefix without its slash. The prefix is empty for a
-// matcher without paths, and unknown for any other.
-func prefixOf(matcher caddy.ModuleMap) (_ caddy.ModuleMap, prefix string, known bool) {
-	var paths []string
-	if matcher["path"] == nil {
-		return matcher, "", true
-	}
-	if json.Unmarshal(matcher["path"], &paths) != nil || len(paths) != 1 {
-		return matcher, "", false
-	}
-	prefix, known = strings.CutSuffix(paths[0], "/*")
-	switch {
-	case !known, strings.Contains(prefix, "*"):
-		return matcher, "", false
-	case prefix == "":
-		return matcher, "", true
-	}
-	matcher = maps.Clone(matcher) // a named matcher serves other directives, too
-	matcher["path"] = caddyconfig.JSON([]string{prefix, paths[0]}, nil)
-	return matcher, prefix, true
-}
-
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. See parseDirective for the
 // syntax.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -202,7 +178,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 		case "realm":
 			return directive.CheckedArg(d, &h.Realm, directive.CheckRealmName)
 		case "prefix":
-			return directive.CheckedArg(d, &h.Prefix, checkPrefix)
+			return directive.CheckedArg(d, &h.Prefix, mount.Check)
 		}
 		if h.Settings == nil {
 			h.Settings = new(Settings)

@@ -1,16 +1,14 @@
 package djoser
 
 import (
-	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/directive"
-	"github.com/caddy-djoser/djoser/internal/placement"
+	"github.com/caddy-djoser/djoser/internal/mount"
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -52,17 +50,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	var err error
-	if h.Prefix == "" {
-		h.Prefix = prefixAround(ctx)
-	}
-	if h.Prefix, err = directive.Expand("prefix", h.Prefix); err != nil {
+	if h.Prefix, err = mount.Provision(ctx, "djoser", h.Prefix, api.IsEndpoint); err != nil {
 		return err
-	}
-	if err := checkPrefix(h.Prefix); err != nil {
-		return err
-	}
-	if h.Prefix = strings.Trim(h.Prefix, "/"); h.Prefix != "" {
-		h.Prefix = "/" + h.Prefix
 	}
 	if h.app, err = findApp(ctx); err != nil {
 		return err
@@ -81,7 +70,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	path, ok := underPrefix(request.Path(r), h.Prefix)
+	path, ok := mount.Under(request.Path(r), h.Prefix)
 	if ok && request.EncodedSlash(r.URL.RawPath) {
 		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
 	}
@@ -119,72 +108,4 @@ func (h *Handler) warnOfPrefix(r *realm, path string) {
 		r.log.Warn("a path is 404 that may be meant for an endpoint: djoser has no prefix here, so its endpoints are at the root; if they are to be elsewhere, add the line 'prefix' to its block",
 			zap.String("path", "/"+path), zap.String("prefix", prefix))
 	}
-}
-
-// prefixAround returns the prefix of the routes around a djoser handler, such as
-// 'handle /auth/*'. It is empty if there is none, or if a route strips it.
-func prefixAround(ctx caddy.Context) string {
-	levels := placement.Of(ctx)
-	name := "djoser"
-	for _, l := range slices.Backward(levels) {
-		if slices.ContainsFunc(l.Before(name), func(n placement.Neighbor) bool { return n.Name == "rewrite" }) {
-			return ""
-		}
-		name = ""
-		if prefix, found := pathPrefix(l.Routes[l.At].MatcherSets); found {
-			return prefix
-		}
-	}
-	return ""
-}
-
-// pathPrefix returns the prefix of matchers with one path, such as /auth/*.
-func pathPrefix(sets caddyhttp.MatcherSets) (prefix string, found bool) {
-	if len(sets) != 1 {
-		return "", len(sets) > 0
-	}
-	for _, m := range sets[0] {
-		paths, ok := m.(*caddyhttp.MatchPath)
-		if !ok {
-			continue
-		}
-		prefix, whole := "", false
-		if len(*paths) == 1 {
-			prefix, whole = strings.CutSuffix((*paths)[0], "/*")
-		}
-		if !whole || checkPrefix(prefix) != nil || api.IsEndpoint(strings.Trim(prefix, "/")) {
-			return "", true
-		}
-		return prefix, true
-	}
-	return "", false
-}
-
-// underPrefix returns the path after the prefix and its slash, without a trailing
-// slash. As in Caddy's path matcher, it ignores the case of the prefix and extra
-// slashes before it.
-func underPrefix(path, prefix string) (string, bool) {
-	path = "/" + strings.TrimLeft(path, "/")
-	if len(path) < len(prefix) || !strings.EqualFold(path[:len(prefix)], prefix) {
-		return "", false
-	}
-	rest := path[len(prefix):]
-	if rest == "" {
-		return "", true
-	}
-	if rest[0] != '/' {
-		return "", false
-	}
-	if rest == "//" {
-		return "/", true // no endpoint, not even the root
-	}
-	return strings.TrimSuffix(rest[1:], "/"), true
-}
-
-// checkPrefix refuses patterns and placeholders.
-func checkPrefix(prefix string) error {
-	if strings.ContainsAny(prefix, "*?#{} ") {
-		return fmt.Errorf("prefix is %q: it must be a path such as /auth", prefix)
-	}
-	return nil
 }

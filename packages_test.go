@@ -24,6 +24,7 @@ var mayImport = map[string]string{
 	"django":                "account drf password",
 	"admin":                 "account django drf internal/atomicfile internal/directive internal/fileowner",
 	"storetest":             "account",
+	"internal/mount":        "internal/directive internal/placement",
 
 	"password": "", "templates": "", "internal/atomicfile": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
 	"internal/fileowner": "", "internal/placement": "", "internal/request": "", "internal/testsite": "",
