@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ import (
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/gate"
 	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/internal/placement"
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
@@ -68,6 +70,8 @@ type App struct {
 
 	declared map[string]*account.Model      // see declaredRealms
 	served   map[string][]*caddyhttp.Server // by realm
+
+	pages []sitePages
 
 	identity gate.IdentityNames
 	proxies  proxies
@@ -112,6 +116,28 @@ func findApp(ctx caddy.Context) (*App, error) {
 
 // Identity returns what all gates of the configuration share.
 func (a *App) Identity() *gate.IdentityNames { return &a.identity }
+
+// sitePages are the pages of a realm on a site.
+type sitePages struct {
+	realm, login string
+	site         placement.Site
+}
+
+// AddPages adds the pages of a realm on a site. login is the path of the log-in page.
+func (a *App) AddPages(realm string, site placement.Site, login string) {
+	a.pages = append(a.pages, sitePages{realm, login, site})
+}
+
+// LoginPath returns the path of the realm's log-in page on the same site as a gate that
+// serves a request; none: "". By then all pages are provisioned, whatever the order.
+func (a *App) LoginPath(realm string, site placement.Site, r *http.Request) string {
+	for _, p := range a.pages {
+		if p.realm == realm && p.site.Reaches(site, r) {
+			return p.login
+		}
+	}
+	return ""
+}
 
 // listensWithTLS reports whether a server has TLS. Caddy knows after it has set
 // the server up.

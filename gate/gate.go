@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/cors"
+	"github.com/caddy-djoser/djoser/internal/placement"
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -37,6 +38,10 @@ type App interface {
 
 	// Identity returns what all gates of the configuration share.
 	Identity() *IdentityNames
+
+	// LoginPath returns the path of the realm's log-in page on the same site as a gate
+	// that serves a request; none: "".
+	LoginPath(realm string, site placement.Site, r *http.Request) string
 
 	// CheckProxies warns if clients of the server can choose their address.
 	CheckProxies(ctx caddy.Context)

@@ -4,6 +4,7 @@ package placement
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
@@ -81,4 +82,62 @@ func (l Level) Before(name string) (all []Neighbor) {
 		all = append(all, Neighbor{h.Handler, raw, nil})
 	}
 	return all
+}
+
+// Site is the site that a handler belongs to: a server, and the hosts that lead to the
+// handler.
+type Site struct {
+	server *caddyhttp.Server
+	block  []string                // hosts of the site block, a terminal route around all others
+	routes []caddyhttp.MatcherSets // of the routes in it that lead to the handler
+}
+
+// SiteOf returns the site of the handler that is being provisioned. Outside of routes, as
+// in a named route, its hosts aren't known.
+func SiteOf(ctx caddy.Context) Site {
+	var s Site
+	s.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	for i, l := range Of(ctx) {
+		route := l.Routes[l.At]
+		if i > 0 || !route.Terminal {
+			s.routes = append(s.routes, route.MatcherSets)
+			continue
+		}
+		for _, set := range route.MatcherSets {
+			for _, hosts := range hostsOf(set) {
+				s.block = append(s.block, *hosts...)
+			}
+		}
+	}
+	return s
+}
+
+func hostsOf(set caddyhttp.MatcherSet) (all []*caddyhttp.MatchHost) {
+	for _, m := range set {
+		if hosts, ok := m.(*caddyhttp.MatchHost); ok {
+			all = append(all, hosts)
+		}
+	}
+	return all
+}
+
+// Reaches reports whether a request to a handler of the site from would reach this site's
+// handler if it had another path.
+func (s Site) Reaches(from Site, r *http.Request) bool {
+	if s.server != from.server || !slices.Equal(s.block, from.block) {
+		return false
+	}
+	for _, sets := range s.routes {
+		if len(sets) > 0 && !slices.ContainsFunc(sets, func(set caddyhttp.MatcherSet) bool { return allowsHost(set, r) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func allowsHost(set caddyhttp.MatcherSet, r *http.Request) bool {
+	return !slices.ContainsFunc(hostsOf(set), func(hosts *caddyhttp.MatchHost) bool {
+		match, err := hosts.MatchWithError(r)
+		return err != nil || !match
+	})
 }
