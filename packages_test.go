@@ -26,7 +26,7 @@ var mayImport = map[string]string{
 	"storetest":             "account",
 	"internal/mount":        "internal/directive internal/placement",
 
-	"password": "", "templates": "", "internal/atomicfile": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
+	"password": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
 	"internal/fileowner": "", "internal/placement": "", "internal/request": "", "internal/testsite": "",
 }
 
