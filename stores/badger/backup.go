@@ -12,6 +12,7 @@ import (
 	"io"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
 )
 
@@ -24,10 +25,6 @@ import (
 const backupSchema = 1
 
 const backupHead = "caddy-djoser backup, schema %d\n"
-
-// restoringKey exists while a restore or repair is running. It is left by an
-// interrupted one.
-var restoringKey = []byte{prefixOwn, 'r'}
 
 var (
 	errNotBackup     = errors.New("this is not a backup of a store")
@@ -209,24 +206,27 @@ func (s *database) CheckBackup(r io.Reader) (account.Stats, error) {
 
 // checkBackup reads a whole backup. The sequence is that of its last transaction,
 // zero in one of a store without a journal.
-func checkBackup(r io.Reader) (stats account.Stats, last sequence, linkKey []byte, err error) {
+func checkBackup(r io.Reader) (stats account.Stats, last records.Sequence, linkKey []byte, err error) {
 	err = readBackup(r, func(key, value []byte, _ uint64) error {
-		if err := readable(key, value); err != nil {
+		if err := records.Readable(key, value); err != nil {
 			return fmt.Errorf("%w: %w", errDamagedBackup, err)
 		}
-		if bytes.Equal(key, sequenceKey) {
-			last, _ = decodeSequence(value) // readable
+		if bytes.Equal(key, records.RestoringKey) {
+			return fmt.Errorf("%w: it is of a store whose restore was broken off", errDamagedBackup)
 		}
-		if bytes.Equal(key, linkKeyKey) {
+		if bytes.Equal(key, records.SequenceKey) {
+			last, _ = records.DecodeSequence(value) // readable
+		}
+		if bytes.Equal(key, records.LinkKeyKey) {
 			linkKey = value
 		}
 		stats.Bytes += int64(len(key) + len(value))
 		switch key[0] {
-		case prefixAccount:
+		case records.PrefixAccount:
 			stats.Accounts++
-		case prefixToken:
+		case records.PrefixToken:
 			stats.Tokens++
-		case prefixMail:
+		case records.PrefixMail:
 			stats.Mails++
 		}
 		return nil
@@ -236,47 +236,6 @@ func checkBackup(r io.Reader) (stats account.Stats, last sequence, linkKey []byt
 	}
 	return stats, last, linkKey, err
 }
-
-// readable returns an error if an entry can't be decoded. The error doesn't quote
-// the value.
-func readable(key, value []byte) (err error) {
-	if err := checkLength(key); err != nil {
-		return err
-	}
-	switch {
-	case key[0] == prefixAccount:
-		_, err = decodeAccount(binary.BigEndian.Uint64(key[1:]), value)
-	case key[0] == prefixUnique && len(value) != 8:
-		err = errRecord
-	case key[0] == prefixHold:
-		_, err = decodeHold(value)
-	case key[0] == prefixToken:
-		_, _, err = decodeToken(account.Digest(key[1:]), value)
-	case key[0] == prefixTokenOf:
-		_, err = decodeTokenRef(string(key), string(value))
-	case key[0] == prefixMail:
-		_, _, err = decodeMail(binary.BigEndian.Uint64(key[1:]), value)
-	case key[0] == prefixGroup:
-		_, err = decodeGroup(value)
-	case bytes.Equal(key, countsKey):
-		_, err = decodeCounts(value)
-	case bytes.Equal(key, indexKey):
-		_, _, err = decodeIndex(value)
-	case bytes.Equal(key, sequenceKey):
-		_, err = decodeSequence(value)
-	case bytes.Equal(key, linkKeyKey) && len(value) != linkKeyBytes:
-		return fmt.Errorf("the key of links has %d bytes instead of %d", len(value), linkKeyBytes)
-	case bytes.Equal(key, restoringKey):
-		return errors.New("it is of a store whose restore was broken off")
-	}
-	if err != nil {
-		return fmt.Errorf("a record of kind %q: %w", key[0], err)
-	}
-	return nil
-}
-
-// linkKeyBytes is the length of the key under which links are signed.
-const linkKeyBytes = 32
 
 // Interface guards
 var _ account.BackupStore = (*database)(nil)

@@ -9,19 +9,20 @@ import (
 	"testing"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 func TestABackupThatNobodyCanReadIsRefused(t *testing.T) {
-	owner := numberKey(prefixAccount, 1)
+	owner := records.NumberKey(records.PrefixAccount, 1)
 	for fault, entries := range map[string][][2][]byte{
-		"the key of links has 0 bytes":  {{linkKeyKey, {}}},
-		"the key of links has 31 bytes": {{linkKeyKey, make([]byte, 31)}},
-		"lacks the key of links":        {{countsKey, (&counts{}).encode()}},
-		"a record of kind 'a'":          {{linkKeyKey, make([]byte, 32)}, {owner, []byte("?")}},
-		"a record of kind 't'":          {{linkKeyKey, make([]byte, 32)}, {tokenKey(account.Digest{}), nil}},
-		"a record of kind 'm'":          {{linkKeyKey, make([]byte, 32)}, {numberKey(prefixMail, 1), []byte{9}}},
-		"a record of kind 'u'":          {{linkKeyKey, make([]byte, 32)}, {uniqueKey(1, account.Key{Field: "username", Value: "x"}), []byte{1}}},
-		"a key of kind 'a' has 3 bytes": {{linkKeyKey, make([]byte, 32)}, {[]byte("a12"), []byte{1}}},
+		"the key of links has 0 bytes":  {{records.LinkKeyKey, {}}},
+		"the key of links has 31 bytes": {{records.LinkKeyKey, make([]byte, 31)}},
+		"lacks the key of links":        {{records.CountsKey, records.Counts{}.Encode()}},
+		"a record of kind 'a'":          {{records.LinkKeyKey, make([]byte, 32)}, {owner, []byte("?")}},
+		"a record of kind 't'":          {{records.LinkKeyKey, make([]byte, 32)}, {records.TokenKey(account.Digest{}), nil}},
+		"a record of kind 'm'":          {{records.LinkKeyKey, make([]byte, 32)}, {records.NumberKey(records.PrefixMail, 1), []byte{9}}},
+		"a record of kind 'u'":          {{records.LinkKeyKey, make([]byte, 32)}, {records.UniqueKey(1, account.Key{Field: "username", Value: "x"}), []byte{1}}},
+		"a key of kind 'a' has 3 bytes": {{records.LinkKeyKey, make([]byte, 32)}, {[]byte("a12"), []byte{1}}},
 	} {
 		text := fmt.Appendf(nil, backupHead, backupSchema)
 		for _, e := range entries {

@@ -2,7 +2,6 @@ package badger
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"runtime/debug"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // A batch is full with this many changes, keys or bytes. One more change may
@@ -33,27 +33,20 @@ type batch struct {
 	s       *database
 	refused error // why the store refuses changes, or nil
 
-	accepted map[string]write
+	accepted map[string]records.Write
 	bytes    int
 	counts   counts
 
-	staged       []write
+	staged       []records.Write
 	stagedBytes  int
 	stagedCounts counts
-}
-
-// write sets or deletes a key.
-type write struct {
-	key     string
-	value   []byte // nil: deleted
-	expires uint64
 }
 
 func (s *database) newBatch() *batch {
 	b := &batch{
 		s:        s,
 		refused:  s.writable(false),
-		accepted: make(map[string]write),
+		accepted: make(map[string]records.Write),
 		counts:   s.counts,
 	}
 	b.stagedCounts = b.counts
@@ -94,20 +87,20 @@ func (b *batch) add(m *mutation) (err error) {
 var errTooLarge = errors.New("the change is too large: an account can have about one megabyte")
 
 func (b *batch) set(key, value []byte, expires uint64) {
-	b.stage(write{string(key), value, expires})
+	b.stage(records.Write{Key: string(key), Value: value, Expires: expires})
 }
 
-func (b *batch) delete(key []byte) { b.stage(write{key: string(key)}) }
+func (b *batch) delete(key []byte) { b.stage(records.Write{Key: string(key)}) }
 
-func (b *batch) stage(w write) {
+func (b *batch) stage(w records.Write) {
 	b.staged = append(b.staged, w)
-	b.stagedBytes += len(w.key) + len(w.value) + keyOverhead
+	b.stagedBytes += len(w.Key) + len(w.Value) + keyOverhead
 }
 
 // accept adds the staged writes to the batch.
 func (b *batch) accept() {
 	for _, w := range b.staged {
-		b.accepted[w.key] = w
+		b.accepted[w.Key] = w
 	}
 	b.bytes += b.stagedBytes
 	b.counts = b.stagedCounts
@@ -119,20 +112,20 @@ func (b *batch) full() bool { return len(b.accepted) >= batchKeys || b.bytes >= 
 // get is as snapshot.get, but sees the accepted mutations, too.
 func (b *batch) get(key []byte) ([]byte, error) {
 	if w, ok := b.accepted[string(key)]; ok {
-		if w.value == nil {
+		if w.Value == nil {
 			return nil, account.ErrNotFound
 		}
-		return w.value, nil
+		return w.Value, nil
 	}
 	return b.snapshot.get(key)
 }
 
 // keys returns the keys with a prefix and their values, in order.
-func (b *batch) keys(prefix []byte) ([]write, error) {
-	var found []write
+func (b *batch) keys(prefix []byte) ([]records.Write, error) {
+	var found []records.Write
 	err := b.scan(prefix, nil, func(key, value []byte) (bool, error) {
 		if _, changed := b.accepted[string(key)]; !changed {
-			found = append(found, write{key: string(key), value: bytes.Clone(value)})
+			found = append(found, records.Write{Key: string(key), Value: bytes.Clone(value)})
 		}
 		return true, nil
 	})
@@ -141,19 +134,19 @@ func (b *batch) keys(prefix []byte) ([]write, error) {
 	}
 	unsorted := false
 	for key, w := range b.accepted {
-		if w.value != nil && strings.HasPrefix(key, string(prefix)) {
+		if w.Value != nil && strings.HasPrefix(key, string(prefix)) {
 			found = append(found, w)
 			unsorted = true
 		}
 	}
 	if unsorted {
-		slices.SortFunc(found, func(a, b write) int { return strings.Compare(a.key, b.key) })
+		slices.SortFunc(found, func(a, b records.Write) int { return strings.Compare(a.Key, b.Key) })
 	}
 	return found, nil
 }
 
-func (b *batch) account(id uint64) (*accountRecord, error) {
-	record, err := b.get(numberKey(prefixAccount, id))
+func (b *batch) account(id uint64) (*records.Account, error) {
+	record, err := b.get(records.NumberKey(records.PrefixAccount, id))
 	if err != nil {
 		return nil, err
 	}
@@ -168,11 +161,11 @@ func (b *batch) commit() (err error) {
 	if len(b.accepted) == 0 {
 		return nil
 	}
-	if stored := b.counts.encode(); !bytes.Equal(stored, b.s.counts.encode()) {
-		b.accepted[string(countsKey)] = write{key: string(countsKey), value: stored}
+	if stored := b.counts.Encode(); !bytes.Equal(stored, b.s.counts.Encode()) {
+		b.accepted[string(records.CountsKey)] = records.Write{Key: string(records.CountsKey), Value: stored}
 	}
 	number := b.s.committed.Load() + 1
-	b.accepted[string(sequenceKey)] = sequence{number, b.s.history}.write()
+	b.accepted[string(records.SequenceKey)] = records.Sequence{Number: number, History: b.s.history}.Write()
 	err = b.s.engine.Load().commit(number, b.accepted, b.s.now())
 	if errors.Is(err, journal.ErrFull) {
 		return b.s.space.full(err)
@@ -187,67 +180,6 @@ func (b *batch) commit() (err error) {
 	b.s.counting.Unlock()
 	b.s.release(number)
 	return nil
-}
-
-// encodeChange returns the data of a record of the journal: the length of each
-// key, the key, and the length of the value plus one, the value, and the Unix time
-// at which it expires; or zero if the key is deleted. Numbers are varints.
-func encodeChange(writes map[string]write) []byte {
-	var b []byte
-	for key, w := range writes {
-		b = append(binary.AppendUvarint(b, uint64(len(key))), key...)
-		if w.value == nil {
-			b = append(b, 0)
-			continue
-		}
-		b = append(binary.AppendUvarint(b, uint64(len(w.value))+1), w.value...)
-		b = binary.AppendUvarint(b, w.expires)
-	}
-	return b
-}
-
-// decodeChange calls fn with each write of a record of the journal.
-func decodeChange(b []byte, fn func(write)) error {
-	d := changeDecoder{b: b}
-	for len(d.b) > 0 {
-		var w write
-		w.key = string(d.bytes(d.number()))
-		if n := d.number(); n > 0 {
-			w.value = bytes.Clone(d.bytes(n - 1))
-			w.expires = d.number()
-		}
-		if d.failed || w.key == "" {
-			return errRecord
-		}
-		fn(w)
-	}
-	return nil
-}
-
-type changeDecoder struct {
-	b      []byte
-	failed bool
-}
-
-func (d *changeDecoder) number() uint64 {
-	n, size := binary.Uvarint(d.b)
-	if size <= 0 {
-		d.failed = true
-		return 0
-	}
-	d.b = d.b[size:]
-	return n
-}
-
-func (d *changeDecoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.failed = true
-		d.b = nil
-		return []byte{}
-	}
-	value := d.b[:n:n]
-	d.b = d.b[n:]
-	return value
 }
 
 // release lets Badger drop versions older than a transaction, unless a read may

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // Commit implements Store.
@@ -47,7 +48,7 @@ func newChangeWriter(s *database, c *account.Change) (*changeWriter, error) {
 		}
 		w.account = a
 		var err error
-		if w.fields, err = appendAccountFields(nil, a); err != nil {
+		if w.fields, err = records.EncodeAccountFields(a); err != nil {
 			return nil, err
 		}
 	}
@@ -131,8 +132,8 @@ func (w *changeWriter) create(b *batch) error {
 	a := w.change.Account
 	w.id = a.ID
 	if w.id == 0 {
-		w.id = b.stagedCounts.lastAccount + 1
-	} else if _, err := b.get(numberKey(prefixAccount, w.id)); err == nil {
+		w.id = b.stagedCounts.LastAccount + 1
+	} else if _, err := b.get(records.NumberKey(records.PrefixAccount, w.id)); err == nil {
 		return &account.TakenError{Field: "id"}
 	} else if err != account.ErrNotFound {
 		return err
@@ -147,14 +148,14 @@ func (w *changeWriter) create(b *batch) error {
 	}
 	w.setEmail(b, "", a.Email)
 	w.setAccount(b, fields, nil)
-	b.stagedCounts.accounts++
-	b.stagedCounts.lastAccount = max(b.stagedCounts.lastAccount, w.id)
+	b.stagedCounts.Accounts++
+	b.stagedCounts.LastAccount = max(b.stagedCounts.LastAccount, w.id)
 	return nil
 }
 
 // sameVersion returns the stored account, or ErrConflict if it was changed since
 // a was read.
-func sameVersion(b *batch, a *account.Account) (*accountRecord, error) {
+func sameVersion(b *batch, a *account.Account) (*records.Account, error) {
 	stored, err := b.account(a.ID)
 	if err != nil {
 		return nil, err
@@ -177,7 +178,7 @@ func (w *changeWriter) update(b *batch) error {
 		return err
 	}
 	w.setEmail(b, stored.Email, a.Email)
-	w.setAccount(b, fields, stored.unknown)
+	w.setAccount(b, fields, stored.Unknown)
 	return nil
 }
 
@@ -195,19 +196,19 @@ func (w *changeWriter) delete(b *batch, ended map[account.Digest]bool) error {
 	for _, t := range tokens {
 		dropToken(b, t, ended)
 	}
-	mails, err := b.keys(numberKey(prefixMailOf, w.id))
+	mails, err := b.keys(records.NumberKey(records.PrefixMailOf, w.id))
 	if err != nil {
 		return err
 	}
 	for _, k := range mails[:min(len(mails), maxMails)] {
-		if err := dropMail(b, binary.BigEndian.Uint64([]byte(k.key[1+8:]))); err != nil {
+		if err := dropMail(b, binary.BigEndian.Uint64([]byte(k.Key[1+8:]))); err != nil {
 			return err
 		}
 	}
 	dropKeys(b, stored.Keys, nil)
 	w.setEmail(b, stored.Email, "")
-	b.delete(numberKey(prefixAccount, w.id))
-	b.stagedCounts.accounts--
+	b.delete(records.NumberKey(records.PrefixAccount, w.id))
+	b.stagedCounts.Accounts--
 	return nil
 }
 
@@ -225,17 +226,16 @@ func (w *changeWriter) login(b *batch) error {
 	if !c.NoLogin {
 		stored.LastLogin = c.Token.Created
 	}
-	fields, err := appendAccountFields(nil, &stored.Account)
+	fields, err := records.EncodeAccountFields(&stored.Account)
 	if err != nil {
 		return err
 	}
-	w.setAccount(b, fields, stored.unknown)
+	w.setAccount(b, fields, stored.Unknown)
 	return nil
 }
 
 func (w *changeWriter) setAccount(b *batch, fields []byte, unknown []byte) {
-	record := appendAccountHead(make([]byte, 0, 16+len(fields)+len(unknown)), w.version, b.generation)
-	b.set(numberKey(prefixAccount, w.id), append(append(record, fields...), unknown...), 0)
+	b.set(records.NumberKey(records.PrefixAccount, w.id), records.EncodeAccount(w.version, b.generation, fields, unknown), 0)
 }
 
 // setKeys replaces the unique keys of the account. It returns the encoded account
@@ -246,7 +246,7 @@ func (w *changeWriter) setKeys(b *batch, old []account.Key) (fields []byte, err 
 		return nil, err
 	}
 	for _, k := range w.keys {
-		b.set(uniqueKey(b.generation, k), binary.BigEndian.AppendUint64(nil, w.id), 0)
+		b.set(records.UniqueKey(b.generation, k), binary.BigEndian.AppendUint64(nil, w.id), 0)
 	}
 	dropKeys(b, old, w.keys)
 	if len(w.keys) == len(w.account.Keys) {
@@ -254,7 +254,7 @@ func (w *changeWriter) setKeys(b *batch, old []account.Key) (fields []byte, err 
 	}
 	written := *w.account
 	written.Keys = w.keys
-	return appendAccountFields(nil, &written)
+	return records.EncodeAccountFields(&written)
 }
 
 // ownKeys returns the keys that an account can have. It leaves out reserved keys
@@ -278,7 +278,7 @@ func ownKeys(b *batch, generation, id uint64, keys []account.Key) ([]account.Key
 
 // isFree reports whether an account can have a key, or already has it.
 func isFree(b *batch, generation, id uint64, k account.Key) (bool, error) {
-	holder, err := b.get(uniqueKey(generation, k))
+	holder, err := b.get(records.UniqueKey(generation, k))
 	switch {
 	case err == nil:
 		return binary.BigEndian.Uint64(holder) == id, nil
@@ -295,22 +295,22 @@ func isFree(b *batch, generation, id uint64, k account.Key) (bool, error) {
 func dropKeys(b *batch, old, keys []account.Key) {
 	for _, k := range old {
 		if !slices.ContainsFunc(keys, k.Same) {
-			b.delete(uniqueKey(b.generation, k))
+			b.delete(records.UniqueKey(b.generation, k))
 		}
 	}
 }
 
 // setEmail replaces the account's entry in the index of addresses.
 func (w *changeWriter) setEmail(b *batch, old, email string) {
-	old, email = foldEmail(old), foldEmail(email)
+	old, email = records.FoldEmail(old), records.FoldEmail(email)
 	if old == email {
 		return
 	}
 	if old != "" {
-		b.delete(emailKey(old, w.id))
+		b.delete(records.EmailKey(old, w.id))
 	}
 	if email != "" {
-		b.set(emailKey(email, w.id), []byte{}, 0)
+		b.set(records.EmailKey(email, w.id), []byte{}, 0)
 	}
 }
 
@@ -318,15 +318,15 @@ func (w *changeWriter) setEmail(b *batch, old, email string) {
 func (w *changeWriter) addToken(b *batch) error {
 	t := *w.change.Token
 	t.Account = w.id
-	key := tokenKey(t.Digest)
+	key := records.TokenKey(t.Digest)
 	if _, err := b.get(key); err == nil {
 		return &account.TakenError{Field: "token"}
 	} else if err != account.ErrNotFound {
 		return err
 	}
 	setToken(b, &t, nil)
-	ref := tokenRef{digest: t.Digest, created: t.Created, expires: t.Expires}
-	b.set(tokenOfKey(w.id, t.Digest), ref.encode(), expiry(t.Expires))
+	ref := records.TokenRef{Digest: t.Digest, Created: t.Created, Expires: t.Expires}
+	b.set(records.TokenOfKey(w.id, t.Digest), ref.Encode(), expiry(t.Expires))
 	b.stagedCounts.tokens++
 	return nil
 }
@@ -343,7 +343,7 @@ func (w *changeWriter) endTokens(b *batch, ended map[account.Digest]bool) error 
 	}
 	if c.EndTokens {
 		for _, t := range tokens {
-			if t.digest != c.Keep {
+			if t.Digest != c.Keep {
 				dropToken(b, t, ended)
 			}
 		}
@@ -360,15 +360,15 @@ func (w *changeWriter) endTokens(b *batch, ended map[account.Digest]bool) error 
 }
 
 func (w *changeWriter) addMail(b *batch, m account.Mail) {
-	b.stagedCounts.lastMail++
-	m.ID = b.stagedCounts.lastMail
+	b.stagedCounts.LastMail++
+	m.ID = b.stagedCounts.LastMail
 	if w.id != 0 {
 		m.Account = w.id
 	}
 	w.mails = append(w.mails, m.ID)
 	setMail(b, &m, nil)
 	if m.Account != 0 {
-		b.set(numberKey(prefixMailOf, m.Account, m.ID), []byte{}, 0)
+		b.set(records.NumberKey(records.PrefixMailOf, m.Account, m.ID), []byte{}, 0)
 	}
-	b.stagedCounts.mails++
+	b.stagedCounts.Mails++
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
 )
 
@@ -57,7 +58,7 @@ func (s *database) checkFiles(v snapshot, report func(fault string)) error {
 		if err := s.interrupted(); err != nil {
 			return err
 		}
-		return decodeChange(r.Data, func(write) {})
+		return records.DecodeChange(r.Data, func(records.Write) {})
 	})
 	if damage, ok := errors.AsType[*journal.DamageError](err); ok {
 		report(damage.Error())
@@ -76,7 +77,7 @@ type checker struct {
 	signature string                                        // of the user model
 	keys      func(*account.Account) ([]account.Key, error) // of the user model; nil: the store was indexed for another
 
-	counts counts
+	counts records.Counts
 	found  account.Stats
 	last   uint64 // highest id of an account
 }
@@ -85,24 +86,24 @@ func (c *checker) fault(format string, args ...any) { c.report(fmt.Sprintf(forma
 
 // own checks the store's settings and counters.
 func (c *checker) own() error {
-	key, err := c.v.get(linkKeyKey)
+	key, err := c.v.get(records.LinkKeyKey)
 	if err != nil && err != account.ErrNotFound {
 		return err
 	}
-	if len(key) != linkKeyBytes {
-		c.fault("the key of links has %d bytes instead of %d", len(key), linkKeyBytes)
+	if len(key) != records.LinkKeyBytes {
+		c.fault("the key of links has %d bytes instead of %d", len(key), records.LinkKeyBytes)
 	}
-	record, err := c.v.get(countsKey)
+	record, err := c.v.get(records.CountsKey)
 	if err == nil {
-		c.counts, err = decodeCounts(record)
+		c.counts, err = records.DecodeCounts(record)
 	}
 	if err != nil && err != account.ErrNotFound {
 		c.fault("the counters can't be read: %v", err)
 	}
 	signature := ""
-	record, err = c.v.get(indexKey)
+	record, err = c.v.get(records.IndexKey)
 	if err == nil {
-		c.v.generation, signature, err = decodeIndex(record)
+		c.v.generation, signature, err = records.DecodeIndex(record)
 	}
 	if signature != c.signature {
 		c.keys = nil
@@ -114,53 +115,38 @@ func (c *checker) own() error {
 }
 
 func (c *checker) entry(key, value []byte) error {
-	if err := checkLength(key); err != nil {
+	if err := records.CheckLength(key); err != nil {
 		c.fault("%v", err)
 		return nil
 	}
 	switch key[0] {
-	case prefixAccount:
+	case records.PrefixAccount:
 		return c.account(binary.BigEndian.Uint64(key[1:]), value)
-	case prefixUnique:
+	case records.PrefixUnique:
 		return c.unique(key, value)
-	case prefixHold:
-		if _, err := decodeHold(value); err != nil {
+	case records.PrefixHold:
+		if _, err := records.DecodeHold(value); err != nil {
 			c.fault("a key that is kept from everybody can't be read: %v", err)
 		}
-	case prefixEmail:
+	case records.PrefixEmail:
 		return c.email(key)
-	case prefixToken:
+	case records.PrefixToken:
 		return c.token(account.Digest(key[1:]), value)
-	case prefixTokenOf:
+	case records.PrefixTokenOf:
 		return c.tokenOf(key, value)
-	case prefixMail:
+	case records.PrefixMail:
 		return c.mail(binary.BigEndian.Uint64(key[1:]), value)
-	case prefixMailDue:
-		return c.mailIndex(key, func(m *account.Mail) bool { return dueNumber(m.Due) == binary.BigEndian.Uint64(key[1:]) })
-	case prefixMailOf:
+	case records.PrefixMailDue:
+		return c.mailIndex(key, func(m *account.Mail) bool { return bytes.Equal(records.DueKey(m.Due, m.ID), key) })
+	case records.PrefixMailOf:
 		return c.mailIndex(key, func(m *account.Mail) bool { return m.Account == binary.BigEndian.Uint64(key[1:]) })
-	case prefixGroup:
-		if _, err := decodeGroup(value); err != nil {
+	case records.PrefixGroup:
+		if _, err := records.DecodeGroup(value); err != nil {
 			c.fault("a group can't be read: %v", err)
 		}
-	case prefixOwn:
+	case records.PrefixOwn:
 	default:
 		c.fault("a key of an unknown kind, %q", key[0])
-	}
-	return nil
-}
-
-// keyLengths are the lengths of keys by kind, for kinds with keys of one length.
-var keyLengths = map[byte]int{
-	prefixAccount: 1 + 8, prefixToken: 1 + len(account.Digest{}), prefixTokenOf: 1 + 8 + len(account.Digest{}),
-	prefixHold: 1 + 32,
-	prefixMail: 1 + 8, prefixMailDue: 1 + 8 + 8, prefixMailOf: 1 + 8 + 8,
-}
-
-// checkLength returns an error if a key is too long or too short for its kind.
-func checkLength(key []byte) error {
-	if want, ok := keyLengths[key[0]]; ok && len(key) != want || len(key) < 2 {
-		return fmt.Errorf("a key of kind %q has %d bytes", key[0], len(key))
 	}
 	return nil
 }
@@ -189,27 +175,27 @@ func (c *checker) account(id uint64, record []byte) error {
 	}
 	c.compareKeys(a)
 	for _, k := range a.Keys {
-		err := c.wants(uniqueKey(c.v.generation, k), binary.BigEndian.AppendUint64(nil, id),
+		err := c.wants(records.UniqueKey(c.v.generation, k), binary.BigEndian.AppendUint64(nil, id),
 			"account %d isn't found by its %s", id, k.Field)
 		if err != nil {
 			return err
 		}
 	}
-	folded, former := foldEmail(a.Email), formerFold(a.Email)
+	folded, former := records.FoldEmail(a.Email), records.FormerFold(a.Email)
 	if folded == "" {
 		return nil
 	}
 	if folded != former { // an older version may have written the key
-		if _, err := c.v.get(emailKey(former, id)); err != account.ErrNotFound {
+		if _, err := c.v.get(records.EmailKey(former, id)); err != account.ErrNotFound {
 			return err
 		}
 	}
-	return c.wants(emailKey(folded, id), nil, "account %d isn't found by its address", id)
+	return c.wants(records.EmailKey(folded, id), nil, "account %d isn't found by its address", id)
 }
 
 // compareKeys compares the unique keys of an account with those that the user
 // model gives it.
-func (c *checker) compareKeys(a *accountRecord) {
+func (c *checker) compareKeys(a *records.Account) {
 	if c.keys == nil {
 		return
 	}
@@ -233,8 +219,8 @@ func (c *checker) compareKeys(a *accountRecord) {
 
 // holder returns the account that an index entry leads to, or nil if it reported
 // a fault.
-func (c *checker) holder(id uint64, what string) (*accountRecord, error) {
-	record, err := c.v.get(numberKey(prefixAccount, id))
+func (c *checker) holder(id uint64, what string) (*records.Account, error) {
+	record, err := c.v.get(records.NumberKey(records.PrefixAccount, id))
 	if err == account.ErrNotFound {
 		c.fault("%s leads to account %d, which doesn't exist", what, id)
 		return nil, nil
@@ -250,7 +236,7 @@ func (c *checker) holder(id uint64, what string) (*accountRecord, error) {
 }
 
 func (c *checker) unique(key, value []byte) error {
-	if !bytes.HasPrefix(key, uniqueKey(c.v.generation, account.Key{})[:1+4]) {
+	if !bytes.HasPrefix(key, records.UniquePrefix(c.v.generation)) {
 		return nil // of another generation: not yet complete, or to be dropped
 	}
 	if len(value) != 8 {
@@ -261,7 +247,7 @@ func (c *checker) unique(key, value []byte) error {
 	if a == nil || err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(a.Keys, func(k account.Key) bool { return bytes.Equal(uniqueKey(c.v.generation, k), key) }) {
+	if !slices.ContainsFunc(a.Keys, func(k account.Key) bool { return bytes.Equal(records.UniqueKey(c.v.generation, k), key) }) {
 		c.fault("a unique key leads to account %d, which doesn't have it", a.ID)
 	}
 	return nil
@@ -276,7 +262,7 @@ func (c *checker) email(key []byte) error {
 	if a == nil || err != nil {
 		return err
 	}
-	if !bytes.Equal(emailKey(foldEmail(a.Email), a.ID), key) && !bytes.Equal(emailKey(formerFold(a.Email), a.ID), key) {
+	if !bytes.Equal(records.EmailKey(records.FoldEmail(a.Email), a.ID), key) && !bytes.Equal(records.EmailKey(records.FormerFold(a.Email), a.ID), key) {
 		c.fault("the index of addresses leads to account %d, which has another address", a.ID)
 	}
 	return nil
@@ -284,7 +270,7 @@ func (c *checker) email(key []byte) error {
 
 func (c *checker) token(digest account.Digest, record []byte) error {
 	c.found.Tokens++
-	t, _, err := decodeToken(digest, record)
+	t, _, err := records.DecodeToken(digest, record)
 	if err != nil {
 		c.fault("token %s: %v", digest.ID(), err)
 		return nil
@@ -295,7 +281,7 @@ func (c *checker) token(digest account.Digest, record []byte) error {
 	if _, err := c.holder(t.Account, "token "+digest.ID()); err != nil {
 		return err
 	}
-	return c.wants(tokenOfKey(t.Account, digest), nil, "token %s is missing among those of account %d", digest.ID(), t.Account)
+	return c.wants(records.TokenOfKey(t.Account, digest), nil, "token %s is missing among those of account %d", digest.ID(), t.Account)
 }
 
 // fleeting reports whether an entry may expire before its counterpart is checked.
@@ -304,49 +290,49 @@ func (c *checker) fleeting(expires time.Time) bool {
 }
 
 func (c *checker) tokenOf(key, value []byte) error {
-	ref, err := decodeTokenRef(string(key), string(value))
+	ref, err := records.DecodeTokenRef(string(key), string(value))
 	if err != nil {
 		c.fault("token %s of account %d: %v", account.Digest(key[1+8:]).ID(), binary.BigEndian.Uint64(key[1:]), err)
 		return nil
 	}
-	if c.fleeting(ref.expires) {
+	if c.fleeting(ref.Expires) {
 		return nil
 	}
-	record, err := c.v.get(tokenKey(ref.digest))
+	record, err := c.v.get(records.TokenKey(ref.Digest))
 	if err == account.ErrNotFound {
-		c.fault("account %d has token %s, which doesn't exist", ref.account, ref.digest.ID())
+		c.fault("account %d has token %s, which doesn't exist", ref.Account, ref.Digest.ID())
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	t, _, err := decodeToken(ref.digest, record)
-	if err == nil && (t.Account != ref.account || !t.Created.Equal(ref.created) || !t.Expires.Equal(ref.expires)) {
-		c.fault("token %s differs from what account %d knows of it", ref.digest.ID(), ref.account)
+	t, _, err := records.DecodeToken(ref.Digest, record)
+	if err == nil && (t.Account != ref.Account || !t.Created.Equal(ref.Created) || !t.Expires.Equal(ref.Expires)) {
+		c.fault("token %s differs from what account %d knows of it", ref.Digest.ID(), ref.Account)
 	}
 	return nil
 }
 
 func (c *checker) mail(id uint64, record []byte) error {
 	c.found.Mails++
-	m, _, err := decodeMail(id, record)
+	m, _, err := records.DecodeMail(id, record)
 	if err != nil {
 		c.fault("mail %d: %v", id, err)
 		return nil
 	}
-	if err := c.wants(numberKey(prefixMailDue, dueNumber(m.Due), id), nil, "mail %d never gets due", id); err != nil {
+	if err := c.wants(records.DueKey(m.Due, id), nil, "mail %d never gets due", id); err != nil {
 		return err
 	}
 	if m.Account == 0 {
 		return nil
 	}
-	return c.wants(numberKey(prefixMailOf, m.Account, id), nil, "mail %d is missing among those of account %d", id, m.Account)
+	return c.wants(records.NumberKey(records.PrefixMailOf, m.Account, id), nil, "mail %d is missing among those of account %d", id, m.Account)
 }
 
 // mailIndex checks an entry that ends with the id of a mail.
 func (c *checker) mailIndex(key []byte, agrees func(*account.Mail) bool) error {
 	id := binary.BigEndian.Uint64(key[1+8:])
-	record, err := c.v.get(numberKey(prefixMail, id))
+	record, err := c.v.get(records.NumberKey(records.PrefixMail, id))
 	if err == account.ErrNotFound {
 		c.fault("an index leads to mail %d, which doesn't exist", id)
 		return nil
@@ -354,7 +340,7 @@ func (c *checker) mailIndex(key []byte, agrees func(*account.Mail) bool) error {
 	if err != nil {
 		return err
 	}
-	if m, _, err := decodeMail(id, record); err == nil && !agrees(m) {
+	if m, _, err := records.DecodeMail(id, record); err == nil && !agrees(m) {
 		c.fault("an index leads to mail %d, which says otherwise", id)
 	}
 	return nil
@@ -362,13 +348,13 @@ func (c *checker) mailIndex(key []byte, agrees func(*account.Mail) bool) error {
 
 // totals compares the numbers of records with the store's counters.
 func (c *checker) totals() {
-	if c.found.Accounts != c.counts.accounts {
-		c.fault("there are %d accounts, the counter says %d", c.found.Accounts, c.counts.accounts)
+	if c.found.Accounts != c.counts.Accounts {
+		c.fault("there are %d accounts, the counter says %d", c.found.Accounts, c.counts.Accounts)
 	}
-	if c.found.Mails != c.counts.mails {
-		c.fault("there are %d mails, the counter says %d", c.found.Mails, c.counts.mails)
+	if c.found.Mails != c.counts.Mails {
+		c.fault("there are %d mails, the counter says %d", c.found.Mails, c.counts.Mails)
 	}
-	if c.last > c.counts.lastAccount {
-		c.fault("account %d has a higher id than the highest that was given, %d", c.last, c.counts.lastAccount)
+	if c.last > c.counts.LastAccount {
+		c.fault("account %d has a higher id than the highest that was given, %d", c.last, c.counts.LastAccount)
 	}
 }

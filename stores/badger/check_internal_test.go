@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"go.uber.org/zap"
 )
 
@@ -18,34 +19,34 @@ func TestACheckFindsWhatDoesNotAgree(t *testing.T) {
 	token := account.Digest{3}
 	for fault, change := range map[string]func(*batch){
 		"account 4 isn't found by its username": func(b *batch) {
-			b.delete(uniqueKey(1, account.Key{Field: "username", Value: "user4"}))
+			b.delete(records.UniqueKey(1, account.Key{Field: "username", Value: "user4"}))
 		},
 		"account 4 isn't found by its address": func(b *batch) {
-			b.delete(emailKey("user4@example.com", 4))
+			b.delete(records.EmailKey("user4@example.com", 4))
 		},
 		"a unique key leads to account 4, which doesn't have it": func(b *batch) {
-			b.set(uniqueKey(1, account.Key{Field: "username", Value: "user9"}), []byte{0, 0, 0, 0, 0, 0, 0, 4}, 0)
+			b.set(records.UniqueKey(1, account.Key{Field: "username", Value: "user9"}), []byte{0, 0, 0, 0, 0, 0, 0, 4}, 0)
 		},
 		"the index of addresses leads to account 99, which doesn't exist": func(b *batch) {
-			b.set(emailKey("x@example.com", 99), []byte{}, 0)
+			b.set(records.EmailKey("x@example.com", 99), []byte{}, 0)
 		},
 		"there are 4 accounts, the counter says 5": func(b *batch) {
-			b.delete(numberKey(prefixAccount, 4))
+			b.delete(records.NumberKey(records.PrefixAccount, 4))
 		},
 		"account 4: record is damaged": func(b *batch) {
-			b.set(numberKey(prefixAccount, 4), []byte("?"), 0)
+			b.set(records.NumberKey(records.PrefixAccount, 4), []byte("?"), 0)
 		},
 		"account 5 has token " + token.ID() + ", which doesn't exist": func(b *batch) {
-			b.delete(tokenKey(token))
+			b.delete(records.TokenKey(token))
 		},
 		"token " + token.ID() + " is missing among those of account 5": func(b *batch) {
-			b.delete(tokenOfKey(5, token))
+			b.delete(records.TokenOfKey(5, token))
 		},
 		"an index leads to mail 7, which doesn't exist": func(b *batch) {
-			b.set(numberKey(prefixMailDue, 1, 7), []byte{}, 0)
+			b.set(records.NumberKey(records.PrefixMailDue, 1, 7), []byte{}, 0)
 		},
 		"a key of an unknown kind": func(b *batch) { b.set([]byte("zz"), []byte{}, 0) },
-		"the key of links has 3":   func(b *batch) { b.set(linkKeyKey, []byte("key"), 0) },
+		"the key of links has 3":   func(b *batch) { b.set(records.LinkKeyKey, []byte("key"), 0) },
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
@@ -85,7 +86,7 @@ func (s *database) faults(t *testing.T) (all []string) {
 func TestABrokenOffRestoreIsNotTakenForAStore(t *testing.T) {
 	dir := t.TempDir()
 	s := newBadger(t, dir)
-	s.raw(t, func(b *batch) { b.set(restoringKey, []byte{}, 0) })
+	s.raw(t, func(b *batch) { b.set(records.RestoringKey, []byte{}, 0) })
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

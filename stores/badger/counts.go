@@ -3,7 +3,6 @@ package badger
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -11,114 +10,62 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/diskspace"
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // counts are the counters of the writer. Each batch has its own copy until it is
 // committed.
 type counts struct {
-	accounts    uint64
-	mails       uint64
-	lastAccount uint64 // highest id ever assigned
-	lastMail    uint64
+	records.Counts
 
 	// tokens is the number of tokens created since the store was opened, less
 	// those ended. It isn't stored: see countTokens.
 	tokens int64
 }
 
-const (
-	countAccounts    protowire.Number = 1
-	countMails       protowire.Number = 2
-	countLastAccount protowire.Number = 3
-	countLastMail    protowire.Number = 4
-)
-
-func (c *counts) encode() []byte {
-	b := []byte{recordFormat}
-	b = appendNumber(b, countAccounts, c.accounts)
-	b = appendNumber(b, countMails, c.mails)
-	b = appendNumber(b, countLastAccount, c.lastAccount)
-	return appendNumber(b, countLastMail, c.lastMail)
-}
-
-func decodeCounts(record []byte) (counts, error) {
-	var c counts
-	d := recordDecoder{s: string(record)}
-	d.format()
-	for d.next() {
-		switch d.num {
-		case countAccounts:
-			c.accounts = d.number()
-		case countMails:
-			c.mails = d.number()
-		case countLastAccount:
-			c.lastAccount = d.number()
-		case countLastMail:
-			c.lastMail = d.number()
-		default:
-			d.raw()
-		}
-	}
-	return c, d.err()
-}
-
 // loadState reads the state that is kept in memory.
 func (s *database) loadState(v snapshot) error {
-	if _, err := v.get(restoringKey); err == nil {
+	if _, err := v.get(records.RestoringKey); err == nil {
 		return errors.New("its restore or repair was broken off: remove the folder and begin again")
 	}
-	key, err := v.get(linkKeyKey)
+	key, err := v.get(records.LinkKeyKey)
 	if err != nil && err != account.ErrNotFound {
 		return err
 	}
 	if s.linkKey == nil {
 		s.linkKey = bytes.Clone(key)
 	}
-	record, err := v.get(sequenceKey)
+	record, err := v.get(records.SequenceKey)
 	if err == nil {
-		var last sequence
-		last, err = decodeSequence(record)
-		s.history = last.history
+		var last records.Sequence
+		last, err = records.DecodeSequence(record)
+		s.history = last.History
 	}
 	if err != nil && err != account.ErrNotFound {
 		return err
 	}
-	record, err = v.get(countsKey)
+	record, err = v.get(records.CountsKey)
 	if err == nil {
-		var counts counts
-		counts, err = decodeCounts(record)
+		var stored records.Counts
+		stored, err = records.DecodeCounts(record)
 		s.counting.Lock()
-		counts.tokens = s.counts.tokens
-		s.counts = counts
+		s.counts.Counts = stored
 		s.counting.Unlock()
 	}
 	if err != nil && err != account.ErrNotFound {
 		return err
 	}
-	record, err = v.get(indexKey)
+	record, err = v.get(records.IndexKey)
 	if err == account.ErrNotFound {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	generation, signature, err := decodeIndex(record)
+	generation, signature, err := records.DecodeIndex(record)
 	s.generation.Store(generation)
 	s.signature = signature
 	return err
-}
-
-// The record of the unique keys has their generation and signature.
-func encodeIndex(generation uint64, signature string) []byte {
-	return append(binary.BigEndian.AppendUint64([]byte{recordFormat}, generation), signature...)
-}
-
-func decodeIndex(record []byte) (generation uint64, signature string, err error) {
-	if len(record) < 9 || record[0] != recordFormat {
-		return 0, "", errRecord
-	}
-	return binary.BigEndian.Uint64(record[1:]), string(record[9:]), nil
 }
 
 // tokenCount is a count of the stored tokens, made when the writer's counter was
@@ -140,9 +87,9 @@ func (s *database) Stats(ctx context.Context) (account.Stats, error) {
 	}
 	s.counting.Lock()
 	st := account.Stats{
-		Accounts: s.counts.accounts,
+		Accounts: s.counts.Accounts,
 		Tokens:   uint64(max(0, s.tokens.tokens+s.counts.tokens-s.tokens.base)),
-		Mails:    s.counts.mails,
+		Mails:    s.counts.Mails,
 	}
 	s.counting.Unlock()
 	var err error
@@ -188,7 +135,7 @@ func (s *database) countTokens(ctx context.Context) error {
 		v.txn = s.engine.Load().db.NewTransactionAt(s.committed.Load(), false)
 		s.counting.Unlock()
 		defer v.txn.Discard()
-		return v.scan([]byte{prefixTokenOf}, nil, func(_, _ []byte) (bool, error) {
+		return v.scan([]byte{records.PrefixTokenOf}, nil, func(_, _ []byte) (bool, error) {
 			count.tokens++
 			return true, ctx.Err()
 		})

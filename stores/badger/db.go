@@ -3,42 +3,24 @@ package badger
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
 	"github.com/gofrs/flock"
 	"go.uber.org/zap"
-	"golang.org/x/text/unicode/norm"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // database is an open Badger store.
-//
-// The first letter of a key is its kind; numbers in keys are big-endian, so that
-// they sort.
-//
-//	a <id>                       account
-//	u <generation> <field value> unique key: the id of the account
-//	h <digest>                   held unique key: the end of the hold
-//	e <address> 0 <id>           address of an account, folded
-//	t <digest>                   auth token
-//	T <account> <digest>         token of an account: its times
-//	m <id>                       mail
-//	M <due> <id>                 mail by the time at which it is due
-//	n <account> <id>             mail of an account
-//	g <name>                     group, as in Django
-//	c …                          counters and settings of the store itself
 //
 // Reads see the last committed transaction, and never wait for the writer (see
 // writer.go).
@@ -77,88 +59,6 @@ type database struct {
 	counts     counts     // changed by the writer alone
 	tokens     tokenCount
 	recounting sync.Mutex // held while the tokens are counted
-}
-
-const (
-	prefixAccount = 'a'
-	prefixUnique  = 'u'
-	prefixHold    = 'h'
-	prefixEmail   = 'e'
-	prefixToken   = 't'
-	prefixTokenOf = 'T'
-	prefixMail    = 'm'
-	prefixMailDue = 'M'
-	prefixMailOf  = 'n'
-	prefixGroup   = 'g'
-	prefixOwn     = 'c'
-)
-
-var (
-	linkKeyKey = []byte{prefixOwn, 'l'}
-	indexKey   = []byte{prefixOwn, 'i'} // generation and signature of the unique keys
-	countsKey  = []byte{prefixOwn, 'n'}
-)
-
-func numberKey(prefix byte, numbers ...uint64) []byte {
-	k := make([]byte, 1, 1+8*len(numbers))
-	k[0] = prefix
-	for _, n := range numbers {
-		k = binary.BigEndian.AppendUint64(k, n)
-	}
-	return k
-}
-
-func tokenKey(d account.Digest) []byte {
-	k := make([]byte, 1, 1+len(d))
-	k[0] = prefixToken
-	return append(k, d[:]...)
-}
-
-func tokenOfKey(owner uint64, d account.Digest) []byte {
-	k := make([]byte, 1, 1+8+len(d))
-	k[0] = prefixTokenOf
-	k = binary.BigEndian.AppendUint64(k, owner)
-	return append(k, d[:]...)
-}
-
-func uniqueKey(generation uint64, key account.Key) []byte {
-	k := make([]byte, 1, 1+4+1+len(key.Field)+1+min(len(key.Value), maxKeyText))
-	k[0] = prefixUnique
-	k = binary.BigEndian.AppendUint32(k, uint32(generation))
-	k = protowire.AppendString(k, key.Field)
-	return appendKeyText(k, key.Value)
-}
-
-// emailPrefix returns the prefix of an address's keys. Long addresses may share
-// it, so compare the address of the account, too.
-func emailPrefix(folded string) []byte {
-	k := make([]byte, 1, 1+min(len(folded), maxKeyText)+1+8)
-	k[0] = prefixEmail
-	return append(appendKeyText(k, folded), 0)
-}
-
-func emailKey(folded string, id uint64) []byte {
-	return binary.BigEndian.AppendUint64(emailPrefix(folded), id)
-}
-
-// foldEmail returns an address in the one form of all its spellings, which may
-// differ in case and in the encoding of the domain.
-func foldEmail(email string) string { return formerFold(account.NormalizeEmail(email)) }
-
-// formerFold returns the form that earlier versions had in the index of
-// addresses. The next reindex replaces such entries.
-func formerFold(email string) string { return strings.ToLower(norm.NFKC.String(email)) }
-
-// maxKeyText is the maximum length of a text in a key; longer ones are hashed.
-// Badger's keys must be shorter than 64 KB.
-const maxKeyText = 255
-
-func appendKeyText(k []byte, text string) []byte {
-	if len(text) <= maxKeyText {
-		return append(k, text...)
-	}
-	sum := sha256.Sum256([]byte(text))
-	return append(k, sum[:]...)
 }
 
 // snapshot is the store as of one transaction.
@@ -214,28 +114,23 @@ func (v snapshot) scan(prefix, from []byte, fn func(key, value []byte) (more boo
 			return v.tables.checkRange(from, item.Key())
 		}
 	}
-	return v.tables.checkRange(from, lastKey(prefix))
+	return v.tables.checkRange(from, records.LastKey(prefix))
 }
 
-// lastKey returns a key behind all keys with a prefix.
-func lastKey(prefix []byte) []byte {
-	return append(bytes.Clone(prefix), bytes.Repeat([]byte{0xff}, maxKeyText)...)
-}
-
-func (v snapshot) account(id uint64) (*accountRecord, error) {
-	record, err := v.get(numberKey(prefixAccount, id))
+func (v snapshot) account(id uint64) (*records.Account, error) {
+	record, err := v.get(records.NumberKey(records.PrefixAccount, id))
 	if err != nil {
 		return nil, err
 	}
 	return v.decodeAccount(id, record)
 }
 
-func (v snapshot) decodeAccount(id uint64, record []byte) (*accountRecord, error) {
-	a, err := decodeAccount(id, record)
+func (v snapshot) decodeAccount(id uint64, record []byte) (*records.Account, error) {
+	a, err := records.DecodeAccount(id, record)
 	if err != nil {
 		return nil, fmt.Errorf("account %d: %w", id, err)
 	}
-	a.Keys = a.keysAt(v.generation)
+	a.Keys = a.KeysAt(v.generation)
 	return a, nil
 }
 
@@ -266,7 +161,7 @@ func (s *database) view(ctx context.Context, fn func(snapshot) error) (err error
 
 // Account implements Store.
 func (s *database) Account(ctx context.Context, id uint64) (*account.Account, error) {
-	var a *accountRecord
+	var a *records.Account
 	err := s.view(ctx, func(v snapshot) (err error) {
 		a, err = v.account(id)
 		return err
@@ -279,9 +174,9 @@ func (s *database) Account(ctx context.Context, id uint64) (*account.Account, er
 
 // AccountByKey implements Store.
 func (s *database) AccountByKey(ctx context.Context, key account.Key) (*account.Account, error) {
-	var a *accountRecord
+	var a *records.Account
 	err := s.view(ctx, func(v snapshot) error {
-		id, err := v.get(uniqueKey(v.generation, key))
+		id, err := v.get(records.UniqueKey(v.generation, key))
 		if err != nil {
 			return err
 		}
@@ -301,13 +196,13 @@ func (s *database) AccountByKey(ctx context.Context, key account.Key) (*account.
 
 // AccountsByEmail implements Store.
 func (s *database) AccountsByEmail(ctx context.Context, email string, limit int) ([]*account.Account, error) {
-	folded := foldEmail(email)
+	folded := records.FoldEmail(email)
 	if folded == "" || limit <= 0 {
 		return nil, ctx.Err()
 	}
 	var accounts []*account.Account
 	err := s.view(ctx, func(v snapshot) error {
-		prefix := emailPrefix(folded)
+		prefix := records.EmailPrefix(folded)
 		return v.scan(prefix, nil, func(key, _ []byte) (bool, error) {
 			if len(key) != len(prefix)+8 {
 				return true, nil
@@ -316,7 +211,7 @@ func (s *database) AccountsByEmail(ctx context.Context, email string, limit int)
 			if err != nil {
 				return false, err
 			}
-			if foldEmail(a.Email) == folded {
+			if records.FoldEmail(a.Email) == folded {
 				accounts = append(accounts, &a.Account)
 			}
 			return len(accounts) < limit, nil
@@ -335,7 +230,7 @@ func (s *database) Accounts(ctx context.Context, after uint64, limit int) ([]*ac
 	}
 	var accounts []*account.Account
 	err := s.view(ctx, func(v snapshot) error {
-		from := numberKey(prefixAccount, after+1)
+		from := records.NumberKey(records.PrefixAccount, after+1)
 		return v.scan(from[:1], from, func(key, value []byte) (bool, error) {
 			a, err := v.decodeAccount(binary.BigEndian.Uint64(key[1:]), value)
 			if err != nil {

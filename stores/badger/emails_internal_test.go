@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // oldStore writes accounts as versions before addresses had one form did: under
@@ -31,8 +32,8 @@ func oldStore(t *testing.T, dir string, addresses ...string) {
 			t.Fatal(err)
 		}
 		db.raw(t, func(b *batch) {
-			b.delete(emailKey(foldEmail(address), acc.ID))
-			b.set(emailKey(formerFold(address), acc.ID), []byte{}, 0)
+			b.delete(records.EmailKey(records.FoldEmail(address), acc.ID))
+			b.set(records.EmailKey(records.FormerFold(address), acc.ID), []byte{}, 0)
 		})
 	}
 	faultless(t, db, "", nil)

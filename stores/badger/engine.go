@@ -1,7 +1,6 @@
 package badger
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,14 +9,15 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
 )
 
 // The journal has each change before Badger. Badger doesn't flush its memory
 // tables' files then, and they are not read: what is not in its tables when the
-// store is opened comes from the journal. Each transaction sets sequenceKey to its
-// number, so that the tables' highest version is that of the last transaction in
-// them, and a backup says which transaction it has last.
+// store is opened comes from the journal. Each transaction sets its number, see
+// records.Sequence, so that the tables' highest version is that of the last transaction
+// in them, and a backup says which transaction it has last.
 
 // engine is an open Badger database, and the journal of its changes.
 type engine struct {
@@ -29,27 +29,8 @@ type engine struct {
 // journalFolder has the journal, in the store's folder.
 const journalFolder = "journal"
 
-var sequenceKey = []byte{prefixOwn, 's'}
-
-// sequence is the value of sequenceKey.
-type sequence struct {
-	number  uint64 // of the last transaction
-	history uint64 // random: tells stores with the same numbers apart
-}
-
+// newHistory returns the history of a new store.
 func newHistory() uint64 { return rand.Uint64() }
-
-func (q sequence) write() write {
-	value := binary.BigEndian.AppendUint64([]byte{recordFormat}, q.number)
-	return write{key: string(sequenceKey), value: binary.BigEndian.AppendUint64(value, q.history)}
-}
-
-func decodeSequence(record []byte) (sequence, error) {
-	if len(record) != 1+8+8 || record[0] != recordFormat {
-		return sequence{}, errRecord
-	}
-	return sequence{binary.BigEndian.Uint64(record[1:]), binary.BigEndian.Uint64(record[1+8:])}, nil
-}
 
 // openEngine opens Badger and brings it up to date from the journal.
 func (s *database) openEngine() (*engine, error) {
@@ -84,7 +65,7 @@ func (s *database) prepareEngine(e *engine) error {
 // replay opens the journal, and commits its changes that Badger doesn't have.
 func (s *database) replay(e *engine) error {
 	dir := filepath.Join(s.dir, journalFolder)
-	p := &pending{s: s, db: e.db, writes: make(map[string]write)}
+	p := &pending{s: s, db: e.db, writes: make(map[string]records.Write)}
 	var err error
 	if e.journal, err = journal.Open(dir, e.db.MaxVersion(), p.add); err != nil {
 		if damage, ok := errors.AsType[*journal.DamageError](err); ok {
@@ -107,15 +88,15 @@ func (s *database) replay(e *engine) error {
 type pending struct {
 	s      *database
 	db     *badger.DB
-	writes map[string]write
+	writes map[string]records.Write
 	bytes  int
 	number uint64 // of the last one
 }
 
 func (p *pending) add(r journal.Record) error {
-	err := decodeChange(r.Data, func(w write) {
-		p.writes[w.key] = w
-		p.bytes += len(w.key) + len(w.value) + keyOverhead
+	err := records.DecodeChange(r.Data, func(w records.Write) {
+		p.writes[w.Key] = w
+		p.bytes += len(w.Key) + len(w.Value) + keyOverhead
 	})
 	if err != nil {
 		return damaged(p.s.dir, journalFolder, fmt.Sprintf("change %d: %v", r.Number, err))
@@ -143,15 +124,15 @@ func (p *pending) commit() error {
 }
 
 // commitAt commits writes in one transaction with a number.
-func commitAt(db *badger.DB, number uint64, writes map[string]write) error {
+func commitAt(db *badger.DB, number uint64, writes map[string]records.Write) error {
 	txn := db.NewTransactionAt(number, true)
 	defer txn.Discard()
 	for key, w := range writes {
 		var err error
-		if w.value == nil {
+		if w.Value == nil {
 			err = txn.Delete([]byte(key))
 		} else {
-			err = txn.SetEntry(&badger.Entry{Key: []byte(key), Value: w.value, ExpiresAt: w.expires})
+			err = txn.SetEntry(&badger.Entry{Key: []byte(key), Value: w.Value, ExpiresAt: w.Expires})
 		}
 		if err != nil {
 			return err
@@ -161,8 +142,8 @@ func commitAt(db *badger.DB, number uint64, writes map[string]write) error {
 }
 
 // commit makes changes durable, and then visible.
-func (e *engine) commit(number uint64, writes map[string]write, now time.Time) error {
-	if err := e.journal.Append(encodeChange(writes), now); err != nil {
+func (e *engine) commit(number uint64, writes map[string]records.Write, now time.Time) error {
+	if err := e.journal.Append(records.EncodeChange(writes), now); err != nil {
 		return err
 	}
 	return commitAt(e.db, number, writes)

@@ -1,25 +1,18 @@
 package badger
 
 import (
-	"crypto/sha256"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // A hold prevents anyone from taking a unique key for some time, such as the name
-// of a deleted account. It survives a change of the user model, so its key
-// ignores case whether or not the model does. It is stored as a digest, so that
-// nothing readable is left of the deleted account.
-
-func holdKeyOf(k account.Key) []byte {
-	sum := sha256.Sum256([]byte(k.Field + "\x00" + account.FoldCase(foldEmail(k.Value))))
-	return append([]byte{prefixHold}, sum[:]...)
-}
+// of a deleted account.
 
 func holdKey(b *batch, k account.Key, until time.Time) {
 	if until.After(b.s.now()) {
-		b.set(holdKeyOf(k), appendHold(nil, until), expiry(until))
+		b.set(records.HoldKey(k), records.EncodeHold(until), expiry(until))
 	}
 }
 
@@ -31,35 +24,18 @@ func freeKey(b *batch, k account.Key) error {
 	if err != nil {
 		return err
 	}
-	b.delete(holdKeyOf(k))
+	b.delete(records.HoldKey(k))
 	return nil
 }
 
 func isHeld(b *batch, k account.Key) (bool, error) {
-	record, err := b.get(holdKeyOf(k))
+	record, err := b.get(records.HoldKey(k))
 	if err == account.ErrNotFound {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	until, err := decodeHold(record)
+	until, err := records.DecodeHold(record)
 	return b.s.now().Before(until), err
-}
-
-func appendHold(b []byte, until time.Time) []byte {
-	return appendTime(append(b, recordFormat), recHoldUntil, until)
-}
-
-func decodeHold(record []byte) (until time.Time, err error) {
-	d := recordDecoder{s: string(record)}
-	d.format()
-	for d.next() {
-		if d.num == recHoldUntil {
-			until = d.time()
-		} else {
-			d.raw()
-		}
-	}
-	return until, d.err()
 }

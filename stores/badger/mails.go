@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
 )
 
@@ -21,10 +23,10 @@ func (s *database) Mails(ctx context.Context, due time.Time, limit int) ([]*acco
 		return nil, ctx.Err()
 	}
 	var mails []*account.Mail
-	last := dueNumber(due)
+	last := records.DueKey(due, math.MaxUint64)
 	err := s.view(ctx, func(v snapshot) error {
-		return v.scan([]byte{prefixMailDue}, nil, func(key, _ []byte) (bool, error) {
-			if binary.BigEndian.Uint64(key[1:]) > last {
+		return v.scan([]byte{records.PrefixMailDue}, nil, func(key, _ []byte) (bool, error) {
+			if bytes.Compare(key, last) > 0 {
 				return false, nil
 			}
 			m, _, err := v.mail(binary.BigEndian.Uint64(key[1+8:]))
@@ -48,9 +50,9 @@ func (s *database) LatestMails(ctx context.Context, due time.Time, limit int) ([
 	}
 	var mails []*account.Mail
 	err := s.view(ctx, func(v snapshot) error {
-		it := v.txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixMailDue}, Reverse: true})
+		it := v.txn.NewIterator(badger.IteratorOptions{Prefix: []byte{records.PrefixMailDue}, Reverse: true})
 		defer it.Close()
-		for it.Seek(numberKey(prefixMailDue, dueNumber(due), math.MaxUint64)); it.Valid() && len(mails) < limit; it.Next() {
+		for it.Seek(records.DueKey(due, math.MaxUint64)); it.Valid() && len(mails) < limit; it.Next() {
 			m, _, err := v.mail(binary.BigEndian.Uint64(it.Item().Key()[1+8:]))
 			if err != nil {
 				return err
@@ -66,20 +68,16 @@ func (s *database) LatestMails(ctx context.Context, due time.Time, limit int) ([
 }
 
 func (v snapshot) mail(id uint64) (*account.Mail, []byte, error) {
-	record, err := v.get(numberKey(prefixMail, id))
+	record, err := v.get(records.NumberKey(records.PrefixMail, id))
 	if err != nil {
 		return nil, nil, err
 	}
-	m, unknown, err := decodeMail(id, record)
+	m, unknown, err := records.DecodeMail(id, record)
 	if err != nil {
 		return nil, nil, fmt.Errorf("mail %d: %w", id, err)
 	}
 	return m, unknown, nil
 }
-
-// dueNumber returns a time in microseconds, for a key that sorts. Times before
-// 1970 are zero.
-func dueNumber(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) }
 
 // PutMail implements Store.
 func (s *database) PutMail(ctx context.Context, m *account.Mail) error {
@@ -89,7 +87,7 @@ func (s *database) PutMail(ctx context.Context, m *account.Mail) error {
 		if err != nil {
 			return err
 		}
-		b.delete(numberKey(prefixMailDue, dueNumber(old.Due), put.ID))
+		b.delete(records.DueKey(old.Due, put.ID))
 		put.Account = old.Account
 		setMail(b, &put, unknown)
 		return nil
@@ -107,16 +105,16 @@ func (s *database) DeleteMail(ctx context.Context, id uint64) error {
 }
 
 func (b *batch) mail(id uint64) (*account.Mail, []byte, error) {
-	record, err := b.get(numberKey(prefixMail, id))
+	record, err := b.get(records.NumberKey(records.PrefixMail, id))
 	if err != nil {
 		return nil, nil, err
 	}
-	return decodeMail(id, record)
+	return records.DecodeMail(id, record)
 }
 
 func setMail(b *batch, m *account.Mail, unknown []byte) {
-	b.set(numberKey(prefixMail, m.ID), appendMail(nil, m, unknown), 0)
-	b.set(numberKey(prefixMailDue, dueNumber(m.Due), m.ID), []byte{}, 0)
+	b.set(records.NumberKey(records.PrefixMail, m.ID), records.EncodeMail(m, unknown), 0)
+	b.set(records.DueKey(m.Due, m.ID), []byte{}, 0)
 }
 
 func dropMail(b *batch, id uint64) error {
@@ -124,11 +122,11 @@ func dropMail(b *batch, id uint64) error {
 	if err != nil {
 		return err
 	}
-	b.delete(numberKey(prefixMail, id))
-	b.delete(numberKey(prefixMailDue, dueNumber(m.Due), id))
+	b.delete(records.NumberKey(records.PrefixMail, id))
+	b.delete(records.DueKey(m.Due, id))
 	if m.Account != 0 {
-		b.delete(numberKey(prefixMailOf, m.Account, id))
+		b.delete(records.NumberKey(records.PrefixMailOf, m.Account, id))
 	}
-	b.stagedCounts.mails--
+	b.stagedCounts.Mails--
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
 )
@@ -26,7 +27,7 @@ const journalKept = 64 << 20
 const compactAt = 4
 
 // flushKey is written to be dropped, see flush.
-var flushKey = []byte{prefixOwn, 'f'}
+var flushKey = []byte{records.PrefixOwn, 'f'}
 
 // scrubPause is how often all tables are checked.
 const scrubPause = 10 * time.Minute

@@ -3,7 +3,6 @@ package badger
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +19,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"github.com/caddy-djoser/djoser/internal/fileowner"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"go.uber.org/zap"
@@ -175,7 +175,7 @@ func (s *database) addJournal() error {
 		return openError(s.dir, err)
 	}
 	last := db.MaxVersion() + 1
-	writes := map[string]write{string(sequenceKey): sequence{last, newHistory()}.write()}
+	writes := map[string]records.Write{string(records.SequenceKey): records.Sequence{Number: last, History: newHistory()}.Write()}
 	if err := errors.Join(commitAt(db, last, writes), db.Close(), s.createJournal(last)); err != nil {
 		return fmt.Errorf("store %s: giving it a journal: %w", s.dir, plainError(err))
 	}
@@ -412,25 +412,18 @@ func (s *database) load() error {
 		return nil
 	}
 	s.history = newHistory()
-	key := newLinkKey()
+	key := records.NewLinkKey()
 	b := s.newBatch()
 	if b.refused != nil {
 		return b.refused
 	}
-	b.set(linkKeyKey, key, 0)
+	b.set(records.LinkKeyKey, key, 0)
 	b.accept()
 	if err := b.commit(); err != nil {
 		return fmt.Errorf("store %s: %w", s.dir, err)
 	}
 	s.linkKey = key
 	return nil
-}
-
-// newLinkKey returns a new key for signing links.
-func newLinkKey() []byte {
-	key := make([]byte, linkKeyBytes)
-	rand.Read(key)
-	return key
 }
 
 // fixModes denies other users access to the files, which Badger creates with the

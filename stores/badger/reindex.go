@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"go.uber.org/zap"
 )
 
@@ -21,14 +22,14 @@ import (
 func (s *database) Reindex(ctx context.Context, signature string, keys func(*account.Account) ([]account.Key, error)) error {
 	var done bool
 	err := s.view(ctx, func(v snapshot) error {
-		record, err := v.get(indexKey)
+		record, err := v.get(records.IndexKey)
 		if err == account.ErrNotFound {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		_, last, err := decodeIndex(record)
+		_, last, err := records.DecodeIndex(record)
 		done = last == signature
 		return err
 	})
@@ -62,7 +63,7 @@ func (r *reindex) run(signature string) error {
 		return err
 	}
 	b := r.s.newBatch()
-	b.set(indexKey, encodeIndex(old+1, signature), 0)
+	b.set(records.IndexKey, records.EncodeIndex(old+1, signature), 0)
 	b.accept()
 	if err := b.commit(); err != nil {
 		return err
@@ -76,11 +77,11 @@ func (r *reindex) run(signature string) error {
 }
 
 // each calls fn with every account, in batches, in order of id.
-func (r *reindex) each(fn func(*accountRecord) error) error {
+func (r *reindex) each(fn func(*records.Account) error) error {
 	for after := uint64(0); ; {
-		var accounts []*accountRecord
+		var accounts []*records.Account
 		err := r.s.view(r.ctx, func(v snapshot) error {
-			from := numberKey(prefixAccount, after+1)
+			from := records.NumberKey(records.PrefixAccount, after+1)
 			return v.scan(from[:1], from, func(key, value []byte) (bool, error) {
 				a, err := v.decodeAccount(binary.BigEndian.Uint64(key[1:]), value)
 				accounts = append(accounts, a)
@@ -104,7 +105,7 @@ func (r *reindex) each(fn func(*accountRecord) error) error {
 
 // keysOf returns the new keys of an account, with or without reserved ones. It
 // calls the caller's function with a copy of the account.
-func (r *reindex) keysOf(a *accountRecord, reserved bool) ([]account.Key, error) {
+func (r *reindex) keysOf(a *records.Account, reserved bool) ([]account.Key, error) {
 	copied := a.Account // keys may change it
 	keys, err := r.keys(&copied)
 	if err != nil {
@@ -125,7 +126,7 @@ func (r *reindex) check() error {
 		seed = maphash.MakeSeed()
 		all  []hashed
 	)
-	err := r.each(func(a *accountRecord) error {
+	err := r.each(func(a *records.Account) error {
 		keys, err := r.keysOf(a, false)
 		for _, k := range keys {
 			all = append(all, hashed{maphash.Comparable(seed, k), a.ID})
@@ -159,7 +160,7 @@ func (r *reindex) check() error {
 func (r *reindex) compare(id, other uint64) error {
 	var keys [2][]account.Key
 	for i, id := range []uint64{id, other} {
-		var a *accountRecord
+		var a *records.Account
 		err := r.s.view(r.ctx, func(v snapshot) (err error) {
 			a, err = v.account(id)
 			return err
@@ -184,7 +185,7 @@ func (r *reindex) compare(id, other uint64) error {
 func (r *reindex) fill(old, generation uint64, reserved bool) error {
 	b := r.s.newBatch()
 	defer func() { b.discard() }()
-	err := r.each(func(a *accountRecord) error {
+	err := r.each(func(a *records.Account) error {
 		keys, err := r.keysOf(a, reserved)
 		if err != nil {
 			return err
@@ -199,19 +200,18 @@ func (r *reindex) fill(old, generation uint64, reserved bool) error {
 		}
 		former := a.Keys
 		a.Keys = keys
-		fields, err := appendAccountFields(nil, &a.Account)
+		fields, err := records.EncodeAccountFields(&a.Account)
 		if err != nil {
 			return err
 		}
-		record := append(appendAccountHead(nil, a.Version, generation), fields...)
-		record = append(record, a.unknown...)
-		b.set(numberKey(prefixAccount, a.ID), appendFormerKeys(record, old, former), 0)
+		record := records.EncodeAccount(a.Version, generation, fields, a.Unknown)
+		b.set(records.NumberKey(records.PrefixAccount, a.ID), records.AppendFormerKeys(record, old, former), 0)
 		for _, k := range keys {
-			b.set(uniqueKey(generation, k), binary.BigEndian.AppendUint64(nil, a.ID), 0)
+			b.set(records.UniqueKey(generation, k), binary.BigEndian.AppendUint64(nil, a.ID), 0)
 		}
-		if former, folded := formerFold(a.Email), foldEmail(a.Email); former != folded {
-			b.delete(emailKey(former, a.ID))
-			b.set(emailKey(folded, a.ID), []byte{}, 0)
+		if former, folded := records.FormerFold(a.Email), records.FoldEmail(a.Email); former != folded {
+			b.delete(records.EmailKey(former, a.ID))
+			b.set(records.EmailKey(folded, a.ID), []byte{}, 0)
 		}
 		b.accept()
 		if !b.full() {
@@ -233,9 +233,9 @@ func (r *reindex) fill(old, generation uint64, reserved bool) error {
 // one.
 func (s *database) dropGenerations() error {
 	current := s.generation.Load()
-	first := []byte{prefixUnique}
-	end := uniqueKey(current, account.Key{})[:1+4]
-	next := uniqueKey(current+1, account.Key{})[:1+4]
+	first := []byte{records.PrefixUnique}
+	end := records.UniquePrefix(current)
+	next := records.UniquePrefix(current + 1)
 	for {
 		b := s.newBatch()
 		drop := func(key, _ []byte) (bool, error) {

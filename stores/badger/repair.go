@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -52,7 +53,9 @@ func Repair(ctx context.Context, damaged, fresh, backup string, report func(text
 		return stats, err
 	}
 	r := &repair{dir: damaged, report: report, taken: make(map[account.Key]bool), gone: make(map[uint64]bool)}
-	err = s.refill(ctx, func(put func(write) error) error { return r.run(ctx, filepath.Join(fresh, scratchFolder), backup, put) })
+	err = s.refill(ctx, func(put func(records.Write) error) error {
+		return r.run(ctx, filepath.Join(fresh, scratchFolder), backup, put)
+	})
 	if err == nil {
 		err = s.dropScratch()
 	}
@@ -142,10 +145,10 @@ type repair struct {
 	flushed uint64 // number of the last change in the store's tables
 	lost    ranges // of keys, of which the tables may lack entries
 	journal journal.Salvaged
-	last    sequence // of what can be read
-	linkKey []byte   // nil: it can't be read
-	backup  sequence // zero: of another store, or none
-	known   uint64   // from this number on, all changes are known
+	last    records.Sequence // of what can be read
+	linkKey []byte           // nil: it can't be read
+	backup  records.Sequence // zero: of another store, or none
+	known   uint64           // from this number on, all changes are known
 
 	scratch *badger.DB
 	writes  *badger.WriteBatch
@@ -154,7 +157,7 @@ type repair struct {
 	generation uint64               // of the unique keys
 	signature  string               // of the unique keys, empty: they are made anew at the next start
 	taken      map[account.Key]bool // by accounts without an entry of that key
-	counts     counts
+	counts     records.Counts
 
 	gone           map[uint64]bool // accounts that can't be read
 	doubtful       []uint64        // accounts that may have been changed since
@@ -170,7 +173,7 @@ type tableFile struct {
 	extra bool   // not of the store's tables as the MANIFEST lists them
 }
 
-func (r *repair) run(ctx context.Context, scratch, backup string, put func(write) error) (err error) {
+func (r *repair) run(ctx context.Context, scratch, backup string, put func(records.Write) error) (err error) {
 	if err := r.survey(backup); err != nil {
 		return err
 	}
@@ -275,12 +278,12 @@ func (r *repair) surveyTable(name string) {
 // note notes what an entry says of the store: its history and its key.
 func (r *repair) note(key string, value []byte) {
 	switch key {
-	case string(sequenceKey):
-		if q, err := decodeSequence(value); err == nil && q.number >= r.last.number {
+	case string(records.SequenceKey):
+		if q, err := records.DecodeSequence(value); err == nil && q.Number >= r.last.Number {
 			r.last = q
 		}
-	case string(linkKeyKey):
-		if len(value) == linkKeyBytes {
+	case string(records.LinkKeyKey):
+		if len(value) == records.LinkKeyBytes {
 			r.linkKey = bytes.Clone(value)
 		}
 	}
@@ -288,8 +291,8 @@ func (r *repair) note(key string, value []byte) {
 
 func (r *repair) surveyJournal() error {
 	found, err := journal.Salvage(filepath.Join(r.dir, journalFolder), func(j journal.Record) error {
-		return decodeChange(j.Data, func(w write) {
-			r.note(w.key, w.value)
+		return records.DecodeChange(j.Data, func(w records.Write) {
+			r.note(w.Key, w.Value)
 		})
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -300,7 +303,7 @@ func (r *repair) surveyJournal() error {
 	for _, d := range found.Damage {
 		r.report(fmt.Sprintf("file %s: %s", filepath.Join(journalFolder, d.File), d.Reason))
 	}
-	if err == nil && len(found.Numbers) == 0 && r.last.number > 0 {
+	if err == nil && len(found.Numbers) == 0 && r.last.Number > 0 {
 		r.report(fmt.Sprintf("folder %s: no change in it can be read", journalFolder))
 	}
 	r.journal = found
@@ -320,13 +323,13 @@ func (r *repair) surveyBackup(name string) error {
 		if r.linkKey != nil && !bytes.Equal(linkKey, r.linkKey) {
 			return fmt.Errorf("%s is a backup of another store", name)
 		}
-		if last.history == r.last.history {
+		if last.History == r.last.History {
 			r.backup = last
 		} else {
 			r.report("the backup is of what the store was before a restore or repair: only what can't be read elsewhere is taken from it")
 		}
 	}
-	for _, missing := range r.missingChanges(max(r.flushed, r.backup.number)) {
+	for _, missing := range r.missingChanges(max(r.flushed, r.backup.Number)) {
 		r.report(missing)
 	}
 	r.known = r.knownFrom()
@@ -336,14 +339,14 @@ func (r *repair) surveyBackup(name string) error {
 // knownFrom returns the number from which on all changes are known, by the journal,
 // or by the backup and the journal: zero then.
 func (r *repair) knownFrom() uint64 {
-	from := max(r.journal.Acknowledged, r.last.number) + 1
+	from := max(r.journal.Acknowledged, r.last.Number) + 1
 	for _, n := range slices.Backward(r.journal.Numbers) {
 		if n != from-1 {
 			break
 		}
 		from = n
 	}
-	if from <= r.backup.number+1 {
+	if from <= r.backup.Number+1 {
 		return 0
 	}
 	return from
@@ -363,7 +366,7 @@ func (r *repair) missingChanges(after uint64) (missing []string) {
 			next = n + 1
 		}
 	}
-	gap(max(r.journal.Acknowledged, r.last.number))
+	gap(max(r.journal.Acknowledged, r.last.Number))
 	return missing
 }
 
@@ -374,7 +377,7 @@ func (r *repair) isOpen(key []byte, version uint64) bool {
 
 // replaced reports whether the backup says what became of a version of an entry.
 func (r *repair) replaced(key []byte, version uint64) bool {
-	return version <= r.backup.number && r.isOpen(key, r.backup.number)
+	return version <= r.backup.Number && r.isOpen(key, r.backup.Number)
 }
 
 // collect writes all versions of all entries to the scratch database.
@@ -386,8 +389,8 @@ func (r *repair) collect(ctx context.Context, backup string) error {
 	}
 	_, err := journal.Salvage(filepath.Join(r.dir, journalFolder), func(j journal.Record) error {
 		failed := ctx.Err()
-		decodeChange(j.Data, func(w write) { // what fails was reported by the survey
-			e := sst.Entry{Key: []byte(w.key), Version: j.Number, Deleted: w.value == nil, Value: w.value, Expires: w.expires}
+		records.DecodeChange(j.Data, func(w records.Write) { // what fails was reported by the survey
+			e := sst.Entry{Key: []byte(w.Key), Version: j.Number, Deleted: w.Value == nil, Value: w.Value, Expires: w.Expires}
 			failed = cmp.Or(failed, r.add(e, true))
 		})
 		return failed
@@ -404,8 +407,8 @@ func (r *repair) collect(ctx context.Context, backup string) error {
 	}
 	defer f.Close()
 	return readBackup(f, func(key, value []byte, expires uint64) error {
-		e := sst.Entry{Key: key, Version: max(r.backup.number, 1), Value: value, Expires: expires}
-		if r.see(e); !r.isOpen(key, r.backup.number) {
+		e := sst.Entry{Key: key, Version: max(r.backup.Number, 1), Value: value, Expires: expires}
+		if r.see(e); !r.isOpen(key, r.backup.Number) {
 			return ctx.Err()
 		}
 		return cmp.Or(ctx.Err(), r.write(e))

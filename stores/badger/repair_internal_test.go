@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
 )
 
@@ -154,23 +155,23 @@ func TestRepairMakesRecordsAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.raw(t, func(b *batch) {
-		b.delete(tokenOfKey(ann.ID, account.Digest{2}))                  // ended, but for the record
-		b.delete(numberKey(prefixMailDue, dueNumber(sent.Due), sent.ID)) // sent, but for the record
-		b.delete(uniqueKey(0, ann.Keys[0]))
-		b.delete(emailKey("ann@example.com", ann.ID))
+		b.delete(records.TokenOfKey(ann.ID, account.Digest{2})) // ended, but for the record
+		b.delete(records.DueKey(sent.Due, sent.ID))             // sent, but for the record
+		b.delete(records.UniqueKey(0, ann.Keys[0]))
+		b.delete(records.EmailKey("ann@example.com", ann.ID))
 		// bob has an old record, with the name of eve
 		old := *bob
 		old.Username, old.Keys = eve.Username, eve.Keys
-		fields, err := appendAccountFields(nil, &old)
+		fields, err := records.EncodeAccountFields(&old)
 		if err != nil {
 			t.Error(err)
 		}
-		b.set(numberKey(prefixAccount, bob.ID), append(appendAccountHead(nil, 1, 0), fields...), 0)
+		b.set(records.NumberKey(records.PrefixAccount, bob.ID), records.EncodeAccount(1, 0, fields, nil), 0)
 		// of accounts that there are not
-		b.set(numberKey(prefixMail, 7), appendMail(nil, &account.Mail{Account: 70}, nil), 0)
-		b.set(tokenKey(account.Digest{9}), appendToken(nil, &account.Token{Account: 80}, nil), 0)
-		b.set(emailKey("gone@example.com", 90), []byte{}, 0)
-		b.stagedCounts.accounts, b.stagedCounts.lastAccount = 12, 1
+		b.set(records.NumberKey(records.PrefixMail, 7), records.EncodeMail(&account.Mail{Account: 70}, nil), 0)
+		b.set(records.TokenKey(account.Digest{9}), records.EncodeToken(&account.Token{Account: 80}, nil), 0)
+		b.set(records.EmailKey("gone@example.com", 90), []byte{}, 0)
+		b.stagedCounts.Accounts, b.stagedCounts.LastAccount = 12, 1
 	})
 	fresh, report := s.repaired(t, "")
 	if _, err := fresh.Check(t.Context(), "", nil, func(fault string) { t.Error(fault) }); err != nil {

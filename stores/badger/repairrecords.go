@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
 	"github.com/dgraph-io/badger/v4"
 )
@@ -19,43 +20,43 @@ import (
 
 // see notes the ids in an entry, whatever becomes of it: none is given again.
 func (r *repair) see(e sst.Entry) {
-	if len(e.Key) == 0 || checkLength(e.Key) != nil {
+	if len(e.Key) == 0 || records.CheckLength(e.Key) != nil {
 		return
 	}
 	number := func(b []byte) uint64 { return binary.BigEndian.Uint64(b[len(b)-8:]) }
 	switch e.Key[0] {
-	case prefixAccount:
+	case records.PrefixAccount:
 		r.seeAccount(number(e.Key))
-	case prefixTokenOf:
+	case records.PrefixTokenOf:
 		r.seeAccount(binary.BigEndian.Uint64(e.Key[1:]))
-	case prefixEmail:
+	case records.PrefixEmail:
 		if len(e.Key) > 8 {
 			r.seeAccount(number(e.Key))
 		}
-	case prefixUnique:
+	case records.PrefixUnique:
 		if len(e.Value) == 8 {
 			r.seeAccount(number(e.Value))
 		}
-	case prefixMailOf:
+	case records.PrefixMailOf:
 		r.seeAccount(binary.BigEndian.Uint64(e.Key[1:]))
 		r.seeMail(number(e.Key))
-	case prefixMail, prefixMailDue:
+	case records.PrefixMail, records.PrefixMailDue:
 		r.seeMail(number(e.Key))
-	case prefixOwn:
-		if c, err := decodeCounts(e.Value); bytes.Equal(e.Key, countsKey) && err == nil {
-			r.seeAccount(c.lastAccount)
-			r.seeMail(c.lastMail)
+	case records.PrefixOwn:
+		if c, err := records.DecodeCounts(e.Value); bytes.Equal(e.Key, records.CountsKey) && err == nil {
+			r.seeAccount(c.LastAccount)
+			r.seeMail(c.LastMail)
 		}
 	}
 }
 
 func (r *repair) seeAccount(id uint64) {
 	if id <= account.MaxID {
-		r.counts.lastAccount = max(r.counts.lastAccount, id)
+		r.counts.LastAccount = max(r.counts.LastAccount, id)
 	}
 }
 
-func (r *repair) seeMail(id uint64) { r.counts.lastMail = max(r.counts.lastMail, id) }
+func (r *repair) seeMail(id uint64) { r.counts.LastMail = max(r.counts.LastMail, id) }
 
 // get returns the last version of an entry; found is false if there is none, or if
 // it was deleted.
@@ -78,7 +79,7 @@ func (r *repair) deletedAfter(key []byte, version uint64) bool {
 }
 
 // settle calls put with all entries of the new store.
-func (r *repair) settle(ctx context.Context, put func(write) error) error {
+func (r *repair) settle(ctx context.Context, put func(records.Write) error) error {
 	if err := r.findGeneration(); err != nil {
 		return err
 	}
@@ -93,8 +94,8 @@ func (r *repair) settle(ctx context.Context, put func(write) error) error {
 		if err != nil {
 			return plainError(err)
 		}
-		w := write{string(item.Key()), value, item.ExpiresAt()}
-		if checkLength(item.Key()) != nil {
+		w := records.Write{Key: string(item.Key()), Value: value, Expires: item.ExpiresAt()}
+		if records.CheckLength(item.Key()) != nil {
 			r.unread++
 		} else if err := r.entry(w, item.Version(), put); err != nil {
 			return err
@@ -110,17 +111,17 @@ func (r *repair) settle(ctx context.Context, put func(write) error) error {
 // findGeneration finds the generation of the unique keys: the last one that an
 // account has, if the record of it is lost.
 func (r *repair) findGeneration() (err error) {
-	if record, found := r.get(indexKey); found {
-		if r.generation, r.signature, err = decodeIndex(record); err == nil {
+	if record, found := r.get(records.IndexKey); found {
+		if r.generation, r.signature, err = records.DecodeIndex(record); err == nil {
 			return nil
 		}
 	}
-	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: []byte{prefixAccount}})
+	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: []byte{records.PrefixAccount}})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		err := it.Item().Value(func(value []byte) error {
-			if a, err := decodeAccount(0, value); err == nil {
-				r.generation = max(r.generation, a.generation)
+			if a, err := records.DecodeAccount(0, value); err == nil {
+				r.generation = max(r.generation, a.Generation)
 			}
 			return nil
 		})
@@ -132,47 +133,47 @@ func (r *repair) findGeneration() (err error) {
 }
 
 // entry calls put with an entry and those of its indexes, if it is to be kept.
-func (r *repair) entry(w write, version uint64, put func(write) error) (err error) {
-	key := []byte(w.key)
+func (r *repair) entry(w records.Write, version uint64, put func(records.Write) error) (err error) {
+	key := []byte(w.Key)
 	switch key[0] {
-	case prefixAccount:
-		return r.account(binary.BigEndian.Uint64(key[1:]), w.value, version, put)
-	case prefixToken:
+	case records.PrefixAccount:
+		return r.account(binary.BigEndian.Uint64(key[1:]), w.Value, version, put)
+	case records.PrefixToken:
 		return r.token(w, version, put)
-	case prefixMail:
+	case records.PrefixMail:
 		return r.mail(w, version, put)
-	case prefixGroup:
-		if _, err := decodeGroup(w.value); err != nil {
+	case records.PrefixGroup:
+		if _, err := records.DecodeGroup(w.Value); err != nil {
 			r.unread++
 			return nil
 		}
 		return put(w)
-	case prefixHold:
-		if _, err := decodeHold(w.value); err != nil {
+	case records.PrefixHold:
+		if _, err := records.DecodeHold(w.Value); err != nil {
 			r.unread++
 			return nil
 		}
 		return put(w)
-	case prefixUnique:
-		if bytes.HasPrefix(key, uniqueKey(r.generation, account.Key{})[:1+4]) && len(w.value) == 8 {
-			r.missAccount(binary.BigEndian.Uint64(w.value), version)
+	case records.PrefixUnique:
+		if bytes.HasPrefix(key, records.UniquePrefix(r.generation)) && len(w.Value) == 8 {
+			r.missAccount(binary.BigEndian.Uint64(w.Value), version)
 		}
-	case prefixEmail:
+	case records.PrefixEmail:
 		if len(key) < 1+1+8 {
 			r.unread++
 			return nil
 		}
 		r.missAccount(binary.BigEndian.Uint64(key[len(key)-8:]), version)
-	case prefixTokenOf:
+	case records.PrefixTokenOf:
 		r.missAccount(binary.BigEndian.Uint64(key[1:]), version)
-		if r.isGone(tokenKey(account.Digest(key[1+8:])), version) {
+		if r.isGone(records.TokenKey(account.Digest(key[1+8:])), version) {
 			r.goneTokens++
 		}
-	case prefixMailDue:
-		if r.isGone(numberKey(prefixMail, binary.BigEndian.Uint64(key[1+8:])), version) {
+	case records.PrefixMailDue:
+		if r.isGone(records.NumberKey(records.PrefixMail, binary.BigEndian.Uint64(key[1+8:])), version) {
 			r.goneMails++
 		}
-	case prefixMailOf, prefixOwn: // made anew
+	case records.PrefixMailOf, records.PrefixOwn: // made anew
 	default:
 		r.unread++
 	}
@@ -188,19 +189,19 @@ func (r *repair) isGone(key []byte, version uint64) bool {
 
 // missAccount notes an account if it is gone.
 func (r *repair) missAccount(id, version uint64) {
-	if r.isGone(numberKey(prefixAccount, id), version) {
+	if r.isGone(records.NumberKey(records.PrefixAccount, id), version) {
 		r.gone[id] = true
 	}
 }
 
-func (r *repair) account(id uint64, record []byte, version uint64, put func(write) error) error {
-	a, err := decodeAccount(id, record)
+func (r *repair) account(id uint64, record []byte, version uint64, put func(records.Write) error) error {
+	a, err := records.DecodeAccount(id, record)
 	if err != nil {
 		r.gone[id] = true
 		return nil
 	}
-	keys := a.keysAt(r.generation)
-	if a.generation != r.generation && a.formerGen != r.generation {
+	keys := a.KeysAt(r.generation)
+	if a.Generation != r.generation && a.FormerGeneration != r.generation {
 		keys, r.signature = a.Keys, "" // an earlier version of the account
 	}
 	kept := r.ownKeys(id, keys)
@@ -211,32 +212,32 @@ func (r *repair) account(id uint64, record []byte, version uint64, put func(writ
 			return nil
 		}
 	}
-	if a.generation != r.generation || len(kept) < len(a.Keys) {
+	if a.Generation != r.generation || len(kept) < len(a.Keys) {
 		a.Keys = kept
-		fields, err := appendAccountFields(nil, &a.Account)
+		fields, err := records.EncodeAccountFields(&a.Account)
 		if err != nil {
 			return err
 		}
-		record = append(append(appendAccountHead(nil, a.Version, r.generation), fields...), a.unknown...)
+		record = records.EncodeAccount(a.Version, r.generation, fields, a.Unknown)
 	}
-	writes := []write{{key: string(numberKey(prefixAccount, id)), value: record}}
-	changed := r.inDoubt(numberKey(prefixAccount, id), version)
+	writes := []records.Write{{Key: string(records.NumberKey(records.PrefixAccount, id)), Value: record}}
+	changed := r.inDoubt(records.NumberKey(records.PrefixAccount, id), version)
 	for _, k := range kept {
-		key := uniqueKey(r.generation, k)
+		key := records.UniqueKey(r.generation, k)
 		changed = changed || r.deletedAfter(key, version)
-		writes = append(writes, write{key: string(key), value: binary.BigEndian.AppendUint64(nil, id)})
+		writes = append(writes, records.Write{Key: string(key), Value: binary.BigEndian.AppendUint64(nil, id)})
 	}
-	if folded := foldEmail(a.Email); folded != "" {
-		writes = append(writes, write{key: string(emailKey(folded, id)), value: []byte{}})
+	if folded := records.FoldEmail(a.Email); folded != "" {
+		writes = append(writes, records.Write{Key: string(records.EmailKey(folded, id)), Value: []byte{}})
 	}
 	if changed {
 		r.doubtful = append(r.doubtful, id)
 	}
-	r.counts.accounts++
+	r.counts.Accounts++
 	return putAll(put, writes...)
 }
 
-func putAll(put func(write) error, writes ...write) error {
+func putAll(put func(records.Write) error, writes ...records.Write) error {
 	for _, w := range writes {
 		if err := put(w); err != nil {
 			return err
@@ -248,7 +249,7 @@ func putAll(put func(write) error, writes ...write) error {
 // ownKeys returns the unique keys of an account without those that another one has.
 func (r *repair) ownKeys(id uint64, keys []account.Key) (own []account.Key) {
 	for _, k := range keys {
-		value, found := r.get(uniqueKey(r.generation, k))
+		value, found := r.get(records.UniqueKey(r.generation, k))
 		holder := id
 		if found && len(value) == 8 {
 			holder = binary.BigEndian.Uint64(value)
@@ -268,12 +269,12 @@ func (r *repair) ownKeys(id uint64, keys []account.Key) (own []account.Key) {
 
 // hasKey reports whether an account can be read and has a unique key.
 func (r *repair) hasKey(id uint64, k account.Key) bool {
-	record, found := r.get(numberKey(prefixAccount, id))
+	record, found := r.get(records.NumberKey(records.PrefixAccount, id))
 	if !found {
 		return false
 	}
-	a, err := decodeAccount(id, record)
-	return err == nil && slices.ContainsFunc(a.keysAt(r.generation), k.Same)
+	a, err := records.DecodeAccount(id, record)
+	return err == nil && slices.ContainsFunc(a.KeysAt(r.generation), k.Same)
 }
 
 // inDoubt reports whether a later version of an entry than one may have been lost.
@@ -284,18 +285,18 @@ func (r *repair) inDoubt(key []byte, version uint64) bool {
 // hasAccount reports whether an account is in the new store. Accounts come before
 // what belongs to them.
 func (r *repair) hasAccount(id uint64) bool {
-	_, found := r.get(numberKey(prefixAccount, id))
+	_, found := r.get(records.NumberKey(records.PrefixAccount, id))
 	return found && !r.gone[id]
 }
 
-func (r *repair) token(w write, version uint64, put func(write) error) error {
-	digest := account.Digest([]byte(w.key[1:]))
-	t, _, err := decodeToken(digest, w.value)
+func (r *repair) token(w records.Write, version uint64, put func(records.Write) error) error {
+	digest := account.Digest([]byte(w.Key[1:]))
+	t, _, err := records.DecodeToken(digest, w.Value)
 	if err != nil {
 		r.unread++
 		return nil
 	}
-	index := tokenOfKey(t.Account, digest)
+	index := records.TokenOfKey(t.Account, digest)
 	if r.deletedAfter(index, version) {
 		return nil // it was ended
 	}
@@ -304,50 +305,50 @@ func (r *repair) token(w write, version uint64, put func(write) error) error {
 		r.goneTokens++
 		return nil
 	}
-	if r.inDoubt([]byte(w.key), version) {
+	if r.inDoubt([]byte(w.Key), version) {
 		r.doubtfulTokens++
 	}
-	ref := tokenRef{digest: digest, created: t.Created, expires: t.Expires}
-	return putAll(put, w, write{string(index), ref.encode(), w.expires})
+	ref := records.TokenRef{Digest: digest, Created: t.Created, Expires: t.Expires}
+	return putAll(put, w, records.Write{Key: string(index), Value: ref.Encode(), Expires: w.Expires})
 }
 
-func (r *repair) mail(w write, version uint64, put func(write) error) error {
-	id := binary.BigEndian.Uint64([]byte(w.key[1:]))
-	m, _, err := decodeMail(id, w.value)
+func (r *repair) mail(w records.Write, version uint64, put func(records.Write) error) error {
+	id := binary.BigEndian.Uint64([]byte(w.Key[1:]))
+	m, _, err := records.DecodeMail(id, w.Value)
 	if err != nil {
 		r.unread++
 		return nil
 	}
-	due := numberKey(prefixMailDue, dueNumber(m.Due), id)
+	due := records.DueKey(m.Due, id)
 	if r.deletedAfter(due, version) {
 		return nil // it was sent, or is tried again later
 	}
-	writes := []write{w, {key: string(due), value: []byte{}}}
+	writes := []records.Write{w, {Key: string(due), Value: []byte{}}}
 	if m.Account != 0 {
 		if !r.hasAccount(m.Account) {
 			r.goneMails++
 			return nil
 		}
-		writes = append(writes, write{key: string(numberKey(prefixMailOf, m.Account, id)), value: []byte{}})
+		writes = append(writes, records.Write{Key: string(records.NumberKey(records.PrefixMailOf, m.Account, id)), Value: []byte{}})
 	}
-	r.counts.mails++
+	r.counts.Mails++
 	return putAll(put, writes...)
 }
 
 // settings calls put with the entries of the store itself.
-func (r *repair) settings(put func(write) error) error {
-	key, _ := r.get(linkKeyKey)
-	if len(key) != linkKeyBytes {
+func (r *repair) settings(put func(records.Write) error) error {
+	key, _ := r.get(records.LinkKeyKey)
+	if len(key) != records.LinkKeyBytes {
 		r.report("the key of links is lost: a new one is made, and links in mails that were sent are invalid")
-		key = newLinkKey()
+		key = records.NewLinkKey()
 	}
-	if _, found := r.get(restoringKey); found {
+	if _, found := r.get(records.RestoringKey); found {
 		r.report("the store was being restored or repaired: it never had all of what it was made from")
 	}
 	return putAll(put,
-		write{key: string(linkKeyKey), value: key},
-		write{key: string(indexKey), value: encodeIndex(r.generation, r.signature)},
-		write{key: string(countsKey), value: r.counts.encode()})
+		records.Write{Key: string(records.LinkKeyKey), Value: key},
+		records.Write{Key: string(records.IndexKey), Value: records.EncodeIndex(r.generation, r.signature)},
+		records.Write{Key: string(records.CountsKey), Value: r.counts.Encode()})
 }
 
 // tell reports what is gone, and what may be as of an earlier time.

@@ -3,21 +3,20 @@ package badger
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // Token implements Store.
 func (s *database) Token(ctx context.Context, digest account.Digest) (*account.Token, *account.Account, error) {
 	var (
 		t *account.Token
-		a *accountRecord
+		a *records.Account
 	)
 	err := s.view(ctx, func(v snapshot) (err error) {
 		if t, _, err = v.token(digest, s.now()); err != nil {
@@ -33,11 +32,11 @@ func (s *database) Token(ctx context.Context, digest account.Digest) (*account.T
 }
 
 func (v snapshot) token(digest account.Digest, now time.Time) (*account.Token, []byte, error) {
-	record, err := v.get(tokenKey(digest))
+	record, err := v.get(records.TokenKey(digest))
 	if err != nil {
 		return nil, nil, err
 	}
-	t, unknown, err := decodeToken(digest, record)
+	t, unknown, err := records.DecodeToken(digest, record)
 	if err != nil {
 		return nil, nil, fmt.Errorf("token %s: %w", digest.ID(), err)
 	}
@@ -52,7 +51,7 @@ func (s *database) Tokens(ctx context.Context, owner uint64) ([]*account.Token, 
 	var tokens []*account.Token
 	err := s.view(ctx, func(v snapshot) error {
 		now := s.now()
-		return v.scan(numberKey(prefixTokenOf, owner), nil, func(key, _ []byte) (bool, error) {
+		return v.scan(records.NumberKey(records.PrefixTokenOf, owner), nil, func(key, _ []byte) (bool, error) {
 			t, _, err := v.token(account.Digest(key[1+8:]), now)
 			if err == nil {
 				tokens = append(tokens, t)
@@ -111,49 +110,12 @@ func (s *database) TouchTokens(ctx context.Context, used map[account.Digest]time
 // transaction, which ends all of them.
 const maxTokens = 5000
 
-// tokenRef is an entry in the index of an account's tokens.
-type tokenRef struct {
-	account uint64
-	digest  account.Digest
-	created time.Time
-	expires time.Time
-}
-
-const (
-	refCreated protowire.Number = 1
-	refExpires protowire.Number = 2
-)
-
-func (r tokenRef) encode() []byte {
-	return appendTime(appendTime([]byte{recordFormat}, refCreated, r.created), refExpires, r.expires)
-}
-
-func decodeTokenRef(key, value string) (tokenRef, error) {
-	r := tokenRef{
-		account: binary.BigEndian.Uint64([]byte(key[1:9])),
-		digest:  account.Digest([]byte(key[9:])),
-	}
-	d := recordDecoder{s: value}
-	d.format()
-	for d.next() {
-		switch d.num {
-		case refCreated:
-			r.created = d.time()
-		case refExpires:
-			r.expires = d.time()
-		default:
-			d.raw()
-		}
-	}
-	return r, d.err()
-}
-
 func (b *batch) token(digest account.Digest) (*account.Token, []byte, error) {
-	record, err := b.get(tokenKey(digest))
+	record, err := b.get(records.TokenKey(digest))
 	if err != nil {
 		return nil, nil, err
 	}
-	t, unknown, err := decodeToken(digest, record)
+	t, unknown, err := records.DecodeToken(digest, record)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -164,19 +126,19 @@ func (b *batch) token(digest account.Digest) (*account.Token, []byte, error) {
 }
 
 // tokensOf returns the tokens of an account, oldest first.
-func tokensOf(b *batch, account uint64) ([]tokenRef, error) {
-	keys, err := b.keys(numberKey(prefixTokenOf, account))
+func tokensOf(b *batch, account uint64) ([]records.TokenRef, error) {
+	keys, err := b.keys(records.NumberKey(records.PrefixTokenOf, account))
 	if err != nil {
 		return nil, err
 	}
-	refs := make([]tokenRef, len(keys))
+	refs := make([]records.TokenRef, len(keys))
 	for i, k := range keys {
-		if refs[i], err = decodeTokenRef(k.key, string(k.value)); err != nil {
+		if refs[i], err = records.DecodeTokenRef(k.Key, string(k.Value)); err != nil {
 			return nil, err
 		}
 	}
-	slices.SortFunc(refs, func(a, b tokenRef) int {
-		return cmpTokens(a.created, a.digest, b.created, b.digest)
+	slices.SortFunc(refs, func(a, b records.TokenRef) int {
+		return cmpTokens(a.Created, a.Digest, b.Created, b.Digest)
 	})
 	return refs, nil
 }
@@ -190,19 +152,19 @@ func endToken(b *batch, digest account.Digest, ended map[account.Digest]bool) er
 	if err != nil {
 		return err
 	}
-	dropToken(b, tokenRef{t.Account, digest, t.Created, t.Expires}, ended)
+	dropToken(b, records.TokenRef{Account: t.Account, Digest: digest, Created: t.Created, Expires: t.Expires}, ended)
 	return nil
 }
 
 func setToken(b *batch, t *account.Token, unknown []byte) {
-	b.set(tokenKey(t.Digest), appendToken(nil, t, unknown), expiry(t.Expires))
+	b.set(records.TokenKey(t.Digest), records.EncodeToken(t, unknown), expiry(t.Expires))
 }
 
-func dropToken(b *batch, r tokenRef, ended map[account.Digest]bool) {
-	b.delete(tokenKey(r.digest))
-	b.delete(tokenOfKey(r.account, r.digest))
+func dropToken(b *batch, r records.TokenRef, ended map[account.Digest]bool) {
+	b.delete(records.TokenKey(r.Digest))
+	b.delete(records.TokenOfKey(r.Account, r.Digest))
 	b.stagedCounts.tokens--
-	ended[r.digest] = true
+	ended[r.Digest] = true
 }
 
 // expiry returns when Badger may drop an entry, in Unix seconds, rounded up.

@@ -1,0 +1,312 @@
+package records
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddy-djoser/djoser/account"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// An account's record has the account's version and the generation of its unique
+// keys between the format and the fields, so that the fields can be encoded before
+// these are known.
+const (
+	recAccountUsername     protowire.Number = 1
+	recAccountEmail        protowire.Number = 2
+	recAccountPassword     protowire.Number = 3
+	recAccountFlags        protowire.Number = 4
+	recAccountDateJoined   protowire.Number = 5
+	recAccountLastLogin    protowire.Number = 6
+	recAccountGroup        protowire.Number = 7
+	recAccountPermission   protowire.Number = 8
+	recAccountField        protowire.Number = 9
+	recAccountPendingEmail protowire.Number = 10
+	recAccountKey          protowire.Number = 11
+	recAccountSerial       protowire.Number = 12
+	recAccountFormerKeys   protowire.Number = 13
+	recAccountFormerEmail  protowire.Number = 14
+	recAccountReserved     protowire.Number = 20 // 15 to 19 are free
+)
+
+const (
+	recFlagActive = 1 << iota
+	recFlagStaff
+	recFlagSuperuser
+	recFlagEmailConfirmed
+	recFlagProvisional
+)
+
+const (
+	recFormerEmailAddress protowire.Number = 1
+	recFormerEmailChanged protowire.Number = 2
+)
+
+const (
+	recFieldName    protowire.Number = 1
+	recFieldText    protowire.Number = 2
+	recFieldInteger protowire.Number = 3
+	recFieldBoolean protowire.Number = 4
+)
+
+const (
+	recKeyField    protowire.Number = 1
+	recKeyValue    protowire.Number = 2
+	recKeyReserved protowire.Number = 3
+)
+
+const (
+	recFormerGeneration protowire.Number = 1
+	recFormerKey        protowire.Number = 2
+)
+
+// Account is an account as it is stored.
+type Account struct {
+	account.Account
+	Generation       uint64         // of its unique keys
+	former           []account.Key  // keys of an earlier generation
+	FormerGeneration uint64         // that generation
+	Unknown          []byte         // fields of a newer version
+	key              [1]account.Key // saves an allocation: most accounts have one key
+}
+
+// KeysAt returns the account's unique keys in a generation.
+func (r *Account) KeysAt(generation uint64) []account.Key {
+	switch generation {
+	case r.Generation:
+		return r.Keys
+	case r.FormerGeneration:
+		return r.former
+	}
+	return nil
+}
+
+// EncodeAccount returns the record of an account: its fields, encoded, and those of a
+// newer version.
+func EncodeAccount(version, generation uint64, fields, unknown []byte) []byte {
+	b := append(make([]byte, 0, 16+len(fields)+len(unknown)), recordFormat)
+	b = protowire.AppendVarint(b, version)
+	b = protowire.AppendVarint(b, generation)
+	return append(append(b, fields...), unknown...)
+}
+
+// EncodeAccountFields encodes the fields of an account.
+func EncodeAccountFields(a *account.Account) ([]byte, error) {
+	b := appendText(nil, recAccountUsername, a.Username)
+	b = appendText(b, recAccountEmail, a.Email)
+	b = appendText(b, recAccountPassword, a.Password)
+	var flags uint64
+	if a.IsActive {
+		flags |= recFlagActive
+	}
+	if a.IsStaff {
+		flags |= recFlagStaff
+	}
+	if a.IsSuperuser {
+		flags |= recFlagSuperuser
+	}
+	if a.EmailConfirmed {
+		flags |= recFlagEmailConfirmed
+	}
+	if a.Provisional {
+		flags |= recFlagProvisional
+	}
+	b = appendNumber(b, recAccountFlags, flags)
+	b = appendTime(b, recAccountDateJoined, a.DateJoined)
+	b = appendTime(b, recAccountLastLogin, a.LastLogin)
+	b = appendNumber(b, recAccountSerial, a.Serial)
+	for _, g := range a.Groups {
+		b = protowire.AppendTag(b, recAccountGroup, protowire.BytesType)
+		b = protowire.AppendString(b, g)
+	}
+	for _, p := range a.Permissions {
+		b = protowire.AppendTag(b, recAccountPermission, protowire.BytesType)
+		b = protowire.AppendString(b, p)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Fields)) {
+		f := appendText(nil, recFieldName, name)
+		switch v := a.Fields[name].(type) {
+		case nil:
+		case string:
+			f = protowire.AppendTag(f, recFieldText, protowire.BytesType)
+			f = protowire.AppendString(f, v)
+		case int64:
+			f = protowire.AppendTag(f, recFieldInteger, protowire.VarintType)
+			f = protowire.AppendVarint(f, protowire.EncodeZigZag(v))
+		case bool:
+			f = protowire.AppendTag(f, recFieldBoolean, protowire.VarintType)
+			f = protowire.AppendVarint(f, protowire.EncodeBool(v))
+		default:
+			return nil, fmt.Errorf("field %s: a value of type %T can't be stored", name, v)
+		}
+		b = protowire.AppendTag(b, recAccountField, protowire.BytesType)
+		b = protowire.AppendBytes(b, f)
+	}
+	b = appendText(b, recAccountPendingEmail, a.PendingEmail)
+	for _, k := range a.Keys {
+		b = protowire.AppendTag(b, recAccountKey, protowire.BytesType)
+		b = protowire.AppendBytes(b, appendKey(nil, k))
+	}
+	for _, k := range a.Reserved {
+		b = protowire.AppendTag(b, recAccountReserved, protowire.BytesType)
+		b = protowire.AppendBytes(b, appendKey(nil, k))
+	}
+	for _, f := range a.FormerEmails {
+		b = protowire.AppendTag(b, recAccountFormerEmail, protowire.BytesType)
+		b = protowire.AppendBytes(b, appendTime(appendText(nil, recFormerEmailAddress, f.Address), recFormerEmailChanged, f.Changed))
+	}
+	return b, nil
+}
+
+// AppendFormerKeys appends to a record the keys that an account has in the current generation
+// while a new one is being written.
+func AppendFormerKeys(b []byte, generation uint64, keys []account.Key) []byte {
+	f := appendNumber(nil, recFormerGeneration, generation)
+	for _, k := range keys {
+		f = protowire.AppendTag(f, recFormerKey, protowire.BytesType)
+		f = protowire.AppendBytes(f, appendKey(nil, k))
+	}
+	b = protowire.AppendTag(b, recAccountFormerKeys, protowire.BytesType)
+	return protowire.AppendBytes(b, f)
+}
+
+func appendKey(b []byte, k account.Key) []byte {
+	b = appendText(appendText(b, recKeyField, k.Field), recKeyValue, k.Value)
+	return appendNumber(b, recKeyReserved, protowire.EncodeBool(k.Reserved))
+}
+
+// DecodeAccount decodes the record of the account with the id. The strings of the
+// account share one copy of the record.
+func DecodeAccount(id uint64, record []byte) (*Account, error) {
+	a := &Account{Account: account.Account{ID: id}}
+	a.Keys = a.key[:0]
+	d := decoder{s: string(record)}
+	d.format()
+	a.Version = d.varint()
+	a.Generation = d.varint()
+	for d.next() {
+		switch d.num {
+		case recAccountUsername:
+			a.Username = d.text()
+		case recAccountEmail:
+			a.Email = d.text()
+		case recAccountPassword:
+			a.Password = d.text()
+		case recAccountFlags:
+			flags := d.number()
+			a.IsActive = flags&recFlagActive != 0
+			a.IsStaff = flags&recFlagStaff != 0
+			a.IsSuperuser = flags&recFlagSuperuser != 0
+			a.EmailConfirmed = flags&recFlagEmailConfirmed != 0
+			a.Provisional = flags&recFlagProvisional != 0
+		case recAccountDateJoined:
+			a.DateJoined = d.time()
+		case recAccountLastLogin:
+			a.LastLogin = d.time()
+		case recAccountSerial:
+			a.Serial = d.number()
+		case recAccountGroup:
+			a.Groups = append(a.Groups, d.text())
+		case recAccountPermission:
+			a.Permissions = append(a.Permissions, d.text())
+		case recAccountField:
+			if a.Fields == nil {
+				a.Fields = make(map[string]any)
+			}
+			name, value := d.field()
+			a.Fields[name] = value
+		case recAccountPendingEmail:
+			a.PendingEmail = d.text()
+		case recAccountKey:
+			a.Keys = append(a.Keys, d.key())
+		case recAccountFormerKeys:
+			a.FormerGeneration, a.former = d.formerKeys()
+		case recAccountFormerEmail:
+			a.FormerEmails = append(a.FormerEmails, d.formerEmail())
+		case recAccountReserved:
+			a.Reserved = append(a.Reserved, d.key())
+		default:
+			a.Unknown = append(a.Unknown, d.raw()...)
+		}
+	}
+	if d.bad {
+		return nil, errRecord
+	}
+	if len(a.Keys) == 0 {
+		a.Keys = nil
+	}
+	return a, nil
+}
+
+func (d *decoder) field() (name string, value any) {
+	m := d.message()
+	for m.next() {
+		switch m.num {
+		case recFieldName:
+			name = m.text()
+		case recFieldText:
+			value = m.text()
+		case recFieldInteger:
+			value = protowire.DecodeZigZag(m.number())
+		case recFieldBoolean:
+			value = protowire.DecodeBool(m.number())
+		default:
+			m.raw()
+		}
+	}
+	d.end(m)
+	return name, value
+}
+
+func (d *decoder) formerEmail() account.FormerEmail {
+	var f account.FormerEmail
+	m := d.message()
+	for m.next() {
+		switch m.num {
+		case recFormerEmailAddress:
+			f.Address = m.text()
+		case recFormerEmailChanged:
+			f.Changed = m.time()
+		default:
+			m.raw()
+		}
+	}
+	d.end(m)
+	return f
+}
+
+func (d *decoder) key() account.Key {
+	var k account.Key
+	m := d.message()
+	for m.next() {
+		switch m.num {
+		case recKeyField:
+			k.Field = m.text()
+		case recKeyValue:
+			k.Value = m.text()
+		case recKeyReserved:
+			k.Reserved = protowire.DecodeBool(m.number())
+		default:
+			m.raw()
+		}
+	}
+	d.end(m)
+	return k
+}
+
+func (d *decoder) formerKeys() (generation uint64, keys []account.Key) {
+	m := d.message()
+	for m.next() {
+		switch m.num {
+		case recFormerGeneration:
+			generation = m.number()
+		case recFormerKey:
+			keys = append(keys, m.key())
+		default:
+			m.raw()
+		}
+	}
+	d.end(m)
+	return generation, keys
+}

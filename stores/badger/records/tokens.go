@@ -1,0 +1,96 @@
+package records
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+const (
+	recTokenAccount protowire.Number = 1
+	recTokenCreated protowire.Number = 2
+	recTokenExpires protowire.Number = 3
+	recTokenUsed    protowire.Number = 4
+	recTokenAddress protowire.Number = 5
+	recTokenAgent   protowire.Number = 6
+)
+
+// EncodeToken returns the record of a token, without its digest.
+func EncodeToken(t *account.Token, unknown []byte) []byte {
+	b := appendNumber([]byte{recordFormat}, recTokenAccount, t.Account)
+	b = appendTime(b, recTokenCreated, t.Created)
+	b = appendTime(b, recTokenExpires, t.Expires)
+	b = appendTime(b, recTokenUsed, t.Used)
+	b = appendText(b, recTokenAddress, t.Address)
+	b = appendText(b, recTokenAgent, t.Agent)
+	return append(b, unknown...)
+}
+
+// DecodeToken decodes the record of the token with the digest. It also returns
+// the fields that a newer version has added.
+func DecodeToken(digest account.Digest, record []byte) (*account.Token, []byte, error) {
+	t := &account.Token{Digest: digest}
+	var unknown []byte
+	d := decoder{s: string(record)}
+	d.format()
+	for d.next() {
+		switch d.num {
+		case recTokenAccount:
+			t.Account = d.number()
+		case recTokenCreated:
+			t.Created = d.time()
+		case recTokenExpires:
+			t.Expires = d.time()
+		case recTokenUsed:
+			t.Used = d.time()
+		case recTokenAddress:
+			t.Address = d.text()
+		case recTokenAgent:
+			t.Agent = d.text()
+		default:
+			unknown = append(unknown, d.raw()...)
+		}
+	}
+	return t, unknown, d.err()
+}
+
+// TokenRef is an entry in the index of an account's tokens.
+type TokenRef struct {
+	Account uint64
+	Digest  account.Digest
+	Created time.Time
+	Expires time.Time
+}
+
+const (
+	refCreated protowire.Number = 1
+	refExpires protowire.Number = 2
+)
+
+// Encode returns the value of the entry.
+func (r TokenRef) Encode() []byte {
+	return appendTime(appendTime([]byte{recordFormat}, refCreated, r.Created), refExpires, r.Expires)
+}
+
+// DecodeTokenRef decodes an entry.
+func DecodeTokenRef(key, value string) (TokenRef, error) {
+	r := TokenRef{
+		Account: binary.BigEndian.Uint64([]byte(key[1:9])),
+		Digest:  account.Digest([]byte(key[9:])),
+	}
+	d := decoder{s: value}
+	d.format()
+	for d.next() {
+		switch d.num {
+		case refCreated:
+			r.Created = d.time()
+		case refExpires:
+			r.Expires = d.time()
+		default:
+			d.raw()
+		}
+	}
+	return r, d.err()
+}
