@@ -79,6 +79,9 @@ func init() {
 //			idle     <duration>|off
 //			per_user <n>
 //			schemes  <name...>
+//			cookie   [<name>] {
+//				hosts <host...>
+//			}
 //		}
 //		store  <engine> ...
 //		mailer <engine> ...
@@ -427,30 +430,6 @@ func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return directive.Refused(&place, h.Validate())
-}
-
-func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
-	return directive.Block(d, "token", func(name string) error {
-		switch name {
-		case "ttl":
-			t.TTL = new(caddy.Duration)
-			if off, err := directive.OffArg(d); off || err != nil {
-				return err
-			}
-			return directive.DurationArg(d, t.TTL)
-		case "idle":
-			t.Idle = 0
-			if off, err := directive.OffArg(d); off || err != nil {
-				return err
-			}
-			return directive.DurationArg(d, &t.Idle)
-		case "per_user":
-			return directive.IntArg(d, &t.PerUser, 1, math.MaxInt32)
-		case "schemes":
-			return directive.CheckedListArg(d, &t.Schemes, checkScheme)
-		}
-		return d.Errf("unknown word '%s' in token: use ttl, idle, per_user or schemes", name)
-	})
 }
 
 // senderArg parses an address, optionally with a name.

@@ -3,7 +3,6 @@ package djoser
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -92,19 +91,16 @@ func (m *realmMetrics) checked(id *authn.Identity, err error) {
 		m.anonymous.Inc()
 	case err == drf.ErrInactiveUser:
 		m.inactive.Inc()
-	case isUnauthorized(err):
+	case isRefusal(err):
 		m.invalid.Inc()
 	default:
 		m.broken.Inc()
 	}
 }
 
-// isUnauthorized reports whether an error is about the credentials, not the store.
-// It is a function of its own because errors.As makes its target escape.
-func isUnauthorized(err error) bool {
-	api := new(drf.Error)
-	return errors.As(err, &api) && api.Status == http.StatusUnauthorized
-}
+// isRefusal reports whether an error is about the credentials, not the store. It is a
+// function of its own because errors.As makes its target escape.
+func isRefusal(err error) bool { return errors.As(err, new(*drf.Error)) }
 
 func (m *realmMetrics) acted(action, outcome string) {
 	actionsTotal.WithLabelValues(m.realm, action, outcome).Inc()

@@ -70,6 +70,7 @@ type App struct {
 
 	declared map[string]*account.Model      // see declaredRealms
 	served   map[string][]*caddyhttp.Server // by realm
+	cookies  map[string]bool                // realms whose cookie is on, whatever their settings say
 
 	pages []sitePages
 
@@ -92,7 +93,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
-	a.realms, a.served = make(map[string]*realm), make(map[string][]*caddyhttp.Server)
+	a.realms, a.served, a.cookies = make(map[string]*realm), make(map[string][]*caddyhttp.Server), make(map[string]bool)
 	a.identity.Headers = slices.Clone(gate.IdentityHeaders)
 	events, err := ctx.App("events")
 	if err != nil {
@@ -193,6 +194,36 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 		}
 	}
 	a.realms[name] = r
+	if a.cookies[name] || r.settings.Token.Cookie != nil {
+		return a.turnCookieOn(r)
+	}
+	return nil
+}
+
+// TurnCookieOn turns the cookie of a realm on, which its pages need. The realm may be
+// defined later.
+func (a *App) TurnCookieOn(name string) error {
+	a.cookies[name] = true
+	if r, ok := a.realms[name]; ok && r.auth.Cookie == nil {
+		return a.turnCookieOn(r)
+	}
+	return nil
+}
+
+// turnCookieOn turns the cookie of a realm on, and makes every gate take it off requests.
+// No two realms may have the same: each would clear what the other one sets.
+func (a *App) turnCookieOn(r *realm) error {
+	if err := r.turnCookieOn(); err != nil {
+		return err
+	}
+	names := r.auth.Cookie.Names()
+	for _, other := range a.realms {
+		if other != r && other.auth.Cookie != nil && slices.Equal(other.auth.Cookie.Names(), names) {
+			first, second := min(r.name, other.name), max(r.name, other.name)
+			return fmt.Errorf("realms %s and %s have the same cookie, %s: give each its own name", first, second, names[0])
+		}
+	}
+	a.identity.Cookies = append(a.identity.Cookies, names...)
 	return nil
 }
 

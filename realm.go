@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/gate"
 	"github.com/caddy-djoser/djoser/internal/cors"
+	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddyserver/caddy/v2"
@@ -85,6 +86,13 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 		return nil, err
 	}
 	return r, r.loadStore(ctx)
+}
+
+// turnCookieOn makes the realm's endpoints, pages and gates use its cookie.
+func (r *realm) turnCookieOn() (err error) {
+	t := &r.settings.Token
+	r.auth.Cookie, err = authn.NewCookie(t.cookieName(r.name), t.ttl(), request.HTTPS, r.settings.CORS)
+	return err
 }
 
 // newAPI returns what the endpoints need of the realm.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -173,36 +172,6 @@ type PasswordSettings struct {
 	Queue int `json:"queue,omitempty"`
 }
 
-// TokenSettings are the rules for auth tokens.
-type TokenSettings struct {
-	// TTL is how long a token is valid after the log-in; 0 for ever, as in
-	// djoser. Default: 30 days.
-	TTL *caddy.Duration `json:"ttl,omitempty"`
-
-	// Idle is how long a token stays valid without use, at least a minute; 0 for
-	// no such limit. A token may end later by up to an eighth of it, at most an
-	// hour. Default: 0.
-	Idle caddy.Duration `json:"idle,omitempty"`
-
-	// PerUser is the maximum number of tokens of an account. One more ends the
-	// oldest. Default: 100.
-	PerUser int `json:"per_user,omitempty"`
-
-	// Schemes are the words that may precede a token in an Authorization header.
-	// Default: Token.
-	Schemes []string `json:"schemes,omitempty"`
-}
-
-const defaultTokenTTL = 30 * 24 * time.Hour
-
-// ttl returns the lifetime of a token; zero: for ever.
-func (t *TokenSettings) ttl() time.Duration {
-	if t.TTL == nil {
-		return defaultTokenTTL
-	}
-	return time.Duration(*t.TTL)
-}
-
 // rules returns the settings that package account needs.
 func (s *Settings) rules() account.Rules {
 	return account.Rules{
@@ -215,9 +184,6 @@ func (s *Settings) rules() account.Rules {
 		TokensPerUser:          s.Token.PerUser,
 	}
 }
-
-// scheme returns the scheme for WWW-Authenticate.
-func (t *TokenSettings) scheme() string { return t.Schemes[0] }
 
 func (p *PasswordSettings) validators() password.Validators {
 	v := password.Validators{
@@ -277,7 +243,6 @@ func (s *Settings) setDefaults() error {
 	s.MaxBody = cmp.Or(s.MaxBody, 64<<10)
 	s.Cache = cmp.Or(s.Cache, 100_000)
 	s.Password.MaxLength = cmp.Or(s.Password.MaxLength, 4096)
-	s.Token.PerUser = cmp.Or(s.Token.PerUser, 100)
 	if s.Password.Hasher == nil {
 		s.Password.Hasher = &password.Argon2id{}
 		*s.Password.Hasher = password.Default
@@ -285,17 +250,12 @@ func (s *Settings) setDefaults() error {
 	if s.Password.Validators == nil {
 		s.Password.Validators = validatorNames
 	}
-	if s.Token.Schemes == nil {
-		s.Token.Schemes = []string{"Token"}
-	}
-	return nil
+	return s.Token.setDefaults()
 }
 
 // sendsResets and sendsActivations report which mails can be sent.
 func (s *Settings) sendsResets() bool      { return !slices.Contains(s.Disable, "password_reset") }
 func (s *Settings) sendsActivations() bool { return s.SendActivationEmail }
-
-var schemeName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]{0,31}$`)
 
 // validate checks the settings. It expects defaults and values of placeholders.
 func (s *Settings) validate(model *account.Model) error {
@@ -324,35 +284,23 @@ func (s *Settings) validate(model *account.Model) error {
 	if s.Password.MaxLength < 1 || int64(s.Password.MaxLength) > s.MaxBody {
 		return fmt.Errorf("password max_length %d: it must be from 1 to max_body, which is %d", s.Password.MaxLength, s.MaxBody)
 	}
-	if idle := time.Duration(s.Token.Idle); idle != 0 && idle < time.Minute {
-		return fmt.Errorf("token idle is %s: it must be at least a minute", idle)
-	}
 	if err := s.validateCORS(); err != nil {
 		return err
 	}
-	if len(s.Token.Schemes) == 0 {
-		return errors.New("token schemes is empty: name one, such as Token")
-	}
-	for _, scheme := range s.Token.Schemes {
-		if err := checkScheme(scheme); err != nil {
-			return err
-		}
+	if err := s.Token.validate(); err != nil {
+		return err
 	}
 	return s.validateNumbers()
 }
 
 // validateNumbers checks what the Caddyfile can't express, but JSON can.
 func (s *Settings) validateNumbers() error {
-	p, t := &s.Password, &s.Token
+	p := &s.Password
 	switch {
 	case s.LinkTTL < 0:
 		return fmt.Errorf("link_ttl is %s: it can't be negative", time.Duration(s.LinkTTL))
 	case s.ReserveUsernames < 0:
 		return fmt.Errorf("reserve_usernames is %s: it can't be negative", time.Duration(s.ReserveUsernames))
-	case t.ttl() < 0:
-		return fmt.Errorf("token ttl is %s: it can't be negative; 0 is for ever", t.ttl())
-	case t.PerUser < 0:
-		return fmt.Errorf("token per_user is %d: it can't be negative", t.PerUser)
 	case p.Workers < 0 || p.Workers > maxWorkers:
 		return fmt.Errorf("password workers is %d: it must be at most %d", p.Workers, maxWorkers)
 	case p.Queue < 0 || p.Queue > maxQueue:
@@ -380,13 +328,6 @@ func checkValidator(name string) error {
 		return nil
 	}
 	return fmt.Errorf("password validators: unknown validator %s: use some of common, numeric and similar, or off alone", name)
-}
-
-func checkScheme(name string) error {
-	if schemeName.MatchString(name) {
-		return nil
-	}
-	return fmt.Errorf("token schemes: %q is not the name of a scheme", name)
 }
 
 func checkProtocol(protocol string) error {

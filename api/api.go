@@ -100,7 +100,7 @@ type call struct {
 	Route
 	w        http.ResponseWriter
 	accounts *account.Service
-	who      *authn.Identity // nil: anonymous
+	who      authn.Caller
 }
 
 // serve follows REST framework's order: authentication, permission, content negotiation,
@@ -137,10 +137,10 @@ func (c *call) answer(indent *int) (*response, error) {
 	if c.who, err = c.api.Auth.Authenticate(c.Request); err != nil && !c.ignores(err) {
 		return nil, err
 	}
-	if c.protected() && c.who == nil {
+	if c.protected() && c.who.Identity == nil {
 		return nil, drf.ErrNotAuthenticated
 	}
-	if c.who != nil {
+	if c.who.Identity != nil {
 		c.setUser(c.who.Account)
 	}
 	if *indent, err = drf.Negotiate(c.Request); err != nil {
@@ -163,7 +163,8 @@ func (c *call) protected() bool { return c.endpoint != nil && c.endpoint.protect
 
 // ignores reports whether to ignore an invalid token; see ignore_bad_token.
 func (c *call) ignores(err error) bool {
-	return c.api.IgnoreBadToken && !c.protected() && errors.As(err, new(*drf.Error))
+	api := new(drf.Error)
+	return c.api.IgnoreBadToken && !c.protected() && errors.As(err, &api) && api.Status == http.StatusUnauthorized
 }
 
 // act serves the request. Requests that only read are neither counted nor reported.
@@ -173,7 +174,7 @@ func (c *call) act() (resp *response, err error) {
 		return resp, c.accountError(err)
 	}
 	e := account.Event{Action: c.endpoint.name, Name: c.endpoint.event, Client: clientOf(c.Request)}
-	if c.who != nil {
+	if c.who.Identity != nil {
 		e.Account = c.who.Account
 	}
 	err = c.accounts.Do(e, func(req *account.Request) (err error) {

@@ -1,5 +1,5 @@
 // Package authn finds out who sends a request: it reads auth tokens from the
-// Authorization header, and caches identities.
+// Authorization header and from a cookie, and caches identities.
 package authn
 
 import (
@@ -20,20 +20,57 @@ type Authenticator struct {
 	Open    func() (*Cache, error) // opens the realm's store
 	Checked func(*Identity, error) // is called with each result
 	Now     func() time.Time
+	Cookie  *Cookie // nil: the realm has no cookie
 }
 
-// Authenticate returns the sender of a request by its Authorization header, or nil
-// without credentials, or with those of another scheme. It is the only place that checks
-// tokens: for the endpoints, djoser_auth, djoser_token and the authentication provider.
+// Caller is the sender of a request.
+type Caller struct {
+	*Identity      // nil: anonymous
+	ByCookie  bool // by the cookie; an Authorization header is for somebody else then
+	Stale     bool // the request has a cookie that isn't valid: clear it
+}
+
+// Authenticate returns the sender of a request. It is the only place that checks tokens:
+// for the endpoints, djoser_auth, djoser_token and the authentication provider.
 //
-// Errors: a *drf.Error of status 401, or an error of the store.
-func (a *Authenticator) Authenticate(req *http.Request) (id *Identity, err error) {
-	defer func() { a.Checked(id, err) }()
+// An Authorization header counts if it holds a token that we know. Otherwise a valid
+// cookie counts, and the header is for a back end, which may have tokens of its own.
+// Without a valid cookie, a header of our schemes is an error. An invalid cookie counts as
+// none.
+//
+// Errors: a *drf.Error of status 401, or of status 403 if the cookie counts but the request
+// comes from a page of another origin; or an error of the store.
+func (a *Authenticator) Authenticate(req *http.Request) (Caller, error) {
+	return a.AuthenticateWith(req, req.Header["Cookie"])
+}
+
+// AuthenticateWith is Authenticate with other Cookie headers than the request's.
+func (a *Authenticator) AuthenticateWith(req *http.Request, cookies []string) (c Caller, err error) {
+	defer func() { a.Checked(c.Identity, err) }()
+	c.Identity, err = a.byHeader(req)
+	if a.Cookie == nil || c.Identity != nil || err != nil && !isUnknown(err) {
+		return c, err
+	}
+	c, cookieErr := a.byCookie(req, cookies)
+	if c.Identity != nil || cookieErr != nil {
+		return c, cookieErr
+	}
+	return c, err
+}
+
+// isUnknown reports whether an error is about a header that holds no token that we know.
+func isUnknown(err error) bool {
+	return err == drf.ErrInvalidToken || err == drf.ErrNoCredentials || err == drf.ErrTokenSpaces
+}
+
+// byHeader returns the sender by the Authorization header, or nil without credentials, or
+// with those of another scheme.
+func (a *Authenticator) byHeader(req *http.Request) (*Identity, error) {
 	digest, found, err := a.credentials(req.Header["Authorization"])
 	if !found || err != nil {
 		return nil, err
 	}
-	id, err = a.Identify(req.Context(), digest)
+	id, err := a.Identify(req.Context(), digest)
 	switch {
 	case errors.Is(err, account.ErrNotFound):
 		return nil, drf.ErrInvalidToken
@@ -43,6 +80,46 @@ func (a *Authenticator) Authenticate(req *http.Request) (id *Identity, err error
 		return nil, drf.ErrInactiveUser
 	}
 	return id, nil
+}
+
+// byCookie returns the sender by the cookie. The request must not come from a page of
+// another origin.
+func (a *Authenticator) byCookie(req *http.Request, cookies []string) (Caller, error) {
+	if len(cookies) == 0 {
+		return Caller{}, nil
+	}
+	value, found := findCookie(cookies, a.Cookie.name(req))
+	if !found {
+		return Caller{}, nil
+	}
+	digest, isToken := account.DigestOf(value)
+	if !isToken {
+		return Caller{Stale: true}, nil
+	}
+	id, err := a.Identify(req.Context(), digest)
+	switch {
+	case errors.Is(err, account.ErrNotFound):
+		return Caller{Stale: true}, nil
+	case err != nil:
+		return Caller{}, err
+	case !id.Account.IsActive:
+		return Caller{Stale: true}, nil
+	}
+	if err := a.CheckOrigin(req); err != nil {
+		return Caller{}, err
+	}
+	return Caller{Identity: id, ByCookie: true}, nil
+}
+
+// CheckOrigin returns a *drf.Error of status 403 if a request may change something and
+// comes from a page of another origin that isn't trusted. Requests by cookie are checked
+// already; those that may log in are to be, or a page could log its visitors in to an
+// account of its own. Without a cookie of the realm, everything passes.
+func (a *Authenticator) CheckOrigin(req *http.Request) error {
+	if a.Cookie == nil || a.Cookie.sameOrigin(req) {
+		return nil
+	}
+	return drf.CrossOrigin(req.Header.Get("Origin"))
 }
 
 // Identify returns the identity of a token, or ErrNotFound.

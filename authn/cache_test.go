@@ -425,7 +425,7 @@ func TestAnEndByIdlenessStays(t *testing.T) {
 
 // testAuthenticator is that of a realm with the store.
 func testAuthenticator(c *Cache) Authenticator {
-	return Authenticator{[]string{"Token"}, func() (*Cache, error) { return c, nil }, func(*Identity, error) {}, time.Now}
+	return Authenticator{Schemes: []string{"Token"}, Open: func() (*Cache, error) { return c, nil }, Checked: func(*Identity, error) {}, Now: time.Now}
 }
 
 // BenchmarkTokenCheck is what a request pays to be told who it comes from, out

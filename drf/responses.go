@@ -2,6 +2,7 @@ package drf
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -88,6 +89,16 @@ func unsupportedMediaType(contentType string) error {
 	contentType = strings.ToValidUTF8(contentType[:min(len(contentType), MaxContentType)], "")
 	return detailError(http.StatusUnsupportedMediaType, fmt.Sprintf("Unsupported media type '%s' in request.", contentType))
 }
+
+// CrossOrigin returns an *Error of status 403 about a request from a page of an origin that
+// isn't trusted. Source: Django's CsrfViewMiddleware, as REST framework shows it.
+func CrossOrigin(origin string) error {
+	origin = strings.ToValidUTF8(origin[:min(len(origin), maxOrigin)], "")
+	return detailError(http.StatusForbidden, fmt.Sprintf("CSRF Failed: Origin checking failed - %s does not match any trusted origins.", cmp.Or(origin, "null")))
+}
+
+// maxOrigin is the maximum length of an origin in an error, in bytes.
+const maxOrigin = 300
 
 // Throttled returns an *Error of status 429.
 func Throttled(wait time.Duration) error {

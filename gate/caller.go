@@ -204,14 +204,14 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 	if c != nil && (c.id != nil || c.err != nil || r.Header["Authorization"] == nil) {
 		return c, nil
 	}
-	id, err := realm.Auth.Authenticate(r)
+	who, err := realm.Auth.Authenticate(r)
 	if err != nil && !errors.As(err, new(*drf.Error)) {
 		return nil, caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
 	if c == nil {
 		c = s.add(realm)
 	}
-	c.id, c.err = id, err
+	c.id, c.err = who.Identity, err
 	return c, nil
 }
 

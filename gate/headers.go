@@ -57,6 +57,7 @@ func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 // All gates share them, since several may protect one back end.
 type IdentityNames struct {
 	Headers []string
+	Cookies []string            // of the realms
 	servers []*caddyhttp.Server // that have a djoser_auth
 
 	look     sync.Once // at the servers, at the first request

@@ -18,11 +18,22 @@ func ClientAddress(r *http.Request) string {
 
 // Scheme returns the scheme that the client used, also behind trusted_proxies.
 func Scheme(r *http.Request) string {
-	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
-	if r.TLS != nil || trusted && r.Header.Get("X-Forwarded-Proto") == "https" {
+	if HTTPS(r) {
 		return "https"
 	}
 	return "http"
+}
+
+// HTTPS reports whether the client used HTTPS, also behind trusted_proxies.
+func HTTPS(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	if r.Header.Get("X-Forwarded-Proto") != "https" {
+		return false
+	}
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
 }
 
 // Language returns the preferred language of the client without its region, such as de
