@@ -16,7 +16,6 @@ import (
 	"github.com/caddy-djoser/djoser/internal/mount"
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/password"
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
