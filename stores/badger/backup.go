@@ -3,7 +3,6 @@ package badger
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
-	"github.com/dgraph-io/badger/v4"
 )
 
 // A backup consists of a line with its schema, the entries, a zero, and the
@@ -30,54 +28,6 @@ var (
 	errNotBackup     = errors.New("this is not a backup of a store")
 	errDamagedBackup = errors.New("the backup is damaged or not complete")
 )
-
-// Backup implements BackupStore.
-func (s *database) Backup(ctx context.Context, w io.Writer) error {
-	sum := sha256.New()
-	buffered := bufio.NewWriterSize(w, 256<<10)
-	out := io.MultiWriter(buffered, sum)
-	if _, err := fmt.Fprintf(out, backupHead, backupSchema); err != nil {
-		return err
-	}
-	var entry []byte
-	err := s.view(ctx, func(v snapshot) error {
-		return v.entries(func(item *badger.Item) error {
-			if err := s.interrupted(); err != nil {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return item.Value(func(value []byte) error {
-				entry = appendBackupEntry(entry[:0], item.Key(), value, item.ExpiresAt())
-				_, err := out.Write(entry)
-				return err
-			})
-		})
-	})
-	if err != nil {
-		return err
-	}
-	if _, err := out.Write([]byte{0}); err != nil {
-		return err
-	}
-	if _, err := buffered.Write(sum.Sum(nil)); err != nil {
-		return err
-	}
-	return buffered.Flush()
-}
-
-// entries calls fn with every entry of the store, in order of the keys.
-func (v snapshot) entries(fn func(*badger.Item) error) error {
-	it := v.txn.NewIterator(badger.IteratorOptions{})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		if err := fn(it.Item()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 func appendBackupEntry(b, key, value []byte, expires uint64) []byte {
 	b = append(binary.AppendUvarint(b, uint64(len(key))), key...)
@@ -198,12 +148,6 @@ func readError(err error) error {
 	return err
 }
 
-// CheckBackup implements BackupStore.
-func (s *database) CheckBackup(r io.Reader) (account.Stats, error) {
-	stats, _, _, err := checkBackup(r)
-	return stats, err
-}
-
 // checkBackup reads a whole backup. The sequence is that of its last transaction,
 // zero in one of a store without a journal.
 func checkBackup(r io.Reader) (stats account.Stats, last records.Sequence, linkKey []byte, err error) {
@@ -236,6 +180,3 @@ func checkBackup(r io.Reader) (stats account.Stats, last records.Sequence, linkK
 	}
 	return stats, last, linkKey, err
 }
-
-// Interface guards
-var _ account.BackupStore = (*database)(nil)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"runtime/debug"
 	"slices"
@@ -126,12 +125,7 @@ func (v snapshot) account(id uint64) (*records.Account, error) {
 }
 
 func (v snapshot) decodeAccount(id uint64, record []byte) (*records.Account, error) {
-	a, err := records.DecodeAccount(id, record)
-	if err != nil {
-		return nil, fmt.Errorf("account %d: %w", id, err)
-	}
-	a.Keys = a.KeysAt(v.generation)
-	return a, nil
+	return records.DecodeAccountAt(id, record, v.generation)
 }
 
 // view calls fn with a snapshot of the last transaction.

@@ -82,6 +82,17 @@ func (r *Account) KeysAt(generation uint64) []account.Key {
 	return nil
 }
 
+// DecodeAccountAt decodes the record of the account with the id, with its unique keys in
+// a generation.
+func DecodeAccountAt(id uint64, record []byte, generation uint64) (*Account, error) {
+	a, err := DecodeAccount(id, record)
+	if err != nil {
+		return nil, fmt.Errorf("account %d: %w", id, err)
+	}
+	a.Keys = a.KeysAt(generation)
+	return a, nil
+}
+
 // EncodeAccount returns the record of an account: its fields, encoded, and those of a
 // newer version.
 func EncodeAccount(version, generation uint64, fields, unknown []byte) []byte {

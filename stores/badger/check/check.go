@@ -1,99 +1,67 @@
-package badger
+// Package check checks the records of a store against each other: references must
+// lead to existing records, and index entries must agree with the record they lead to.
+package check
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
-	"github.com/dgraph-io/badger/v4"
 )
 
-// Check implements BackupStore.
-func (s *database) Check(ctx context.Context, signature string, keys func(*account.Account) ([]account.Key, error), report func(fault string)) (account.Stats, error) {
-	var c *checker
-	err := s.view(ctx, func(v snapshot) error {
-		c = &checker{v: v, now: s.now(), report: report, signature: signature, keys: keys}
-		if err := c.own(); err != nil {
-			return err
-		}
-		err := v.entries(func(item *badger.Item) error {
-			if err := s.interrupted(); err != nil {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			return item.Value(func(value []byte) error { return c.entry(item.Key(), value) })
-		})
-		if err != nil {
-			return err
-		}
-		c.totals()
-		return s.checkFiles(v, report)
-	})
-	if err != nil {
+// Checker checks a store as of one transaction.
+type Checker struct {
+	// Get returns the value of a key, or account.ErrNotFound.
+	Get func(key []byte) ([]byte, error)
+
+	// Entries calls fn with every entry, until it returns an error.
+	Entries func(fn func(key, value []byte) error) error
+
+	// Now is the time of the check: tokens expire.
+	Now time.Time
+
+	// Signature is that of the user model, and Keys returns the unique keys that it
+	// gives an account. They are compared if the store was indexed for that model.
+	Signature string
+	Keys      func(*account.Account) ([]account.Key, error)
+
+	// Report is called with each fault.
+	Report func(fault string)
+
+	generation uint64 // of the unique keys
+	counts     records.Counts
+	found      account.Stats
+	last       uint64 // highest id of an account
+}
+
+// Run checks the store, and returns the numbers of its records.
+func (c *Checker) Run() (account.Stats, error) {
+	if err := c.own(); err != nil {
 		return account.Stats{}, err
 	}
+	if err := c.Entries(c.entry); err != nil {
+		return account.Stats{}, err
+	}
+	c.totals()
 	return c.found, nil
 }
 
-// checkFiles checks the checksums of the tables and the journal.
-func (s *database) checkFiles(v snapshot, report func(fault string)) error {
-	err := v.tables.checkAll(s.interrupted)
-	if interrupted := s.interrupted(); interrupted != nil {
-		return interrupted
-	}
-	if err != nil {
-		report(s.noteDamage(err).Error())
-	}
-	err = journal.Read(filepath.Join(s.dir, journalFolder), func(r journal.Record) error {
-		if err := s.interrupted(); err != nil {
-			return err
-		}
-		return records.DecodeChange(r.Data, func(records.Write) {})
-	})
-	if damage, ok := errors.AsType[*journal.DamageError](err); ok {
-		report(damage.Error())
-		return nil
-	}
-	return err
-}
-
-// checker checks the records of a store against each other: references must lead
-// to existing records, and index entries must agree with the record they lead to.
-type checker struct {
-	v      snapshot
-	now    time.Time
-	report func(fault string)
-
-	signature string                                        // of the user model
-	keys      func(*account.Account) ([]account.Key, error) // of the user model; nil: the store was indexed for another
-
-	counts records.Counts
-	found  account.Stats
-	last   uint64 // highest id of an account
-}
-
-func (c *checker) fault(format string, args ...any) { c.report(fmt.Sprintf(format, args...)) }
+func (c *Checker) fault(format string, args ...any) { c.Report(fmt.Sprintf(format, args...)) }
 
 // own checks the store's settings and counters.
-func (c *checker) own() error {
-	key, err := c.v.get(records.LinkKeyKey)
+func (c *Checker) own() error {
+	key, err := c.Get(records.LinkKeyKey)
 	if err != nil && err != account.ErrNotFound {
 		return err
 	}
 	if len(key) != records.LinkKeyBytes {
 		c.fault("the key of links has %d bytes instead of %d", len(key), records.LinkKeyBytes)
 	}
-	record, err := c.v.get(records.CountsKey)
+	record, err := c.Get(records.CountsKey)
 	if err == nil {
 		c.counts, err = records.DecodeCounts(record)
 	}
@@ -101,12 +69,12 @@ func (c *checker) own() error {
 		c.fault("the counters can't be read: %v", err)
 	}
 	signature := ""
-	record, err = c.v.get(records.IndexKey)
+	record, err = c.Get(records.IndexKey)
 	if err == nil {
-		c.v.generation, signature, err = records.DecodeIndex(record)
+		c.generation, signature, err = records.DecodeIndex(record)
 	}
-	if signature != c.signature {
-		c.keys = nil
+	if signature != c.Signature {
+		c.Keys = nil
 	}
 	if err != nil && err != account.ErrNotFound {
 		c.fault("the record of the unique keys can't be read: %v", err)
@@ -114,7 +82,7 @@ func (c *checker) own() error {
 	return nil
 }
 
-func (c *checker) entry(key, value []byte) error {
+func (c *Checker) entry(key, value []byte) error {
 	if err := records.CheckLength(key); err != nil {
 		c.fault("%v", err)
 		return nil
@@ -153,8 +121,8 @@ func (c *checker) entry(key, value []byte) error {
 
 // wants reports a fault if a key doesn't exist, or has another value than a given
 // one (nil: any).
-func (c *checker) wants(key, value []byte, format string, args ...any) error {
-	stored, err := c.v.get(key)
+func (c *Checker) wants(key, value []byte, format string, args ...any) error {
+	stored, err := c.Get(key)
 	if err == account.ErrNotFound || err == nil && value != nil && !bytes.Equal(stored, value) {
 		c.fault(format, args...)
 		return nil
@@ -162,10 +130,10 @@ func (c *checker) wants(key, value []byte, format string, args ...any) error {
 	return err
 }
 
-func (c *checker) account(id uint64, record []byte) error {
+func (c *Checker) account(id uint64, record []byte) error {
 	c.found.Accounts++
 	c.last = max(c.last, id)
-	a, err := c.v.decodeAccount(id, record)
+	a, err := records.DecodeAccountAt(id, record, c.generation)
 	if err != nil {
 		c.fault("%v", err)
 		return nil
@@ -175,7 +143,7 @@ func (c *checker) account(id uint64, record []byte) error {
 	}
 	c.compareKeys(a)
 	for _, k := range a.Keys {
-		err := c.wants(records.UniqueKey(c.v.generation, k), binary.BigEndian.AppendUint64(nil, id),
+		err := c.wants(records.UniqueKey(c.generation, k), binary.BigEndian.AppendUint64(nil, id),
 			"account %d isn't found by its %s", id, k.Field)
 		if err != nil {
 			return err
@@ -186,7 +154,7 @@ func (c *checker) account(id uint64, record []byte) error {
 		return nil
 	}
 	if folded != former { // an older version may have written the key
-		if _, err := c.v.get(records.EmailKey(former, id)); err != account.ErrNotFound {
+		if _, err := c.Get(records.EmailKey(former, id)); err != account.ErrNotFound {
 			return err
 		}
 	}
@@ -195,12 +163,12 @@ func (c *checker) account(id uint64, record []byte) error {
 
 // compareKeys compares the unique keys of an account with those that the user
 // model gives it.
-func (c *checker) compareKeys(a *records.Account) {
-	if c.keys == nil {
+func (c *Checker) compareKeys(a *records.Account) {
+	if c.Keys == nil {
 		return
 	}
 	account := a.Account
-	keys, err := c.keys(&account)
+	keys, err := c.Keys(&account)
 	if err != nil {
 		c.fault("account %d: %v", a.ID, err)
 		return
@@ -219,8 +187,8 @@ func (c *checker) compareKeys(a *records.Account) {
 
 // holder returns the account that an index entry leads to, or nil if it reported
 // a fault.
-func (c *checker) holder(id uint64, what string) (*records.Account, error) {
-	record, err := c.v.get(records.NumberKey(records.PrefixAccount, id))
+func (c *Checker) holder(id uint64, what string) (*records.Account, error) {
+	record, err := c.Get(records.NumberKey(records.PrefixAccount, id))
 	if err == account.ErrNotFound {
 		c.fault("%s leads to account %d, which doesn't exist", what, id)
 		return nil, nil
@@ -228,15 +196,15 @@ func (c *checker) holder(id uint64, what string) (*records.Account, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.v.decodeAccount(id, record)
+	a, err := records.DecodeAccountAt(id, record, c.generation)
 	if err != nil {
 		return nil, nil // reported with the account
 	}
 	return a, nil
 }
 
-func (c *checker) unique(key, value []byte) error {
-	if !bytes.HasPrefix(key, records.UniquePrefix(c.v.generation)) {
+func (c *Checker) unique(key, value []byte) error {
+	if !bytes.HasPrefix(key, records.UniquePrefix(c.generation)) {
 		return nil // of another generation: not yet complete, or to be dropped
 	}
 	if len(value) != 8 {
@@ -247,13 +215,13 @@ func (c *checker) unique(key, value []byte) error {
 	if a == nil || err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(a.Keys, func(k account.Key) bool { return bytes.Equal(records.UniqueKey(c.v.generation, k), key) }) {
+	if !slices.ContainsFunc(a.Keys, func(k account.Key) bool { return bytes.Equal(records.UniqueKey(c.generation, k), key) }) {
 		c.fault("a unique key leads to account %d, which doesn't have it", a.ID)
 	}
 	return nil
 }
 
-func (c *checker) email(key []byte) error {
+func (c *Checker) email(key []byte) error {
 	if len(key) < 1+1+8 {
 		c.fault("an entry of the index of addresses has %d bytes", len(key))
 		return nil
@@ -268,7 +236,7 @@ func (c *checker) email(key []byte) error {
 	return nil
 }
 
-func (c *checker) token(digest account.Digest, record []byte) error {
+func (c *Checker) token(digest account.Digest, record []byte) error {
 	c.found.Tokens++
 	t, _, err := records.DecodeToken(digest, record)
 	if err != nil {
@@ -285,11 +253,11 @@ func (c *checker) token(digest account.Digest, record []byte) error {
 }
 
 // fleeting reports whether an entry may expire before its counterpart is checked.
-func (c *checker) fleeting(expires time.Time) bool {
-	return !expires.IsZero() && expires.Before(c.now.Add(time.Hour))
+func (c *Checker) fleeting(expires time.Time) bool {
+	return !expires.IsZero() && expires.Before(c.Now.Add(time.Hour))
 }
 
-func (c *checker) tokenOf(key, value []byte) error {
+func (c *Checker) tokenOf(key, value []byte) error {
 	ref, err := records.DecodeTokenRef(string(key), string(value))
 	if err != nil {
 		c.fault("token %s of account %d: %v", account.Digest(key[1+8:]).ID(), binary.BigEndian.Uint64(key[1:]), err)
@@ -298,7 +266,7 @@ func (c *checker) tokenOf(key, value []byte) error {
 	if c.fleeting(ref.Expires) {
 		return nil
 	}
-	record, err := c.v.get(records.TokenKey(ref.Digest))
+	record, err := c.Get(records.TokenKey(ref.Digest))
 	if err == account.ErrNotFound {
 		c.fault("account %d has token %s, which doesn't exist", ref.Account, ref.Digest.ID())
 		return nil
@@ -313,7 +281,7 @@ func (c *checker) tokenOf(key, value []byte) error {
 	return nil
 }
 
-func (c *checker) mail(id uint64, record []byte) error {
+func (c *Checker) mail(id uint64, record []byte) error {
 	c.found.Mails++
 	m, _, err := records.DecodeMail(id, record)
 	if err != nil {
@@ -330,9 +298,9 @@ func (c *checker) mail(id uint64, record []byte) error {
 }
 
 // mailIndex checks an entry that ends with the id of a mail.
-func (c *checker) mailIndex(key []byte, agrees func(*account.Mail) bool) error {
+func (c *Checker) mailIndex(key []byte, agrees func(*account.Mail) bool) error {
 	id := binary.BigEndian.Uint64(key[1+8:])
-	record, err := c.v.get(records.NumberKey(records.PrefixMail, id))
+	record, err := c.Get(records.NumberKey(records.PrefixMail, id))
 	if err == account.ErrNotFound {
 		c.fault("an index leads to mail %d, which doesn't exist", id)
 		return nil
@@ -347,7 +315,7 @@ func (c *checker) mailIndex(key []byte, agrees func(*account.Mail) bool) error {
 }
 
 // totals compares the numbers of records with the store's counters.
-func (c *checker) totals() {
+func (c *Checker) totals() {
 	if c.found.Accounts != c.counts.Accounts {
 		c.fault("there are %d accounts, the counter says %d", c.found.Accounts, c.counts.Accounts)
 	}

@@ -1,0 +1,123 @@
+package badger
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/check"
+	"github.com/caddy-djoser/djoser/stores/badger/journal"
+	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Backup implements BackupStore.
+func (s *database) Backup(ctx context.Context, w io.Writer) error {
+	sum := sha256.New()
+	buffered := bufio.NewWriterSize(w, 256<<10)
+	out := io.MultiWriter(buffered, sum)
+	if _, err := fmt.Fprintf(out, backupHead, backupSchema); err != nil {
+		return err
+	}
+	var entry []byte
+	err := s.view(ctx, func(v snapshot) error {
+		return s.each(ctx, v, func(item *badger.Item) error {
+			return item.Value(func(value []byte) error {
+				entry = appendBackupEntry(entry[:0], item.Key(), value, item.ExpiresAt())
+				_, err := out.Write(entry)
+				return err
+			})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := out.Write([]byte{0}); err != nil {
+		return err
+	}
+	if _, err := buffered.Write(sum.Sum(nil)); err != nil {
+		return err
+	}
+	return buffered.Flush()
+}
+
+// each calls fn with every entry of a snapshot, until it fails, the context ends or the
+// store is closed.
+func (s *database) each(ctx context.Context, v snapshot, fn func(*badger.Item) error) error {
+	return v.entries(func(item *badger.Item) error {
+		if err := cmp.Or(s.interrupted(), ctx.Err()); err != nil {
+			return err
+		}
+		return fn(item)
+	})
+}
+
+// entries calls fn with every entry of the store, in order of the keys.
+func (v snapshot) entries(fn func(*badger.Item) error) error {
+	it := v.txn.NewIterator(badger.IteratorOptions{})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := fn(it.Item()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckBackup implements BackupStore.
+func (s *database) CheckBackup(r io.Reader) (account.Stats, error) {
+	stats, _, _, err := checkBackup(r)
+	return stats, err
+}
+
+// Check implements BackupStore.
+func (s *database) Check(ctx context.Context, signature string, keys func(*account.Account) ([]account.Key, error), report func(fault string)) (account.Stats, error) {
+	var found account.Stats
+	err := s.view(ctx, func(v snapshot) (err error) {
+		entries := func(fn func(key, value []byte) error) error {
+			return s.each(ctx, v, func(item *badger.Item) error {
+				return item.Value(func(value []byte) error { return fn(item.Key(), value) })
+			})
+		}
+		c := check.Checker{Get: v.get, Entries: entries, Now: s.now(), Signature: signature, Keys: keys, Report: report}
+		if found, err = c.Run(); err != nil {
+			return err
+		}
+		return s.checkFiles(v, report)
+	})
+	if err != nil {
+		return account.Stats{}, err
+	}
+	return found, nil
+}
+
+// checkFiles checks the checksums of the tables and the journal.
+func (s *database) checkFiles(v snapshot, report func(fault string)) error {
+	err := v.tables.checkAll(s.interrupted)
+	if interrupted := s.interrupted(); interrupted != nil {
+		return interrupted
+	}
+	if err != nil {
+		report(s.noteDamage(err).Error())
+	}
+	err = journal.Read(filepath.Join(s.dir, journalFolder), func(r journal.Record) error {
+		if err := s.interrupted(); err != nil {
+			return err
+		}
+		return records.DecodeChange(r.Data, func(records.Write) {})
+	})
+	if damage, ok := errors.AsType[*journal.DamageError](err); ok {
+		report(damage.Error())
+		return nil
+	}
+	return err
+}
+
+// Interface guards
+var _ account.BackupStore = (*database)(nil)
