@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/serializers"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
@@ -99,9 +100,16 @@ func (r *realm) turnCookieOn() (err error) {
 func (r *realm) newAPI() api.API {
 	s := r.settings
 	return api.API{
-		Model: r.model, Auth: &r.auth, Scheme: s.Token.scheme(),
-		MaxBody: s.MaxBody, MaxPassword: s.Password.MaxLength,
-		IgnoreBadToken: s.IgnoreBadToken, SendsActivations: s.SendActivationEmail, Disabled: s.Disable,
+		Serializers: r.newSerializers(), Auth: &r.auth, Scheme: s.Token.scheme(),
+		MaxBody: s.MaxBody, IgnoreBadToken: s.IgnoreBadToken, Disabled: s.Disable,
+	}
+}
+
+// newSerializers returns the serializers of the realm.
+func (r *realm) newSerializers() serializers.Serializers {
+	s := r.settings
+	return serializers.Serializers{
+		Model: r.model, MaxPassword: s.Password.MaxLength, SendsActivations: s.SendActivationEmail,
 		SetEmailPassword: s.SetEmailPassword, SetUsernameRetype: s.SetUsernameRetype, SetPasswordRetype: s.SetPasswordRetype,
 		PasswordResetConfirmRetype: s.PasswordResetConfirmRetype,
 	}

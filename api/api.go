@@ -1,5 +1,5 @@
-// Package api has djoser's endpoints: one table, and one function each. It reads members
-// of requests, calls package account, and writes responses as REST framework does.
+// Package api has djoser's endpoints: one table, and one function each. It reads
+// requests, calls package serializers, and writes responses as REST framework does.
 package api
 
 import (
@@ -13,27 +13,19 @@ import (
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
-	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/serializers"
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // API is what the endpoints need of a realm. See the settings of the same names.
 type API struct {
-	Model  *account.Model
+	serializers.Serializers
 	Auth   *authn.Authenticator
 	Scheme string // for WWW-Authenticate
 
-	MaxBody     int64 // in bytes
-	MaxPassword int   // in characters
-
-	IgnoreBadToken             bool
-	SendsActivations           bool
-	Disabled                   []string // names of endpoints
-	SetEmailPassword           bool
-	SetUsernameRetype          bool
-	SetPasswordRetype          bool
-	PasswordResetConfirmRetype bool
+	MaxBody        int64 // in bytes
+	IgnoreBadToken bool
+	Disabled       []string // names of endpoints
 }
 
 // Route is the endpoint of a request, or the list of endpoints.
@@ -69,8 +61,8 @@ func (a *API) endpoint(path string) (e *endpoint, id string) {
 }
 
 func (a *API) isDisabled(e *endpoint) bool {
-	return slices.Contains(a.Disabled, e.name) ||
-		e.name == "activate_resend" && !a.SendsActivations
+	return slices.Contains(a.Disabled, e.Name) ||
+		e.Name == "activate_resend" && !a.SendsActivations
 }
 
 // IsEndpoint reports whether there are endpoints at a path or below it.
@@ -110,14 +102,11 @@ func (c *call) serve() (err error) {
 	resp, err := c.answer(&indent)
 	c.w.Header().Add("Vary", "Accept")
 	c.w.Header().Set("Allow", strings.Join(c.methods(), ", "))
-	if errors.Is(err, account.ErrConflict) {
-		err = drf.ErrChanging
-	}
 	if api := new(drf.Error); errors.As(err, &api) {
 		return drf.WriteError(c.w, c.Request, api, c.api.Scheme, indent)
 	}
 	if err != nil {
-		return c.failure(err)
+		return request.Failure(c.w, c.Request, err)
 	}
 	if resp.private {
 		c.w.Header().Set("Cache-Control", "no-store")
@@ -171,76 +160,33 @@ func (c *call) ignores(err error) bool {
 func (c *call) act() (resp *response, err error) {
 	if c.Method == http.MethodGet || c.Method == http.MethodHead {
 		resp, err = c.endpoint.read(c)
-		return resp, c.accountError(err)
+		return resp, c.api.Explain(err)
 	}
-	e := account.Event{Action: c.endpoint.name, Name: c.endpoint.event, Client: clientOf(c.Request)}
+	var acc *account.Account
 	if c.who.Identity != nil {
-		e.Account = c.who.Account
+		acc = c.who.Account
 	}
-	err = c.accounts.Do(e, func(req *account.Request) (err error) {
-		resp, err = c.endpoint.serve(c, req)
+	err = c.accounts.Do(c.endpoint.By(acc, request.Client(c.Request)), func(req *account.Request) error {
+		o, err := c.members()
+		if err != nil {
+			return err
+		}
+		resp, err = c.endpoint.serve(c, req, o)
 		return err
 	})
-	return resp, c.accountError(err)
+	return resp, c.api.Explain(err)
 }
 
-// failure returns an error of the server as Caddy's, for handle_errors and the logs.
-func (c *call) failure(err error) error {
-	status := http.StatusInternalServerError
-	switch {
-	case errors.Is(err, password.ErrBusy):
-		c.w.Header().Set("Retry-After", "1")
-		status = http.StatusServiceUnavailable
-	case errors.Is(err, account.ErrModel):
-		c.w.Header().Set("Retry-After", "1")
-		status = http.StatusServiceUnavailable
-	case errors.Is(err, account.ErrUnavailable):
-		drf.RetryLater(c.w)
-		status = http.StatusServiceUnavailable
-	case errors.Is(err, account.ErrFull):
-		status = http.StatusInsufficientStorage
-	case c.Context().Err() != nil:
-		status = http.StatusServiceUnavailable
+// members returns the members of the request's body, or nil for an action that takes none.
+func (c *call) members() (*drf.Object, error) {
+	if c.endpoint.Inputs == nil {
+		return nil, nil
 	}
-	return caddyhttp.Error(status, err)
-}
-
-// data parses the request's body.
-func (c *call) data(nullIsEmpty bool) (*drf.Object, error) {
 	body, err := drf.ParseBody(c.w, c.Request, c.api.MaxBody)
 	if err != nil {
 		return nil, err
 	}
-	return drf.DataObject(body, nullIsEmpty)
-}
-
-// bind parses the members of the request's body.
-func (c *call) bind() (account.Values, drf.FieldErrors, error) {
-	o, err := c.data(false)
-	if err != nil {
-		return nil, nil, err
-	}
-	v, errs := drf.Bind(o, c.endpoint.inputs(c.api))
-	return v, errs, nil
-}
-
-// members is bind for a body that must have no errors.
-func (c *call) members() (account.Values, error) {
-	v, errs, err := c.bind()
-	if err != nil {
-		return nil, err
-	}
-	return v, errs.Err()
-}
-
-// clientOf returns the client of a request.
-func clientOf(r *http.Request) account.Client {
-	return account.Client{
-		Address:  request.ClientAddress(r),
-		Agent:    r.UserAgent(),
-		Protocol: request.Scheme(r),
-		Language: request.Language(r),
-	}
+	return drf.DataObject(body, c.endpoint.null)
 }
 
 // setUser sets {http.auth.user.id}, the user_id of the access log.
@@ -248,33 +194,4 @@ func (c *call) setUser(acc *account.Account) {
 	if repl, ok := c.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.auth.user.id", strconv.FormatUint(acc.ID, 10))
 	}
-}
-
-// accountError converts an error of package account to djoser's words.
-func (c *call) accountError(err error) error {
-	if taken := new(account.TakenError); errors.As(err, &taken) {
-		return drf.Invalid(taken.Field, c.api.Model.TakenMessage(taken.Field))
-	}
-	if wrong := new(account.FieldError); errors.As(err, &wrong) {
-		return drf.FieldErrors{wrong.Field: wrong.Messages}.Err()
-	}
-	if names := new(account.NamesError); errors.As(err, &names) {
-		return drf.Invalid(names.Field, "You have given up too many names: take one of them again.")
-	}
-	if soon := new(account.TooSoonError); errors.As(err, &soon) {
-		return drf.Throttled(soon.Wait)
-	}
-	switch {
-	case errors.Is(err, account.ErrCredentials):
-		return drf.Invalid(drf.NonField, "Unable to login with provided credentials.")
-	case errors.Is(err, account.ErrDisabled):
-		return drf.Invalid(drf.NonField, "User account is disabled.")
-	case errors.Is(err, account.ErrPassword):
-		return drf.Invalid("current_password", "Invalid password.")
-	case errors.Is(err, account.ErrLink):
-		return drf.Invalid(drf.NonField, "Invalid token for given user.")
-	case errors.Is(err, account.ErrNotFound): // deleted while the request was served
-		return drf.ErrInvalidToken
-	}
-	return err
 }

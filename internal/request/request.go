@@ -1,13 +1,25 @@
-// Package request reads what Caddy knows about a request: its client, scheme and path.
+// Package request reads what Caddy knows about a request: its client, scheme and path. It
+// turns errors of the server into Caddy's.
 package request
 
 import (
 	"net/http"
 	"strings"
 
+	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/text/language"
 )
+
+// Client returns the client of a request.
+func Client(r *http.Request) account.Client {
+	return account.Client{
+		Address:  ClientAddress(r),
+		Agent:    r.UserAgent(),
+		Protocol: Scheme(r),
+		Language: Language(r),
+	}
+}
 
 // ClientAddress returns the address of the client, also behind trusted_proxies. Without
 // trusted_proxies_strict the client may have chosen it.

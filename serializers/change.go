@@ -1,0 +1,107 @@
+package serializers
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
+)
+
+// Actions of an account that has logged in: who.
+
+// SetFields changes fields of an account. If partial, missing members don't change.
+func (s *Serializers) SetFields(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object, partial bool) (*account.Account, error) {
+	bind := drf.Bind
+	if partial {
+		bind = drf.BindPartial
+	}
+	v, errs := bind(o, s.meInputs())
+	if err := errs.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.checkEmailPassword(ctx, req, who, o, v); err != nil {
+		return nil, err
+	}
+	return req.SetFields(ctx, who.ID, v)
+}
+
+// checkEmailPassword checks the current password with a new address; see
+// set_email_password.
+func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object, v account.Values) error {
+	email, ok := v["email"].(string)
+	if !s.SetEmailPassword || !ok || email == who.Email {
+		return nil
+	}
+	current, ok := o.Values["current_password"].(string)
+	if !ok || current == "" {
+		return drf.Invalid("current_password", account.MsgRequired)
+	}
+	errs := make(drf.FieldErrors)
+	if _, err := s.checkCurrentPassword(ctx, req, who, account.Values{"current_password": current}, errs); err != nil {
+		return err
+	}
+	return errs.Err()
+}
+
+// SetUsername renames an account.
+func (s *Serializers) SetUsername(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) error {
+	v, errs := drf.Bind(o, s.usernameInputs())
+	checked, err := s.checkCurrentPassword(ctx, req, who, v, errs)
+	if err != nil {
+		return err
+	}
+	name := s.Model.Username.Name
+	if s.SetUsernameRetype && len(errs) == 0 && !s.Model.SameName(v.Text("new_"+name), v.Text("re_new_"+name)) {
+		errs.Add(drf.NonField, "The two "+name+" fields didn't match.")
+	}
+	if err := errs.Err(); err != nil {
+		return err
+	}
+	_, err = req.SetUsername(ctx, checked, v.Text("new_"+name))
+	return err
+}
+
+// SetPassword changes a password. keep is the token of the request.
+func (s *Serializers) SetPassword(ctx context.Context, req *account.Request, who *account.Account, keep account.Digest, o *drf.Object) error {
+	v, errs := drf.Bind(o, s.passwordInputs())
+	checked, err := s.checkCurrentPassword(ctx, req, who, v, errs)
+	if err != nil {
+		return err
+	}
+	if err := checkNewPasswordTwice(v, errs, s.SetPasswordRetype); err != nil {
+		return err
+	}
+	_, err = req.SetPassword(ctx, checked, v.Text("new_password"), keep)
+	return err
+}
+
+// checkCurrentPassword returns the account whose current password was checked, or nil and
+// adds an error. It doesn't hash a password that is too long for any account.
+func (s *Serializers) checkCurrentPassword(ctx context.Context, req *account.Request, who *account.Account, v account.Values, errs drf.FieldErrors) (*account.Account, error) {
+	current, ok := v["current_password"].(string)
+	if !ok {
+		return nil, nil
+	}
+	if account.Characters(current) > s.MaxPassword {
+		errs.Add("current_password", msgPassword)
+		return nil, nil
+	}
+	acc, err := req.CheckPassword(ctx, who.ID, current)
+	if errors.Is(err, account.ErrPassword) {
+		errs.Add("current_password", msgPassword)
+		return nil, nil
+	}
+	return acc, err
+}
+
+// checkNewPasswordTwice checks a new password and its repetition.
+func checkNewPasswordTwice(v account.Values, errs drf.FieldErrors, retype bool) error {
+	if retype && len(errs) == 0 && v.Text("new_password") != v.Text("re_new_password") {
+		errs.Add(drf.NonField, "The two password fields didn't match.")
+	}
+	if err := errs.Err(); err != nil {
+		return err
+	}
+	return account.CheckWhole("new_password", v.Text("new_password"))
+}

@@ -1,0 +1,53 @@
+// Package serializers has djoser's serializers: for each action the members that it takes,
+// the checks on them, and the call of package account. Every way in for the owner of an
+// account calls it, so that all follow the same rules. It knows nothing of HTTP.
+package serializers
+
+import (
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
+)
+
+// Serializers are those of a realm. See the settings of the same names.
+//
+// The methods return errors of package account and *drf.Error. Callers pass them to
+// Explain after account.Service.Do, which reports by the errors of package account.
+type Serializers struct {
+	Model       *account.Model
+	MaxPassword int // in characters
+
+	SendsActivations           bool
+	SetEmailPassword           bool
+	SetUsernameRetype          bool
+	SetPasswordRetype          bool
+	PasswordResetConfirmRetype bool
+}
+
+// Action is what a request does to an account.
+type Action struct {
+	Name   string                         // in the settings disable and throttle
+	Event  string                         // of a successful request
+	Inputs func(*Serializers) []drf.Input // nil: it takes no members
+}
+
+// Actions of the owner of an account.
+var (
+	Me             = Action{"me", "user_changed", (*Serializers).meInputs}
+	Register       = Action{"register", "user_registered", (*Serializers).registerInputs}
+	Login          = Action{"login", "logged_in", (*Serializers).loginInputs}
+	Logout         = Action{"logout", "logged_out", nil}
+	LogoutAll      = Action{"logout_all", "logged_out_everywhere", nil}
+	Tokens         = Action{"tokens", "token_ended", nil}
+	Activate       = Action{"activate", "user_activated", (*Serializers).linkInputs}
+	ActivateResend = Action{"activate_resend", "activation_requested", (*Serializers).emailInputs}
+	Username       = Action{"username", "username_changed", (*Serializers).usernameInputs}
+	Password       = Action{"password", "password_changed", (*Serializers).passwordInputs}
+	PasswordReset  = Action{"password_reset", "password_reset_requested", (*Serializers).emailInputs}
+	ResetConfirm   = Action{"password_reset_confirm", "password_reset", (*Serializers).resetConfirmInputs}
+)
+
+// By returns the event of a request, for account.Service.Do. The account is that of its
+// token, or nil.
+func (a Action) By(acc *account.Account, c account.Client) account.Event {
+	return account.Event{Action: a.Name, Name: a.Event, Account: acc, Client: c}
+}
