@@ -222,7 +222,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 
 		// The gate and the matcher.
 		{":8080 {\ndjoser_auth /api/* x\n}", "unexpected argument 'x': put the settings of djoser_auth in a block; a path before it starts with '/'", 2},
-		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, fresh, unconfirmed_email, encoded_slashes, optional, headers, keep_authorization or early_data", 3},
+		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, fresh, unconfirmed_email, encoded_slashes, optional, login_url, headers, keep_authorization or early_data", 3},
 		{inGate("user"), "user needs at least one value", 3},
 		{inGate("realm a/b"), `realm name "a/b": use letters, digits, and . _ - inside`, 3},
 		{inGate("fresh 0"), "fresh is '0': " + duration, 3},

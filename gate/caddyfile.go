@@ -25,6 +25,7 @@ func init() {
 //		fresh     <duration>
 //		unconfirmed_email [on|off]
 //		optional  [on|off]
+//		login_url <path|url>
 //		headers   off
 //		headers {
 //			<name> <value>
@@ -68,13 +69,15 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return directive.SwitchArg(d, &g.KeepAuthorization)
 		case "early_data":
 			return directive.SwitchArg(d, &g.EarlyData)
+		case "login_url":
+			return directive.CheckedArg(d, &g.LoginURL, directive.Expandable(checkLoginURL))
 		case "headers":
 			return g.unmarshalHeaders(d)
 		}
 		if known, err := g.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, fresh, unconfirmed_email, encoded_slashes, optional, headers, keep_authorization or early_data", name)
+		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, fresh, unconfirmed_email, encoded_slashes, optional, login_url, headers, keep_authorization or early_data", name)
 	})
 }
 

@@ -169,6 +169,9 @@ type caller struct {
 	id    *authn.Identity // nil: none, or an invalid one
 	err   error
 
+	byCookie bool // see authn.Caller
+	stale    bool // see authn.Caller
+
 	unconfirmed bool // see Rights.UnconfirmedEmail
 
 	headers [5]string // the values of IdentityHeaders
@@ -211,7 +214,7 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 	if c == nil {
 		c = s.add(realm)
 	}
-	c.id, c.err = who.Identity, err
+	c.id, c.err, c.byCookie, c.stale = who.Identity, err, who.ByCookie, who.Stale
 	return c, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -59,7 +60,8 @@ func findGateApp(ctx caddy.Context) (App, error) {
 // Gate passes on requests that carry a valid token of a realm.
 //
 // It answers 401 without a valid token and 403 if the account lacks the required
-// rights, both as REST framework does; 400 to a path or a method that a back end may
+// rights, both as REST framework does; a browser that loads a page is sent to the log-in
+// page, or told who is logged in. It answers 400 to a path or a method that a back end may
 // read differently than matchers do; and 425 to early data that may change something.
 // If the store fails, it returns an error of status 503 for handle_errors. Error
 // routes don't get the path of a refused request.
@@ -90,12 +92,21 @@ type Gate struct {
 	// KeepAuthorization passes the token on to the back end. Default: off.
 	KeepAuthorization bool `json:"keep_authorization,omitempty"`
 
+	// LoginURL is where a browser is sent that loads a page without being logged in: a
+	// path of the own site, or an absolute URL. It gets the parameter next, the path that
+	// it wanted, and max_age, the maximum age of the log-in in seconds, if Fresh isn't
+	// met. Default: the pages of the realm on the same site; without any, or without a
+	// cookie of the realm, the answer is 401.
+	LoginURL string `json:"login_url,omitempty"`
+
 	// EarlyData accepts early data (0-RTT), which can be replayed, with every
 	// method. Default: off, with GET, HEAD and OPTIONS only.
 	EarlyData bool `json:"early_data,omitempty"`
 
 	names *IdentityNames
-	watch watch // of the requests in progress
+	watch watch    // of the requests in progress
+	login *url.URL // LoginURL; nil: none
+	site  placement.Site
 }
 
 // CaddyModule returns the Caddy module information.
@@ -126,6 +137,10 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if err := g.provision(ctx, "djoser_auth", g.checkHeaders); err != nil {
 		return err
 	}
+	if err := g.provisionLogin(); err != nil {
+		return err
+	}
+	g.site = placement.SiteOf(ctx)
 	g.app.CheckProxies(ctx)
 	g.names = g.app.Identity()
 	for name := range g.Headers {
@@ -184,16 +199,16 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, c *caller) error {
 	switch {
 	case c.err != nil:
-		return c.refuse(w, r, c.err)
+		return g.refuse(w, r, c, c.err)
 	case c.id == nil && g.Optional:
 		g.setPlaceholders(c, r)
 		w.Header().Add("Vary", "Authorization")
 		return next.ServeHTTP(w, r)
 	case c.id == nil:
-		return c.refuse(w, r, drf.ErrNotAuthenticated)
+		return g.refuse(w, r, c, drf.ErrNotAuthenticated)
 	}
 	if err := g.check(c.realm, c.id); err != nil {
-		return c.refuse(w, r, err)
+		return g.refuse(w, r, c, err)
 	}
 
 	g.setPlaceholders(c, r)
