@@ -2,13 +2,13 @@ package badger
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/backup"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
@@ -24,16 +24,18 @@ func TestABackupThatNobodyCanReadIsRefused(t *testing.T) {
 		"a record of kind 'u'":          {{records.LinkKeyKey, make([]byte, 32)}, {records.UniqueKey(1, account.Key{Field: "username", Value: "x"}), []byte{1}}},
 		"a key of kind 'a' has 3 bytes": {{records.LinkKeyKey, make([]byte, 32)}, {[]byte("a12"), []byte{1}}},
 	} {
-		text := fmt.Appendf(nil, backupHead, backupSchema)
+		var text bytes.Buffer
+		w, err := backup.NewWriter(&text)
 		for _, e := range entries {
-			text = appendBackupEntry(text, e[0], e[1], 0)
+			err = errors.Join(err, w.Add(e[0], e[1], 0))
 		}
-		text = append(text, 0)
-		sum := sha256.Sum256(text)
+		if err := errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
 		s := newBadger(t, t.TempDir())
 		before := string(s.linkKey)
-		err := s.Restore(t.Context(), bytes.NewReader(append(text, sum[:]...)))
-		if !errors.Is(err, errDamagedBackup) || !strings.Contains(fmt.Sprint(err), fault) {
+		err = s.Restore(t.Context(), bytes.NewReader(text.Bytes()))
+		if !strings.Contains(fmt.Sprint(err), "the backup is damaged") || !strings.Contains(fmt.Sprint(err), fault) {
 			t.Errorf("%s: %v", fault, err)
 		}
 		if string(s.linkKey) != before {

@@ -1,16 +1,14 @@
 package badger
 
 import (
-	"bufio"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/backup"
 	"github.com/caddy-djoser/djoser/stores/badger/check"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
@@ -19,32 +17,19 @@ import (
 
 // Backup implements BackupStore.
 func (s *database) Backup(ctx context.Context, w io.Writer) error {
-	sum := sha256.New()
-	buffered := bufio.NewWriterSize(w, 256<<10)
-	out := io.MultiWriter(buffered, sum)
-	if _, err := fmt.Fprintf(out, backupHead, backupSchema); err != nil {
+	b, err := backup.NewWriter(w)
+	if err != nil {
 		return err
 	}
-	var entry []byte
-	err := s.view(ctx, func(v snapshot) error {
+	err = s.view(ctx, func(v snapshot) error {
 		return s.each(ctx, v, func(item *badger.Item) error {
-			return item.Value(func(value []byte) error {
-				entry = appendBackupEntry(entry[:0], item.Key(), value, item.ExpiresAt())
-				_, err := out.Write(entry)
-				return err
-			})
+			return item.Value(func(value []byte) error { return b.Add(item.Key(), value, item.ExpiresAt()) })
 		})
 	})
 	if err != nil {
 		return err
 	}
-	if _, err := out.Write([]byte{0}); err != nil {
-		return err
-	}
-	if _, err := buffered.Write(sum.Sum(nil)); err != nil {
-		return err
-	}
-	return buffered.Flush()
+	return b.Close()
 }
 
 // each calls fn with every entry of a snapshot, until it fails, the context ends or the
@@ -72,8 +57,8 @@ func (v snapshot) entries(fn func(*badger.Item) error) error {
 
 // CheckBackup implements BackupStore.
 func (s *database) CheckBackup(r io.Reader) (account.Stats, error) {
-	stats, _, _, err := checkBackup(r)
-	return stats, err
+	found, err := backup.Check(r)
+	return found.Stats, err
 }
 
 // Check implements BackupStore.
@@ -106,7 +91,7 @@ func (s *database) checkFiles(v snapshot, report func(fault string)) error {
 	if err != nil {
 		report(s.noteDamage(err).Error())
 	}
-	err = journal.Read(filepath.Join(s.dir, journalFolder), func(r journal.Record) error {
+	err = journal.Read(filepath.Join(s.dir, journal.Folder), func(r journal.Record) error {
 		if err := s.interrupted(); err != nil {
 			return err
 		}

@@ -21,7 +21,6 @@ const (
 	batchKeys    = 8 << 10
 	batchBytes   = 768 << 10
 	changeKeys   = 16 << 10
-	changeBytes  = 1 << 20
 	keyOverhead  = 16
 )
 
@@ -77,7 +76,7 @@ func (b *batch) add(m *mutation) (err error) {
 	if err := m.apply(b); err != nil {
 		return b.s.noteDamage(err)
 	}
-	if len(b.staged) > changeKeys || b.stagedBytes > changeBytes {
+	if len(b.staged) > changeKeys || b.stagedBytes > records.MaxChangeBytes {
 		return errTooLarge
 	}
 	b.accept()

@@ -26,9 +26,6 @@ type engine struct {
 	journal *journal.Journal
 }
 
-// journalFolder has the journal, in the store's folder.
-const journalFolder = "journal"
-
 // newHistory returns the history of a new store.
 func newHistory() uint64 { return rand.Uint64() }
 
@@ -64,15 +61,15 @@ func (s *database) prepareEngine(e *engine) error {
 
 // replay opens the journal, and commits its changes that Badger doesn't have.
 func (s *database) replay(e *engine) error {
-	dir := filepath.Join(s.dir, journalFolder)
+	dir := filepath.Join(s.dir, journal.Folder)
 	p := &pending{s: s, db: e.db, writes: make(map[string]records.Write)}
 	var err error
 	if e.journal, err = journal.Open(dir, e.db.MaxVersion(), p.add); err != nil {
 		if damage, ok := errors.AsType[*journal.DamageError](err); ok {
-			return damaged(s.dir, filepath.Join(journalFolder, damage.File), damage.Reason)
+			return damaged(s.dir, filepath.Join(journal.Folder, damage.File), damage.Reason)
 		}
 		if errors.Is(err, os.ErrNotExist) {
-			return damaged(s.dir, journalFolder, "it is missing")
+			return damaged(s.dir, journal.Folder, "it is missing")
 		}
 		return folderError(s.dir, err)
 	}
@@ -99,7 +96,7 @@ func (p *pending) add(r journal.Record) error {
 		p.bytes += len(w.Key) + len(w.Value) + keyOverhead
 	})
 	if err != nil {
-		return damaged(p.s.dir, journalFolder, fmt.Sprintf("change %d: %v", r.Number, err))
+		return damaged(p.s.dir, journal.Folder, fmt.Sprintf("change %d: %v", r.Number, err))
 	}
 	p.number = r.Number
 	if len(p.writes) < batchKeys && p.bytes < batchBytes {

@@ -517,7 +517,7 @@ func TestBadgerGivesAnOldStoreAJournal(t *testing.T) {
 		s.create(t, fmt.Sprint(n))
 	}
 	old := copyRunning(t, dir)
-	if err := os.RemoveAll(filepath.Join(old, journalFolder)); err != nil {
+	if err := os.RemoveAll(filepath.Join(old, "journal")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(old, markerFile), fmt.Appendf(nil, markerText, 1), 0o600); err != nil {

@@ -139,7 +139,7 @@ func (s *database) openFirst(folder folder) (err error) {
 // createFiles makes the files of a new store but for the marker. They may be there
 // in part if that was interrupted.
 func (s *database) createFiles() error {
-	if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, journalFolder)), s.space.removeEmpty()); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, journal.Folder)), s.space.removeEmpty()); err != nil {
 		return folderError(s.dir, err)
 	}
 	db, err := openManaged(dbOptions(s.dir, s.log))
@@ -156,7 +156,7 @@ func (s *database) createFiles() error {
 }
 
 func (s *database) createJournal(last uint64) error {
-	j, err := journal.Create(filepath.Join(s.dir, journalFolder), last)
+	j, err := journal.Create(filepath.Join(s.dir, journal.Folder), last)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (s *database) createJournal(last uint64) error {
 // Badger. Badger's tables get the last of them when it is closed. A memory table
 // that is empty was about to be deleted: Badger doesn't open one.
 func (s *database) addJournal() error {
-	if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, journalFolder)), s.space.removeEmpty()); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, journal.Folder)), s.space.removeEmpty()); err != nil {
 		return folderError(s.dir, err)
 	}
 	db, err := openManaged(dbOptions(s.dir, s.log).WithSyncWrites(true))
@@ -322,7 +322,7 @@ func noMarkerError(dir, file string) error {
 // files and extensions are the names of the files that a database may consist of
 // if its creation was interrupted.
 var (
-	files      = []string{lockFile, journalFolder, asideFolder, ballastFile, "probe", "LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD"}
+	files      = []string{lockFile, journal.Folder, asideFolder, ballastFile, "probe", "LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD"}
 	extensions = []string{".mem", ".vlog"}
 )
 

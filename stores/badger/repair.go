@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/backup"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
@@ -103,7 +104,7 @@ func isStore(dir string) error {
 				return nil
 			}
 			return err
-		case name == badger.ManifestFilename, name == journalFolder, filepath.Ext(name) == ".sst":
+		case name == badger.ManifestFilename, name == journal.Folder, filepath.Ext(name) == ".sst":
 			return nil
 		}
 	}
@@ -290,21 +291,21 @@ func (r *repair) note(key string, value []byte) {
 }
 
 func (r *repair) surveyJournal() error {
-	found, err := journal.Salvage(filepath.Join(r.dir, journalFolder), func(j journal.Record) error {
+	found, err := journal.Salvage(filepath.Join(r.dir, journal.Folder), func(j journal.Record) error {
 		return records.DecodeChange(j.Data, func(w records.Write) {
 			r.note(w.Key, w.Value)
 		})
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		r.report(fmt.Sprintf("folder %s: it is missing: changes after %d, if there were any, are lost", journalFolder, r.flushed))
+		r.report(fmt.Sprintf("folder %s: it is missing: changes after %d, if there were any, are lost", journal.Folder, r.flushed))
 	} else if err != nil {
-		return fmt.Errorf("folder %s: %w", journalFolder, err)
+		return fmt.Errorf("folder %s: %w", journal.Folder, err)
 	}
 	for _, d := range found.Damage {
-		r.report(fmt.Sprintf("file %s: %s", filepath.Join(journalFolder, d.File), d.Reason))
+		r.report(fmt.Sprintf("file %s: %s", filepath.Join(journal.Folder, d.File), d.Reason))
 	}
 	if err == nil && len(found.Numbers) == 0 && r.last.Number > 0 {
-		r.report(fmt.Sprintf("folder %s: no change in it can be read", journalFolder))
+		r.report(fmt.Sprintf("folder %s: no change in it can be read", journal.Folder))
 	}
 	r.journal = found
 	return nil
@@ -316,15 +317,15 @@ func (r *repair) surveyBackup(name string) error {
 		if err != nil {
 			return err
 		}
-		_, last, linkKey, err := checkBackup(f)
+		found, err := backup.Check(f)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if r.linkKey != nil && !bytes.Equal(linkKey, r.linkKey) {
+		if r.linkKey != nil && !bytes.Equal(found.LinkKey, r.linkKey) {
 			return fmt.Errorf("%s is a backup of another store", name)
 		}
-		if last.History == r.last.History {
-			r.backup = last
+		if found.Last.History == r.last.History {
+			r.backup = found.Last
 		} else {
 			r.report("the backup is of what the store was before a restore or repair: only what can't be read elsewhere is taken from it")
 		}
@@ -381,13 +382,13 @@ func (r *repair) replaced(key []byte, version uint64) bool {
 }
 
 // collect writes all versions of all entries to the scratch database.
-func (r *repair) collect(ctx context.Context, backup string) error {
+func (r *repair) collect(ctx context.Context, backupName string) error {
 	for _, t := range r.tables {
 		if err := r.addTable(ctx, t); err != nil {
 			return err
 		}
 	}
-	_, err := journal.Salvage(filepath.Join(r.dir, journalFolder), func(j journal.Record) error {
+	_, err := journal.Salvage(filepath.Join(r.dir, journal.Folder), func(j journal.Record) error {
 		failed := ctx.Err()
 		records.DecodeChange(j.Data, func(w records.Write) { // what fails was reported by the survey
 			e := sst.Entry{Key: []byte(w.Key), Version: j.Number, Deleted: w.Value == nil, Value: w.Value, Expires: w.Expires}
@@ -398,15 +399,15 @@ func (r *repair) collect(ctx context.Context, backup string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if backup == "" {
+	if backupName == "" {
 		return nil
 	}
-	f, err := os.Open(backup)
+	f, err := os.Open(backupName)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return readBackup(f, func(key, value []byte, expires uint64) error {
+	return backup.Read(f, func(key, value []byte, expires uint64) error {
 		e := sst.Entry{Key: key, Version: max(r.backup.Number, 1), Value: value, Expires: expires}
 		if r.see(e); !r.isOpen(key, r.backup.Number) {
 			return ctx.Err()

@@ -90,7 +90,7 @@ func TestRepairBringsNothingBackThatWasDeleted(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.RemoveAll(filepath.Join(dir, journalFolder)), os.WriteFile(filepath.Join(dir, "009999.sst"), table, 0o600)); err != nil {
+	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "journal")), os.WriteFile(filepath.Join(dir, "009999.sst"), table, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	fresh, report := s.repaired(t, backup)
@@ -126,7 +126,7 @@ func TestRepairNeedsNoTablesWithBackupAndJournal(t *testing.T) {
 	if err != nil || len(tables) < 2 || tables[0] != left[0] {
 		t.Fatal(tables, err)
 	}
-	for _, name := range append(tables[1:], filepath.Join(dir, badger.ManifestFilename), filepath.Join(dir, journalFolder, fmt.Sprintf("%020d.journal", 1))) {
+	for _, name := range append(tables[1:], filepath.Join(dir, badger.ManifestFilename), filepath.Join(dir, "journal", fmt.Sprintf("%020d.journal", 1))) {
 		if err := os.Remove(name); err != nil {
 			t.Fatal(err)
 		}

@@ -3,14 +3,12 @@ package badger
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/stores/badger/journal"
+	"github.com/caddy-djoser/djoser/stores/badger/backup"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
 )
@@ -29,7 +27,7 @@ func (s *database) Restore(ctx context.Context, r io.ReadSeeker) error {
 
 // putBackup calls put with every entry of a backup.
 func putBackup(r io.Reader, put func(records.Write) error) error {
-	return readBackup(r, func(key, value []byte, expires uint64) error {
+	return backup.Read(r, func(key, value []byte, expires uint64) error {
 		return put(records.Write{Key: string(key), Value: value, Expires: expires})
 	})
 }
@@ -105,102 +103,24 @@ func (s *database) emptied() (own [][]byte, err error) {
 // RestoreJournal implements JournalStore. It reads backup and journal twice, as
 // Restore does.
 func (s *database) RestoreJournal(ctx context.Context, r io.ReadSeeker, dir string, until time.Time) (changes int, last time.Time, err error) {
-	_, backup, _, err := checkBackup(r)
+	found, err := backup.Check(r)
 	if err != nil {
 		return 0, last, err
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return 0, last, err
 	}
-	p := playback{dir: dir, backup: backup, until: until}
-	if err := p.play(func(records.Write) error { return ctx.Err() }); err != nil {
+	p := backup.Playback{Dir: dir, Backup: found.Last, Until: until}
+	if err := p.Play(func(records.Write) error { return ctx.Err() }); err != nil {
 		return 0, last, err
 	}
 	err = s.refill(ctx, func(put func(records.Write) error) error {
 		if err := putBackup(r, put); err != nil {
 			return err
 		}
-		return p.play(put)
+		return p.Play(put)
 	})
-	return p.changes, p.last, err
-}
-
-// playback makes the changes of a journal that follow a backup.
-type playback struct {
-	dir    string
-	backup records.Sequence // of its last change
-	until  time.Time        // zero: all
-
-	changes int       // result
-	last    time.Time // of the last change
-}
-
-// errUntil ends the reading of a journal.
-var errUntil = errors.New("a later change")
-
-// play calls put with each write.
-func (p *playback) play(put func(records.Write) error) error {
-	if p.backup.Number == 0 {
-		return errors.New("the backup is of a version without a journal: restore it without one")
-	}
-	first, err := journal.First(p.dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && first == 0 {
-		return fmt.Errorf("folder %s holds no journal: it is the folder %s of a store", p.dir, journalFolder)
-	}
-	if err != nil {
-		return err
-	}
-	if first > p.backup.Number+1 {
-		return fmt.Errorf("the journal doesn't reach back to the backup: it begins with change %d, the last one of the backup is %d", first, p.backup.Number)
-	}
-	p.changes = 0
-	end, err := journal.ReadAfter(p.dir, max(p.backup.Number, first)-1, func(r journal.Record) error { return p.record(r, put) })
-	switch {
-	case err == errUntil:
-		return nil
-	case err != nil && p.changes > 0:
-		return fmt.Errorf("%w; up to %s the journal can be played", err, p.last.UTC().Format(time.RFC3339Nano))
-	case err == nil && end < p.backup.Number:
-		return fmt.Errorf("the journal ends before the backup: change %d, the last one of the backup, is not in it", p.backup.Number)
-	}
-	return err
-}
-
-func (p *playback) record(r journal.Record, put func(records.Write) error) error {
-	if !p.until.IsZero() && r.Time.After(p.until) {
-		if r.Number <= p.backup.Number {
-			return fmt.Errorf("the backup is of %s, after the moment to restore: use an older one", r.Time.UTC().Format(time.RFC3339))
-		}
-		return errUntil
-	}
-	var writes []records.Write
-	var own records.Sequence
-	err := records.DecodeChange(r.Data, func(w records.Write) {
-		switch w.Key {
-		case string(records.SequenceKey):
-			own, _ = records.DecodeSequence(w.Value)
-		case string(records.RestoringKey):
-		default:
-			writes = append(writes, w)
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("change %d of the journal: %w", r.Number, err)
-	}
-	if own.History != p.backup.History {
-		return errors.New("the journal is not of the store that the backup is of, or of what that was before it was restored or repaired")
-	}
-	if r.Number <= p.backup.Number {
-		return nil // the backup has it
-	}
-	for _, w := range writes {
-		if err := put(w); err != nil {
-			return err
-		}
-	}
-	p.changes++
-	p.last = r.Time
-	return nil
+	return p.Changes, p.Last, err
 }
 
 // Interface guards

@@ -80,7 +80,7 @@ func TestAJournalIsPlayedUpToAMoment(t *testing.T) {
 			backup = s.backUp(t)
 		}
 	}
-	journal := filepath.Join(s.dir, journalFolder)
+	journal := filepath.Join(s.dir, "journal")
 	for minute := 2; minute < 8; minute++ {
 		got, changes, err := restored(t, backup, journal, at(minute).Add(time.Second))
 		if err != nil {
@@ -105,7 +105,7 @@ func TestAJournalIsPlayedUpToAMoment(t *testing.T) {
 	for n := range 9 {
 		got.create(t, fmt.Sprint("more", n))
 	}
-	if _, _, err := restored(t, backup, filepath.Join(got.dir, journalFolder), time.Time{}); err == nil || !strings.Contains(err.Error(), "not of the store") {
+	if _, _, err := restored(t, backup, filepath.Join(got.dir, "journal"), time.Time{}); err == nil || !strings.Contains(err.Error(), "not of the store") {
 		t.Error("the journal of another store:", err)
 	}
 }
@@ -127,8 +127,8 @@ func TestAJournalMustFollowTheBackup(t *testing.T) {
 	s := newBadger(t, dir)
 	s.create(t, "ann")
 	early := s.backUp(t)
-	copied := filepath.Join(t.TempDir(), journalFolder)
-	if err := os.CopyFS(copied, os.DirFS(filepath.Join(dir, journalFolder))); err != nil {
+	copied := filepath.Join(t.TempDir(), "journal")
+	if err := os.CopyFS(copied, os.DirFS(filepath.Join(dir, "journal"))); err != nil {
 		t.Fatal(err)
 	}
 	s.fillSegment(t)
@@ -136,7 +136,7 @@ func TestAJournalMustFollowTheBackup(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	journal := filepath.Join(dir, journalFolder)
+	journal := filepath.Join(dir, "journal")
 	segments, err := filepath.Glob(filepath.Join(journal, "*.journal"))
 	if err != nil || len(segments) < 2 {
 		t.Fatal(segments, err)

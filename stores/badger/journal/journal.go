@@ -32,6 +32,9 @@ import (
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
 )
 
+// Folder is the name of a journal's folder, in the folder of the store.
+const Folder = "journal"
+
 const (
 	magic      = "djoserJ1"
 	headerSize = len(magic) + 8 + 4

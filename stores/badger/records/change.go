@@ -5,6 +5,10 @@ import (
 	"encoding/binary"
 )
 
+// MaxChangeBytes is the maximum size of a change: of its keys and values, and of what
+// they take besides.
+const MaxChangeBytes = 1 << 20
+
 // Write sets or deletes a key.
 type Write struct {
 	Key     string
