@@ -1,4 +1,12 @@
-package badger
+// Package repair makes the entries of a new store of what can be read of a damaged one.
+//
+// It reads what is whole of the store's tables, its journal and a backup, and takes the
+// last version of each entry. See settle.go for how these are made to agree.
+//
+// An old table or a backup may have entries that were deleted since, which the
+// store's tables no longer tell. So they are asked only for what the tables have
+// lost: for keys of damaged blocks, and for changes that came after the tables.
+package repair
 
 import (
 	"bytes"
@@ -21,125 +29,34 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
-	"github.com/gofrs/flock"
-	"go.uber.org/zap"
 )
 
-// A repair reads what is whole of a store's tables, its journal and a backup, and
-// fills a new store with the last version of each entry. See repairrecords.go for how
-// these are made to agree.
-//
-// An old table or a backup may have entries that were deleted since, which the
-// store's tables no longer tell. So they are asked only for what the tables have
-// lost: for keys of damaged blocks, and for changes that came after the tables.
+// Store is a damaged store.
+type Store struct {
+	Dir   string
+	Aside string // its folder of tables that were moved aside
 
-// scratchFolder has, during a repair, all versions of all entries. It is in the new
-// store's folder.
-const scratchFolder = "repair"
-
-// Repair makes a new store of what can be read of a damaged one and of a backup
-// ("": none). It calls report with what is damaged or missing. It doesn't change the
-// damaged store.
-func Repair(ctx context.Context, damaged, fresh, backup string, report func(text string)) (stats account.Stats, err error) {
-	lock, err := lockDamaged(damaged)
-	if err != nil {
-		return stats, err
-	}
-	defer lock.Close()
-	if err := checkFresh(damaged, fresh); err != nil {
-		return stats, err
-	}
-	s, err := open(fresh, defaultReserve, zap.NewNop())
-	if err != nil {
-		return stats, err
-	}
-	r := &repair{dir: damaged, report: report, taken: make(map[account.Key]bool), gone: make(map[uint64]bool)}
-	err = s.refill(ctx, func(put func(records.Write) error) error {
-		return r.run(ctx, filepath.Join(fresh, scratchFolder), backup, put)
-	})
-	if err == nil {
-		err = s.dropScratch()
-	}
-	if err == nil {
-		stats, err = s.Check(ctx, r.signature, nil, func(fault string) { err = errors.Join(err, errors.New(fault)) })
-	}
-	if err = errors.Join(err, s.Close()); err != nil {
-		return stats, fmt.Errorf("%w (remove the folder %s before you try again)", err, fresh)
-	}
-	return stats, nil
+	// Listed are the tables that the MANIFEST lists. Without it (nil), all are the
+	// store's.
+	Listed map[uint64]bool
 }
 
-func (s *database) dropScratch() error { return os.RemoveAll(filepath.Join(s.dir, scratchFolder)) }
+// scratchTable is the size of a memory table of the scratch database.
+const scratchTable = 16 << 20
 
-// lockDamaged locks a store without writing to its folder. It returns an error if
-// the folder isn't one of a store, or if a server has it open.
-func lockDamaged(dir string) (*flock.Flock, error) {
-	if err := isStore(dir); err != nil {
-		return nil, err
-	}
-	lock := flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_RDONLY))
-	locked, err := lock.TryLock()
-	if errors.Is(err, fs.ErrNotExist) {
-		return lock, nil // no server has opened it since it was copied or restored
-	}
-	if err != nil {
-		return nil, folderError(dir, err)
-	}
-	if !locked {
-		return nil, inUse(dir)
-	}
-	return lock, nil
-}
-
-func isStore(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return folderError(dir, err)
-	}
-	for _, e := range entries {
-		switch name := e.Name(); {
-		case name == markerFile:
-			_, err := readMarker(dir)
-			if _, ok := errors.AsType[*damagedError](err); ok {
-				return nil
-			}
-			return err
-		case name == badger.ManifestFilename, name == journal.Folder, filepath.Ext(name) == ".sst":
-			return nil
-		}
-	}
-	return fmt.Errorf("folder %s holds no store", dir)
-}
-
-// checkFresh returns an error unless the folder for the new store is empty or
-// doesn't exist, and is outside of the damaged one.
-func checkFresh(damaged, fresh string) error {
-	var path [2]string
-	for i, dir := range []string{damaged, fresh} {
-		abs, err := filepath.Abs(dir)
-		if err == nil {
-			path[i], err = resolve(abs)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if inside, err := filepath.Rel(path[0], path[1]); err == nil && (inside == "." || filepath.IsLocal(inside)) {
-		return fmt.Errorf("folder %s is in the damaged store: name another one", fresh)
-	}
-	entries, err := os.ReadDir(fresh)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return folderError(fresh, err)
-	}
-	if len(entries) > 0 {
-		return fmt.Errorf("folder %s isn't empty: name a new one", fresh)
-	}
-	return nil
+// Run calls put with the entries of a new store, and report with what is damaged or
+// missing. It doesn't change the damaged store. Backup names a file ("": none). Scratch
+// is a folder that Run makes, for all versions of all entries. The signature is that of
+// the unique keys; it is empty if they are to be made anew.
+func Run(ctx context.Context, damaged Store, backup, scratch string, report func(text string), put func(records.Write) error) (signature string, err error) {
+	r := &repair{Store: damaged, report: report, taken: make(map[account.Key]bool), gone: make(map[uint64]bool)}
+	err = r.run(ctx, scratch, backup, put)
+	return r.signature, err
 }
 
 // repair collects the entries of a damaged store.
 type repair struct {
-	dir    string
+	Store
 	report func(text string)
 
 	tables  []tableFile
@@ -179,8 +96,8 @@ func (r *repair) run(ctx context.Context, scratch, backup string, put func(recor
 		return err
 	}
 	opts := badger.DefaultOptions(scratch).WithLogger(nil).WithDetectConflicts(false).WithNumVersionsToKeep(math.MaxInt).
-		WithCompression(options.None).WithBlockCacheSize(0).WithMemTableSize(memTableSize).WithValueLogFileSize(64 << 20)
-	if r.scratch, err = openManaged(opts); err != nil {
+		WithCompression(options.None).WithBlockCacheSize(0).WithMemTableSize(scratchTable).WithValueLogFileSize(64 << 20)
+	if r.scratch, err = badger.OpenManaged(opts); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.scratch.Close()) }()
@@ -199,9 +116,6 @@ func (r *repair) run(ctx context.Context, scratch, backup string, put func(recor
 
 // survey finds out what is damaged, and reports it.
 func (r *repair) survey(backup string) error {
-	if _, err := readMarker(r.dir); err != nil {
-		r.damage(markerFile, err)
-	}
 	if err := r.findTables(); err != nil {
 		return err
 	}
@@ -217,40 +131,28 @@ func (r *repair) survey(backup string) error {
 	return r.surveyBackup(backup)
 }
 
-// damage reports the damage of a file.
-func (r *repair) damage(file string, err error) {
-	reason := err.Error()
-	if damage, ok := errors.AsType[*damagedError](err); ok {
-		reason = damage.reason
-	}
-	r.report(fmt.Sprintf("file %s: %s", file, reason))
-}
-
-// findTables finds the files of tables. Without a MANIFEST, all are the store's.
+// findTables finds the files of tables.
 func (r *repair) findTables() error {
-	listed, err := listedTables(r.dir)
-	if _, ok := errors.AsType[*damagedError](err); !ok && err != nil {
-		return err
-	}
-	if err != nil {
-		r.damage(badger.ManifestFilename, err)
+	if r.Listed == nil {
 		r.lost.all()
 	}
 	found := make(map[uint64]bool)
-	for _, folder := range []string{"", asideFolder} {
-		files, err := tablesIn(filepath.Join(r.dir, folder))
+	for _, folder := range []string{"", r.Aside} {
+		files, err := os.ReadDir(filepath.Join(r.Dir, folder))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return folderError(r.dir, err)
+			return err
 		}
 		for _, f := range files {
+			if filepath.Ext(f.Name()) != ".sst" {
+				continue
+			}
 			id, ok := table.ParseFileID(f.Name())
-			_, isListed := listed[id]
-			own := listed == nil || ok && isListed && !found[id]
+			own := r.Listed == nil || ok && r.Listed[id] && !found[id]
 			found[id] = found[id] || own
 			r.tables = append(r.tables, tableFile{filepath.Join(folder, f.Name()), !own})
 		}
 	}
-	for id := range listed {
+	for id := range r.Listed {
 		if !found[id] {
 			r.report(fmt.Sprintf("file %s: it is missing", table.IDToFilename(id)))
 			r.lost.all()
@@ -260,7 +162,7 @@ func (r *repair) findTables() error {
 }
 
 func (r *repair) surveyTable(name string) {
-	found, err := sst.Salvage(filepath.Join(r.dir, name), func(e sst.Entry) error {
+	found, err := sst.Salvage(filepath.Join(r.Dir, name), func(e sst.Entry) error {
 		if !e.Deleted {
 			r.note(string(e.Key), e.Value)
 		}
@@ -291,7 +193,7 @@ func (r *repair) note(key string, value []byte) {
 }
 
 func (r *repair) surveyJournal() error {
-	found, err := journal.Salvage(filepath.Join(r.dir, journal.Folder), func(j journal.Record) error {
+	found, err := journal.Salvage(filepath.Join(r.Dir, journal.Folder), func(j journal.Record) error {
 		return records.DecodeChange(j.Data, func(w records.Write) {
 			r.note(w.Key, w.Value)
 		})
@@ -388,7 +290,7 @@ func (r *repair) collect(ctx context.Context, backupName string) error {
 			return err
 		}
 	}
-	_, err := journal.Salvage(filepath.Join(r.dir, journal.Folder), func(j journal.Record) error {
+	_, err := journal.Salvage(filepath.Join(r.Dir, journal.Folder), func(j journal.Record) error {
 		failed := ctx.Err()
 		records.DecodeChange(j.Data, func(w records.Write) { // what fails was reported by the survey
 			e := sst.Entry{Key: []byte(w.Key), Version: j.Number, Deleted: w.Value == nil, Value: w.Value, Expires: w.Expires}
@@ -417,7 +319,7 @@ func (r *repair) collect(ctx context.Context, backupName string) error {
 }
 
 func (r *repair) addTable(ctx context.Context, t tableFile) (failed error) {
-	sst.Salvage(filepath.Join(r.dir, t.name), func(e sst.Entry) error { // what fails was reported by the survey
+	sst.Salvage(filepath.Join(r.Dir, t.name), func(e sst.Entry) error { // what fails was reported by the survey
 		failed = cmp.Or(ctx.Err(), r.add(e, t.extra))
 		return failed
 	})
