@@ -14,21 +14,15 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 	r.event.Account = acc
 	var token string
 	acc, err := a.useLink(ctx, acc.ID, func(acc *Account, change *Change) (takenBack bool, err error) {
-		purpose := PurposeActivation
-		if acc.IsActive {
-			purpose = PurposeEmailChange
-		}
-		// Check the links first, so that a bad one costs the same for every account.
-		good, former := a.Links.check(purpose, acc, acc.PendingEmail, link), a.former(acc, link)
-		if former >= 0 && acc.IsActive {
+		purpose, former := a.purposeOf(acc, link)
+		switch purpose {
+		case "":
+			return false, ErrLink
+		case PurposeEmailNotice:
 			r.event.Name = "email_taken_back"
 			acc.takeBack(former, change)
 			return true, nil
-		}
-		if !good || acc.PendingEmail == "" || a.ended(acc) {
-			return false, ErrLink
-		}
-		if acc.IsActive {
+		case PurposeEmailChange:
 			r.event.Name = "email_confirmed"
 		}
 		acc.settle()

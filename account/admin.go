@@ -147,10 +147,15 @@ func (a *Service) Disable(ctx context.Context, id uint64) (*Account, error) {
 
 // Remove deletes an account, with its tokens and mails.
 func (a *Service) Remove(ctx context.Context, id uint64) (*Account, error) {
+	return a.remove(ctx, id, func(*Account) error { return nil })
+}
+
+// remove deletes an account unless check returns an error.
+func (a *Service) remove(ctx context.Context, id uint64, check func(*Account) error) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, change *Change) error {
 		change.Delete = true
 		a.hold(acc, change)
-		return nil
+		return check(acc)
 	})
 }
 

@@ -86,6 +86,48 @@ func (r *Request) Linked(ctx context.Context, uid string) (*Account, error) {
 	return r.accounts.Store.Account(ctx, id)
 }
 
+// LinkOf returns the account and the purpose of a link that is good now. It uses nothing
+// up. Errors: ErrLink, those of Store.Account.
+func (a *Service) LinkOf(ctx context.Context, uid, link string) (*Account, Purpose, error) {
+	id, ok := decodeUID(uid)
+	if !ok {
+		return nil, "", ErrLink
+	}
+	acc, err := a.Store.Account(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil, "", ErrLink
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	purpose, _ := a.purposeOf(acc, link)
+	if _, ok := a.checkReset(acc, link); ok && purpose == "" {
+		purpose = PurposePasswordReset
+	}
+	if purpose == "" {
+		return nil, "", ErrLink
+	}
+	return acc, purpose, nil
+}
+
+// purposeOf returns what a link does that is for Activate, and the change that it takes
+// back. The purpose is empty if it does nothing. It checks the link first, so that a bad
+// one costs the same for every account.
+func (a *Service) purposeOf(acc *Account, link string) (p Purpose, former int) {
+	p = PurposeActivation
+	if acc.IsActive {
+		p = PurposeEmailChange
+	}
+	good, former := a.Links.check(p, acc, acc.PendingEmail, link), a.former(acc, link)
+	switch {
+	case former >= 0 && acc.IsActive:
+		return PurposeEmailNotice, former
+	case !good || acc.PendingEmail == "" || a.ended(acc):
+		return "", -1
+	}
+	return p, -1
+}
+
 // useLink is Update by a link. If an address can't be taken back, because another
 // account has it by now, it still ends every log-in.
 func (a *Service) useLink(ctx context.Context, id uint64, use func(*Account, *Change) (takenBack bool, err error)) (*Account, error) {

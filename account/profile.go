@@ -65,6 +65,18 @@ func (r *Request) SetPassword(ctx context.Context, checked *Account, pass string
 	})
 }
 
+// Delete deletes an account, as Remove does. Like SetPassword it takes the account whose
+// password was checked. Errors: ErrPassword.
+func (r *Request) Delete(ctx context.Context, checked *Account) error {
+	_, err := r.accounts.remove(ctx, checked.ID, func(acc *Account) error {
+		if !stillChecked(acc, checked) {
+			return ErrPassword
+		}
+		return nil
+	})
+	return err
+}
+
 // emailChanged handles a new address. With send_activation_email it counts only after
 // it was confirmed.
 func (a *Service) emailChanged(ctx context.Context, acc *Account, before string, change *Change, c Client) error {

@@ -76,6 +76,19 @@ func (s *Serializers) SetPassword(ctx context.Context, req *account.Request, who
 	return err
 }
 
+// Delete deletes an account.
+func (s *Serializers) Delete(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) error {
+	v, errs := drf.Bind(o, s.deleteInputs())
+	checked, err := s.checkCurrentPassword(ctx, req, who, v, errs)
+	if err != nil {
+		return err
+	}
+	if err := errs.Err(); err != nil {
+		return err
+	}
+	return req.Delete(ctx, checked)
+}
+
 // checkCurrentPassword returns the account whose current password was checked, or nil and
 // adds an error. It doesn't hash a password that is too long for any account.
 func (s *Serializers) checkCurrentPassword(ctx context.Context, req *account.Request, who *account.Account, v account.Values, errs drf.FieldErrors) (*account.Account, error) {

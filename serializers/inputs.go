@@ -39,6 +39,10 @@ func (s *Serializers) usernameInputs() []drf.Input {
 	return append(inputs, drf.Input{Name: "current_password", Required: true})
 }
 
+func (s *Serializers) deleteInputs() []drf.Input {
+	return []drf.Input{{Name: "current_password", Required: true}}
+}
+
 func (s *Serializers) passwordInputs() []drf.Input {
 	return append(s.newPasswordInputs(s.SetPasswordRetype), drf.Input{Name: "current_password", Required: true})
 }

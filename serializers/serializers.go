@@ -37,6 +37,8 @@ var (
 	Login          = Action{"login", "logged_in", (*Serializers).loginInputs}
 	Logout         = Action{"logout", "logged_out", nil}
 	LogoutAll      = Action{"logout_all", "logged_out_everywhere", nil}
+	LogoutOthers   = Action{"logout_all", "logged_out_elsewhere", nil}
+	Delete         = Action{"me", "user_deleted", (*Serializers).deleteInputs}
 	Tokens         = Action{"tokens", "token_ended", nil}
 	Activate       = Action{"activate", "user_activated", (*Serializers).linkInputs}
 	ActivateResend = Action{"activate_resend", "activation_requested", (*Serializers).emailInputs}
