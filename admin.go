@@ -92,7 +92,7 @@ func findSettings(config []byte, name string) (*Settings, error) {
 		return nil, err
 	}
 	definitions := make(map[string]*Settings)
-	if err := eachHandler(text, func(handler json.RawMessage) error { return addDefinition(handler, definitions) }); err != nil {
+	if err := eachHandler(text, []string{"djoser"}, func(_ string, handler json.RawMessage) error { return addDefinition(handler, definitions) }); err != nil {
 		return nil, err
 	}
 	settings := definitions[name]

@@ -65,7 +65,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.Settings == nil {
 		return h.app.Refer(ctx, h.Realm, strings.TrimSpace("djoser "+h.Prefix), nil)
 	}
-	return h.app.define(ctx, h.Realm, h.Settings)
+	if err := h.app.define(ctx, h.Realm, h.Settings); err != nil {
+		return err
+	}
+	return h.app.checkLinks(ctx, h.Realm)
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

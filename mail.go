@@ -33,6 +33,11 @@ func (r *realm) loadMailer(ctx caddy.Context) error {
 		return fmt.Errorf("mailer: %w", err)
 	}
 	r.mailer = module.(mail.Mailer)
+	return r.loadRenderer()
+}
+
+// loadRenderer loads the realm's templates of mails.
+func (r *realm) loadRenderer() (err error) {
 	s := r.settings
 	r.renderer, err = mail.NewRenderer(mail.Config{
 		Domain:                  s.Domain,

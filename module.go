@@ -7,6 +7,7 @@
 //
 //	djoser                              the realms of a configuration
 //	http.handlers.djoser                the endpoints
+//	http.handlers.djoser_pages          the account pages
 //	http.handlers.djoser_auth           the gate
 //	http.handlers.djoser_strip          what no client can claim
 //	http.matchers.djoser_token          who has a token
@@ -24,7 +25,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -32,12 +32,11 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/admin"
-	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/gate"
 	"github.com/caddy-djoser/djoser/internal/directive"
-	"github.com/caddy-djoser/djoser/internal/placement"
 	"github.com/caddy-djoser/djoser/mail"
+	"github.com/caddy-djoser/djoser/pages"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -48,6 +47,7 @@ import (
 func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(new(Handler))
+	caddy.RegisterModule(new(pages.Pages))
 	caddy.RegisterModule(new(gate.Gate))
 	caddy.RegisterModule(new(gate.Strip))
 	caddy.RegisterModule(new(gate.MatchToken))
@@ -68,7 +68,7 @@ type App struct {
 	realms map[string]*realm
 	uses   []use // to check at Start
 
-	declared map[string]*account.Model      // see declaredRealms
+	declared declaration                    // of the HTTP servers
 	served   map[string][]*caddyhttp.Server // by realm
 	cookies  map[string]bool                // realms whose cookie is on, whatever their settings say
 
@@ -118,28 +118,6 @@ func findApp(ctx caddy.Context) (*App, error) {
 // Identity returns what all gates of the configuration share.
 func (a *App) Identity() *gate.IdentityNames { return &a.identity }
 
-// sitePages are the pages of a realm on a site.
-type sitePages struct {
-	realm, login string
-	site         placement.Site
-}
-
-// AddPages adds the pages of a realm on a site. login is the path of the log-in page.
-func (a *App) AddPages(realm string, site placement.Site, login string) {
-	a.pages = append(a.pages, sitePages{realm, login, site})
-}
-
-// LoginPath returns the path of the realm's log-in page on the same site as a gate that
-// serves a request; none: "". By then all pages are provisioned, whatever the order.
-func (a *App) LoginPath(realm string, site placement.Site, r *http.Request) string {
-	for _, p := range a.pages {
-		if p.realm == realm && p.site.Reaches(site, r) {
-			return p.login
-		}
-	}
-	return ""
-}
-
 // listensWithTLS reports whether a server has TLS. Caddy knows after it has set
 // the server up.
 func listensWithTLS(s *caddyhttp.Server) bool { return len(s.TLSConnPolicies) > 0 }
@@ -150,11 +128,9 @@ func (a *App) CheckProxies(ctx caddy.Context) { a.proxies.check(ctx) }
 // Refer checks that a realm is defined and passes check. Outside of HTTP servers,
 // where the definitions aren't known yet, it does so at Start.
 func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*account.Model) error) error {
-	if a.declared == nil {
-		a.declared = declaredRealms(ctx)
-	}
+	a.declare(ctx)
 	u := use{realm, where, check}
-	if a.declared == nil {
+	if !a.declared.known {
 		a.uses = append(a.uses, u)
 		return nil
 	}
@@ -288,7 +264,7 @@ func (a *App) checkUses() error {
 // checkUse returns an error if the realm isn't defined or doesn't have what the use
 // needs.
 func (a *App) checkUse(u use) error {
-	model, defined := a.declared[u.realm]
+	model, defined := a.declared.models[u.realm]
 	if r, ok := a.realms[u.realm]; ok {
 		model, defined = r.model, true
 	}
@@ -316,7 +292,7 @@ func (a *App) undefined(name string) error {
 // known lists the realms, for an error message.
 func (a *App) known() string {
 	names := slices.Collect(maps.Keys(a.realms))
-	names = slices.AppendSeq(names, maps.Keys(a.declared))
+	names = slices.AppendSeq(names, maps.Keys(a.declared.models))
 	if len(names) == 0 {
 		return ""
 	}
@@ -356,81 +332,6 @@ var (
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 	_ account.Store               = (*authn.Cache)(nil)
 )
-
-// declaredRealms returns the realms that the HTTP servers of the configuration
-// define, read from the JSON of handlers that Caddy hasn't provisioned yet. So the
-// use of a realm can be checked before the realm is provisioned, also by caddy
-// validate. A realm with invalid settings has a nil model; provisioning it returns
-// the error. The map is nil if no HTTP server is being provisioned.
-func declaredRealms(ctx caddy.Context) map[string]*account.Model {
-	modules := ctx.Modules()
-	if len(modules) == 0 {
-		return nil
-	}
-	app, ok := modules[0].(*caddyhttp.App)
-	if !ok {
-		return nil
-	}
-	declared := make(map[string]*account.Model)
-	for _, server := range app.Servers {
-		text, err := json.Marshal([]any{server.Routes, server.Errors, server.NamedRoutes})
-		if err == nil {
-			_ = eachHandler(text, func(handler json.RawMessage) error {
-				declare(declared, handler)
-				return nil
-			})
-		}
-	}
-	return declared
-}
-
-// eachHandler calls fn with the djoser handlers in a part of a configuration, however
-// deep in other modules.
-func eachHandler(text json.RawMessage, fn func(handler json.RawMessage) error) error {
-	var list []json.RawMessage
-	if json.Unmarshal(text, &list) == nil {
-		for _, element := range list {
-			if err := eachHandler(element, fn); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	var members map[string]json.RawMessage
-	if json.Unmarshal(text, &members) != nil {
-		return nil
-	}
-	var name string
-	if json.Unmarshal(members["handler"], &name) == nil && name == "djoser" {
-		return fn(text)
-	}
-	for _, member := range members {
-		if err := eachHandler(member, fn); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// declare adds the realm that a handler defines, if any.
-func declare(declared map[string]*account.Model, text json.RawMessage) {
-	var h struct {
-		Realm    string
-		Settings *struct {
-			UserModel *account.UserModel `json:"user_model"`
-		}
-	}
-	if err := json.Unmarshal(text, &h); h.Settings == nil && err == nil || directive.ExpandRealm(&h.Realm) != nil {
-		return
-	}
-	declared[h.Realm] = nil
-	if h.Settings == nil {
-		return
-	}
-	if model, err := h.Settings.UserModel.Resolve(api.FirstSegments()); err == nil {
-		declared[h.Realm] = model
-	}
-}
 
 // proxies are the servers whose trusted_proxies were checked.
 type proxies struct{ seen []*caddyhttp.Server }

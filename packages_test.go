@@ -12,27 +12,27 @@ const modulePath = "github.com/caddy-djoser/djoser"
 // mayImport are the packages of this module that each package may import. Other packages
 // are the root and programs.
 var mayImport = map[string]string{
-	"account":               "password throttle",
+	"account":               "password",
 	"authn":                 "account drf password",
 	"drf":                   "account",
 	"api":                   "account authn drf serializers internal/cors internal/request",
 	"serializers":           "account drf",
 	"gate":                  "account authn drf internal/cors internal/directive internal/placement internal/request",
+	"pages":                 "account authn drf internal/directive internal/mount internal/request serializers",
 	"mail":                  "account templates internal/directive",
 	"stores/badger/journal": "internal/atomicfile",
 	"stores/badger/backup":  "stores/badger/journal stores/badger/records account",
 	"stores/badger/check":   "stores/badger/records account",
 	"stores/badger/records": "account",
-	"stores/badger/repair":  "stores/badger/backup stores/badger/journal stores/badger/records stores/badger/sst account",
 	"stores/badger/sst":     "",
-	"stores/badger":         "stores/badger/backup stores/badger/check stores/badger/journal stores/badger/records stores/badger/repair stores/badger/sst account internal/atomicfile internal/directive internal/diskspace internal/fileowner",
+	"stores/badger":         "stores/badger/backup stores/badger/check stores/badger/journal stores/badger/records stores/badger/sst account internal/atomicfile internal/directive internal/diskspace internal/fileowner",
 	"django":                "account drf password",
 	"admin":                 "account django drf internal/atomicfile internal/directive internal/fileowner",
 	"storetest":             "account",
 	"internal/mount":        "internal/directive internal/placement",
 	"internal/request":      "account drf password",
 
-	"password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
+	"password": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
 	"internal/fileowner": "", "internal/placement": "", "internal/testsite": "",
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/cors"
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/mail"
+	"github.com/caddy-djoser/djoser/pages"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/serializers"
 	"github.com/caddyserver/caddy/v2"
@@ -31,15 +32,19 @@ type realm struct {
 	model      *account.Model
 	auth       authn.Authenticator
 	api        api.API
-	gate       gate.Realm
-	cors       *cors.Origins // nil: none
-	engine     StoreModule
-	location   string
-	mailer     mail.Mailer
-	renderer   *mail.Renderer
-	log        *zap.Logger
-	audit      *zap.Logger
-	metrics    *realmMetrics
+	pages      pages.Realm
+
+	noActivationURL, noResetURL bool // no setting says where these links lead, so pages may
+
+	gate     gate.Realm
+	cors     *cors.Origins // nil: none
+	engine   StoreModule
+	location string
+	mailer   mail.Mailer
+	renderer *mail.Renderer
+	log      *zap.Logger
+	audit    *zap.Logger
+	metrics  *realmMetrics
 
 	events       *caddyevents.App // nil: no events
 	eventContext caddy.Context    // of the app, the origin of events
@@ -80,7 +85,8 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 			zap.String("settings", "send_activation_email on"), zap.String("command", "caddy djoser user confirm-email"))
 	}
 	r.auth = authn.Authenticator{Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
-	r.api = r.newAPI()
+	r.noActivationURL, r.noResetURL = settings.ActivationURL == "", settings.PasswordResetConfirmURL == ""
+	r.api, r.pages = r.newAPI(), r.newPages()
 	r.cors = cors.New(settings.CORS, settings.CORSHeaders)
 	r.gate = gate.Realm{Model: r.model, Auth: &r.auth, Scheme: settings.Token.scheme(), CORS: r.cors}
 	if err := r.loadMailer(ctx); err != nil {

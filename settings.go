@@ -16,7 +16,6 @@ import (
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/password"
-	"github.com/caddy-djoser/djoser/throttle"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -119,7 +118,7 @@ type Settings struct {
 	Disable []string `json:"disable,omitempty"`
 
 	// Throttle limits how often clients may send requests. Default: on.
-	Throttle throttle.Settings `json:"throttle,omitzero"`
+	Throttle account.ThrottleSettings `json:"throttle,omitzero"`
 
 	// CORS are the other origins whose pages may use the endpoints, such as
 	// https://app.example.com. Default: none.
@@ -350,7 +349,7 @@ func (s *Settings) validateMails(model *account.Model) error {
 	if err := s.checkComplete(); err != nil {
 		return err
 	}
-	if s.sendsResets() || s.sendsActivations() {
+	if s.whyMails() != "" && s.MailerRaw != nil {
 		if err := checkDomain(s.Domain); err != nil {
 			return err
 		}
@@ -361,38 +360,61 @@ func (s *Settings) validateMails(model *account.Model) error {
 	return mail.CheckLinkURL("activation_url", s.ActivationURL)
 }
 
-// checkComplete checks that required settings are present. It looks at no values, so
-// that it works before placeholders are replaced.
+// checkComplete checks that required settings are present, apart from those that pages
+// make up for. It looks at no values, so that it works before placeholders are replaced.
 func (s *Settings) checkComplete() error {
 	if s.LoginAfterActivation && slices.Contains(s.Disable, "activate") {
 		return errors.New("login_after_activation is on, but activate is disabled")
 	}
-	var why string
+	why := s.whyMails()
 	switch {
-	case s.sendsResets():
-		why = "password_reset is enabled"
-	case s.sendsActivations():
-		why = "send_activation_email is on"
-	default:
+	case why == "", s.MailerRaw == nil && !s.sendsActivations():
 		return nil
-	}
-	switch {
 	case s.Domain == "":
 		return fmt.Errorf("domain is missing: links in mails need it, since %s; without mails, use 'disable password_reset'", why)
 	case s.SiteName == "":
 		return fmt.Errorf("site_name is missing: mails need it, since %s; without mails, use 'disable password_reset'", why)
-	case s.sendsResets() && s.PasswordResetConfirmURL == "":
-		return missingURL("password_reset_confirm_url", why)
-	case s.sendsActivations() && s.ActivationURL == "":
-		return missingURL("activation_url", "send_activation_email is on")
 	case s.MailerRaw == nil:
-		return fmt.Errorf("mailer is missing, though %s: use 'mailer smtp <host:port>', 'mailer file <dir>' or, to try things out, 'mailer log'; without mails, use 'disable password_reset'", why)
+		return missingMailer(why)
 	}
 	return nil
 }
 
+// checkLinks checks that there are a mailer, and the URLs of links in mails. Pages make up
+// for both: links lead to them, and without a mailer they don't offer what needs mails.
+func (s *Settings) checkLinks(hasMailer bool) error {
+	why := s.whyMails()
+	switch {
+	case why == "":
+		return nil
+	case !hasMailer:
+		return missingMailer(why)
+	case s.sendsResets() && s.PasswordResetConfirmURL == "":
+		return missingURL("password_reset_confirm_url", "password_reset is enabled")
+	case s.sendsActivations() && s.ActivationURL == "":
+		return missingURL("activation_url", "send_activation_email is on")
+	}
+	return nil
+}
+
+// whyMails says why mails can be sent. It is empty if none can.
+func (s *Settings) whyMails() string {
+	switch {
+	case s.sendsResets():
+		return "password_reset is enabled"
+	case s.sendsActivations():
+		return "send_activation_email is on"
+	}
+	return ""
+}
+
+func missingMailer(why string) error {
+	return fmt.Errorf("mailer is missing, though %s: use 'mailer smtp <host:port>', 'mailer file <dir>' or, to try things out, 'mailer log'; without mails, use 'disable password_reset'", why)
+}
+
 func missingURL(name, why string) error {
-	return fmt.Errorf("%s is missing, though %s: it is the path to the front end's page, such as \"#/%s/{uid}/{token}\"", name, why, strings.TrimSuffix(name, "_url"))
+	return fmt.Errorf("%s is missing, though %s: it is the path to the front end's page, such as \"#/%s/{uid}/{token}\"; or add 'djoser_pages /account/*', where links lead to then",
+		name, why, strings.TrimSuffix(name, "_url"))
 }
 
 func isEmail(f *account.Field) bool { return f.Name == "email" && !f.ReadOnly }

@@ -1,0 +1,115 @@
+package djoser
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/placement"
+	"github.com/caddy-djoser/djoser/pages"
+	"github.com/caddyserver/caddy/v2"
+)
+
+// PagesRealm returns what the pages need of a running realm.
+func (a *App) PagesRealm(name string) (*pages.Realm, error) {
+	r, err := a.realm(name)
+	if err != nil {
+		return nil, err
+	}
+	return &r.pages, nil
+}
+
+// Accounts returns the accounts of a running realm, whose store it opens.
+func (a *App) Accounts(name string) (*account.Service, error) {
+	r, err := a.realm(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.open(); err != nil {
+		return nil, err
+	}
+	return r.accounts, nil
+}
+
+// sitePages are the pages of a realm on a site.
+type sitePages struct {
+	realm, prefix string
+	site          placement.Site
+}
+
+// ServePages says that the handler that is being provisioned has the pages of a realm,
+// under a prefix. It turns the realm's cookie on.
+func (a *App) ServePages(ctx caddy.Context, realm, prefix string) error {
+	a.pages = append(a.pages, sitePages{realm, prefix, placement.SiteOf(ctx)})
+	if err := a.TurnCookieOn(realm); err != nil {
+		return err
+	}
+	if r, ok := a.realms[realm]; ok {
+		return a.linkPages(r)
+	}
+	return nil
+}
+
+// LoginPath returns the path of the realm's log-in page on the same site as a gate that
+// serves a request; none: "". By then all pages are provisioned, whatever the order.
+func (a *App) LoginPath(realm string, site placement.Site, r *http.Request) string {
+	for _, p := range a.pages {
+		if p.realm == realm && p.site.Reaches(site, r) {
+			return p.prefix + "/login"
+		}
+	}
+	return ""
+}
+
+// linkPages makes the links in a realm's mails lead to its pages, unless a setting says
+// otherwise. Caddy provisions servers in random order: of several prefixes it takes the
+// first in order, so that links are the same each time.
+func (a *App) linkPages(r *realm) error {
+	var prefixes []string
+	for _, p := range a.pages {
+		if p.realm == r.name {
+			prefixes = append(prefixes, p.prefix)
+		}
+	}
+	if len(prefixes) == 0 || r.mailer == nil || !r.noActivationURL && !r.noResetURL {
+		return nil
+	}
+	if r.noActivationURL {
+		r.settings.ActivationURL = slices.Min(prefixes) + "/activate/{uid}/{token}"
+	}
+	if r.noResetURL {
+		r.settings.PasswordResetConfirmURL = slices.Min(prefixes) + "/password/reset/confirm/{uid}/{token}"
+	}
+	return r.loadRenderer()
+}
+
+// checkLinks checks that every link in a realm's mails leads somewhere, if only to its
+// pages, which may be provisioned later. With pages and without a mailer, nobody can ask
+// for a reset.
+func (a *App) checkLinks(ctx caddy.Context, name string) error {
+	a.declare(ctx)
+	r := a.realms[name]
+	hasPages := a.declared.pages[name] || slices.ContainsFunc(a.pages, func(p sitePages) bool { return p.realm == name })
+	switch {
+	case !hasPages:
+		if err := r.settings.checkLinks(r.mailer != nil); err != nil {
+			return fmt.Errorf("realm %s: %w", name, err)
+		}
+		return nil
+	case r.mailer == nil:
+		r.settings.Disable = append(slices.Clone(r.settings.Disable), "password_reset")
+		r.api.Disabled, r.pages.Disabled = r.settings.Disable, r.settings.Disable
+		return nil
+	}
+	return a.linkPages(r)
+}
+
+// newPages returns what the pages need of the realm.
+func (r *realm) newPages() pages.Realm {
+	s := r.settings
+	return pages.Realm{
+		Serializers: r.newSerializers(), Auth: &r.auth, MaxBody: s.MaxBody, Disabled: s.Disable,
+		SiteName: s.SiteName, SendsMails: s.MailerRaw != nil,
+	}
+}

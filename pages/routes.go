@@ -1,0 +1,99 @@
+package pages
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/serializers"
+)
+
+// page is one of the pages.
+type page struct {
+	name      string // of its texts, and of its template
+	path      string // under the prefix; {} is any segment
+	action    serializers.Action
+	protected bool // needs a log-in
+	always    bool // is there even if the endpoint of the action is disabled
+	inNav     bool
+	given     func(*visit) bool // reports whether it is offered; nil: yes
+	show      func(*visit, *View) error
+	act       func(*visit, *account.Request) (to string, err error) // what its form does; nil: it has none
+}
+
+// allPages in the order in which the navigation has them.
+var allPages []*page
+
+func init() { // the functions refer to the list
+	allPages = []*page{
+		{name: "login", path: "login", action: serializers.Login, show: showLogin, act: login},
+		{name: "register", path: "register", action: serializers.Register, show: showRegister, act: register},
+		{name: "register_sent", path: "register/sent", action: serializers.Register, given: sendsActivations, show: showSent},
+		{name: "activate", path: "activate/{}/{}", action: serializers.Activate, given: hasMailer, show: showActivate, act: activate},
+		{name: "resend", path: "resend", action: serializers.ActivateResend, given: sendsActivations, show: showMailForm, act: resend},
+		{name: "password_reset", path: "password/reset", action: serializers.PasswordReset, given: hasMailer, show: showMailForm, act: requestReset},
+		{name: "password_reset_sent", path: "password/reset/sent", action: serializers.PasswordReset, given: hasMailer, show: showSent},
+		{name: "password_reset_confirm", path: "password/reset/confirm/{}/{}", action: serializers.ResetConfirm, given: hasMailer, show: showResetConfirm, act: resetPassword},
+		{name: "profile", path: "profile", action: serializers.Me, protected: true, inNav: true, show: showProfile, act: setFields},
+		{name: "username", path: "username", action: serializers.Username, protected: true, inNav: true, show: showUsername, act: setUsername},
+		{name: "email", path: "email", action: serializers.Me, protected: true, inNav: true, given: hasEmail, show: showEmail, act: setEmail},
+		{name: "password", path: "password", action: serializers.Password, protected: true, inNav: true, show: showPassword, act: setPassword},
+		{name: "sessions", path: "sessions", action: serializers.Tokens, protected: true, inNav: true, show: showSessions, act: endSession},
+		{name: "sessions", path: "sessions/others", action: serializers.LogoutOthers, protected: true, show: showSessions, act: endOtherSessions},
+		{name: "logout", path: "logout", action: serializers.Logout, always: true, show: showLogout, act: logout},
+		{name: "delete", path: "delete", action: serializers.Delete, protected: true, show: showDelete, act: deleteAccount},
+		{name: "deleted", path: "deleted", action: serializers.Delete, show: showDeleted},
+		{name: "profile", path: "", action: serializers.Me, protected: true, show: showProfile, act: setFields},
+	}
+}
+
+// templateNames are the names of the templates: those of the pages, and message.
+func templateNames() []string {
+	names := []string{"message"}
+	for _, p := range allPages {
+		if !slices.Contains(names, p.name) {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
+func pageNamed(name string) *page {
+	return allPages[slices.IndexFunc(allPages, func(p *page) bool { return p.name == name })]
+}
+
+// match reports whether the page has a path, and returns the values of {} in it.
+func (p *page) match(segments []string) (params []string, ok bool) {
+	own := strings.Split(p.path, "/")
+	if len(own) != len(segments) {
+		return nil, false
+	}
+	for i, s := range own {
+		switch {
+		case s == "{}" && segments[i] != "":
+			params = append(params, segments[i])
+		case s != segments[i]:
+			return nil, false
+		}
+	}
+	return params, true
+}
+
+// isPage reports whether there are pages at a path or below it.
+func isPage(path string) bool {
+	return path != "" && slices.ContainsFunc(allPages, func(p *page) bool {
+		return p.path == path || strings.HasPrefix(p.path, path+"/")
+	})
+}
+
+// hasMailer reports whether mails can be sent.
+func hasMailer(v *visit) bool { return v.realm.SendsMails }
+
+// sendsActivations reports whether new accounts wait for a mail.
+func sendsActivations(v *visit) bool { return v.realm.SendsMails && v.realm.SendsActivations }
+
+// hasEmail reports whether people can change their address, apart from the name that they
+// log in with.
+func hasEmail(v *visit) bool {
+	return slices.ContainsFunc(v.realm.Model.Required, func(f *account.Field) bool { return f.Name == "email" && !f.ReadOnly })
+}
