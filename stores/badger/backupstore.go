@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-djoser/djoser/stores/badger/check"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
-	"github.com/dgraph-io/badger/v4"
+	"github.com/caddy-djoser/djoser/stores/badger/sst"
 )
 
 // Backup implements BackupStore.
@@ -22,8 +22,8 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	err = s.view(ctx, func(v snapshot) error {
-		return s.each(ctx, v, func(item *badger.Item) error {
-			return item.Value(func(value []byte) error { return b.Add(item.Key(), value, item.ExpiresAt()) })
+		return s.each(ctx, v, func(e sst.Entry) error {
+			return b.Add(e.Key, e.Value, e.Expires)
 		})
 	})
 	if err != nil {
@@ -34,25 +34,18 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 
 // each calls fn with every entry of a snapshot, until it fails, the context ends or the
 // store is closed.
-func (s *database) each(ctx context.Context, v snapshot, fn func(*badger.Item) error) error {
-	return v.entries(func(item *badger.Item) error {
+func (s *database) each(ctx context.Context, v snapshot, fn func(sst.Entry) error) error {
+	return v.entries(func(e sst.Entry) error {
 		if err := cmp.Or(s.interrupted(), ctx.Err()); err != nil {
 			return err
 		}
-		return fn(item)
+		return fn(e)
 	})
 }
 
 // entries calls fn with every entry of the store, in order of the keys.
-func (v snapshot) entries(fn func(*badger.Item) error) error {
-	it := v.txn.NewIterator(badger.IteratorOptions{})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		if err := fn(it.Item()); err != nil {
-			return err
-		}
-	}
-	return nil
+func (v snapshot) entries(fn func(sst.Entry) error) error {
+	return v.Ascend(nil, nil, func(e sst.Entry) (bool, error) { return true, fn(e) })
 }
 
 // CheckBackup implements BackupStore.
@@ -66,12 +59,11 @@ func (s *database) Check(ctx context.Context, signature string, keys func(*accou
 	var found account.Stats
 	err := s.view(ctx, func(v snapshot) (err error) {
 		entries := func(fn func(key, value []byte) error) error {
-			return s.each(ctx, v, func(item *badger.Item) error {
-				return item.Value(func(value []byte) error { return fn(item.Key(), value) })
-			})
+			return s.each(ctx, v, func(e sst.Entry) error { return fn(e.Key, e.Value) })
 		}
 		c := check.Checker{Get: v.get, Entries: entries, Now: s.now(), Signature: signature, Keys: keys, Report: report}
-		if found, err = c.Run(); err != nil {
+		found, err = c.Run()
+		if _, damaged := errors.AsType[*sst.DamageError](err); err != nil && !damaged { // which checkFiles reports
 			return err
 		}
 		return s.checkFiles(v, report)
@@ -84,7 +76,7 @@ func (s *database) Check(ctx context.Context, signature string, keys func(*accou
 
 // checkFiles checks the checksums of the tables and the journal.
 func (s *database) checkFiles(v snapshot, report func(fault string)) error {
-	err := v.tables.checkAll(s.interrupted)
+	err := v.Check(s.interrupted)
 	if interrupted := s.interrupted(); interrupted != nil {
 		return interrupted
 	}

@@ -3,7 +3,7 @@ package badger
 import (
 	"bytes"
 	"errors"
-	"runtime/debug"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,9 +13,8 @@ import (
 )
 
 // A batch is full with this many changes, keys or bytes. One more change may
-// follow, with the keys and bytes of a change at most. Together they fit into a
-// transaction of Badger, which has room for 26,000 keys and 2.5 MB with our
-// options.
+// follow, with the keys and bytes of a change at most. There is room for both in a
+// memory table that isn't full, see lsm.Tree.Ready.
 const (
 	batchChanges = 256
 	batchKeys    = 8 << 10
@@ -44,27 +43,26 @@ type batch struct {
 func (s *database) newBatch() *batch {
 	b := &batch{
 		s:        s,
-		refused:  s.writable(false),
 		accepted: make(map[string]records.Write),
 		counts:   s.counts,
 	}
 	b.stagedCounts = b.counts
-	if e := s.engine.Load(); e != nil { // else refused
-		b.snapshot = snapshot{e.db.NewTransactionAt(s.committed.Load(), false), e.tables, s.generation.Load()}
+	if b.snapshot, b.refused = s.snapshot(); b.refused == nil {
+		b.refused = s.writable(false)
 	}
 	return b
 }
 
 // discard ends the reads of the batch.
 func (b *batch) discard() {
-	if b.txn != nil {
-		b.txn.Discard()
+	if b.Snapshot != nil {
+		b.Release()
 	}
 }
 
 // add adds a mutation to the batch. After an error the batch is unchanged.
 func (b *batch) add(m *mutation) (err error) {
-	if b.refused != nil && (!m.ends || b.s.writable(true) != nil) {
+	if b.refused != nil && (!m.ends || b.Snapshot == nil || b.s.writable(true) != nil) {
 		return b.refused
 	}
 	defer func() {
@@ -72,7 +70,6 @@ func (b *batch) add(m *mutation) (err error) {
 		b.stagedCounts = b.counts
 	}()
 	defer b.s.catch(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if err := m.apply(b); err != nil {
 		return b.s.noteDamage(err)
 	}
@@ -156,7 +153,6 @@ func (b *batch) account(id uint64) (*records.Account, error) {
 func (b *batch) commit() (err error) {
 	defer b.discard()
 	defer b.s.catch(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if len(b.accepted) == 0 {
 		return nil
 	}
@@ -167,25 +163,15 @@ func (b *batch) commit() (err error) {
 	b.accepted[string(records.SequenceKey)] = records.Sequence{Number: number, History: b.s.history}.Write()
 	err = b.s.engine.Load().commit(number, b.accepted, b.s.now())
 	if errors.Is(err, journal.ErrFull) {
-		return b.s.space.full(err)
+		return fmt.Errorf("%w: %v", account.ErrFull, err)
 	}
 	if err != nil {
 		// It may or may not be on disk. The journal tells when it is opened again.
-		return b.s.fail("writing failed: %v", plainError(err))
+		return b.s.fail("writing failed: %v", err)
 	}
 	b.s.counting.Lock()
 	b.s.counts = b.counts
 	b.s.committed.Store(number)
 	b.s.counting.Unlock()
-	b.s.release(number)
 	return nil
-}
-
-// release lets Badger drop versions older than a transaction, unless a read may
-// need them.
-func (s *database) release(number uint64) {
-	if s.reading.TryLock() {
-		s.engine.Load().db.SetDiscardTs(number)
-		s.reading.Unlock()
-	}
 }

@@ -128,13 +128,15 @@ func (s *database) countTokens(ctx context.Context) error {
 		return ctx.Err()
 	}
 	count := tokenCount{made: now}
-	err := s.view(ctx, func(v snapshot) error {
-		s.counting.Lock()
+	err := s.view(ctx, func(snapshot) error {
+		s.counting.Lock() // no transaction ends meanwhile
 		count.base = s.counts.tokens
-		v.txn.Discard()
-		v.txn = s.engine.Load().db.NewTransactionAt(s.committed.Load(), false)
+		v, err := s.snapshot()
 		s.counting.Unlock()
-		defer v.txn.Discard()
+		if err != nil {
+			return err
+		}
+		defer v.Release()
 		return v.scan([]byte{records.PrefixTokenOf}, nil, func(_, _ []byte) (bool, error) {
 			count.tokens++
 			return true, ctx.Err()

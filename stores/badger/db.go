@@ -2,24 +2,24 @@ package badger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"io/fs"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/stores/badger/lsm"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
-	"github.com/dgraph-io/badger/v4"
+	"github.com/caddy-djoser/djoser/stores/badger/sst"
 	"github.com/gofrs/flock"
 	"go.uber.org/zap"
 )
 
-// database is an open Badger store.
+// database is an open store.
 //
 // Reads see the last committed transaction, and never wait for the writer (see
 // writer.go).
@@ -33,15 +33,12 @@ type database struct {
 	space  space
 
 	linkKey    []byte
-	history    uint64        // see sequence
+	history    uint64        // see records.Sequence
 	committed  atomic.Uint64 // number of the last transaction
 	generation atomic.Uint64 // generation of the unique keys
 	fault      atomic.Pointer[faultError]
 	onFault    atomic.Pointer[func(error)] // nil: nobody asked
 
-	// reading is read-locked by reads, and locked by what must not run
-	// during a read.
-	reading       sync.RWMutex
 	closed        atomic.Bool
 	closing       sync.Once
 	closingEngine chan error    // of the engine that is being closed, guarded by writing
@@ -50,7 +47,9 @@ type database struct {
 	queue         chan *mutation
 	writing       sync.Mutex // held while changes are made
 
-	compacting sync.Mutex // held while Badger merges tables; locked after writing
+	changing sync.RWMutex  // read-locked while tables are written in the background; locked after writing
+	frozen   chan struct{} // has a value: a memory table is full
+	full     atomic.Bool   // the disk is full, and the log says so
 
 	signature string // of the unique keys; guarded by writing
 
@@ -62,58 +61,38 @@ type database struct {
 
 // snapshot is the store as of one transaction.
 type snapshot struct {
-	txn        *badger.Txn
-	tables     *tables
+	*lsm.Snapshot
 	generation uint64
+}
+
+// snapshot returns a snapshot of the last transaction, to be released.
+func (s *database) snapshot() (snapshot, error) {
+	if e := s.engine.Load(); e != nil {
+		if taken, err := e.tree.Snapshot(s.committed.Load); err == nil {
+			return snapshot{taken, s.generation.Load()}, nil
+		}
+	}
+	if s.closed.Load() {
+		return snapshot{}, account.ErrClosed
+	}
+	return snapshot{}, cmp.Or(s.whole(), errBusy)
 }
 
 // get returns the value of a key, or ErrNotFound. The value is valid as long as
 // the snapshot.
 func (v snapshot) get(key []byte) ([]byte, error) {
-	if err := v.tables.checkKey(key); err != nil {
-		return nil, err
+	value, found, err := v.Get(key)
+	if err == nil && !found {
+		err = account.ErrNotFound
 	}
-	item, err := v.txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, account.ErrNotFound
-	}
-	if err != nil {
-		return nil, plainError(err)
-	}
-	var value []byte
-	err = item.Value(func(b []byte) error {
-		value = b
-		return nil
-	})
 	return value, err
 }
 
-// scan calls fn with each key that has the prefix and its value, starting at
-// the key from (nil: the first). Both are valid until fn returns.
+// scan calls fn with each key that has the prefix and its value, starting at the key
+// from (nil: the first). The key is valid until fn returns, the value as long as the
+// snapshot.
 func (v snapshot) scan(prefix, from []byte, fn func(key, value []byte) (more bool, err error)) error {
-	if from == nil {
-		from = prefix
-	}
-	if err := v.tables.checkRange(from, from); err != nil {
-		return err
-	}
-	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
-	for it.Seek(from); it.Valid(); it.Next() {
-		var more bool
-		item := it.Item()
-		err := item.Value(func(value []byte) (err error) {
-			more, err = fn(item.Key(), value)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if !more {
-			return v.tables.checkRange(from, item.Key())
-		}
-	}
-	return v.tables.checkRange(from, records.LastKey(prefix))
+	return v.Ascend(prefix, from, func(e sst.Entry) (bool, error) { return fn(e.Key, e.Value) })
 }
 
 func (v snapshot) account(id uint64) (*records.Account, error) {
@@ -136,21 +115,13 @@ func (s *database) view(ctx context.Context, fn func(snapshot) error) (err error
 	if s.closed.Load() {
 		return account.ErrClosed
 	}
-	s.reading.RLock()
-	defer s.reading.RUnlock()
-	if s.closed.Load() {
-		return account.ErrClosed
+	v, err := s.snapshot()
+	if err != nil {
+		return err
 	}
-	e := s.engine.Load()
-	if e == nil {
-		return s.whole()
-	}
+	defer v.Release()
 	defer s.catch(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	txn := e.db.NewTransactionAt(s.committed.Load(), false)
-	defer txn.Discard()
-	err = fn(snapshot{txn, e.tables, s.generation.Load()})
-	return s.noteDamage(err)
+	return s.noteDamage(fn(v))
 }
 
 // Account implements Store.

@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,62 +10,44 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
+	"github.com/caddy-djoser/djoser/stores/badger/lsm"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
-	"github.com/dgraph-io/badger/v4"
+	"github.com/caddy-djoser/djoser/stores/badger/sst"
 )
 
-// The journal has each change before Badger. Badger doesn't flush its memory
-// tables' files then, and they are not read: what is not in its tables when the
-// store is opened comes from the journal. Each transaction sets its number, see
-// records.Sequence, so that the tables' highest version is that of the last transaction
-// in them, and a backup says which transaction it has last.
+// The journal has each change first. What the tables don't have when the store is
+// opened comes from it. Each transaction sets its number, see records.Sequence, so that
+// the tables' highest version is that of the last transaction in them, and a backup says
+// which transaction it has last.
 
-// engine is an open Badger database, and the journal of its changes.
+// engine is the open tables, and the journal of their changes.
 type engine struct {
-	db      *badger.DB
-	tables  *tables
+	tree    *lsm.Tree
 	journal *journal.Journal
 }
 
 // newHistory returns the history of a new store.
 func newHistory() uint64 { return rand.Uint64() }
 
-// openEngine opens Badger and brings it up to date from the journal.
+// openEngine opens the tables and brings them up to date from the journal.
 func (s *database) openEngine() (*engine, error) {
-	db, err := openManaged(dbOptions(s.dir, s.log))
+	tree, err := lsm.Open(s.dir, s.wakeFlusher)
 	if err != nil {
-		return nil, openError(s.dir, err)
+		return nil, s.fileError(err)
 	}
-	e := &engine{db: db}
-	if err := s.prepareEngine(e); err != nil {
+	e := &engine{tree: tree}
+	if err := s.replay(e); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
 	return e, nil
 }
 
-func (s *database) prepareEngine(e *engine) error {
-	if err := checkOrder(s.dir, e.db); err != nil {
-		return err
-	}
-	if err := s.space.opened(); err != nil {
-		return err
-	}
-	if err := s.replay(e); err != nil {
-		return err
-	}
-	var err error
-	if e.tables, err = newTables(s.dir, e.db); err != nil {
-		return fmt.Errorf("store %s: %w", s.dir, err)
-	}
-	return nil
-}
-
-// replay opens the journal, and commits its changes that Badger doesn't have.
+// replay opens the journal, and commits its changes that the tables don't have.
 func (s *database) replay(e *engine) error {
 	dir := filepath.Join(s.dir, journal.Folder)
-	p := &pending{s: s, db: e.db, writes: make(map[string]records.Write)}
+	p := &pending{s: s, tree: e.tree, writes: make(map[string]records.Write)}
 	var err error
-	if e.journal, err = journal.Open(dir, e.db.MaxVersion(), p.add); err != nil {
+	if e.journal, err = journal.Open(dir, e.tree.Version(), p.add); err != nil {
 		if damage, ok := errors.AsType[*journal.DamageError](err); ok {
 			return damaged(s.dir, filepath.Join(journal.Folder, damage.File), damage.Reason)
 		}
@@ -77,14 +60,13 @@ func (s *database) replay(e *engine) error {
 		return err
 	}
 	s.committed.Store(e.journal.Last())
-	e.db.SetDiscardTs(e.journal.Last())
 	return nil
 }
 
 // pending are changes of the journal that are committed together.
 type pending struct {
 	s      *database
-	db     *badger.DB
+	tree   *lsm.Tree
 	writes map[string]records.Write
 	bytes  int
 	number uint64 // of the last one
@@ -109,33 +91,24 @@ func (p *pending) commit() error {
 	if len(p.writes) == 0 {
 		return nil
 	}
-	if err := p.s.space.ready(); err != nil {
-		return err
+	if err := p.tree.Ready(); err != nil {
+		return folderError(p.s.dir, err)
 	}
-	if err := commitAt(p.db, p.number, p.writes); err != nil {
-		return fmt.Errorf("store %s: %w", p.s.dir, plainError(err))
+	if err := p.tree.Apply(p.number, entries(p.writes)); err != nil {
+		return fmt.Errorf("store %s: %w", p.s.dir, err)
 	}
 	clear(p.writes)
 	p.bytes = 0
 	return nil
 }
 
-// commitAt commits writes in one transaction with a number.
-func commitAt(db *badger.DB, number uint64, writes map[string]records.Write) error {
-	txn := db.NewTransactionAt(number, true)
-	defer txn.Discard()
+// entries returns writes as entries of a table.
+func entries(writes map[string]records.Write) []sst.Entry {
+	list := make([]sst.Entry, 0, len(writes))
 	for key, w := range writes {
-		var err error
-		if w.Value == nil {
-			err = txn.Delete([]byte(key))
-		} else {
-			err = txn.SetEntry(&badger.Entry{Key: []byte(key), Value: w.Value, ExpiresAt: w.Expires})
-		}
-		if err != nil {
-			return err
-		}
+		list = append(list, sst.Entry{Key: []byte(key), Deleted: w.Value == nil, Value: w.Value, Expires: w.Expires})
 	}
-	return txn.CommitAt(number, nil)
+	return list
 }
 
 // commit makes changes durable, and then visible.
@@ -143,17 +116,17 @@ func (e *engine) commit(number uint64, writes map[string]records.Write, now time
 	if err := e.journal.Append(records.EncodeChange(writes), now); err != nil {
 		return err
 	}
-	return commitAt(e.db, number, writes)
+	return e.tree.Apply(number, entries(writes))
 }
 
-// close closes what is open. Badger writes its memory tables meanwhile.
+// flush writes all that is in memory to tables. It is called with writing locked.
+func (e *engine) flush() error { return cmp.Or(e.tree.Freeze(), e.tree.Flush()) }
+
+// close closes what is open.
 func (e *engine) close() error {
-	err := e.db.Close()
-	if e.tables != nil {
-		err = errors.Join(err, e.tables.close())
+	e.tree.Close()
+	if e.journal == nil {
+		return nil
 	}
-	if e.journal != nil {
-		err = errors.Join(err, e.journal.Close())
-	}
-	return err
+	return e.journal.Close()
 }

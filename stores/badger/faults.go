@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -45,6 +44,14 @@ func (s *database) failDamaged(damage error) error {
 	return s.record(&faultError{fmt.Sprintf("store %s: %v: stop Caddy, and %s", s.dir, damage, repairAdvice(s.dir)), true})
 }
 
+// fileError explains an error of opening the store's files.
+func (s *database) fileError(err error) error {
+	if damage, ok := errors.AsType[*sst.DamageError](err); ok {
+		return damaged(s.dir, damage.File, damage.Reason)
+	}
+	return folderError(s.dir, err)
+}
+
 // noteDamage makes an error of a read a fault of the store if it is of its files.
 func (s *database) noteDamage(err error) error {
 	if damage, ok := errors.AsType[*sst.DamageError](err); ok {
@@ -79,32 +86,18 @@ func (s *database) reportFault(fault error) {
 	}
 }
 
-// catch turns a panic of Badger into a fault. Errors of the disk cause panics,
-// because Badger reads through memory maps.
+// catch turns a panic into a fault.
 func (s *database) catch(err *error) {
-	r := recover()
-	if r == nil {
-		return
+	if r := recover(); r != nil {
+		s.log.Error("the store panicked", zap.Any("panic", r), zap.Stack("stack"))
+		*err = s.fail("it panicked")
 	}
-	if fault, ok := r.(runtime.Error); ok && isDiskFault(fault) {
-		*err = s.fail("a file of it can't be read: the disk reports errors")
-		return
-	}
-	s.log.Error("the store panicked", zap.Any("panic", r), zap.Stack("stack"))
-	*err = s.fail("Badger panicked")
-}
-
-// isDiskFault reports whether a panic is of a page that couldn't be read or
-// written. See debug.SetPanicOnFault.
-func isDiskFault(err runtime.Error) bool {
-	_, ok := err.(interface{ Addr() uintptr })
-	return ok
 }
 
 // reopenPause is how long a store with a fault isn't opened again.
 const reopenPause = 5 * time.Second
 
-// errBusy is returned while Badger hasn't been closed.
+// errBusy is returned while the files haven't been closed.
 var errBusy = errors.New("it is still being closed")
 
 // mend opens the store again after a fault that may have passed.
@@ -146,9 +139,8 @@ func (s *database) reopen() error {
 	return nil
 }
 
-// shut closes Badger and the journal, if they are open. It is called with writing
-// locked. After an error of the disk, Badger tries again and again to write its
-// memory tables, whose changes the journal has, too; then shut returns errBusy.
+// shut closes the tables and the journal, if they are open. It is called with writing
+// locked. It returns errBusy if the disk hangs.
 func (s *database) shut() error {
 	s.beginShut()
 	if s.closingEngine == nil {
@@ -168,11 +160,9 @@ func (s *database) beginShut() {
 	if e == nil {
 		return
 	}
-	s.compacting.Lock() // Badger can't be closed meanwhile
-	s.reading.Lock()    // wait for reads
+	s.changing.Lock()
 	s.engine.Store(nil)
-	s.reading.Unlock()
-	s.compacting.Unlock()
+	s.changing.Unlock()
 	s.closingEngine = make(chan error, 1)
 	go func() { s.closingEngine <- e.close() }()
 }
@@ -183,7 +173,7 @@ func (s *database) interrupted() error {
 		return account.ErrClosed
 	}
 	if f := s.fault.Load(); f != nil && !f.damaged {
-		return f // the store is opened again when reads have ended
+		return f
 	}
 	return nil
 }
@@ -212,11 +202,17 @@ func (s *database) Close() error {
 	return err
 }
 
-// finish closes all files, however long that takes.
+// finish writes what is in memory to tables and closes all files, however long that
+// takes.
 func (s *database) finish() error {
 	<-s.stopped
 	s.writing.Lock() // wait for a caller that writes
 	defer s.writing.Unlock()
+	if e := s.engine.Load(); e != nil && s.whole() == nil {
+		if err := e.flush(); err != nil {
+			s.log.Warn("the last changes are in the journal alone", zap.String("store", s.dir), zap.Error(err))
+		}
+	}
 	s.beginShut()
 	var err error
 	if s.closingEngine != nil {

@@ -4,22 +4,19 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
+	"github.com/caddy-djoser/djoser/stores/badger/lsm"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
-	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 )
 
-// Badger deletes tables that its MANIFEST doesn't list, takes a damaged end of
-// the MANIFEST for an unfinished write, and drops what follows a damaged block
-// when it compacts. So the files are checked before Badger sees them, and nothing
-// is deleted: what isn't needed is moved to another folder.
+// The files are checked before a store is opened, and nothing is deleted: what isn't
+// needed is moved to another folder.
 
 // asideFolder has the files that were moved aside. Those of a store that opened
 // are deleted once all tables have been checked.
@@ -39,8 +36,8 @@ func repairAdvice(dir string) string {
 	return fmt.Sprintf("try `caddy djoser repair %s %s.repaired`, or restore a backup", dir, dir)
 }
 
-// prepareFiles checks the files of an existing store before Badger opens them,
-// and moves those aside that Badger must not see.
+// prepareFiles checks the files of an existing store before it is opened, and moves
+// those aside that aren't part of it.
 func prepareFiles(dir string) error {
 	listed, err := listedTables(dir)
 	if err != nil {
@@ -53,14 +50,11 @@ func prepareFiles(dir string) error {
 	aside := []string{}
 	for _, e := range entries {
 		name := e.Name()
-		if name == "KEYREGISTRY" || name == "DISCARD" { // they have nothing without encryption and value log
+		if slices.Contains(needless, name) || slices.Contains(extensions, filepath.Ext(name)) {
 			aside = append(aside, name)
 			continue
 		}
-		switch filepath.Ext(name) {
-		case ".mem", ".vlog": // the journal has all of it; tables have all values
-			aside = append(aside, name)
-		case ".sst":
+		if filepath.Ext(name) == ".sst" {
 			id, ok := table.ParseFileID(name)
 			if _, isListed := listed[id]; !ok || !isListed {
 				aside = append(aside, name)
@@ -78,48 +72,13 @@ func prepareFiles(dir string) error {
 	return moveAside(dir, aside)
 }
 
-// listedTables returns the tables that the MANIFEST lists.
-func listedTables(dir string) (map[uint64]badger.TableManifest, error) {
-	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, damaged(dir, badger.ManifestFilename, "it is missing")
+// listedTables returns the tables that the MANIFEST lists, with their levels.
+func listedTables(dir string) (map[uint64]int, error) {
+	listed, err := lsm.ReadManifest(dir)
+	if damage, ok := errors.AsType[*sst.DamageError](err); ok {
+		return nil, damaged(dir, damage.File, damage.Reason)
 	}
-	if err != nil {
-		return nil, folderError(dir, err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(f)
-	if err != nil {
-		return nil, folderError(dir, err)
-	}
-	if fault := manifestFault(data); fault != "" {
-		return nil, damaged(dir, badger.ManifestFilename, fault)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, folderError(dir, err)
-	}
-	manifest, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(dir).WithLogger(nil))
-	if err != nil {
-		return nil, damaged(dir, badger.ManifestFilename, plainError(err).Error())
-	}
-	return manifest.Tables, nil
-}
-
-// checkOrder returns an error if two tables have been exchanged. New tables come
-// into level 0, each with later changes than all tables before it.
-func checkOrder(dir string, db *badger.DB) error {
-	tables := db.Tables()
-	slices.SortFunc(tables, func(a, b badger.TableInfo) int {
-		return cmp.Or(cmp.Compare(min(b.Level, 1), min(a.Level, 1)), cmp.Compare(a.ID, b.ID))
-	})
-	last := uint64(0)
-	for _, t := range tables {
-		if t.Level == 0 && t.MaxVersion <= last {
-			return damaged(dir, table.IDToFilename(t.ID), "it has other changes than a table of its number")
-		}
-		last = max(last, t.MaxVersion)
-	}
-	return nil
+	return listed, folderError(dir, err)
 }
 
 // moveAside moves files of a store to another folder.
@@ -139,8 +98,8 @@ func moveAside(dir string, names []string) error {
 	return cmp.Or(atomicfile.SyncFolder(aside), atomicfile.SyncFolder(dir))
 }
 
-// moveUnlessThere moves a file, or deletes it if there is one in its place: a
-// memory table of an attempt to open the store, which has nothing new.
+// moveUnlessThere moves a file, or deletes it if there is one in its place, which was
+// moved there before.
 func moveUnlessThere(from, to string) error {
 	if _, err := os.Lstat(to); err == nil {
 		return os.Remove(from)

@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"github.com/caddy-djoser/djoser/internal/fileowner"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/badger/sst"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -47,6 +49,16 @@ func (s *database) raw(t *testing.T, change func(*batch)) {
 
 func testAccount(name string) *account.Account {
 	return &account.Account{Username: name, Email: name + "@example.com", IsActive: true, Keys: []account.Key{{Field: "username", Value: name}}}
+}
+
+// flush writes what is in memory to a table.
+func (s *database) flush(t *testing.T) {
+	t.Helper()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.engine.Load().flush(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // create stores an account.
@@ -364,7 +376,6 @@ func TestBadgerReindexBrokenOff(t *testing.T) {
 	check(account.Key{Field: "email", Value: "new@example.com"}, nil)
 }
 
-// With all tables in one level, Badger has nothing to merge.
 func TestBadgerCleansUp(t *testing.T) {
 	dir := t.TempDir()
 	s := newBadger(t, dir)
@@ -385,16 +396,15 @@ func TestBadgerCleansUp(t *testing.T) {
 		})
 	}
 	s.create(t, "ann")
-	s.Close() // writes what is in memory to tables
-	s = newBadger(t, dir)
-	if err := s.engine.Load().db.Flatten(1); err != nil {
-		t.Fatal(err)
+	s.flush(t)
+	if _, done := s.merge(true); !done {
+		t.Fatal("not merged")
 	}
 	full := size()
 	time.Sleep(time.Until(expire) + time.Second)
-	s.clean(s.engine.Load())
+	s.clean()
 	if got := size(); got > full/10 {
-		t.Errorf("%d bytes became %d: %s", full, got, s.engine.Load().db.LevelsToString())
+		t.Errorf("%d bytes became %d: %v", full, got, s.engine.Load().tree.Tables())
 	}
 	s.create(t, "bob")
 	s.Close()
@@ -413,9 +423,7 @@ func TestFilesArePrivateFromTheStart(t *testing.T) {
 	}
 	s := newBadger(t, dir)
 	s.create(t, "ann")
-	if err := s.flush(s.engine.Load()); err != nil {
-		t.Fatal(err)
-	}
+	s.flush(t)
 	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -430,10 +438,8 @@ func TestFilesArePrivateFromTheStart(t *testing.T) {
 	}
 }
 
-// Badger empties tables before it deletes them, which is no damage.
 func TestReadsGoOnWhileTablesAreMerged(t *testing.T) {
 	s := newBadger(t, t.TempDir())
-	e := s.engine.Load()
 	var reads sync.WaitGroup
 	stop := make(chan struct{})
 	for range 8 {
@@ -449,22 +455,18 @@ func TestReadsGoOnWhileTablesAreMerged(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if err := e.tables.refresh(); err != nil {
-					t.Error(err)
-					return
-				}
 			}
 		})
 	}
 	for n := range 300 {
 		s.create(t, fmt.Sprint(n))
 		if n%10 == 9 {
-			if err := s.flush(e); err != nil {
-				t.Error(err)
-			}
+			s.flush(t)
 		}
-		if n%20 == 19 && !s.compact(0) {
-			t.Error("not merged")
+		if n%20 == 19 {
+			if _, done := s.merge(true); !done {
+				t.Error("not merged")
+			}
 		}
 	}
 	close(stop)
@@ -516,8 +518,26 @@ func TestBadgerGivesAnOldStoreAJournal(t *testing.T) {
 	for n := range 100 {
 		s.create(t, fmt.Sprint(n))
 	}
-	old := copyRunning(t, dir)
-	if err := os.RemoveAll(filepath.Join(old, "journal")); err != nil {
+	before := t.TempDir()
+	db, err := openManaged(dbOptions(before, zap.NewNop()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	txn := db.NewTransactionAt(1, true)
+	err = s.view(t.Context(), func(v snapshot) error {
+		return v.entries(func(e sst.Entry) error {
+			if bytes.Equal(e.Key, records.SequenceKey) {
+				return nil
+			}
+			return txn.Set(bytes.Clone(e.Key), e.Value)
+		})
+	})
+	if err := errors.Join(err, txn.CommitAt(1, nil)); err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(t.TempDir(), "store")
+	if err := os.CopyFS(old, os.DirFS(before)); err != nil { // as after a kill
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(old, markerFile), fmt.Appendf(nil, markerText, 1), 0o600); err != nil {

@@ -12,8 +12,7 @@ import (
 )
 
 // lockFile is locked while a process has the store open, from before it looks at
-// the other files. It says which process that is. Badger has a lock of its own,
-// but takes it late.
+// the other files. It says which process that is.
 const lockFile = markerFile + ".lock"
 
 // holder is a process that has a store open.

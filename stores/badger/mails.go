@@ -10,7 +10,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
-	"github.com/dgraph-io/badger/v4"
+	"github.com/caddy-djoser/djoser/stores/badger/sst"
 )
 
 // maxMails is the maximum number of mails that are deleted with their account, in
@@ -50,16 +50,15 @@ func (s *database) LatestMails(ctx context.Context, due time.Time, limit int) ([
 	}
 	var mails []*account.Mail
 	err := s.view(ctx, func(v snapshot) error {
-		it := v.txn.NewIterator(badger.IteratorOptions{Prefix: []byte{records.PrefixMailDue}, Reverse: true})
-		defer it.Close()
-		for it.Seek(records.DueKey(due, math.MaxUint64)); it.Valid() && len(mails) < limit; it.Next() {
-			m, _, err := v.mail(binary.BigEndian.Uint64(it.Item().Key()[1+8:]))
+		from := records.DueKey(due, math.MaxUint64)
+		return v.Descend(from[:1], from, func(e sst.Entry) (bool, error) {
+			m, _, err := v.mail(binary.BigEndian.Uint64(e.Key[1+8:]))
 			if err != nil {
-				return err
+				return false, err
 			}
 			mails = append(mails, m)
-		}
-		return nil
+			return len(mails) < limit, nil
+		})
 	})
 	if err != nil {
 		return nil, err

@@ -1,18 +1,12 @@
 package badger
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
-	"github.com/dgraph-io/badger/v4"
+	"github.com/caddy-djoser/djoser/stores/badger/lsm"
 	"go.uber.org/zap"
 )
 
@@ -23,11 +17,8 @@ const cleaningHour = 3
 // journalKept is how many bytes of the journal are kept at least.
 const journalKept = 64 << 20
 
-// compactAt is how many tables level 0 may have. Badger stops writing at ten.
-const compactAt = 4
-
-// flushKey is written to be dropped, see flush.
-var flushKey = []byte{records.PrefixOwn, 'f'}
+// mergeAt is how many tables level 0 may have until they are merged.
+const mergeAt = 4
 
 // scrubPause is how often all tables are checked.
 const scrubPause = 10 * time.Minute
@@ -59,11 +50,6 @@ func (s *database) maintain() {
 			continue
 		}
 		e := s.engine.Load()
-		if err := e.tables.refresh(); err != nil {
-			s.fail("reading its tables: %v", plainError(err))
-			continue
-		}
-		s.space.balance()
 		if time.Since(scrubbed) >= scrubPause {
 			s.scrub(e)
 			s.fixModes()
@@ -71,7 +57,7 @@ func (s *database) maintain() {
 		}
 		if now := s.now(); now.Hour() == cleaningHour && now.YearDay() != cleaned {
 			cleaned = now.YearDay()
-			s.clean(e)
+			s.clean()
 		}
 	}
 }
@@ -79,15 +65,11 @@ func (s *database) maintain() {
 // scrub checks all tables, and drops what isn't needed once they have proved to be
 // whole: files that were moved aside, and old segments of the journal.
 func (s *database) scrub(e *engine) {
-	flushed := e.db.Tables() // before the check
+	flushed := e.tree.Version() // before the check
 	if !s.checked(e) {
 		return
 	}
-	last := uint64(0)
-	for _, t := range flushed {
-		last = max(last, t.MaxVersion)
-	}
-	removed, err := e.journal.Release(last, journalKept)
+	removed, err := e.journal.Release(flushed, journalKept)
 	err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, asideFolder)))
 	if err != nil {
 		s.log.Warn("removing old files of the store", zap.Error(err))
@@ -99,16 +81,42 @@ func (s *database) scrub(e *engine) {
 
 // checked reports whether all tables are whole. If not, the store gets a fault.
 func (s *database) checked(e *engine) bool {
-	err := e.tables.checkAll(s.interrupted)
-	if err != nil && s.interrupted() == nil && s.noteDamage(err) == err {
-		s.fail("checking its tables: %v", plainError(err))
-	}
+	err := e.tree.Check(s.interrupted)
+	s.noteFailure("checking its tables", err)
 	return err == nil
 }
 
-// compactor merges the tables when there are many. It doesn't wait for the writer,
-// which waits for it when Badger has too many tables.
-func (s *database) compactor() {
+// noteFailure makes the error of work in the background a fault of the store, unless
+// it ended because there is one, or because the disk is full: then it is done later.
+func (s *database) noteFailure(work string, err error) {
+	switch {
+	case err == nil || s.interrupted() != nil:
+	case isFull(err):
+		if !s.full.Swap(true) {
+			s.log.Warn("the disk is full", zap.String("store", s.dir), zap.String("while", work))
+		}
+	case s.noteDamage(err) == err:
+		s.fail("%s: %v", work, err)
+	}
+}
+
+// flusher writes full memory tables to the disk, beside the writer.
+func (s *database) flusher() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.frozen:
+		case <-tick.C: // the disk may have been full
+		}
+		s.flushFrozen()
+	}
+}
+
+// merger merges tables when there are many.
+func (s *database) merger() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -116,111 +124,68 @@ func (s *database) compactor() {
 		case <-s.stop:
 			return
 		case <-tick.C:
-			s.compact(compactAt)
+			s.merge(false)
 		}
 	}
 }
 
-// compact merges all tables if level 0 has a number of them, and reports whether it
-// did. Badger drops what follows a damaged block meanwhile, so the tables are checked
-// before.
-func (s *database) compact(number int) bool {
-	s.compacting.Lock()
-	defer s.compacting.Unlock()
-	e := s.engine.Load()
-	if e == nil || s.whole() != nil || e.db.Levels()[0].NumTables < number {
-		return false
+// wakeFlusher tells the flusher that a memory table is full.
+func (s *database) wakeFlusher() {
+	select {
+	case s.frozen <- struct{}{}:
+	default:
 	}
-	if s.space.enough() != nil || !s.checked(e) {
-		return false
-	}
-	if err := e.db.Flatten(1); err != nil {
-		s.log.Warn("compacting the store", zap.Error(plainError(err)))
-		return false
-	}
-	return true
 }
 
-// clean removes expired entries, which Badger keeps in its last level, and merges
-// all tables into one level, which makes reads faster, too.
-func (s *database) clean(e *engine) {
+// flushFrozen writes a full memory table to the disk, if there is one.
+func (s *database) flushFrozen() {
+	s.changing.RLock()
+	defer s.changing.RUnlock()
+	if e := s.engine.Load(); e != nil && s.interrupted() == nil {
+		err := e.tree.Flush()
+		s.noteFailure("writing a table", err)
+		if err == nil {
+			s.full.Store(false)
+		}
+	}
+}
+
+// merge merges tables if level 0 has many, or all of them. It reports whether there is
+// nothing more to do, and how many expired entries it has removed.
+func (s *database) merge(all bool) (expired int, done bool) {
+	s.changing.RLock()
+	defer s.changing.RUnlock()
+	e := s.engine.Load()
+	if e == nil || s.whole() != nil || !all && e.tree.Tables()[0] < mergeAt {
+		return 0, false
+	}
+	most, err := s.space.left()
+	if err == nil {
+		expired, err = e.tree.Merge(all, most, s.interrupted)
+	}
+	if errors.Is(err, lsm.ErrNoSpace) {
+		return 0, false
+	}
+	s.noteFailure("merging its tables", err)
+	return expired, err == nil
+}
+
+// clean removes what has expired, and merges all tables into one level, which makes
+// reads faster, too.
+func (s *database) clean() {
 	start := time.Now()
-	expired, err := s.deleteExpired(e)
-	if err == nil && expired > 0 {
-		err = s.flush(e)
+	s.writing.Lock()
+	e := s.engine.Load()
+	var err error
+	if e != nil && s.whole() == nil {
+		err = e.flush()
 	}
+	s.writing.Unlock()
+	s.noteFailure("writing a table", err)
 	if err != nil {
-		s.log.Warn("removing what has expired", zap.Error(err))
+		return
 	}
-	if s.compact(0) {
+	if expired, done := s.merge(true); done {
 		s.log.Info("cleaned the store", zap.Int("expired", expired), zap.Duration("took", time.Since(start)))
 	}
-}
-
-// deleteExpired deletes entries that have expired, and returns how many.
-func (s *database) deleteExpired(e *engine) (deleted int, err error) {
-	defer s.catch(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	for from := []byte{0}; ; {
-		keys, next := expiredKeys(e.db, from)
-		if len(keys) > 0 {
-			err := s.submit(context.Background(), &mutation{ends: true, apply: func(b *batch) error {
-				for _, key := range keys {
-					if _, err := b.get(key); err == account.ErrNotFound { // else it was written anew
-						b.delete(key)
-					}
-				}
-				return nil
-			}})
-			if err != nil {
-				return deleted, err
-			}
-			deleted += len(keys)
-		}
-		s.compact(compactAt) // many deletions write many tables
-		if next == nil || s.closed.Load() {
-			return deleted, nil
-		}
-		from = next
-	}
-}
-
-// expiredKeys returns keys from one on whose last version has expired, and from
-// where to go on.
-func expiredKeys(db *badger.DB, from []byte) (keys [][]byte, next []byte) {
-	const most = batchKeys / 4
-	txn := db.NewTransactionAt(math.MaxUint64, false)
-	defer txn.Discard()
-	it := txn.NewIterator(badger.IteratorOptions{AllVersions: true})
-	defer it.Close()
-	var last []byte
-	for it.Seek(from); it.Valid(); it.Next() {
-		item := it.Item()
-		if bytes.Equal(item.Key(), last) {
-			continue // an older version
-		}
-		last = item.KeyCopy(last)
-		if len(keys) == most {
-			return keys, last
-		}
-		if item.ExpiresAt() > 0 && item.IsDeletedOrExpired() {
-			keys = append(keys, bytes.Clone(last))
-		}
-	}
-	return keys, nil
-}
-
-// flush makes Badger write its memory table, which it does when it drops a prefix
-// that there is.
-func (s *database) flush(e *engine) error {
-	err := s.submit(context.Background(), &mutation{ends: true, apply: func(b *batch) error {
-		b.set(flushKey, []byte{}, 0)
-		return nil
-	}})
-	if err != nil {
-		return err
-	}
-	s.writing.Lock() // Badger refuses changes meanwhile
-	defer s.writing.Unlock()
-	return e.db.DropPrefix(flushKey)
 }

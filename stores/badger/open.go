@@ -10,25 +10,22 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
 	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"github.com/caddy-djoser/djoser/internal/fileowner"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
+	"github.com/caddy-djoser/djoser/stores/badger/lsm"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 	"go.uber.org/zap"
 )
 
-// markerFile marks the folder as ours. Badger treats a folder without its
-// MANIFEST as empty and deletes its files; the marker lets us refuse such a
-// folder first. It also holds the schema, so that a store of a newer version is
-// refused before anything touches it.
+// markerFile marks the folder as ours: one that holds something else is refused. It
+// also holds the schema, so that a store of a newer version is refused before anything
+// touches it.
 const markerFile = "DJOSER"
 
 // schemaVersion is the version of the layout of keys and records. A release that
@@ -41,39 +38,6 @@ const schemaVersion = 2
 const markerText = `caddy-djoser store, schema %d
 The files in this folder belong together: don't move, edit or delete single ones.
 `
-
-// dbOptions returns the options of Badger, which were chosen by measurement: few
-// and small memory tables, no cache besides the kernel's, and records outside of
-// the value log, which then needs no garbage collection.
-func dbOptions(dir string, log *zap.Logger) badger.Options {
-	return badger.DefaultOptions(dir).
-		WithLogger(logger{log}).
-		WithSyncWrites(false).      // the journal is durable
-		WithDetectConflicts(false). // there is one writer
-		WithMetricsEnabled(false).
-		WithMemTableSize(memTableSize).
-		WithNumMemtables(2).
-		WithCompression(options.None).
-		WithBlockCacheSize(0).
-		WithIndexCacheSize(0).
-		WithValueThreshold(1 << 20).
-		WithValueLogFileSize(64 << 20).
-		WithBaseTableSize(4 << 20).
-		WithBaseLevelSize(64 << 20). // fewer levels to look into
-		WithBlockSize(2 << 10).      // less to read and checksum for a record
-		WithNumLevelZeroTables(3).
-		WithNumLevelZeroTablesStall(10).
-		WithNumCompactors(0). // see maintenance.go
-		WithNumGoroutines(2).
-		WithChecksumVerificationMode(options.OnBlockRead)
-}
-
-// memTableSize is the size at which Badger writes a memory table to the disk. Its
-// file may get longer by the last transaction.
-const (
-	memTableSize  = 16 << 20
-	memTableSpace = memTableSize + 4<<20
-)
 
 // open opens the store in a folder and starts its writer.
 func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
@@ -92,6 +56,7 @@ func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
 		lock:    lock,
 		space:   space{dir: dir, reserve: reserve, tables: func() (int64, error) { return tableSize(dir) }},
 		queue:   make(chan *mutation, queueLength),
+		frozen:  make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
@@ -103,7 +68,8 @@ func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
 	var background sync.WaitGroup
 	background.Go(s.write)
 	background.Go(s.maintain)
-	background.Go(s.compactor)
+	background.Go(s.flusher)
+	background.Go(s.merger)
 	go func() {
 		background.Wait()
 		close(s.stopped)
@@ -118,7 +84,7 @@ func (s *database) openFirst(folder folder) (err error) {
 		return folderError(s.dir, err)
 	}
 	if err := s.space.check(false); err != nil {
-		return fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened, because Badger would crash on a full disk", s.dir, err)
+		return fmt.Errorf("store %s: %w: free some, or lower its reserve; it isn't opened on a full disk", s.dir, err)
 	}
 	switch {
 	case folder.isNew:
@@ -139,20 +105,10 @@ func (s *database) openFirst(folder folder) (err error) {
 // createFiles makes the files of a new store but for the marker. They may be there
 // in part if that was interrupted.
 func (s *database) createFiles() error {
-	if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, journal.Folder)), s.space.removeEmpty()); err != nil {
+	if err := os.RemoveAll(filepath.Join(s.dir, journal.Folder)); err != nil {
 		return folderError(s.dir, err)
 	}
-	db, err := openManaged(dbOptions(s.dir, s.log))
-	if err != nil {
-		return openError(s.dir, err)
-	}
-	if db.MaxVersion() > 0 {
-		return errors.Join(noMarkerError(s.dir, badger.ManifestFilename), db.Close())
-	}
-	if err := errors.Join(s.createJournal(0), db.Close()); err != nil {
-		return folderError(s.dir, err)
-	}
-	return folderError(s.dir, finishMarker(s.dir))
+	return folderError(s.dir, cmp.Or(lsm.Create(s.dir), s.createJournal(0), finishMarker(s.dir)))
 }
 
 func (s *database) createJournal(last uint64) error {
@@ -161,25 +117,6 @@ func (s *database) createJournal(last uint64) error {
 		return err
 	}
 	return j.Close()
-}
-
-// addJournal gives a journal to a store of schema 1, whose changes are all in
-// Badger. Badger's tables get the last of them when it is closed. A memory table
-// that is empty was about to be deleted: Badger doesn't open one.
-func (s *database) addJournal() error {
-	if err := errors.Join(os.RemoveAll(filepath.Join(s.dir, journal.Folder)), s.space.removeEmpty()); err != nil {
-		return folderError(s.dir, err)
-	}
-	db, err := openManaged(dbOptions(s.dir, s.log).WithSyncWrites(true))
-	if err != nil {
-		return openError(s.dir, err)
-	}
-	last := db.MaxVersion() + 1
-	writes := map[string]records.Write{string(records.SequenceKey): records.Sequence{Number: last, History: newHistory()}.Write()}
-	if err := errors.Join(commitAt(db, last, writes), db.Close(), s.createJournal(last)); err != nil {
-		return fmt.Errorf("store %s: giving it a journal: %w", s.dir, plainError(err))
-	}
-	return errors.Join(draftMarker(s.dir), folderError(s.dir, finishMarker(s.dir)))
 }
 
 // start opens the engine of an existing store, and reads the state that is kept in
@@ -199,17 +136,6 @@ func (s *database) start() error {
 		return errors.Join(err, e.close())
 	}
 	return nil
-}
-
-// openManaged opens Badger in managed mode, in which we number the transactions.
-// In the normal mode a read waits until all earlier commits are on disk.
-func openManaged(opts badger.Options) (db *badger.DB, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%v", r)
-		}
-	}()
-	return badger.OpenManaged(opts)
 }
 
 // prepareFolder creates the folder or checks the existing one, and denies access
@@ -320,9 +246,11 @@ func noMarkerError(dir, file string) error {
 }
 
 // files and extensions are the names of the files that a database may consist of
-// if its creation was interrupted.
+// if its creation was interrupted. Needless ones are of earlier versions, and of Badger:
+// without encryption and value log they have nothing.
 var (
-	files      = []string{lockFile, journal.Folder, asideFolder, ballastFile, "probe", "LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "MANIFEST-REWRITE", "DISCARD"}
+	files      = append([]string{lockFile, journal.Folder, asideFolder, "probe", "MANIFEST-REWRITE"}, needless...)
+	needless   = []string{"LOCK", "KEYREGISTRY", "REWRITE-KEYREGISTRY", "DISCARD", "ballast"}
 	extensions = []string{".mem", ".vlog"}
 )
 
@@ -353,28 +281,10 @@ func finishMarker(dir string) error {
 	return atomicfile.SyncFolder(dir)
 }
 
-// openError explains an error of opening Badger, and what to do about it.
-func openError(dir string, err error) error {
-	if strings.Contains(err.Error(), "Another process is using this Badger database") {
-		return inUse(dir)
-	}
-	if strings.Contains(err.Error(), "Level validation err") { // quotes keys
-		return damaged(dir, "*.sst", "tables have been exchanged, or are of another store")
-	}
-	if errors.Is(err, syscall.EROFS) || strings.Contains(err.Error(), syscall.EROFS.Error()) {
-		return folderError(dir, syscall.EROFS)
-	}
-	if errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), fs.ErrPermission.Error()) {
-		return folderError(dir, fs.ErrPermission)
-	}
-	return fmt.Errorf("store %s can't be opened: %s: if a file of it was changed or lost, restore the whole folder from a backup", dir, plainError(err))
-}
-
 // fetchIndexes starts to read the indexes of the tables, which are at the end of
-// each. Badger needs all of them to open, and reads them page by page, which
-// takes several times as long from a cold disk.
+// each. All of them are needed.
 func fetchIndexes(dir string) {
-	tables, _ := tablesIn(dir) // Badger reports what can't be read
+	tables, _ := tablesIn(dir) // what can't be read is reported when it is opened
 	for _, t := range tables {
 		index := t.Size() / 12 // or a little less
 		readAhead(filepath.Join(dir, t.Name()), t.Size()-index, index)
@@ -426,8 +336,7 @@ func (s *database) load() error {
 	return nil
 }
 
-// fixModes denies other users access to the files, which Badger creates with the
-// permissions that the umask allows.
+// fixModes denies other users access to the files.
 func (s *database) fixModes() {
 	if runtime.GOOS == "windows" {
 		return

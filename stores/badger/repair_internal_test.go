@@ -71,9 +71,7 @@ func TestRepairBringsNothingBackThatWasDeleted(t *testing.T) {
 	s.login(t, ann, 1)
 	s.login(t, ann, 2)
 	backup := s.backUp(t)
-	if err := s.flush(s.engine.Load()); err != nil {
-		t.Fatal(err)
-	}
+	s.flush(t)
 	old, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil || len(old) != 1 {
 		t.Fatal(old, err)
@@ -83,9 +81,9 @@ func TestRepairBringsNothingBackThatWasDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.ends(t, 2, bob)
-	e := s.engine.Load()
-	if err := s.flush(e); err != nil || !s.compact(0) {
-		t.Fatal("cleaning:", err)
+	s.flush(t)
+	if _, done := s.merge(true); !done {
+		t.Fatal("not merged")
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -106,9 +104,7 @@ func TestRepairNeedsNoTablesWithBackupAndJournal(t *testing.T) {
 	s.login(t, ann, 1)
 	s.login(t, ann, 2)
 	s.login(t, ann, 3)
-	if err := s.flush(s.engine.Load()); err != nil {
-		t.Fatal(err)
-	}
+	s.flush(t)
 	left, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil || len(left) != 1 {
 		t.Fatal(left, err)

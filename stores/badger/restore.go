@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/stores/badger/backup"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
-	"github.com/dgraph-io/badger/v4"
+	"github.com/caddy-djoser/djoser/stores/badger/sst"
 )
 
 // Restore implements BackupStore. It reads the backup twice: it refuses a damaged
@@ -89,11 +90,11 @@ func (s *database) refillAlone(ctx context.Context, fill func(put func(records.W
 // returns an error if the store isn't empty.
 func (s *database) emptied() (own [][]byte, err error) {
 	err = s.view(context.Background(), func(v snapshot) error {
-		return v.entries(func(item *badger.Item) error {
-			if item.Key()[0] != records.PrefixOwn {
+		return v.entries(func(e sst.Entry) error {
+			if e.Key[0] != records.PrefixOwn {
 				return fmt.Errorf("store %s isn't empty: a backup is restored into an empty store only", s.dir)
 			}
-			own = append(own, item.KeyCopy(nil))
+			own = append(own, bytes.Clone(e.Key))
 			return nil
 		})
 	})

@@ -3,11 +3,8 @@ package badger
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -15,38 +12,30 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Badger writes its files through memory maps, so a full disk doesn't cause an
-// error but a SIGBUS, which ends the process. So changes are refused before the
-// disk is full, and the file of a memory table has its blocks before Badger uses
-// it. Badger's tables, written in the background, find the reserve, and the space
-// of a ballast file that is deleted when space runs out, since other programs and
-// quotas can take the reserve.
+// Changes are refused before the disk is full, so that there is room for what is
+// written in the background: without it, the memory tables get full, and tables aren't
+// merged. Nothing is lost then, and it goes on once there is space.
 
 // space keeps a store from filling its disk.
 type space struct {
 	dir     string
 	reserve int64
 
-	// tables returns the size of the store's tables. Badger rewrites some of
-	// them in the background before it deletes the old ones, so that much must
-	// be free, too, up to maxRewrite.
+	// tables returns the size of the store's tables. They are merged into new ones
+	// before the old ones are deleted, so that much must be free, too, up to
+	// maxRewrite.
 	tables func() (int64, error)
 
 	ample time.Time // no check is needed until then
-	next  int       // number of the next memory table
 }
 
-// maxRewrite is the most that Badger rewrites at a time with our options.
+// maxRewrite is the most that must be free to merge tables. With less than the size of
+// all, fewer are merged at a time.
 const maxRewrite = 256 << 20
 
 // ampleFor is how long check isn't repeated when more is free than could be
 // written in that time.
 const ampleFor = 50 * time.Millisecond
-
-const (
-	ballastFile = "ballast"
-	ballastSize = 24 << 20
-)
 
 // check returns ErrFull when too little is free. The writer calls it before each
 // transaction, and asks again after ampleFor only if there is ample space.
@@ -66,13 +55,10 @@ func (g *space) check(ends bool) error {
 	return g.leaves(free, ends)
 }
 
-// enough returns ErrFull when too little is free.
-func (g *space) enough() error {
+// left returns how much may be written to merge tables.
+func (g *space) left() (int64, error) {
 	free, err := g.free()
-	if err != nil {
-		return err
-	}
-	return g.leaves(free, false)
+	return max(0, free-g.reserve/2), err
 }
 
 func (g *space) free() (int64, error) {
@@ -101,106 +87,35 @@ func (g *space) leaves(free int64, ends bool) error {
 	return nil
 }
 
-// opened gives blocks to the memory table that Badger made when it was opened,
-// and prepares the next one.
-func (g *space) opened() error {
-	entries, err := os.ReadDir(g.dir)
-	if err != nil {
-		return folderError(g.dir, err)
-	}
-	last := 0
-	for _, e := range entries {
-		digits, ok := strings.CutSuffix(e.Name(), ".mem")
-		if id, err := strconv.Atoi(digits); ok && err == nil {
-			last = max(last, id)
-		}
-	}
-	if err := allocate(g.memTable(last), os.O_RDWR, memTableSpace); err != nil {
-		return g.full(err)
-	}
-	g.next = last + 1
-	return g.prepare()
-}
-
-// memTable returns the name of the file of a memory table.
-func (g *space) memTable(number int) string {
-	return filepath.Join(g.dir, fmt.Sprintf("%05d.mem", number))
-}
-
-// ready returns ErrFull if the next memory table has no blocks. It is called
-// before each transaction, which may be the one that Badger begins it with.
-func (g *space) ready() error {
-	info, err := os.Stat(g.memTable(g.next))
-	switch {
-	case err == nil && info.Size() == 0:
-		return nil
-	case err == nil:
-		g.next++
-	case !errors.Is(err, fs.ErrNotExist):
-		return g.full(err)
-	}
-	return g.prepare()
-}
-
-// prepare makes the file of the next memory table: empty, but with blocks.
-// Badger takes an empty file for a new one.
-func (g *space) prepare() error {
-	name := g.memTable(g.next)
-	if err := allocate(name, os.O_CREATE|os.O_RDWR, memTableSpace); err != nil {
-		os.Remove(name)
-		return g.full(err)
-	}
-	return nil
-}
-
-// removeEmpty removes memory tables that are empty.
-func (g *space) removeEmpty() error {
-	files, err := filepath.Glob(filepath.Join(g.dir, "*.mem"))
-	for _, name := range files {
-		if info, failed := os.Stat(name); failed == nil && info.Size() == 0 {
-			err = errors.Join(err, os.Remove(name))
-		}
-	}
-	return err
-}
-
-// full deletes the ballast, for what runs in the background, and returns ErrFull.
-func (g *space) full(err error) error {
-	os.Remove(filepath.Join(g.dir, ballastFile))
-	return fmt.Errorf("%w: %v", account.ErrFull, err)
-}
-
-// balance makes the ballast while there is ample space, and deletes it when there
-// is less than the reserve.
-func (g *space) balance() {
-	name := filepath.Join(g.dir, ballastFile)
-	free, err := diskspace.Free(g.dir)
-	if err != nil {
-		return
-	}
-	switch _, err := os.Stat(name); {
-	case err == nil && free < g.reserve/2:
-		os.Remove(name)
-	case errors.Is(err, fs.ErrNotExist) && free > g.reserve+maxRewrite:
-		if allocate(name, os.O_CREATE|os.O_RDWR, ballastSize) != nil {
-			os.Remove(name)
-		}
-	}
-}
+// probeSize is about the size of a table.
+const probeSize = 16 << 20
 
 // probe returns an error if files can't be made and given space, which the free
 // space doesn't tell where there are quotas.
 func (g *space) probe() error {
 	name := filepath.Join(g.dir, "probe")
-	err := allocate(name, os.O_CREATE|os.O_RDWR, memTableSpace)
+	err := allocate(name, probeSize)
 	return errors.Join(err, os.Remove(name))
 }
 
-// allocate gives a file blocks, whatever its size, and leaves the size as it is.
-func allocate(name string, flags int, size int64) error {
-	f, err := os.OpenFile(name, flags, 0o600)
+// allocate makes a file with blocks.
+func allocate(name string, size int64) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
 	return errors.Join(diskspace.Allocate(f, size), f.Close())
+}
+
+// isFull reports whether an error says that the disk, or a quota of it, is full.
+func isFull(err error) bool {
+	return errors.Is(err, account.ErrFull) || diskspace.IsFull(err)
+}
+
+// asFull returns ErrFull for an error that says that the disk is full.
+func asFull(err error) error {
+	if isFull(err) && !errors.Is(err, account.ErrFull) {
+		return fmt.Errorf("%w: %v", account.ErrFull, err)
+	}
+	return err
 }

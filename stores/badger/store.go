@@ -1,5 +1,6 @@
-// Package badger keeps accounts, tokens and mails in an embedded Badger
-// database. It is the default store, the Caddy module djoser.stores.badger.
+// Package badger keeps accounts, tokens and mails in an embedded database in Badger's
+// format, see package lsm. It is the default store, the Caddy module
+// djoser.stores.badger.
 package badger
 
 import (
@@ -21,19 +22,18 @@ import (
 	"go.uber.org/zap"
 )
 
-// defaultReserve is the default of Store.Reserve: enough for the tables that
-// Badger may be about to write in the background.
+// defaultReserve is the default of Store.Reserve: enough for the tables that may be about
+// to be written in the background.
 const defaultReserve = 64 << 20
 
-// Store keeps a realm in an embedded Badger database, in its own folder.
+// Store keeps a realm in an embedded database, in its own folder.
 // Nothing else has to be installed or run.
 //
 // Acknowledged changes are durable. When the disk has too little free space, the
 // store refuses changes (requests get 507) but still reads, so that users stay
 // logged in. It accepts changes again once there is enough space. It needs the
-// reserve plus the size of the store itself, up to 256 MB, because Badger
-// rewrites its tables in the background and crashes the process if the disk
-// fills up meanwhile. Use a disk that other programs can't fill in a second.
+// reserve plus the size of the store itself, up to 256 MB, because tables are
+// rewritten in the background.
 //
 // Only one process at a time can open the folder. It stays open when the
 // configuration is reloaded.

@@ -167,7 +167,7 @@ func dropToken(b *batch, r records.TokenRef, ended map[account.Digest]bool) {
 	ended[r.Digest] = true
 }
 
-// expiry returns when Badger may drop an entry, in Unix seconds, rounded up.
+// expiry returns when a merge may drop an entry, in Unix seconds, rounded up.
 // Whether a token has expired is decided by Token.Expired.
 func expiry(t time.Time) uint64 {
 	if t.IsZero() {

@@ -2,7 +2,6 @@ package badger
 
 import (
 	"context"
-	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -164,7 +163,6 @@ func (s *database) waiting() *mutation {
 
 func (s *database) runAlone(m *mutation) (err error) {
 	defer s.catch(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if err := s.writable(m.ends); err != nil {
 		return err
 	}
@@ -182,5 +180,9 @@ func (s *database) writable(ends bool) error {
 	if err := s.space.check(ends); err != nil {
 		return err
 	}
-	return s.space.ready()
+	err := s.engine.Load().tree.Ready()
+	if err != nil && !isFull(err) {
+		return s.fail("writing a table: %v", err)
+	}
+	return asFull(err)
 }

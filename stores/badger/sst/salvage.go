@@ -8,18 +8,8 @@ import (
 	"os"
 
 	"github.com/dgraph-io/badger/v4/pb"
-	"github.com/dgraph-io/badger/v4/y"
 	"google.golang.org/protobuf/proto"
 )
-
-// Entry is an entry of a table. Its slices are valid until the next one is read.
-type Entry struct {
-	Key     []byte
-	Version uint64
-	Deleted bool
-	Value   []byte
-	Expires uint64 // Unix time, zero: never
-}
 
 // Salvaged is what is known of a table of which entries could be read.
 type Salvaged struct {
@@ -42,13 +32,16 @@ func (r Range) Contains(key []byte) bool {
 // Salvage calls fn with the entries of all blocks of a table that are whole. If the
 // index is damaged, it looks for the blocks.
 func Salvage(name string, fn func(Entry) error) (Salvaged, error) {
-	t, err := Open(name, nil)
-	if err == nil {
-		found, err := t.salvage(fn)
-		return found, errors.Join(err, t.Close())
-	}
+	file, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return Salvaged{}, err
+	}
+	if err == nil {
+		var t *Table
+		if t, err = openIndex(file); err == nil {
+			found, err := t.salvage(fn)
+			return found, errors.Join(err, t.Close())
+		}
 	}
 	found := Salvaged{Lost: []Range{{}}, Reason: err.Error()}
 	var damage *DamageError
@@ -90,60 +83,25 @@ func (t *Table) salvage(fn func(Entry) error) (Salvaged, error) {
 	return found, nil
 }
 
-// errBlock means that a block with a right checksum can't be decoded.
-var errBlock = errors.New("a block can't be decoded")
-
-// A block consists of entries, their offsets, and the number of entries. An entry
-// consists of the length of what its key has in common with the first key of the
-// block, the length of the rest, the rest, and the value with its flags and time.
-
-const blockEntryHead = 2 + 2
-
 // eachEntry calls fn with each entry of a block, without its checksum.
-func eachEntry(block []byte, fn func(Entry) error) error {
-	end := len(block) - 4
-	if end < 0 {
-		return errBlock
+func eachEntry(data []byte, fn func(Entry) error) error {
+	b, err := parseBlock(data)
+	if err != nil {
+		return err
 	}
-	count := uint64(binary.BigEndian.Uint32(block[end:]))
-	if count*4 > uint64(end) {
-		return errBlock
-	}
-	data, offsets := block[:end-int(count)*4], block[end-int(count)*4:end]
-	var base, key []byte
-	for i := range int(count) {
-		start, next := offset(offsets, i), len(data)
-		if i+1 < int(count) {
-			next = offset(offsets, i+1)
-		}
-		if start < 0 || next > len(data) || start+blockEntryHead > next {
-			return errBlock
-		}
-		b := data[start:next]
-		overlap, diff := int(binary.NativeEndian.Uint16(b)), int(binary.NativeEndian.Uint16(b[2:]))
-		b = b[blockEntryHead:]
-		if overlap > len(base) || diff+3 > len(b) {
-			return errBlock
-		}
-		key = append(append(key[:0], base[:overlap]...), b[:diff]...)
-		if i == 0 {
-			base = bytes.Clone(key)
-		}
-		if len(key) < 8 {
-			return errBlock
-		}
-		var v y.ValueStruct
-		v.Decode(b[diff:])
-		const deleted = 1 // Badger's bitDelete
-		err := fn(Entry{y.ParseKey(key), y.ParseTs(key), v.Meta&deleted != 0, v.Value, v.ExpiresAt})
+	var key []byte
+	for i := range b.count {
+		e, err := b.entry(i, key)
 		if err != nil {
+			return err
+		}
+		key = e.Key
+		if err := fn(e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-func offset(offsets []byte, i int) int { return int(binary.NativeEndian.Uint32(offsets[4*i:])) }
 
 // eachBlock looks for blocks, which follow each other, in the data of a table. A
 // block ends with its checksum, so it is found if its start is known: if the end of

@@ -27,7 +27,7 @@ func salvage(t *testing.T, name string) (map[string]bool, sst.Salvaged) {
 // What can't be read after any damage is said to be missing, and at most the
 // entries of the damaged block are.
 func TestWholeBlocksAreSalvaged(t *testing.T) {
-	name, _ := newTable(t)
+	name := newTable(t)
 	whole, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)

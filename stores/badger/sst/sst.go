@@ -1,5 +1,6 @@
-// Package sst reads Badger's tables, not compressed ones, to find damage. It reads with read(2), never
-// through a memory map, so that an error of the disk is an error.
+// Package sst reads and writes Badger's tables, not compressed ones. It uses read(2)
+// and write(2), never a memory map, so that an error of the disk is an error, and
+// verifies each block that it reads.
 //
 // A table consists of blocks with sorted keys, and an index with the first key,
 // offset and length of each block and a Bloom filter of all keys. Blocks and index
@@ -8,13 +9,14 @@ package sst
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 
 	"github.com/dgraph-io/badger/v4/fb"
 	"github.com/dgraph-io/badger/v4/pb"
@@ -38,7 +40,8 @@ type Table struct {
 	file   *os.File
 	blocks []block
 	keys   []byte // first keys of the blocks, without versions
-	last   []byte // key of the table
+	last   []byte // key
+	size   int64
 	bloom  y.Filter
 
 	maxVersion uint64
@@ -49,18 +52,36 @@ type block struct {
 	keyEnd         uint32 // in Table.keys
 }
 
-// Open opens a table and verifies its index. Last is the table's last key, without
-// version; nil if it isn't known.
-func Open(name string, last []byte) (*Table, error) {
-	file, err := os.Open(name)
+// Open opens the table in a file, and verifies its index and its last block. It closes
+// the file after an error.
+func Open(file *os.File) (*Table, error) {
+	t, err := openIndex(file)
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{file: file, last: last}
+	if err := t.readLast(); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return t, nil
+}
+
+func openIndex(file *os.File) (*Table, error) {
+	t := &Table{file: file}
 	if err := t.readIndex(); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return t, nil
+}
+
+// readLast reads the last key.
+func (t *Table) readLast() error {
+	it := t.Iterate(true)
+	it.Seek(nil)
+	if !it.Valid() {
+		return cmp.Or(it.Err(), t.damage("it is empty"))
+	}
+	t.last = bytes.Clone(it.Entry().Key)
+	return nil
 }
 
 // Close closes the table's file.
@@ -90,7 +111,8 @@ func (t *Table) footer() (checksum []byte, start, end int64, err error) {
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	end = info.Size()
+	t.size = info.Size()
+	end = t.size
 	if checksum, end, err = t.lastPart(end, 64); err != nil {
 		return nil, 0, 0, err
 	}
@@ -171,54 +193,33 @@ func (t *Table) first(i int) []byte {
 	return t.keys[start:t.blocks[i].keyEnd]
 }
 
-// CheckKey returns a *DamageError if a block that may have a key is damaged.
-func (t *Table) CheckKey(key []byte) error {
-	if t.excludes(key, key) || !t.bloom.MayContain(y.Hash(key)) {
-		return nil
-	}
-	return t.checkBlocks(key, key)
+// First returns the first key.
+func (t *Table) First() []byte { return t.first(0) }
+
+// Last returns the last key.
+func (t *Table) Last() []byte { return t.last }
+
+// MaxVersion returns the highest version of all entries.
+func (t *Table) MaxVersion() uint64 { return t.maxVersion }
+
+// Size returns the size of the file.
+func (t *Table) Size() int64 { return t.size }
+
+// Excludes reports whether the table has no key from one to another.
+func (t *Table) Excludes(from, to []byte) bool {
+	return bytes.Compare(to, t.First()) < 0 || bytes.Compare(from, t.last) > 0
 }
 
-// CheckRange returns a *DamageError if a block that may have a key from one to
-// another is damaged.
-func (t *Table) CheckRange(from, to []byte) error {
-	if t.excludes(from, to) {
-		return nil
-	}
-	return t.checkBlocks(from, to)
-}
-
-// excludes reports whether the table has no key in a range.
-func (t *Table) excludes(from, to []byte) bool {
-	return len(t.blocks) == 0 || bytes.Compare(to, t.first(0)) < 0 || t.last != nil && bytes.Compare(from, t.last) > 0
-}
-
-func (t *Table) checkBlocks(from, to []byte) error {
-	// Versions of a key may be in several blocks: it may begin in the one before
-	// the first that starts with it.
-	i := sort.Search(len(t.blocks), func(i int) bool { return bytes.Compare(t.first(i), from) >= 0 })
-	for i = max(0, i-1); i < len(t.blocks) && bytes.Compare(t.first(i), to) <= 0; i++ {
-		if err := t.checkBlock(i); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func hash(key []byte) uint32 { return y.Hash(key) }
 
 // Check returns a *DamageError if any block is damaged.
 func (t *Table) Check() error {
 	for i := range t.blocks {
-		if err := t.checkBlock(i); err != nil {
+		if _, err := t.block(i); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// checkBlock verifies the checksum of a block.
-func (t *Table) checkBlock(i int) error {
-	_, err := t.block(i)
-	return err
 }
 
 // block returns a block without its end, which is the checksum and its length,
@@ -226,7 +227,9 @@ func (t *Table) checkBlock(i int) error {
 func (t *Table) block(i int) ([]byte, error) {
 	b := t.blocks[i]
 	data := make([]byte, b.length)
-	if _, err := t.file.ReadAt(data, int64(b.offset)); err != nil {
+	if _, err := t.file.ReadAt(data, int64(b.offset)); err == io.EOF {
+		return nil, t.damage("it is cut short")
+	} else if err != nil {
 		return nil, err
 	}
 	end := len(data) - 4
