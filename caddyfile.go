@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/mount"
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/throttle"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
@@ -274,7 +275,7 @@ func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
 			s.Throttle.WrongPasswords = rates
 		case slices.Contains(api.EndpointNames(), name):
 			if s.Throttle.Endpoints == nil {
-				s.Throttle.Endpoints = make(map[string][]account.Rate)
+				s.Throttle.Endpoints = make(map[string][]throttle.Rate)
 			}
 			s.Throttle.Endpoints[name] = rates
 		default:
@@ -443,14 +444,14 @@ func senderArg(d *caddyfile.Dispenser, value *string) error {
 }
 
 // ratesArg parses rates such as 10/1m, or off for none.
-func ratesArg(d *caddyfile.Dispenser) ([]account.Rate, error) {
+func ratesArg(d *caddyfile.Dispenser) ([]throttle.Rate, error) {
 	name := d.Val()
-	rates := []account.Rate{}
+	rates := []throttle.Rate{}
 	if off, err := directive.OffArg(d); off || err != nil {
 		return rates, err
 	}
 	for d.NextArg() {
-		var r account.Rate
+		var r throttle.Rate
 		if err := r.UnmarshalText([]byte(d.Val())); err != nil {
 			return nil, d.Errf("%s: %v", name, err)
 		}

@@ -12,7 +12,7 @@ const modulePath = "github.com/caddy-djoser/djoser"
 // mayImport are the packages of this module that each package may import. Other packages
 // are the root and programs.
 var mayImport = map[string]string{
-	"account":               "password",
+	"account":               "password throttle",
 	"authn":                 "account drf password",
 	"drf":                   "account",
 	"api":                   "account authn drf serializers internal/cors internal/request",
@@ -34,7 +34,7 @@ var mayImport = map[string]string{
 	"internal/mount":        "internal/directive internal/placement",
 	"internal/request":      "account drf password",
 
-	"password": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
+	"password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
 	"internal/fileowner": "", "internal/placement": "", "internal/testsite": "",
 }
 

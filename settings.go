@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/throttle"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -118,7 +119,7 @@ type Settings struct {
 	Disable []string `json:"disable,omitempty"`
 
 	// Throttle limits how often clients may send requests. Default: on.
-	Throttle account.ThrottleSettings `json:"throttle,omitzero"`
+	Throttle throttle.Settings `json:"throttle,omitzero"`
 
 	// CORS are the other origins whose pages may use the endpoints, such as
 	// https://app.example.com. Default: none.

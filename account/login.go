@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/throttle"
 )
 
 // Login is the only way to an auth token by name and password, for every layout of the
@@ -20,7 +21,7 @@ func (r *Request) Login(ctx context.Context, name, pass string) (*Account, strin
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
 	key := a.Model.Username.Key(a.Model.Normalize(name))
-	c.known = a.Throttles.known.has(knownKey(key.Value, c))
+	c.known = a.Throttles.known.Has(knownKey(key.Value, c))
 	try, err := a.tryLogin(ctx, key.Value, c)
 	if err != nil {
 		return nil, "", err
@@ -199,19 +200,19 @@ func (a *Service) verify(ctx context.Context, who password.Caller, acc *Account,
 // attempt is a password that is being tried. It counts as a wrong one until proven
 // otherwise, so that trying many at once gains nothing.
 type attempt struct {
-	requests *limiter
-	own      []limit // of the client
-	others   []limit // of all clients together
+	requests *throttle.Limiter
+	own      []throttle.Limit // of the client
+	others   []throttle.Limit // of all clients together
 }
 
 // tryLogin begins an attempt to log in under a name.
 func (a *Service) tryLogin(ctx context.Context, name string, c Client) (*attempt, error) {
 	own := a.pairLimit("login", name, c)
-	rates := a.Rates.wrongPasswords()
+	rates := a.Rates.WrongPasswordRates()
 	if len(rates) == 0 || c.known {
 		return a.try(own, nil)
 	}
-	t, refusal := a.try(own, []limit{{limitKey{"wrong passwords", name}, rates}})
+	t, refusal := a.try(own, []throttle.Limit{{Key: throttle.Key{"wrong passwords", name}, Rates: rates}})
 	if refusal == nil {
 		return t, nil
 	}
@@ -219,20 +220,20 @@ func (a *Service) tryLogin(ctx context.Context, name string, c Client) (*attempt
 	if !a.recall(ctx, name, c) {
 		return nil, refusal
 	}
-	a.Throttles.known.allow(limit{key: knownKey(name, c)})
+	a.Throttles.known.Allow(throttle.Limit{Key: knownKey(name, c)})
 	return a.try(own, nil)
 }
 
 // tryCurrent begins an attempt at the current password, by a client with a token. It
 // counts apart from log-ins, so that failed log-ins don't lock out the owner.
 func (a *Service) tryCurrent(endpoint string, id uint64) (*attempt, error) {
-	if len(a.Rates.endpoint(endpoint)) == 0 {
+	if len(a.Rates.Endpoint(endpoint)) == 0 {
 		return a.try(nil, nil)
 	}
-	return a.try([]limit{{limitKey{"current password", strconv.FormatUint(id, 10)}, pairRates}}, nil)
+	return a.try([]throttle.Limit{{Key: throttle.Key{"current password", strconv.FormatUint(id, 10)}, Rates: pairRates}}, nil)
 }
 
-func (a *Service) try(own, others []limit) (*attempt, error) {
+func (a *Service) try(own, others []throttle.Limit) (*attempt, error) {
 	if err := a.throttle(append(slices.Clone(own), others...)...); err != nil {
 		return nil, err
 	}
@@ -243,22 +244,22 @@ func (a *Service) try(own, others []limit) (*attempt, error) {
 // attempts, but not those of others.
 func (t *attempt) right() {
 	for _, l := range t.own {
-		t.requests.forget(l.key)
+		t.requests.Forget(l.Key)
 	}
 	for _, l := range t.others {
-		t.requests.refund(l.key)
+		t.requests.Refund(l.Key)
 	}
 }
 
 // untried ends an attempt whose password was not checked.
 func (t *attempt) untried() {
 	for _, l := range append(slices.Clone(t.own), t.others...) {
-		t.requests.refund(l.key)
+		t.requests.Refund(l.Key)
 	}
 }
 
-func knownKey(name string, c Client) limitKey {
-	return limitKey{"known", network(c.Address), name}
+func knownKey(name string, c Client) throttle.Key {
+	return throttle.Key{"known", throttle.Network(c.Address), name}
 }
 
 // know records that the owner of an account, who had the password or a link from the
@@ -266,8 +267,8 @@ func knownKey(name string, c Client) limitKey {
 // client.
 func (a *Service) know(acc *Account, c Client) {
 	name := a.Model.Username.Key(a.Model.Name(acc)).Value
-	a.Throttles.known.allow(limit{key: knownKey(name, c)})
-	a.Throttles.requests.forget(pairKey("login", name, c))
+	a.Throttles.known.Allow(throttle.Limit{Key: knownKey(name, c)})
+	a.Throttles.requests.Forget(pairKey("login", name, c))
 }
 
 // recallTime is how long a refusal waits for the store.
@@ -306,8 +307,8 @@ func (a *Service) hasLoggedIn(ctx context.Context, name string, c Client) (bool,
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
 	}
-	here := network(c.Address)
-	return slices.ContainsFunc(tokens, func(t *Token) bool { return network(t.Address) == here }), nil
+	here := throttle.Network(c.Address)
+	return slices.ContainsFunc(tokens, func(t *Token) bool { return throttle.Network(t.Address) == here }), nil
 }
 
 // pace makes a wrong password take the same time for every name. Until its owner logs

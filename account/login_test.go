@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/throttle"
 )
 
 func TestPaceForgetsABusyMoment(t *testing.T) {
@@ -70,7 +71,7 @@ func TestAWrongPasswordTakesAsLongForEveryName(t *testing.T) {
 			"old": "pbkdf2_sha256$100000$salt$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
 		}},
 		Model: model, Hasher: hasher, Pool: password.NewPool(1, 100), Reporter: plainReporter{},
-		Throttles: NewThrottles(time.Now), Rates: &ThrottleSettings{Off: true},
+		Throttles: NewThrottles(time.Now), Rates: &throttle.Settings{Off: true},
 	}
 	refused := func(name string) time.Duration {
 		begin := time.Now()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/throttle"
 )
 
 // The accounts and the recipient of a mail, and limits on mails.
@@ -26,14 +27,14 @@ const (
 
 var (
 	// mailRates limit mails requested for an address, by purpose.
-	mailRates = []Rate{{1, time.Minute}, {5, time.Hour}}
+	mailRates = []throttle.Rate{{Times: 1, Per: time.Minute}, {Times: 5, Per: time.Hour}}
 
 	// changeRates limit changes of an address, each of which mails a stranger.
-	changeRates = []Rate{{5, time.Minute}, {10, time.Hour}}
+	changeRates = []throttle.Rate{{Times: 5, Per: time.Minute}, {Times: 10, Per: time.Hour}}
 
 	// mailboxRates limit mails to one mailbox by many accounts, or spellings of its
 	// address.
-	mailboxRates = []Rate{{5, time.Minute}, {20, time.Hour}, {50, 24 * time.Hour}}
+	mailboxRates = []throttle.Rate{{Times: 5, Per: time.Minute}, {Times: 20, Per: time.Hour}, {Times: 50, Per: 24 * time.Hour}}
 )
 
 // mayChange counts a new address of an account, and returns how long to wait for
@@ -42,8 +43,8 @@ func (a *Service) mayChange(acc *Account) (wait time.Duration, ok bool) {
 	if a.Rates.Off {
 		return 0, true
 	}
-	key := limitKey{"mail", string(PurposeEmailChange), strconv.FormatUint(acc.ID, 10)}
-	return a.Throttles.mails.allow(limit{key, changeRates})
+	key := throttle.Key{"mail", string(PurposeEmailChange), strconv.FormatUint(acc.ID, 10)}
+	return a.Throttles.mails.Allow(throttle.Limit{Key: key, Rates: changeRates})
 }
 
 // mayAsk counts a mail requested for an address.
@@ -51,7 +52,7 @@ func (a *Service) mayAsk(address string, p Purpose) bool {
 	if a.Rates.Off {
 		return true
 	}
-	_, ok := a.Throttles.mails.allow(limit{limitKey{"asked", string(p), strings.ToLower(address)}, mailRates})
+	_, ok := a.Throttles.mails.Allow(throttle.Limit{Key: throttle.Key{"asked", string(p), strings.ToLower(address)}, Rates: mailRates})
 	return ok
 }
 
@@ -70,7 +71,7 @@ func (a *Service) mayReach(m *Mail, to string, named []*Account) bool {
 	if m.Purpose == PurposeEmailNotice {
 		kind = "notice"
 	}
-	_, ok := a.Throttles.mails.allow(limit{limitKey{"mailbox", kind, mailboxOf(to)}, mailboxRates})
+	_, ok := a.Throttles.mails.Allow(throttle.Limit{Key: throttle.Key{"mailbox", kind, mailboxOf(to)}, Rates: mailboxRates})
 	return ok
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/caddy-djoser/djoser/throttle"
 )
 
 func TestAccountsThatAMailNames(t *testing.T) {
@@ -69,7 +71,7 @@ func TestAccountsThatAMailNames(t *testing.T) {
 
 func TestMailsToAMailboxAreLimited(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	a := &Service{Rates: new(ThrottleSettings), Throttles: NewThrottles(func() time.Time { return now })}
+	a := &Service{Rates: new(throttle.Settings), Throttles: NewThrottles(func() time.Time { return now })}
 	reach := func(p Purpose, to string, confirmed bool) bool {
 		return a.mayReach(&Mail{Purpose: p}, to, []*Account{{EmailConfirmed: confirmed}})
 	}

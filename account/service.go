@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/throttle"
 )
 
 // Service is everything that can be done with the accounts of a realm. What owners can
@@ -25,7 +26,7 @@ type Service struct {
 	Pool       *password.Pool
 	Validators password.Validators
 	Throttles  *Throttles
-	Rates      *ThrottleSettings
+	Rates      *throttle.Settings
 	locks      accountLocks
 	Reporter   Reporter
 	WakeMail   func() // wakes the outbox after a mail was committed
@@ -87,7 +88,7 @@ type Client struct {
 
 // caller returns the client for the queue of the hashing pool.
 func (c Client) caller() password.Caller {
-	return password.Caller{Network: neighbourhood(c.Address), Known: c.known}
+	return password.Caller{Network: throttle.Neighbourhood(c.Address), Known: c.known}
 }
 
 // Event is a request to an account, and its outcome.
@@ -247,6 +248,6 @@ func (a *Service) mail(p Purpose, acc *Account, c Client) *Mail {
 	now := a.Now()
 	return &Mail{
 		Account: acc.ID, Purpose: p, Protocol: c.Protocol, Language: c.Language,
-		Source: Source(c.Address), Created: now, Due: now,
+		Source: throttle.Source(c.Address), Created: now, Due: now,
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/stores/badger"
+	"github.com/caddy-djoser/djoser/throttle"
 	"go.uber.org/zap"
 )
 
@@ -70,7 +71,7 @@ func newRealm(t *testing.T, change func(*account.Service)) *realm {
 		Hasher:    password.Argon2id{Memory: 8, Iterations: 1, Parallelism: 1},
 		Pool:      password.NewPool(1, 100),
 		Throttles: account.NewThrottles(clock),
-		Rates:     &account.ThrottleSettings{Off: true},
+		Rates:     &throttle.Settings{Off: true},
 	}
 	if change != nil {
 		change(r.Service)
@@ -240,7 +241,7 @@ func TestALoginIsDecidedAndReportedOnce(t *testing.T) {
 }
 
 func TestWrongPasswordsAreLimitedAndForgiven(t *testing.T) {
-	r := newRealm(t, func(s *account.Service) { s.Rates = new(account.ThrottleSettings) })
+	r := newRealm(t, func(s *account.Service) { s.Rates = new(throttle.Settings) })
 	r.register("ann", "secret", "")
 	tooSoon := func(err error) bool { return errors.As(err, new(*account.TooSoonError)) }
 	other := from("198.51.100.7")
@@ -272,7 +273,7 @@ func TestWrongPasswordsAreLimitedAndForgiven(t *testing.T) {
 }
 
 func TestThrottledRequestsPassAgainInTime(t *testing.T) {
-	r := newRealm(t, func(s *account.Service) { s.Rates = new(account.ThrottleSettings) })
+	r := newRealm(t, func(s *account.Service) { s.Rates = new(throttle.Settings) })
 	acc := r.register("ann", "secret", "ann@a.example")
 	for name, request := range map[string]func() error{
 		"login": func() error {
@@ -298,7 +299,7 @@ func TestThrottledRequestsPassAgainInTime(t *testing.T) {
 }
 
 func TestWrongPasswordsFromManyAddressesWaitLongerAndLonger(t *testing.T) {
-	r := newRealm(t, func(s *account.Service) { s.Rates = new(account.ThrottleSettings) })
+	r := newRealm(t, func(s *account.Service) { s.Rates = new(throttle.Settings) })
 	r.register("ann", "secret", "")
 	var waits []time.Duration
 	for i := 0; i < 500 && (len(waits) == 0 || waits[len(waits)-1] <= time.Hour); i++ {
@@ -317,7 +318,7 @@ func TestWrongPasswordsFromManyAddressesWaitLongerAndLonger(t *testing.T) {
 
 func TestTheMailOfARegistrationCountsAmongThoseRequested(t *testing.T) {
 	r := newRealm(t, func(s *account.Service) {
-		s.Rates, s.Rules.SendActivationEmail = new(account.ThrottleSettings), true
+		s.Rates, s.Rules.SendActivationEmail = new(throttle.Settings), true
 	})
 	r.register("ann", "secret", "ann@a.example")
 	for _, want := range []string{"", "ann@a.example"} {
@@ -553,7 +554,7 @@ func TestALogoutEndsItsTokenAlone(t *testing.T) {
 func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 	const action = "login" // any that has a limit
 	r := newRealm(t, func(s *account.Service) {
-		s.Rates = &account.ThrottleSettings{Endpoints: map[string][]account.Rate{action: {{Times: 1, Per: time.Hour}}}}
+		s.Rates = &throttle.Settings{Endpoints: map[string][]throttle.Rate{action: {{Times: 1, Per: time.Hour}}}}
 	})
 	acc := r.register("ann", "secret", "ann@a.example")
 	ctx := t.Context()

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/throttle"
 )
 
 func TestMailsTakeTurns(t *testing.T) {
@@ -34,7 +35,7 @@ func TestMailsTakeTurns(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.77": "192.0.2.0/24", "::ffff:192.0.2.77": "192.0.2.0/24", "2001:db8:1:2::3%eth0": "2001:db8:1::/48", "": "", "@": "",
 	} {
-		if got := account.Source(address); got != want {
+		if got := throttle.Source(address); got != want {
 			t.Errorf("%s: %q", address, got)
 		}
 	}

@@ -1,4 +1,4 @@
-package account
+package throttle
 
 import (
 	"slices"
@@ -9,8 +9,8 @@ import (
 
 func TestALimiterAllowsNoMoreInAnyWindow(t *testing.T) {
 	now := time.Unix(1000, 0)
-	l := newLimiter(func() time.Time { return now })
-	key := limitKey{"x"}
+	l := New(func() time.Time { return now })
+	key := Key{"x"}
 	rates := []Rate{{2, 10 * time.Second}, {3, time.Minute}}
 	for _, step := range []struct {
 		after time.Duration
@@ -25,42 +25,42 @@ func TestALimiterAllowsNoMoreInAnyWindow(t *testing.T) {
 		{49 * time.Second, 0},
 	} {
 		now = now.Add(step.after)
-		if wait, ok := l.allow(limit{key, rates}); wait != step.wait || ok != (wait == 0) {
+		if wait, ok := l.Allow(Limit{key, rates}); wait != step.wait || ok != (wait == 0) {
 			t.Errorf("at %s: wait %s, %t, want %s", now.Sub(time.Unix(1000, 0)), wait, ok, step.wait)
 		}
 	}
 }
 
 func TestALimiterCountsUnderAllKeysOrNone(t *testing.T) {
-	l := newLimiter(time.Now)
-	a, b := limit{limitKey{"a"}, []Rate{{1, time.Hour}}}, limit{limitKey{"b"}, []Rate{{2, time.Hour}}}
+	l := New(time.Now)
+	a, b := Limit{Key{"a"}, []Rate{{1, time.Hour}}}, Limit{Key{"b"}, []Rate{{2, time.Hour}}}
 	for i, want := range []bool{true, false, false} {
-		if _, ok := l.allow(a, b); ok != want {
+		if _, ok := l.Allow(a, b); ok != want {
 			t.Errorf("%d: %t", i, ok)
 		}
 	}
-	if _, ok := l.allow(b); !ok {
+	if _, ok := l.Allow(b); !ok {
 		t.Error("a refused request was counted under the other key")
 	}
-	l.refund(a.key)
-	if _, ok := l.allow(a); !ok {
+	l.Refund(a.Key)
+	if _, ok := l.Allow(a); !ok {
 		t.Error("what was taken back is counted")
 	}
 }
 
 func TestALimiterIsBounded(t *testing.T) {
-	l := newLimiter(time.Now)
+	l := New(time.Now)
 	rates := []Rate{{10, time.Hour}}
 	for i := range maxTimes / 4 {
 		for range 5 {
-			l.allow(limit{limitKey{"flood", strconv.Itoa(i)}, rates})
+			l.Allow(Limit{Key{"flood", strconv.Itoa(i)}, rates})
 		}
-		l.allow(limit{limitKey{"steady"}, rates})
+		l.Allow(Limit{Key{"steady"}, rates})
 		if l.times > maxTimes || len(l.byKey) != l.recent.Len() || len(l.byKey) > maxTimes {
 			t.Fatalf("%d times of %d keys", l.times, len(l.byKey))
 		}
 	}
-	if _, ok := l.allow(limit{limitKey{"steady"}, rates}); ok {
+	if _, ok := l.Allow(Limit{Key{"steady"}, rates}); ok {
 		t.Error("a key in use was forgotten")
 	}
 }
@@ -78,8 +78,8 @@ func TestAddressesAreCountedInTheirNetworks(t *testing.T) {
 		"@":                               {""},
 	} {
 		var got []string
-		for _, s := range networksOf(address) {
-			got = append(got, s.network)
+		for _, s := range Networks(address) {
+			got = append(got, s.Network)
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q is counted in %q, want %q", address, got, want)

@@ -1,4 +1,4 @@
-package badger
+package repair
 
 import (
 	"bytes"
@@ -92,7 +92,7 @@ func (r *repair) settle(ctx context.Context, put func(records.Write) error) erro
 		item := it.Item()
 		value, err := item.ValueCopy(nil)
 		if err != nil {
-			return plainError(err)
+			return err
 		}
 		w := records.Write{Key: string(item.Key()), Value: value, Expires: item.ExpiresAt()}
 		if records.CheckLength(item.Key()) != nil {
@@ -126,7 +126,7 @@ func (r *repair) findGeneration() (err error) {
 			return nil
 		})
 		if err != nil {
-			return plainError(err)
+			return err
 		}
 	}
 	return nil
