@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/gate"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/internal/mount"
 	"github.com/caddy-djoser/djoser/internal/request"
@@ -99,6 +100,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		drf.RetryLater(w)
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
+	gate.RestoreCookies(r)
 	return route.Serve(w, r, realm.accounts)
 }
 

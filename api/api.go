@@ -100,6 +100,7 @@ type call struct {
 func (c *call) serve() (err error) {
 	indent := 0
 	resp, err := c.answer(&indent)
+	c.setCookie(resp)
 	c.w.Header().Add("Vary", "Accept")
 	c.w.Header().Set("Allow", strings.Join(c.methods(), ", "))
 	if api := new(drf.Error); errors.As(err, &api) {
@@ -114,6 +115,22 @@ func (c *call) serve() (err error) {
 	return drf.WriteJSON(c.w, c.Request, resp.status, resp.body, indent)
 }
 
+// setCookie sets the realm's cookie with a new token, and clears it with the end of the
+// request's token, or if it is stale.
+func (c *call) setCookie(resp *response) {
+	cookie := c.api.Auth.Cookie
+	cookie.Vary(c.w.Header())
+	switch {
+	case cookie == nil:
+	case resp != nil && resp.token != "":
+		cookie.Set(c.w, c.Request, resp.token, cookie.Expires())
+	case resp != nil && resp.loggedOut:
+		cookie.LogOut(c.w, c.Request)
+	case c.who.Stale:
+		cookie.Clear(c.w, c.Request)
+	}
+}
+
 func (c *call) methods() []string {
 	if c.endpoint == nil {
 		return rootMethods
@@ -125,6 +142,11 @@ func (c *call) answer(indent *int) (*response, error) {
 	var err error
 	if c.who, err = c.api.Auth.Authenticate(c.Request); err != nil && !c.ignores(err) {
 		return nil, err
+	}
+	if c.endpoint != nil && c.endpoint.logsIn {
+		if err := c.api.Auth.CheckOrigin(c.Request); err != nil {
+			return nil, err
+		}
 	}
 	if c.protected() && c.who.Identity == nil {
 		return nil, drf.ErrNotAuthenticated

@@ -18,6 +18,7 @@ type endpoint struct {
 	path      string // under the prefix; {username} is the name of the username field
 	methods   []string
 	protected bool                           // needs a valid token
+	logsIn    bool                           // may return a token
 	listed    string                         // name in the root's list; empty: not in djoser's list
 	view      string                         // name in the answer to OPTIONS
 	null      bool                           // a body of null is an empty object, as with Django's generic views
@@ -33,6 +34,9 @@ type response struct {
 	status  int
 	body    any
 	private bool // has a token or personal data, so no cache may store it
+
+	token     string // a new auth token, in the body too
+	loggedOut bool   // the request's token has ended
 }
 
 var (
@@ -45,10 +49,10 @@ var (
 // endpoints in the order in which the root lists them.
 var endpoints = []*endpoint{
 	{Action: serializers.Me, path: "me", listed: "me", methods: readWrite, protected: true, null: true, view: "User", read: showMe, serve: changeMe},
-	{Action: serializers.Register, path: "register", listed: "register", methods: postOnly, null: true, view: "Registration", serve: serveRegister},
-	{Action: serializers.Login, path: "login", listed: "login", methods: postOnly, view: "Login", serve: serveLogin},
+	{Action: serializers.Register, path: "register", listed: "register", methods: postOnly, logsIn: true, null: true, view: "Registration", serve: serveRegister},
+	{Action: serializers.Login, path: "login", listed: "login", methods: postOnly, logsIn: true, view: "Login", serve: serveLogin},
 	{Action: serializers.Logout, path: "logout", listed: "logout", methods: postOnly, protected: true, view: "Logout", serve: serveLogout},
-	{Action: serializers.Activate, path: "activate", listed: "activate", methods: postOnly, view: "Activation", serve: serveActivate},
+	{Action: serializers.Activate, path: "activate", listed: "activate", methods: postOnly, logsIn: true, view: "Activation", serve: serveActivate},
 	{Action: serializers.Username, path: "{username}", listed: "change-{username}", methods: postOnly, protected: true, view: "Set Username", serve: serveUsername},
 	{Action: serializers.Password, path: "password", listed: "change-password", methods: postOnly, protected: true, view: "Set Password", serve: servePassword},
 	{Action: serializers.PasswordReset, path: "password/reset", listed: "password-reset", methods: postOnly, view: "Password Reset", serve: serveReset},
@@ -163,7 +167,7 @@ func serveRegister(c *call, req *account.Request, o *drf.Object) (*response, err
 	if token != "" {
 		body.Set("auth_token", token)
 	}
-	return &response{status: http.StatusCreated, body: body, private: true}, nil
+	return &response{status: http.StatusCreated, body: body, private: true, token: token}, nil
 }
 
 func serveLogin(c *call, req *account.Request, o *drf.Object) (*response, error) {
@@ -176,7 +180,7 @@ func serveLogin(c *call, req *account.Request, o *drf.Object) (*response, error)
 }
 
 func tokenResponse(token string) *response {
-	return &response{status: http.StatusOK, body: map[string]string{"auth_token": token}, private: true}
+	return &response{status: http.StatusOK, body: map[string]string{"auth_token": token}, private: true, token: token}
 }
 
 // emptyUnless returns an empty response, or the error.
@@ -187,12 +191,20 @@ func emptyUnless(err error) (*response, error) {
 	return &response{status: http.StatusOK}, nil
 }
 
+// loggedOutUnless returns the response to a log-out, or the error.
+func loggedOutUnless(err error) (*response, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &response{status: http.StatusOK, loggedOut: true}, nil
+}
+
 func serveLogout(c *call, req *account.Request, _ *drf.Object) (*response, error) {
-	return emptyUnless(req.Logout(c.Context(), c.who.Token.Digest))
+	return loggedOutUnless(req.Logout(c.Context(), c.who.Token.Digest))
 }
 
 func serveLogoutAll(c *call, req *account.Request, _ *drf.Object) (*response, error) {
-	return emptyUnless(req.LogoutAll(c.Context(), c.who.Account.ID))
+	return loggedOutUnless(req.LogoutAll(c.Context(), c.who.Account.ID))
 }
 
 func serveTokens(c *call) (*response, error) {
@@ -212,7 +224,7 @@ func serveToken(c *call, req *account.Request, _ *drf.Object) (*response, error)
 	if err != nil {
 		return nil, err
 	}
-	return &response{status: http.StatusNoContent}, nil
+	return &response{status: http.StatusNoContent, loggedOut: c.id == c.who.Token.Digest.ID()}, nil
 }
 
 func serveActivate(c *call, req *account.Request, o *drf.Object) (*response, error) {
@@ -249,5 +261,8 @@ func serveConfirm(c *call, req *account.Request, o *drf.Object) (*response, erro
 		return nil, err
 	}
 	c.setUser(acc)
+	if c.who.Identity != nil && c.who.Account.ID == acc.ID {
+		return loggedOutUnless(nil) // all tokens of the account have ended
+	}
 	return emptyUnless(nil)
 }

@@ -428,37 +428,44 @@ func testAuthenticator(c *Cache) Authenticator {
 	return Authenticator{Schemes: []string{"Token"}, Open: func() (*Cache, error) { return c, nil }, Checked: func(*Identity, error) {}, Now: time.Now}
 }
 
-// BenchmarkTokenCheck is what a request pays to be told who it comes from, out
-// of the header: with one token, and with as many as the cache has by default.
+// BenchmarkTokenCheck is what a request pays to be told who it comes from: by the header
+// and by a cookie among others, with one token, and with as many as the cache has by
+// default.
 func BenchmarkTokenCheck(b *testing.B) {
-	for _, tokens := range []int{1, 100_000} {
-		b.Run(fmt.Sprint(tokens), func(b *testing.B) {
-			c := openCache(b, 4*tokens)
-			auth := testAuthenticator(c)
-			acc, _ := addLogin(b, c, "alice")
-			headers := make([]string, tokens)
-			for i := range headers {
-				token := account.NewToken()
-				digest, _ := account.DigestOf(token)
-				id := &Identity{Account: acc, Token: &account.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}
-				id.touched.Store(time.Now().Unix())
-				c.keep(digest, id, c.generation.Load())
-				headers[i] = "Token " + token
-			}
-			request := httptest.NewRequest("GET", "/", nil)
-			value := []string{""}
-			request.Header["Authorization"] = value
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				value[0] = headers[i]
-				if i++; i == tokens {
-					i = 0
+	for _, way := range []struct{ name, header, before, after string }{
+		{"header", "Authorization", "Token ", ""},
+		{"cookie", "Cookie", "djoser=", ""},
+		{"cookies", "Cookie", "_ga=GA1.1.1843271894.1718110223; theme=dark; djoser=", "; sessionid=5r1zqxw2m7k3v9b8n4c6; lang=de"},
+	} {
+		for _, tokens := range []int{1, 100_000} {
+			b.Run(fmt.Sprintf("%s/%d", way.name, tokens), func(b *testing.B) {
+				c := openCache(b, 4*tokens)
+				auth := withCookie(b, c)
+				acc, _ := addLogin(b, c, "alice")
+				headers := make([]string, tokens)
+				for i := range headers {
+					token := account.NewToken()
+					digest, _ := account.DigestOf(token)
+					id := &Identity{Account: acc, Token: &account.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}
+					id.touched.Store(time.Now().Unix())
+					c.keep(digest, id, c.generation.Load())
+					headers[i] = way.before + token + way.after
 				}
-				if _, err := auth.Authenticate(request); err != nil {
-					b.Fatal(err)
+				request := httptest.NewRequest("GET", "/", nil)
+				value := []string{""}
+				request.Header[way.header] = value
+				b.ReportAllocs()
+				i := 0
+				for b.Loop() {
+					value[0] = headers[i]
+					if i++; i == tokens {
+						i = 0
+					}
+					if _, err := auth.Authenticate(request); err != nil {
+						b.Fatal(err)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }

@@ -158,22 +158,19 @@ func valueOf(pair, name string) (value string, ok bool) {
 	return pair[len(name)+1:], true
 }
 
-// RemoveCookies returns Cookie headers without the cookies of some names. It returns the
+// RemoveCookies takes the cookies of some names out of Cookie headers. It returns the
 // same headers if there are none, and keeps every byte of the other cookies.
-func RemoveCookies(headers, names []string) []string {
+func RemoveCookies(headers, names []string) (kept, taken []string) {
 	if !slices.ContainsFunc(headers, func(header string) bool { return hasCookie(header, names) }) {
-		return headers
+		return headers, nil
 	}
-	var kept []string
 	for _, header := range headers {
-		if hasCookie(header, names) {
-			header = removeCookies(header, names)
-		}
+		header, taken = removeCookies(header, names, taken)
 		if header != "" {
 			kept = append(kept, header)
 		}
 	}
-	return kept
+	return kept, taken
 }
 
 func hasCookie(header string, names []string) bool {
@@ -185,20 +182,25 @@ func hasCookie(header string, names []string) bool {
 	return false
 }
 
-func removeCookies(header string, names []string) string {
+// removeCookies removes cookies from one header, and appends them to taken.
+func removeCookies(header string, names, taken []string) (string, []string) {
+	if !hasCookie(header, names) {
+		return header, taken
+	}
 	var b strings.Builder
 	for pair := range strings.SplitSeq(header, ";") {
-		if isNamed(pair, names) {
+		switch {
+		case isNamed(pair, names):
+			taken = append(taken, pair)
 			continue
-		}
-		if b.Len() == 0 {
+		case b.Len() == 0:
 			pair = strings.TrimLeft(pair, " \t")
-		} else {
+		default:
 			b.WriteByte(';')
 		}
 		b.WriteString(pair)
 	}
-	return b.String()
+	return b.String(), taken
 }
 
 func isNamed(pair string, names []string) bool {

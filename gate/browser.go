@@ -107,11 +107,8 @@ func prefetches(r *http.Request) bool {
 // refuse answers a request that may not pass: a browser that loads a page is sent to the
 // log-in, or gets a page with a way to it; all others get the reason as JSON.
 func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, c *caller, reason error) error {
-	if cookie := c.realm.Auth.Cookie; cookie != nil {
-		w.Header().Add("Vary", "Cookie, Authorization, Accept, Sec-Fetch-Mode")
-		if c.stale {
-			cookie.Clear(w, r)
-		}
+	if c.realm.Auth.Cookie != nil {
+		w.Header().Add("Vary", "Authorization, Accept, Sec-Fetch-Mode")
 	}
 	if !errors.As(reason, new(*drf.Error)) || !navigates(r) || prefetches(r) {
 		return c.refuse(w, r, reason)

@@ -159,6 +159,8 @@ type requestState struct {
 	shown  *caller   // the caller in {http.auth.user.*}; nil: not set
 	mapped bool      // the replacer asks for placeholders here
 
+	cookies []string // of realms, that were taken off the request
+
 	writer gatedWriter // of the first gate, usually the only one
 }
 
@@ -195,7 +197,7 @@ func requestStateOf(r *http.Request) *requestState {
 // gated reports whether a gate has let the request through with an identity.
 func (s *requestState) gated() bool { return s.writer.gate != nil }
 
-// identify authenticates a request once. If it had no credentials, it looks again,
+// identify authenticates a request once. If it had no valid credentials, it looks again,
 // since a handler may have added some.
 func (g *Rights) identify(r *http.Request) (*caller, error) {
 	realm, err := g.app.GateRealm(g.Realm)
@@ -204,10 +206,10 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 	}
 	s := requestStateOf(r)
 	c := s.caller(realm)
-	if c != nil && (c.id != nil || c.err != nil || r.Header["Authorization"] == nil) {
+	if c != nil && (c.id != nil || c.err != nil || r.Header["Authorization"] == nil && r.Header["Cookie"] == nil) {
 		return c, nil
 	}
-	who, err := realm.Auth.Authenticate(r)
+	who, err := realm.Auth.AuthenticateWith(r, s.allCookies(r))
 	if err != nil && !errors.As(err, new(*drf.Error)) {
 		return nil, caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
@@ -216,6 +218,15 @@ func (g *Rights) identify(r *http.Request) (*caller, error) {
 	}
 	c.id, c.err, c.byCookie, c.stale = who.Identity, err, who.ByCookie, who.Stale
 	return c, nil
+}
+
+// allCookies returns the Cookie headers of a request with those that were taken off it.
+// A gate of another realm may need them.
+func (s *requestState) allCookies(r *http.Request) []string {
+	if s.cookies == nil {
+		return r.Header["Cookie"]
+	}
+	return slices.Concat(s.cookies, r.Header["Cookie"])
 }
 
 // caller returns the sender of the request in a realm, or nil if unknown so far.

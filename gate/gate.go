@@ -174,11 +174,13 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	g.names.removeHeaders(r)
 	c, err := g.identify(r)
+	g.names.takeCookies(r)
 	if err != nil {
 		conceal(r)
 		drf.RetryLater(w)
 		return err
 	}
+	c.realm.Auth.Cookie.Vary(w.Header())
 	origins := c.realm.CORS
 	if origins != nil {
 		w = writerForPages(origins, w, r)
@@ -197,6 +199,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 
 // serve is ServeHTTP for an identified caller.
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, c *caller) error {
+	if c.stale {
+		c.realm.Auth.Cookie.Clear(w, r)
+	}
 	switch {
 	case c.err != nil:
 		return g.refuse(w, r, c, c.err)
@@ -213,7 +218,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 
 	g.setPlaceholders(c, r)
 	g.setHeaders(r, c)
-	if !g.KeepAuthorization {
+	if !g.KeepAuthorization && !c.byCookie {
 		delete(r.Header, "Authorization")
 	}
 	gated := newGatedWriter(w, r, g, c)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
+	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -47,7 +48,11 @@ func gateOver(t testing.TB, cacheSize int) (realm *Realm, c *authn.Cache, token 
 	if err != nil {
 		t.Fatal(err)
 	}
-	auth := &authn.Authenticator{Schemes: []string{"Token"}, Open: func() (*authn.Cache, error) { return c, nil }, Checked: func(*authn.Identity, error) {}, Now: time.Now}
+	cookie, err := authn.NewCookie("djoser", 0, request.HTTPS, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := &authn.Authenticator{Cookie: cookie, Schemes: []string{"Token"}, Open: func() (*authn.Cache, error) { return c, nil }, Checked: func(*authn.Identity, error) {}, Now: time.Now}
 	return &Realm{Model: model, Auth: auth, Scheme: "Token"}, c, token
 }
 
@@ -55,24 +60,34 @@ func gateOver(t testing.TB, cacheSize int) (realm *Realm, c *authn.Cache, token 
 // from the route that leads to it.
 func BenchmarkGate(b *testing.B) {
 	realm, _, token := gateOver(b, 1000)
-	gate := &Gate{Rights: Rights{Realm: "default", app: oneRealm{realm: realm}}, names: &IdentityNames{Headers: IdentityHeaders}}
+	names := &IdentityNames{Headers: IdentityHeaders, Cookies: realm.Auth.Cookie.Names()}
+	gate := &Gate{Rights: Rights{Realm: "default", app: oneRealm{realm: realm}}, names: names}
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	})
-	for name, handler := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"without": next.ServeHTTP,
-		"with":    func(w http.ResponseWriter, r *http.Request) error { return gate.ServeHTTP(w, r, next) },
+	with := func(w http.ResponseWriter, r *http.Request) error { return gate.ServeHTTP(w, r, next) }
+	for _, way := range []struct {
+		name, header, value string
+		handler             func(http.ResponseWriter, *http.Request) error
+	}{
+		{"without", "Authorization", "Token " + token, next.ServeHTTP},
+		{"with", "Authorization", "Token " + token, with},
+		{"cookie", "Cookie", "djoser=" + token, with},
+		{"cookies", "Cookie", "theme=dark; djoser=" + token + "; lang=de", with},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(way.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				w := httptest.NewRecorder()
 				req := httptest.NewRequest("GET", "/", nil)
-				req.Header.Set("Authorization", "Token "+token)
+				req.Header.Set(way.header, way.value)
 				req = caddyhttp.PrepareRequest(req, caddy.NewReplacer(), w, nil)
-				if err := handler(w, req); err != nil {
+				if err := way.handler(w, req); err != nil {
 					b.Fatal(err)
+				}
+				if w.Code != http.StatusOK {
+					b.Fatal(w.Code)
 				}
 			}
 		})

@@ -9,13 +9,15 @@ import (
 	"sync"
 	"unicode"
 
+	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // Strip is for requests that didn't go through a djoser_auth, but may reach the same
-// back end. It removes the client's identity headers, in every spelling, and answers
+// back end. It removes the client's identity headers, in every spelling, and the cookies
+// of realms, and answers
 // 400 to what djoser_auth answers with 400, since matchers can't tell its path. In a
 // Caddyfile it follows each djoser_auth with a matcher.
 type Strip struct {
@@ -49,6 +51,7 @@ func (s *Strip) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return drf.WriteError(w, r, drf.ErrMalformed, "", 0)
 	default:
 		s.names.removeHeaders(r)
+		s.names.takeCookies(r)
 	}
 	return next.ServeHTTP(w, r)
 }
@@ -93,6 +96,32 @@ func (n *IdentityNames) removeHeaders(r *http.Request) {
 		}
 	}
 	n.removeTrailers(r)
+}
+
+// takeCookies takes the cookies of all realms off a request, since their tokens are not for
+// the back end. It keeps them for what comes later.
+func (n *IdentityNames) takeCookies(r *http.Request) {
+	if len(n.Cookies) == 0 {
+		return
+	}
+	kept, taken := authn.RemoveCookies(r.Header["Cookie"], n.Cookies)
+	if taken == nil {
+		return
+	}
+	s := requestStateOf(r)
+	s.cookies = append(taken, s.cookies...)
+	if r.Header["Cookie"] = kept; kept == nil {
+		delete(r.Header, "Cookie")
+	}
+}
+
+// RestoreCookies gives a request the cookies back that gates took off it, for endpoints
+// and pages that come after a gate.
+func RestoreCookies(r *http.Request) {
+	s := requestStateOf(r)
+	if s.cookies != nil {
+		r.Header["Cookie"], s.cookies = s.allCookies(r), nil
+	}
 }
 
 // webSocket reports whether a request upgrades to a WebSocket. Over an upgrade to h2c

@@ -54,6 +54,11 @@ func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyau
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return caddyauth.User{}, false, err
 	}
+	cookie := c.realm.Auth.Cookie
+	cookie.Vary(w.Header())
+	if c.stale {
+		cookie.Clear(w, r)
+	}
 	if c.id == nil || p.check(c.realm, c.id) != nil {
 		p.conceal(r)
 		w.Header().Set("WWW-Authenticate", c.realm.Scheme)
