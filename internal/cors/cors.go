@@ -58,8 +58,9 @@ func (c *Origins) Takes(r *http.Request) bool {
 }
 
 // Allow sets the headers with which a browser shows the response to the page. It allows
-// credentials, since pages that use cookies elsewhere send every request with them. The
-// endpoints and the gate ignore cookies; if that changes, reconsider this.
+// credentials: pages that use cookies send every request with them, and the cookie of a
+// realm counts for pages of these origins, which are named one by one. SameSite keeps it
+// from pages of other sites.
 func (c *Origins) Allow(header http.Header, r *http.Request) {
 	header.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 	header.Set("Access-Control-Allow-Credentials", "true")
