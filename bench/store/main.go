@@ -272,11 +272,6 @@ func dropCaches() error {
 
 // clean does the store's nightly maintenance.
 func clean(dir string) {
-	prepared, err := filepath.Glob(filepath.Join(dir, "*.mem")) // of a closed store: empty, Badger opens none
-	check(err)
-	for _, name := range prepared {
-		check(os.Remove(name))
-	}
 	db, err := badger.OpenManaged(rawOptions(dir))
 	check(err)
 	check(db.Flatten(1))

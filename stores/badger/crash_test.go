@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -113,10 +114,12 @@ func TestBadgerChild(t *testing.T) {
 func writeUntil(s account.Store, last func(error) bool) error {
 	ctx := context.Background()
 	run := rand.Uint64()
+	var tokens atomic.Int64 // no two have the same number, also not in two runs
+	tokens.Store(rand.Int64N(1 << 40))
 	work := func(n int) error {
 		for i := 0; ; i++ {
 			a := newAccount(fmt.Sprintf("%x-%d-%d", run, n, i))
-			number := int(rand.Int64N(1 << 40))
+			number := int(tokens.Add(1))
 			if err := s.Commit(ctx, &account.Change{Account: a, Token: numberedToken(number)}); err != nil {
 				return err
 			}
@@ -129,7 +132,7 @@ func writeUntil(s account.Store, last func(error) bool) error {
 				}
 				fmt.Printf("- %d\n", a.ID)
 			case 1:
-				next := int(rand.Int64N(1 << 40))
+				next := int(tokens.Add(1))
 				fmt.Printf("? %d\n", a.ID)
 				t := numberedToken(next)
 				t.Account = a.ID

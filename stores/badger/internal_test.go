@@ -397,8 +397,8 @@ func TestBadgerCleansUp(t *testing.T) {
 	}
 	s.create(t, "ann")
 	s.flush(t)
-	if _, done := s.merge(true); !done {
-		t.Fatal("not merged")
+	if _, err := s.merge(true); err != nil {
+		t.Fatal(err)
 	}
 	full := size()
 	time.Sleep(time.Until(expire) + time.Second)
@@ -464,8 +464,8 @@ func TestReadsGoOnWhileTablesAreMerged(t *testing.T) {
 			s.flush(t)
 		}
 		if n%20 == 19 {
-			if _, done := s.merge(true); !done {
-				t.Error("not merged")
+			if _, err := s.merge(true); err != nil {
+				t.Error(err)
 			}
 		}
 	}

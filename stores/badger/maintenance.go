@@ -115,16 +115,25 @@ func (s *database) flusher() {
 	}
 }
 
+// mergePause is how long tables aren't merged after an error.
+const mergePause = time.Minute
+
 // merger merges tables when there are many.
 func (s *database) merger() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	failed := time.Time{}
 	for {
 		select {
 		case <-s.stop:
 			return
 		case <-tick.C:
-			s.merge(false)
+		}
+		if time.Since(failed) < mergePause {
+			continue
+		}
+		if _, err := s.merge(false); err != nil {
+			failed = time.Now()
 		}
 	}
 }
@@ -150,24 +159,23 @@ func (s *database) flushFrozen() {
 	}
 }
 
-// merge merges tables if level 0 has many, or all of them. It reports whether there is
-// nothing more to do, and how many expired entries it has removed.
-func (s *database) merge(all bool) (expired int, done bool) {
+// merge merges tables if level 0 has many, or all of them. It returns how many expired
+// entries it has removed.
+func (s *database) merge(all bool) (expired int, err error) {
 	s.changing.RLock()
 	defer s.changing.RUnlock()
 	e := s.engine.Load()
 	if e == nil || s.whole() != nil || !all && e.tree.Tables()[0] < mergeAt {
-		return 0, false
+		return 0, s.whole()
 	}
 	most, err := s.space.left()
 	if err == nil {
 		expired, err = e.tree.Merge(all, most, s.interrupted)
 	}
-	if errors.Is(err, lsm.ErrNoSpace) {
-		return 0, false
+	if !errors.Is(err, lsm.ErrNoSpace) { // else later
+		s.noteFailure("merging its tables", err)
 	}
-	s.noteFailure("merging its tables", err)
-	return expired, err == nil
+	return expired, err
 }
 
 // clean removes what has expired, and merges all tables into one level, which makes
@@ -185,7 +193,7 @@ func (s *database) clean() {
 	if err != nil {
 		return
 	}
-	if expired, done := s.merge(true); done {
+	if expired, err := s.merge(true); err == nil {
 		s.log.Info("cleaned the store", zap.Int("expired", expired), zap.Duration("took", time.Since(start)))
 	}
 }

@@ -82,8 +82,8 @@ func TestRepairBringsNothingBackThatWasDeleted(t *testing.T) {
 	}
 	s.ends(t, 2, bob)
 	s.flush(t)
-	if _, done := s.merge(true); !done {
-		t.Fatal("not merged")
+	if _, err := s.merge(true); err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
