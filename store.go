@@ -99,6 +99,8 @@ type sharedStore struct {
 	outbox    *mail.Outbox
 	throttles *account.Throttles
 
+	stopSweeps context.CancelFunc
+
 	mu     sync.Mutex
 	realms []*realm // that use the store, newest last
 
@@ -169,16 +171,59 @@ func (s *sharedStore) reportFault() {
 		return
 	}
 	s.reported = fault
-	s.mu.Lock()
-	newest := s.realms[max(0, len(s.realms)-1):]
-	s.mu.Unlock()
-	for _, r := range newest {
+	if r := s.newest(); r != nil {
 		r.reportStore(fault)
+	}
+}
+
+// newest returns the newest realm that uses the store, or nil.
+func (s *sharedStore) newest() *realm {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.realms) == 0 {
+		return nil
+	}
+	return s.realms[len(s.realms)-1]
+}
+
+// sweepHour is the hour, in local time, in which the store is swept. It is the hour in
+// which the Badger store cleans up.
+const sweepHour = 3
+
+// sweepNightly sweeps the store every night until ctx ends.
+func (s *sharedStore) sweepNightly(ctx context.Context) {
+	tick := time.NewTicker(time.Hour) // one tick is in that hour
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if now.Hour() == sweepHour {
+				s.sweep(ctx)
+			}
+		}
+	}
+}
+
+// sweep deletes the accounts that were never activated.
+func (s *sharedStore) sweep(ctx context.Context) {
+	r := s.newest()
+	if r == nil || r.shared.Load() == nil {
+		return
+	}
+	deleted, err := r.accounts.Sweep(ctx)
+	if deleted > 0 {
+		r.log.Info("deleted accounts that were never activated", zap.Int("accounts", deleted))
+	}
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn("deleting accounts that were never activated", zap.Error(err))
 	}
 }
 
 // Destruct implements caddy.Destructor.
 func (s *sharedStore) Destruct() error {
+	s.stopSweeps()
 	s.outbox.Close()
 	return s.Cache.Close()
 }
@@ -198,6 +243,9 @@ func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 		outbox:    mail.NewOutbox(store, r.log),
 		throttles: account.NewThrottles(time.Now),
 	}
+	sweeping, stop := context.WithCancel(context.Background())
+	shared.stopSweeps = stop
+	go shared.sweepNightly(sweeping)
 	r.introduce(shared, stats)
 	return shared, nil
 }

@@ -318,3 +318,29 @@ func TestChecksAndBackupsWhileReloadsMoveTheStore(t *testing.T) {
 	}
 	p.AdminAPI().Do("POST", "/djoser/default/check", "").Want(t, 200)
 }
+
+func TestASweepDeletesWhatWasNeverActivated(t *testing.T) {
+	s := serve(t, site("send_activation_email\n"+settings))
+	for _, name := range []string{"ann", "bob"} {
+		s.Post("/auth/register", "", "username", name, "password", "pw", "email", name+"@a.example").Want(t, 201)
+	}
+	r := runningRealm(t, "default")
+	ann, err := r.accounts.Find(t.Context(), "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.accounts.Update(t.Context(), ann.ID, func(acc *account.Account, _ *account.Change) error {
+		acc.DateJoined = acc.DateJoined.Add(-r.accounts.Links.TTL - 8*24*time.Hour)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.shared.Load().sweep(t.Context())
+	if _, err := r.accounts.Store.Account(t.Context(), ann.ID); err != account.ErrNotFound {
+		t.Errorf("ann: %v", err)
+	}
+	if _, err := r.accounts.Find(t.Context(), "bob"); err != nil {
+		t.Errorf("bob: %v", err)
+	}
+}

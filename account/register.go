@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Anybody can register with somebody else's address. With send_activation_email, such
@@ -77,8 +78,26 @@ func (a *Service) register(ctx context.Context, v Values, pass string, c Client)
 }
 
 // ended reports whether a provisional account has expired.
-func (a *Service) ended(acc *Account) bool {
-	return acc.Provisional && a.Now().Sub(acc.DateJoined) > a.Links.TTL
+func (a *Service) ended(acc *Account) bool { return a.endedFor(acc, 0) }
+
+// endedFor reports whether a provisional account has expired some time ago.
+func (a *Service) endedFor(acc *Account, ago time.Duration) bool {
+	return acc.Provisional && a.Now().Sub(acc.DateJoined) > a.Links.TTL+ago
+}
+
+// dropEnded deletes a provisional account if it has expired, and reports whether it did.
+func (a *Service) dropEnded(ctx context.Context, id uint64) (bool, error) {
+	_, err := a.Update(ctx, id, func(acc *Account, change *Change) error {
+		if !a.ended(acc) {
+			return ErrLink
+		}
+		change.Delete = true
+		return nil
+	})
+	if errors.Is(err, ErrLink) || errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // makeWay deletes expired provisional accounts that have a key of a new account.
@@ -94,14 +113,7 @@ func (a *Service) makeWay(ctx context.Context, keys []Key) error {
 		if !a.ended(holder) {
 			continue
 		}
-		_, err = a.Update(ctx, holder.ID, func(acc *Account, change *Change) error {
-			if !a.ended(acc) {
-				return ErrLink
-			}
-			change.Delete = true
-			return nil
-		})
-		if err != nil && !errors.Is(err, ErrLink) && !errors.Is(err, ErrNotFound) {
+		if _, err := a.dropEnded(ctx, holder.ID); err != nil {
 			return err
 		}
 	}
