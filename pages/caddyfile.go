@@ -21,7 +21,7 @@ func init() {
 //		home      <path>
 //		site_name <name>
 //		logo      <file>
-//		color     <#rrggbb>
+//		color     <"#rrggbb">
 //		languages <language...>
 //		templates <dir>
 //	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // rgb is a color of sRGB.
@@ -19,9 +20,12 @@ var (
 // minContrast is the least contrast of text. Source: WCAG 2.2, 1.4.3.
 const minContrast = 4.5
 
+// parseColor parses a color such as #205090. In a Caddyfile # begins a comment unless it is
+// quoted, so it may be left out.
 func parseColor(s string) (c rgb, ok bool) {
-	n, err := strconv.ParseUint(s[min(1, len(s)):], 16, 32)
-	if len(s) != 7 || s[0] != '#' || err != nil {
+	s = strings.TrimPrefix(s, "#")
+	n, err := strconv.ParseUint(s, 16, 32)
+	if len(s) != 6 || err != nil {
 		return c, false
 	}
 	return rgb{uint8(n >> 16), uint8(n >> 8), uint8(n)}, true
@@ -33,7 +37,7 @@ func (c rgb) String() string { return fmt.Sprintf("#%02x%02x%02x", c.r, c.g, c.b
 func checkColor(s string) error {
 	c, ok := parseColor(s)
 	if !ok {
-		return fmt.Errorf("color is '%s': it must be such as #205090, in quotes if it is alone", s)
+		return fmt.Errorf("color is '%s': it must be such as \"#205090\", in quotes, or 205090", s)
 	}
 	if got := contrast(c, white); got < minContrast {
 		return fmt.Errorf("color %s has a contrast of %.1f with white, and text needs %.1f: use a darker one, such as %s",

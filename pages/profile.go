@@ -12,11 +12,12 @@ import (
 // showProfile shows every field of the user model. The name and the address have pages of
 // their own.
 func showProfile(v *visit, w *View) error {
-	acc, model := v.who.Account, v.realm.Model
-	w.Facts = []Fact{{Label: w.Label(model.Username.Name, model.Username.Label), Value: model.Name(acc)}}
-	if acc.Username != model.Name(acc) && acc.Username != "" && slices.Contains(model.Required, model.Field("username")) {
-		w.Facts = append(w.Facts, Fact{Label: w.Label("username", ""), Value: acc.Username})
+	acc, err := v.account()
+	if err != nil {
+		return err
 	}
+	model := v.realm.Model
+	w.Facts = []Fact{{Label: w.Label(model.Username.Name, model.Username.Label), Value: model.Name(acc)}}
 	for _, f := range model.Required {
 		if f.Name != "email" && !f.ReadOnly {
 			continue
@@ -40,6 +41,12 @@ func showProfile(v *visit, w *View) error {
 		f.Checked = f.Type == "checkbox" && field.Value(acc) == true
 	}
 	return w.form(v, fields)
+}
+
+// account returns the whole account of who has logged in. The Authenticator's has only what
+// a gate needs.
+func (v *visit) account() (*account.Account, error) {
+	return v.accounts.Store.Account(v.Context(), v.who.Account.ID)
 }
 
 // profileInputs returns what the form of the profile takes.
@@ -75,7 +82,10 @@ func setUsername(v *visit, req *account.Request) (string, error) {
 }
 
 func showEmail(v *visit, w *View) error {
-	acc := v.who.Account
+	acc, err := v.account()
+	if err != nil {
+		return err
+	}
 	inputs := slices.DeleteFunc(v.inputs(serializers.Me), func(in drf.Input) bool { return in.Name != "email" })
 	if v.realm.SetEmailPassword {
 		inputs = append(inputs, drf.Input{Name: "current_password", Required: true})

@@ -167,15 +167,11 @@ func (w *View) link(v *visit, name, query string) {
 	if !v.offers(p) {
 		return
 	}
-	before, err := w.T(name + "_before")
-	if err != nil {
-		before = ""
+	link := Link{URL: v.url(p.path) + query, Text: w.mustT(name + "_link")}
+	if before, err := w.T(name + "_before"); err == nil {
+		link.Before = before
 	}
-	text, err := w.T(name + "_link")
-	if err != nil {
-		text = w.Title
-	}
-	w.Links = append(w.Links, Link{Before: before, URL: v.url(p.path) + query, Text: text})
+	w.Links = append(w.Links, link)
 }
 
 // form adds the form of the page, with its fields.

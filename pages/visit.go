@@ -218,12 +218,16 @@ func (v *visit) message(status int, text string) error {
 	if err := errors.Join(view.text(&view.Title, text+"_title"), view.text(&view.Text, text+"_text")); err != nil {
 		return v.fail(err)
 	}
-	if v.who.Identity == nil {
-		view.link(v, "login", "")
-	} else {
-		view.link(v, "profile", "")
+	ways := []string{"login"}
+	switch {
+	case v.who.Identity != nil:
+		ways = []string{"profile"}
+	case text == "bad_link":
+		ways = []string{"login", "password_reset", "resend"}
 	}
-	view.complete(v)
+	for _, name := range ways {
+		view.link(v, name, "")
+	}
 	return v.write(status, "message", view)
 }
 
@@ -256,17 +260,16 @@ func (v *visit) redirect(to string) error {
 	return nil
 }
 
-// setHeaders sets the headers of all answers. The referrer policy isn't no-referrer, since
-// browsers send a form without its origin then.
+// setHeaders sets the headers of all answers. No other page learns the path, which may hold
+// the token of a link; with no-referrer browsers would send forms without their origin.
 func (v *visit) setHeaders() {
 	h := v.w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Add("Vary", "Accept-Language")
 	v.realm.Auth.Cookie.Vary(h)
-	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Referrer-Policy", "strict-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 }
 
 // setUser sets {http.auth.user.id}, the user_id of the access log.
