@@ -32,22 +32,24 @@ type Change struct {
 
 	// Token is added to Account or, if that is nil, to the stored account
 	// Token.Account, which must be active and have the same Serial (else
-	// ErrConflict). LastLogin becomes Token.Created.
+	// ErrConflict). LastLogin becomes Token.Created. If Token has a parent, that must
+	// be a log-in of the account (else ErrNotFound), and Token replaces the parent's
+	// token for the same host.
 	Token  *Token
 	Serial uint64
 
 	// NoLogin keeps LastLogin: Token was not made by a log-in.
 	NoLogin bool
 
-	// TokenLimit is the maximum number of tokens of the account. More end the oldest.
+	// TokenLimit is the maximum number of log-ins of the account. More end the oldest.
 	// Zero: no limit.
 	TokenLimit int
 
-	// EndTokens ends the account's tokens, apart from Keep and Token.
+	// EndTokens ends the account's tokens, apart from Keep, its children and Token.
 	EndTokens bool
 	Keep      Digest
 
-	// EndToken ends one token. If it is unknown, Commit returns ErrNotFound.
+	// EndToken ends one token and its children. If it is unknown, Commit returns ErrNotFound.
 	EndToken *Digest
 
 	// Mails are added to the outbox. Commit sets their Account to that of the
@@ -64,6 +66,10 @@ func (c *Change) Validate() error {
 		return errors.New("invalid change: Delete without an account")
 	case c.Delete && c.Token != nil:
 		return errors.New("invalid change: Token for an account that is deleted")
+	case c.Token != nil && !c.Token.IsLogin() && (a != nil || c.EndTokens || c.TokenLimit != 0 || !c.NoLogin || c.Token.Host == ""):
+		return errors.New("invalid change: a token with a parent needs Host and NoLogin, and nothing else may change")
+	case c.Token != nil && c.Token.IsLogin() && c.Token.Host != "":
+		return errors.New("invalid change: a token for a host without a parent")
 	case a == nil && c.Token == nil && c.EndTokens:
 		return errors.New("invalid change: EndTokens without an account")
 	case a == nil && c.Token == nil && c.TokenLimit != 0:

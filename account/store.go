@@ -39,10 +39,11 @@ type Store interface {
 	Accounts(ctx context.Context, after uint64, limit int) ([]*Account, error)
 
 	// Token returns a token with its account, or ErrNotFound, also for one that has
-	// expired or is from the future.
+	// expired or is from the future, or whose parent isn't found.
 	Token(ctx context.Context, digest Digest) (*Token, *Account, error)
 
-	// Tokens returns the tokens of an account that Token returns, oldest first.
+	// Tokens returns the log-ins of an account, oldest first: the tokens that Token
+	// returns and that have no parent.
 	Tokens(ctx context.Context, account uint64) ([]*Token, error)
 
 	// Commit applies a change in one durable transaction. It sets ID and

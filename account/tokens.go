@@ -22,6 +22,22 @@ type Token struct {
 	Used    time.Time // last use, to the hour; zero: not since Created
 	Address string    // client address at login
 	Agent   string    // client's User-Agent at login
+
+	// Parent is the log-in that was handed over to Host. The token ends with it, and
+	// Created is the log-in's. Zero: the token is a log-in itself.
+	Parent Digest
+	Host   string // the only host that the token is for, such as wiki.example.com
+}
+
+// IsLogin reports whether the token was made by a log-in, and not handed over.
+func (t *Token) IsLogin() bool { return t.Parent == Digest{} }
+
+// Login returns the digest of the log-in that the token belongs to.
+func (t *Token) Login() Digest {
+	if t.IsLogin() {
+		return t.Digest
+	}
+	return t.Parent
 }
 
 // Expired reports whether the token's lifetime is over.

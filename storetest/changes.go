@@ -15,7 +15,19 @@ var changePromises = []promise{
 		huge.ID = math.MaxUint64
 		stray := user("stray")
 		stray.Version = 1
+		child := token(ann.ID, 2)
+		child.Parent, child.Host = digest(ann.ID, 1), "wiki.example.com"
+		ofNoHost := token(ann.ID, 2)
+		ofNoHost.Parent = child.Parent
+		orphan := token(ann.ID, 2)
+		orphan.Host = child.Host
 		for name, c := range map[string]*account.Change{
+			"child by a log-in":                {Token: child},
+			"child that ends the others":       {Token: child, NoLogin: true, EndTokens: true},
+			"child with a limit":               {Token: child, NoLogin: true, TokenLimit: 1},
+			"child with a change":              {Token: child, NoLogin: true, Account: before},
+			"child for no host":                {Token: ofNoHost, NoLogin: true},
+			"token for a host, no parent":      {Token: orphan, NoLogin: true},
 			"Delete without an account":        {Delete: true},
 			"Delete with a token":              {Account: before, Delete: true, Token: token(ann.ID, 2)},
 			"EndTokens without an account":     {EndTokens: true},

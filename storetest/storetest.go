@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) account.Store) {
 		{"accounts", accountPromises},
 		{"changes", changePromises},
 		{"tokens", tokenPromises},
+		{"children", childPromises},
 		{"mails", mailPromises},
 		{"reindex", reindexPromises},
 		{"reserved", reservedPromises},
@@ -179,6 +180,29 @@ func digest(owner uint64, n int) account.Digest {
 	var d account.Digest
 	copy(d[:], fmt.Sprintf("%d/%d", n, owner))
 	return d
+}
+
+// child is a token that a log-in was handed over to.
+func child(parent *account.Token, n int, host string) *account.Token {
+	t := token(parent.Account, n)
+	t.Created, t.Expires, t.Parent, t.Host = parent.Created, parent.Expires, parent.Digest, host
+	return t
+}
+
+// handOver stores a child.
+func (s *suite) handOver(parent *account.Token, n int, host string) *account.Token {
+	s.Helper()
+	t := child(parent, n, host)
+	s.must(s.Commit(s.ctx, &account.Change{Token: t, Serial: s.account(parent.Account).Serial, NoLogin: true}))
+	return t
+}
+
+// found checks that a token is read unchanged.
+func (s *suite) found(t *account.Token) {
+	s.Helper()
+	got, _, err := s.Token(s.ctx, t.Digest)
+	s.must(err)
+	s.equal(got, t)
 }
 
 // login stores a token of an account.

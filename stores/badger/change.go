@@ -325,13 +325,13 @@ func (w *changeWriter) addToken(b *batch) error {
 		return err
 	}
 	setToken(b, &t, nil)
-	ref := records.TokenRef{Digest: t.Digest, Created: t.Created, Expires: t.Expires}
-	b.set(records.TokenOfKey(w.id, t.Digest), ref.Encode(), expiry(t.Expires))
+	b.set(records.TokenOfKey(w.id, t.Digest), records.RefOf(&t).Encode(), expiry(t.Expires))
 	b.stagedCounts.tokens++
 	return nil
 }
 
-// endTokens ends all tokens of the account, or the oldest ones above the limit.
+// endTokens ends all tokens of the account, or those that have to make room for a new
+// one.
 func (w *changeWriter) endTokens(b *batch, ended map[account.Digest]bool) error {
 	c := w.change
 	if c.Account != nil && c.Account.Version == 0 {
@@ -343,18 +343,65 @@ func (w *changeWriter) endTokens(b *batch, ended map[account.Digest]bool) error 
 	}
 	if c.EndTokens {
 		for _, t := range tokens {
-			if t.Digest != c.Keep {
+			if t.Login() != c.Keep {
 				dropToken(b, t, ended)
 			}
 		}
 		return nil
 	}
-	limit := maxTokens
-	if c.TokenLimit > 0 {
-		limit = min(c.TokenLimit, limit)
+	if !c.Token.IsLogin() {
+		if err := w.endSiblings(b, tokens, ended); err != nil {
+			return err
+		}
 	}
-	for _, t := range tokens[:max(0, len(tokens)+1-limit)] {
-		dropToken(b, t, ended)
+	w.endOldest(b, tokens, ended)
+	return nil
+}
+
+// endOldest ends the oldest log-ins above the limits.
+func (w *changeWriter) endOldest(b *batch, tokens []records.TokenRef, ended map[account.Digest]bool) {
+	var logins []account.Digest
+	for _, t := range tokens {
+		if t.Login() == t.Digest && t.Digest != w.change.Token.Login() {
+			logins = append(logins, t.Digest)
+		}
+	}
+	limit := maxTokens
+	if w.change.TokenLimit > 0 {
+		limit = min(w.change.TokenLimit, limit)
+	}
+	for i, login := range logins {
+		if len(logins)-i < limit && len(tokens)-len(ended) < maxTokens {
+			return
+		}
+		dropLogin(b, tokens, login, ended)
+	}
+}
+
+// endSiblings ends the token that was handed over to the same host before, and others
+// above the limit. The parent must be there.
+func (w *changeWriter) endSiblings(b *batch, tokens []records.TokenRef, ended map[account.Digest]bool) error {
+	parent, _, err := b.token(w.change.Token.Parent)
+	if err != nil {
+		return err
+	}
+	if !parent.IsLogin() || parent.Account != w.id {
+		return account.ErrNotFound
+	}
+	left := 0
+	for _, ref := range tokens {
+		if ref.Parent != parent.Digest {
+			continue
+		}
+		t, _, err := b.token(ref.Digest)
+		switch {
+		case err != nil && err != account.ErrNotFound: // expired meanwhile
+			return err
+		case err == nil && t.Host != w.change.Token.Host && left < maxChildren-1:
+			left++
+		default:
+			dropToken(b, ref, ended)
+		}
 	}
 	return nil
 }

@@ -32,7 +32,12 @@ func (s *database) Token(ctx context.Context, digest account.Digest) (*account.T
 }
 
 func (v snapshot) token(digest account.Digest, now time.Time) (*account.Token, []byte, error) {
-	record, err := v.get(records.TokenKey(digest))
+	return validToken(v.get, digest, now)
+}
+
+// validToken returns a token that is valid now, and so is its parent, if it has one.
+func validToken(get func(key []byte) ([]byte, error), digest account.Digest, now time.Time) (*account.Token, []byte, error) {
+	record, err := get(records.TokenKey(digest))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,6 +48,15 @@ func (v snapshot) token(digest account.Digest, now time.Time) (*account.Token, [
 	if t.Expired(now) || t.FromFuture(now) {
 		return nil, nil, account.ErrNotFound
 	}
+	if !t.IsLogin() {
+		parent, _, err := validToken(get, t.Parent, now)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !parent.IsLogin() || parent.Account != t.Account {
+			return nil, nil, fmt.Errorf("token %s has a parent that is no log-in of its account", digest.ID())
+		}
+	}
 	return t, unknown, nil
 }
 
@@ -51,8 +65,12 @@ func (s *database) Tokens(ctx context.Context, owner uint64) ([]*account.Token, 
 	var tokens []*account.Token
 	err := s.view(ctx, func(v snapshot) error {
 		now := s.now()
-		return v.scan(records.NumberKey(records.PrefixTokenOf, owner), nil, func(key, _ []byte) (bool, error) {
-			t, _, err := v.token(account.Digest(key[1+8:]), now)
+		return v.scan(records.NumberKey(records.PrefixTokenOf, owner), nil, func(key, value []byte) (bool, error) {
+			ref, err := records.DecodeTokenRef(string(key), string(value))
+			if err != nil || ref.Login() != ref.Digest {
+				return true, err
+			}
+			t, _, err := v.token(ref.Digest, now)
 			if err == nil {
 				tokens = append(tokens, t)
 			}
@@ -106,23 +124,15 @@ func (s *database) TouchTokens(ctx context.Context, used map[account.Digest]time
 	return nil
 }
 
+// maxChildren is the maximum number of tokens that a log-in was handed over to.
+const maxChildren = 100
+
 // maxTokens is the maximum number of tokens of an account. They must fit into one
 // transaction, which ends all of them.
 const maxTokens = 5000
 
 func (b *batch) token(digest account.Digest) (*account.Token, []byte, error) {
-	record, err := b.get(records.TokenKey(digest))
-	if err != nil {
-		return nil, nil, err
-	}
-	t, unknown, err := records.DecodeToken(digest, record)
-	if err != nil {
-		return nil, nil, err
-	}
-	if now := b.s.now(); t.Expired(now) || t.FromFuture(now) {
-		return nil, nil, account.ErrNotFound
-	}
-	return t, unknown, nil
+	return validToken(b.get, digest, b.s.now())
 }
 
 // tokensOf returns the tokens of an account, oldest first.
@@ -143,7 +153,7 @@ func tokensOf(b *batch, account uint64) ([]records.TokenRef, error) {
 	return refs, nil
 }
 
-// endToken ends one token.
+// endToken ends one token and its children.
 func endToken(b *batch, digest account.Digest, ended map[account.Digest]bool) error {
 	if ended[digest] {
 		return nil
@@ -152,8 +162,22 @@ func endToken(b *batch, digest account.Digest, ended map[account.Digest]bool) er
 	if err != nil {
 		return err
 	}
-	dropToken(b, records.TokenRef{Account: t.Account, Digest: digest, Created: t.Created, Expires: t.Expires}, ended)
-	return nil
+	dropToken(b, records.RefOf(t), ended)
+	if !t.IsLogin() {
+		return nil
+	}
+	tokens, err := tokensOf(b, t.Account)
+	dropLogin(b, tokens, digest, ended)
+	return err
+}
+
+// dropLogin ends what is left of a log-in among the tokens of its account.
+func dropLogin(b *batch, tokens []records.TokenRef, login account.Digest, ended map[account.Digest]bool) {
+	for _, t := range tokens {
+		if t.Login() == login && !ended[t.Digest] {
+			dropToken(b, t, ended)
+		}
+	}
 }
 
 func setToken(b *batch, t *account.Token, unknown []byte) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -27,6 +28,15 @@ func appendNumber(b []byte, num protowire.Number, n uint64) []byte {
 	}
 	b = protowire.AppendTag(b, num, protowire.VarintType)
 	return protowire.AppendVarint(b, n)
+}
+
+// appendDigest appends a digest; the zero digest takes no space.
+func appendDigest(b []byte, num protowire.Number, d account.Digest) []byte {
+	if d == (account.Digest{}) {
+		return b
+	}
+	b = protowire.AppendTag(b, num, protowire.BytesType)
+	return protowire.AppendBytes(b, d[:])
 }
 
 // appendTime appends a time to the microsecond; the zero time takes no space.
@@ -114,6 +124,13 @@ func (d *decoder) text() string {
 	s := d.s[:n]
 	d.s = d.s[n:]
 	return s
+}
+
+func (d *decoder) digest() (digest account.Digest) {
+	if copy(digest[:], d.text()) != len(digest) {
+		d.fail()
+	}
+	return digest
 }
 
 func (d *decoder) time() time.Time {

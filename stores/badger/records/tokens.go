@@ -15,6 +15,8 @@ const (
 	recTokenUsed    protowire.Number = 4
 	recTokenAddress protowire.Number = 5
 	recTokenAgent   protowire.Number = 6
+	recTokenParent  protowire.Number = 7
+	recTokenHost    protowire.Number = 8
 )
 
 // EncodeToken returns the record of a token, without its digest.
@@ -25,6 +27,8 @@ func EncodeToken(t *account.Token, unknown []byte) []byte {
 	b = appendTime(b, recTokenUsed, t.Used)
 	b = appendText(b, recTokenAddress, t.Address)
 	b = appendText(b, recTokenAgent, t.Agent)
+	b = appendDigest(b, recTokenParent, t.Parent)
+	b = appendText(b, recTokenHost, t.Host)
 	return append(b, unknown...)
 }
 
@@ -49,6 +53,10 @@ func DecodeToken(digest account.Digest, record []byte) (*account.Token, []byte, 
 			t.Address = d.text()
 		case recTokenAgent:
 			t.Agent = d.text()
+		case recTokenParent:
+			t.Parent = d.digest()
+		case recTokenHost:
+			t.Host = d.text()
 		default:
 			unknown = append(unknown, d.raw()...)
 		}
@@ -62,16 +70,30 @@ type TokenRef struct {
 	Digest  account.Digest
 	Created time.Time
 	Expires time.Time
+	Parent  account.Digest // see account.Token
+}
+
+// RefOf returns the entry of a token.
+func RefOf(t *account.Token) TokenRef {
+	return TokenRef{Account: t.Account, Digest: t.Digest, Created: t.Created, Expires: t.Expires, Parent: t.Parent}
+}
+
+// Login returns the digest of the log-in that the token belongs to.
+func (r *TokenRef) Login() account.Digest {
+	t := account.Token{Digest: r.Digest, Parent: r.Parent}
+	return t.Login()
 }
 
 const (
 	refCreated protowire.Number = 1
 	refExpires protowire.Number = 2
+	refParent  protowire.Number = 3
 )
 
 // Encode returns the value of the entry.
 func (r TokenRef) Encode() []byte {
-	return appendTime(appendTime([]byte{recordFormat}, refCreated, r.Created), refExpires, r.Expires)
+	b := appendTime(appendTime([]byte{recordFormat}, refCreated, r.Created), refExpires, r.Expires)
+	return appendDigest(b, refParent, r.Parent)
 }
 
 // DecodeTokenRef decodes an entry.
@@ -88,6 +110,8 @@ func DecodeTokenRef(key, value string) (TokenRef, error) {
 			r.Created = d.time()
 		case refExpires:
 			r.Expires = d.time()
+		case refParent:
+			r.Parent = d.digest()
 		default:
 			d.raw()
 		}

@@ -308,8 +308,7 @@ func (r *repair) token(w records.Write, version uint64, put func(records.Write) 
 	if r.inDoubt([]byte(w.Key), version) {
 		r.doubtfulTokens++
 	}
-	ref := records.TokenRef{Digest: digest, Created: t.Created, Expires: t.Expires}
-	return putAll(put, w, records.Write{Key: string(index), Value: ref.Encode(), Expires: w.Expires})
+	return putAll(put, w, records.Write{Key: string(index), Value: records.RefOf(t).Encode(), Expires: w.Expires})
 }
 
 func (r *repair) mail(w records.Write, version uint64, put func(records.Write) error) error {
