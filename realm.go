@@ -99,6 +99,9 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 func (r *realm) turnCookieOn() (err error) {
 	t := &r.settings.Token
 	r.auth.Cookie, err = authn.NewCookie(t.cookieName(r.name), t.ttl(), request.HTTPS, r.settings.CORS)
+	if err == nil && t.Cookie != nil {
+		r.auth.Cookie.Hosts = t.Cookie.Hosts
+	}
 	return err
 }
 

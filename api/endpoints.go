@@ -200,7 +200,7 @@ func loggedOutUnless(err error) (*response, error) {
 }
 
 func serveLogout(c *call, req *account.Request, _ *drf.Object) (*response, error) {
-	return loggedOutUnless(req.Logout(c.Context(), c.who.Token.Digest))
+	return loggedOutUnless(req.Logout(c.Context(), c.who.Token.Login()))
 }
 
 func serveLogoutAll(c *call, req *account.Request, _ *drf.Object) (*response, error) {
@@ -212,7 +212,7 @@ func serveTokens(c *call) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := serializers.RepresentTokens(tokens, c.who.Token.Digest)
+	list := serializers.RepresentTokens(tokens, c.who.Token.Login())
 	return &response{status: http.StatusOK, body: list, private: true}, nil
 }
 
@@ -224,7 +224,7 @@ func serveToken(c *call, req *account.Request, _ *drf.Object) (*response, error)
 	if err != nil {
 		return nil, err
 	}
-	return &response{status: http.StatusNoContent, loggedOut: c.id == c.who.Token.Digest.ID()}, nil
+	return &response{status: http.StatusNoContent, loggedOut: c.id == c.who.Token.Login().ID()}, nil
 }
 
 func serveActivate(c *call, req *account.Request, o *drf.Object) (*response, error) {
@@ -244,7 +244,7 @@ func serveUsername(c *call, req *account.Request, o *drf.Object) (*response, err
 }
 
 func servePassword(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	return emptyUnless(c.api.SetPassword(c.Context(), req, c.who.Account, c.who.Token.Digest, o))
+	return emptyUnless(c.api.SetPassword(c.Context(), req, c.who.Account, c.who.Token.Login(), o))
 }
 
 func serveReset(c *call, req *account.Request, o *drf.Object) (*response, error) {

@@ -76,6 +76,8 @@ func (a *Authenticator) byHeader(req *http.Request) (*Identity, error) {
 		return nil, drf.ErrInvalidToken
 	case err != nil:
 		return nil, err
+	case !id.Token.IsLogin(): // only a cookie of its host
+		return nil, drf.ErrInvalidToken
 	case !id.Account.IsActive:
 		return nil, drf.ErrInactiveUser
 	}
@@ -102,7 +104,7 @@ func (a *Authenticator) byCookie(req *http.Request, cookies []string) (Caller, e
 		return Caller{Stale: true}, nil
 	case err != nil:
 		return Caller{}, err
-	case !id.Account.IsActive:
+	case !id.Account.IsActive, !id.Token.IsLogin() && id.Token.Host != a.Cookie.Host(req):
 		return Caller{Stale: true}, nil
 	}
 	if err := a.CheckOrigin(req); err != nil {

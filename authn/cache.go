@@ -134,8 +134,21 @@ func (c *Cache) Hits() uint64 {
 	return n
 }
 
-// Identify returns the identity of an unexpired token, or ErrNotFound.
+// Identify returns the identity of an unexpired token, or ErrNotFound. A token with a
+// parent is as valid as that, and its use is also the parent's.
 func (c *Cache) Identify(ctx context.Context, d account.Digest) (*Identity, error) {
+	id, err := c.identify(ctx, d)
+	if err != nil || id.Token.IsLogin() {
+		return id, err
+	}
+	if _, err := c.identify(ctx, id.Token.Parent); err != nil {
+		return nil, err
+	}
+	return id, nil
+}
+
+// identify is Identify without regard to the parent.
+func (c *Cache) identify(ctx context.Context, d account.Digest) (*Identity, error) {
 	s, now := c.shard(&d), c.Now()
 	s.mu.RLock()
 	id := s.byID[d]

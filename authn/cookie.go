@@ -13,6 +13,10 @@ type Cookie struct {
 	ttl           time.Duration
 	https         func(*http.Request) bool
 	origins       http.CrossOriginProtection
+
+	// Hosts are the other hosts that log-ins are handed over to, such as
+	// wiki.example.com, wiki.example.com:8443 or *.apps.example.com.
+	Hosts []string
 }
 
 // HostPrefix begins the cookie's name over HTTPS. Browsers accept such a cookie only from
@@ -41,8 +45,11 @@ func NewCookie(name string, ttl time.Duration, https func(*http.Request) bool, t
 	return c, nil
 }
 
-// Names returns the names that the cookie may have in a request.
-func (c *Cookie) Names() []string { return []string{c.plain, c.secure} }
+// Names returns the names that the cookie may have in a request, and those of the nonce
+// of a hand-over.
+func (c *Cookie) Names() []string {
+	return []string{c.plain, c.secure, c.plain + nonceSuffix, c.secure + nonceSuffix}
+}
 
 // name returns the cookie's name in a request.
 func (c *Cookie) name(r *http.Request) string {
@@ -67,11 +74,11 @@ func (c *Cookie) Set(w http.ResponseWriter, r *http.Request, token string, expir
 	if !expires.IsZero() {
 		age = max(1, int(time.Until(expires)/time.Second))
 	}
-	c.write(w, r, token, age)
+	c.write(w, r, c.name(r), token, age)
 }
 
 // Clear removes the cookie from a browser.
-func (c *Cookie) Clear(w http.ResponseWriter, r *http.Request) { c.write(w, r, "", -1) }
+func (c *Cookie) Clear(w http.ResponseWriter, r *http.Request) { c.write(w, r, c.name(r), "", -1) }
 
 // LogOut is Clear at a log-out: it also removes what the browser has cached.
 func (c *Cookie) LogOut(w http.ResponseWriter, r *http.Request) {
@@ -79,10 +86,9 @@ func (c *Cookie) LogOut(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 }
 
-// write sets the cookie in the place of an earlier one of this response.
-func (c *Cookie) write(w http.ResponseWriter, r *http.Request, value string, age int) {
-	secure := c.https(r)
-	cookie := &http.Cookie{Name: c.name(r), Value: value, Path: "/", MaxAge: age, Secure: secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+// write sets a cookie in the place of an earlier one of this response.
+func (c *Cookie) write(w http.ResponseWriter, r *http.Request, name, value string, age int) {
+	cookie := &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: age, Secure: c.https(r), HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	header := w.Header()
 	header["Set-Cookie"] = slices.DeleteFunc(header["Set-Cookie"], func(other string) bool {
 		return strings.HasPrefix(other, cookie.Name+"=")

@@ -58,15 +58,10 @@ func (g *Gate) loginPage(r *http.Request, c *caller) *url.URL {
 		}
 		login = &url.URL{Path: path}
 	}
-	if isHere(login, r) && login.Path == originalURL(r).Path {
+	if c.realm.Auth.Cookie.IsHere(login, r) && login.Path == originalURL(r).Path {
 		return nil
 	}
 	return login
-}
-
-// isHere reports whether a URL is on the host of a request.
-func isHere(u *url.URL, r *http.Request) bool {
-	return u.Host == "" || u.Scheme == request.Scheme(r) && strings.EqualFold(u.Host, r.Host)
 }
 
 // originalURL returns the URL of a request before rewrites.
@@ -121,12 +116,12 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, c *caller, reason 
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case asks && safe:
-		return g.sendToLogin(w, r, g.loginURL(login, r, g.maxAge(reason)))
+		return sendTo(w, r, loginURL(w, r, c, login, g.maxAge(reason)))
 	case asks:
 		// What was typed is in the request: a redirect would lose it.
-		return writePage(w, r, http.StatusUnauthorized, c.realm.Scheme, &page{Title: "Please log in", Ended: true, Login: g.loginURL(login, r, g.maxAge(reason))})
+		return writePage(w, r, http.StatusUnauthorized, c.realm.Scheme, &page{Title: "Please log in", Ended: true, Login: loginURL(w, r, c, login, g.maxAge(reason))})
 	case reason == drf.ErrForbidden && c.byCookie:
-		return writePage(w, r, http.StatusForbidden, "", &page{Title: "No access", User: c.realm.Model.Name(c.id.Account), Login: g.loginURL(login, r, "0")})
+		return writePage(w, r, http.StatusForbidden, "", &page{Title: "No access", User: c.realm.Model.Name(c.id.Account), Login: loginURL(w, r, c, login, "0")})
 	}
 	return c.refuse(w, r, reason)
 }
@@ -143,7 +138,7 @@ func (g *Gate) maxAge(reason error) string {
 
 // loginURL returns the URL of the log-in page with where the request wanted to go. That of
 // another method than GET can't be gone back to.
-func (g *Gate) loginURL(login *url.URL, r *http.Request, maxAge string) string {
+func loginURL(w http.ResponseWriter, r *http.Request, c *caller, login *url.URL, maxAge string) string {
 	to := *login
 	query := to.Query()
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -154,13 +149,14 @@ func (g *Gate) loginURL(login *url.URL, r *http.Request, maxAge string) string {
 	if maxAge != "" {
 		query.Set("max_age", maxAge)
 	}
+	c.askHandOver(w, r, login, query)
 	to.RawQuery = query.Encode()
 	return to.String()
 }
 
-// sendToLogin redirects to the log-in page. The status is 303 rather than 302, since it
-// says what is meant: the answer is elsewhere, and is got by GET.
-func (g *Gate) sendToLogin(w http.ResponseWriter, r *http.Request, to string) error {
+// sendTo redirects a browser. The status is 303 rather than 302, since it says what is
+// meant: the answer is elsewhere, and is got by GET.
+func sendTo(w http.ResponseWriter, r *http.Request, to string) error {
 	conceal(r)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Location", to)

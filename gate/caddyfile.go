@@ -4,9 +4,13 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 func init() {
@@ -36,7 +40,8 @@ func init() {
 //	}
 //
 // With a matcher, a handler comes along that removes identity headers from the
-// requests that don't match.
+// requests that don't match. If login_url is on another host, the gate also gets the path
+// at which log-ins are handed over.
 func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
 	matcher, err := h.ExtractMatcherSet()
@@ -49,6 +54,10 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	routes := h.NewRoute(matcher, g)
 	if matcher != nil {
+		if strings.Contains(g.LoginURL, "://") {
+			path := caddyconfig.JSON(caddyhttp.MatchPath{authn.SessionPath}, nil)
+			routes = append(routes, h.NewRoute(caddy.ModuleMap{"path": path}, g)...)
+		}
 		routes = append(routes, h.NewRoute(nil, &Strip{EncodedSlashes: g.EncodedSlashes})...)
 	}
 	return routes, nil

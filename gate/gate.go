@@ -44,6 +44,9 @@ type App interface {
 	// that serves a request; none: "".
 	LoginPath(realm string, site placement.Site, r *http.Request) string
 
+	// Accounts returns the accounts of a running realm, whose store it opens.
+	Accounts(realm string) (*account.Service, error)
+
 	// CheckProxies warns if clients of the server can choose their address.
 	CheckProxies(ctx caddy.Context)
 }
@@ -190,7 +193,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		g.setPlaceholders(c, r)
 		return askPreflight(origins, w, r, next)
 	}
-	err = g.serve(w, r, next, c)
+	if g.takesHandOver(r, c) {
+		err = g.takeHandOver(w, r, c)
+	} else {
+		err = g.serve(w, r, next, c)
+	}
 	if origins != nil {
 		completeForPages(w) // an answer that isn't written yet, such as one of handle_errors
 	}

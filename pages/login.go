@@ -50,6 +50,8 @@ func (v *visit) askedNext() string {
 	next := v.URL.Query().Get("next")
 	if v.posted != nil {
 		next = v.text("next")
+	} else if own := v.handOverNext(); own != "" {
+		next = own
 	}
 	return request.LocalPath(next)
 }
@@ -92,7 +94,7 @@ func showLogout(v *visit, w *View) error {
 
 func logout(v *visit, req *account.Request) (string, error) {
 	if v.who.Identity != nil && v.who.ByCookie {
-		if err := req.Logout(v.Context(), v.who.Token.Digest); err != nil {
+		if err := req.Logout(v.Context(), v.who.Token.Login()); err != nil {
 			return "", err
 		}
 	}

@@ -123,7 +123,7 @@ func showPassword(v *visit, w *View) error {
 }
 
 func setPassword(v *visit, req *account.Request) (string, error) {
-	err := v.realm.SetPassword(v.Context(), req, v.who.Account, v.who.Token.Digest, v.posted)
+	err := v.realm.SetPassword(v.Context(), req, v.who.Account, v.who.Token.Login(), v.posted)
 	return v.done("profile", "password_changed"), err
 }
 

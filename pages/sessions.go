@@ -25,7 +25,7 @@ func showSessions(v *visit, w *View) error {
 	if err != nil {
 		return err
 	}
-	for _, t := range serializers.RepresentTokens(tokens, v.who.Token.Digest) {
+	for _, t := range serializers.RepresentTokens(tokens, v.who.Token.Login()) {
 		s, err := w.session(t, v.pages.now())
 		if err != nil {
 			return err
@@ -66,5 +66,5 @@ func endSession(v *visit, req *account.Request) (string, error) {
 
 // endOtherSessions ends every session but that of the browser.
 func endOtherSessions(v *visit, req *account.Request) (string, error) {
-	return v.done("sessions", "sessions_ended"), req.LogoutOthers(v.Context(), v.who.Account.ID, v.who.Token.Digest)
+	return v.done("sessions", "sessions_ended"), req.LogoutOthers(v.Context(), v.who.Account.ID, v.who.Token.Login())
 }

@@ -106,6 +106,11 @@ func (v *visit) get() error {
 	if v.page.protected && v.who.Identity == nil {
 		return v.askLogin()
 	}
+	if v.page.name == "login" {
+		if done, err := v.handOver(); done {
+			return err
+		}
+	}
 	return v.show(http.StatusOK)
 }
 
@@ -243,7 +248,7 @@ func (v *visit) write(status int, name string, view *View) error {
 	h.Set("Content-Language", view.Lang)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+view.Nonce+"'; script-src 'nonce-"+view.Nonce+
-		"'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		"'; img-src 'self'; form-action "+v.formTargets()+"; base-uri 'none'; frame-ancestors 'none'")
 	v.w.WriteHeader(status)
 	if v.Method == http.MethodHead {
 		return nil
@@ -292,7 +297,7 @@ func (v *visit) endSession(req *account.Request) {
 	if v.who.Identity == nil || !v.who.ByCookie {
 		return
 	}
-	if err := req.Logout(v.Context(), v.who.Token.Digest); err != nil {
+	if err := req.Logout(v.Context(), v.who.Token.Login()); err != nil {
 		caddy.Log().Named("http.handlers.djoser_pages").Error("a session couldn't be ended", zap.Error(err))
 	}
 }
