@@ -469,3 +469,31 @@ func BenchmarkTokenCheck(b *testing.B) {
 		}
 	}
 }
+
+// TestATokenThatWasHandedOverEndsAtOnce: with its parent, whichever of them is cached.
+func TestATokenThatWasHandedOverEndsAtOnce(t *testing.T) {
+	for name, size := range map[string]int{"cached": 100, "not cached": 0} {
+		t.Run(name, func(t *testing.T) {
+			c := openCache(t, size)
+			acc, token := addLogin(t, c, "alice")
+			parent, _ := account.DigestOf(token)
+			child, _ := account.DigestOf(account.NewToken())
+			err := c.Commit(t.Context(), &account.Change{
+				Token:   &account.Token{Digest: child, Account: acc.ID, Created: time.Now(), Parent: parent, Host: "wiki.example.com"},
+				NoLogin: true,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if id, err := c.Identify(t.Context(), child); err != nil || id.Token.Login() != parent {
+				t.Fatalf("%+v, %v", id, err)
+			}
+			if err := c.Commit(t.Context(), &account.Change{EndToken: &parent}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Identify(t.Context(), child); !errors.Is(err, account.ErrNotFound) {
+				t.Errorf("after the end of its log-in: %v", err)
+			}
+		})
+	}
+}
