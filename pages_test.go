@@ -292,6 +292,47 @@ func TestLifeOfAnAccountOnPages(t *testing.T) {
 	wantPage(t, b.visit("/account/profile"), 200, "<h1>Log in</h1>")
 }
 
+func TestTheLinkOfADeliveredMailActivates(t *testing.T) {
+	srv := testsite.StartSMTP(t, "none", nil)
+	s := newServer(t)
+	withoutURLs := strings.NewReplacer("password_reset_confirm_url", "#", "activation_url", "#").Replace(smtpSettings(srv))
+	if err := s.Load(withPages(withoutURLs+"send_activation_email\nlogin_after_activation", "home /welcome")); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(s.Site)
+	b.header = []string{"Accept-Language", "de-AT"}
+	wantPage(t, b.submit("/account/register", "username", "ann", "email", "ann@example.com", "password", "pw"), 200, "<h1>Sehen Sie in Ihr Postfach</h1>")
+	testsite.Eventually(t, "a mail", func() bool { return len(srv.Received()) == 1 })
+	mail := strings.ReplaceAll(string(srv.Received()[0].Data), "=\r\n", "") // lines of quoted-printable
+	_, link, found := strings.Cut(mail, "http://frontend.com/account/activate/")
+	if !found {
+		t.Fatalf("no link in %s", mail)
+	}
+	link = "/account/activate/" + strings.TrimSpace(link[:strings.IndexAny(link, " \r\n\"")])
+	wantPage(t, b.visit(link), 200, "<h1>Konto aktivieren</h1>")
+	a := b.send(link)
+	if a.Status != http.StatusSeeOther || a.Header.Get("Location") != "/welcome" || b.cookies["djoser"] == nil {
+		t.Errorf("%d to %s with %v", a.Status, a.Header.Get("Location"), b.cookies)
+	}
+}
+
+func TestAFailureOfTheStoreIsForHandleErrors(t *testing.T) {
+	s := newServer(t)
+	if err := s.Load(withPages(settings, "") + "handle_errors {\nrespond \"sorry {err.status_code}\"\n}\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.Register("ann", "pw")
+	b := newBrowser(s.Site)
+	b.submit("/account/login", "username", "ann", "password", "pw")
+	if err := runningRealm(t, "default").shared.Load().Cache.Store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"profile", "sessions", "email"} {
+		wantPage(t, b.visit("/account/"+path), 503, "sorry 503")
+	}
+	wantPage(t, b.send("/account/login", "username", "ann", "password", "pw"), 503, "sorry 503")
+}
+
 func TestOwnersChangeTheirAccountOnPages(t *testing.T) {
 	s := newServer(t)
 	model := `
