@@ -194,7 +194,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, " +
 	"login_after_registration, send_activation_email, login_after_activation, set_email_password, set_username_retype, set_password_retype, " +
 	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, user_model, password, token, store, mailer, from_email, " +
-	"reply_to, templates, link_ttl, reserve_usernames, throttle, cors, max_body, cache, disable"
+	"reply_to, templates, link_ttl, reserve_usernames, throttle, cors, max_body, cache, disable, " + v2SettingNames
 
 func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 	switch name {
@@ -257,6 +257,9 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return s.unmarshalCache(d)
 	case "disable":
 		return directive.CheckedListArg(d, &s.Disable, checkEndpointName)
+	}
+	if ours, err := s.V2Settings.unmarshalLine(d, name); ours {
+		return err
 	}
 	return d.Errf("unknown setting '%s': use one of %s", name, settingNames)
 }

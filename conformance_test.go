@@ -24,10 +24,10 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// The conformance test replays traffic that was recorded from djoser over HTTP
+// The conformance tests replay traffic that was recorded from djoser over HTTP
 // against Caddy with this module, each case on an empty store. Every difference
-// from the recording is a line of testdata/conformance/differences.jsonl, with
-// its rule in docs/differences.md. See testdata/conformance/README.md.
+// from a recording is a line of its differences, with its rule in
+// docs/differences.md. See testdata/conformance/README.md.
 
 const (
 	conformanceData  = "testdata/conformance/"
@@ -37,8 +37,65 @@ const (
 	noticeSubject    = "Your address for "
 )
 
-func TestConformance(t *testing.T) {
-	data := loadConformance(t)
+// recording is what was recorded from one version of djoser.
+type recording struct {
+	layout      string // of the endpoints
+	file        string // with the cases
+	differences string
+	after       string
+	settings    string // lines of a Caddyfile for all cases
+
+	// The paths and the statuses of what is done after a case.
+	login, me, activate, confirm string
+}
+
+var (
+	classicRecording = recording{
+		layout: "classic", file: "classic.jsonl.gz", differences: "differences.jsonl", after: "after.jsonl",
+		login: "login", me: "me", activate: "activate", confirm: "password/reset/confirm",
+		settings: `
+		user_model {
+			username_field username
+			required_fields email
+			field username char {
+				max_length 30
+			}
+			field email email {
+				max_length 75
+			}
+		}
+		password {
+			hasher argon2id {
+				memory 8KiB
+				iterations 1
+			}
+			max_length 128
+			validators off
+		}
+`,
+	}
+	v2Recording = recording{
+		layout: "v2", file: "v2.jsonl.gz", differences: "v2differences.jsonl", after: "v2after.jsonl",
+		login: "token/login/", me: "users/me/", activate: "users/activation/", confirm: "users/reset_password_confirm/",
+		settings: `
+		username_reset_confirm_url "#/username/reset/confirm/{uid}/{token}"
+		password {
+			hasher argon2id {
+				memory 8KiB
+				iterations 1
+			}
+			max_length 5000
+			validators off
+		}
+`,
+	}
+)
+
+func TestConformance(t *testing.T)   { replayAll(t, &classicRecording) }
+func TestConformanceV2(t *testing.T) { replayAll(t, &v2Recording) }
+
+func replayAll(t *testing.T, of *recording) {
+	data := loadConformance(t, of)
 	cases := data.cases
 	if testing.Short() {
 		cases = everyTenth(cases)
@@ -50,7 +107,7 @@ func TestConformance(t *testing.T) {
 			t.Run(c.Name, func(t *testing.T) {
 				s := &testsite.Site{T: t, Addr: site.Addr, Dir: site.Dir}
 				if d := data.at(c, "settings"); d != nil {
-					checkRefused(s, c, strings.Trim(string(d.Want), `"`))
+					checkRefused(s, of, c, strings.Trim(string(d.Want), `"`))
 					return
 				}
 				if !loaded {
@@ -92,21 +149,23 @@ func TestConformanceRules(t *testing.T) {
 	for _, m := range regexp.MustCompile(` - \*\*(.*?)\*\*: `).FindAllStringSubmatch(text, -1) {
 		lines[m[1]] = 0
 	}
-	data := loadConformance(t)
-	for _, c := range data.cases {
-		for _, d := range data.differences[c.Name] {
-			if _, ok := lines[d.Rule]; !ok {
-				t.Errorf("%s, %s: docs/differences.md has no rule %q", d.Case, d.At, d.Rule)
+	for _, of := range []*recording{&classicRecording, &v2Recording} {
+		data := loadConformance(t, of)
+		for _, c := range data.cases {
+			for _, d := range data.differences[c.Name] {
+				if _, ok := lines[d.Rule]; !ok {
+					t.Errorf("%s, %s: docs/differences.md has no rule %q", d.Case, d.At, d.Rule)
+				}
+				if !slices.Contains(c.places(), d.At) {
+					t.Errorf("%s has no %s", d.Case, d.At)
+				}
+				lines[d.Rule]++
 			}
-			if !slices.Contains(c.places(), d.At) {
-				t.Errorf("%s has no %s", d.Case, d.At)
-			}
-			lines[d.Rule]++
+			delete(data.differences, c.Name)
 		}
-		delete(data.differences, c.Name)
-	}
-	for name := range data.differences {
-		t.Errorf("unknown case %s", name)
+		for name := range data.differences {
+			t.Errorf("unknown case %s", name)
+		}
 	}
 	for rule, n := range lines {
 		if (n == 0) != slices.Contains(unseen, rule) {
@@ -121,7 +180,8 @@ type (
 		Name     string
 		Settings map[string]any
 		Env      struct {
-			Django map[string]any `json:"DJANGO_JSON"`
+			Django      map[string]any      `json:"DJANGO_JSON"`
+			Permissions map[string][]string `json:"PERMISSIONS"`
 		}
 		Steps   []*recordedStep
 		Mails   []comparedMail
@@ -204,22 +264,23 @@ type (
 
 // conformance is all data of the test.
 type conformance struct {
+	of          *recording
 	cases       []*recordedCase
 	differences map[string][]difference // by case
 	after       map[string]*aftermath
 }
 
-func loadConformance(t *testing.T) *conformance {
+func loadConformance(t *testing.T, of *recording) *conformance {
 	t.Helper()
-	data := &conformance{differences: make(map[string][]difference), after: make(map[string]*aftermath)}
-	data.cases = decodeFile[*recordedCase](t, "classic.jsonl.gz")
+	data := &conformance{of: of, differences: make(map[string][]difference), after: make(map[string]*aftermath)}
+	data.cases = decodeFile[*recordedCase](t, of.file)
 	for i, c := range data.cases {
 		c.prepare(i)
 	}
-	for _, d := range decodeFile[difference](t, "differences.jsonl") {
+	for _, d := range decodeFile[difference](t, of.differences) {
 		data.differences[d.Case] = append(data.differences[d.Case], d)
 	}
-	for _, a := range decodeFile[*aftermath](t, "after.jsonl") {
+	for _, a := range decodeFile[*aftermath](t, of.after) {
 		data.after[a.Case] = a
 	}
 	return data
@@ -317,7 +378,7 @@ func (data *conformance) write(t *testing.T) {
 			after.WriteString(canonical(a) + "\n")
 		}
 	}
-	for name, text := range map[string]string{"differences.jsonl": differences.String(), "after.jsonl": after.String()} {
+	for name, text := range map[string]string{data.of.differences: differences.String(), data.of.after: after.String()} {
 		if err := os.WriteFile(conformanceData+name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -357,7 +418,7 @@ func (data *conformance) load(s *testsite.Site, cases []*recordedCase) {
 	text := conformanceOptions
 	for _, c := range cases {
 		if data.at(c, "settings") == nil {
-			text += c.caddyfile(s)
+			text += c.caddyfile(s, data.of)
 		}
 	}
 	if err := s.LoadFile(text); err != nil {
@@ -366,8 +427,8 @@ func (data *conformance) load(s *testsite.Site, cases []*recordedCase) {
 }
 
 // checkRefused checks that the settings are refused, with an error about one of them.
-func checkRefused(s *testsite.Site, c *recordedCase, setting string) {
-	text := c.caddyfile(s)
+func checkRefused(s *testsite.Site, of *recording, c *recordedCase, setting string) {
+	text := c.caddyfile(s, of)
 	if err := s.LoadFile(conformanceOptions + text); err == nil || !strings.Contains(err.Error(), setting) {
 		s.T.Fatalf("%v, want an error about %s for:\n%s", err, setting, text)
 	}
@@ -379,7 +440,7 @@ func (c *recordedCase) host(s *testsite.Site) string {
 	return c.realm + ".test:" + port
 }
 
-func (c *recordedCase) caddyfile(s *testsite.Site) string {
+func (c *recordedCase) caddyfile(s *testsite.Site, of *recording) string {
 	var lines strings.Builder
 	line := func(name string, value any) { fmt.Fprintf(&lines, "\t\t%s %q\n", name, fmt.Sprint(value)) }
 	for _, name := range slices.Sorted(maps.Keys(c.Settings)) {
@@ -391,6 +452,13 @@ func (c *recordedCase) caddyfile(s *testsite.Site) string {
 		default:
 			line(strings.ToLower(name), v)
 		}
+	}
+	if len(c.Env.Permissions) > 0 {
+		lines.WriteString("\t\tpermissions {\n")
+		for name, list := range c.Env.Permissions {
+			fmt.Fprintf(&lines, "\t\t\t%s %s\n", name, list[0][strings.LastIndexByte(list[0], '.')+1:])
+		}
+		lines.WriteString("\t\t}\n")
 	}
 	for name, v := range c.Env.Django {
 		switch name {
@@ -405,24 +473,8 @@ func (c *recordedCase) caddyfile(s *testsite.Site) string {
 	return fmt.Sprintf(`http://%s {
 	djoser /auth/* {
 		realm %s
-%s		user_model {
-			username_field username
-			required_fields email
-			field username char {
-				max_length 30
-			}
-			field email email {
-				max_length 75
-			}
-		}
-		password {
-			hasher argon2id {
-				memory 8KiB
-				iterations 1
-			}
-			max_length 128
-			validators off
-		}
+		endpoints %s
+%s%s
 		throttle off
 		token {
 			ttl off
@@ -432,7 +484,7 @@ func (c *recordedCase) caddyfile(s *testsite.Site) string {
 	}
 	respond 404
 }
-`, c.host(s), c.realm, lines.String())
+`, c.host(s), c.realm, of.layout, lines.String(), of.settings)
 }
 
 // The replay.
@@ -609,6 +661,10 @@ func (a comparedAnswer) hideToken() string {
 
 // control changes an account in the store.
 func (r *replay) control(op, username string) {
+	if op == "make" {
+		r.makeAccount(username)
+		return
+	}
 	all := r.accounts()
 	i := slices.IndexFunc(all, func(acc *account.Account) bool { return acc.Username == username })
 	if i < 0 {
@@ -624,12 +680,35 @@ func (r *replay) control(op, username string) {
 		change.Delete = true
 	case "set_unusable_password":
 		acc.Password = "!"
+	case "set_staff":
+		acc.IsStaff = true
+	case "set_superuser":
+		acc.IsSuperuser = true
+	case "token":
+		change = r.tokenFor(acc)
 	default:
 		r.t.Fatalf("unknown operation %s", op)
 	}
 	if err := r.realm.accounts.Store.Commit(context.Background(), change); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// makeAccount makes an active account.
+func (r *replay) makeAccount(username string) {
+	fields := account.Values{"username": username, "email": username + "@example.com"}
+	if _, err := r.realm.accounts.Create(context.Background(), &account.Patch{Fields: fields}, "secret-Pw1"); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// tokenFor adds a token of forty times the first letter of the name.
+func (r *replay) tokenFor(acc *account.Account) *account.Change {
+	digest, ok := account.DigestOf(strings.Repeat(acc.Username[:1], account.TokenLength))
+	if !ok {
+		r.t.Fatalf("no token for %s", acc.Username)
+	}
+	return &account.Change{Serial: acc.Serial, Token: &account.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}
 }
 
 func (r *replay) accounts() []*account.Account {
@@ -729,7 +808,7 @@ func (r *replay) checkAfter() {
 	}
 	got := &aftermath{Case: r.c.Name}
 	for _, l := range known.Logins {
-		answer := r.post("login", map[string]string{"username": l.Username, "password": l.Password})
+		answer := r.post(r.data.of.login, map[string]string{"username": l.Username, "password": l.Password})
 		got.Logins = append(got.Logins, &loginAfter{l.Username, l.Password, answer})
 	}
 	got.Tokens = r.useTokens()
@@ -750,7 +829,7 @@ func (r *replay) checkAfter() {
 
 func (r *replay) useTokens() (answers []any) {
 	for _, token := range r.tokens {
-		q := &recordedRequest{Method: http.MethodGet, Path: "/auth/me", Headers: [][2]string{{"Authorization", "Token " + token}}}
+		q := &recordedRequest{Method: http.MethodGet, Path: "/auth/" + r.data.of.me, Headers: [][2]string{{"Authorization", "Token " + token}}}
 		a := r.send(q)
 		if me, ok := a.Body.(map[string]any); ok && a.Status == http.StatusOK {
 			answers = append(answers, me["username"])
@@ -765,7 +844,7 @@ func (r *replay) useTokens() (answers []any) {
 func (r *replay) useLink(link string) map[string]any {
 	uid, token := linkOf(link)
 	answers := make(map[string]any)
-	for _, path := range []string{"activate", "password/reset/confirm"} {
+	for _, path := range []string{r.data.of.activate, r.data.of.confirm} {
 		body := map[string]string{"uid": uid, "token": token, "new_password": "link-Pw9", "re_new_password": "link-Pw9"}
 		answers[path] = []any{r.post(path, body), r.post(path, body)}
 	}
@@ -779,7 +858,7 @@ func (r *replay) post(path string, body map[string]string) any {
 		Method: http.MethodPost, Path: "/auth/" + path, Body: &text,
 		Headers: [][2]string{{"Content-Type", "application/json"}},
 	})
-	if a.Status == http.StatusOK {
+	if a.Status == http.StatusOK || a.Status == http.StatusNoContent {
 		return a.Status
 	}
 	return a.Body

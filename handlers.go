@@ -51,7 +51,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	var err error
-	if h.Prefix, err = mount.Provision(ctx, "djoser", h.Prefix, api.IsEndpoint); err != nil {
+	if h.Prefix, err = mount.Provision(ctx, "djoser", h.Prefix, api.IsEndpoint(h.layouts())); err != nil {
 		return err
 	}
 	if h.app, err = findApp(ctx); err != nil {
@@ -70,6 +70,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	return h.app.checkLinks(ctx, h.Realm)
+}
+
+// layouts returns the layouts of the handler's own settings. Elsewhere v2 isn't known yet.
+func (h *Handler) layouts() []api.Layout {
+	if h.Settings == nil {
+		return []api.Layout{api.Classic}
+	}
+	return h.Settings.layouts()
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.

@@ -44,6 +44,7 @@ func (r *realm) loadRenderer() (err error) {
 		SiteName:                s.SiteName,
 		PasswordResetConfirmURL: s.PasswordResetConfirmURL,
 		ActivationURL:           s.ActivationURL,
+		UsernameResetConfirmURL: s.UsernameResetConfirmURL,
 		FromEmail:               s.FromEmail,
 		ReplyTo:                 s.ReplyTo,
 		Templates:               s.Templates,

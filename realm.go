@@ -77,6 +77,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	if h := *settings.Password.Hasher; h.Weak() {
 		r.log.Warn("passwords are hashed at too low a cost: for tests only", zap.Any("hasher", h), zap.Any("default", password.Default))
 	}
+	settings.warn(r.log)
 	if u := r.model.Username; u.IsAddress() && u.Name != "email" {
 		r.log.Warn("people log in with addresses that are never confirmed, since only those of the field email are: take email for the username_field, or tell no back end of usernames", zap.String("username_field", u.Name))
 	}
@@ -110,17 +111,22 @@ func (r *realm) newAPI() api.API {
 	s := r.settings
 	return api.API{
 		Serializers: r.newSerializers(), Auth: &r.auth, Scheme: s.Token.scheme(),
-		MaxBody: s.MaxBody, IgnoreBadToken: s.IgnoreBadToken, Disabled: s.Disable,
+		Layouts: s.layouts(), MaxBody: s.MaxBody, IgnoreBadToken: s.IgnoreBadToken, Disabled: s.Disable,
+		Permissions: s.Permissions, HideUsers: s.hidesUsers(),
 	}
 }
 
 // newSerializers returns the serializers of the realm.
 func (r *realm) newSerializers() serializers.Serializers {
 	s := r.settings
+	loginField, _ := s.loginField(r.model) // validated
 	return serializers.Serializers{
 		Model: r.model, MaxPassword: s.Password.MaxLength, SendsActivations: s.SendActivationEmail,
 		SetEmailPassword: s.SetEmailPassword, SetUsernameRetype: s.SetUsernameRetype, SetPasswordRetype: s.SetPasswordRetype,
 		PasswordResetConfirmRetype: s.PasswordResetConfirmRetype,
+
+		LoginField: loginField, UserCreatePasswordRetype: s.UserCreatePasswordRetype, UsernameResetConfirmRetype: s.UsernameResetConfirmRetype,
+		ShowEmailNotFound: s.PasswordResetShowEmailNotFound || s.UsernameResetShowEmailNotFound,
 	}
 }
 

@@ -23,6 +23,8 @@ import (
 // Settings are the settings of a realm: djoser's by their names, and those that
 // djoser takes from Django.
 type Settings struct {
+	V2Settings
+
 	// Domain is the host of the front end in the links of mails, optionally with
 	// a port and a path. Required unless no mail can be sent.
 	// Source: djoser's DOMAIN.
@@ -180,9 +182,14 @@ func (s *Settings) rules() account.Rules {
 		LoginAfterRegistration: s.LoginAfterRegistration,
 		LoginAfterActivation:   s.LoginAfterActivation,
 		LogoutOnPasswordChange: s.LogoutOnPasswordChange,
-		ReserveUsernames:       time.Duration(s.ReserveUsernames),
-		TokenTTL:               s.Token.ttl(),
-		TokensPerUser:          s.Token.PerUser,
+
+		SendConfirmationEmail:            s.SendConfirmationEmail,
+		PasswordChangedEmailConfirmation: s.PasswordChangedEmailConfirmation,
+		UsernameChangedEmailConfirmation: s.UsernameChangedEmailConfirmation,
+
+		ReserveUsernames: time.Duration(s.ReserveUsernames),
+		TokenTTL:         s.Token.ttl(),
+		TokensPerUser:    s.Token.PerUser,
 	}
 }
 
@@ -239,6 +246,7 @@ func (s *Settings) setDefaults() error {
 	repl := caddy.NewReplacer()
 	s.PasswordResetConfirmURL = repl.ReplaceKnown(s.PasswordResetConfirmURL, "")
 	s.ActivationURL = repl.ReplaceKnown(s.ActivationURL, "")
+	s.expand(repl)
 
 	s.LinkTTL = cmp.Or(s.LinkTTL, caddy.Duration(3*24*time.Hour))
 	s.MaxBody = cmp.Or(s.MaxBody, 64<<10)
@@ -261,6 +269,9 @@ func (s *Settings) sendsActivations() bool { return s.SendActivationEmail }
 // validate checks the settings. It expects defaults and values of placeholders.
 func (s *Settings) validate(model *account.Model) error {
 	if err := s.validateMails(model); err != nil {
+		return err
+	}
+	if err := s.V2Settings.validate(model); err != nil {
 		return err
 	}
 	for _, name := range s.Disable {
@@ -378,7 +389,7 @@ func (s *Settings) checkComplete() error {
 	case s.MailerRaw == nil:
 		return missingMailer(why)
 	}
-	return nil
+	return s.checkUsernameResetURL()
 }
 
 // checkLinks checks that there are a mailer, and the URLs of links in mails. Pages make up
@@ -405,6 +416,10 @@ func (s *Settings) whyMails() string {
 		return "password_reset is enabled"
 	case s.sendsActivations():
 		return "send_activation_email is on"
+	case s.sendsUsernameResets():
+		return "endpoints has v2 and username_reset is enabled"
+	case s.sendsNotices():
+		return "settings ask for mails about changes"
 	}
 	return ""
 }

@@ -58,6 +58,11 @@ const (
 	PurposeEmailChange   = account.PurposeEmailChange
 	PurposePasswordReset = account.PurposePasswordReset
 	PurposeEmailNotice   = account.PurposeEmailNotice
+
+	PurposeUsernameReset   = account.PurposeUsernameReset
+	PurposeConfirmation    = account.PurposeConfirmation
+	PurposePasswordChanged = account.PurposePasswordChanged
+	PurposeUsernameChanged = account.PurposeUsernameChanged
 )
 
 // Errors of a Store.

@@ -81,7 +81,7 @@ func attackLongTexts(t *testing.T) {
 		}
 		token := ""
 		err = r.accounts.Do(account.Event{Action: "login"}, func(req *account.Request) (err error) {
-			_, token, err = req.Login(t.Context(), "ann@b.example", password)
+			_, token, err = req.Login(t.Context(), r.model.Username, "ann@b.example", password)
 			return err
 		})
 		if err != nil {

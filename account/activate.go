@@ -5,7 +5,7 @@ import "context"
 // Activate uses a link: one that activates the account, confirms a new address, or
 // takes back a change of address. It renames the event if that isn't an activation. The
 // token is empty unless the account is logged in at once. Errors: ErrLink, *TakenError,
-// *TooSoonError.
+// *TooSoonError; ErrUsed if the link has activated the account before.
 func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Account, string, error) {
 	a, c := r.accounts, r.event.Client
 	if err := a.allowPair("activate", EncodeUID(acc.ID), c); err != nil {
@@ -15,8 +15,12 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 	var token string
 	acc, err := a.useLink(ctx, acc.ID, func(acc *Account, change *Change) (takenBack bool, err error) {
 		purpose, former := a.purposeOf(acc, link)
+		used := a.wasActivation(acc, link)
 		switch purpose {
 		case "":
+			if used {
+				return false, ErrUsed
+			}
 			return false, ErrLink
 		case PurposeEmailNotice:
 			r.event.Name = "email_taken_back"
@@ -28,7 +32,10 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 		acc.settle()
 		acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.PendingEmail, "", true
 		acc.Serial++
-		if a.Rules.LoginAfterActivation {
+		if a.Rules.SendConfirmationEmail && purpose == PurposeActivation {
+			a.notify(change, PurposeConfirmation, acc, c)
+		}
+		if a.Rules.LoginAfterActivation && !r.noLogin {
 			token = a.addToken(change, acc, c)
 		}
 		return false, nil
@@ -43,3 +50,10 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 
 // waitsForActivation reports whether an account is new, not deactivated.
 func waitsForActivation(acc *Account) bool { return !acc.IsActive && acc.PendingEmail != "" }
+
+// wasActivation reports whether a link has activated the account: it is good for the serial
+// before. The account has not been changed since.
+func (a *Service) wasActivation(acc *Account, link string) bool {
+	before := &Account{ID: acc.ID, Serial: acc.Serial - 1}
+	return a.Links.check(PurposeActivation, before, acc.Email, link) && acc.IsActive
+}

@@ -36,7 +36,7 @@ var (
 // parseEmail returns the stored form of an address, and whether it is valid. Source:
 // Django's EmailValidator.
 func parseEmail(s string) (address string, ok bool) {
-	s = trimSpace(s)
+	s = TrimSpace(s)
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 || Characters(s) > maxAddress || !localPart.MatchString(s[:at]) {
 		return s, false
@@ -52,7 +52,7 @@ func parseEmail(s string) (address string, ok bool) {
 // NormalizeEmail returns the stored form of an address. Of an invalid one, such as from
 // an import, it only lower-cases the domain.
 func NormalizeEmail(s string) string {
-	s = trimSpace(s)
+	s = TrimSpace(s)
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 {
 		return s
@@ -117,8 +117,8 @@ func validURL(s string) bool {
 	return ok
 }
 
-// trimSpace is Python's strip, which knows four more characters of white space.
-func trimSpace(s string) string {
+// TrimSpace is Python's strip, which knows four more characters of white space.
+func TrimSpace(s string) string {
 	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || '\x1C' <= r && r <= '\x1F' })
 }
 

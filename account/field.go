@@ -224,6 +224,7 @@ type fieldTraits struct {
 	Checkbox bool // a form leaves it out for false
 	address  bool // has email addresses, each with several spellings
 	personal bool // a password must not be similar to it
+	Text     bool // text in REST framework 3, which trims it and may be blank
 
 	hasLength bool // has max_length
 	maxLength int  // default; zero: required
@@ -291,7 +292,7 @@ func (stringType) Parse(text string, limit int) (any, []string) {
 	if errs := checkLength(text, limit); errs != nil {
 		return nil, errs
 	}
-	return text, checkText(text)
+	return text, CheckText(text)
 }
 
 // charType is text of a bounded length.
@@ -299,7 +300,7 @@ type charType struct{ stringType }
 
 func (charType) Traits() fieldTraits {
 	return fieldTraits{
-		name: "char", APIName: "string", Zero: "", personal: true,
+		name: "char", Text: true, APIName: "string", Zero: "", personal: true,
 		hasLength: true, longest: maxText, canUnique: true,
 	}
 }
@@ -315,7 +316,7 @@ func (charType) nameHelp(maxLength int) string {
 }
 
 // usernameType is the charType of the username field. CheckUsername refuses what
-// checkText does, with Django's message.
+// CheckText does, with Django's message.
 type usernameType struct{ charType }
 
 func (usernameType) Parse(text string, limit int) (any, []string) {
@@ -326,7 +327,7 @@ func (usernameType) Parse(text string, limit int) (any, []string) {
 type textType struct{ stringType }
 
 func (textType) Traits() fieldTraits {
-	return fieldTraits{name: "text", APIName: "string", Zero: "", longest: maxText}
+	return fieldTraits{name: "text", Text: true, APIName: "string", Zero: "", longest: maxText}
 }
 
 // EmailType is an email address.
@@ -334,7 +335,7 @@ type EmailType struct{ stringType }
 
 func (EmailType) Traits() fieldTraits {
 	return fieldTraits{
-		name: "email", APIName: "email", Zero: "", address: true, personal: true,
+		name: "email", Text: true, APIName: "email", Zero: "", address: true, personal: true,
 		hasLength: true, maxLength: maxAddress, canUnique: true,
 	}
 }
@@ -364,7 +365,7 @@ type urlType struct{ stringType }
 
 func (urlType) Traits() fieldTraits {
 	return fieldTraits{
-		name: "url", APIName: "url", Zero: "",
+		name: "url", Text: true, APIName: "url", Zero: "",
 		hasLength: true, maxLength: 200, longest: maxText, canUnique: true,
 	}
 }
@@ -390,9 +391,9 @@ func Characters(s string) (n int) {
 	return n
 }
 
-// checkText refuses text that can't be stored as it was sent, in the words of newer
+// CheckText refuses text that can't be stored as it was sent, in the words of newer
 // versions of REST framework.
-func checkText(s string) (errs []string) {
+func CheckText(s string) (errs []string) {
 	if strings.ContainsRune(s, 0) {
 		errs = append(errs, "Null characters are not allowed.")
 	}
@@ -428,7 +429,7 @@ func (integerType) Parse(text string, limit int) (any, []string) {
 	if errs := checkLength(text, limit); errs != nil {
 		return nil, errs
 	}
-	text = trimSpace(text)
+	text = TrimSpace(text)
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err == nil:

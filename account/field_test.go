@@ -120,7 +120,7 @@ func TestTextThatCannotBeStoredIsAnInvalidUsername(t *testing.T) {
 			t.Errorf("%q is %#v, %q", name, value, messages)
 		}
 		wrong := new(FieldError)
-		if _, err := (&Service{Model: model}).CheckUsername(name); !errors.As(err, &wrong) || wrong.Messages[0] != msgInvalidUsername {
+		if _, err := model.CheckUsername(name); !errors.As(err, &wrong) || wrong.Messages[0] != msgInvalidUsername {
 			t.Errorf("%q as a new username: %v", name, err)
 		}
 	}

@@ -15,22 +15,24 @@ import (
 // Login is the only way to an auth token by name and password, for every layout of the
 // API. It counts the attempt, verifies the password, forgives earlier attempts if it
 // was right, and commits the token; Do, around it, counts the request and reports the
-// outcome. An unknown name costs as much as a known one. Errors: ErrCredentials,
-// ErrDisabled, *TooSoonError, password.ErrBusy.
-func (r *Request) Login(ctx context.Context, name, pass string) (*Account, string, error) {
+// outcome. An unknown name costs as much as a known one. The name is a value of the
+// field: the username field, or another one that is unique or an address. Errors:
+// ErrCredentials, ErrDisabled, *TooSoonError, password.ErrBusy.
+func (r *Request) Login(ctx context.Context, field *Field, name, pass string) (*Account, string, error) {
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
-	key := a.Model.Username.Key(a.Model.Normalize(name))
-	c.known = a.Throttles.known.Has(knownKey(key.Value, c))
-	try, err := a.tryLogin(ctx, key.Value, c)
+	who := a.loginName(field, name)
+	c.known = a.Throttles.known.Has(knownKey(who.counted, c))
+	try, err := a.tryLogin(ctx, who, c)
 	if err != nil {
 		return nil, "", err
 	}
-	acc, token, err := a.logIn(ctx, key, pass, c)
+	acc, token, err := a.logIn(ctx, who, pass, c)
 	r.event.Account = acc
 	switch {
 	case err == nil:
 		a.know(acc, c)
+		a.knowAs(who.counted, c)
 		try.right()
 	case errors.Is(err, ErrDisabled):
 		try.right()
@@ -40,10 +42,50 @@ func (r *Request) Login(ctx context.Context, name, pass string) (*Account, strin
 	return acc, token, err
 }
 
+// loginName is what an account logs in with.
+type loginName struct {
+	field   *Field
+	key     Key
+	counted string // in throttles
+}
+
+func (a *Service) loginName(f *Field, name string) loginName {
+	if f == a.Model.Username {
+		key := f.Key(a.Model.Normalize(name))
+		return loginName{f, key, key.Value}
+	}
+	key := f.Key(name)
+	return loginName{f, key, f.Name + ":" + key.Value}
+}
+
+// find returns the account with the name, or ErrNotFound. Of several with an address that
+// isn't unique, it is an active one that has confirmed it, or else the oldest active one.
+func (n loginName) find(ctx context.Context, a *Service) (*Account, error) {
+	if n.field.Unique {
+		return a.Store.AccountByKey(ctx, n.key)
+	}
+	found, err := a.Store.AccountsByEmail(ctx, n.key.Value, maxFound)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 || n.key.Value == "" {
+		return nil, ErrNotFound
+	}
+	for _, better := range []func(*Account) bool{
+		func(acc *Account) bool { return acc.EmailConfirmed && acc.IsActive },
+		func(acc *Account) bool { return acc.IsActive },
+	} {
+		if i := slices.IndexFunc(found, better); i >= 0 {
+			return found[i], nil
+		}
+	}
+	return found[0], nil
+}
+
 // logIn verifies a password, and commits an auth token. With an error, the account is
 // returned if it exists.
-func (a *Service) logIn(ctx context.Context, key Key, pass string, c Client) (*Account, string, error) {
-	acc, err := a.Store.AccountByKey(ctx, key)
+func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Client) (*Account, string, error) {
+	acc, err := name.find(ctx, a)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, "", err
 	}
@@ -206,13 +248,13 @@ type attempt struct {
 }
 
 // tryLogin begins an attempt to log in under a name.
-func (a *Service) tryLogin(ctx context.Context, name string, c Client) (*attempt, error) {
-	own := a.pairLimit("login", name, c)
+func (a *Service) tryLogin(ctx context.Context, name loginName, c Client) (*attempt, error) {
+	own := a.pairLimit("login", name.counted, c)
 	rates := a.Rates.WrongPasswordRates()
 	if len(rates) == 0 || c.known {
 		return a.try(own, nil)
 	}
-	t, refusal := a.try(own, []throttle.Limit{{Key: throttle.Key{"wrong passwords", name}, Rates: rates}})
+	t, refusal := a.try(own, []throttle.Limit{{Key: throttle.Key{"wrong passwords", name.counted}, Rates: rates}})
 	if refusal == nil {
 		return t, nil
 	}
@@ -220,7 +262,7 @@ func (a *Service) tryLogin(ctx context.Context, name string, c Client) (*attempt
 	if !a.recall(ctx, name, c) {
 		return nil, refusal
 	}
-	a.Throttles.known.Allow(throttle.Limit{Key: knownKey(name, c)})
+	a.Throttles.known.Allow(throttle.Limit{Key: knownKey(name.counted, c)})
 	return a.try(own, nil)
 }
 
@@ -266,7 +308,11 @@ func knownKey(name string, c Client) throttle.Key {
 // mailbox, uses the client's address. Attacks from elsewhere don't lock out a known
 // client.
 func (a *Service) know(acc *Account, c Client) {
-	name := a.Model.Username.Key(a.Model.Name(acc)).Value
+	a.knowAs(a.Model.Username.Key(a.Model.Name(acc)).Value, c)
+}
+
+// knowAs is know for one name of the account.
+func (a *Service) knowAs(name string, c Client) {
 	a.Throttles.known.Allow(throttle.Limit{Key: knownKey(name, c)})
 	a.Throttles.requests.Forget(pairKey("login", name, c))
 }
@@ -277,7 +323,7 @@ const recallTime = 25 * time.Millisecond
 // recall looks in the store for a log-in to the account from the client's address. If
 // there is none, it returns after a fixed time, so that a stranger can't measure
 // whether the account exists, or how many tokens it has.
-func (a *Service) recall(ctx context.Context, name string, c Client) bool {
+func (a *Service) recall(ctx context.Context, name loginName, c Client) bool {
 	ctx, cancel := context.WithTimeout(ctx, recallTime)
 	defer cancel()
 	found := make(chan struct{})
@@ -295,9 +341,9 @@ func (a *Service) recall(ctx context.Context, name string, c Client) bool {
 }
 
 // hasLoggedIn reports whether a token of the account was made from the client's network.
-func (a *Service) hasLoggedIn(ctx context.Context, name string, c Client) (bool, error) {
+func (a *Service) hasLoggedIn(ctx context.Context, name loginName, c Client) (bool, error) {
 	var id uint64
-	acc, err := a.Store.AccountByKey(ctx, Key{Field: a.Model.Username.Name, Value: name})
+	acc, err := name.find(ctx, a)
 	if err == nil {
 		id = acc.ID
 	} else if !errors.Is(err, ErrNotFound) {

@@ -76,7 +76,7 @@ func TestAWrongPasswordTakesAsLongForEveryName(t *testing.T) {
 	refused := func(name string) time.Duration {
 		begin := time.Now()
 		err := a.Do(Event{Action: "login"}, func(r *Request) error {
-			_, _, err := r.Login(t.Context(), name, "wrong")
+			_, _, err := r.Login(t.Context(), model.Username, name, "wrong")
 			return err
 		})
 		if !errors.Is(err, ErrCredentials) {

@@ -63,12 +63,12 @@ func (a *Service) mayAsk(address string, p Purpose) bool {
 // address itself, which have limits of their own. Notices to a former address are
 // counted apart.
 func (a *Service) mayReach(m *Mail, to string, named []*Account) bool {
-	owned := m.Purpose == PurposePasswordReset && (named[0].EmailConfirmed || !strings.Contains(to, "+"))
+	owned := (m.Purpose == PurposePasswordReset || m.Purpose == PurposeUsernameReset) && (named[0].EmailConfirmed || !strings.Contains(to, "+"))
 	if a.Rates.Off || owned || m.Attempts > 0 {
 		return true
 	}
 	kind := ""
-	if m.Purpose == PurposeEmailNotice {
+	if !m.Purpose.HasLink() {
 		kind = "notice"
 	}
 	_, ok := a.Throttles.mails.Allow(throttle.Limit{Key: throttle.Key{"mailbox", kind, mailboxOf(to)}, Rates: mailboxRates})
@@ -88,6 +88,16 @@ func mailboxOf(address string) string {
 	return strings.ReplaceAll(local, ".", "") + address[at:]
 }
 
+// notify adds a notice to the current address, if there is one.
+func (a *Service) notify(change *Change, p Purpose, acc *Account, c Client) {
+	if acc.Email == "" || !a.Rules.SendsMails {
+		return
+	}
+	m := a.mail(p, acc, c)
+	m.Address = acc.Email
+	change.Mails = append(change.Mails, m)
+}
+
 // RequestReset requests a mail with links to reset the password of each account with an
 // address. It does the same whether there are any. Errors: *TooSoonError, those of
 // Store.Commit.
@@ -97,6 +107,31 @@ func (r *Request) RequestReset(ctx context.Context, email string) error {
 		return err
 	}
 	return a.requestMail(ctx, email, PurposePasswordReset, c)
+}
+
+// RequestUsernameReset requests a mail with links to choose another username for each
+// active account with an address. It does the same whether there are any. Errors:
+// *TooSoonError, those of Store.Commit.
+func (r *Request) RequestUsernameReset(ctx context.Context, email string) error {
+	a, c := r.accounts, r.event.Client
+	if err := a.allowPair("username_reset", strings.ToLower(email), c); err != nil {
+		return err
+	}
+	return a.requestMail(ctx, email, PurposeUsernameReset, c)
+}
+
+// Reaches reports whether a mail that is requested for an address would be about an
+// account.
+func (r *Request) Reaches(ctx context.Context, email string, p Purpose) (bool, error) {
+	a := r.accounts
+	m := a.mail(p, &Account{}, r.event.Client)
+	m.Address = NormalizeEmail(email)
+	found, err := a.foundFor(ctx, m)
+	if err != nil {
+		return false, err
+	}
+	named, _ := a.chooseNamed(m, found)
+	return len(named) > 0, nil
 }
 
 // ResendActivation requests another activation mail for each waiting account with an
@@ -157,7 +192,8 @@ func (a *Service) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 		return !ok || a.ended(acc)
 	})
 	confirmed := func(acc *Account) bool { return acc.EmailConfirmed }
-	if m.Purpose == PurposePasswordReset && slices.ContainsFunc(found, confirmed) {
+	resets := m.Purpose == PurposePasswordReset || m.Purpose == PurposeUsernameReset
+	if resets && slices.ContainsFunc(found, confirmed) {
 		found = slices.DeleteFunc(found, func(acc *Account) bool { return !acc.EmailConfirmed })
 	}
 	if len(found) == 0 {
@@ -192,7 +228,9 @@ func (m *Mail) recipient(acc *Account) (string, bool) {
 		return acc.PendingEmail, acc.IsActive && acc.PendingEmail != ""
 	case PurposePasswordReset:
 		return acc.Email, acc.Email != "" && (acc.IsActive || acc.Provisional) && password.Usable(acc.Password)
-	case PurposeEmailNotice:
+	case PurposeUsernameReset:
+		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
+	case PurposeEmailNotice, PurposeConfirmation, PurposePasswordChanged, PurposeUsernameChanged:
 		return m.Address, m.Address != ""
 	}
 	return "", false

@@ -27,7 +27,7 @@ func (r *Request) SetFields(ctx context.Context, id uint64, v Values) (*Account,
 // ErrPassword, *TakenError.
 func (r *Request) SetUsername(ctx context.Context, checked *Account, name string) (*Account, error) {
 	a := r.accounts
-	name, err := a.CheckUsername(name)
+	name, err := a.Model.CheckUsername(name)
 	if err != nil {
 		return nil, err
 	}
@@ -35,10 +35,42 @@ func (r *Request) SetUsername(ctx context.Context, checked *Account, name string
 		if !stillChecked(acc, checked) {
 			return ErrPassword
 		}
-		before := acc.Email
-		a.Model.Username.Set(acc, name)
-		return a.emailChanged(ctx, acc, before, change, r.event.Client)
+		return a.rename(ctx, acc, name, change, r.event.Client)
 	})
+}
+
+// rename sets a username.
+func (a *Service) rename(ctx context.Context, acc *Account, name string, change *Change, c Client) error {
+	if name == a.Model.Name(acc) {
+		return nil
+	}
+	if a.Rules.UsernameChangedEmailConfirmation {
+		a.notify(change, PurposeUsernameChanged, acc, c)
+	}
+	before := acc.Email
+	a.Model.Username.Set(acc, name)
+	return a.emailChanged(ctx, acc, before, change, c)
+}
+
+// UsernameTaken reports whether another account has a username, or had it. An account has
+// its own present name, too, as in djoser 2, but may take a former one again: own is its
+// id, zero for a new account.
+func (r *Request) UsernameTaken(ctx context.Context, name string, own uint64) (bool, error) {
+	a := r.accounts
+	for _, reserved := range []bool{false, true} {
+		key := a.Model.Username.Key(a.Model.Normalize(name))
+		key.Reserved = reserved
+		holder, err := a.Store.AccountByKey(ctx, key)
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return false, err
+		case reserved && holder.ID == own, a.ended(holder):
+		default:
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // SetPassword changes a password. keep is the token of the request, which
@@ -61,6 +93,9 @@ func (r *Request) SetPassword(ctx context.Context, checked *Account, pass string
 		acc.Password = hash
 		acc.Serial++
 		change.EndTokens, change.Keep = a.Rules.LogoutOnPasswordChange, keep
+		if a.Rules.PasswordChangedEmailConfirmation {
+			a.notify(change, PurposePasswordChanged, acc, c)
+		}
 		return nil
 	})
 }
@@ -74,6 +109,12 @@ func (r *Request) Delete(ctx context.Context, checked *Account) error {
 		}
 		return nil
 	})
+	return err
+}
+
+// DeleteOther deletes an account for somebody who may, as Remove does.
+func (r *Request) DeleteOther(ctx context.Context, id uint64) error {
+	_, err := r.accounts.Remove(ctx, id)
 	return err
 }
 

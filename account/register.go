@@ -18,7 +18,7 @@ import (
 func (r *Request) Register(ctx context.Context, v Values, pass string) (*Account, string, error) {
 	a, c := r.accounts, r.event.Client
 	name := a.Model.Username.Name
-	username, err := a.CheckUsername(v.Text(name))
+	username, err := a.Model.CheckUsername(v.Text(name))
 	if err != nil {
 		return nil, "", err
 	}
@@ -29,7 +29,7 @@ func (r *Request) Register(ctx context.Context, v Values, pass string) (*Account
 	if err := a.allowPair("register", username, c); err != nil {
 		return nil, "", err
 	}
-	acc, token, err := a.register(ctx, v, pass, c)
+	acc, token, err := a.register(ctx, v, pass, c, !r.noLogin)
 	if err == nil {
 		r.event.Account = acc
 		a.know(acc, c)
@@ -37,7 +37,7 @@ func (r *Request) Register(ctx context.Context, v Values, pass string) (*Account
 	return acc, token, err
 }
 
-func (a *Service) register(ctx context.Context, v Values, pass string, c Client) (*Account, string, error) {
+func (a *Service) register(ctx context.Context, v Values, pass string, c Client, mayLogIn bool) (*Account, string, error) {
 	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, "", err
@@ -64,8 +64,11 @@ func (a *Service) register(ctx context.Context, v Values, pass string, c Client)
 		acc.PendingEmail = acc.Email
 		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
 	}
+	if acc.IsActive && a.Rules.SendConfirmationEmail {
+		a.notify(change, PurposeConfirmation, acc, c)
+	}
 	var token string
-	if acc.IsActive && a.Rules.LoginAfterRegistration {
+	if acc.IsActive && a.Rules.LoginAfterRegistration && mayLogIn {
 		token = a.addToken(change, acc, c)
 	}
 	if err := a.Commit(ctx, change); err != nil {

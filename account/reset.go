@@ -50,8 +50,43 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 		acc.PendingEmail = ""     // requested with the old password or a token
 		acc.Serial++
 		change.EndTokens = true
+		if a.Rules.PasswordChangedEmailConfirmation {
+			a.notify(change, PurposePasswordChanged, acc, c)
+		}
 		return false, nil
 	})
+}
+
+// ResetUsername uses a link to rename an account. It confirms no address: whoever knows
+// the password may have claimed it. Errors: ErrLink, *FieldError, *TakenError,
+// *TooSoonError.
+func (r *Request) ResetUsername(ctx context.Context, acc *Account, link, name string) (*Account, error) {
+	a, c := r.accounts, r.event.Client
+	if err := a.allowPair("username_reset_confirm", EncodeUID(acc.ID), c); err != nil {
+		return nil, err
+	}
+	r.event.Account = acc
+	if !a.checkUsernameReset(acc, link) {
+		return nil, ErrLink
+	}
+	name, err := a.Model.CheckUsername(name)
+	if err != nil {
+		return nil, err
+	}
+	return a.Update(ctx, acc.ID, func(acc *Account, change *Change) error {
+		if !a.checkUsernameReset(acc, link) {
+			return ErrLink
+		}
+		acc.Serial++
+		return a.rename(ctx, acc, name, change, c)
+	})
+}
+
+// checkUsernameReset reports whether a link may rename an account. It checks the link
+// first, so that a bad one costs the same for every account.
+func (a *Service) checkUsernameReset(acc *Account, link string) bool {
+	good := a.Links.check(PurposeUsernameReset, acc, acc.Email, link)
+	return good && acc.IsActive && password.Usable(acc.Password)
 }
 
 // checkReset reports whether a reset link is valid, and returns the change that it takes

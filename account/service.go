@@ -4,8 +4,10 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"time"
@@ -52,10 +54,15 @@ type Rules struct {
 	LoginAfterRegistration bool
 	LoginAfterActivation   bool
 	LogoutOnPasswordChange bool
-	ReserveUsernames       time.Duration
-	SendsMails             bool          // there is a mailer
-	TokenTTL               time.Duration // zero: for ever
-	TokensPerUser          int
+
+	SendConfirmationEmail            bool
+	PasswordChangedEmailConfirmation bool
+	UsernameChangedEmailConfirmation bool
+
+	ReserveUsernames time.Duration
+	SendsMails       bool          // there is a mailer
+	TokenTTL         time.Duration // zero: for ever
+	TokensPerUser    int
 }
 
 // TokenExpires returns when a token made now expires; zero: never.
@@ -74,6 +81,7 @@ var (
 	ErrCredentials = errors.New("wrong credentials")
 	ErrDisabled    = errors.New("account is not active")
 	ErrLink        = errors.New("invalid link")
+	ErrUsed        = fmt.Errorf("%w: it has activated the account already", ErrLink)
 	ErrPassword    = errors.New("wrong current password")
 )
 
@@ -97,7 +105,7 @@ type Event struct {
 	Name    string   // of what happened, such as logged_in
 	Outcome string   // ok, or why it didn't happen
 	Account *Account // nil: unknown
-	By      string   // owner or admin
+	By      string   // owner (default) or admin
 	Client  Client
 }
 
@@ -119,15 +127,20 @@ const (
 type Request struct {
 	accounts *Service
 	event    Event // to report, with what the methods learned
+	noLogin  bool
 }
+
+// NoLogin makes Register and Activate return no token, whatever login_after_registration
+// and login_after_activation say.
+func (r *Request) NoLogin() { r.noLogin = true }
 
 // Do serves a request of an account's owner: it counts the request for the networks of
 // the client, calls do unless that is too many, and reports the event. The event has
 // the action, the name and the client, and the account of the request's token, if any.
 // The error is do's, or *TooSoonError.
 func (a *Service) Do(e Event, do func(*Request) error) error {
-	r := &Request{a, e}
-	r.event.By = "owner"
+	r := &Request{accounts: a, event: e}
+	r.event.By = cmp.Or(e.By, "owner")
 	err := a.allow(e.Action, e.Client, e.Account)
 	if err == nil {
 		err = do(r)

@@ -99,7 +99,7 @@ func (r *realm) do(action string, do func(*account.Request) error) error {
 // login logs in as the endpoints do.
 func (r *realm) login(c account.Client, name, pass string) (acc *account.Account, token string, err error) {
 	err = r.Do(account.Event{Action: "login", Name: "logged_in", Client: c}, func(req *account.Request) error {
-		acc, token, err = req.Login(r.t.Context(), name, pass)
+		acc, token, err = req.Login(r.t.Context(), r.Model.Username, name, pass)
 		return err
 	})
 	return acc, token, err
@@ -559,18 +559,29 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 	acc := r.register("ann", "secret", "ann@a.example")
 	ctx := t.Context()
 	requests := map[string]func(*account.Request) error{
-		"Login":            func(req *account.Request) error { _, _, err := req.Login(ctx, "ann", "secret"); return err },
-		"Logout":           func(req *account.Request) error { return req.Logout(ctx, account.Digest{}) },
-		"LogoutAll":        func(req *account.Request) error { return req.LogoutAll(ctx, acc.ID) },
-		"EndToken":         func(req *account.Request) error { return req.EndToken(ctx, acc.ID, "") },
-		"Linked":           func(req *account.Request) error { _, err := req.Linked(ctx, "MQ"); return err },
-		"Activate":         func(req *account.Request) error { _, _, err := req.Activate(ctx, acc, "x"); return err },
-		"ResetPassword":    func(req *account.Request) error { _, err := req.ResetPassword(ctx, acc, "x", "y"); return err },
-		"RequestReset":     func(req *account.Request) error { return req.RequestReset(ctx, "ann@a.example") },
-		"ResendActivation": func(req *account.Request) error { return req.ResendActivation(ctx, "ann@a.example") },
-		"CheckPassword":    func(req *account.Request) error { _, err := req.CheckPassword(ctx, acc.ID, "secret"); return err },
-		"SetFields":        func(req *account.Request) error { _, err := req.SetFields(ctx, acc.ID, nil); return err },
-		"SetUsername":      func(req *account.Request) error { _, err := req.SetUsername(ctx, acc, "ann"); return err },
+		"Login": func(req *account.Request) error {
+			_, _, err := req.Login(ctx, r.Model.Username, "ann", "secret")
+			return err
+		},
+		"Logout":               func(req *account.Request) error { return req.Logout(ctx, account.Digest{}) },
+		"LogoutAll":            func(req *account.Request) error { return req.LogoutAll(ctx, acc.ID) },
+		"LogoutOthers":         func(req *account.Request) error { return req.LogoutOthers(ctx, acc.ID, account.Digest{}) },
+		"EndToken":             func(req *account.Request) error { return req.EndToken(ctx, acc.ID, "") },
+		"Linked":               func(req *account.Request) error { _, err := req.Linked(ctx, "MQ"); return err },
+		"Activate":             func(req *account.Request) error { _, _, err := req.Activate(ctx, acc, "x"); return err },
+		"ResetPassword":        func(req *account.Request) error { _, err := req.ResetPassword(ctx, acc, "x", "y"); return err },
+		"RequestReset":         func(req *account.Request) error { return req.RequestReset(ctx, "ann@a.example") },
+		"ResendActivation":     func(req *account.Request) error { return req.ResendActivation(ctx, "ann@a.example") },
+		"CheckPassword":        func(req *account.Request) error { _, err := req.CheckPassword(ctx, acc.ID, "secret"); return err },
+		"SetFields":            func(req *account.Request) error { _, err := req.SetFields(ctx, acc.ID, nil); return err },
+		"SetUsername":          func(req *account.Request) error { _, err := req.SetUsername(ctx, acc, "ann"); return err },
+		"RequestUsernameReset": func(req *account.Request) error { return req.RequestUsernameReset(ctx, "ann@a.example") },
+		"ResetUsername":        func(req *account.Request) error { _, err := req.ResetUsername(ctx, acc, "x", "y"); return err },
+		"NoLogin":              func(req *account.Request) error { req.NoLogin(); return nil },
+		"UsernameTaken":        func(req *account.Request) error { _, err := req.UsernameTaken(ctx, "ann", 0); return err },
+		"Reaches":              func(req *account.Request) error { _, err := req.Reaches(ctx, "ann@a.example", "x"); return err },
+		"Delete":               func(req *account.Request) error { return req.Delete(ctx, &account.Account{ID: acc.ID}) },
+		"DeleteOther":          func(req *account.Request) error { return req.DeleteOther(ctx, acc.ID+99) },
 		"SetPassword": func(req *account.Request) error {
 			_, err := req.SetPassword(ctx, acc, "secret", account.Digest{})
 			return err

@@ -231,7 +231,28 @@ const (
 	// PurposeEmailNotice is a notice to the former address, with a link that takes
 	// back the change.
 	PurposeEmailNotice Purpose = "email_notice"
+
+	// PurposeUsernameReset is a link that sets a new username.
+	PurposeUsernameReset Purpose = "username_reset"
+
+	// PurposeConfirmation is a notice, without a link, that an account is active.
+	PurposeConfirmation Purpose = "confirmation"
+
+	// PurposePasswordChanged is a notice, without a link, that the password was changed.
+	PurposePasswordChanged Purpose = "password_changed"
+
+	// PurposeUsernameChanged is a notice, without a link, that the username was changed.
+	PurposeUsernameChanged Purpose = "username_changed"
 )
+
+// HasLink reports whether the mails of a purpose are useless without a link.
+func (p Purpose) HasLink() bool {
+	switch p {
+	case PurposeActivation, PurposePasswordReset, PurposeEmailChange, PurposeUsernameReset:
+		return true
+	}
+	return false
+}
 
 // Group is a group of Django. Accounts have the names of their groups; the rest is
 // kept for Django, and has no meaning here.

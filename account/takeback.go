@@ -41,8 +41,11 @@ func (a *Service) tellFormer(acc *Account, address string, change *Change, c Cli
 // depends on the change and not on the account's serial, so that a thief can't
 // invalidate it. It is empty if there is nothing to take back any more.
 func (a *Service) LinkTo(m *Mail, acc *Account, to string) string {
-	if m.Purpose != PurposeEmailNotice {
+	if m.Purpose.HasLink() {
 		return a.Links.sign(m.Purpose, acc, to)
+	}
+	if m.Purpose != PurposeEmailNotice {
+		return ""
 	}
 	for _, f := range acc.FormerEmails {
 		if f.Address == to {

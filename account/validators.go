@@ -17,13 +17,13 @@ func (e *FieldError) Error() string { return e.Field + ": " + strings.Join(e.Mes
 
 // CheckUsername returns the stored form of a username. As with Django's models, it comes
 // after the checks of each member. Errors: *FieldError.
-func (a *Service) CheckUsername(name string) (string, error) {
-	u := a.Model.Username
-	name = a.Model.Normalize(name)
+func (m *Model) CheckUsername(name string) (string, error) {
+	u := m.Username
+	name = m.Normalize(name)
 	if n := Characters(name); n > u.MaxLength { // NFKC may lengthen it
 		return "", &FieldError{u.Name, []string{MsgTooLong(u.MaxLength, n)}}
 	}
-	if !a.Model.CheckName(name) {
+	if !m.CheckName(name) {
 		return "", &FieldError{u.Name, []string{msgInvalidUsername}}
 	}
 	if u.oneScript && !singleScript(name) {

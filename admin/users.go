@@ -222,7 +222,7 @@ func (m *request) readFields(e *editBody) (account.Values, error) {
 		return nil, err
 	}
 	if name, ok := checked[username].(string); ok {
-		if checked[username], err = m.accounts.CheckUsername(name); err != nil {
+		if checked[username], err = m.accounts.Model.CheckUsername(name); err != nil {
 			return nil, err
 		}
 	}

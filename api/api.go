@@ -19,27 +19,38 @@ import (
 
 // API is what the endpoints need of a realm. See the settings of the same names.
 type API struct {
-	serializers.Serializers
-	Auth   *authn.Authenticator
-	Scheme string // for WWW-Authenticate
+	serializers.Serializers // of the classic layout
+	Auth                    *authn.Authenticator
+	Scheme                  string // for WWW-Authenticate
 
+	Layouts        []Layout
 	MaxBody        int64 // in bytes
 	IgnoreBadToken bool
-	Disabled       []string // names of endpoints
+	Disabled       []string          // names of endpoints
+	Permissions    map[string]string // classes that aren't the default
+	HideUsers      bool
 }
 
-// Route is the endpoint of a request, or the list of endpoints.
+// Route is the resource of a request, or the list of endpoints.
 type Route struct {
-	api      *API
-	endpoint *endpoint // nil: the list
-	id       string    // of the token that the path names
+	api         *API
+	layout      Layout
+	serializers serializers.Serializers // of the layout
+	resource    *resource               // nil: the list
+	id          string                  // in the path
 }
 
 // Route returns the route of a path under the prefix. The empty path is the list of
 // endpoints.
 func (a *API) Route(path string) (route Route, ok bool) {
-	e, id := a.endpoint(path)
-	return Route{a, e, id}, path == "" || e != nil
+	r, id := a.resource(path)
+	l := a.Layouts[0]
+	if r != nil {
+		l = r.layout
+	}
+	s := a.Serializers
+	s.Version = l.version()
+	return Route{a, l, s, r, id}, path == "" || r != nil
 }
 
 // Serve serves a request.
@@ -48,55 +59,18 @@ func (t Route) Serve(w http.ResponseWriter, r *http.Request, accounts *account.S
 	return c.serve()
 }
 
-// endpoint returns the enabled endpoint at a path under the prefix, and its {id}.
-func (a *API) endpoint(path string) (e *endpoint, id string) {
-	for _, e := range endpoints {
-		base, wantsID := strings.CutSuffix(a.named(e.path), "{id}")
-		id, found := strings.CutPrefix(path, base)
-		if found && !a.isDisabled(e) && (id != "") == wantsID && !strings.Contains(id, "/") {
-			return e, id
-		}
-	}
-	return nil, ""
-}
-
-func (a *API) isDisabled(e *endpoint) bool {
-	return slices.Contains(a.Disabled, e.Name) ||
-		e.Name == "activate_resend" && !a.SendsActivations
-}
-
-// IsEndpoint reports whether there are endpoints at a path or below it.
-func IsEndpoint(path string) bool {
-	return path != "" && slices.ContainsFunc(endpoints, func(e *endpoint) bool {
-		return e.path == path || strings.HasPrefix(e.path, path+"/")
-	})
-}
-
-// MissingPrefix returns the prefix of an endpoint in an unknown path, which may be
-// missing from the configuration.
-func (a *API) MissingPrefix(path string) string {
-	for i := range path {
-		if path[i] != '/' {
-			continue
-		}
-		if e, _ := a.endpoint(path[i+1:]); e != nil {
-			return "/" + path[:i]
-		}
-	}
-	return ""
-}
-
 // call is a request to an endpoint.
 type call struct {
 	*http.Request
 	Route
 	w        http.ResponseWriter
 	accounts *account.Service
+	endpoint *endpoint // nil: none for the method, or OPTIONS
 	who      authn.Caller
+	account  *account.Account // that the path names
 }
 
-// serve follows REST framework's order: authentication, permission, content negotiation,
-// method, and then the endpoint.
+// serve answers the request.
 func (c *call) serve() (err error) {
 	indent := 0
 	resp, err := c.answer(&indent)
@@ -104,7 +78,7 @@ func (c *call) serve() (err error) {
 	c.w.Header().Add("Vary", "Accept")
 	c.w.Header().Set("Allow", strings.Join(c.methods(), ", "))
 	if api := new(drf.Error); errors.As(err, &api) {
-		return drf.WriteError(c.w, c.Request, api, c.api.Scheme, indent)
+		return drf.WriteError(c.w, c.Request, api.In(c.layout.version()), c.api.Scheme, indent)
 	}
 	if err != nil {
 		return request.Failure(c.w, c.Request, err)
@@ -132,63 +106,74 @@ func (c *call) setCookie(resp *response) {
 }
 
 func (c *call) methods() []string {
-	if c.endpoint == nil {
+	if c.resource == nil {
 		return rootMethods
 	}
-	return c.endpoint.methods
+	return c.resource.methods()
 }
 
+// answer follows REST framework's order: authentication, permission, content negotiation,
+// method, and then the endpoint. Version 3 negotiates first.
 func (c *call) answer(indent *int) (*response, error) {
-	var err error
-	if c.who, err = c.api.Auth.Authenticate(c.Request); err != nil && !c.ignores(err) {
-		return nil, err
+	c.Method = strings.ToUpper(c.Method) // browsers send patch as it was written
+	if c.resource != nil {
+		c.endpoint = c.resource.find(c.Method)
 	}
-	if c.endpoint != nil && c.endpoint.logsIn {
-		if err := c.api.Auth.CheckOrigin(c.Request); err != nil {
+	checks := []func() error{c.authenticate, c.permit, func() (err error) {
+		*indent, err = drf.Negotiate(c.Request)
+		return err
+	}}
+	if c.layout == V2 {
+		checks[0], checks[1], checks[2] = checks[2], checks[0], checks[1]
+	}
+	for _, check := range checks {
+		if err := check(); err != nil {
 			return nil, err
 		}
 	}
-	if c.protected() && c.who.Identity == nil {
-		return nil, drf.ErrNotAuthenticated
+	if !slices.Contains(c.methods(), c.Method) {
+		return nil, drf.MethodNotAllowed(c.Method)
 	}
-	if c.who.Identity != nil {
-		c.setUser(c.who.Account)
-	}
-	if *indent, err = drf.Negotiate(c.Request); err != nil {
+	if err := c.findAccount(); err != nil {
 		return nil, err
 	}
-	c.Method = strings.ToUpper(c.Method) // browsers send patch as it was written
 	switch {
-	case !slices.Contains(c.methods(), c.Method):
-		return nil, drf.MethodNotAllowed(c.Method)
 	case c.Method == http.MethodOptions:
 		return c.options(), nil
-	case c.endpoint == nil:
+	case c.resource == nil:
 		return c.root(), nil
 	}
 	return c.act()
 }
 
-// protected reports whether the endpoint needs a token.
-func (c *call) protected() bool { return c.endpoint != nil && c.endpoint.protected }
+func (c *call) authenticate() (err error) {
+	if c.who, err = c.api.Auth.Authenticate(c.Request); err != nil && !c.ignores(err) {
+		return err
+	}
+	if c.endpoint != nil && c.endpoint.logsIn {
+		if err := c.api.Auth.CheckOrigin(c.Request); err != nil {
+			return err
+		}
+	}
+	if c.who.Identity != nil {
+		c.setUser(c.who.Account)
+	}
+	return nil
+}
 
 // ignores reports whether to ignore an invalid token; see ignore_bad_token.
 func (c *call) ignores(err error) bool {
 	api := new(drf.Error)
-	return c.api.IgnoreBadToken && !c.protected() && errors.As(err, &api) && api.Status == http.StatusUnauthorized
+	return c.api.IgnoreBadToken && c.isOpen() && errors.As(err, &api) && api.Status == http.StatusUnauthorized
 }
 
 // act serves the request. Requests that only read are neither counted nor reported.
 func (c *call) act() (resp *response, err error) {
-	if c.Method == http.MethodGet || c.Method == http.MethodHead {
+	if c.endpoint.read != nil {
 		resp, err = c.endpoint.read(c)
-		return resp, c.api.Explain(err)
+		return resp, c.serializers.Explain(err)
 	}
-	var acc *account.Account
-	if c.who.Identity != nil {
-		acc = c.who.Account
-	}
-	err = c.accounts.Do(c.endpoint.By(acc, request.Client(c.Request)), func(req *account.Request) error {
+	err = c.accounts.Do(c.event(), func(req *account.Request) error {
 		o, err := c.members()
 		if err != nil {
 			return err
@@ -196,7 +181,24 @@ func (c *call) act() (resp *response, err error) {
 		resp, err = c.endpoint.serve(c, req, o)
 		return err
 	})
-	return resp, c.api.Explain(err)
+	return resp, c.serializers.Explain(err)
+}
+
+// event returns what is reported of the request. It is about the account that the path
+// names, or that of the token.
+func (c *call) event() account.Event {
+	var acc *account.Account
+	if c.who.Identity != nil {
+		acc = c.who.Account
+	}
+	if c.account == nil {
+		return c.endpoint.By(acc, request.Client(c.Request))
+	}
+	e := c.endpoint.By(c.account, request.Client(c.Request))
+	if acc.ID != c.account.ID {
+		e.By = "admin"
+	}
+	return e
 }
 
 // members returns the members of the request's body, or nil for an action that takes none.
@@ -208,7 +210,7 @@ func (c *call) members() (*drf.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return drf.DataObject(body, c.endpoint.null)
+	return c.layout.version().DataObject(body, c.endpoint.null)
 }
 
 // setUser sets {http.auth.user.id}, the user_id of the access log.

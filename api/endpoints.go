@@ -1,33 +1,46 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
-	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
-// endpoint is one of djoser's endpoints.
+// endpoint is an action at its paths: a row of the table that stands behind all layouts.
 type endpoint struct {
 	serializers.Action
-	path      string // under the prefix; {username} is the name of the username field
-	methods   []string
-	protected bool                           // needs a valid token
-	logsIn    bool                           // may return a token
-	listed    string                         // name in the root's list; empty: not in djoser's list
-	view      string                         // name in the answer to OPTIONS
-	null      bool                           // a body of null is an empty object, as with Django's generic views
-	read      func(*call) (*response, error) // GET and HEAD
+	methods []string
+
+	// paths are those in each layout, under the prefix; empty: it isn't there.
+	// {username} is the name of the username field.
+	paths byLayout
+
+	// names are those in the answers to OPTIONS.
+	names byLayout
+
+	// permission is djoser's name of it in the setting permissions. Empty: a valid token
+	// is needed, whatever the settings.
+	permission string
+
+	own    bool   // acts for the account of the token
+	logsIn bool   // may return a token
+	hidden bool   // is 404, not 403, for who may not, with hide_users
+	listed string // name in the root's list; empty: not in djoser's list
+	null   bool   // a body of null is an empty object, as with Django's generic views
+
+	read func(*call) (*response, error) // GET and HEAD
 
 	// serve serves other methods. The object has the members of the body, if the
 	// action takes any.
 	serve func(*call, *account.Request, *drf.Object) (*response, error)
 }
+
+// byLayout has a text for Classic, and one for V2.
+type byLayout [2]string
 
 // response is a successful response. A nil body means none.
 type response struct {
@@ -40,27 +53,35 @@ type response struct {
 }
 
 var (
-	readWrite = []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodHead, http.MethodOptions}
-	postOnly  = []string{http.MethodPost, http.MethodOptions}
-
-	deleteOnly = []string{http.MethodDelete, http.MethodOptions}
+	get    = []string{http.MethodGet, http.MethodHead}
+	post   = []string{http.MethodPost}
+	change = []string{http.MethodPut, http.MethodPatch}
+	remove = []string{http.MethodDelete}
 )
 
-// endpoints in the order in which the root lists them.
+// endpoints are all of them. The root lists them in this order.
 var endpoints = []*endpoint{
-	{Action: serializers.Me, path: "me", listed: "me", methods: readWrite, protected: true, null: true, view: "User", read: showMe, serve: changeMe},
-	{Action: serializers.Register, path: "register", listed: "register", methods: postOnly, logsIn: true, null: true, view: "Registration", serve: serveRegister},
-	{Action: serializers.Login, path: "login", listed: "login", methods: postOnly, logsIn: true, view: "Login", serve: serveLogin},
-	{Action: serializers.Logout, path: "logout", listed: "logout", methods: postOnly, protected: true, view: "Logout", serve: serveLogout},
-	{Action: serializers.Activate, path: "activate", listed: "activate", methods: postOnly, logsIn: true, view: "Activation", serve: serveActivate},
-	{Action: serializers.Username, path: "{username}", listed: "change-{username}", methods: postOnly, protected: true, view: "Set Username", serve: serveUsername},
-	{Action: serializers.Password, path: "password", listed: "change-password", methods: postOnly, protected: true, view: "Set Password", serve: servePassword},
-	{Action: serializers.PasswordReset, path: "password/reset", listed: "password-reset", methods: postOnly, view: "Password Reset", serve: serveReset},
-	{Action: serializers.ResetConfirm, path: "password/reset/confirm", listed: "password-reset-confirm", methods: postOnly, view: "Password Reset Confirm", serve: serveConfirm},
-	{Action: serializers.ActivateResend, path: "activate/resend", methods: postOnly, view: "Resend Activation", serve: serveResend},
-	{Action: serializers.LogoutAll, path: "logout/all", methods: postOnly, protected: true, view: "Logout All", serve: serveLogoutAll},
-	{Action: serializers.Tokens, path: "tokens", methods: rootMethods, protected: true, view: "Tokens", read: serveTokens},
-	{Action: serializers.Tokens, path: "tokens/{id}", methods: deleteOnly, protected: true, view: "Token", serve: serveToken},
+	{Action: serializers.Me, methods: get, paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, listed: "me", read: showMe},
+	{Action: serializers.Me, methods: change, paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, null: true, serve: changeMe},
+	{Action: serializers.Delete, methods: remove, paths: byLayout{"", "users/me"}, names: byLayout{"", "Me"}, permission: "user_delete", own: true, serve: deleteMe},
+	{Action: serializers.Users, methods: get, paths: byLayout{"", "users"}, names: byLayout{"", "User List"}, permission: "user_list", hidden: true, read: listUsers},
+	{Action: serializers.Register, methods: post, paths: byLayout{"register", "users"}, names: byLayout{"Registration", "User List"}, permission: "user_create", logsIn: true, listed: "register", null: true, serve: serveRegister},
+	{Action: serializers.Login, methods: post, paths: byLayout{"login", "token/login"}, names: byLayout{"Login", "Token Create"}, permission: "token_create", logsIn: true, listed: "login", serve: serveLogin},
+	{Action: serializers.Logout, methods: post, paths: byLayout{"logout", "token/logout"}, names: byLayout{"Logout", "Token Destroy"}, permission: "token_destroy", own: true, listed: "logout", serve: serveLogout},
+	{Action: serializers.Activate, methods: post, paths: byLayout{"activate", "users/activation"}, names: byLayout{"Activation", "Activation"}, permission: "activation", logsIn: true, listed: "activate", serve: serveActivate},
+	{Action: serializers.Username, methods: post, paths: byLayout{"{username}", "users/set_{username}"}, names: byLayout{"Set Username", "Set username"}, permission: "set_username", own: true, listed: "change-{username}", serve: serveUsername},
+	{Action: serializers.Password, methods: post, paths: byLayout{"password", "users/set_password"}, names: byLayout{"Set Password", "Set password"}, permission: "set_password", own: true, listed: "change-password", serve: servePassword},
+	{Action: serializers.PasswordReset, methods: post, paths: byLayout{"password/reset", "users/reset_password"}, names: byLayout{"Password Reset", "Reset password"}, permission: "password_reset", listed: "password-reset", serve: serveReset},
+	{Action: serializers.ResetConfirm, methods: post, paths: byLayout{"password/reset/confirm", "users/reset_password_confirm"}, names: byLayout{"Password Reset Confirm", "Reset password confirm"}, permission: "password_reset_confirm", listed: "password-reset-confirm", serve: serveConfirm},
+	{Action: serializers.UsernameReset, methods: post, paths: byLayout{"", "users/reset_{username}"}, names: byLayout{"", "Reset username"}, permission: "username_reset", serve: serveUsernameReset},
+	{Action: serializers.UsernameResetConfirm, methods: post, paths: byLayout{"", "users/reset_{username}_confirm"}, names: byLayout{"", "Reset username confirm"}, permission: "username_reset_confirm", serve: serveUsernameConfirm},
+	{Action: serializers.ActivateResend, methods: post, paths: byLayout{"activate/resend", "users/resend_activation"}, names: byLayout{"Resend Activation", "Resend activation"}, permission: "password_reset", serve: serveResend},
+	{Action: serializers.User, methods: get, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, read: showUser},
+	{Action: serializers.User, methods: change, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, serve: changeUser},
+	{Action: serializers.DeleteOther, methods: remove, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user_delete", serve: deleteUser},
+	{Action: serializers.LogoutAll, methods: post, paths: byLayout{"logout/all", "logout/all"}, names: byLayout{"Logout All", "Logout All"}, own: true, serve: serveLogoutAll},
+	{Action: serializers.Tokens, methods: get, paths: byLayout{"tokens", "tokens"}, names: byLayout{"Tokens", "Tokens"}, own: true, read: serveTokens},
+	{Action: serializers.Tokens, methods: remove, paths: byLayout{"tokens/{id}", "tokens/{id}"}, names: byLayout{"Token", "Token"}, own: true, serve: serveToken},
 }
 
 // EndpointNames returns the names of endpoints, for disable and throttle.
@@ -74,195 +95,15 @@ func EndpointNames() []string {
 	return names
 }
 
-// FirstSegments returns the first segments of the endpoints' paths. The username field
-// can't have such a name, since it is the path of an endpoint too.
+// FirstSegments returns the first segments of the classic endpoints' paths. The username
+// field can't have such a name, since it is the path of an endpoint too.
 func FirstSegments() []string {
 	var segments []string
 	for _, e := range endpoints {
-		segment, _, _ := strings.Cut(e.path, "/")
-		segments = append(segments, segment)
+		if path := e.paths[Classic]; path != "" {
+			segment, _, _ := strings.Cut(path, "/")
+			segments = append(segments, segment)
+		}
 	}
 	return segments
-}
-
-// rootMethods are the methods of the list of endpoints.
-var rootMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
-
-// named replaces {username} by the name of the username field.
-func (a *API) named(text string) string {
-	return strings.ReplaceAll(text, "{username}", a.Model.Username.Name)
-}
-
-// root lists the endpoints.
-func (c *call) root() *response {
-	base := request.Scheme(c.Request) + "://" + c.Host + request.OriginalPath(c.Request) + "/"
-	list := make(map[string]string)
-	for _, e := range endpoints {
-		if !c.api.isDisabled(e) && e.listed != "" {
-			list[c.api.named(e.listed)] = base + c.api.named(e.path)
-		}
-	}
-	return &response{status: http.StatusOK, body: list}
-}
-
-// options describes the endpoint as REST framework's metadata does.
-func (c *call) options() *response {
-	body := map[string]any{
-		"name":    "Root",
-		"renders": drf.Renders,
-		"parses":  []string{drf.MediaJSON, drf.MediaForm, drf.MediaMultipart},
-	}
-	if e := c.endpoint; e != nil {
-		body["name"] = e.view
-		if e.Inputs != nil {
-			fields := make(map[string]any)
-			for _, in := range e.Inputs(&c.api.Serializers) {
-				fields[in.Name] = in.Metadata()
-			}
-			method := http.MethodPost
-			if e.Name == "me" {
-				method = http.MethodPut
-				u := &drf.Input{Field: c.api.Model.Username, Required: true}
-				fields[u.Field.Name] = u.Metadata()
-				fields[u.Field.Name].(map[string]any)["read_only"] = true
-			}
-			body["actions"] = map[string]any{method: fields}
-		}
-	}
-	return &response{status: http.StatusOK, body: body}
-}
-
-func showMe(c *call) (*response, error) { return c.userResponse(c.who.Account), nil }
-
-func (c *call) userResponse(acc *account.Account) *response {
-	return &response{status: http.StatusOK, body: drf.Represent(c.api.Model, acc), private: true}
-}
-
-func changeMe(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	acc, err := c.api.SetFields(c.Context(), req, c.who.Account, o, c.Method == http.MethodPatch)
-	if err != nil {
-		return nil, err
-	}
-	return c.userResponse(acc), nil
-}
-
-func serveRegister(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	acc, token, err := c.api.Register(c.Context(), req, o)
-	if err != nil {
-		return nil, err
-	}
-	c.setUser(acc)
-	body := drf.Represent(c.api.Model, acc)
-	// REST framework shows a number or a boolean as it was sent, though it
-	// stores its text.
-	name := c.api.Model.Username.Name
-	switch raw := o.Values[name].(type) {
-	case bool:
-		body.Set(name, raw)
-	case drf.Number:
-		if raw.JSON() {
-			body.Set(name, raw)
-		}
-	}
-	if token != "" {
-		body.Set("auth_token", token)
-	}
-	return &response{status: http.StatusCreated, body: body, private: true, token: token}, nil
-}
-
-func serveLogin(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	acc, token, err := c.api.Login(c.Context(), req, o)
-	if err != nil {
-		return nil, err
-	}
-	c.setUser(acc)
-	return tokenResponse(token), nil
-}
-
-func tokenResponse(token string) *response {
-	return &response{status: http.StatusOK, body: map[string]string{"auth_token": token}, private: true, token: token}
-}
-
-// emptyUnless returns an empty response, or the error.
-func emptyUnless(err error) (*response, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &response{status: http.StatusOK}, nil
-}
-
-// loggedOutUnless returns the response to a log-out, or the error.
-func loggedOutUnless(err error) (*response, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &response{status: http.StatusOK, loggedOut: true}, nil
-}
-
-func serveLogout(c *call, req *account.Request, _ *drf.Object) (*response, error) {
-	return loggedOutUnless(req.Logout(c.Context(), c.who.Token.Login()))
-}
-
-func serveLogoutAll(c *call, req *account.Request, _ *drf.Object) (*response, error) {
-	return loggedOutUnless(req.LogoutAll(c.Context(), c.who.Account.ID))
-}
-
-func serveTokens(c *call) (*response, error) {
-	tokens, err := c.accounts.Store.Tokens(c.Context(), c.who.Account.ID)
-	if err != nil {
-		return nil, err
-	}
-	list := serializers.RepresentTokens(tokens, c.who.Token.Login())
-	return &response{status: http.StatusOK, body: list, private: true}, nil
-}
-
-func serveToken(c *call, req *account.Request, _ *drf.Object) (*response, error) {
-	err := req.EndToken(c.Context(), c.who.Account.ID, c.id)
-	if errors.Is(err, account.ErrNotFound) {
-		return nil, drf.ErrUnknownPath
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &response{status: http.StatusNoContent, loggedOut: c.id == c.who.Token.Login().ID()}, nil
-}
-
-func serveActivate(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	acc, token, err := c.api.Activate(c.Context(), req, o)
-	if err != nil {
-		return nil, err
-	}
-	c.setUser(acc)
-	if token != "" {
-		return tokenResponse(token), nil
-	}
-	return emptyUnless(nil)
-}
-
-func serveUsername(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	return emptyUnless(c.api.SetUsername(c.Context(), req, c.who.Account, o))
-}
-
-func servePassword(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	return emptyUnless(c.api.SetPassword(c.Context(), req, c.who.Account, c.who.Token.Login(), o))
-}
-
-func serveReset(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	return emptyUnless(c.api.RequestReset(c.Context(), req, o))
-}
-
-func serveResend(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	return emptyUnless(c.api.ResendActivation(c.Context(), req, o))
-}
-
-func serveConfirm(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	acc, err := c.api.ResetPassword(c.Context(), req, o)
-	if err != nil {
-		return nil, err
-	}
-	c.setUser(acc)
-	if c.who.Identity != nil && c.who.Account.ID == acc.ID {
-		return loggedOutUnless(nil) // all tokens of the account have ended
-	}
-	return emptyUnless(nil)
 }

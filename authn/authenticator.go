@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
@@ -60,7 +61,7 @@ func (a *Authenticator) AuthenticateWith(req *http.Request, cookies []string) (c
 
 // isUnknown reports whether an error is about a header that holds no token that we know.
 func isUnknown(err error) bool {
-	return err == drf.ErrInvalidToken || err == drf.ErrNoCredentials || err == drf.ErrTokenSpaces
+	return err == drf.ErrInvalidToken || err == drf.ErrNoCredentials || err == drf.ErrTokenSpaces || err == drf.ErrTokenCharacters
 }
 
 // byHeader returns the sender by the Authorization header, or nil without credentials, or
@@ -163,6 +164,8 @@ func (a *Authenticator) credentials(headers []string) (digest account.Digest, fo
 		return digest, false, drf.ErrNoCredentials
 	case strings.ContainsAny(token, whiteSpace):
 		return digest, false, drf.ErrTokenSpaces
+	case !utf8.ValidString(token):
+		return digest, false, drf.ErrTokenCharacters
 	}
 	if digest, found = account.DigestOf(token); !found {
 		return digest, false, drf.ErrInvalidToken

@@ -1,6 +1,10 @@
 package drf
 
-import "github.com/caddy-djoser/djoser/account"
+import (
+	"strings"
+
+	"github.com/caddy-djoser/djoser/account"
+)
 
 // Input is a member of a request body. The inputs of an endpoint are its serializer.
 type Input struct {
@@ -10,11 +14,21 @@ type Input struct {
 	Required  bool
 	partial   bool // may be left out even if required
 	MaxLength int  // in characters; zero: any
+
+	// AsSent keeps the white space around a text, which version 3 trims before its checks.
+	AsSent bool
+
+	// Check returns messages about a text, for version 3, which checks the characters of
+	// a username together with the other members. Nil: the Field's own checks.
+	Check func(text string) []string
 }
 
 // DataObject returns the object in the data of a request, or an error if it is something
-// else. null is an empty object for some endpoints, as in REST framework.
-func DataObject(data any, nullIsEmpty bool) (*Object, error) {
+// else. null is an empty object for some endpoints of version 2.
+func (version Version) DataObject(data any, nullIsEmpty bool) (*Object, error) {
+	if version == Version3 {
+		return object3(data)
+	}
 	switch data := data.(type) {
 	case *Object:
 		return data, nil
@@ -29,7 +43,10 @@ func DataObject(data any, nullIsEmpty bool) (*Object, error) {
 
 // Bind parses the members of a request, each for itself. It ignores members without an
 // input, so that nothing undeclared reaches an account.
-func Bind(o *Object, inputs []Input) (account.Values, FieldErrors) {
+func (version Version) Bind(o *Object, inputs []Input) (account.Values, FieldErrors) {
+	if version == Version3 {
+		return bind3(o, inputs)
+	}
 	v, errs := make(account.Values), make(FieldErrors)
 	for _, in := range inputs {
 		if in.Field != nil && in.Field.ReadOnly {
@@ -130,7 +147,7 @@ func ModelInputs(m *account.Model) []Input {
 }
 
 // BindPartial is Bind for PATCH, where missing members don't change.
-func BindPartial(o *Object, inputs []Input) (account.Values, FieldErrors) {
+func (version Version) BindPartial(o *Object, inputs []Input) (account.Values, FieldErrors) {
 	var present []Input
 	for _, in := range inputs {
 		if _, ok := o.Values[in.Name]; ok {
@@ -138,21 +155,37 @@ func BindPartial(o *Object, inputs []Input) (account.Values, FieldErrors) {
 			present = append(present, in)
 		}
 	}
-	return Bind(o, present)
+	return version.Bind(o, present)
 }
 
-// Represent returns an account for the API: its required fields and the username field.
-func Represent(m *account.Model, a *account.Account) *Object {
+// Represent returns an account for the API: its required fields, its id if it is to be
+// shown, and the username field.
+func Represent(m *account.Model, a *account.Account, withID bool) *Object {
 	shown := newObject()
 	for _, f := range m.Required {
 		shown.Set(f.Name, f.Value(a))
+	}
+	if withID {
+		shown.Set("id", int64(a.ID))
 	}
 	shown.Set(m.Username.Name, m.Username.Value(a))
 	return shown
 }
 
 // Metadata returns REST framework's description of an input, for OPTIONS.
-func (in *Input) Metadata() map[string]any {
+func (version Version) Metadata(in *Input) map[string]any {
+	d := in.metadata()
+	if version == Version3 {
+		label, ok := d["label"].(string)
+		if !ok {
+			label = strings.ReplaceAll(in.Name, "_", " ")
+		}
+		d["label"] = strings.ToUpper(label[:1]) + label[1:]
+	}
+	return d
+}
+
+func (in *Input) metadata() map[string]any {
 	d := map[string]any{"type": "string", "required": in.Required, "read_only": false}
 	if in.Label != "" {
 		d["label"], d["max_length"] = in.Label, in.MaxLength

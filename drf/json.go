@@ -29,6 +29,7 @@ type Object struct {
 	names  []string
 	Values map[string]any
 	form   bool
+	files  []string // names of parts of a form that are files
 }
 
 func newObject() *Object { return &Object{Values: make(map[string]any)} }

@@ -258,8 +258,8 @@ func unescapeForm(s string) string {
 // validBoundary matches the boundaries that Python's cgi module accepts.
 var validBoundary = regexp.MustCompile(`^[ -~]{0,200}[!-~]$`)
 
-// parseMultipart parses a body of multipart/form-data. It ignores files, and everything
-// after a truncation.
+// parseMultipart parses a body of multipart/form-data. It ignores what is in files,
+// and everything after a truncation.
 func parseMultipart(body []byte, boundary string, c charset) (any, error) {
 	if !validBoundary.MatchString(boundary) {
 		return nil, parseError("Multipart form parse error - Invalid boundary in multipart.")
@@ -274,7 +274,11 @@ func parseMultipart(body []byte, boundary string, c charset) (any, error) {
 		}
 		value, _ := io.ReadAll(part)
 		disposition := parseMediaType(part.Header.Get("Content-Disposition")).params
-		if name := strings.TrimSpace(disposition["name"]); name != "" && disposition["filename"] == "" {
+		switch name := strings.TrimSpace(disposition["name"]); {
+		case name == "":
+		case disposition["filename"] != "":
+			o.files = append(o.files, c.decode(name))
+		default:
 			o.Set(c.decode(name), c.decode(string(value)))
 		}
 	}

@@ -16,8 +16,9 @@ import (
 // Error is a response of status 4xx in REST framework's shape.
 type Error struct {
 	Status     int
-	Body       any           // FieldErrors, or detail
+	Body       any           // FieldErrors, detail, or what is neither
 	retryAfter time.Duration // for Retry-After; zero: none
+	version3   string        // detail in version 3, if that of version 2 has several there
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%d: %v", e.Status, e.Body) }
@@ -66,6 +67,7 @@ var (
 	ErrNoCredentials    = detailError(http.StatusUnauthorized, "Invalid token header. No credentials provided.")
 	ErrTokenSpaces      = detailError(http.StatusUnauthorized, "Invalid token header. Token string should not contain spaces.")
 	ErrInvalidToken     = detailError(http.StatusUnauthorized, "Invalid token")
+	ErrTokenCharacters  = &Error{Status: http.StatusUnauthorized, Body: detail{"Invalid token"}, version3: "Invalid token header. Token string should not contain invalid characters."}
 	ErrInactiveUser     = detailError(http.StatusUnauthorized, "User inactive or deleted")
 	ErrStaleLogin       = detailError(http.StatusForbidden, "The login was too long ago. Log in again.")
 	ErrForbidden        = detailError(http.StatusForbidden, "You do not have permission to perform this action.")

@@ -18,11 +18,12 @@ type Config struct {
 	Domain   string
 	SiteName string
 
-	// PasswordResetConfirmURL and ActivationURL are the URLs of links, with
-	// {uid} and {token}: absolute ones, or paths on the domain. One may be empty
-	// if no such mail is sent.
+	// PasswordResetConfirmURL, ActivationURL and UsernameResetConfirmURL are the
+	// URLs of links, with {uid} and {token}: absolute ones, or paths on the domain.
+	// One may be empty if no such mail is sent.
 	PasswordResetConfirmURL string
 	ActivationURL           string
+	UsernameResetConfirmURL string
 
 	FromEmail string // default: webmaster@localhost
 	ReplyTo   string
@@ -172,7 +173,7 @@ type AccountData struct {
 
 // Render makes a mail.
 func (r *Renderer) Render(d Data) (*Message, error) {
-	if d.Purpose != account.PurposeEmailNotice && r.linkURL(d.Purpose, "uid", "token") == "" {
+	if d.Purpose.HasLink() && r.linkURL(d.Purpose, "uid", "token") == "" {
 		return nil, fmt.Errorf("no URL is set for the mail %s", d.Purpose)
 	}
 	if _, err := parseRecipient(d.To); err != nil {
@@ -248,6 +249,8 @@ func (r *Renderer) linkURL(p account.Purpose, uid, token string) string {
 		url = r.config.PasswordResetConfirmURL
 	case account.PurposeActivation, account.PurposeEmailChange:
 		url = r.config.ActivationURL
+	case account.PurposeUsernameReset:
+		url = r.config.UsernameResetConfirmURL
 	case account.PurposeEmailNotice:
 		url = cmp.Or(r.config.ActivationURL, r.config.PasswordResetConfirmURL)
 	}

@@ -24,6 +24,11 @@ var templateNames = map[account.Purpose]string{
 	account.PurposePasswordReset: "password_reset_email",
 	account.PurposeEmailChange:   "email_change",
 	account.PurposeEmailNotice:   "email_notice",
+
+	account.PurposeUsernameReset:   "username_reset_email",
+	account.PurposeConfirmation:    "confirmation_email",
+	account.PurposePasswordChanged: "password_changed_email",
+	account.PurposeUsernameChanged: "username_changed_email",
 }
 
 // What the names of a mail's templates end with.

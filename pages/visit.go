@@ -138,7 +138,7 @@ func (v *visit) post() error {
 	if err != nil {
 		return v.fail(err)
 	}
-	if v.posted, err = drf.DataObject(body, true); err != nil {
+	if v.posted, err = drf.Version2.DataObject(body, true); err != nil {
 		return v.fail(err)
 	}
 	var acc *account.Account

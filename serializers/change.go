@@ -12,25 +12,30 @@ import (
 
 // SetFields changes fields of an account. If partial, missing members don't change.
 func (s *Serializers) SetFields(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object, partial bool) (*account.Account, error) {
-	bind := drf.Bind
+	return s.SetFieldsOf(ctx, req, who, who, o, partial)
+}
+
+// SetFieldsOf is SetFields for an account that another one may change.
+func (s *Serializers) SetFieldsOf(ctx context.Context, req *account.Request, who, whose *account.Account, o *drf.Object, partial bool) (*account.Account, error) {
+	bind := s.Version.Bind
 	if partial {
-		bind = drf.BindPartial
+		bind = s.Version.BindPartial
 	}
 	v, errs := bind(o, s.meInputs())
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	if err := s.checkEmailPassword(ctx, req, who, o, v); err != nil {
+	if err := s.checkEmailPassword(ctx, req, who, whose, o, v); err != nil {
 		return nil, err
 	}
-	return req.SetFields(ctx, who.ID, v)
+	return req.SetFields(ctx, whose.ID, v)
 }
 
 // checkEmailPassword checks the current password with a new address; see
 // set_email_password.
-func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object, v account.Values) error {
+func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Request, who, whose *account.Account, o *drf.Object, v account.Values) error {
 	email, ok := v["email"].(string)
-	if !s.SetEmailPassword || !ok || email == who.Email {
+	if !s.SetEmailPassword || !ok || email == whose.Email {
 		return nil
 	}
 	current, ok := o.Values["current_password"].(string)
@@ -46,25 +51,35 @@ func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Reque
 
 // SetUsername renames an account.
 func (s *Serializers) SetUsername(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) error {
-	v, errs := drf.Bind(o, s.usernameInputs())
+	member := "new_" + s.Model.Username.Name
+	v, errs := s.Version.Bind(o, s.usernameInputs())
 	checked, err := s.checkCurrentPassword(ctx, req, who, v, errs)
 	if err != nil {
 		return err
 	}
-	name := s.Model.Username.Name
-	if s.SetUsernameRetype && len(errs) == 0 && !s.Model.SameName(v.Text("new_"+name), v.Text("re_new_"+name)) {
-		errs.Add(drf.NonField, "The two "+name+" fields didn't match.")
+	if err := s.checkTaken(ctx, req, member, who.ID, v, errs); err != nil {
+		return s.asMember(err, member)
 	}
-	if err := errs.Err(); err != nil {
+	if err := s.checkNameTwice(v, errs, s.SetUsernameRetype); err != nil {
 		return err
 	}
-	_, err = req.SetUsername(ctx, checked, v.Text("new_"+name))
-	return err
+	_, err = req.SetUsername(ctx, checked, v.Text(member))
+	return s.asMember(err, member)
 }
 
-// SetPassword changes a password. keep is the token of the request.
+// checkNameTwice checks a new username and its repetition.
+func (s *Serializers) checkNameTwice(v account.Values, errs drf.FieldErrors, retype bool) error {
+	name := s.Model.Username.Name
+	if retype && len(errs) == 0 && !s.Model.SameName(v.Text("new_"+name), v.Text("re_new_"+name)) {
+		errs.Add(drf.NonField, "The two "+name+" fields didn't match.")
+	}
+	return errs.Err()
+}
+
+// SetPassword changes a password. keep is the token of the request. In djoser 2,
+// logout_on_password_change ends it, too.
 func (s *Serializers) SetPassword(ctx context.Context, req *account.Request, who *account.Account, keep account.Digest, o *drf.Object) error {
-	v, errs := drf.Bind(o, s.passwordInputs())
+	v, errs := s.Version.Bind(o, s.passwordInputs())
 	checked, err := s.checkCurrentPassword(ctx, req, who, v, errs)
 	if err != nil {
 		return err
@@ -72,18 +87,17 @@ func (s *Serializers) SetPassword(ctx context.Context, req *account.Request, who
 	if err := checkNewPasswordTwice(v, errs, s.SetPasswordRetype); err != nil {
 		return err
 	}
+	if s.modern() {
+		keep = account.Digest{}
+	}
 	_, err = req.SetPassword(ctx, checked, v.Text("new_password"), keep)
 	return err
 }
 
 // Delete deletes an account.
 func (s *Serializers) Delete(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) error {
-	v, errs := drf.Bind(o, s.deleteInputs())
-	checked, err := s.checkCurrentPassword(ctx, req, who, v, errs)
+	checked, err := s.checkOwner(ctx, req, who, o)
 	if err != nil {
-		return err
-	}
-	if err := errs.Err(); err != nil {
 		return err
 	}
 	return req.Delete(ctx, checked)
@@ -111,7 +125,7 @@ func (s *Serializers) checkCurrentPassword(ctx context.Context, req *account.Req
 // checkNewPasswordTwice checks a new password and its repetition.
 func checkNewPasswordTwice(v account.Values, errs drf.FieldErrors, retype bool) error {
 	if retype && len(errs) == 0 && v.Text("new_password") != v.Text("re_new_password") {
-		errs.Add(drf.NonField, "The two password fields didn't match.")
+		errs.Add(drf.NonField, msgPasswords)
 	}
 	if err := errs.Err(); err != nil {
 		return err

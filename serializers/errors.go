@@ -7,11 +7,20 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 )
 
-const msgPassword = "Invalid password."
+const (
+	msgPassword  = "Invalid password."
+	msgPasswords = "The two password fields didn't match."
+)
 
 // Explain returns an error of package account in djoser's words, as a *drf.Error that has
 // drf.FieldErrors where fields are wrong. It returns errors of the server unchanged.
 func (s *Serializers) Explain(err error) error {
+	if member := new(memberError); errors.As(err, &member) {
+		return member.rename(s.Explain(member.error))
+	}
+	if s.modern() && errors.Is(err, account.ErrLink) {
+		return explainLink(err)
+	}
 	if taken := new(account.TakenError); errors.As(err, &taken) {
 		return drf.Invalid(taken.Field, s.Model.TakenMessage(taken.Field))
 	}

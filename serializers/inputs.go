@@ -16,27 +16,46 @@ func (s *Serializers) registerInputs() []drf.Input {
 			inputs[i].Required = inputs[i].Required || inputs[i].Name == "email"
 		}
 	}
-	return append(inputs, s.loginInputs()...)
+	inputs = append(inputs, s.credentialInputs()...)
+	if s.modern() && s.UserCreatePasswordRetype {
+		inputs = append(inputs, drf.Input{Name: "re_password", Required: true})
+	}
+	return inputs
 }
 
 func (s *Serializers) loginInputs() []drf.Input {
+	if s.modern() {
+		return s.tokenInputs()
+	}
+	return s.credentialInputs()
+}
+
+func (s *Serializers) credentialInputs() []drf.Input {
 	return []drf.Input{
-		{Name: s.Model.Username.Name, Field: s.Model.Username, Required: true},
+		s.nameInput(s.Model.Username.Name, s.Model.Username),
 		{Name: "password", Label: "password", Required: true, MaxLength: s.MaxPassword},
 	}
 }
 
 func (s *Serializers) linkInputs() []drf.Input {
-	return []drf.Input{{Name: "uid", Required: true}, {Name: "token", Required: true}}
+	return []drf.Input{{Name: "uid", Required: true, AsSent: true}, {Name: "token", Required: true, AsSent: true}}
 }
 
 func (s *Serializers) usernameInputs() []drf.Input {
+	return append(s.newUsernameInputs(s.SetUsernameRetype), s.deleteInputs()...)
+}
+
+func (s *Serializers) usernameResetInputs() []drf.Input {
+	return s.newUsernameInputs(s.UsernameResetConfirmRetype)
+}
+
+func (s *Serializers) newUsernameInputs(retype bool) []drf.Input {
 	name := s.Model.Username.Name
-	inputs := []drf.Input{{Name: "new_" + name, Field: s.Model.Username.Unlabelled(), Required: true}}
-	if s.SetUsernameRetype {
+	inputs := []drf.Input{s.nameInput("new_"+name, s.Model.Username.Unlabelled())}
+	if retype {
 		inputs = append(inputs, drf.Input{Name: "re_new_" + name, Required: true})
 	}
-	return append(inputs, drf.Input{Name: "current_password", Required: true})
+	return inputs
 }
 
 func (s *Serializers) deleteInputs() []drf.Input {

@@ -11,7 +11,13 @@ import (
 // Activate uses a link that activates an account, confirms a new address, or takes back a
 // change of address. The token is empty unless the account is logged in at once.
 func (s *Serializers) Activate(ctx context.Context, req *account.Request, o *drf.Object) (*account.Account, string, error) {
-	v, errs := drf.Bind(o, s.linkInputs())
+	v, errs := s.Version.Bind(o, s.linkInputs())
+	if s.modern() {
+		req.NoLogin() // djoser 2 has no such setting
+	}
+	if err := s.early(errs); err != nil {
+		return nil, "", err
+	}
 	acc, err := linked(ctx, req, v, errs)
 	if err != nil {
 		return nil, "", err
@@ -24,7 +30,12 @@ func (s *Serializers) Activate(ctx context.Context, req *account.Request, o *drf
 
 // ResetPassword uses a link to set a password.
 func (s *Serializers) ResetPassword(ctx context.Context, req *account.Request, o *drf.Object) (*account.Account, error) {
-	v, errs := drf.Bind(o, s.resetConfirmInputs())
+	v, errs := s.Version.Bind(o, s.resetConfirmInputs())
+	if s.modern() {
+		if err := checkNewPasswordTwice(v, errs, s.PasswordResetConfirmRetype); err != nil {
+			return nil, err
+		}
+	}
 	acc, err := linked(ctx, req, v, errs)
 	if err != nil {
 		return nil, err
@@ -33,6 +44,25 @@ func (s *Serializers) ResetPassword(ctx context.Context, req *account.Request, o
 		return nil, err
 	}
 	return req.ResetPassword(ctx, acc, v.Text("token"), v.Text("new_password"))
+}
+
+func (s *Serializers) email(o *drf.Object) (account.Values, error) {
+	v, errs := s.Version.Bind(o, s.emailInputs())
+	return v, errs.Err()
+}
+
+// CheckEmail checks the members of a request for a mail that isn't sent.
+func (s *Serializers) CheckEmail(o *drf.Object) error {
+	_, err := s.email(o)
+	return err
+}
+
+// early returns the errors of members before the link is looked at, in djoser 2.
+func (s *Serializers) early(errs drf.FieldErrors) error {
+	if s.modern() {
+		return errs.Err()
+	}
+	return nil
 }
 
 // linked returns the account of the member uid, or nil and adds an error.
@@ -51,19 +81,30 @@ func linked(ctx context.Context, req *account.Request, v account.Values, errs dr
 
 // RequestReset requests reset links for an address. It does the same for every address.
 func (s *Serializers) RequestReset(ctx context.Context, req *account.Request, o *drf.Object) error {
-	return s.requestMail(ctx, o, req.RequestReset)
+	return s.requestMail(ctx, req, o, account.PurposePasswordReset, req.RequestReset)
 }
 
 // ResendActivation requests activation links for an address. It does the same for every
 // address.
 func (s *Serializers) ResendActivation(ctx context.Context, req *account.Request, o *drf.Object) error {
-	return s.requestMail(ctx, o, req.ResendActivation)
+	return s.requestMail(ctx, req, o, "", req.ResendActivation)
 }
 
-func (s *Serializers) requestMail(ctx context.Context, o *drf.Object, ask func(ctx context.Context, email string) error) error {
-	v, errs := drf.Bind(o, s.emailInputs())
-	if err := errs.Err(); err != nil {
+// requestMail requests mails for an address. If shown is the purpose of a mail, and the
+// settings say so, it tells whether any account gets one.
+func (s *Serializers) requestMail(ctx context.Context, req *account.Request, o *drf.Object, shown account.Purpose, ask func(ctx context.Context, email string) error) error {
+	v, err := s.email(o)
+	if err != nil {
 		return err
 	}
-	return ask(ctx, v.Text("email"))
+	if err := ask(ctx, v.Text("email")); err != nil {
+		return err
+	}
+	if shown == "" || !s.modern() || !s.ShowEmailNotFound {
+		return nil
+	}
+	if found, err := req.Reaches(ctx, v.Text("email"), shown); err != nil || found {
+		return err
+	}
+	return errNotFound
 }

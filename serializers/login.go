@@ -11,8 +11,18 @@ import (
 // Register creates an account. The token is empty unless the account is logged in at
 // once.
 func (s *Serializers) Register(ctx context.Context, req *account.Request, o *drf.Object) (*account.Account, string, error) {
-	blankFalsy(o, s.Model.Username.Name)
-	v, errs := drf.Bind(o, s.registerInputs())
+	if s.modern() {
+		req.NoLogin() // djoser 2 has no such setting
+	} else {
+		blankFalsy(o, s.Model.Username.Name)
+	}
+	v, errs := s.Version.Bind(o, s.registerInputs())
+	if err := s.checkTaken(ctx, req, s.Model.Username.Name, 0, v, errs); err != nil {
+		return nil, "", err
+	}
+	if s.modern() && s.UserCreatePasswordRetype && len(errs) == 0 && v.Text("password") != v.Text("re_password") {
+		errs.Add(drf.NonField, msgPasswords)
+	}
 	if err := errs.Err(); err != nil {
 		return nil, "", err
 	}
@@ -33,13 +43,24 @@ func blankFalsy(o *drf.Object, name string) {
 	}
 }
 
+// mayBeRight reports whether both members of a log-in are there, and the password isn't too
+// long for any account.
+func (s *Serializers) mayBeRight(v account.Values, field *account.Field) bool {
+	pass := v.Text("password")
+	return v.Text(field.Name) != "" && pass != "" && account.Characters(pass) <= s.MaxPassword
+}
+
 // Login returns an auth token.
 func (s *Serializers) Login(ctx context.Context, req *account.Request, o *drf.Object) (*account.Account, string, error) {
-	v, errs := drf.Bind(o, s.loginInputs())
+	v, errs := s.Version.Bind(o, s.loginInputs())
 	if err := errs.Err(); err != nil {
 		return nil, "", err
 	}
-	return req.Login(ctx, v.Text(s.Model.Username.Name), v.Text("password"))
+	field := s.loginField()
+	if s.modern() && !s.mayBeRight(v, field) {
+		return nil, "", account.ErrCredentials
+	}
+	return req.Login(ctx, field, v.Text(field.Name), v.Text("password"))
 }
 
 // Token is an auth token for its owner.

@@ -14,13 +14,20 @@ import (
 // Explain after account.Service.Do, which reports by the errors of package account.
 type Serializers struct {
 	Model       *account.Model
-	MaxPassword int // in characters
+	Version     drf.Version // 3 for djoser 2
+	MaxPassword int         // in characters
 
 	SendsActivations           bool
 	SetEmailPassword           bool
 	SetUsernameRetype          bool
 	SetPasswordRetype          bool
 	PasswordResetConfirmRetype bool
+
+	// Of djoser 2 alone.
+	LoginField                 *account.Field // nil: the username field
+	UserCreatePasswordRetype   bool
+	UsernameResetConfirmRetype bool
+	ShowEmailNotFound          bool
 }
 
 // Action is what a request does to an account.
@@ -33,6 +40,9 @@ type Action struct {
 // Actions of the owner of an account.
 var (
 	Me             = Action{"me", "user_changed", (*Serializers).meInputs}
+	Users          = Action{"users", "", nil}
+	User           = Action{"users", "user_changed", (*Serializers).meInputs}
+	DeleteOther    = Action{"users", "user_deleted", (*Serializers).deleteInputs}
 	Register       = Action{"register", "user_registered", (*Serializers).registerInputs}
 	Login          = Action{"login", "logged_in", (*Serializers).loginInputs}
 	Logout         = Action{"logout", "logged_out", nil}
@@ -46,6 +56,9 @@ var (
 	Password       = Action{"password", "password_changed", (*Serializers).passwordInputs}
 	PasswordReset  = Action{"password_reset", "password_reset_requested", (*Serializers).emailInputs}
 	ResetConfirm   = Action{"password_reset_confirm", "password_reset", (*Serializers).resetConfirmInputs}
+
+	UsernameReset        = Action{"username_reset", "username_reset_requested", (*Serializers).emailInputs}
+	UsernameResetConfirm = Action{"username_reset_confirm", "username_reset", (*Serializers).usernameResetInputs}
 )
 
 // By returns the event of a request, for account.Service.Do. The account is that of its

@@ -65,11 +65,11 @@ type Settings struct {
 
 	// Endpoints are the rates of requests from one client address, IPv6 by
 	// /64, by the name of the endpoint. An IPv4 /24 may send 8 times as many, an
-	// IPv6 /56 4 times and a /48 16 times. Reading me and tokens is unlimited. An
-	// empty list means no limit. Default: 10/1m for login, activate,
-	// password_reset_confirm, username and password; 10/1m and 60/1h for
-	// register, password_reset and activate_resend; 30/1m and 300/1h for me;
-	// none for the others.
+	// IPv6 /56 4 times and a /48 16 times. Reading me, users and tokens is
+	// unlimited. An empty list means no limit. Default: 10/1m for login, activate,
+	// password_reset_confirm, username_reset_confirm, username and password; 10/1m
+	// and 60/1h for register, password_reset, username_reset and activate_resend;
+	// 30/1m and 300/1h for me and users; none for the others.
 	Endpoints map[string][]Rate `json:"endpoints,omitempty"`
 
 	// WrongPasswords are the rates of wrong passwords for one account, from all
@@ -97,6 +97,9 @@ var (
 		"me":                     profileRates,
 		"password_reset":         slowRates,
 		"password_reset_confirm": quickRates,
+		"username_reset":         slowRates,
+		"username_reset_confirm": quickRates,
+		"users":                  profileRates,
 	}
 
 	defaultWrongPasswords = []Rate{{25, time.Minute}, {100, time.Hour}, {400, 24 * time.Hour}}

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
+)
+
+// Permissions are djoser's classes, by the last part of their names.
+const (
+	AllowAny                     = "AllowAny"
+	IsAuthenticated              = "IsAuthenticated"
+	IsAdminUser                  = "IsAdminUser" // is_staff
+	CurrentUserOrAdmin           = "CurrentUserOrAdmin"
+	CurrentUserOrAdminOrReadOnly = "CurrentUserOrAdminOrReadOnly"
+)
+
+var classes = []string{AllowAny, IsAuthenticated, IsAdminUser, CurrentUserOrAdmin, CurrentUserOrAdminOrReadOnly}
+
+// defaultPermissions are djoser's.
+var defaultPermissions = map[string]string{
+	"activation":             AllowAny,
+	"password_reset":         AllowAny,
+	"password_reset_confirm": AllowAny,
+	"set_password":           CurrentUserOrAdmin,
+	"username_reset":         AllowAny,
+	"username_reset_confirm": AllowAny,
+	"set_username":           CurrentUserOrAdmin,
+	"user_create":            AllowAny,
+	"user_delete":            CurrentUserOrAdmin,
+	"user":                   CurrentUserOrAdmin,
+	"user_list":              CurrentUserOrAdmin,
+	"token_create":           AllowAny,
+	"token_destroy":          IsAuthenticated,
+}
+
+// CheckPermission checks one of the setting permissions.
+func CheckPermission(name, class string) error {
+	if _, ok := defaultPermissions[name]; !ok {
+		return fmt.Errorf("permissions: unknown action %s: use %s", name, strings.Join(slices.Sorted(maps.Keys(defaultPermissions)), ", "))
+	}
+	if !slices.Contains(classes, class) {
+		return fmt.Errorf("permissions: unknown class %s for %s: use %s", class, name, strings.Join(classes, ", "))
+	}
+	if class == AllowAny && (name == "user" || name == "user_delete") {
+		return fmt.Errorf("permissions: %s can't be AllowAny: anybody could change or delete every account; use %s", name, CurrentUserOrAdmin)
+	}
+	return nil
+}
+
+// class returns the permission that a request needs.
+func (c *call) class() string {
+	switch {
+	case c.resource == nil && c.layout == V2:
+		return IsAuthenticated
+	case c.resource == nil:
+		return AllowAny
+	case c.endpoint != nil:
+		return c.api.class(c.endpoint.permission)
+	case c.resource.ofUsers():
+		return c.api.class("user")
+	}
+	return c.api.class(c.resource.endpoints[0].permission)
+}
+
+func (a *API) class(permission string) string {
+	if permission == "" {
+		return IsAuthenticated
+	}
+	if class, ok := a.Permissions[permission]; ok {
+		return class
+	}
+	return defaultPermissions[permission]
+}
+
+// isOpen reports whether the request needs no token.
+func (c *call) isOpen() bool {
+	return c.class() == AllowAny && (c.endpoint == nil || !c.endpoint.own)
+}
+
+// permit checks the permission of a request before its account is known.
+func (c *call) permit() error {
+	switch {
+	case c.isOpen():
+		return nil
+	case c.who.Identity == nil:
+		return drf.ErrNotAuthenticated
+	case c.class() == IsAdminUser && !c.who.Account.IsStaff:
+		return c.denied()
+	}
+	return nil
+}
+
+// denied returns the error for an account that may not do something.
+func (c *call) denied() error {
+	if c.endpoint != nil && c.endpoint.hidden && c.api.HideUsers {
+		return drf.ErrUnknownPath
+	}
+	return drf.ErrForbidden
+}
+
+// findAccount finds the account that the path names, and checks the permission for it.
+func (c *call) findAccount() error {
+	if c.resource == nil || !c.resource.hasAccount() {
+		return nil
+	}
+	err := c.loadAccount()
+	if c.Method == http.MethodOptions && errors.As(err, new(*drf.Error)) {
+		return nil // OPTIONS describes less then
+	}
+	return err
+}
+
+func (c *call) loadAccount() error {
+	id, err := strconv.ParseUint(c.id, 10, 63)
+	if err != nil {
+		return drf.ErrUnknownPath
+	}
+	acc, err := c.accounts.Store.Account(c.Context(), id)
+	if errors.Is(err, account.ErrNotFound) {
+		return drf.ErrUnknownPath
+	}
+	if err != nil {
+		return err
+	}
+	if !c.mayUse(acc) {
+		return c.denied()
+	}
+	c.account = acc
+	return nil
+}
+
+// mayUse reports whether the sender has the permission for an account.
+func (c *call) mayUse(acc *account.Account) bool {
+	who := c.who.Account
+	switch c.class() {
+	case CurrentUserOrAdmin:
+		return who.IsStaff || who.ID == acc.ID
+	case CurrentUserOrAdminOrReadOnly:
+		return who.IsStaff || who.ID == acc.ID || c.Method == http.MethodGet || c.Method == http.MethodHead || c.Method == http.MethodOptions
+	}
+	return true
+}
