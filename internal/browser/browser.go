@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,10 +79,10 @@ func (b *Browser) New(t testing.TB, o Options) *Tab {
 	return open(t, ctx, o)
 }
 
-// Another opens a tab beside another one, with the same cookies.
-func (b *Tab) Another(o Options) *Tab {
+// Elsewhere opens a tab as on another device: with cookies of its own.
+func (b *Tab) Elsewhere(o Options) *Tab {
 	b.T.Helper()
-	ctx, end := chromedp.NewContext(b.ctx)
+	ctx, end := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
 	b.T.Cleanup(end)
 	return open(b.T, ctx, o)
 }
@@ -97,7 +98,7 @@ func open(t testing.TB, ctx context.Context, o Options) *Tab {
 	return tab
 }
 
-// Show changes how the tab shows pages.
+// Show changes how the tab shows pages. Nothing moves in it, so that pictures are complete.
 func (b *Tab) Show(o Options) {
 	b.T.Helper()
 	width, scheme := int64(o.Width), "light"
@@ -107,7 +108,9 @@ func (b *Tab) Show(o Options) {
 	if o.Dark {
 		scheme = "dark"
 	}
-	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}}
 	b.Do(
 		chromedp.EmulateViewport(width, 800),
 		func(ctx context.Context, t *chromedp.Target) (none chromedp.Void, err error) {
@@ -130,14 +133,11 @@ func (b *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// get runs an action with a value, which is empty if it fails.
+// get runs an action with a value, which is empty if it fails, as while another page loads.
 func get[V any](b *Tab, action chromedp.Action[V]) V {
 	ctx, cancel := context.WithTimeout(b.ctx, timeout)
 	defer cancel()
-	value, err := chromedp.Run(ctx, action)
-	if err != nil {
-		b.T.Logf("asking the browser: %v", err)
-	}
+	value, _ := chromedp.Run(ctx, action)
 	return value
 }
 
@@ -147,11 +147,17 @@ func (b *Tab) Go(url string) {
 	b.Do(chromedp.Navigate(url))
 }
 
+// Back goes back in the history.
+func (b *Tab) Back() {
+	b.T.Helper()
+	b.Do(chromedp.NavigateBack())
+}
+
 // Fill replaces what is in a field of the form, by its name.
 func (b *Tab) Fill(name, value string) {
 	b.T.Helper()
 	field := chromedp.CSS(`[name="` + name + `"]:not([type=hidden])`)
-	b.Do(chromedp.Clear(field), chromedp.SendKeys(field, value))
+	b.Do(chromedp.Focus(field), chromedp.Evaluate[chromedp.Void]("document.activeElement.value = ''"), chromedp.SendKeys(field, value))
 }
 
 // Click clicks on the first element with a selector, and waits for the page that follows.
@@ -164,30 +170,41 @@ func (b *Tab) Click(selector string) {
 	}
 }
 
+// Press clicks on the button of the page, which leads to no other page by itself.
+func (b *Tab) Press() {
+	b.T.Helper()
+	b.Do(chromedp.Click(chromedp.CSS("main button"), chromedp.NodeVisible))
+}
+
 // Submit sends the form that has a field, by its name.
 func (b *Tab) Submit(name string) {
 	b.T.Helper()
-	b.Click(`form:has([name="` + name + `"]) [type=submit]`)
+	b.Click(`form:has([name="` + name + `"]) button`)
 }
 
 // URL is the address of the page.
 func (b *Tab) URL() string { return get(b, chromedp.Location()) }
 
-// Text is the text of the page as it is shown.
-func (b *Tab) Text() string { return get(b, chromedp.Text(chromedp.CSS("body"))) }
+// Text is the text of the page as it is shown, without the marks that isolate names from
+// the direction of the text around them.
+func (b *Tab) Text() string {
+	return strings.NewReplacer("\u2068", "", "\u2069", "").Replace(get(b, chromedp.Text(chromedp.CSS("body"))))
+}
 
-// HTML is the page's document as it is now.
-func (b *Tab) HTML() string { return get(b, chromedp.OuterHTML(chromedp.CSS("html"))) }
-
-// Want checks that the page has texts.
+// Want waits until the page has texts.
 func (b *Tab) Want(texts ...string) {
 	b.T.Helper()
 	shown := b.Text()
-	for _, text := range texts {
-		if !strings.Contains(shown, text) {
-			b.T.Fatalf("%q isn't at %s:\n%s", text, b.URL(), shown)
-		}
+	for start := time.Now(); !hasAll(shown, texts) && time.Since(start) < timeout; shown = b.Text() {
+		time.Sleep(50 * time.Millisecond)
 	}
+	if !hasAll(shown, texts) {
+		b.T.Fatalf("%q aren't all at %s:\n%s", texts, b.URL(), shown)
+	}
+}
+
+func hasAll(shown string, texts []string) bool {
+	return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(shown, text) })
 }
 
 // Evaluate returns the value of a script, which may be a promise.

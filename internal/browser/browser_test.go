@@ -11,7 +11,7 @@ import (
 func TestTabsFillFormsWithAndWithoutScripts(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, `<form method=post><input name=word><button type=submit>Send</button></form><p id=p>%s</p><script>p.append("script")</script>`, r.FormValue("word"))
+		fmt.Fprintf(w, `<form method=post><input name=word><button type=submit>Send</button></form><p id=p>got: %s.</p><script>p.append("script")</script>`, r.FormValue("word"))
 	}))
 	defer server.Close()
 	b := Start(t)
@@ -21,7 +21,7 @@ func TestTabsFillFormsWithAndWithoutScripts(t *testing.T) {
 		tab.Fill("word", "first")
 		tab.Fill("word", "hello")
 		tab.Submit("word")
-		tab.Want("hello")
+		tab.Want("got: hello.")
 		if strings.Contains(tab.Text(), "script") == o.NoScript {
 			t.Errorf("%+v: %s", o, tab.Text())
 		}
