@@ -12,7 +12,7 @@ const modulePath = "github.com/caddy-djoser/djoser"
 // mayImport are the packages of this module that each package may import. Other packages
 // are the root and programs.
 var mayImport = map[string]string{
-	"account":               "password throttle",
+	"account":               "internal/username password throttle",
 	"authn":                 "account drf password",
 	"drf":                   "account",
 	"api":                   "account authn drf serializers internal/cors internal/request",
@@ -23,7 +23,7 @@ var mayImport = map[string]string{
 	"stores/badger/journal": "internal/atomicfile",
 	"stores/badger/backup":  "stores/badger/journal stores/badger/records account",
 	"stores/badger/check":   "stores/badger/records account",
-	"stores/badger/records": "account",
+	"stores/badger/records": "account internal/username",
 	"stores/badger/sst":     "",
 	"stores/badger/lsm":     "stores/badger/sst internal/diskspace",
 	"stores/badger/repair":  "stores/badger/backup stores/badger/journal stores/badger/records stores/badger/sst account",
@@ -35,7 +35,7 @@ var mayImport = map[string]string{
 	"internal/request":      "account drf password",
 
 	"password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
-	"internal/fileowner": "", "internal/placement": "", "internal/testsite": "",
+	"internal/fileowner": "", "internal/placement": "", "internal/testsite": "", "internal/username": "",
 }
 
 // mayNotNeed are packages that must not be imported, directly or indirectly.

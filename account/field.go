@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/caddy-djoser/djoser/internal/username"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -168,7 +169,7 @@ func (f *Field) Key(value string) Key {
 	case f.IsAddress():
 		value = strings.ToLower(NormalizeEmail(value))
 	case f.foldCase:
-		value = FoldCase(value)
+		value = username.FoldCase(value)
 	}
 	return Key{Field: f.Name, Value: value}
 }
@@ -309,7 +310,7 @@ func (charType) Traits() fieldTraits {
 // same. Source: normalize_username of Django's AbstractBaseUser.
 func (charType) Normalize(name string) string { return norm.NFKC.String(name) }
 
-func (charType) CheckName(name string) bool { return isUsername(name) }
+func (charType) CheckName(name string) bool { return username.IsValid(name) }
 
 func (charType) nameHelp(maxLength int) string {
 	return fmt.Sprintf("Required. %d characters or fewer. Letters, digits and @/./+/-/_ only.", maxLength)

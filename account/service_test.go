@@ -566,6 +566,7 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 		"Logout":               func(req *account.Request) error { return req.Logout(ctx, account.Digest{}) },
 		"LogoutAll":            func(req *account.Request) error { return req.LogoutAll(ctx, acc.ID) },
 		"LogoutOthers":         func(req *account.Request) error { return req.LogoutOthers(ctx, acc.ID, account.Digest{}) },
+		"TakeHandOver":         func(req *account.Request) error { _, err := req.TakeHandOver(ctx, "x", account.HandOver{}); return err },
 		"EndToken":             func(req *account.Request) error { return req.EndToken(ctx, acc.ID, "") },
 		"Linked":               func(req *account.Request) error { _, err := req.Linked(ctx, "MQ"); return err },
 		"Activate":             func(req *account.Request) error { _, _, err := req.Activate(ctx, acc, "x"); return err },

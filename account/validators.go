@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/caddy-djoser/djoser/internal/username"
 	"github.com/caddy-djoser/djoser/password"
 )
 
@@ -26,7 +27,7 @@ func (m *Model) CheckUsername(name string) (string, error) {
 	if !m.CheckName(name) {
 		return "", &FieldError{u.Name, []string{msgInvalidUsername}}
 	}
-	if u.oneScript && !singleScript(name) {
+	if u.oneScript && !username.SingleScript(name) {
 		return "", &FieldError{u.Name, []string{msgScripts}}
 	}
 	return name, nil

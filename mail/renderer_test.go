@@ -26,6 +26,7 @@ func testConfig() Config {
 		SiteName:                "Frontend",
 		PasswordResetConfirmURL: "#/password/reset/confirm/{uid}/{token}",
 		ActivationURL:           "#/activate/{uid}/{token}",
+		UsernameResetConfirmURL: "#/username/reset/confirm/{uid}/{token}",
 		LinkTTL:                 72 * time.Hour,
 	}
 }

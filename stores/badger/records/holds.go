@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/username"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -14,7 +15,7 @@ const recHoldUntil protowire.Number = 1
 // It survives a change of the user model, so it ignores case whether or not the model
 // does. It is a digest, so that nothing readable is left of a deleted account.
 func HoldKey(k account.Key) []byte {
-	sum := sha256.Sum256([]byte(k.Field + "\x00" + account.FoldCase(FoldEmail(k.Value))))
+	sum := sha256.Sum256([]byte(k.Field + "\x00" + username.FoldCase(FoldEmail(k.Value))))
 	return append([]byte{PrefixHold}, sum[:]...)
 }
 
