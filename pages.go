@@ -110,6 +110,6 @@ func (r *realm) newPages() pages.Realm {
 	s := r.settings
 	return pages.Realm{
 		Serializers: r.newSerializers(), Auth: &r.auth, MaxBody: s.MaxBody, Disabled: s.Disable,
-		SiteName: s.SiteName, SendsMails: s.MailerRaw != nil,
+		SiteName: s.SiteName, SendsMails: s.MailerRaw != nil, Permits: r.api.Permits,
 	}
 }

@@ -1,13 +1,16 @@
 package djoser
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
@@ -460,6 +463,47 @@ func TestDisabledEndpointsHaveNoPages(t *testing.T) {
 	wantPage(t, s.Get("/account/logout", ""), 200)
 }
 
+// What the permissions close at the endpoints isn't open on the pages.
+func TestPermissionsHoldOnPages(t *testing.T) {
+	s := newServer(t)
+	closed := "\nendpoints classic v2\nusername_reset_confirm_url \"#/{uid}/{token}\"\npermissions {\nuser_create IsAdminUser\npassword_reset IsAuthenticated\nset_username IsAdminUser\nuser_delete IsAdminUser\n}"
+	if err := s.Load(withPages(settings+closed, "")); err != nil {
+		t.Fatal(err)
+	}
+	accounts := runningRealm(t, "default").accounts
+	staff := true
+	for name, patch := range map[string]*account.Patch{"ann": {}, "root": {Staff: &staff}} {
+		patch.Fields = account.Values{"username": name, "email": name + "@example.com"}
+		if _, err := accounts.Create(t.Context(), patch, "pw"); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	b := newBrowser(s.Site)
+	if a := b.visit("/account/login"); strings.Contains(a.Body, "/register") || strings.Contains(a.Body, "/password/reset") {
+		t.Error("pages that are closed are linked")
+	}
+	wantPage(t, b.visit("/account/register"), 404)
+	wantPage(t, b.send("/account/register", "username", "eve", "email", "eve@example.com", "password", "pw"), 404)
+	wantPage(t, b.send("/account/password/reset", "email", "ann@example.com"), 404)
+	wantPage(t, b.visit("/account/username"), 200, "<h1>Log in</h1>") // who may, shows then
+
+	wantPage(t, b.submit("/account/login", "username", "ann", "password", "pw"), 200)
+	wantPage(t, b.send("/account/register", "username", "eve", "email", "eve@example.com", "password", "pw"), 404)
+	wantPage(t, b.send("/account/username", "new_username", "eve", "current_password", "pw"), 404)
+	wantPage(t, b.send("/account/delete", "current_password", "pw"), 404)
+	wantPage(t, b.visit("/account/profile"), 200)
+	if _, err := accounts.Find(t.Context(), "eve"); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("the account eve was made: %v", err)
+	}
+
+	b = newBrowser(s.Site)
+	wantPage(t, b.submit("/account/login", "username", "root", "password", "pw"), 200)
+	for _, path := range []string{"register", "username", "delete"} {
+		wantPage(t, b.visit("/account/"+path), 200)
+	}
+}
+
 func TestPagesSayHowLongToWait(t *testing.T) {
 	s := newServer(t)
 	throttled := strings.Replace(settings, "throttle off", "throttle {\nlogin 2/1m\n}", 1)
@@ -541,6 +585,31 @@ func TestPagesComeAfterEndpointsAndBeforeTheGate(t *testing.T) {
 	}
 	wantPage(t, s.Get("/login", ""), 200, "<h1>Log in</h1>")
 	s.Register("ann", "pw")
+}
+
+// The paths of links in mails have their tokens.
+func TestLinksAreNotInTheAccessLog(t *testing.T) {
+	s := newServer(t)
+	file := filepath.Join(t.TempDir(), "access.log")
+	if err := s.Load("log {\noutput file " + file + "\n}\n" + withPages(settings+"\ndisable activate", "")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"password/reset/confirm/MQ/secret", "password/reset/confirm/MQ/secret/more", "activate/MQ/secret"} {
+		wantPage(t, s.Get("/account/"+path, ""), 404)
+		wantPage(t, newBrowser(s.Site).send("/account/"+path, "new_password", "pw"), 404)
+	}
+	wantPage(t, s.Get("/account/login", ""), 200)
+	log := ""
+	for range 500 {
+		b, _ := os.ReadFile(file) // made with the first line
+		if log = string(b); strings.Contains(log, "/account/login") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !strings.Contains(log, "/account/login") || strings.Contains(log, "secret") {
+		t.Errorf("log: %s", log)
+	}
 }
 
 func TestLinksThatLeadNowhereAreExplained(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/serializers"
 )
 
 // Permissions are djoser's classes, by the last part of their names.
@@ -78,6 +79,24 @@ func (a *API) class(permission string) string {
 		return class
 	}
 	return defaultPermissions[permission]
+}
+
+// Permits reports whether the permissions let an account take an action; nil: somebody who
+// hasn't logged in. It is for other ways to the actions of the endpoints, such as pages.
+func (a *API) Permits(action serializers.Action, who *account.Account) bool {
+	for _, e := range endpoints {
+		if e.Name != action.Name || e.Event != action.Event {
+			continue
+		}
+		switch a.class(e.permission) {
+		case AllowAny:
+			return true
+		case IsAdminUser:
+			return who != nil && who.IsStaff
+		}
+		return who != nil
+	}
+	return true // no endpoint has it, so no permission either
 }
 
 // isOpen reports whether the request needs no token.

@@ -38,6 +38,7 @@ func newTestPages(t testing.TB) *Pages {
 	auth := &authn.Authenticator{Schemes: []string{"Token"}, Checked: func(*authn.Identity, error) {}, Now: time.Now, Cookie: cookie}
 	p := &Pages{Prefix: "/account", app: &testApp{realm: Realm{
 		Serializers: serializers.Serializers{Model: model, SendsActivations: true}, Auth: auth, SiteName: "Example", SendsMails: true,
+		Permits: func(serializers.Action, *account.Account) bool { return true },
 	}}}
 	if err := p.setDefaults(); err != nil {
 		t.Fatal(err)

@@ -29,6 +29,10 @@ type Realm struct {
 	SiteName string   // may be empty
 
 	SendsMails bool // there is a mailer
+
+	// Permits reports whether the setting permissions lets an account take an action;
+	// nil: somebody who hasn't logged in.
+	Permits func(action serializers.Action, who *account.Account) bool
 }
 
 // App is what the pages need of the app djoser.
@@ -60,8 +64,8 @@ type App interface {
 // error of status 503, or 507 if it is out of space, for handle_errors.
 //
 // A page that the realm's settings turn off doesn't exist, and isn't linked: 'disable'
-// turns off the page of an endpoint, too, and without a mailer there is none that needs
-// mails.
+// turns off the page of an endpoint, too, 'permissions' turns it off for those who may not
+// use the endpoint, and without a mailer there is none that needs mails.
 type Pages struct {
 	// Realm is the name of the realm. Default: default.
 	Realm string `json:"realm,omitempty"`
@@ -179,6 +183,9 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	}
 	if p.design.serveFile(w, r, path) {
 		return nil
+	}
+	if hasLink(path) {
+		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true) // who reads the access log could use it
 	}
 	realm, err := p.app.PagesRealm(p.Realm)
 	if err != nil {

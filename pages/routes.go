@@ -79,6 +79,14 @@ func (p *page) match(segments []string) (params []string, ok bool) {
 	return params, true
 }
 
+// hasLink reports whether a path begins as those of links in mails, which have a token.
+func hasLink(path string) bool {
+	return slices.ContainsFunc(allPages, func(p *page) bool {
+		base, _, found := strings.Cut(p.path, "{}")
+		return found && strings.HasPrefix(path, base)
+	})
+}
+
 // isPage reports whether there are pages at a path or below it.
 func isPage(path string) bool {
 	return path != "" && slices.ContainsFunc(allPages, func(p *page) bool {

@@ -95,10 +95,22 @@ func (v *visit) route() (*page, []string) {
 	return nil, nil
 }
 
-// offers reports whether a page is there: its action isn't disabled, and what it needs is
-// configured.
+// offers reports whether a page is there: its action isn't disabled, the permissions allow
+// it, and what it needs is configured.
 func (v *visit) offers(p *page) bool {
-	return (p.always || !slices.Contains(v.realm.Disabled, p.action.Name)) && (p.given == nil || p.given(v))
+	return (p.always || !slices.Contains(v.realm.Disabled, p.action.Name) && v.permits(p)) && (p.given == nil || p.given(v))
+}
+
+// permits reports whether the permissions allow what the page's form does. Whoever hasn't
+// logged in is asked to, where that is needed anyway.
+func (v *visit) permits(p *page) bool {
+	if p.act == nil {
+		return true
+	}
+	if v.who.Identity == nil {
+		return p.protected || v.realm.Permits(p.action, nil)
+	}
+	return v.realm.Permits(p.action, v.who.Account)
 }
 
 // get shows the page.
