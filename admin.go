@@ -46,6 +46,7 @@ func (r *realm) admin() (*admin.Realm, error) {
 		Name: r.name, Location: r.location, Accounts: r.accounts,
 		MaxPassword:      r.settings.Password.MaxLength,
 		SendsActivations: r.settings.sendsActivations(), SendsResets: r.settings.sendsResets(),
+		InvitationLink: r.settings.invitationLink, SendsMails: r.hasMailer,
 		CacheHits: shared.Hits, CacheMisses: shared.Misses.Load,
 	}, nil
 }

@@ -37,6 +37,9 @@ func init() {
 //		protocol                   http|https
 //		password_reset_confirm_url <path or URL>
 //		activation_url             <path or URL>
+//		invitation_url             <path or URL>
+//		registration               open|invite|approve [<address...>]|closed
+//		quiet_registration         [on|off]
 //
 //		login_after_registration      [on|off]
 //		send_activation_email         [on|off]
@@ -191,7 +194,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 }
 
 // settingNames lists the lines of the block, for an error message.
-const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, " +
+const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, invitation_url, registration, quiet_registration, " +
 	"login_after_registration, send_activation_email, login_after_activation, set_email_password, set_username_retype, set_password_retype, " +
 	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, user_model, password, token, store, mailer, from_email, " +
 	"reply_to, templates, link_ttl, reserve_usernames, throttle, cors, max_body, cache, disable, " + v2SettingNames
@@ -208,6 +211,12 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return mail.LinkArg(d, &s.PasswordResetConfirmURL)
 	case "activation_url":
 		return mail.LinkArg(d, &s.ActivationURL)
+	case "invitation_url":
+		return mail.LinkArg(d, &s.InvitationURL)
+	case "registration":
+		return s.unmarshalRegistration(d)
+	case "quiet_registration":
+		return directive.SwitchArg(d, &s.QuietRegistration)
 	case "login_after_registration":
 		return directive.SwitchArg(d, &s.LoginAfterRegistration)
 	case "send_activation_email":

@@ -45,6 +45,7 @@ func (r *realm) loadRenderer() (err error) {
 		PasswordResetConfirmURL: s.PasswordResetConfirmURL,
 		ActivationURL:           s.ActivationURL,
 		UsernameResetConfirmURL: s.UsernameResetConfirmURL,
+		InvitationURL:           s.InvitationURL,
 		FromEmail:               s.FromEmail,
 		ReplyTo:                 s.ReplyTo,
 		Templates:               s.Templates,

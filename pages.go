@@ -72,7 +72,13 @@ func (a *App) linkPages(r *realm) error {
 			prefixes = append(prefixes, p.prefix)
 		}
 	}
-	if len(prefixes) == 0 || r.mailer == nil || !r.noActivationURL && !r.noResetURL {
+	if len(prefixes) == 0 {
+		return nil
+	}
+	if r.noInvitationURL {
+		r.settings.InvitationURL = slices.Min(prefixes) + "/register?invitation={invitation}"
+	}
+	if r.mailer == nil {
 		return nil
 	}
 	if r.noActivationURL {

@@ -34,7 +34,9 @@ type realm struct {
 	api        api.API
 	pages      pages.Realm
 
-	noActivationURL, noResetURL bool // no setting says where these links lead, so pages may
+	hasMailer bool // also while commands run without the server
+
+	noActivationURL, noResetURL, noInvitationURL bool // no setting says where these links lead, so pages may
 
 	gate     gate.Realm
 	cors     *cors.Origins // nil: none
@@ -87,6 +89,8 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	}
 	r.auth = authn.Authenticator{Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
 	r.noActivationURL, r.noResetURL = settings.ActivationURL == "", settings.PasswordResetConfirmURL == ""
+	r.hasMailer = settings.MailerRaw != nil // loading it clears the setting
+	r.noInvitationURL = settings.InvitationURL == ""
 	r.api, r.pages = r.newAPI(), r.newPages()
 	r.cors = cors.New(settings.CORS, settings.CORSHeaders)
 	r.gate = gate.Realm{Model: r.model, Auth: &r.auth, Scheme: settings.Token.scheme(), CORS: r.cors}
@@ -121,7 +125,7 @@ func (r *realm) newSerializers() serializers.Serializers {
 	s := r.settings
 	loginField, _ := s.loginField(r.model) // validated
 	return serializers.Serializers{
-		Model: r.model, MaxPassword: s.Password.MaxLength, SendsActivations: s.SendActivationEmail,
+		Model: r.model, MaxPassword: s.Password.MaxLength, Registration: s.Registration, QuietRegistration: s.QuietRegistration, SendsActivations: s.SendActivationEmail,
 		SetEmailPassword: s.SetEmailPassword, SetUsernameRetype: s.SetUsernameRetype, SetPasswordRetype: s.SetPasswordRetype,
 		PasswordResetConfirmRetype: s.PasswordResetConfirmRetype,
 
@@ -227,7 +231,7 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 		return nil, err
 	}
 	rules := r.settings.rules()
-	rules.SendsMails = r.mailer != nil
+	rules.SendsMails = r.hasMailer
 	return &account.Service{
 		Store:      shared.Cache,
 		Model:      r.model,

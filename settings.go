@@ -49,6 +49,23 @@ type Settings struct {
 	// Source: djoser's ACTIVATION_URL.
 	ActivationURL string `json:"activation_url,omitempty"`
 
+	// InvitationURL is the path on the domain to the front end's page for somebody
+	// who is invited, with {invitation}. Required for invitations.
+	InvitationURL string `json:"invitation_url,omitempty"`
+
+	// Registration is who may sign up: open (everybody), invite (the invited), approve
+	// (everybody, but an administrator lets in those without an invitation) or closed
+	// (nobody). Default: open.
+	Registration account.Registration `json:"registration,omitempty"`
+
+	// Approvers are the addresses to tell of accounts that wait for approval. Default:
+	// none.
+	Approvers []string `json:"approvers,omitempty"`
+
+	// QuietRegistration answers a registration with a known address like any other,
+	// and tells its owner by mail. It needs SendActivationEmail. Default: off.
+	QuietRegistration bool `json:"quiet_registration,omitempty"`
+
 	// LoginAfterRegistration puts an auth_token into the answer of /register,
 	// unless the account has to be activated first. Default: off. Source:
 	// djoser's LOGIN_AFTER_REGISTRATION.
@@ -178,6 +195,9 @@ type PasswordSettings struct {
 // rules returns the settings that package account needs.
 func (s *Settings) rules() account.Rules {
 	return account.Rules{
+		Registration:           s.Registration,
+		Approvers:              s.Approvers,
+		QuietRegistration:      s.QuietRegistration,
 		SendActivationEmail:    s.SendActivationEmail,
 		LoginAfterRegistration: s.LoginAfterRegistration,
 		LoginAfterActivation:   s.LoginAfterActivation,
@@ -246,6 +266,11 @@ func (s *Settings) setDefaults() error {
 	repl := caddy.NewReplacer()
 	s.PasswordResetConfirmURL = repl.ReplaceKnown(s.PasswordResetConfirmURL, "")
 	s.ActivationURL = repl.ReplaceKnown(s.ActivationURL, "")
+	s.InvitationURL = repl.ReplaceKnown(s.InvitationURL, "")
+	if err := directive.ExpandAll("registration approve", s.Approvers); err != nil {
+		return err
+	}
+	s.Registration = cmp.Or(s.Registration, account.RegistrationOpen)
 	s.expand(repl)
 
 	s.LinkTTL = cmp.Or(s.LinkTTL, caddy.Duration(3*24*time.Hour))
@@ -272,6 +297,9 @@ func (s *Settings) validate(model *account.Model) error {
 		return err
 	}
 	if err := s.V2Settings.validate(model); err != nil {
+		return err
+	}
+	if err := s.validateRegistration(model); err != nil {
 		return err
 	}
 	for _, name := range s.Disable {
@@ -366,6 +394,9 @@ func (s *Settings) validateMails(model *account.Model) error {
 			return err
 		}
 	}
+	if err := mail.CheckLinkURL("invitation_url", s.InvitationURL); err != nil {
+		return err
+	}
 	if err := mail.CheckLinkURL("password_reset_confirm_url", s.PasswordResetConfirmURL); err != nil {
 		return err
 	}
@@ -420,6 +451,8 @@ func (s *Settings) whyMails() string {
 		return "endpoints has v2 and username_reset is enabled"
 	case s.sendsNotices():
 		return "settings ask for mails about changes"
+	case s.Registration.TakesInvitations() && s.MailerRaw != nil:
+		return fmt.Sprintf("registration is %s", s.Registration)
 	}
 	return ""
 }

@@ -63,6 +63,11 @@ const (
 	PurposeConfirmation    = account.PurposeConfirmation
 	PurposePasswordChanged = account.PurposePasswordChanged
 	PurposeUsernameChanged = account.PurposeUsernameChanged
+	PurposeInvitation      = account.PurposeInvitation
+	PurposeWaiting         = account.PurposeWaiting
+	PurposeApproved        = account.PurposeApproved
+	PurposeRejected        = account.PurposeRejected
+	PurposeAccountExists   = account.PurposeAccountExists
 )
 
 // Errors of a Store.

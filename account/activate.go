@@ -4,8 +4,9 @@ import "context"
 
 // Activate uses a link: one that activates the account, confirms a new address, or
 // takes back a change of address. It renames the event if that isn't an activation. The
-// token is empty unless the account is logged in at once. Errors: ErrLink, *TakenError,
-// *TooSoonError; ErrUsed if the link has activated the account before.
+// token is empty unless the account is logged in at once; one that waits for approval
+// isn't. Errors: ErrLink, *TakenError, *TooSoonError; ErrUsed if the link has activated
+// the account before.
 func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Account, string, error) {
 	a, c := r.accounts, r.event.Client
 	if err := a.allowPair("activate", EncodeUID(acc.ID), c); err != nil {
@@ -29,13 +30,16 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 		case PurposeEmailChange:
 			r.event.Name = "email_confirmed"
 		}
-		acc.settle()
+		if acc.Waiting {
+			r.event.Name = "email_confirmed"
+		}
+		a.settle(acc, change, c)
 		acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.PendingEmail, "", true
 		acc.Serial++
-		if a.Rules.SendConfirmationEmail && purpose == PurposeActivation {
+		if acc.IsActive && a.Rules.SendConfirmationEmail && purpose == PurposeActivation {
 			a.notify(change, PurposeConfirmation, acc, c)
 		}
-		if a.Rules.LoginAfterActivation && !r.noLogin {
+		if acc.IsActive && a.Rules.LoginAfterActivation && !r.noLogin {
 			token = a.addToken(change, acc, c)
 		}
 		return false, nil

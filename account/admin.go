@@ -116,7 +116,7 @@ func (a *Service) Enable(ctx context.Context, id uint64) (*Account, error) {
 		if acc.IsActive {
 			return nil
 		}
-		acc.settle()
+		acc.IsActive, acc.Provisional, acc.Waiting = true, false, false
 		acc.PendingEmail = ""
 		acc.Serial++
 		return nil
@@ -137,7 +137,7 @@ func (a *Service) ConfirmEmail(ctx context.Context, id uint64) (*Account, error)
 // Disable deactivates an account, and ends every log-in. No link can undo it.
 func (a *Service) Disable(ctx context.Context, id uint64) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, change *Change) error {
-		acc.IsActive, acc.Provisional = false, false
+		acc.IsActive, acc.Provisional, acc.Waiting = false, false, false
 		acc.PendingEmail = ""
 		acc.Serial++
 		change.EndTokens = true
@@ -190,8 +190,11 @@ func (e ErrMail) Error() string { return string(e) }
 // was deactivated.
 func (a *Service) SendActivation(ctx context.Context, id uint64, c Client) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, change *Change) error {
-		if acc.IsActive {
+		switch {
+		case acc.IsActive:
 			return ErrMail("the account is active")
+		case acc.Waiting && !acc.Provisional:
+			return ErrMail("the account waits for approval, and its address needs no confirmation")
 		}
 		if acc.PendingEmail == "" {
 			acc.PendingEmail = acc.Email

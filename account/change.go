@@ -52,6 +52,14 @@ type Change struct {
 	// EndToken ends one token and its children. If it is unknown, Commit returns ErrNotFound.
 	EndToken *Digest
 
+	// Invite is added, and replaces an earlier invitation of the same address. Only for
+	// an InvitationStore.
+	Invite *Invitation
+
+	// Uninvite ends an invitation. If it was used, revoked or replaced, or has expired,
+	// Commit returns ErrNotFound. Only for an InvitationStore.
+	Uninvite *Invitation
+
 	// Mails are added to the outbox. Commit sets their Account to that of the
 	// change, if any.
 	Mails []*Mail

@@ -93,7 +93,7 @@ func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Clie
 	switch {
 	case err != nil:
 		return acc, "", err
-	case !ok:
+	case !ok || acc.Provisional && a.quietNames():
 		a.Throttles.pace.even(ctx, took)
 		return acc, "", ErrCredentials
 	case !acc.IsActive:

@@ -63,6 +63,9 @@ func (a *Service) mayAsk(address string, p Purpose) bool {
 // address itself, which have limits of their own. Notices to a former address are
 // counted apart.
 func (a *Service) mayReach(m *Mail, to string, named []*Account) bool {
+	if m.Purpose == PurposeInvitation {
+		return true // only administrators send them
+	}
 	owned := (m.Purpose == PurposePasswordReset || m.Purpose == PurposeUsernameReset) && (named[0].EmailConfirmed || !strings.Contains(to, "+"))
 	if a.Rates.Off || owned || m.Attempts > 0 {
 		return true
@@ -170,7 +173,12 @@ func (a *Service) Named(ctx context.Context, m *Mail) ([]*Account, string, error
 }
 
 func (a *Service) foundFor(ctx context.Context, m *Mail) ([]*Account, error) {
-	if m.Account == 0 {
+	switch {
+	case m.Purpose == PurposeInvitation:
+		return a.invitedTo(ctx, m.Address)
+	case m.Purpose == PurposeRejected:
+		return []*Account{{Email: m.Address}}, nil // it was deleted
+	case m.Account == 0 || m.Purpose == PurposeAccountExists:
 		return a.Store.AccountsByEmail(ctx, m.Address, maxFound)
 	}
 	acc, err := a.Store.Account(ctx, m.Account)
@@ -232,6 +240,12 @@ func (m *Mail) recipient(acc *Account) (string, bool) {
 		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
 	case PurposeEmailNotice, PurposeConfirmation, PurposePasswordChanged, PurposeUsernameChanged:
 		return m.Address, m.Address != ""
+	case PurposeWaiting:
+		return m.Address, acc.Waiting
+	case PurposeApproved, PurposeAccountExists:
+		return acc.Email, acc.Email != "" && acc.IsActive
+	case PurposeRejected, PurposeInvitation:
+		return acc.Email, acc.Email != ""
 	}
 	return "", false
 }

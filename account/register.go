@@ -13,10 +13,16 @@ import (
 // the address.
 
 // Register creates an account with values of the model's fields. The token is empty
-// unless the account is logged in at once. Errors: *FieldError, *TakenError,
-// *TooSoonError, password.ErrBusy.
-func (r *Request) Register(ctx context.Context, v Values, pass string) (*Account, string, error) {
+// unless the account is logged in at once. code is that of an invitation, or empty.
+// Errors: *FieldError, *TakenError, *TooSoonError, password.ErrBusy,
+// ErrRegistrationClosed, ErrUninvited.
+func (r *Request) Register(ctx context.Context, v Values, pass, code string) (*Account, string, error) {
 	a, c := r.accounts, r.event.Client
+	// Before anything else: it tells nothing of accounts to those who may not sign up.
+	invitation, err := a.maySignUp(ctx, v, code)
+	if err != nil {
+		return nil, "", err
+	}
 	name := a.Model.Username.Name
 	username, err := a.Model.CheckUsername(v.Text(name))
 	if err != nil {
@@ -29,40 +35,65 @@ func (r *Request) Register(ctx context.Context, v Values, pass string) (*Account
 	if err := a.allowPair("register", username, c); err != nil {
 		return nil, "", err
 	}
-	acc, token, err := a.register(ctx, v, pass, c, !r.noLogin)
-	if err == nil {
+	acc, token, err := a.register(ctx, v, pass, invitation, c, !r.noLogin)
+	if err == nil && acc.ID != 0 { // zero: quietly, nothing was created
 		r.event.Account = acc
 		a.know(acc, c)
 	}
 	return acc, token, err
 }
 
-func (a *Service) register(ctx context.Context, v Values, pass string, c Client, mayLogIn bool) (*Account, string, error) {
+// maySignUp returns the invitation of a code, or nil if there is none and none is needed.
+func (a *Service) maySignUp(ctx context.Context, v Values, code string) (*Invitation, error) {
+	switch {
+	case a.Rules.Registration == RegistrationClosed:
+		return nil, ErrRegistrationClosed
+	case code == "" && a.Rules.Registration == RegistrationInvite:
+		return nil, ErrUninvited
+	case code == "":
+		return nil, nil
+	}
+	i, err := a.invitation(ctx, code)
+	if err != nil {
+		return nil, err
+	}
+	return i, i.accept(a.Model, v)
+}
+
+// register creates an account. invitation is nil if there is none.
+func (a *Service) register(ctx context.Context, v Values, pass string, invitation *Invitation, c Client, mayLogIn bool) (*Account, string, error) {
 	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, "", err
 	}
-	acc := &Account{Password: hash, IsActive: !a.Rules.SendActivationEmail, DateJoined: a.Now()}
+	acc := &Account{Password: hash, DateJoined: a.Now()}
+	if invitation != nil {
+		acc.Groups, acc.EmailConfirmed = invitation.Groups, invitation.Mailed
+	}
+	acc.Provisional = a.Rules.SendActivationEmail && !acc.EmailConfirmed
+	acc.Waiting = a.Rules.Registration == RegistrationApprove && invitation == nil
+	acc.IsActive = !acc.Provisional && !acc.Waiting
 	for _, f := range a.Model.Declared {
 		if value, ok := v[f.Name]; ok {
 			f.Set(acc, value)
 		}
 	}
 	a.Model.setDefaults(acc)
-	acc.Provisional = !acc.IsActive
-	change := &Change{Account: acc}
+	change := &Change{Account: acc, Uninvite: invitation}
 	if err := a.Model.key(change); err != nil {
 		return nil, "", err
 	}
 	if err := a.makeWay(ctx, acc.Keys); err != nil {
 		return nil, "", err
 	}
-	if !acc.IsActive {
-		if err := a.checkFree(ctx, a.Model.Field("email"), acc.Email, acc); err != nil {
+	address := acc.Email
+	switch {
+	case acc.Provisional:
+		if err := a.askActivation(ctx, acc, change, c); err != nil {
 			return nil, "", err
 		}
-		acc.PendingEmail = acc.Email
-		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
+	case acc.Waiting:
+		a.askApprovers(acc, change, c)
 	}
 	if acc.IsActive && a.Rules.SendConfirmationEmail {
 		a.notify(change, PurposeConfirmation, acc, c)
@@ -71,13 +102,62 @@ func (a *Service) register(ctx context.Context, v Values, pass string, c Client,
 	if acc.IsActive && a.Rules.LoginAfterRegistration && mayLogIn {
 		token = a.addToken(change, acc, c)
 	}
-	if err := a.Commit(ctx, change); err != nil {
+	if err := a.commitQuietly(ctx, change, address, c); err != nil {
 		return nil, "", err
 	}
-	if !acc.IsActive {
-		a.mayAsk(acc.Email, PurposeActivation) // counts this mail as a requested one
+	if acc.Provisional {
+		a.mayAsk(address, PurposeActivation) // counts this mail as a requested one
 	}
+	acc.Email = address
 	return acc, token, nil
+}
+
+// askActivation mails an activation link to the address of a new account.
+func (a *Service) askActivation(ctx context.Context, acc *Account, change *Change, c Client) error {
+	acc.PendingEmail = acc.Email
+	if a.quietNames() && change.Uninvite == nil {
+		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
+		return nil // Commit tells
+	}
+	err := a.checkFree(ctx, a.Model.Field("email"), acc.Email, acc)
+	if a.Rules.QuietRegistration && change.Uninvite == nil && errors.As(err, new(*TakenError)) {
+		// An account without the address, which no link can activate, answers like any
+		// other to whatever somebody tries to learn more: it takes its username, and its
+		// password is right.
+		change.Mails = append(change.Mails, a.tellOwner(acc.Email, c))
+		acc.Email, acc.PendingEmail = "", ""
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
+	return nil
+}
+
+// quietNames reports whether usernames are addresses that quiet_registration hushes.
+func (a *Service) quietNames() bool {
+	return a.Rules.QuietRegistration && a.Model.Username.Name == "email"
+}
+
+// tellOwner returns the mail to the owner of an address with which somebody registered.
+func (a *Service) tellOwner(address string, c Client) *Mail {
+	m := a.mail(PurposeAccountExists, &Account{}, c)
+	m.Address = address
+	return m
+}
+
+// commitQuietly commits a new account. If people log in with their addresses, and another
+// account has the address, quiet_registration commits only a mail to its owner.
+func (a *Service) commitQuietly(ctx context.Context, change *Change, address string, c Client) error {
+	err := a.Commit(ctx, change)
+	if change.Uninvite != nil && errors.Is(err, ErrNotFound) {
+		return ErrUninvited // used meanwhile
+	}
+	if change.Uninvite != nil || !a.quietNames() || !errors.As(err, new(*TakenError)) {
+		return err
+	}
+	return a.Commit(ctx, &Change{Mails: []*Mail{a.tellOwner(address, c)}})
 }
 
 // ended reports whether a provisional account has expired.
@@ -121,9 +201,4 @@ func (a *Service) makeWay(ctx context.Context, keys []Key) error {
 		}
 	}
 	return nil
-}
-
-// settle activates a provisional account.
-func (acc *Account) settle() {
-	acc.IsActive, acc.Provisional = true, false
 }

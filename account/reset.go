@@ -45,7 +45,7 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 			acc.takeBack(former, change)
 			return true, nil
 		}
-		acc.settle()
+		a.settle(acc, change, c)
 		acc.EmailConfirmed = true // the link was sent there
 		acc.PendingEmail = ""     // requested with the old password or a token
 		acc.Serial++

@@ -50,6 +50,9 @@ type Reporter interface {
 // Rules are the settings of a realm that the Service follows. See the settings of the
 // same names.
 type Rules struct {
+	Registration           Registration
+	Approvers              []string // addresses to tell of accounts that wait
+	QuietRegistration      bool
 	SendActivationEmail    bool
 	LoginAfterRegistration bool
 	LoginAfterActivation   bool

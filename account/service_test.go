@@ -108,7 +108,7 @@ func (r *realm) login(c account.Client, name, pass string) (acc *account.Account
 // tryRegister registers an account.
 func (r *realm) tryRegister(v account.Values, pass string) (acc *account.Account, token string, err error) {
 	err = r.do("register", func(req *account.Request) error {
-		acc, token, err = req.Register(r.t.Context(), v, pass)
+		acc, token, err = req.Register(r.t.Context(), v, pass, "")
 		return err
 	})
 	return acc, token, err
@@ -588,7 +588,7 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 			return err
 		},
 		"Register": func(req *account.Request) error {
-			_, _, err := req.Register(ctx, account.Values{"username": "bob"}, "secret")
+			_, _, err := req.Register(ctx, account.Values{"username": "bob"}, "secret", "")
 			return err
 		},
 	}

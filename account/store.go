@@ -172,6 +172,10 @@ type Account struct {
 	// activation. Its address is no key yet, and it expires.
 	Provisional bool
 
+	// Waiting means that the account was registered and waits for an administrator. It
+	// isn't active.
+	Waiting bool
+
 	// PendingEmail becomes Email after it was confirmed.
 	PendingEmail string
 
@@ -243,12 +247,25 @@ const (
 
 	// PurposeUsernameChanged is a notice, without a link, that the username was changed.
 	PurposeUsernameChanged Purpose = "username_changed"
+	// PurposeWaiting tells an administrator of an account that waits for approval.
+	PurposeWaiting Purpose = "account_waiting"
+
+	// PurposeApproved and PurposeRejected tell the owner of an account that waited.
+	PurposeApproved Purpose = "account_approved"
+	PurposeRejected Purpose = "account_rejected"
+
+	// PurposeInvitation is a link with which somebody can sign up.
+	PurposeInvitation Purpose = "invitation"
+
+	// PurposeAccountExists tells the owner of an address that somebody registered with
+	// it; see quiet_registration.
+	PurposeAccountExists Purpose = "account_exists"
 )
 
 // HasLink reports whether the mails of a purpose are useless without a link.
 func (p Purpose) HasLink() bool {
 	switch p {
-	case PurposeActivation, PurposePasswordReset, PurposeEmailChange, PurposeUsernameReset:
+	case PurposeActivation, PurposePasswordReset, PurposeEmailChange, PurposeUsernameReset, PurposeInvitation:
 		return true
 	}
 	return false

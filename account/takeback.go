@@ -37,14 +37,17 @@ func (a *Service) tellFormer(acc *Account, address string, change *Change, c Cli
 	change.Mails = append(change.Mails, notice)
 }
 
-// LinkTo returns the token of the link in a mail about an account. That of a notice
+// LinkTo returns the token of the link in a mail about an account, or nothing for a mail
+// without a link. That of a notice
 // depends on the change and not on the account's serial, so that a thief can't
 // invalidate it. It is empty if there is nothing to take back any more.
 func (a *Service) LinkTo(m *Mail, acc *Account, to string) string {
-	if m.Purpose.HasLink() {
+	switch {
+	case m.Purpose == PurposeInvitation:
+		return a.Links.Code(&Invitation{Address: to, Created: time.UnixMicro(int64(acc.Serial))})
+	case m.Purpose.HasLink():
 		return a.Links.sign(m.Purpose, acc, to)
-	}
-	if m.Purpose != PurposeEmailNotice {
+	case m.Purpose != PurposeEmailNotice:
 		return ""
 	}
 	for _, f := range acc.FormerEmails {

@@ -73,6 +73,11 @@ type Realm struct {
 	MaxPassword      int // in characters
 	SendsActivations bool
 	SendsResets      bool
+	SendsMails       bool // there is a mailer
+
+	// InvitationLink returns the link of an invitation with a code, or what the settings
+	// lack for one.
+	InvitationLink func(code string) (link, missing string)
 
 	CacheHits   func() uint64
 	CacheMisses func() uint64
@@ -150,7 +155,7 @@ func asAPIError(err error) *apiError {
 		return &apiError{http.StatusConflict, mail.Error(), nil}
 	case errors.Is(err, account.ErrNotFound), errors.Is(err, account.ErrNoUser):
 		return &apiError{http.StatusNotFound, err.Error(), nil}
-	case errors.Is(err, account.ErrConflict):
+	case errors.Is(err, account.ErrConflict), errors.Is(err, account.ErrNotWaiting), errors.Is(err, account.ErrNoInvitations):
 		return &apiError{http.StatusConflict, err.Error(), nil}
 	case errors.Is(err, account.ErrModel), errors.Is(err, account.ErrUnavailable):
 		return &apiError{http.StatusServiceUnavailable, err.Error(), nil}

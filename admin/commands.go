@@ -44,7 +44,7 @@ func addCommands(cmd *cobra.Command, run runner, repair repairer) {
 	flags.StringP("config", "c", "", "Configuration file, for the address of the admin API and for the store (default: the Caddyfile in this folder, if only you and root can change it)")
 	flags.String("adapter", "", "Name of the adapter of the configuration file (default: caddyfile, unless the file is .json)")
 	flags.Bool("json", false, "Write JSON instead of tables")
-	group(cmd, userCommand(run), tokenCommand(run), sendActivationCommand(run), sendResetCommand(run),
+	group(cmd, userCommand(run), tokenCommand(run), inviteCommand(run), sendActivationCommand(run), sendResetCommand(run),
 		importCommand(run), exportCommand(run), backupCommand(run), restoreCommand(run), repairCommand(run, repair), checkCommand(run), statsCommand(run))
 }
 

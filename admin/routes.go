@@ -32,6 +32,10 @@ var routes = []route{
 	{"POST", "check", "", (*request).check},
 	{"POST", "free", "name_freed", (*request).freeName},
 
+	{"GET", "invitations", "", (*request).listInvitations},
+	{"POST", "invitations", "user_invited", (*request).invite},
+	{"DELETE", "invitations/*", "invitation_revoked", (*request).uninvite},
+
 	{"GET", "users", "", (*request).listUsers},
 	{"POST", "users", "user_registered", (*request).addUser},
 
@@ -39,6 +43,8 @@ var routes = []route{
 	{"PATCH", "users/*", "user_changed", (*request).editUser},
 	{"DELETE", "users/*", "user_deleted", (*request).deleteUser},
 	{"POST", "users/*/password", "password_changed", (*request).setPassword},
+	{"POST", "users/*/approve", "user_approved", (*request).approve},
+	{"POST", "users/*/reject", "user_rejected", (*request).reject},
 	{"POST", "users/*/activate", "user_activated", (*request).activate},
 	{"POST", "users/*/confirm-email", "email_confirmed", (*request).confirmEmail},
 	{"POST", "users/*/deactivate", "user_deactivated", (*request).deactivate},

@@ -29,6 +29,8 @@ the user's id, such as id:42.`,
 	return group(cmd, userAdd(run), userList(run), userShow(run), userEdit(run), userSetPassword(run),
 		userVerb(run, "activate", "Lets a user log in", http.MethodPost, "/activate", "%s is active."),
 		userVerb(run, "deactivate", "Ends every login of a user, and allows no new ones", http.MethodPost, "/deactivate", "%s is not active any more."),
+		userVerb(run, "approve", "Lets in a user who waits for approval, and tells the user", http.MethodPost, "/approve", "%s is approved."),
+		userVerb(run, "reject", "Deletes a user who waits for approval, and tells the user", http.MethodPost, "/reject", "%s is rejected."),
 		userConfirmEmail(run), userDelete(run), userFreeName(run))
 }
 
@@ -153,11 +155,16 @@ func userList(run runner) *cobra.Command {
 	cmd.Flags().String("search", "", "Only users with this in one of their text fields")
 	cmd.Flags().String("group", "", "Only users in this group")
 	cmd.Flags().Bool("active", false, "Only users who are active, or with =false those who aren't")
+	cmd.Flags().Bool("waiting", false, "Only users who wait for approval, or with =false all others")
+	cmd.Flags().Bool("invited", false, "The invitations that nobody has used yet, instead of users")
 	cmd.Flags().Bool("staff", false, "Only staff, or with =false all others")
 	cmd.Flags().Bool("superuser", false, "Only superusers, or with =false all others")
 	cmd.RunE = run(func(c *cliContext, _ []string) error {
+		if invited, _ := c.cmd.Flags().GetBool("invited"); invited {
+			return c.listInvitations()
+		}
 		query := make(url.Values)
-		for _, name := range []string{"search", "group", "active", "staff", "superuser"} {
+		for _, name := range []string{"search", "group", "active", "waiting", "staff", "superuser"} {
 			if f := c.cmd.Flags().Lookup(name); f.Changed {
 				query.Set(name, f.Value.String())
 			}
@@ -211,6 +218,9 @@ func state(u *userView) string {
 	words := []string{"active"}
 	if !u.IsActive {
 		words[0] = "inactive"
+	}
+	if u.Waiting {
+		words[0] = "waiting"
 	}
 	if u.IsStaff {
 		words = append(words, "staff")

@@ -23,6 +23,7 @@ type userView struct {
 	Name           string         `json:"name"` // what the user logs in with
 	Fields         map[string]any `json:"fields"`
 	IsActive       bool           `json:"is_active"`
+	Waiting        bool           `json:"waiting,omitempty"` // for approval
 	EmailConfirmed bool           `json:"email_confirmed"`
 	IsStaff        bool           `json:"is_staff"`
 	IsSuperuser    bool           `json:"is_superuser"`
@@ -44,7 +45,7 @@ type reservedName struct {
 func (m *request) describe(acc *account.Account) *userView {
 	u := &userView{
 		ID: acc.ID, Name: m.accounts.Model.Name(acc), Fields: make(map[string]any),
-		IsActive: acc.IsActive, EmailConfirmed: acc.EmailConfirmed, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
+		IsActive: acc.IsActive, Waiting: acc.Waiting, EmailConfirmed: acc.EmailConfirmed, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
 		Groups: append([]string{}, acc.Groups...), DateJoined: drf.TimeOrNil(acc.DateJoined), LastLogin: drf.TimeOrNil(acc.LastLogin),
 		PendingEmail: acc.PendingEmail, Password: account.PasswordState(acc),
 	}
@@ -74,7 +75,7 @@ type userPage struct {
 }
 
 // listUsers takes after (an id), limit, and the filters search (a part of any
-// text field), group, active, staff and superuser (true or false).
+// text field), group, active, waiting, staff and superuser (true or false).
 func (m *request) listUsers() (any, error) {
 	query := m.r.URL.Query()
 	filter, err := newUserFilter(m.accounts.Model, query)
@@ -135,14 +136,14 @@ func newUserFilter(model *account.Model, query url.Values) (*userFilter, error) 
 	for name, values := range query {
 		switch name {
 		case "after", "limit", "search", "group":
-		case "active", "staff", "superuser":
+		case "active", "waiting", "staff", "superuser":
 			on, err := strconv.ParseBool(values[0])
 			if err != nil {
 				return nil, badRequest("%s must be true or false", name)
 			}
 			f.flags[name] = on
 		default:
-			return nil, badRequest("unknown parameter %s: use after, limit, search, group, active, staff or superuser", name)
+			return nil, badRequest("unknown parameter %s: use after, limit, search, group, active, waiting, staff or superuser", name)
 		}
 	}
 	return f, nil
@@ -150,7 +151,7 @@ func newUserFilter(model *account.Model, query url.Values) (*userFilter, error) 
 
 func (f *userFilter) lets(acc *account.Account) bool {
 	for name, want := range f.flags {
-		has := map[string]bool{"active": acc.IsActive, "staff": acc.IsStaff, "superuser": acc.IsSuperuser}[name]
+		has := map[string]bool{"active": acc.IsActive, "waiting": acc.Waiting, "staff": acc.IsStaff, "superuser": acc.IsSuperuser}[name]
 		if has != want {
 			return false
 		}

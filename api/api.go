@@ -215,6 +215,9 @@ func (c *call) members() (*drf.Object, error) {
 
 // setUser sets {http.auth.user.id}, the user_id of the access log.
 func (c *call) setUser(acc *account.Account) {
+	if acc.ID == 0 { // registered quietly
+		return
+	}
 	if repl, ok := c.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("http.auth.user.id", strconv.FormatUint(acc.ID, 10))
 	}

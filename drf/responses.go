@@ -82,6 +82,9 @@ var (
 
 func parseError(text string) error { return detailError(http.StatusBadRequest, text) }
 
+// Forbidden returns an *Error of status 403.
+func Forbidden(text string) error { return detailError(http.StatusForbidden, text) }
+
 // MethodNotAllowed returns an *Error of status 405.
 func MethodNotAllowed(method string) error {
 	return detailError(http.StatusMethodNotAllowed, fmt.Sprintf("Method '%s' not allowed.", method))

@@ -25,6 +25,10 @@ type Config struct {
 	ActivationURL           string
 	UsernameResetConfirmURL string
 
+	// InvitationURL is the URL of the link in an invitation, with {invitation}. It may
+	// be empty if there are none.
+	InvitationURL string
+
 	FromEmail string // default: webmaster@localhost
 	ReplyTo   string
 	Templates string // folder with templates that replace built-in ones
@@ -251,13 +255,15 @@ func (r *Renderer) linkURL(p account.Purpose, uid, token string) string {
 		url = r.config.ActivationURL
 	case account.PurposeUsernameReset:
 		url = r.config.UsernameResetConfirmURL
+	case account.PurposeInvitation:
+		url = r.config.InvitationURL
 	case account.PurposeEmailNotice:
 		url = cmp.Or(r.config.ActivationURL, r.config.PasswordResetConfirmURL)
 	}
 	if token == "" {
 		return ""
 	}
-	return strings.NewReplacer("{uid}", uid, "{token}", token).Replace(singleLine(url))
+	return strings.NewReplacer("{uid}", uid, "{token}", token, "{invitation}", token).Replace(singleLine(url))
 }
 
 // templateUser returns the values of a user: every declared field, and the

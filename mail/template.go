@@ -29,6 +29,11 @@ var templateNames = map[account.Purpose]string{
 	account.PurposeConfirmation:    "confirmation_email",
 	account.PurposePasswordChanged: "password_changed_email",
 	account.PurposeUsernameChanged: "username_changed_email",
+	account.PurposeInvitation:      "invitation",
+	account.PurposeWaiting:         "account_waiting",
+	account.PurposeApproved:        "account_approved",
+	account.PurposeRejected:        "account_rejected",
+	account.PurposeAccountExists:   "account_exists",
 }
 
 // What the names of a mail's templates end with.

@@ -74,6 +74,9 @@ func activate(v *visit, req *account.Request) (string, error) {
 		}
 		return v.done("login", "email_taken_back"), nil
 	}
+	if acc.Waiting {
+		return v.done("login", "waiting"), nil
+	}
 	return v.done("login", "activated"), nil
 }
 

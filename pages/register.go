@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"slices"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -9,7 +10,8 @@ import (
 )
 
 func showRegister(v *visit, w *View) error {
-	fields, err := w.fields(registerOrder(v.inputs(serializers.Register)))
+	isCode := func(in drf.Input) bool { return in.Name == "invitation" }
+	fields, err := w.fields(registerOrder(slices.DeleteFunc(v.inputs(serializers.Register), isCode)))
 	if err != nil {
 		return err
 	}
@@ -17,9 +19,21 @@ func showRegister(v *visit, w *View) error {
 	if err := w.form(v, fields); err != nil {
 		return err
 	}
+	if code := v.invitation(); code != "" {
+		w.Form.Hidden = append(w.Form.Hidden, Hidden{"invitation", code})
+	}
 	w.Form.Next = v.askedNext()
 	w.link(v, "login", v.nextQuery())
 	return nil
+}
+
+// invitation returns the code of the invitation that a link has led here with.
+func (v *visit) invitation() string {
+	if v.posted == nil {
+		return v.URL.Query().Get("invitation")
+	}
+	code, _ := v.posted.Values["invitation"].(string)
+	return code
 }
 
 // registerOrder puts the name, which djoser has near the end, before the other fields.
@@ -36,7 +50,9 @@ func register(v *visit, req *account.Request) (string, error) {
 	case token != "":
 		v.startSession(req, acc, token, time.Time{})
 		return v.next(), nil
-	case v.realm.SendsActivations:
+	case acc.Waiting && !acc.Provisional:
+		return v.done("login", "waiting"), nil
+	case v.realm.SendsActivations && !acc.IsActive:
 		return v.url("register/sent"), nil
 	}
 	return v.done("login", "registered"), nil

@@ -141,7 +141,7 @@ func (v *visit) newView() (*View, error) {
 // doneTexts are what a page can say has just been done.
 var doneTexts = []string{
 	"activated", "email_changed", "email_confirmed", "email_sent", "email_taken_back", "logged_out", "password_changed", "password_reset",
-	"profile_saved", "registered", "session_ended", "sessions_ended", "username_changed",
+	"profile_saved", "registered", "session_ended", "sessions_ended", "username_changed", "waiting",
 }
 
 // siteName returns the name of the site.

@@ -171,6 +171,12 @@ func (v *visit) post() error {
 
 // explain returns an error in the words of the form.
 func (v *visit) explain(err error) error {
+	switch {
+	case errors.Is(err, account.ErrUninvited):
+		return v.refuse("uninvited")
+	case errors.Is(err, account.ErrRegistrationClosed):
+		return v.refuse("registration_closed")
+	}
 	soon := new(account.TooSoonError)
 	if !errors.As(err, &soon) {
 		return v.realm.Explain(err)
@@ -185,6 +191,15 @@ func (v *visit) explain(err error) error {
 	}
 	v.w.Header().Set("Retry-After", strconv.Itoa(int((soon.Wait+time.Second-1)/time.Second)))
 	return &drf.Error{Status: http.StatusTooManyRequests, Body: drf.FieldErrors{drf.NonField: {text}}}
+}
+
+// refuse returns an error of the form: the request isn't allowed.
+func (v *visit) refuse(name string) error {
+	text, err := v.lang.T(name)
+	if err != nil {
+		return err
+	}
+	return &drf.Error{Status: http.StatusForbidden, Body: drf.FieldErrors{drf.NonField: {text}}}
 }
 
 // fail shows an error: in the form if it is one of what was posted, else on a page of its

@@ -44,6 +44,10 @@ func (s *Serializers) Explain(err error) error {
 		return drf.Invalid(drf.NonField, "Invalid token for given user.")
 	case errors.Is(err, account.ErrNotFound): // deleted while the request was served
 		return drf.ErrInvalidToken
+	case errors.Is(err, account.ErrRegistrationClosed):
+		return drf.Forbidden("Registration is closed.")
+	case errors.Is(err, account.ErrUninvited):
+		return drf.Forbidden("Registration needs a valid invitation.")
 	case errors.Is(err, account.ErrConflict):
 		return drf.ErrChanging
 	}

@@ -16,6 +16,9 @@ func (s *Serializers) registerInputs() []drf.Input {
 			inputs[i].Required = inputs[i].Required || inputs[i].Name == "email"
 		}
 	}
+	if s.Registration.TakesInvitations() {
+		inputs = append(inputs, drf.Input{Name: "invitation"})
+	}
 	inputs = append(inputs, s.credentialInputs()...)
 	if s.modern() && s.UserCreatePasswordRetype {
 		inputs = append(inputs, drf.Input{Name: "re_password", Required: true})

@@ -11,14 +11,19 @@ import (
 // Register creates an account. The token is empty unless the account is logged in at
 // once.
 func (s *Serializers) Register(ctx context.Context, req *account.Request, o *drf.Object) (*account.Account, string, error) {
+	if s.Registration == account.RegistrationClosed {
+		return nil, "", account.ErrRegistrationClosed
+	}
 	if s.modern() {
 		req.NoLogin() // djoser 2 has no such setting
 	} else {
 		blankFalsy(o, s.Model.Username.Name)
 	}
 	v, errs := s.Version.Bind(o, s.registerInputs())
-	if err := s.checkTaken(ctx, req, s.Model.Username.Name, 0, v, errs); err != nil {
-		return nil, "", err
+	if s.Registration != account.RegistrationInvite && !s.QuietRegistration { // else only req.Register may tell
+		if err := s.checkTaken(ctx, req, s.Model.Username.Name, 0, v, errs); err != nil {
+			return nil, "", err
+		}
 	}
 	if s.modern() && s.UserCreatePasswordRetype && len(errs) == 0 && v.Text("password") != v.Text("re_password") {
 		errs.Add(drf.NonField, msgPasswords)
@@ -26,7 +31,7 @@ func (s *Serializers) Register(ctx context.Context, req *account.Request, o *drf
 	if err := errs.Err(); err != nil {
 		return nil, "", err
 	}
-	return req.Register(ctx, v, v.Text("password"))
+	return req.Register(ctx, v, v.Text("password"), v.Text("invitation"))
 }
 
 // blankFalsy replaces 0 and false by an empty text, since Django accepts no such username.

@@ -17,6 +17,8 @@ type Serializers struct {
 	Version     drf.Version // 3 for djoser 2
 	MaxPassword int         // in characters
 
+	Registration               account.Registration
+	QuietRegistration          bool
 	SendsActivations           bool
 	SetEmailPassword           bool
 	SetUsernameRetype          bool

@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) account.Store) {
 		{"mails", mailPromises},
 		{"reindex", reindexPromises},
 		{"reserved", reservedPromises},
+		{"invitations", invitationPromises},
 		{"concurrency", concurrencyPromises},
 		{"life", lifePromises},
 	}

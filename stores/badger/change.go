@@ -118,6 +118,14 @@ func (w *changeWriter) apply(b *batch) error {
 			return err
 		}
 	}
+	if c.Uninvite != nil {
+		if err := uninvite(b, c.Uninvite); err != nil {
+			return err
+		}
+	}
+	if c.Invite != nil {
+		invite(b, c.Invite)
+	}
 	for _, k := range c.Hold {
 		holdKey(b, k, c.HoldUntil)
 	}

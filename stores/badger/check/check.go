@@ -112,6 +112,10 @@ func (c *Checker) entry(key, value []byte) error {
 		if _, err := records.DecodeGroup(value); err != nil {
 			c.fault("a group can't be read: %v", err)
 		}
+	case records.PrefixInvitation:
+		if _, err := records.DecodeInvitation(value); err != nil {
+			c.fault("an invitation can't be read: %v", err)
+		}
 	case records.PrefixOwn:
 	default:
 		c.fault("a key of an unknown kind, %q", key[0])

@@ -27,7 +27,8 @@ const (
 	recAccountSerial       protowire.Number = 12
 	recAccountFormerKeys   protowire.Number = 13
 	recAccountFormerEmail  protowire.Number = 14
-	recAccountReserved     protowire.Number = 20 // 15 to 19 are free
+	recAccountWaiting      protowire.Number = 15
+	recAccountReserved     protowire.Number = 20 // 16 to 19 are free
 )
 
 const (
@@ -36,6 +37,13 @@ const (
 	recFlagSuperuser
 	recFlagEmailConfirmed
 	recFlagProvisional
+)
+
+// What says how a waiting account would get active is in a field of its own. An older
+// version keeps the field, and takes the account for one that was deactivated.
+const (
+	recWaitingProvisional  protowire.Number = 1
+	recWaitingPendingEmail protowire.Number = 2
 )
 
 const (
@@ -120,7 +128,7 @@ func EncodeAccountFields(a *account.Account) ([]byte, error) {
 	if a.EmailConfirmed {
 		flags |= recFlagEmailConfirmed
 	}
-	if a.Provisional {
+	if a.Provisional && !a.Waiting {
 		flags |= recFlagProvisional
 	}
 	b = appendNumber(b, recAccountFlags, flags)
@@ -154,7 +162,14 @@ func EncodeAccountFields(a *account.Account) ([]byte, error) {
 		b = protowire.AppendTag(b, recAccountField, protowire.BytesType)
 		b = protowire.AppendBytes(b, f)
 	}
-	b = appendText(b, recAccountPendingEmail, a.PendingEmail)
+	if a.Waiting {
+		w := appendNumber(nil, recWaitingProvisional, protowire.EncodeBool(a.Provisional))
+		w = appendText(w, recWaitingPendingEmail, a.PendingEmail)
+		b = protowire.AppendTag(b, recAccountWaiting, protowire.BytesType)
+		b = protowire.AppendBytes(b, w)
+	} else {
+		b = appendText(b, recAccountPendingEmail, a.PendingEmail)
+	}
 	for _, k := range a.Keys {
 		b = protowire.AppendTag(b, recAccountKey, protowire.BytesType)
 		b = protowire.AppendBytes(b, appendKey(nil, k))
@@ -193,6 +208,7 @@ func DecodeAccount(id uint64, record []byte) (*Account, error) {
 	a := &Account{Account: account.Account{ID: id}}
 	a.Keys = a.key[:0]
 	d := decoder{s: string(record)}
+	var waiting *account.Account
 	d.format()
 	a.Version = d.varint()
 	a.Generation = d.varint()
@@ -235,6 +251,8 @@ func DecodeAccount(id uint64, record []byte) (*Account, error) {
 			a.FormerGeneration, a.former = d.formerKeys()
 		case recAccountFormerEmail:
 			a.FormerEmails = append(a.FormerEmails, d.formerEmail())
+		case recAccountWaiting:
+			waiting = d.waiting()
 		case recAccountReserved:
 			a.Reserved = append(a.Reserved, d.key())
 		default:
@@ -243,6 +261,9 @@ func DecodeAccount(id uint64, record []byte) (*Account, error) {
 	}
 	if d.bad {
 		return nil, errRecord
+	}
+	if waiting != nil && !a.IsActive { // else an older version activated it
+		a.Waiting, a.Provisional, a.PendingEmail = true, waiting.Provisional, waiting.PendingEmail
 	}
 	if len(a.Keys) == 0 {
 		a.Keys = nil
@@ -285,6 +306,23 @@ func (d *decoder) formerEmail() account.FormerEmail {
 	}
 	d.end(m)
 	return f
+}
+
+func (d *decoder) waiting() *account.Account {
+	a := new(account.Account)
+	m := d.message()
+	for m.next() {
+		switch m.num {
+		case recWaitingProvisional:
+			a.Provisional = protowire.DecodeBool(m.number())
+		case recWaitingPendingEmail:
+			a.PendingEmail = m.text()
+		default:
+			m.raw()
+		}
+	}
+	d.end(m)
+	return a
 }
 
 func (d *decoder) key() account.Key {

@@ -13,6 +13,7 @@
 //	M <due> <id>                 mail by the time at which it is due
 //	n <account> <id>             mail of an account
 //	g <name>                     group, as in Django
+//	i <digest>                   invitation, by the digest of its folded address
 //	c …                          counters and settings of the store itself
 //
 // Records start with the number of their format, followed by fields in the
@@ -37,17 +38,18 @@ import (
 
 // The kinds of keys.
 const (
-	PrefixAccount = 'a'
-	PrefixUnique  = 'u'
-	PrefixHold    = 'h'
-	PrefixEmail   = 'e'
-	PrefixToken   = 't'
-	PrefixTokenOf = 'T'
-	PrefixMail    = 'm'
-	PrefixMailDue = 'M'
-	PrefixMailOf  = 'n'
-	PrefixGroup   = 'g'
-	PrefixOwn     = 'c'
+	PrefixAccount    = 'a'
+	PrefixUnique     = 'u'
+	PrefixHold       = 'h'
+	PrefixEmail      = 'e'
+	PrefixToken      = 't'
+	PrefixTokenOf    = 'T'
+	PrefixMail       = 'm'
+	PrefixMailDue    = 'M'
+	PrefixMailOf     = 'n'
+	PrefixGroup      = 'g'
+	PrefixInvitation = 'i'
+	PrefixOwn        = 'c'
 )
 
 // NumberKey returns a key of numbers alone.
@@ -134,7 +136,7 @@ func LastKey(prefix []byte) []byte {
 // keyLengths are the lengths of keys by kind, for kinds with keys of one length.
 var keyLengths = map[byte]int{
 	PrefixAccount: 1 + 8, PrefixToken: 1 + len(account.Digest{}), PrefixTokenOf: 1 + 8 + len(account.Digest{}),
-	PrefixHold: 1 + 32,
+	PrefixHold: 1 + 32, PrefixInvitation: 1 + 32,
 	PrefixMail: 1 + 8, PrefixMailDue: 1 + 8 + 8, PrefixMailOf: 1 + 8 + 8,
 }
 
@@ -167,6 +169,8 @@ func Readable(key, value []byte) (err error) {
 		_, _, err = DecodeMail(binary.BigEndian.Uint64(key[1:]), value)
 	case key[0] == PrefixGroup:
 		_, err = DecodeGroup(value)
+	case key[0] == PrefixInvitation:
+		_, err = DecodeInvitation(value)
 	case bytes.Equal(key, CountsKey):
 		_, err = DecodeCounts(value)
 	case bytes.Equal(key, IndexKey):

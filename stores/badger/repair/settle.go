@@ -154,6 +154,12 @@ func (r *repair) entry(w records.Write, version uint64, put func(records.Write) 
 			return nil
 		}
 		return put(w)
+	case records.PrefixInvitation:
+		if _, err := records.DecodeInvitation(w.Value); err != nil {
+			r.unread++
+			return nil
+		}
+		return put(w)
 	case records.PrefixUnique:
 		if bytes.HasPrefix(key, records.UniquePrefix(r.generation)) && len(w.Value) == 8 {
 			r.missAccount(binary.BigEndian.Uint64(w.Value), version)
