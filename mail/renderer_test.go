@@ -384,7 +384,7 @@ func TestTemplateFolderIsChecked(t *testing.T) {
 	for _, name := range []string{"activation_body.txt", "Activation_email_body.txt", "readme.html"} {
 		s.Templates = t.TempDir()
 		writeTemplate(t, s.Templates, name, "")
-		want := "templates: " + filepath.Join(s.Templates, name) + " is no template's name: they are activation_email_body.html, "
+		want := "templates: " + filepath.Join(s.Templates, name) + " is no template's name: they are account_approved_body.html, "
 		if _, err := NewRenderer(s); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v", err)
 		}
