@@ -27,6 +27,7 @@ func testConfig() Config {
 		PasswordResetConfirmURL: "#/password/reset/confirm/{uid}/{token}",
 		ActivationURL:           "#/activate/{uid}/{token}",
 		UsernameResetConfirmURL: "#/username/reset/confirm/{uid}/{token}",
+		InvitationURL:           "#/register/{invitation}",
 		LinkTTL:                 72 * time.Hour,
 	}
 }

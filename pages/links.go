@@ -2,6 +2,7 @@ package pages
 
 import (
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -13,12 +14,12 @@ import (
 // The pages of links in mails. To open one uses nothing up, since the programs that check
 // mails open every link: its button does.
 
-// linked returns the account and the purpose of the link in the path, or *goneError unless
+// linked returns the account and the purpose of the link in the path, or *noPageError unless
 // it is good for one of these purposes.
 func (v *visit) linked(purposes ...account.Purpose) (*account.Account, account.Purpose, error) {
 	acc, purpose, err := v.accounts.LinkOf(v.Context(), v.params[0], v.params[1])
 	if errors.Is(err, account.ErrLink) || err == nil && !slices.Contains(purposes, purpose) {
-		return nil, "", &goneError{"bad_link"}
+		return nil, "", &noPageError{http.StatusNotFound, "bad_link"}
 	}
 	return acc, purpose, err
 }
@@ -51,7 +52,7 @@ func showActivate(v *visit, w *View) error {
 
 func activate(v *visit, req *account.Request) (string, error) {
 	_, purpose, err := v.linked(activating...)
-	if gone := new(goneError); err != nil && !errors.As(err, &gone) {
+	if gone := new(noPageError); err != nil && !errors.As(err, &gone) {
 		return "", err
 	}
 	acc, token, err := v.realm.Activate(v.Context(), req, v.postLink())

@@ -149,6 +149,6 @@ func deleteAccount(v *visit, req *account.Request) (string, error) {
 }
 
 func showDeleted(v *visit, w *View) error {
-	w.link(v, "register", "")
+	w.linkRegister(v, "")
 	return w.text(&w.Text, "deleted_text")
 }

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
@@ -10,6 +11,13 @@ import (
 )
 
 func showRegister(v *visit, w *View) error {
+	code := v.invitation()
+	switch {
+	case v.realm.Registration == account.RegistrationClosed:
+		return &noPageError{http.StatusForbidden, "registration_closed"}
+	case v.realm.Registration == account.RegistrationInvite && code == "":
+		return &noPageError{http.StatusForbidden, "uninvited"}
+	}
 	isCode := func(in drf.Input) bool { return in.Name == "invitation" }
 	fields, err := w.fields(registerOrder(slices.DeleteFunc(v.inputs(serializers.Register), isCode)))
 	if err != nil {
@@ -19,7 +27,7 @@ func showRegister(v *visit, w *View) error {
 	if err := w.form(v, fields); err != nil {
 		return err
 	}
-	if code := v.invitation(); code != "" {
+	if code != "" {
 		w.Form.Hidden = append(w.Form.Hidden, Hidden{"invitation", code})
 	}
 	w.Form.Next = v.askedNext()
@@ -27,13 +35,19 @@ func showRegister(v *visit, w *View) error {
 	return nil
 }
 
+// linkRegister links to the form to register, if one gets there without an invitation.
+func (w *View) linkRegister(v *visit, query string) {
+	if r := v.realm.Registration; r == account.RegistrationOpen || r == account.RegistrationApprove {
+		w.link(v, "register", query)
+	}
+}
+
 // invitation returns the code of the invitation that a link has led here with.
 func (v *visit) invitation() string {
 	if v.posted == nil {
 		return v.URL.Query().Get("invitation")
 	}
-	code, _ := v.posted.Values["invitation"].(string)
-	return code
+	return v.text("invitation")
 }
 
 // registerOrder puts the name, which djoser has near the end, before the other fields.

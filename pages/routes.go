@@ -27,7 +27,7 @@ var allPages []*page
 func init() { // the functions refer to the list
 	allPages = []*page{
 		{name: "login", path: "login", action: serializers.Login, show: showLogin, act: login},
-		{name: "register", path: "register", action: serializers.Register, given: registers, show: showRegister, act: register},
+		{name: "register", path: "register", action: serializers.Register, show: showRegister, act: register},
 		{name: "register_sent", path: "register/sent", action: serializers.Register, given: sendsActivations, show: showSent},
 		{name: "activate", path: "activate/{}/{}", action: serializers.Activate, given: hasMailer, show: showActivate, act: activate},
 		{name: "resend", path: "resend", action: serializers.ActivateResend, given: sendsActivations, show: showMailForm, act: resend},
@@ -98,9 +98,6 @@ func isPage(path string) bool {
 func hasMailer(v *visit) bool { return v.realm.SendsMails }
 
 // sendsActivations reports whether new accounts wait for a mail.
-// registers reports whether anybody can register.
-func registers(v *visit) bool { return v.realm.Registration != account.RegistrationClosed }
-
 func sendsActivations(v *visit) bool { return v.realm.SendsMails && v.realm.SendsActivations }
 
 // hasEmail reports whether people can change their address, apart from the name that they

@@ -173,9 +173,9 @@ func (v *visit) post() error {
 func (v *visit) explain(err error) error {
 	switch {
 	case errors.Is(err, account.ErrUninvited):
-		return v.refuse("uninvited")
+		return v.refuse("invitation_invalid")
 	case errors.Is(err, account.ErrRegistrationClosed):
-		return v.refuse("registration_closed")
+		return v.refuse("registration_closed_text") // on a page without a form
 	}
 	soon := new(account.TooSoonError)
 	if !errors.As(err, &soon) {
@@ -232,8 +232,8 @@ func (v *visit) show(status int) error {
 		return v.fail(err)
 	}
 	if err := v.page.show(v, view); err != nil {
-		if gone := new(goneError); errors.As(err, &gone) {
-			return v.message(http.StatusNotFound, gone.text)
+		if no := new(noPageError); errors.As(err, &no) {
+			return v.message(no.status, no.text)
 		}
 		return v.fail(v.realm.Explain(err))
 	}
@@ -341,7 +341,11 @@ func (v *visit) text(name string) string {
 // inputs returns what an action takes.
 func (v *visit) inputs(a serializers.Action) []drf.Input { return a.Inputs(&v.realm.Serializers) }
 
-// goneError means that there is nothing at the address (any more).
-type goneError struct{ text string }
+// noPageError means that there is nothing at the address (any more), or not for this
+// visitor. A page says so.
+type noPageError struct {
+	status int
+	text   string
+}
 
-func (e *goneError) Error() string { return e.text }
+func (e *noPageError) Error() string { return e.text }
