@@ -267,6 +267,8 @@ func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 		{inBlock(without(mailLines, "mailer")), "realm default: mailer is missing, though password_reset is enabled: use 'mailer smtp <host:port>', 'mailer file <dir>' or, to try things out, 'mailer log'; without mails, use 'disable password_reset'"},
 		{inBlock(mailLines + "send_activation_email\nuser_model {\nrequired_fields\n}"), "realm default: send_activation_email needs an address: put email into required_fields of user_model"},
 
+		{inBlock(mailLines + "send_activation_email\nquiet_registration\nendpoints classic v2\ndisable username_reset\nuser_model {\nusername_field email\nrequired_fields\n}"), "realm default: quiet_registration doesn't work with 'endpoints v2' where people log in with their address: the answer has the id of the new account, and an address that is taken gets none"},
+
 		// Values of placeholders.
 		{inBlock(without(mailLines, "domain") + "domain {env.EMPTY}"), "realm default: domain: {env.EMPTY} is empty"},
 		{inBlock(without(mailLines, "domain") + "domain {env.PROTOCOL}://x"), `realm default: domain is "ftp://x": it must be a host, maybe with a port and a path, such as frontend.com`},

@@ -61,6 +61,8 @@ func (s *Settings) validateRegistration(model *account.Model) error {
 		return errors.New("mailer is missing, though 'registration approve' names addresses to tell")
 	case s.QuietRegistration && !s.SendActivationEmail:
 		return errors.New("quiet_registration needs send_activation_email: without it, a registration shows whether its address is taken")
+	case s.QuietRegistration && model.Username.IsAddress() && s.hasV2():
+		return errors.New("quiet_registration doesn't work with 'endpoints v2' where people log in with their address: the answer has the id of the new account, and an address that is taken gets none")
 	case s.QuietRegistration && slices.ContainsFunc(model.Required, isID):
 		return errors.New("quiet_registration: take id out of required_fields, since an address that is taken gets no account with an id")
 	}
