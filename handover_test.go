@@ -21,6 +21,7 @@ import (
 type hosts struct {
 	*server
 	main, wiki, apps, other string // origins
+	config                  string
 }
 
 func newHosts(t *testing.T) *hosts {
@@ -28,14 +29,14 @@ func newHosts(t *testing.T) *hosts {
 	s := newServer(t)
 	_, port, _ := net.SplitHostPort(s.Addr)
 	_, second, _ := net.SplitHostPort(testsite.FreeAddress(t))
-	h := &hosts{s, "http://main.test:" + port, "http://wiki.test:" + port, "http://a.apps.test:" + second, "http://other.test:" + second}
+	h := &hosts{s, "http://main.test:" + port, "http://wiki.test:" + port, "http://a.apps.test:" + second, "http://other.test:" + second, ""}
 	login := "login_url " + h.main + "/account/login\n"
-	err := s.LoadFile(testsite.Options + h.main + " {\ndjoser /auth/* {\n" + testsite.Settings +
+	h.config = testsite.Options + h.main + " {\ndjoser /auth/* {\n" + testsite.Settings +
 		"token {\ncookie {\nhosts wiki.test:" + port + " *.apps.test:" + second + "\n}\n}\n}\ndjoser_pages /account/*\nrespond main\n}\n" +
 		h.wiki + " {\ndjoser_auth /wiki/* {\n" + login + "}\nrespond /wiki/* \"wiki of {http.auth.user.username}\"\nrespond public\n}\n" +
 		h.apps + ", " + h.other + " {\ndjoser_auth {\n" + login + "}\nrespond \"apps of {http.auth.user.username}\"\n}\n" +
-		"http://" + s.Addr + " {\ndjoser /auth/*\n}\n")
-	if err != nil {
+		"http://" + s.Addr + " {\ndjoser /auth/*\n}\n"
+	if err := s.LoadFile(h.config); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -173,6 +174,24 @@ func TestALogInIsHandedOverToOtherHosts(t *testing.T) {
 			t.Errorf("%s after the log-out: %q", page, to)
 		}
 	}
+}
+
+// A host that is taken off the list, such as after a break-in, also loses its sessions.
+func TestAHostThatIsNoLongerListedHasNoSessions(t *testing.T) {
+	h := newHosts(t)
+	h.Register("alice", "secret")
+	w := h.loggedIn(t)
+	w.open(h.wiki+"/wiki/x").want(t, 200, h.wiki+"/wiki/x", "wiki of alice")
+	w.open(h.apps+"/x").want(t, 200, h.apps+"/x", "apps of alice")
+
+	wiki := strings.TrimPrefix(h.wiki, "http://")
+	if err := h.LoadFile(strings.Replace(h.config, "hosts "+wiki, "hosts", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, page := w.ask(h.wiki + "/wiki/x"); strings.Contains(page.Body, "alice") {
+		t.Errorf("%s: %d %s", page.url, page.Status, page.Body)
+	}
+	w.open(h.apps+"/x").want(t, 200, h.apps+"/x", "apps of alice")
 }
 
 // link returns the link that the log-in page answers with to a window that is logged in.

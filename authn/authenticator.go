@@ -105,7 +105,7 @@ func (a *Authenticator) byCookie(req *http.Request, cookies []string) (Caller, e
 		return Caller{Stale: true}, nil
 	case err != nil:
 		return Caller{}, err
-	case !id.Account.IsActive, !id.Token.IsLogin() && id.Token.Host != a.Cookie.Host(req):
+	case !id.Account.IsActive, !id.Token.IsLogin() && !a.Cookie.isFor(id.Token.Host, req):
 		return Caller{Stale: true}, nil
 	}
 	if err := a.CheckOrigin(req); err != nil {

@@ -59,6 +59,12 @@ func (c *Cookie) HandsOverTo(host string) bool {
 	})
 }
 
+// isFor reports whether a token of a host is good for a request: it is on that host, which
+// is still one that log-ins are handed over to.
+func (c *Cookie) isFor(host string, r *http.Request) bool {
+	return host == c.Host(r) && c.HandsOverTo(host)
+}
+
 // isLabel reports whether a text is one label of a host name.
 func isLabel(label string) bool {
 	return label != "" && len(label) <= 63 && !strings.ContainsFunc(label, func(c rune) bool {
