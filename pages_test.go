@@ -598,6 +598,7 @@ func TestLinksAreNotInTheAccessLog(t *testing.T) {
 		wantPage(t, s.Get("/account/"+path, ""), 404)
 		wantPage(t, newBrowser(s.Site).send("/account/"+path, "new_password", "pw"), 404)
 	}
+	wantPage(t, s.Get("/account/register?invitation=secret", ""), 200)
 	wantPage(t, s.Get("/account/login", ""), 200)
 	log := ""
 	for range 500 {
