@@ -182,6 +182,19 @@ func TestABrowserWithoutTheRightLearnsWhoIsLoggedIn(t *testing.T) {
 
 // TestThePagesOfTheGateShowTextAsText: whatever a field of the account or the request
 // holds, it makes no markup.
+func TestThePagesOfTheGateAreInTheLanguageOfTheBrowser(t *testing.T) {
+	s := withLogin(t, "staff")
+	token := s.Register("alice", "secret")
+	for language, text := range map[string]string{
+		"de-AT, en;q=0.5": `<html lang="de">`, "en": `<html lang="en">`, "tlh": `<html lang="en">`, "": `<html lang="en">`,
+	} {
+		a := s.Do("GET", "/wiki/x", "", and(navigation, []string{"Accept-Language", language}, cookieOf(token))...)
+		if a.Status != 403 || !strings.Contains(a.Body, text) {
+			t.Errorf("%q: %d, %s", language, a.Status, a.Body)
+		}
+	}
+}
+
 func TestThePagesOfTheGateShowTextAsText(t *testing.T) {
 	s := serve(t, `
 		djoser /auth/* {

@@ -119,9 +119,9 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, c *caller, reason 
 		return sendTo(w, r, loginURL(w, r, c, login, g.maxAge(reason)))
 	case asks:
 		// What was typed is in the request: a redirect would lose it.
-		return writePage(w, r, http.StatusUnauthorized, c.realm.Scheme, &page{Title: "Please log in", Ended: true, Login: loginURL(w, r, c, login, g.maxAge(reason))})
+		return writePage(w, r, http.StatusUnauthorized, c.realm.Scheme, &page{Ended: true, Login: loginURL(w, r, c, login, g.maxAge(reason))})
 	case reason == drf.ErrForbidden && c.byCookie:
-		return writePage(w, r, http.StatusForbidden, "", &page{Title: "No access", User: c.realm.Model.Name(c.id.Account), Login: loginURL(w, r, c, login, "0")})
+		return writePage(w, r, http.StatusForbidden, "", &page{User: c.realm.Model.Name(c.id.Account), Login: loginURL(w, r, c, login, "0")})
 	}
 	return c.refuse(w, r, reason)
 }

@@ -60,7 +60,7 @@ func (g *Gate) takeHandOver(w http.ResponseWriter, r *http.Request, c *caller) e
 		drf.RetryLater(w)
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	case c.id == nil || !c.byCookie:
-		return writePage(w, r, http.StatusForbidden, "", &page{Title: "Please try again", Retry: next})
+		return writePage(w, r, http.StatusForbidden, "", &page{Retry: next})
 	}
 	return sendTo(w, r, next)
 }

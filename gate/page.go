@@ -11,11 +11,22 @@ import (
 
 // page is a page of the gate for people whose browser may not pass.
 type page struct {
-	Title string
+	Text  *pageText
 	User  string // who is logged in, and may not pass; empty: nobody
 	Ended bool   // the request was no GET, and would be lost by going to the log-in
 	Retry string // a path of the own host to try again; empty: none
 	Login string // URL of the log-in page; empty: none
+}
+
+// Title returns the title, which says why there is a page.
+func (p *page) Title() string {
+	switch {
+	case p.Ended:
+		return p.Text.EndedTitle
+	case p.User != "":
+		return p.Text.ForbiddenTitle
+	}
+	return p.Text.TooOldTitle
 }
 
 const pageStyle = `:root{color-scheme:light dark}` +
@@ -26,7 +37,7 @@ const pageStyle = `:root{color-scheme:light dark}` +
 	`@media(prefers-color-scheme:dark){body{background:#15171a;color:#e8eaed}main{background:#212428;border-color:#3a3f45}}`
 
 var pageTemplate = template.Must(template.New("page").Parse(`<!DOCTYPE html>
-<html lang="en">
+<html lang="{{.Text.Lang}}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -37,14 +48,14 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <main>
 <h1>{{.Title}}</h1>
 {{- if .Ended}}
-<p>You aren't logged in, or have to log in again, so nothing was sent on. What you entered isn't lost: log in, which opens in another tab, come back here, go one page back, and send it again.</p>
-<p><a href="{{.Login}}" target="_blank" rel="noopener">Log in</a></p>
+<p>{{.Text.Ended}}</p>
+<p><a href="{{.Login}}" target="_blank" rel="noopener">{{.Text.LogIn}}</a></p>
 {{- else if .User}}
-<p>You are logged in as <strong><bdi>{{.User}}</bdi></strong>, who has no access to this page.</p>
-<p><a href="{{.Login}}">Log in as somebody else</a></p>
+<p>{{.Text.LoggedInAs}} <strong><bdi>{{.User}}</bdi></strong>{{.Text.WithoutAccess}}</p>
+<p><a href="{{.Login}}">{{.Text.LogInOther}}</a></p>
 {{- else}}
-<p>The link to log in here is too old, was used already, or is of another browser.</p>
-<p><a href="{{.Retry}}">Try again</a></p>
+<p>{{.Text.TooOld}}</p>
+<p><a href="{{.Retry}}">{{.Text.TryAgain}}</a></p>
 {{- end}}
 </main>
 </body>
@@ -60,6 +71,7 @@ var pagePolicy = func() string {
 // writePage answers with a page in place of the back end. scheme is for WWW-Authenticate.
 func writePage(w http.ResponseWriter, r *http.Request, status int, scheme string, p *page) error {
 	conceal(r)
+	p.Text = pageTextFor(r)
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, p); err != nil {
 		return err
@@ -69,6 +81,8 @@ func writePage(w http.ResponseWriter, r *http.Request, status int, scheme string
 		header.Set("WWW-Authenticate", scheme)
 	}
 	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Language", p.Text.Lang)
+	header.Add("Vary", "Accept-Language")
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", pagePolicy)
 	header.Set("X-Content-Type-Options", "nosniff")
