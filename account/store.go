@@ -247,6 +247,7 @@ const (
 
 	// PurposeUsernameChanged is a notice, without a link, that the username was changed.
 	PurposeUsernameChanged Purpose = "username_changed"
+
 	// PurposeWaiting tells an administrator of an account that waits for approval.
 	PurposeWaiting Purpose = "account_waiting"
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -28,7 +29,7 @@ func serveRegister(c *call, req *account.Request, o *drf.Object) (*response, err
 	if err != nil {
 		return nil, err
 	}
-	c.setUser(acc)
+	request.SetUser(c.Request, acc)
 	body := c.serializers.Represent(acc)
 	if c.layout == Classic {
 		c.showAsSent(body, o)
@@ -58,7 +59,7 @@ func serveLogin(c *call, req *account.Request, o *drf.Object) (*response, error)
 	if err != nil {
 		return nil, err
 	}
-	c.setUser(acc)
+	request.SetUser(c.Request, acc)
 	return tokenResponse(token), nil
 }
 
@@ -119,7 +120,7 @@ func serveActivate(c *call, req *account.Request, o *drf.Object) (*response, err
 	if err != nil {
 		return nil, err
 	}
-	c.setUser(acc)
+	request.SetUser(c.Request, acc)
 	if token != "" {
 		return tokenResponse(token), nil
 	}
@@ -163,7 +164,7 @@ func serveConfirm(c *call, req *account.Request, o *drf.Object) (*response, erro
 	if err != nil {
 		return nil, err
 	}
-	c.setUser(acc)
+	request.SetUser(c.Request, acc)
 	if c.who.Identity != nil && c.who.Account.ID == acc.ID {
 		return c.loggedOutUnless(nil) // all tokens of the account have ended
 	}
@@ -175,6 +176,6 @@ func serveUsernameConfirm(c *call, req *account.Request, o *drf.Object) (*respon
 	if err != nil {
 		return nil, err
 	}
-	c.setUser(acc)
+	request.SetUser(c.Request, acc)
 	return c.emptyUnless(nil)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -14,7 +13,6 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/serializers"
-	"github.com/caddyserver/caddy/v2"
 )
 
 // API is what the endpoints need of a realm. See the settings of the same names.
@@ -156,7 +154,7 @@ func (c *call) authenticate() (err error) {
 		}
 	}
 	if c.who.Identity != nil {
-		c.setUser(c.who.Account)
+		request.SetUser(c.Request, c.who.Account)
 	}
 	return nil
 }
@@ -187,10 +185,7 @@ func (c *call) act() (resp *response, err error) {
 // event returns what is reported of the request. It is about the account that the path
 // names, or that of the token.
 func (c *call) event() account.Event {
-	var acc *account.Account
-	if c.who.Identity != nil {
-		acc = c.who.Account
-	}
+	acc := c.who.Owner()
 	if c.account == nil {
 		return c.endpoint.By(acc, request.Client(c.Request))
 	}
@@ -211,14 +206,4 @@ func (c *call) members() (*drf.Object, error) {
 		return nil, err
 	}
 	return c.layout.version().DataObject(body, c.endpoint.null)
-}
-
-// setUser sets {http.auth.user.id}, the user_id of the access log.
-func (c *call) setUser(acc *account.Account) {
-	if acc.ID == 0 { // registered quietly
-		return
-	}
-	if repl, ok := c.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.auth.user.id", strconv.FormatUint(acc.ID, 10))
-	}
 }

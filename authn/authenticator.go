@@ -31,6 +31,14 @@ type Caller struct {
 	Stale     bool // the request has a cookie that isn't valid: clear it
 }
 
+// Owner returns the account of the caller, or nil.
+func (c Caller) Owner() *account.Account {
+	if c.Identity == nil {
+		return nil
+	}
+	return c.Account
+}
+
 // Authenticate returns the sender of a request. It is the only place that checks tokens:
 // for the endpoints, djoser_auth, djoser_token and the authentication provider.
 //

@@ -69,7 +69,7 @@ func (v *visit) serve() error {
 	case v.page == nil:
 		return v.message(http.StatusNotFound, "not_found")
 	case v.who.Identity != nil:
-		v.setUser(v.who.Account)
+		request.SetUser(v.Request, v.who.Account)
 	}
 	switch v.Method {
 	case http.MethodGet, http.MethodHead:
@@ -107,10 +107,7 @@ func (v *visit) permits(p *page) bool {
 	if p.act == nil {
 		return true
 	}
-	if v.who.Identity == nil {
-		return p.protected || v.realm.Permits(p.action, nil)
-	}
-	return v.realm.Permits(p.action, v.who.Account)
+	return p.protected && v.who.Identity == nil || v.realm.Permits(p.action, v.who.Owner())
 }
 
 // get shows the page.
@@ -153,12 +150,8 @@ func (v *visit) post() error {
 	if v.posted, err = drf.Version2.DataObject(body, true); err != nil {
 		return v.fail(err)
 	}
-	var acc *account.Account
-	if v.who.Identity != nil {
-		acc = v.who.Account
-	}
 	var to string
-	event := v.page.action.By(acc, request.Client(v.Request))
+	event := v.page.action.By(v.who.Owner(), request.Client(v.Request))
 	err = v.accounts.Do(event, func(req *account.Request) (err error) {
 		to, err = v.page.act(v, req)
 		return err
@@ -304,16 +297,9 @@ func (v *visit) setHeaders() {
 	h.Set("X-Frame-Options", "DENY")
 }
 
-// setUser sets {http.auth.user.id}, the user_id of the access log.
-func (v *visit) setUser(acc *account.Account) {
-	if repl, ok := v.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.auth.user.id", strconv.FormatUint(acc.ID, 10))
-	}
-}
-
 // startSession gives the browser a new session, and ends the one that it replaces.
 func (v *visit) startSession(req *account.Request, acc *account.Account, token string, expires time.Time) {
-	v.setUser(acc)
+	request.SetUser(v.Request, acc)
 	v.endSession(req)
 	v.realm.Auth.Cookie.Set(v.w, v.Request, token, expires)
 }
