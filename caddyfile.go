@@ -109,29 +109,16 @@ func init() {
 // A block with only realm and prefix, or no block, serves a realm that another
 // djoser directive defines.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	if !h.Next() {
-		return nil, h.ArgErr()
-	}
-	place := *h.Dispenser
-	matcher, err := h.ExtractMatcherSet()
-	if err != nil {
-		return nil, err
-	}
 	handler := new(Handler)
-	var known bool
-	matcher, handler.Prefix, known = mount.FromMatcher(matcher)
-	said, err := handler.unmarshal(h.Dispenser)
+	matcher, place, err := mount.Parse(h, "/auth/*", &handler.Prefix, handler.unmarshal)
 	if err != nil {
 		return nil, err
-	}
-	if !known && !said["prefix"] {
-		return nil, place.Err("the prefix can't be taken from this matcher: use one path such as /auth/*, or add prefix to the block")
 	}
 	if handler.Settings != nil {
 		if err := handler.Settings.checkComplete(); err != nil {
 			return nil, place.Err(err.Error())
 		}
-		if err := refuseSecond(h, &place, handler); err != nil {
+		if err := refuseSecond(h, place, handler); err != nil {
 			return nil, err
 		}
 	}

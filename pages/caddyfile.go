@@ -26,23 +26,10 @@ func init() {
 //		templates <dir>
 //	}
 func parsePages(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	if !h.Next() {
-		return nil, h.ArgErr()
-	}
-	place := *h.Dispenser
-	matcher, err := h.ExtractMatcherSet()
-	if err != nil {
-		return nil, err
-	}
 	p := new(Pages)
-	var known bool
-	matcher, p.Prefix, known = mount.FromMatcher(matcher)
-	said, err := p.unmarshal(h.Dispenser)
+	matcher, _, err := mount.Parse(h, "/account/*", &p.Prefix, p.unmarshal)
 	if err != nil {
 		return nil, err
-	}
-	if !known && !said["prefix"] {
-		return nil, place.Err("the prefix can't be taken from this matcher: use one path such as /account/*, or add prefix to the block")
 	}
 	return h.NewRoute(matcher, p), nil
 }

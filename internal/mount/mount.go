@@ -13,13 +13,40 @@ import (
 	"github.com/caddy-djoser/djoser/internal/placement"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// FromMatcher returns the prefix of a matcher with one path, such as /auth/*, and a
+// Parse parses a directive whose prefix is that of its matcher, or on the line prefix of its
+// block. unmarshal parses what follows the matcher, and returns the names of the lines. It
+// returns the matcher and the place of the directive, for errors. example is a path for the
+// error that the matcher has no prefix.
+func Parse(h httpcaddyfile.Helper, example string, prefix *string, unmarshal func(*caddyfile.Dispenser) (said map[string]bool, err error)) (caddy.ModuleMap, *caddyfile.Dispenser, error) {
+	if !h.Next() {
+		return nil, nil, h.ArgErr()
+	}
+	place := *h.Dispenser
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, nil, err
+	}
+	var known bool
+	matcher, *prefix, known = fromMatcher(matcher)
+	said, err := unmarshal(h.Dispenser)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !known && !said["prefix"] {
+		return nil, nil, place.Errf("the prefix can't be taken from this matcher: use one path such as %s, or add prefix to the block", example)
+	}
+	return matcher, &place, nil
+}
+
+// fromMatcher returns the prefix of a matcher with one path, such as /auth/*, and a
 // matcher that also matches the prefix without its slash. The prefix is empty for a
 // matcher without paths, and unknown for any other.
-func FromMatcher(matcher caddy.ModuleMap) (_ caddy.ModuleMap, prefix string, known bool) {
+func fromMatcher(matcher caddy.ModuleMap) (_ caddy.ModuleMap, prefix string, known bool) {
 	var paths []string
 	if matcher["path"] == nil {
 		return matcher, "", true
