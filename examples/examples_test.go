@@ -4,7 +4,6 @@ package examples
 
 import (
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -93,24 +92,6 @@ func (e *example) open(host, path string) (status int, location string) {
 	return resp.StatusCode, resp.Header.Get("Location")
 }
 
-var link = regexp.MustCompile(`http://[^\s<>"]+`)
-
-// mailedLink waits for the next mail to an address, and returns the first link in it.
-func (e *example) mailedLink(to string, number int) string {
-	e.T.Helper()
-	var found string
-	testsite.Eventually(e.T, fmt.Sprintf("mail %d to %s", number, to), func() bool {
-		mails := e.mail.Received()
-		if len(mails) < number {
-			return false
-		}
-		text := strings.ReplaceAll(string(mails[number-1].Data), "=\r\n", "")
-		found = link.FindString(strings.ReplaceAll(text, "=3D", "="))
-		return found != "" && strings.Contains(mails[number-1].To, to)
-	})
-	return found
-}
-
 func TestExamplesSendBrowsersToTheirLogIn(t *testing.T) {
 	for _, c := range []struct{ example, host, path, login string }{
 		{"wiki", "wiki.example.com", "/page?q=1", "/account/login?next=%2Fpage%3Fq%3D1"},
@@ -157,7 +138,7 @@ func TestTheSinglePageAppWorksByCookieAndByToken(t *testing.T) {
 			tab.Fill("password", password)
 			tab.Press()
 			tab.Want("Look into your mail")
-			_, fragment, _ := strings.Cut(e.mailedLink("alice@example.com", 1), "#")
+			_, fragment, _ := strings.Cut(e.mail.Link(t, 1, "alice@example.com"), "#")
 			tab.Go(e.url("app.example.com", page+"#"+fragment))
 			tab.Want("Activate")
 			tab.Press()

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -60,22 +59,6 @@ func runWiki(t *testing.T, settings string) *wiki {
 		t.Fatal(err)
 	}
 	return w
-}
-
-var mailedURL = regexp.MustCompile(`http://[^\s<>"]+`)
-
-// mailed waits for a mail, and returns the first link in it.
-func (w *wiki) mailed(number int) (link string) {
-	w.T.Helper()
-	testsite.Eventually(w.T, fmt.Sprintf("mail %d", number), func() bool {
-		mails := w.mail.Received()
-		if len(mails) >= number {
-			text := strings.ReplaceAll(string(mails[number-1].Data), "=\r\n", "")
-			link = mailedURL.FindString(strings.ReplaceAll(text, "=3D", "="))
-		}
-		return link != ""
-	})
-	return link
 }
 
 // inspect checks the page that a tab shows: nothing is cut off at its width, and axe-core
@@ -144,9 +127,9 @@ func live(t *testing.T, w *wiki, tab *browser.Tab, o browser.Options) {
 	tab.Fill("password", first)
 	tab.Submit("password")
 	see("register_sent", "Look into your mail")
-	tab.Go(w.mailed(1))
+	tab.Go(w.mail.Link(t, 1, "alice@example.com"))
 	see("activate", "Activate your account", "alice@example.com")
-	tab.Go(w.mailed(1)) // looking uses nothing up
+	tab.Go(w.mail.Link(t, 1, "alice@example.com")) // looking uses nothing up
 	tab.Click("main form button")
 	see("activated", "Your account is active")
 
@@ -204,7 +187,7 @@ func live(t *testing.T, w *wiki, tab *browser.Tab, o browser.Options) {
 	tab.Fill("email", "alice@example.com")
 	tab.Submit("email")
 	see("password_reset_sent", "Look into your mail")
-	tab.Go(w.mailed(2))
+	tab.Go(w.mail.Link(t, 2, "alice@example.com"))
 	see("password_reset_confirm", "Choose a new password")
 	tab.Fill("new_password", third)
 	tab.Submit("new_password")

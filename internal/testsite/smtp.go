@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -18,6 +19,7 @@ import (
 	netmail "net/mail"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -68,6 +70,24 @@ func (m ReceivedMail) Parse(t testing.TB) *netmail.Message {
 		t.Fatalf("no mail: %v\n%s", err, m.Data)
 	}
 	return msg
+}
+
+var mailedLink = regexp.MustCompile(`http://[^\s<>"]+`)
+
+// Link waits until the server has a number of mails, and returns the first link in the last
+// of these, which is to an address.
+func (s *SMTP) Link(t testing.TB, number int, to string) (link string) {
+	t.Helper()
+	Eventually(t, fmt.Sprintf("mail %d to %s", number, to), func() bool {
+		mails := s.Received()
+		if len(mails) < number || !strings.Contains(mails[number-1].To, to) {
+			return false
+		}
+		text := strings.ReplaceAll(string(mails[number-1].Data), "=\r\n", "")
+		link = mailedLink.FindString(strings.ReplaceAll(text, "=3D", "="))
+		return link != ""
+	})
+	return link
 }
 
 // StartSMTP starts a server; mode is starttls, tls or none.
