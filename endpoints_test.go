@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/api"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 	"github.com/caddy-djoser/djoser/stores/badger"
 
@@ -253,7 +254,7 @@ func (p *pageReader) send(text string) {
 		if err := json.Unmarshal([]byte(body), &members); err != nil {
 			p.t.Fatal(err)
 		}
-		p.address = account.NormalizeEmail(members.Email)
+		p.address = fieldtype.NormalizeEmail(members.Email)
 	}
 }
 

@@ -2,9 +2,10 @@ package account
 
 import (
 	"errors"
-	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 )
 
 func TestTypesParseText(t *testing.T) {
@@ -31,10 +32,10 @@ func TestTypesParseText(t *testing.T) {
 		{"text", "\x00", nil, "Null characters are not allowed."},
 		{"email", " A@B.Example ", "A@b.example", ""},
 		{"email", "  ", "", ""},
-		{"email", "a", nil, msgInvalidEmail},
-		{"email", "a\x00@b.example", nil, msgInvalidEmail},
+		{"email", "a", nil, fieldtype.MsgInvalidEmail},
+		{"email", "a\x00@b.example", nil, fieldtype.MsgInvalidEmail},
 		{"email", "aaaaaaaaa@bbb.example", nil, tooLong},
-		{"email", "aaaaaaaa@b@bb.example", nil, msgInvalidEmail + " " + tooLong},
+		{"email", "aaaaaaaa@b@bb.example", nil, fieldtype.MsgInvalidEmail + " " + tooLong},
 		{"url", "https://a.example", "https://a.example", ""},
 		{"url", "", "", ""},
 		{"url", "javascript:x", nil, notURL},
@@ -56,7 +57,7 @@ func TestTypesParseText(t *testing.T) {
 		{"date", "0000-01-01", nil, notDate},
 		{"date", long, nil, tooLong},
 	} {
-		f := Field{Type: fieldTypeNamed(c.typ), MaxLength: 20}
+		f := Field{Type: fieldtype.Named(c.typ), MaxLength: 20}
 		value, messages := f.Parse(c.text)
 		if got := strings.Join(messages, " "); value != c.value || got != c.message {
 			t.Errorf("%s: %q is %#v, %q, want %#v, %q", c.typ, c.text, value, got, c.value, c.message)
@@ -76,35 +77,11 @@ func TestStoredValuesFitTheType(t *testing.T) {
 		"boolean": {false, false, false, true, false, false, true},
 		"date":    {nil, nil, nil, nil, "2024-02-09", nil, nil},
 	} {
-		f := Field{Type: fieldTypeNamed(name)}
+		f := Field{Type: fieldtype.Named(name)}
 		for i, v := range stored {
 			if got := f.fit(v); got != want[i] {
 				t.Errorf("%s: %#v is %#v, want %#v", name, v, got, want[i])
 			}
-		}
-	}
-}
-
-func TestTypesOfTheUsernameField(t *testing.T) {
-	if got := typeNames(isNameType); got != "char or email" {
-		t.Errorf("the username field may be %s", got)
-	}
-	for _, c := range []struct {
-		rules            nameRules
-		name, normalized string
-		ok               bool
-	}{
-		{charType{}, "ﬁnn", "finn", true},
-		{charType{}, "Ann", "Ann", true},
-		{charType{}, ".ann", ".ann", false},
-		{charType{}, "+", "+", false},
-		{charType{}, "a b", "a b", false},
-		{charType{}, "a\u3164", "a\u1160", false},
-		{EmailType{}, "A@B.Example", "A@b.example", true},
-	} {
-		got := c.rules.Normalize(c.name)
-		if ok := c.rules.CheckName(got); got != c.normalized || ok != c.ok {
-			t.Errorf("%T: %q is %q, %t, want %q, %t", c.rules, c.name, got, ok, c.normalized, c.ok)
 		}
 	}
 }
@@ -120,27 +97,8 @@ func TestTextThatCannotBeStoredIsAnInvalidUsername(t *testing.T) {
 			t.Errorf("%q is %#v, %q", name, value, messages)
 		}
 		wrong := new(FieldError)
-		if _, err := model.CheckUsername(name); !errors.As(err, &wrong) || wrong.Messages[0] != msgInvalidUsername {
+		if _, err := model.CheckUsername(name); !errors.As(err, &wrong) || wrong.Messages[0] != fieldtype.MsgInvalidUsername {
 			t.Errorf("%q as a new username: %v", name, err)
-		}
-	}
-}
-
-// What the code takes for granted of every type.
-func TestTypesAreWhole(t *testing.T) {
-	for _, typ := range fieldTypes {
-		traits := typ.Traits()
-		switch _, isText := traits.Zero.(string); {
-		case fieldTypeNamed(traits.name) != typ:
-			t.Errorf("%T: another type is called %q", typ, traits.name)
-		case traits.APIName == "" || traits.Zero == nil:
-			t.Errorf("%s: %+v", traits.name, traits)
-		case traits.maxLength != 0 && !traits.hasLength:
-			t.Errorf("%s: a max_length that it doesn't take", traits.name)
-		case !traits.Nullable && !typ.Holds(traits.Zero):
-			t.Errorf("%s: %#v, which stands for no value, is not one", traits.name, traits.Zero)
-		case traits.address && !isText:
-			t.Errorf("%s: an address of %s", traits.name, reflect.TypeOf(traits.Zero))
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 )
 
 // Invitation lets somebody sign up, once. An address has at most one.
@@ -51,7 +53,7 @@ func (l *Links) Code(i *Invitation) string {
 func (i *Invitation) signee() *Account { return &Account{Serial: uint64(i.Created.UnixMicro())} }
 
 // maxCode is the maximum length of a code.
-const maxCode = (maxAddress*4+2)/3 + 1 + maxLinkToken
+const maxCode = (fieldtype.MaxAddress*4+2)/3 + 1 + maxLinkToken
 
 // invitation returns the invitation of a code. Errors: ErrUninvited, those of the store.
 func (a *Service) invitation(ctx context.Context, code string) (*Invitation, error) {
@@ -89,7 +91,7 @@ func (a *Service) invitations() (InvitationStore, error) {
 // ErrUninvited if they have another address.
 func (i *Invitation) accept(m *Model, v Values) error {
 	given := v.Text("email")
-	if given != "" && !strings.EqualFold(NormalizeEmail(given), NormalizeEmail(i.Address)) || m.Field("email") == nil {
+	if given != "" && !strings.EqualFold(fieldtype.NormalizeEmail(given), fieldtype.NormalizeEmail(i.Address)) || m.Field("email") == nil {
 		return ErrUninvited
 	}
 	v["email"] = i.Address
@@ -121,10 +123,10 @@ func (a *Service) Invite(ctx context.Context, address string, groups []string, p
 
 // ParseAddress returns the stored form of an address, or messages if it isn't one.
 func ParseAddress(text string) (string, []string) {
-	value, messages := EmailType{}.Parse(text, maxAddress)
+	value, messages := fieldtype.Email{}.Parse(text, fieldtype.MaxAddress)
 	address, _ := value.(string)
 	if len(messages) == 0 && address == "" {
-		messages = []string{MsgRequired}
+		messages = []string{fieldtype.MsgRequired}
 	}
 	return address, messages
 }

@@ -80,3 +80,16 @@ func TestUIDsAreDjangos(t *testing.T) {
 		}
 	}
 }
+
+func TestLongLinksThatNothingParses(t *testing.T) {
+	long := strings.Repeat("ü", 1<<20)
+	link := testLinks()
+	for name, parse := range map[string]func() bool{
+		"uid":   func() bool { _, ok := decodeUID(long); return ok },
+		"token": func() bool { return link.check(PurposeActivation, &Account{}, "", long) },
+	} {
+		if n := testing.AllocsPerRun(10, func() { parse() }); parse() || n != 0 {
+			t.Errorf("%s: taken, or %v allocations", name, n)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/throttle"
 )
@@ -82,7 +83,7 @@ func (a *Service) mayReach(m *Mail, to string, named []*Account) bool {
 // which some providers ignore. With other providers, addresses that only differ by
 // dots share a limit.
 func mailboxOf(address string) string {
-	address = strings.ToLower(NormalizeEmail(address))
+	address = strings.ToLower(fieldtype.NormalizeEmail(address))
 	at := strings.LastIndexByte(address, '@')
 	if at < 0 {
 		return address
@@ -128,7 +129,7 @@ func (r *Request) RequestUsernameReset(ctx context.Context, email string) error 
 func (r *Request) Reaches(ctx context.Context, email string, p Purpose) (bool, error) {
 	a := r.accounts
 	m := a.mail(p, &Account{}, r.event.Client)
-	m.Address = NormalizeEmail(email)
+	m.Address = fieldtype.NormalizeEmail(email)
 	found, err := a.foundFor(ctx, m)
 	if err != nil {
 		return false, err
@@ -152,7 +153,7 @@ func (r *Request) ResendActivation(ctx context.Context, email string) error {
 // up when the mail is sent, so that a request does the same work for any address.
 func (a *Service) requestMail(ctx context.Context, email string, p Purpose, c Client) error {
 	m := a.mail(p, &Account{}, c)
-	if address := NormalizeEmail(email); a.mayAsk(address, p) {
+	if address := fieldtype.NormalizeEmail(email); a.mayAsk(address, p) {
 		m.Address = address
 	}
 	return a.Commit(ctx, &Change{Mails: []*Mail{m}})
@@ -209,14 +210,14 @@ func (a *Service) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 	}
 	to, _ := m.recipient(found[0])
 	for _, acc := range found {
-		if address, _ := m.recipient(acc); NormalizeEmail(address) == m.Address {
+		if address, _ := m.recipient(acc); fieldtype.NormalizeEmail(address) == m.Address {
 			to = address
 			break
 		}
 	}
 	found = slices.DeleteFunc(found, func(acc *Account) bool {
 		address, _ := m.recipient(acc)
-		return NormalizeEmail(address) != NormalizeEmail(to)
+		return fieldtype.NormalizeEmail(address) != fieldtype.NormalizeEmail(to)
 	})
 	if len(found) > maxNamed {
 		later := found[maxNamed/2:]

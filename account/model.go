@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 )
 
 // UserModel describes the accounts of a realm, like a custom user model of Django.
@@ -69,10 +71,10 @@ type FieldSettings struct {
 
 // Model is a UserModel with all defaults applied.
 type Model struct {
-	nameRules // of the username field's type
-	Username  *Field
-	Required  []*Field // without the username field
-	Declared  []*Field // every field, the username field first
+	fieldtype.NameRules // of the username field's type
+	Username            *Field
+	Required            []*Field // without the username field
+	Declared            []*Field // every field, the username field first
 }
 
 // reservedFields are names with another meaning in a request, a response or an account.
@@ -86,16 +88,16 @@ var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
 
 func builtinFields() []*Field {
 	return []*Field{
-		{Name: "username", Type: charType{}, MaxLength: 150, Label: "username"},
-		{Name: "email", Type: EmailType{}, MaxLength: 254, Blank: true, Label: "email address"},
-		{Name: "first_name", Type: charType{}, MaxLength: 150, Blank: true, Label: "first name"},
-		{Name: "last_name", Type: charType{}, MaxLength: 150, Blank: true, Label: "last name"},
+		{Name: "username", Type: fieldtype.Char{}, MaxLength: 150, Label: "username"},
+		{Name: "email", Type: fieldtype.Email{}, MaxLength: 254, Blank: true, Label: "email address"},
+		{Name: "first_name", Type: fieldtype.Char{}, MaxLength: 150, Blank: true, Label: "first name"},
+		{Name: "last_name", Type: fieldtype.Char{}, MaxLength: 150, Blank: true, Label: "last name"},
 	}
 }
 
 // idField returns the read-only field id, for required_fields.
 func idField() *Field {
-	return &Field{Name: "id", Type: integerType{}, Label: "ID", ReadOnly: true}
+	return &Field{Name: "id", Type: fieldtype.Integer{}, Label: "ID", ReadOnly: true}
 }
 
 // Resolve applies defaults and checks the model. taken are more names that no field may
@@ -116,11 +118,11 @@ func (u *UserModel) Resolve(taken []string) (*Model, error) {
 		return nil, fmt.Errorf("username_field %s is not a field: declare it with 'field %s char'", name, name)
 	}
 	var ok bool
-	if m.nameRules, ok = m.Username.Type.(nameRules); !ok {
-		return nil, fmt.Errorf("username_field %s is of type %s: it must be %s", name, m.Username.Type.Traits().name, typeNames(isNameType))
+	if m.NameRules, ok = m.Username.Type.(fieldtype.NameRules); !ok {
+		return nil, fmt.Errorf("username_field %s is of type %s: it must be %s", name, m.Username.Type.Traits().Name, fieldtype.Names(fieldtype.IsName))
 	}
-	if m.Username.Type == (charType{}) {
-		m.Username.Type = usernameType{}
+	if m.Username.Type == (fieldtype.Char{}) {
+		m.Username.Type = fieldtype.Username{}
 	}
 	m.Username.Unique, m.Username.Blank = true, false
 	if m.Username.ReadOnly {
@@ -132,7 +134,7 @@ func (u *UserModel) Resolve(taken []string) (*Model, error) {
 	if err := m.checkNameSettings(); err != nil {
 		return nil, err
 	}
-	m.Username.HelpText = m.nameHelp(m.Username.MaxLength)
+	m.Username.HelpText = m.NameHelp(m.Username.MaxLength)
 
 	required := u.RequiredFields
 	if required == nil && name != "email" {
@@ -185,16 +187,16 @@ func (m *Model) declare(d *FieldSettings, reserved []string) error {
 	f := m.Field(d.Name)
 	switch {
 	case f == nil && d.Type == "":
-		return fmt.Errorf("a type is needed: %s", typeNames(isAnyType))
+		return fmt.Errorf("a type is needed: %s", fieldtype.Names(fieldtype.IsAny))
 	case f == nil:
-		typ := fieldTypeNamed(d.Type)
+		typ := fieldtype.Named(d.Type)
 		if typ == nil {
-			return fmt.Errorf("unknown type %s: use %s", d.Type, typeNames(isAnyType))
+			return fmt.Errorf("unknown type %s: use %s", d.Type, fieldtype.Names(fieldtype.IsAny))
 		}
 		f = &Field{Name: d.Name, Type: typ, Label: strings.ReplaceAll(d.Name, "_", " ")}
 		m.Declared = append(m.Declared, f)
-	case d.Type != "" && d.Type != f.Type.Traits().name:
-		return fmt.Errorf("the type of this built-in field is %s, not %s", f.Type.Traits().name, d.Type)
+	case d.Type != "" && d.Type != f.Type.Traits().Name:
+		return fmt.Errorf("the type of this built-in field is %s, not %s", f.Type.Traits().Name, d.Type)
 	}
 	return f.amend(d)
 }
@@ -207,8 +209,8 @@ func (f *Field) amend(d *FieldSettings) error {
 	if d.Unique != nil {
 		f.Unique = *d.Unique
 	}
-	if traits := f.Type.Traits(); f.Unique && !traits.canUnique {
-		return fmt.Errorf("a field of type %s can't be unique", traits.name)
+	if traits := f.Type.Traits(); f.Unique && !traits.CanUnique {
+		return fmt.Errorf("a field of type %s can't be unique", traits.Name)
 	}
 	if d.Blank != nil {
 		f.Blank = *d.Blank
@@ -241,17 +243,17 @@ func (f *Field) amend(d *FieldSettings) error {
 func (f *Field) setLength(maxLength *int) error {
 	traits := f.Type.Traits()
 	switch {
-	case maxLength != nil && !traits.hasLength:
-		return fmt.Errorf("a field of type %s takes no max_length", traits.name)
+	case maxLength != nil && !traits.HasLength:
+		return fmt.Errorf("a field of type %s takes no max_length", traits.Name)
 	case maxLength != nil && *maxLength < 1:
 		return fmt.Errorf("max_length is %d: it must be at least 1", *maxLength)
 	case maxLength != nil:
 		f.MaxLength = *maxLength
 	case f.MaxLength == 0:
-		f.MaxLength = traits.maxLength
+		f.MaxLength = traits.MaxLength
 	}
-	if traits.hasLength && f.MaxLength == 0 {
-		return fmt.Errorf("a field of type %s needs max_length", traits.name)
+	if traits.HasLength && f.MaxLength == 0 {
+		return fmt.Errorf("a field of type %s needs max_length", traits.Name)
 	}
 	return nil
 }
@@ -260,11 +262,11 @@ func (f *Field) setLength(maxLength *int) error {
 func (f *Field) setChoices(choices []string) error {
 	traits := f.Type.Traits()
 	if len(choices) > 0 && traits.Checkbox {
-		return fmt.Errorf("a field of type %s takes no choices", traits.name)
+		return fmt.Errorf("a field of type %s takes no choices", traits.Name)
 	}
 	for _, c := range choices {
 		if value, errs := f.Parse(c); len(errs) > 0 || fmt.Sprint(value) != c {
-			return fmt.Errorf("choices: %q is not a value of type %s as it is stored", c, traits.name)
+			return fmt.Errorf("choices: %q is not a value of type %s as it is stored", c, traits.Name)
 		}
 	}
 	f.Choices = choices
@@ -335,7 +337,7 @@ func (m *Model) Signature() string {
 		if !f.Unique {
 			continue
 		}
-		name := f.Name + ":" + f.Type.Traits().name
+		name := f.Name + ":" + f.Type.Traits().Name
 		if f.foldCase {
 			name += ":case_insensitive"
 		}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/internal/username"
 	"github.com/caddy-djoser/djoser/password"
 )
@@ -21,14 +22,14 @@ func (e *FieldError) Error() string { return e.Field + ": " + strings.Join(e.Mes
 func (m *Model) CheckUsername(name string) (string, error) {
 	u := m.Username
 	name = m.Normalize(name)
-	if n := Characters(name); n > u.MaxLength { // NFKC may lengthen it
-		return "", &FieldError{u.Name, []string{MsgTooLong(u.MaxLength, n)}}
+	if n := fieldtype.Characters(name); n > u.MaxLength { // NFKC may lengthen it
+		return "", &FieldError{u.Name, []string{fieldtype.MsgTooLong(u.MaxLength, n)}}
 	}
 	if !m.CheckName(name) {
-		return "", &FieldError{u.Name, []string{msgInvalidUsername}}
+		return "", &FieldError{u.Name, []string{fieldtype.MsgInvalidUsername}}
 	}
 	if u.oneScript && !username.SingleScript(name) {
-		return "", &FieldError{u.Name, []string{msgScripts}}
+		return "", &FieldError{u.Name, []string{fieldtype.MsgScripts}}
 	}
 	return name, nil
 }
@@ -41,7 +42,7 @@ func (a *Service) CheckNewPassword(member, pass string, fields func(name string)
 	}
 	var attributes []password.Attribute
 	for _, f := range a.Model.Declared {
-		if f.Type.Traits().personal {
+		if f.Type.Traits().Personal {
 			attributes = append(attributes, password.Attribute{Name: f.Label, Value: fields(f.Name)})
 		}
 	}

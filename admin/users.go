@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 )
 
 // userView is the JSON of a user.
@@ -260,7 +261,7 @@ func (m *request) addUser() (any, error) {
 		return nil, err
 	}
 	if name := m.accounts.Model.Username.Name; edit.Fields.Text(name) == "" {
-		return nil, drf.Invalid(name, account.MsgRequired)
+		return nil, drf.Invalid(name, fieldtype.MsgRequired)
 	}
 	pass := ""
 	if e.Password != nil {

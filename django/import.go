@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/password"
 	"golang.org/x/sync/errgroup"
 )
@@ -369,7 +370,7 @@ func (im *importer) group(ctx context.Context, row *Row) error {
 	if err != nil || name == "" {
 		return im.refuse(row, "the group has no name")
 	}
-	if account.Characters(name) > account.MaxGroup {
+	if fieldtype.Characters(name) > account.MaxGroup {
 		return im.refuse(row, "the group's name has more than %d characters", account.MaxGroup)
 	}
 	permissions, err := im.permissionsOf(row, "permissions")
@@ -536,7 +537,7 @@ func (im *importer) setGroups(row *Row, acc *account.Account) error {
 	}
 	for _, key := range keys {
 		if natural := naturalKey(key, 1); natural != nil {
-			if account.Characters(natural[0]) > account.MaxGroup {
+			if fieldtype.Characters(natural[0]) > account.MaxGroup {
 				return fmt.Errorf("it has a group whose name has more than %d characters", account.MaxGroup)
 			}
 			acc.Groups = append(acc.Groups, natural[0])

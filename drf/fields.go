@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 )
 
 // Input is a member of a request body. The inputs of an endpoint are its serializer.
@@ -57,7 +58,7 @@ func (version Version) Bind(o *Object, inputs []Input) (account.Values, FieldErr
 			if value := in.absent(o); value != nil {
 				v[in.Name] = value
 			} else if in.Required {
-				errs.Add(in.Name, account.MsgRequired)
+				errs.Add(in.Name, fieldtype.MsgRequired)
 			}
 			continue
 		}
@@ -96,8 +97,8 @@ func (in *Input) Parse(raw any) (any, []string) {
 		return value, messages
 	}
 	value := PythonText(raw)
-	if n := account.Characters(value); in.MaxLength > 0 && n > in.MaxLength {
-		return nil, []string{account.MsgTooLong(in.MaxLength, n)}
+	if n := fieldtype.Characters(value); in.MaxLength > 0 && n > in.MaxLength {
+		return nil, []string{fieldtype.MsgTooLong(in.MaxLength, n)}
 	}
 	return value, nil
 }
@@ -110,7 +111,7 @@ func (in *Input) empty() (any, []string) {
 	case in.Required && in.partial:
 		return nil, []string{"This field cannot be blank."}
 	case in.Required:
-		return nil, []string{account.MsgRequired}
+		return nil, []string{fieldtype.MsgRequired}
 	case in.isNullable():
 		return nil, nil
 	case in.Field != nil:

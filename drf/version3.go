@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 )
 
 // Version is a version of REST framework, which decides how members of a request are
@@ -86,7 +87,7 @@ func bind3(o *Object, inputs []Input) (account.Values, FieldErrors) {
 			if value := in.absent(o); value != nil {
 				v[in.Name] = value
 			} else if in.Required && !in.partial {
-				errs.Add(in.Name, account.MsgRequired)
+				errs.Add(in.Name, fieldtype.MsgRequired)
 			}
 			continue
 		}
@@ -107,7 +108,7 @@ func (in *Input) parse3(raw any, form bool) (any, []string) {
 		}
 		return nil, []string{msgNotNull}
 	}
-	if in.Field != nil && !in.Field.Type.Traits().Text {
+	if in.Field != nil && !in.Field.Type.Traits().IsText {
 		if form && raw == "" && in.isNullable() && !in.Required {
 			return nil, nil
 		}
@@ -118,7 +119,7 @@ func (in *Input) parse3(raw any, form bool) (any, []string) {
 	default:
 		return nil, []string{in.notText()}
 	}
-	text := account.TrimSpace(PythonText(raw))
+	text := fieldtype.TrimSpace(PythonText(raw))
 	if text == "" {
 		if in.mayBeBlank() {
 			return "", nil
@@ -134,7 +135,7 @@ func (in *Input) parse3(raw any, form bool) (any, []string) {
 
 // mayBeBlank reports whether an empty text is a value.
 func (in *Input) mayBeBlank() bool {
-	return in.Field != nil && in.Field.Type.Traits().Text && in.Field.Blank && !in.Required
+	return in.Field != nil && in.Field.Type.Traits().IsText && in.Field.Blank && !in.Required
 }
 
 // notText returns the message for what isn't text.
@@ -154,14 +155,14 @@ func (in *Input) notText() string {
 // checkText applies all validators to a text, in the order of version 3.
 func (in *Input) checkText(text string) (any, []string) {
 	var errs []string
-	switch n := account.Characters(text); {
+	switch n := fieldtype.Characters(text); {
 	case in.Check != nil:
-		errs = append(in.Check(text), account.CheckText(text)...)
+		errs = append(in.Check(text), fieldtype.CheckText(text)...)
 	case in.Field == nil:
 		if in.MaxLength > 0 && n > in.MaxLength {
-			errs = append(errs, account.MsgTooLong(in.MaxLength, n))
+			errs = append(errs, fieldtype.MsgTooLong(in.MaxLength, n))
 		}
-		errs = append(errs, account.CheckText(text)...)
+		errs = append(errs, fieldtype.CheckText(text)...)
 	default:
 		value, messages := in.Field.Parse(text)
 		if !in.Field.IsAddress() {
@@ -169,7 +170,7 @@ func (in *Input) checkText(text string) (any, []string) {
 		}
 		// The form of an address is checked last.
 		slices.Reverse(messages)
-		if errs = account.CheckText(text); len(messages) > 0 {
+		if errs = fieldtype.CheckText(text); len(messages) > 0 {
 			errs = slices.Insert(messages, len(messages)-1, errs...)
 		}
 		if len(errs) == 0 {

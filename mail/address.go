@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"golang.org/x/net/idna"
 )
 
@@ -69,7 +69,7 @@ func domainOf(address string) string {
 // server understands.
 func asciiDomain(address string) (string, error) {
 	i := strings.LastIndexByte(address, '@')
-	if account.IsASCII(address[i+1:]) {
+	if fieldtype.IsASCII(address[i+1:]) {
 		return address, nil
 	}
 	domain, err := idna.Lookup.ToASCII(address[i+1:])

@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
 )
@@ -171,7 +171,7 @@ func (c *smtpConn) send(ctx context.Context, msg *mail.Msg) error {
 	c.used = time.Now()
 	// Only addresses with a local part beyond ASCII need SMTPUTF8. Other mails
 	// mustn't ask for it, since then every server on the way must support it.
-	c.smtp.SkipSMTPUTF8(account.IsASCII(msg.GetTo()[0].Address + msg.GetFrom()[0].Address))
+	c.smtp.SkipSMTPUTF8(fieldtype.IsASCII(msg.GetTo()[0].Address + msg.GetFrom()[0].Address))
 	err := c.client.SendWithSMTPClient(c.smtp, msg)
 	c.used = time.Now()
 	if msg.IsDelivered() {

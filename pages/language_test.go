@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 )
 
 // load returns languages whose files are in a folder.
@@ -138,7 +138,7 @@ func TestTextsAreWhole(t *testing.T) {
 func TestMessagesKeepTheirValues(t *testing.T) {
 	de := langNamed(t, "de")
 	for message, want := range map[string]string{
-		account.MsgTooLong(3, 5): "Höchstens 3 Zeichen sind möglich, hier sind es 5.",
+		fieldtype.MsgTooLong(3, 5): "Höchstens 3 Zeichen sind möglich, hier sind es 5.",
 		"This password is too short. It must contain at least 9 characters.": "Das Passwort ist zu kurz. Es muss mindestens 9 Zeichen haben.",
 		"The password is too similar to the nick $1 {n}.":                    "Das Passwort ist der Angabe „nick $1 {n}“ zu ähnlich.",
 		"Something new.": "Something new.",

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 )
 
 // Actions of an account that has logged in: who.
@@ -40,7 +41,7 @@ func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Reque
 	}
 	current, ok := o.Values["current_password"].(string)
 	if !ok || current == "" {
-		return drf.Invalid("current_password", account.MsgRequired)
+		return drf.Invalid("current_password", fieldtype.MsgRequired)
 	}
 	errs := make(drf.FieldErrors)
 	if _, err := s.checkCurrentPassword(ctx, req, who, account.Values{"current_password": current}, errs); err != nil {
@@ -110,7 +111,7 @@ func (s *Serializers) checkCurrentPassword(ctx context.Context, req *account.Req
 	if !ok {
 		return nil, nil
 	}
-	if account.Characters(current) > s.MaxPassword {
+	if fieldtype.Characters(current) > s.MaxPassword {
 		errs.Add("current_password", msgPassword)
 		return nil, nil
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 )
 
 // Register creates an account. The token is empty unless the account is logged in at
@@ -52,7 +53,7 @@ func blankFalsy(o *drf.Object, name string) {
 // long for any account.
 func (s *Serializers) mayBeRight(v account.Values, field *account.Field) bool {
 	pass := v.Text("password")
-	return v.Text(field.Name) != "" && pass != "" && account.Characters(pass) <= s.MaxPassword
+	return v.Text(field.Name) != "" && pass != "" && fieldtype.Characters(pass) <= s.MaxPassword
 }
 
 // Login returns an auth token.

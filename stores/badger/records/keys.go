@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"golang.org/x/text/unicode/norm"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -110,7 +111,7 @@ func DueKey(due time.Time, id uint64) []byte {
 
 // FoldEmail returns an address in the one form of all its spellings, which may
 // differ in case and in the encoding of the domain.
-func FoldEmail(email string) string { return FormerFold(account.NormalizeEmail(email)) }
+func FoldEmail(email string) string { return FormerFold(fieldtype.NormalizeEmail(email)) }
 
 // FormerFold returns the form that earlier versions had in the index of
 // addresses. The next reindex replaces such entries.

@@ -1,4 +1,4 @@
-package account
+package fieldtype
 
 import (
 	"net"
@@ -16,7 +16,7 @@ import (
 // form: lower-case A-labels.
 
 const (
-	maxAddress = 254 // characters of an email address; the maximum of RFC 5321
+	MaxAddress = 254 // characters of an email address; the maximum of RFC 5321
 	maxHost    = 253 // bytes of a host name; the maximum of RFC 1035
 )
 
@@ -38,7 +38,7 @@ var (
 func parseEmail(s string) (address string, ok bool) {
 	s = TrimSpace(s)
 	at := strings.LastIndexByte(s, '@')
-	if at < 0 || Characters(s) > maxAddress || !localPart.MatchString(s[:at]) {
+	if at < 0 || Characters(s) > MaxAddress || !localPart.MatchString(s[:at]) {
 		return s, false
 	}
 	domain, ok := mailDomain(s[at+1:])
@@ -46,7 +46,7 @@ func parseEmail(s string) (address string, ok bool) {
 		return s, false
 	}
 	address = s[:at+1] + domain
-	return address, len(address) <= maxAddress // A-labels may be longer
+	return address, len(address) <= MaxAddress // A-labels may be longer
 }
 
 // NormalizeEmail returns the stored form of an address. Of an invalid one, such as from
