@@ -74,6 +74,12 @@ func (m ReceivedMail) Parse(t testing.TB) *netmail.Message {
 
 var mailedLink = regexp.MustCompile(`http://[^\s<>"]+`)
 
+// link returns the first link in the mail.
+func (m ReceivedMail) link() string {
+	text := strings.ReplaceAll(string(m.Data), "=\r\n", "")
+	return mailedLink.FindString(strings.ReplaceAll(text, "=3D", "="))
+}
+
 // Link waits until the server has a number of mails, and returns the first link in the last
 // of these, which is to an address.
 func (s *SMTP) Link(t testing.TB, number int, to string) (link string) {
@@ -83,11 +89,20 @@ func (s *SMTP) Link(t testing.TB, number int, to string) (link string) {
 		if len(mails) < number || !strings.Contains(mails[number-1].To, to) {
 			return false
 		}
-		text := strings.ReplaceAll(string(mails[number-1].Data), "=\r\n", "")
-		link = mailedLink.FindString(strings.ReplaceAll(text, "=3D", "="))
+		link = mails[number-1].link()
 		return link != ""
 	})
 	return link
+}
+
+// Links returns the first links of the mails so far to an address, if they hold a text.
+func (s *SMTP) Links(to, text string) (links []string) {
+	for _, m := range s.Received() {
+		if link := m.link(); m.To == to && strings.Contains(link, text) {
+			links = append(links, link)
+		}
+	}
+	return links
 }
 
 // StartSMTP starts a server; mode is starttls, tls or none.
