@@ -190,6 +190,7 @@ type (
 		Env      struct {
 			Django      map[string]any      `json:"DJANGO_JSON"`
 			Permissions map[string][]string `json:"PERMISSIONS"`
+			SimpleJWT   simpleJWT           `json:"SIMPLE_JWT"`
 		}
 		Steps   []*recordedStep
 		Mails   []comparedMail
@@ -206,6 +207,7 @@ type (
 		Capture     map[string]string   // name of the variable: member of the answer
 		CaptureMail struct{ To string } `json:"capture_mail"`
 		Control     *struct{ Op, Username string }
+		Sleep       float64 // in seconds
 	}
 	recordedRequest struct {
 		Method       string
@@ -336,6 +338,7 @@ func (c *recordedCase) prepare(number int) {
 			body, _ := s.Response.Body.(map[string]any)
 			s.Response.Body = body["json"] // nil for an HTML page
 			s.Response.hideToken()
+			s.Response.hideJWT()
 		}
 	}
 	for i := range c.Mails {
@@ -468,6 +471,7 @@ func (c *recordedCase) caddyfile(s *testsite.Site, of *recording) string {
 		}
 		lines.WriteString("\t\t}\n")
 	}
+	lines.WriteString(c.jwtBlock())
 	for name, v := range c.Env.Django {
 		switch name {
 		case "DEFAULT_FROM_EMAIL":
@@ -516,6 +520,8 @@ func (r *replay) run() {
 		switch {
 		case s.Request != nil:
 			r.request(stepName(i), s)
+		case s.Sleep > 0:
+			time.Sleep(time.Duration(s.Sleep * float64(time.Second)))
 		case s.Control != nil:
 			r.control(s.Control.Op, s.Control.Username)
 		default:
@@ -566,6 +572,12 @@ func (r *replay) request(at string, s *recordedStep) {
 		r.tokens = append(r.tokens, token)
 		for name := range s.Capture {
 			r.setVar(name, token)
+		}
+	}
+	jwts := got.hideJWT()
+	for name, member := range s.Capture {
+		if jwts[member] != "" {
+			r.setVar(name, jwts[member])
 		}
 	}
 	r.compare(at, s.Response, got)
@@ -740,7 +752,7 @@ func (r *replay) storedAccounts() []comparedAccount {
 		}
 		accounts = append(accounts, comparedAccount{
 			acc.ID, acc.Username, acc.Email, sqliteBool(acc.IsActive), sqliteBool(acc.IsStaff), sqliteBool(acc.IsSuperuser),
-			!strings.HasPrefix(acc.Password, "!"), len(tokens),
+			!strings.HasPrefix(acc.Password, "!"), countAuthTokens(tokens),
 		})
 	}
 	return accounts

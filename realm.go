@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-djoser/djoser/gate"
 	"github.com/caddy-djoser/djoser/internal/cors"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/jwt"
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/pages"
 	"github.com/caddy-djoser/djoser/password"
@@ -58,6 +59,7 @@ type realm struct {
 	shared   atomic.Pointer[sharedStore] // nil until the store is open
 	down     atomic.Pointer[error]       // why the store isn't open, while retry tries again; nil: it is, or wasn't tried
 	accounts *account.Service            // set before shared
+	issuer   *jwt.Issuer                 // set before shared; nil without jwt
 	release  func()                      // of the outbox; nil without a mailer
 }
 
@@ -88,6 +90,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 			zap.String("settings", "send_activation_email on"), zap.String("command", "caddy djoser user confirm-email"))
 	}
 	r.auth = authn.Authenticator{Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
+	r.auth.JWT = r.newJWT()
 	r.noActivationURL, r.noResetURL = settings.ActivationURL == "", settings.PasswordResetConfirmURL == ""
 	r.hasMailer = settings.MailerRaw != nil // loading it clears the setting
 	r.noInvitationURL = settings.InvitationURL == ""
@@ -172,6 +175,9 @@ func (r *realm) tryOpen() (*sharedStore, error) {
 		shared.watch()
 	}
 	r.accounts = accounts
+	if s := r.settings.JWT; s != nil {
+		r.issuer = s.issuer(accounts.Links.Key)
+	}
 	r.shared.Store(shared)
 	if r.mailer != nil {
 		r.release = shared.outbox.Use(r.delivery())

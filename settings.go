@@ -194,7 +194,7 @@ type PasswordSettings struct {
 
 // rules returns the settings that package account needs.
 func (s *Settings) rules() account.Rules {
-	return account.Rules{
+	rules := account.Rules{
 		Registration:           s.Registration,
 		Approvers:              s.Approvers,
 		QuietRegistration:      s.QuietRegistration,
@@ -211,6 +211,10 @@ func (s *Settings) rules() account.Rules {
 		TokenTTL:         s.Token.ttl(),
 		TokensPerUser:    s.Token.PerUser,
 	}
+	if s.JWT != nil {
+		rules.SessionTTL, rules.RotateSessions = time.Duration(s.JWT.Refresh), s.JWT.Rotate
+	}
+	return rules
 }
 
 func (p *PasswordSettings) validators() password.Validators {
@@ -272,6 +276,13 @@ func (s *Settings) setDefaults() error {
 	}
 	s.Registration = cmp.Or(s.Registration, account.RegistrationOpen)
 	s.expand(repl)
+	if s.JWT != nil {
+		jwt := *s.JWT // not of the definition, which stays as it is
+		s.JWT = &jwt
+		if err := jwt.setDefaults(); err != nil {
+			return err
+		}
+	}
 
 	s.LinkTTL = cmp.Or(s.LinkTTL, caddy.Duration(3*24*time.Hour))
 	s.MaxBody = cmp.Or(s.MaxBody, 64<<10)

@@ -68,12 +68,15 @@ type V2Settings struct {
 	// CurrentUserOrAdminOrReadOnly. They hold in every layout. Default: djoser's. Source:
 	// djoser's PERMISSIONS.
 	Permissions map[string]string `json:"permissions,omitempty"`
+
+	// JWT turns on JSON Web Tokens. Default: off.
+	JWT *JWTSettings `json:"jwt,omitempty"`
 }
 
 // v2SettingNames lists the lines of the block, for an error message.
 const v2SettingNames = "endpoints, login_field, username_reset_confirm_url, username_reset_confirm_retype, user_create_password_retype, " +
 	"send_confirmation_email, password_changed_email_confirmation, username_changed_email_confirmation, " +
-	"password_reset_show_email_not_found, username_reset_show_email_not_found, hide_users, permissions"
+	"password_reset_show_email_not_found, username_reset_show_email_not_found, hide_users, permissions, jwt"
 
 // unmarshalLine parses a line of the block, if it is one of these settings.
 func (s *V2Settings) unmarshalLine(d *caddyfile.Dispenser, name string) (ours bool, err error) {
@@ -101,6 +104,9 @@ func (s *V2Settings) unmarshalLine(d *caddyfile.Dispenser, name string) (ours bo
 		return true, directive.SwitchArg(d, s.HideUsers)
 	case "permissions":
 		return true, s.unmarshalPermissions(d)
+	case "jwt":
+		s.JWT = new(JWTSettings)
+		return true, s.JWT.unmarshal(d)
 	}
 	return false, nil
 }
@@ -158,6 +164,14 @@ func (s *V2Settings) validate(model *account.Model) error {
 	}
 	if _, err := s.loginField(model); err != nil {
 		return err
+	}
+	if s.JWT != nil {
+		if !s.hasV2() {
+			return errors.New("jwt is for djoser 2's layout: add the line 'endpoints v2', or 'endpoints classic v2'")
+		}
+		if err := s.JWT.validate(); err != nil {
+			return err
+		}
 	}
 	return mail.CheckLinkURL("username_reset_confirm_url", s.UsernameResetConfirmURL)
 }

@@ -49,6 +49,10 @@ type Change struct {
 	EndTokens bool
 	Keep      Digest
 
+	// Renew raises the generation of a session. If the stored session has another
+	// generation than before, Commit returns ErrConflict; if it is unknown, ErrNotFound.
+	Renew *Renewal
+
 	// EndToken ends one token and its children. If it is unknown, Commit returns ErrNotFound.
 	EndToken *Digest
 
@@ -65,6 +69,14 @@ type Change struct {
 	Mails []*Mail
 }
 
+// Renewal raises the Generation of a session by one.
+type Renewal struct {
+	Digest     Digest
+	Generation uint64 // before
+	Renewed    time.Time
+	Expires    time.Time // of the session from now on
+}
+
 // Validate returns an error if the fields of a change exclude each other. A store calls
 // it first in Commit, and returns its error.
 func (c *Change) Validate() error {
@@ -78,6 +90,8 @@ func (c *Change) Validate() error {
 		return errors.New("invalid change: a token with a parent needs Host and NoLogin, and nothing else may change")
 	case c.Token != nil && c.Token.IsLogin() && c.Token.Host != "":
 		return errors.New("invalid change: a token for a host without a parent")
+	case c.Renew != nil && (a != nil || c.Token != nil || c.EndTokens || c.EndToken != nil):
+		return errors.New("invalid change: Renew with another change of tokens or of the account")
 	case a == nil && c.Token == nil && c.EndTokens:
 		return errors.New("invalid change: EndTokens without an account")
 	case a == nil && c.Token == nil && c.TokenLimit != 0:

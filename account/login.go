@@ -12,22 +12,33 @@ import (
 	"github.com/caddy-djoser/djoser/throttle"
 )
 
-// Login is the only way to an auth token by name and password, for every layout of the
-// API. It counts the attempt, verifies the password, forgives earlier attempts if it
-// was right, and commits the token; Do, around it, counts the request and reports the
-// outcome. An unknown name costs as much as a known one. The name is a value of the
-// field: the username field, or another one that is unique or an address. Errors:
-// ErrCredentials, ErrDisabled, *TooSoonError, password.ErrBusy.
-func (r *Request) Login(ctx context.Context, field *Field, name, pass string) (*Account, string, error) {
+// Login returns an auth token by name and password. The name is a value of the field: the
+// username field, or another one that is unique or an address. Errors: ErrCredentials,
+// ErrDisabled, *TooSoonError, password.ErrBusy.
+func (r *Request) Login(ctx context.Context, field *Field, name, pass string) (acc *Account, token string, err error) {
+	acc, err = r.login(ctx, field, name, pass, func(change *Change, acc *Account) {
+		token = r.accounts.addToken(change, acc, r.event.Client)
+	})
+	if err != nil {
+		token = ""
+	}
+	return acc, token, err
+}
+
+// login is the only way to a log-in by name and password, for every layout of the API. It
+// counts the attempt, verifies the password, forgives earlier attempts if it was right, and
+// commits the log-in that add makes; Do, around it, counts the request and reports the
+// outcome. An unknown name costs as much as a known one.
+func (r *Request) login(ctx context.Context, field *Field, name, pass string, add func(*Change, *Account)) (*Account, error) {
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
 	who := a.loginName(field, name)
 	c.known = a.Throttles.known.Has(knownKey(who.counted, c))
 	try, err := a.tryLogin(ctx, who, c)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	acc, token, err := a.logIn(ctx, who, pass, c)
+	acc, err := a.logIn(ctx, who, pass, c, add)
 	r.event.Account = acc
 	switch {
 	case err == nil:
@@ -39,7 +50,7 @@ func (r *Request) Login(ctx context.Context, field *Field, name, pass string) (*
 	case !errors.Is(err, ErrCredentials):
 		try.untried()
 	}
-	return acc, token, err
+	return acc, err
 }
 
 // loginName is what an account logs in with.
@@ -82,32 +93,32 @@ func (n loginName) find(ctx context.Context, a *Service) (*Account, error) {
 	return found[0], nil
 }
 
-// logIn verifies a password, and commits an auth token. With an error, the account is
-// returned if it exists.
-func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Client) (*Account, string, error) {
+// logIn verifies a password, and commits the log-in that add makes. With an error, the
+// account is returned if it exists.
+func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Client, add func(*Change, *Account)) (*Account, error) {
 	acc, err := name.find(ctx, a)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return nil, "", err
+		return nil, err
 	}
 	ok, weak, took, err := a.verify(ctx, c.caller(), acc, pass)
 	switch {
 	case err != nil:
-		return acc, "", err
+		return acc, err
 	case !ok || acc.Provisional && a.quietNames():
 		a.Throttles.pace.even(ctx, took)
-		return acc, "", ErrCredentials
+		return acc, ErrCredentials
 	case !acc.IsActive:
-		return acc, "", ErrDisabled
+		return acc, ErrDisabled
 	}
 	change := &Change{Serial: acc.Serial}
-	token := a.addToken(change, acc, c)
+	add(change, acc)
 	if err := a.commitLogin(ctx, change, acc); err != nil {
-		return acc, "", err
+		return acc, err
 	}
 	if weak {
 		a.upgrade(ctx, acc, pass, c)
 	}
-	return acc, token, nil
+	return acc, nil
 }
 
 // CheckPassword checks the current password of an account, and counts the attempt. It

@@ -65,6 +65,8 @@ type Rules struct {
 	ReserveUsernames time.Duration
 	SendsMails       bool          // there is a mailer
 	TokenTTL         time.Duration // zero: for ever
+	SessionTTL       time.Duration // of refresh tokens
+	RotateSessions   bool          // each refresh makes a new refresh token
 	TokensPerUser    int
 }
 
@@ -119,6 +121,7 @@ const (
 	OutcomeWrong     = "wrong_password"
 	OutcomeDisabled  = "inactive"
 	OutcomeLink      = "bad_link"
+	OutcomeReused    = "reused" // a refresh token, so its session has ended
 	OutcomeTaken     = "taken"
 	OutcomeThrottled = "throttled"
 	OutcomeBusy      = "busy"  // too many passwords are being hashed
@@ -172,6 +175,8 @@ func outcomeOf(err error) string {
 		return OutcomeDisabled
 	case errors.Is(err, ErrLink):
 		return OutcomeLink
+	case errors.Is(err, ErrReused):
+		return OutcomeReused
 	case errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound),
 		errors.As(err, new(*FieldError)), errors.As(err, new(*NamesError)):
 		return OutcomeRefused
@@ -246,13 +251,15 @@ func (a *Service) Commit(ctx context.Context, c *Change) error {
 func (a *Service) addToken(change *Change, acc *Account, c Client) string {
 	value := NewToken()
 	digest, _ := DigestOf(value)
-	now := a.Now()
-	change.Token = &Token{
-		Digest: digest, Account: acc.ID, Created: now, Expires: a.Rules.TokenExpires(now),
-		Address: c.Address, Agent: CutAgent(c.Agent),
-	}
-	change.TokenLimit = a.Rules.TokensPerUser
+	a.addLogin(change, acc, c, &Token{Digest: digest, Expires: a.Rules.TokenExpires(a.Now())})
 	return value
+}
+
+// addLogin adds a log-in to the change: a token that has what it is known by.
+func (a *Service) addLogin(change *Change, acc *Account, c Client, t *Token) {
+	t.Account, t.Created = acc.ID, a.Now()
+	t.Address, t.Agent = c.Address, CutAgent(c.Agent)
+	change.Token, change.TokenLimit = t, a.Rules.TokensPerUser
 }
 
 // CutAgent shortens a User-Agent to what is stored.

@@ -27,6 +27,11 @@ type Token struct {
 	// Created is the log-in's. Zero: the token is a log-in itself.
 	Parent Digest
 	Host   string // the only host that the token is for, such as wiki.example.com
+
+	// Generation is that of the refresh token of a session, from 1; see Session. Zero: the
+	// log-in is an auth token.
+	Generation uint64
+	Renewed    time.Time // when Generation was raised last; zero: never
 }
 
 // IsLogin reports whether the token was made by a log-in, and not handed over.

@@ -76,13 +76,16 @@ func (c *call) serve() (err error) {
 	c.w.Header().Add("Vary", "Accept")
 	c.w.Header().Set("Allow", strings.Join(c.methods(), ", "))
 	if api := new(drf.Error); errors.As(err, &api) {
-		return drf.WriteError(c.w, c.Request, api.In(c.layout.version()), c.api.Scheme, indent)
+		return drf.WriteError(c.w, c.Request, api.In(c.layout.version()), c.scheme(), indent)
 	}
 	if err != nil {
 		return request.Failure(c.w, c.Request, err)
 	}
-	if resp.private {
+	switch {
+	case resp.private:
 		c.w.Header().Set("Cache-Control", "no-store")
+	case resp.public:
+		c.w.Header().Set("Cache-Control", "public, max-age=3600")
 	}
 	return drf.WriteJSON(c.w, c.Request, resp.status, resp.body, indent)
 }
@@ -144,7 +147,22 @@ func (c *call) answer(indent *int) (*response, error) {
 	return c.act()
 }
 
+// isJWT reports whether the resource is one of simplejwt's, which knows no other credentials
+// than what is in the body.
+func (c *call) isJWT() bool { return c.resource != nil && c.resource.endpoints[0].jwt }
+
+// scheme returns the value of WWW-Authenticate.
+func (c *call) scheme() string {
+	if c.isJWT() {
+		return c.api.Auth.JWT.Challenge()
+	}
+	return c.api.Scheme
+}
+
 func (c *call) authenticate() (err error) {
+	if c.isJWT() {
+		return nil
+	}
 	if c.who, err = c.api.Auth.Authenticate(c.Request); err != nil && !c.ignores(err) {
 		return err
 	}

@@ -22,14 +22,15 @@ type endpoint struct {
 	// names are those in the answers to OPTIONS.
 	names byLayout
 
-	// permission is djoser's name of it in the setting permissions. Empty: a valid token
-	// is needed, whatever the settings.
+	// permission is djoser's name of it in the setting permissions, or anybody. Empty: a
+	// valid token is needed, whatever the settings.
 	permission string
 
 	own    bool   // acts for the account of the token
 	logsIn bool   // may return a token
 	hidden bool   // is 404, not 403, for who may not, with hide_users
 	listed string // name in the root's list; empty: not in djoser's list
+	jwt    bool   // is there with the block jwt, and doesn't look at the Authorization header
 	null   bool   // a body of null is an empty object, as with Django's generic views
 
 	read func(*call) (*response, error) // GET and HEAD
@@ -48,6 +49,7 @@ type response struct {
 	body    any
 	private bool // has a token or personal data, so no cache may store it
 
+	public    bool   // is the same for everybody, and changes seldom
 	token     string // a new auth token, in the body too
 	loggedOut bool   // the request's token has ended
 }
@@ -76,6 +78,10 @@ var endpoints = []*endpoint{
 	{Action: serializers.UsernameReset, methods: post, paths: byLayout{"", "users/reset_{username}"}, names: byLayout{"", "Reset username"}, permission: "username_reset", serve: serveUsernameReset},
 	{Action: serializers.UsernameResetConfirm, methods: post, paths: byLayout{"", "users/reset_{username}_confirm"}, names: byLayout{"", "Reset username confirm"}, permission: "username_reset_confirm", serve: serveUsernameConfirm},
 	{Action: serializers.ActivateResend, methods: post, paths: byLayout{"activate/resend", "users/resend_activation"}, names: byLayout{"Resend Activation", "Resend activation"}, permission: "password_reset", serve: serveResend},
+	{Action: serializers.JWTCreate, methods: post, paths: byLayout{"", "jwt/create"}, names: byLayout{"", "Token Obtain Pair"}, permission: anybody, jwt: true, serve: serveJWTCreate},
+	{Action: serializers.JWTRefresh, methods: post, paths: byLayout{"", "jwt/refresh"}, names: byLayout{"", "Token Refresh"}, permission: anybody, jwt: true, serve: serveJWTRefresh},
+	{Action: serializers.JWTVerify, methods: post, paths: byLayout{"", "jwt/verify"}, names: byLayout{"", "Token Verify"}, permission: anybody, jwt: true, serve: serveJWTVerify},
+	{Action: serializers.JWKS, methods: get, paths: byLayout{".well-known/jwks.json", ".well-known/jwks.json"}, names: byLayout{"Key Set", "Key Set"}, permission: anybody, jwt: true, read: serveKeySet},
 	{Action: serializers.User, methods: get, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, read: showUser},
 	{Action: serializers.User, methods: change, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, serve: changeUser},
 	{Action: serializers.DeleteOther, methods: remove, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user_delete", serve: deleteUser},

@@ -132,6 +132,7 @@ func (r *resource) hasAccount() bool { return r.path == "users/{id}" }
 
 func (a *API) isDisabled(e *endpoint, l Layout) bool {
 	return slices.Contains(a.Disabled, e.Name) ||
+		e.jwt && a.Auth.JWT == nil ||
 		e.Name == "activate_resend" && l == Classic && !a.SendsActivations
 }
 

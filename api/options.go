@@ -69,7 +69,10 @@ func (c *call) fields(e *endpoint) map[string]any {
 	for _, in := range e.Inputs(&c.serializers) {
 		fields[in.Name] = c.layout.version().Metadata(&in)
 	}
-	if e.Name == "me" {
+	switch e.Name {
+	case "jwt_refresh":
+		fields["access"] = map[string]any{"type": "string", "required": false, "read_only": true, "label": "Access"}
+	case "me":
 		c.addReadOnly(fields, &drf.Input{Field: c.api.Model.Username, Required: true})
 	}
 	return fields

@@ -71,9 +71,15 @@ func (c *call) class() string {
 	return c.api.class(c.resource.endpoints[0].permission)
 }
 
+// anybody is the permission of endpoints that are open whatever the settings.
+const anybody = "anybody"
+
 func (a *API) class(permission string) string {
-	if permission == "" {
+	switch permission {
+	case "":
 		return IsAuthenticated
+	case anybody:
+		return AllowAny
 	}
 	if class, ok := a.Permissions[permission]; ok {
 		return class

@@ -22,6 +22,7 @@ type Authenticator struct {
 	Checked func(*Identity, error) // is called with each result
 	Now     func() time.Time
 	Cookie  *Cookie // nil: the realm has no cookie
+	JWT     *JWT    // nil: the realm has no JWT
 }
 
 // Caller is the sender of a request.
@@ -69,13 +70,26 @@ func (a *Authenticator) AuthenticateWith(req *http.Request, cookies []string) (c
 
 // isUnknown reports whether an error is about a header that holds no token that we know.
 func isUnknown(err error) bool {
-	return err == drf.ErrInvalidToken || err == drf.ErrNoCredentials || err == drf.ErrTokenSpaces || err == drf.ErrTokenCharacters
+	switch err {
+	case drf.ErrInvalidToken, drf.ErrNoCredentials, drf.ErrTokenSpaces, drf.ErrTokenCharacters,
+		drf.ErrJWTInvalid, drf.ErrJWTType, drf.ErrJWTHeader, drf.ErrJWTNotFound:
+		return true
+	}
+	return false
 }
 
 // byHeader returns the sender by the Authorization header, or nil without credentials, or
 // with those of another scheme.
 func (a *Authenticator) byHeader(req *http.Request) (*Identity, error) {
-	digest, found, err := a.credentials(req.Header["Authorization"])
+	headers := req.Header["Authorization"]
+	token, found, err := a.accessToken(headers)
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		return a.byJWT(req, token)
+	}
+	digest, found, err := a.credentials(headers)
 	if !found || err != nil {
 		return nil, err
 	}

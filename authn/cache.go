@@ -16,8 +16,15 @@ import (
 type Identity struct {
 	Account *account.Account // see trim
 	Token   *account.Token
-	live    *liveAccount
+	live    *liveAccount // nil: it isn't in the cache
+	dropped atomic.Bool  // was in the cache
 	touched atomic.Int64 // when the last use was noted, in Unix seconds
+}
+
+// isCurrent reports whether an identity is in the cache, and nothing has changed since it
+// was read.
+func (id *Identity) isCurrent() bool {
+	return id.live != nil && !id.live.gone.Load() && !id.dropped.Load()
 }
 
 // liveAccount invalidates all identities of an account at once.
@@ -64,6 +71,8 @@ type shard struct {
 	byID map[account.Digest]*Identity
 	hits atomic.Uint64 // next to mu, in the same cache line
 
+	jwts map[account.Digest]checkedJWT // see jwt.go
+
 	unknown map[account.Digest]int64 // when they were unknown, in Unix seconds
 }
 
@@ -93,6 +102,7 @@ func NewCache(s account.Store, now func() time.Time) *Cache {
 	for i := range c.shards {
 		c.shards[i].byID = make(map[account.Digest]*Identity)
 		c.shards[i].unknown = make(map[account.Digest]int64)
+		c.shards[i].jwts = make(map[account.Digest]checkedJWT)
 	}
 	go c.writeUses()
 	return c
@@ -116,8 +126,12 @@ func (c *Cache) forget() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
+		for _, id := range s.byID {
+			id.dropped.Store(true)
+		}
 		clear(s.byID)
 		clear(s.unknown)
+		clear(s.jwts)
 		s.mu.Unlock()
 	}
 	clear(c.accounts)
@@ -166,18 +180,26 @@ func (c *Cache) identify(ctx context.Context, d account.Digest) (*Identity, erro
 			return nil, err
 		}
 	}
+	if err := c.use(ctx, id, now); err != nil {
+		return nil, err
+	}
+	return id, nil
+}
+
+// use records the use of an identity. It returns ErrNotFound if its token is not valid now.
+func (c *Cache) use(ctx context.Context, id *Identity, now time.Time) error {
 	// No token is used before it was made, so the last use, which is at hand, shows whether
 	// to look when that was.
 	used := id.touched.Load()
 	fromFuture := used >= now.Unix()+maxSetBack && id.Token.FromFuture(now)
 	if fromFuture || id.Token.Expired(now) {
-		return nil, account.ErrNotFound
+		return account.ErrNotFound
 	}
 	if c.idled(used, now) {
-		return nil, c.endIdled(ctx, d)
+		return c.endIdled(ctx, id.Token.Digest)
 	}
 	c.touch(id, now)
-	return id, nil
+	return nil
 }
 
 // isUnknown reports whether a token was unknown recently. Only recently: a wrong clock
@@ -233,7 +255,7 @@ func (c *Cache) lastUse(t *account.Token) time.Time {
 	c.usedMu.Lock()
 	defer c.usedMu.Unlock()
 	last := t.Created
-	for _, at := range []time.Time{t.Used, c.used[t.Digest], c.writing[t.Digest]} {
+	for _, at := range []time.Time{t.Used, t.Renewed, c.used[t.Digest], c.writing[t.Digest]} {
 		if at.After(last) {
 			last = at
 		}
@@ -298,6 +320,7 @@ func (c *Cache) release(id *Identity) {
 	if id == nil {
 		return
 	}
+	id.dropped.Store(true)
 	if id.live.holders--; id.live.holders == 0 && c.accounts[id.live.id] == id.live {
 		delete(c.accounts, id.live.id)
 	}
@@ -322,6 +345,9 @@ func (c *Cache) Commit(ctx context.Context, change *account.Change) error {
 	}
 	if change.EndToken != nil {
 		c.dropToken(*change.EndToken)
+	}
+	if change.Renew != nil {
+		c.dropToken(change.Renew.Digest)
 	}
 	return err
 }
@@ -358,6 +384,15 @@ func (c *Cache) touchAfter() int64 {
 func (c *Cache) idled(used int64, now time.Time) bool {
 	idle := c.idle.Load()
 	return idle > 0 && now.Unix()-used > idle+c.touchAfter()
+}
+
+// Token implements account.Store.
+func (c *Cache) Token(ctx context.Context, d account.Digest) (*account.Token, *account.Account, error) {
+	t, acc, err := c.Store.Token(ctx, d)
+	if err == nil && c.idled(c.lastUse(t).Unix(), c.Now()) {
+		return nil, nil, c.endIdled(ctx, d)
+	}
+	return t, acc, err
 }
 
 // Tokens implements account.Store.

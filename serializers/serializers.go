@@ -60,6 +60,11 @@ var (
 	ResetConfirm   = Action{"password_reset_confirm", "password_reset", (*Serializers).resetConfirmInputs}
 
 	UsernameReset        = Action{"username_reset", "username_reset_requested", (*Serializers).emailInputs}
+	JWTCreate  = Action{"jwt_create", "logged_in", (*Serializers).jwtCreateInputs}
+	JWTRefresh = Action{"jwt_refresh", "refreshed", (*Serializers).jwtRefreshInputs}
+	JWTVerify  = Action{"jwt_verify", "", (*Serializers).jwtVerifyInputs}
+	JWKS       = Action{"jwks", "", nil}
+
 	UsernameResetConfirm = Action{"username_reset_confirm", "username_reset", (*Serializers).usernameResetInputs}
 )
 

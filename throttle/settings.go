@@ -66,8 +66,8 @@ type Settings struct {
 	// Endpoints are the rates of requests from one client address, IPv6 by
 	// /64, by the name of the endpoint. An IPv4 /24 may send 8 times as many, an
 	// IPv6 /56 4 times and a /48 16 times. Reading me, users and tokens is
-	// unlimited. An empty list means no limit. Default: 10/1m for login, activate,
-	// password_reset_confirm, username_reset_confirm, username and password; 10/1m
+	// unlimited. An empty list means no limit. Default: 10/1m for login, jwt_create,
+	// activate, password_reset_confirm, username_reset_confirm, username and password; 10/1m
 	// and 60/1h for register, password_reset, username_reset and activate_resend;
 	// 30/1m and 300/1h for me and users; none for the others.
 	Endpoints map[string][]Rate `json:"endpoints,omitempty"`
@@ -89,6 +89,7 @@ var (
 
 	defaultEndpointRates = map[string][]Rate{
 		"login":                  quickRates,
+		"jwt_create":             quickRates,
 		"register":               slowRates,
 		"activate":               quickRates,
 		"activate_resend":        slowRates,

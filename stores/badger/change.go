@@ -103,6 +103,11 @@ func (w *changeWriter) apply(b *batch) error {
 			return err
 		}
 	}
+	if c.Renew != nil {
+		if err := renewToken(b, c.Renew); err != nil {
+			return err
+		}
+	}
 	if c.EndToken != nil {
 		if err := endToken(b, *c.EndToken, ended); err != nil {
 			return err
@@ -333,7 +338,7 @@ func (w *changeWriter) addToken(b *batch) error {
 		return err
 	}
 	setToken(b, &t, nil)
-	b.set(records.TokenOfKey(w.id, t.Digest), records.RefOf(&t).Encode(), expiry(t.Expires))
+	setRef(b, &t)
 	b.stagedCounts.tokens++
 	return nil
 }

@@ -153,6 +153,21 @@ func tokensOf(b *batch, account uint64) ([]records.TokenRef, error) {
 	return refs, nil
 }
 
+// renewToken raises the generation of a session.
+func renewToken(b *batch, r *account.Renewal) error {
+	t, unknown, err := b.token(r.Digest)
+	if err != nil {
+		return err
+	}
+	if t.Generation != r.Generation {
+		return account.ErrConflict
+	}
+	t.Generation, t.Renewed, t.Expires = r.Generation+1, r.Renewed, r.Expires
+	setToken(b, t, unknown)
+	setRef(b, t)
+	return nil
+}
+
 // endToken ends one token and its children.
 func endToken(b *batch, digest account.Digest, ended map[account.Digest]bool) error {
 	if ended[digest] {
@@ -182,6 +197,10 @@ func dropLogin(b *batch, tokens []records.TokenRef, login account.Digest, ended 
 
 func setToken(b *batch, t *account.Token, unknown []byte) {
 	b.set(records.TokenKey(t.Digest), records.EncodeToken(t, unknown), expiry(t.Expires))
+}
+
+func setRef(b *batch, t *account.Token) {
+	b.set(records.TokenOfKey(t.Account, t.Digest), records.RefOf(t).Encode(), expiry(t.Expires))
 }
 
 func dropToken(b *batch, r records.TokenRef, ended map[account.Digest]bool) {

@@ -17,6 +17,9 @@ const (
 	recTokenAgent   protowire.Number = 6
 	recTokenParent  protowire.Number = 7
 	recTokenHost    protowire.Number = 8
+
+	recTokenGeneration protowire.Number = 9
+	recTokenRenewed    protowire.Number = 10
 )
 
 // EncodeToken returns the record of a token, without its digest.
@@ -29,6 +32,8 @@ func EncodeToken(t *account.Token, unknown []byte) []byte {
 	b = appendText(b, recTokenAgent, t.Agent)
 	b = appendDigest(b, recTokenParent, t.Parent)
 	b = appendText(b, recTokenHost, t.Host)
+	b = appendNumber(b, recTokenGeneration, t.Generation)
+	b = appendTime(b, recTokenRenewed, t.Renewed)
 	return append(b, unknown...)
 }
 
@@ -57,6 +62,10 @@ func DecodeToken(digest account.Digest, record []byte) (*account.Token, []byte, 
 			t.Parent = d.digest()
 		case recTokenHost:
 			t.Host = d.text()
+		case recTokenGeneration:
+			t.Generation = d.number()
+		case recTokenRenewed:
+			t.Renewed = d.time()
 		default:
 			unknown = append(unknown, d.raw()...)
 		}
