@@ -13,10 +13,10 @@ const modulePath = "github.com/caddy-djoser/djoser"
 // are the root and programs.
 var mayImport = map[string]string{
 	"account":               "internal/fieldtype internal/username password throttle",
-	"authn":                 "account drf password",
+	"authn":                 "account drf jwt password",
 	"drf":                   "account internal/fieldtype",
-	"api":                   "account authn drf serializers internal/cors internal/request",
-	"serializers":           "account drf internal/fieldtype",
+	"api":                   "account authn drf jwt serializers internal/cors internal/request",
+	"serializers":           "account drf internal/fieldtype jwt",
 	"gate":                  "account authn drf internal/cors internal/directive internal/placement internal/request",
 	"pages":                 "account authn drf internal/directive internal/mount internal/request serializers",
 	"mail":                  "account templates internal/directive internal/fieldtype",
@@ -35,7 +35,7 @@ var mayImport = map[string]string{
 	"internal/mount":        "internal/directive internal/placement",
 	"internal/request":      "account drf password",
 
-	"password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
+	"jwt": "", "password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
 	"internal/fileowner": "", "internal/placement": "", "internal/testsite": "", "internal/username": "",
 }
 
@@ -44,6 +44,7 @@ var mayNotNeed = map[string][]string{
 	"account":     {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},
 	"password":    {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},
 	"drf":         {"github.com/caddyserver/", "go.uber.org/zap"},
+	"jwt":         {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},
 	"authn":       {"github.com/caddyserver/", "go.uber.org/zap"},
 	"serializers": {"github.com/caddyserver/", "go.uber.org/zap"},
 	"django":      {"github.com/caddyserver/", "go.uber.org/zap"},

@@ -29,16 +29,20 @@ func (a *Authenticator) accessToken(headers []string) (token string, found bool,
 	if a.JWT == nil || len(headers) != 1 {
 		return "", false, nil
 	}
+	// Almost every header is a scheme, a space and a token; checkJWT looks at what follows.
 	scheme, token, _ := strings.Cut(headers[0], " ")
-	if !slices.Contains(a.JWT.HeaderTypes, scheme) || token == "" || strings.ContainsAny(token, whiteSpace) {
-		words := strings.FieldsFunc(headers[0], func(r rune) bool { return strings.ContainsRune(whiteSpace, r) })
-		switch {
-		case len(words) == 0 || !slices.Contains(a.JWT.HeaderTypes, words[0]):
-			return "", false, nil
-		case len(words) != 2:
-			return "", true, drf.ErrJWTHeader
+	if !slices.Contains(a.JWT.HeaderTypes, scheme) || token == "" || token[0] <= ' ' {
+		header := strings.Trim(headers[0], whiteSpace)
+		scheme, token = header, ""
+		if i := strings.IndexAny(header, whiteSpace); i >= 0 {
+			scheme, token = header[:i], strings.TrimLeft(header[i:], whiteSpace)
 		}
-		scheme, token = words[0], words[1]
+	}
+	switch {
+	case !slices.Contains(a.JWT.HeaderTypes, scheme):
+		return "", false, nil
+	case token == "":
+		return "", true, drf.ErrJWTHeader
 	}
 	return token, strings.Contains(token, ".") || !a.takesScheme(scheme), nil
 }
@@ -85,7 +89,7 @@ func keyOf(token string) (key account.Digest, ok bool) {
 func (c *Cache) identifyJWT(ctx context.Context, token string, by *JWT) (*Identity, error) {
 	key, ok := keyOf(token)
 	if !ok {
-		return nil, drf.ErrJWTInvalid
+		return c.checkJWT(ctx, key, token, by) // which says why not
 	}
 	s, now := c.shard(&key), c.Now()
 	s.mu.RLock()
@@ -103,6 +107,9 @@ func (c *Cache) identifyJWT(ctx context.Context, token string, by *JWT) (*Identi
 
 // checkJWT checks an access token, and caches the result.
 func (c *Cache) checkJWT(ctx context.Context, key account.Digest, token string, by *JWT) (*Identity, error) {
+	if token = strings.TrimRight(token, whiteSpace); strings.ContainsAny(token, whiteSpace) {
+		return nil, drf.ErrJWTHeader
+	}
 	issuer, err := by.Issuer()
 	if err != nil {
 		return nil, err

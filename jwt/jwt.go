@@ -91,8 +91,8 @@ func (i *Issuer) NewRefresh(session string, user, generation uint64, expires tim
 // Check returns the claims of a token that the realm has signed and that hasn't expired.
 // Errors: ErrInvalid.
 func (i *Issuer) Check(token string) (*Claims, error) {
-	c := new(Claims)
-	if err := i.Keys.Check(token, c); err != nil {
+	c, err := i.Keys.check(token)
+	if err != nil {
 		return nil, err
 	}
 	if c.Type != Access && c.Type != Refresh || c.Issuer != i.Name || len(c.ID) != idLength || strings.Trim(c.ID, "0123456789abcdef") != "" {
@@ -121,36 +121,28 @@ func (k *Keys) Sign(claims any) (string, error) {
 // maxToken is the maximum length of a token that is read, in bytes. Ours are shorter.
 const maxToken = 2048
 
-// Check checks the signature, the algorithm and the time of a token, and decodes its claims.
-// Errors: ErrInvalid.
-func (k *Keys) Check(token string, claims any) error {
+// check checks the signature, the algorithm and the time of a token.
+func (k *Keys) check(token string) (*Claims, error) {
 	if len(token) > maxToken {
-		return ErrInvalid
+		return nil, ErrInvalid
 	}
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(k.Algorithm())})
 	if err != nil {
-		return ErrInvalid
+		return nil, ErrInvalid
 	}
-	// The key depends on the time, so that is read first. It is signed, too.
-	var times struct {
-		Expires int64 `json:"exp"`
-		Issued  int64 `json:"iat"`
+	// The key depends on the time in the claims, so they are decoded first.
+	c := new(Claims)
+	if json.Unmarshal(signed.UnsafePayloadWithoutVerification(), c) != nil || !k.isTime(c.Issued, c.Expires) {
+		return nil, ErrInvalid
 	}
-	payload := signed.UnsafePayloadWithoutVerification()
-	if json.Unmarshal(payload, &times) != nil || !k.isTime(times.Issued, times.Expires) {
-		return ErrInvalid
-	}
-	key, err := k.verifier(time.Unix(times.Issued, 0))
+	key, err := k.verifier(time.Unix(c.Issued, 0))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := signed.Verify(key); err != nil {
-		return ErrInvalid
+		return nil, ErrInvalid
 	}
-	if json.Unmarshal(payload, claims) != nil {
-		return ErrInvalid
-	}
-	return nil
+	return c, nil
 }
 
 // isTime reports whether a token that was issued and expires at times in Unix seconds is

@@ -61,8 +61,8 @@ var (
 
 	UsernameReset        = Action{"username_reset", "username_reset_requested", (*Serializers).emailInputs}
 	JWTCreate  = Action{"jwt_create", "logged_in", (*Serializers).jwtCreateInputs}
-	JWTRefresh = Action{"jwt_refresh", "refreshed", (*Serializers).jwtRefreshInputs}
-	JWTVerify  = Action{"jwt_verify", "", (*Serializers).jwtVerifyInputs}
+	JWTRefresh = Action{"jwt_refresh", "token_refreshed", (*Serializers).jwtRefreshInputs}
+	JWTVerify  = Action{"jwt_verify", "token_verified", (*Serializers).jwtVerifyInputs}
 	JWKS       = Action{"jwks", "", nil}
 
 	UsernameResetConfirm = Action{"username_reset_confirm", "username_reset", (*Serializers).usernameResetInputs}

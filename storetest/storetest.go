@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) account.Store) {
 		{"changes", changePromises},
 		{"tokens", tokenPromises},
 		{"children", childPromises},
+		{"sessions", sessionPromises},
 		{"mails", mailPromises},
 		{"reindex", reindexPromises},
 		{"reserved", reservedPromises},

@@ -1,0 +1,47 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+)
+
+var sessionPromises = []promise{
+	{"a renewed session has the next generation and another lifetime", func(s *suite) {
+		a := s.create("ann")
+		t := s.session(a, 1)
+		at := base.Add(time.Hour)
+		expires := time.Now().UTC().Add(2 * time.Hour).Truncate(time.Microsecond)
+		s.must(s.Commit(s.ctx, &account.Change{Renew: &account.Renewal{Digest: t.Digest, Generation: 1, Renewed: at, Expires: expires}}))
+		t.Generation, t.Renewed, t.Expires = 2, at, expires
+		s.found(t)
+		s.equal(s.tokens(a.ID), []int{1})
+		s.restart()
+		s.found(t)
+		s.equal(s.counted().Tokens, uint64(1))
+		s.sound("")
+	}},
+	{"a session of another generation isn't renewed", func(s *suite) {
+		t := s.session(s.create("ann"), 1)
+		for _, generation := range []uint64{0, 2} {
+			s.is(s.Commit(s.ctx, &account.Change{Renew: &account.Renewal{Digest: t.Digest, Generation: generation, Expires: t.Expires}}), account.ErrConflict)
+		}
+		s.found(t)
+		s.is(s.Commit(s.ctx, &account.Change{Renew: &account.Renewal{Digest: account.Digest{9}, Generation: 1}}), account.ErrNotFound)
+	}},
+	{"a session that ended isn't renewed", func(s *suite) {
+		t := s.session(s.create("ann"), 1)
+		s.must(s.Commit(s.ctx, &account.Change{EndToken: &t.Digest}))
+		s.is(s.Commit(s.ctx, &account.Change{Renew: &account.Renewal{Digest: t.Digest, Generation: 1, Expires: t.Expires}}), account.ErrNotFound)
+		s.noToken(t.Digest)
+	}},
+}
+
+// session stores a token of generation 1.
+func (s *suite) session(a *account.Account, n int) *account.Token {
+	s.Helper()
+	t := token(a.ID, n)
+	t.Generation, t.Expires = 1, time.Now().UTC().Add(time.Hour).Truncate(time.Microsecond)
+	s.must(s.Commit(s.ctx, &account.Change{Token: t, Serial: a.Serial}))
+	return t
+}
