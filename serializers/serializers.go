@@ -59,11 +59,11 @@ var (
 	PasswordReset  = Action{"password_reset", "password_reset_requested", (*Serializers).emailInputs}
 	ResetConfirm   = Action{"password_reset_confirm", "password_reset", (*Serializers).resetConfirmInputs}
 
-	UsernameReset        = Action{"username_reset", "username_reset_requested", (*Serializers).emailInputs}
-	JWTCreate  = Action{"jwt_create", "logged_in", (*Serializers).jwtCreateInputs}
-	JWTRefresh = Action{"jwt_refresh", "token_refreshed", (*Serializers).jwtRefreshInputs}
-	JWTVerify  = Action{"jwt_verify", "token_verified", (*Serializers).jwtVerifyInputs}
-	JWKS       = Action{"jwks", "", nil}
+	UsernameReset = Action{"username_reset", "username_reset_requested", (*Serializers).emailInputs}
+	JWTCreate     = Action{"jwt_create", "logged_in", (*Serializers).jwtCreateInputs}
+	JWTRefresh    = Action{"jwt_refresh", "token_refreshed", (*Serializers).jwtRefreshInputs}
+	JWTVerify     = Action{"jwt_verify", "token_verified", (*Serializers).jwtVerifyInputs}
+	JWKS          = Action{"jwks", "", nil}
 
 	UsernameResetConfirm = Action{"username_reset_confirm", "username_reset", (*Serializers).usernameResetInputs}
 )
