@@ -319,6 +319,8 @@ func (j *Journal) awaitSpare() error {
 	return nil
 }
 
+var zeros [64 << 10]byte // is never written
+
 // makeSpare writes a segment of zeros, so that its space is there.
 func makeSpare(dir string, flush bool) error {
 	name := filepath.Join(dir, spareName)
@@ -326,7 +328,11 @@ func makeSpare(dir string, flush bool) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, SegmentSize))
+	for range SegmentSize / len(zeros) {
+		if _, err = f.Write(zeros[:]); err != nil {
+			break
+		}
+	}
 	if err == nil && flush {
 		err = f.Sync()
 	}

@@ -59,7 +59,7 @@ func Open(dir string, frozen func()) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{dir: root, frozen: frozen, current: &state{mem: newMemTable(), users: 1}, states: 1}
+	t := &Tree{dir: root, frozen: frozen, current: &state{mem: newMemTable(minArena), users: 1}, states: 1}
 	if err := t.open(dir); err != nil {
 		t.Close()
 		return nil, err

@@ -8,35 +8,51 @@ import (
 	"github.com/dgraph-io/badger/v4/y"
 )
 
-// memTableSize is the size at which a memory table is full. Its arena has room for one
-// more transaction then.
+// memTableSize is the size at which a memory table is full. The largest arena has room
+// for one more transaction then. Most stores never need more than the smallest.
 const (
 	memTableSize = 8 << 20
-	arenaSize    = memTableSize + 8<<20
+	minArena     = 1 << 20
+	maxArena     = memTableSize + 8<<20
 )
 
 // memTable has the latest entries, in memory. One goroutine at a time adds entries,
 // while others read.
-type memTable struct{ list *skl.Skiplist }
+type memTable struct {
+	list  *skl.Skiplist
+	arena int64 // its size in bytes
+}
 
-func newMemTable() *memTable { return &memTable{skl.NewSkiplist(arenaSize)} }
+func newMemTable(arena int64) *memTable { return &memTable{skl.NewSkiplist(arena), arena} }
 
 func (m *memTable) full() bool { return m.list.MemSize() >= memTableSize }
 
 var errNoRoom = errors.New("a transaction is too large for a memory table")
 
-// fits returns an error if entries have no room in the arena, which would end the
+// fits reports whether entries have room in the arena. Without, they would end the
 // process.
-func (m *memTable) fits(entries []sst.Entry) error {
+func (m *memTable) fits(entries []sst.Entry) bool {
 	const overhead = skl.MaxNodeSize + 8 + 8 + 2 + 10 // alignment, version, flags, time
 	need := m.list.MemSize()
 	for _, e := range entries {
 		need += int64(overhead + len(e.Key) + len(e.Value))
 	}
-	if need > arenaSize {
-		return errNoRoom
+	return need <= m.arena
+}
+
+// grown returns a copy with a larger arena. Even if all its nodes get more levels, it
+// needs less than four times the room.
+func (m *memTable) grown() (*memTable, error) {
+	if m.arena == maxArena {
+		return nil, errNoRoom
 	}
-	return nil
+	larger := newMemTable(min(4*m.arena, maxArena))
+	it := m.list.NewIterator()
+	defer it.Close()
+	for it.SeekToFirst(); it.Valid(); it.Next() {
+		larger.list.Put(it.Key(), it.Value())
+	}
+	return larger, nil
 }
 
 // deleted is Badger's bit for a deleted key.

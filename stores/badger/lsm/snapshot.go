@@ -17,13 +17,27 @@ type Snapshot struct {
 }
 
 // Snapshot returns a snapshot, to be released. It asks for the version after it has
-// taken hold of the tables: older versions may be gone from them.
+// taken hold of the tables: older versions may be gone from them. If a memory table was
+// begun in between, it begins again: that one may have entries of the version.
 func (t *Tree) Snapshot(version func() uint64) (*Snapshot, error) {
-	s := t.acquire()
-	if s == nil {
-		return nil, ErrClosed
+	for {
+		s := t.acquire()
+		if s == nil {
+			return nil, ErrClosed
+		}
+		snapshot := &Snapshot{t, s, version()}
+		if t.memoryOf(s) {
+			return snapshot, nil
+		}
+		snapshot.Release()
 	}
-	return &Snapshot{t, s, version()}, nil
+}
+
+// memoryOf reports whether the memory table of a state is still the current one.
+func (t *Tree) memoryOf(s *state) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.current == nil || t.current.mem == s.mem
 }
 
 // Release ends the use of the snapshot. It may be called again.

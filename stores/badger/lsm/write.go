@@ -33,7 +33,7 @@ func (t *Tree) Freeze() error {
 	}
 	err := t.change(func(s *state) {
 		if !s.mem.list.Empty() {
-			s.mem, s.frozen = newMemTable(), s.mem
+			s.mem, s.frozen = newMemTable(s.mem.arena), s.mem
 		}
 	})
 	if err == nil && t.frozen != nil {
@@ -50,13 +50,20 @@ func (t *Tree) Apply(version uint64, entries []sst.Entry) error {
 		return ErrClosed
 	}
 	defer t.release(s)
-	if err := s.mem.fits(entries); err != nil {
-		return err
+	mem := s.mem
+	for !mem.fits(entries) {
+		var err error
+		if mem, err = mem.grown(); err != nil {
+			return err
+		}
 	}
 	for _, e := range entries {
-		s.mem.put(version, e)
+		mem.put(version, e)
 	}
-	return nil
+	if mem == s.mem {
+		return nil
+	}
+	return t.change(func(s *state) { s.mem = mem })
 }
 
 // retryPause is how long Flush isn't tried again after an error.
