@@ -12,7 +12,7 @@ const modulePath = "github.com/caddy-djoser/djoser"
 // mayImport are the packages of this module that each package may import. Other packages
 // are the root and programs.
 var mayImport = map[string]string{
-	"account":               "internal/fieldtype internal/username password throttle",
+	"account":               "internal/fieldtype internal/username mfa password throttle",
 	"authn":                 "account drf jwt password",
 	"drf":                   "account internal/fieldtype",
 	"api":                   "account authn drf jwt serializers internal/cors internal/request",
@@ -35,7 +35,7 @@ var mayImport = map[string]string{
 	"internal/mount":        "internal/directive internal/placement",
 	"internal/request":      "account drf password",
 
-	"jwt": "", "password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
+	"jwt": "", "mfa": "", "password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
 	"internal/fileowner": "", "internal/placement": "", "internal/testsite": "", "internal/username": "",
 }
 
@@ -44,6 +44,7 @@ var mayNotNeed = map[string][]string{
 	"account":     {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},
 	"password":    {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},
 	"drf":         {"github.com/caddyserver/", "go.uber.org/zap"},
+	"mfa":         {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},
 	"jwt":         {"net/http", "github.com/caddyserver/", "go.uber.org/zap"},
 	"authn":       {"github.com/caddyserver/", "go.uber.org/zap"},
 	"serializers": {"github.com/caddyserver/", "go.uber.org/zap"},
