@@ -45,7 +45,7 @@ func addCommands(cmd *cobra.Command, run runner, repair repairer) {
 	flags.String("adapter", "", "Name of the adapter of the configuration file (default: caddyfile, unless the file is .json)")
 	flags.Bool("json", false, "Write JSON instead of tables")
 	group(cmd, userCommand(run), tokenCommand(run), inviteCommand(run), sendActivationCommand(run), sendResetCommand(run),
-		importCommand(run), exportCommand(run), backupCommand(run), restoreCommand(run), repairCommand(run, repair), checkCommand(run), statsCommand(run))
+		settingsCommand(), importCommand(run), exportCommand(run), backupCommand(run), restoreCommand(run), repairCommand(run, repair), checkCommand(run), statsCommand(run))
 }
 
 // group adds subcommands. A mistyped one is an error: cobra would show the help and
