@@ -80,6 +80,10 @@ func runFrontEnds(t *testing.T) *frontEnds {
 					blank
 				}
 			}
+			jwt {
+				rotate
+				header_types JWT Bearer
+			}
 			cors http://` + frontEndName + ":" + port + `
 			mailer smtp ` + smtp.Addr + ` {
 				tls none
@@ -140,7 +144,9 @@ func inNode(t *testing.T, script string) {
 
 var frontEndStyles = []frontEnd{
 	{Mode: "token", Scheme: "Token", Slash: "/"},
+	{Mode: "jwt", Scheme: "JWT", Slash: "/"},
 	{Mode: "token", Scheme: "Token"},
+	{Mode: "jwt", Scheme: "Bearer"},
 }
 
 func TestFrontEndsInNode(t *testing.T) {
@@ -164,12 +170,12 @@ func TestFrontEndsInABrowserOnAnotherOrigin(t *testing.T) {
 	b := browser.Start(t)
 	f := runFrontEnds(t)
 	_, port, _ := net.SplitHostPort(f.Addr)
-	for _, script := range []string{"fetch.js", "axios.js"} {
+	for script, style := range map[string]frontEnd{"fetch.js": frontEndStyles[0], "axios.js": frontEndStyles[1]} {
 		t.Run(script, func(t *testing.T) {
 			tab := b.New(t, browser.Options{})
 			tab.Go("http://" + frontEndName + ":" + port + "/")
 			tab.Want("the front end")
-			run := f.call(t, script, frontEndStyles[0])
+			run := f.call(t, script, style)
 			if script == "axios.js" {
 				axios, err := os.ReadFile(filepath.Join(os.Getenv(npmVariable), "node_modules", "axios", "dist", "axios.min.js"))
 				if err != nil {

@@ -22,11 +22,9 @@ async function life(config) {
     (response) => response,
     async (error) => {
       const { config: original, response } = error;
-      if (response?.status !== 401 || response.data.code !== "token_not_valid" || original.retried) throw error;
+      if (response?.status !== 401 || response.data.code !== "token_not_valid" || !storage.get("refresh") || original.retried) throw error;
       original.retried = true;
-      // The client itself: the bad token goes with the request.
-      storage.delete("access");
-      const { data } = await client.post("jwt/refresh", { refresh: storage.get("refresh") });
+      const { data } = await axios.post(api + "jwt/refresh" + slash, { refresh: storage.get("refresh") });
       refreshes++;
       storage.set("access", data.access);
       if (data.refresh) storage.set("refresh", data.refresh);
@@ -92,6 +90,7 @@ async function life(config) {
   await logIn(first);
 
   // axios.defaults of many front ends send what is in their storage, also if that is nothing.
+  storage.clear();
   storage.set("access", "null");
   await refused(401, client.get("users"));
   await logIn(first);
