@@ -2,6 +2,7 @@ package djoser
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,4 +145,34 @@ func TestCommandConvertsSettings(t *testing.T) {
 		in.djoser(dump, "settings", "-").Want(t, 1, problem)
 	}
 	in.djoser("", "settings", filepath.Join(in.Dir, "none")).Want(t, 1, "no such file")
+}
+
+// TestTheDocumentsHaveEverySetting compares the table of settings with the page about
+// moving.
+func TestTheDocumentsHaveEverySetting(t *testing.T) {
+	const page = "docs/moving-from-djoser.md"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows strings.Builder
+	for _, s := range django.Settings {
+		name, line := s.Name, s.Line
+		if s.Dictionary == django.SimpleJWT {
+			name = s.Dictionary + "." + name
+		}
+		if line != "" {
+			line = "`" + line + "`"
+		}
+		fmt.Fprintf(&rows, "| `%s` | %s | %s |\n", name, line, s.Note)
+	}
+	start, end := strings.Index(string(text), "|---|---|---|\n"), len(text)
+	if got := string(text[start+len("|---|---|---|\n") : end]); got != rows.String() {
+		t.Errorf("the table of %s isn't\n%s", page, rows.String())
+	}
+	for _, s := range django.Settings {
+		if s.Line == "" && s.Note == "" {
+			t.Errorf("%s has neither a line nor a reason", s.Name)
+		}
+	}
 }
