@@ -241,6 +241,7 @@ func attackConfusedLink(t *testing.T) {
 	reset(activation).Want(t, 400)
 	s.JSON("POST", "/auth/activate", "", strings.Replace(activation, "MQ", "Mg", 1)).Want(t, 400) // for the other account
 	s.JSON("POST", "/auth/activate", "", activation).Want(t, 200)
+	s.waitMails(t, 2) // the newest is sent first, so that of eve may come last
 	s.Post("/auth/password/reset", "", "email", "ann@b.example").Want(t, 200)
 	link := s.link(t, 3)
 	s.JSON("POST", "/auth/activate", "", link).Want(t, 400)

@@ -91,7 +91,7 @@ var (
 	}
 )
 
-// replayVariable replays all cases of djoser 2, which takes minutes, in place of every
+// replayVariable replays all cases of djoser 2, which takes a minute, in place of every
 // third.
 const replayVariable = "DJOSER_TEST_REPLAY"
 
@@ -108,6 +108,7 @@ func replayAll(t *testing.T, of *recording) {
 		cases = some(cases, 3)
 	}
 	site := testsite.New(t)
+	var before []*recordedCase
 	for batch := range slices.Chunk(cases, conformanceBatch) {
 		loaded := false
 		for _, c := range batch {
@@ -120,6 +121,8 @@ func replayAll(t *testing.T, of *recording) {
 				if !loaded {
 					data.load(s, batch)
 					loaded = true
+					removeStores(s, before)
+					before = batch
 				}
 				r := &replay{Site: s, t: t, c: c, data: data, realm: runningRealm(t, c.realm), vars: make(map[string]string)}
 				r.run()
@@ -434,6 +437,15 @@ func (data *conformance) load(s *testsite.Site, cases []*recordedCase) {
 	}
 	if err := s.LoadFile(text); err != nil {
 		s.T.Fatal(err)
+	}
+}
+
+// removeStores removes the closed stores of cases, which would be gigabytes in the end.
+func removeStores(s *testsite.Site, cases []*recordedCase) {
+	for _, c := range cases {
+		if err := os.RemoveAll(filepath.Join(s.Dir, c.realm)); err != nil {
+			s.T.Fatal(err)
+		}
 	}
 }
 

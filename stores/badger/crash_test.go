@@ -265,6 +265,9 @@ func TestBadgerNamesWhoHoldsIt(t *testing.T) {
 }
 
 func TestBadgerSurvivesAFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a disk")
+	}
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		t.Skip("mounts a small disk, which needs root on Linux")
 	}

@@ -182,6 +182,9 @@ func TestDamageIsRefusedOrRepairedAtTheStart(t *testing.T) {
 }
 
 func TestDamageOfARunningStoreIsNoticed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long, in one goroutine")
+	}
 	for how, damage := range damages {
 		if how == "exchanged" {
 			continue // Badger has the files open

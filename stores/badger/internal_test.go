@@ -313,6 +313,9 @@ func TestBadgerDeletesAnAccountWithAllTokensItCanHave(t *testing.T) {
 
 // A reindex that is broken off after it has begun to write changes nothing.
 func TestBadgerReindexBrokenOff(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long, in one goroutine")
+	}
 	dir := t.TempDir()
 	s := newBadger(t, dir)
 	for n := range 2 * batchKeys {

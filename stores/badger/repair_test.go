@@ -50,6 +50,9 @@ func contents(t *testing.T, dir string) (all []string) {
 // A small store's journal has all changes, so the tables are not needed; and the
 // tables of a store that was closed have all changes, too.
 func TestRepairLosesNothingThatIsSomewhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long, in one goroutine")
+	}
 	settled, running := t.TempDir(), t.TempDir()
 	fillForDamage(t, settled).Close()
 	s := fillForDamage(t, running)

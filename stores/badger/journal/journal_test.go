@@ -123,6 +123,9 @@ func edit(t *testing.T, name string, fn func([]byte) []byte) {
 }
 
 func TestDamageIsNoticed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long, in one goroutine")
+	}
 	flip := func(at int) func([]byte) []byte {
 		return func(b []byte) []byte { b[at] ^= 4; return b }
 	}

@@ -268,6 +268,9 @@ func TestBadgersTablesAreReadAndMerged(t *testing.T) {
 
 // What a merge writes is in proportion to what was added since the last ones.
 func TestMergesRewriteLittleOfALargeTree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long, in one goroutine")
+	}
 	tree, dir := create(t)
 	for round := range uint64(2) {
 		fill(t, tree, round, 0, keyCount, 50_000) // 100 MB
