@@ -35,10 +35,15 @@ func Example() {
 	// username_reset         POST       -                      users/reset_{username}         username_reset
 	// username_reset_confirm POST       -                      users/reset_{username}_confirm username_reset_confirm
 	// activate_resend        POST       activate/resend        users/resend_activation        password_reset
+	// jwt_create             POST       -                      jwt/create                     anybody
+	// jwt_refresh            POST       -                      jwt/refresh                    anybody
+	// jwt_verify             POST       -                      jwt/verify                     anybody
+	// jwks                   GET HEAD   .well-known/jwks.json  .well-known/jwks.json          anybody
 	// users                  GET HEAD   -                      users/{id}                     user
 	// users                  PUT PATCH  -                      users/{id}                     user
 	// users                  DELETE     -                      users/{id}                     user_delete
 	// logout_all             POST       logout/all             logout/all                     a token
 	// tokens                 GET HEAD   tokens                 tokens                         a token
+	// named_token            POST       tokens                 tokens                         a token
 	// tokens                 DELETE     tokens/{id}            tokens/{id}                    a token
 }
