@@ -81,7 +81,7 @@ func init() {
 //			ttl      <duration>|off
 //			idle     <duration>|off
 //			per_user <n>
-//			named_ttl <duration>|off
+//			named_ttl      <duration>|off
 //			named_per_user <n>
 //			schemes  <name...>
 //			cookie   [<name>] {
