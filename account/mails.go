@@ -236,7 +236,7 @@ func (m *Mail) recipient(acc *Account) (string, bool) {
 	case PurposeEmailChange:
 		return acc.PendingEmail, acc.IsActive && acc.PendingEmail != ""
 	case PurposePasswordReset:
-		return acc.Email, acc.Email != "" && (acc.IsActive || acc.Provisional) && password.Usable(acc.Password)
+		return acc.Email, acc.Email != "" && (acc.IsActive || acc.Provisional) && acc.mayHavePassword()
 	case PurposeUsernameReset:
 		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
 	case PurposeEmailNotice, PurposeConfirmation, PurposePasswordChanged, PurposeUsernameChanged:

@@ -292,13 +292,18 @@ func (m *Model) setDefaults(a *Account) {
 	}
 }
 
-// Keys returns the unique keys of an account, followed by its reserved ones.
+// Keys returns the unique keys of an account: of its fields, of its reserved names, and of
+// its identities.
 func (m *Model) Keys(a *Account) ([]Key, error) {
 	keys, err := m.currentKeys(a)
 	if err != nil {
 		return nil, err
 	}
-	return append(keys, m.reservedKeys(a, keys)...), nil
+	keys = append(keys, m.reservedKeys(a, keys)...)
+	for _, i := range a.Identities {
+		keys = append(keys, i.Key())
+	}
+	return keys, nil
 }
 
 // currentKeys returns the keys of the account's current values. Empty values have no
@@ -332,7 +337,7 @@ func (m *Model) key(c *Change) error {
 
 // Signature identifies the keys that the model makes.
 func (m *Model) Signature() string {
-	names := []string{"2", m.Username.Name}
+	names := []string{"3", m.Username.Name}
 	for _, f := range m.Declared {
 		if !f.Unique {
 			continue
@@ -348,7 +353,7 @@ func (m *Model) Signature() string {
 
 // Misfit explains why stored accounts don't fit the model.
 func (m *Model) Misfit(err error) error {
-	if taken := new(TakenError); errors.As(err, &taken) {
+	if taken := new(TakenError); errors.As(err, &taken) && m.Field(taken.Field) != nil {
 		remedy := "leave 'unique' out"
 		switch {
 		case m.Field(taken.Field).foldCase:

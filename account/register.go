@@ -35,12 +35,25 @@ func (r *Request) Register(ctx context.Context, v Values, pass, code string) (*A
 	if err := a.allowPair("register", username, c); err != nil {
 		return nil, "", err
 	}
-	acc, token, err := a.register(ctx, v, pass, invitation, c, !r.noLogin)
-	if err == nil && acc.ID != 0 { // zero: quietly, nothing was created
+	hash, err := a.hash(ctx, c.caller(), pass)
+	if err != nil {
+		return nil, "", err
+	}
+	acc := &Account{Password: hash, DateJoined: a.Now()}
+	var token string
+	var logIn func(*Change)
+	if a.Rules.LoginAfterRegistration && !r.noLogin {
+		logIn = func(change *Change) { token = a.addToken(change, acc, c) }
+	}
+	err = a.register(ctx, acc, v, invitation, c, logIn)
+	if err != nil {
+		return nil, "", err
+	}
+	if acc.ID != 0 { // zero: quietly, nothing was created
 		r.event.Account = acc
 		a.know(acc, c)
 	}
-	return acc, token, err
+	return acc, token, nil
 }
 
 // maySignUp returns the invitation of a code, or nil if there is none and none is needed.
@@ -60,15 +73,11 @@ func (a *Service) maySignUp(ctx context.Context, v Values, code string) (*Invita
 	return i, i.accept(a.Model, v)
 }
 
-// register creates an account. invitation is nil if there is none.
-func (a *Service) register(ctx context.Context, v Values, pass string, invitation *Invitation, c Client, mayLogIn bool) (*Account, string, error) {
-	hash, err := a.hash(ctx, c.caller(), pass)
-	if err != nil {
-		return nil, "", err
-	}
-	acc := &Account{Password: hash, DateJoined: a.Now()}
+// register fills in a new account and creates it. invitation is nil if there is none.
+// logIn adds a log-in if the account needs no activation or approval; nil: none.
+func (a *Service) register(ctx context.Context, acc *Account, v Values, invitation *Invitation, c Client, logIn func(*Change)) error {
 	if invitation != nil {
-		acc.Groups, acc.EmailConfirmed = invitation.Groups, invitation.Mailed
+		acc.Groups, acc.EmailConfirmed = invitation.Groups, acc.EmailConfirmed || invitation.Mailed
 	}
 	acc.Provisional = a.Rules.SendActivationEmail && !acc.EmailConfirmed
 	acc.Waiting = a.Rules.Registration == RegistrationApprove && invitation == nil
@@ -81,16 +90,16 @@ func (a *Service) register(ctx context.Context, v Values, pass string, invitatio
 	a.Model.setDefaults(acc)
 	change := &Change{Account: acc, Uninvite: invitation}
 	if err := a.Model.key(change); err != nil {
-		return nil, "", err
+		return err
 	}
 	if err := a.makeWay(ctx, acc.Keys); err != nil {
-		return nil, "", err
+		return err
 	}
 	address := acc.Email
 	switch {
 	case acc.Provisional:
 		if err := a.askActivation(ctx, acc, change, c); err != nil {
-			return nil, "", err
+			return err
 		}
 	case acc.Waiting:
 		a.askApprovers(acc, change, c)
@@ -98,18 +107,17 @@ func (a *Service) register(ctx context.Context, v Values, pass string, invitatio
 	if acc.IsActive && a.Rules.SendConfirmationEmail {
 		a.notify(change, PurposeConfirmation, acc, c)
 	}
-	var token string
-	if acc.IsActive && a.Rules.LoginAfterRegistration && mayLogIn {
-		token = a.addToken(change, acc, c)
+	if acc.IsActive && logIn != nil {
+		logIn(change)
 	}
 	if err := a.commitQuietly(ctx, change, address, c); err != nil {
-		return nil, "", err
+		return err
 	}
 	if acc.Provisional {
 		a.mayAsk(address, PurposeActivation) // counts this mail as a requested one
 	}
 	acc.Email = address
-	return acc, token, nil
+	return nil
 }
 
 // askActivation mails an activation link to the address of a new account.

@@ -37,7 +37,11 @@ func (m *Model) Reindex(ctx context.Context, s Store) (kept []uint64, err error)
 		return m.Keys(a)
 	}
 	err = s.Reindex(ctx, m.Signature(), keys)
-	if taken := new(TakenError); !errors.As(err, &taken) || !m.Field(taken.Field).IsAddress() {
+	taken := new(TakenError)
+	if !errors.As(err, &taken) {
+		return nil, err
+	}
+	if f := m.Field(taken.Field); f == nil || !f.IsAddress() {
 		return nil, err
 	}
 	former, keepErr := m.formerKeys(ctx, s)

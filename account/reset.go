@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"time"
 
 	"github.com/caddy-djoser/djoser/password"
 )
@@ -46,6 +47,9 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 			return true, nil
 		}
 		a.settle(acc, change, c)
+		if !acc.EmailConfirmed {
+			acc.dropIdentities(time.Time{}) // whoever claimed the address may have linked them
+		}
 		acc.EmailConfirmed = true // the link was sent there
 		acc.PendingEmail = ""     // requested with the old password or a token
 		acc.Serial++
@@ -98,7 +102,16 @@ func (a *Service) checkReset(acc *Account, link string) (former int, ok bool) {
 	return former, former >= 0 && acc.IsActive || good && a.resettable(acc)
 }
 
+// HasPassword reports whether an account can log in with a password.
+func (acc *Account) HasPassword() bool { return password.Usable(acc.Password) }
+
+// mayHavePassword reports whether the owner of an account's address may set a password: a
+// new one, or a first one beside an identity.
+func (acc *Account) mayHavePassword() bool {
+	return acc.HasPassword() || acc.EmailConfirmed && len(acc.Identities) > 0
+}
+
 // resettable reports whether the owner of an account's address may reset its password.
 func (a *Service) resettable(acc *Account) bool {
-	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && password.Usable(acc.Password)
+	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && acc.mayHavePassword()
 }

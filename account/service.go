@@ -68,8 +68,6 @@ type Rules struct {
 	SessionTTL       time.Duration // of refresh tokens
 	RotateSessions   bool          // each refresh makes a new refresh token
 	TokensPerUser    int
-	NamedTTL         time.Duration // the longest of a named token; zero: any
-	NamedPerUser     int           // named tokens of an account
 }
 
 // TokenExpires returns when a token made now expires; zero: never.
@@ -127,7 +125,7 @@ const (
 	OutcomeTaken     = "taken"
 	OutcomeThrottled = "throttled"
 	OutcomeBusy      = "busy"  // too many passwords are being hashed
-	OutcomeError     = "error" // of the store
+	OutcomeError     = "error" // of the store or of a provider
 )
 
 // Request is a request of an account's owner. Only Do makes one, so that none is served
@@ -179,7 +177,7 @@ func outcomeOf(err error) string {
 		return OutcomeLink
 	case errors.Is(err, ErrReused):
 		return OutcomeReused
-	case errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound), errors.Is(err, ErrTooManyTokens),
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound),
 		errors.As(err, new(*FieldError)), errors.As(err, new(*NamesError)):
 		return OutcomeRefused
 	}

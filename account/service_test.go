@@ -558,6 +558,8 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 	})
 	acc := r.register("ann", "secret", "ann@a.example")
 	ctx := t.Context()
+	token := &account.Token{Account: acc.ID}
+	somebody := account.Person{Identity: account.Identity{Provider: "corp", Subject: "1"}, Email: "ann@a.example", EmailVerified: true}
 	requests := map[string]func(*account.Request) error{
 		"Login": func(req *account.Request) error {
 			_, _, err := req.Login(ctx, r.Model.Username, "ann", "secret")
@@ -583,6 +585,19 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 		"Reaches":              func(req *account.Request) error { _, err := req.Reaches(ctx, "ann@a.example", "x"); return err },
 		"Delete":               func(req *account.Request) error { return req.Delete(ctx, &account.Account{ID: acc.ID}) },
 		"DeleteOther":          func(req *account.Request) error { return req.DeleteOther(ctx, acc.ID+99) },
+		"LoginSession": func(req *account.Request) error {
+			_, _, err := req.LoginSession(ctx, r.Model.Username, "ann", "secret", "x")
+			return err
+		},
+		"CheckRefresh":   func(req *account.Request) error { _, err := req.CheckRefresh(ctx, "y", 1); return err },
+		"CheckSession":   func(req *account.Request) error { return req.CheckSession(ctx, "y") },
+		"Refresh":        func(req *account.Request) error { _, err := req.Refresh(ctx, "y", 1); return err },
+		"LoginBy":        func(req *account.Request) error { _, _, err := req.LoginBy(ctx, somebody, ""); return err },
+		"LoginSessionBy": func(req *account.Request) error { _, _, err := req.LoginSessionBy(ctx, somebody, "", "x"); return err },
+		"Link":           func(req *account.Request) error { _, err := req.Link(ctx, acc, somebody.Identity); return err },
+		"Unlink":         func(req *account.Request) error { return req.Unlink(ctx, acc, "x") },
+		"CheckOwner":     func(req *account.Request) error { _, err := req.CheckOwner(ctx, token, "secret"); return err },
+		"CheckRecent":    func(req *account.Request) error { _, err := req.CheckRecent(ctx, token); return err },
 		"SetPassword": func(req *account.Request) error {
 			_, err := req.SetPassword(ctx, acc, "secret", account.Digest{})
 			return err

@@ -42,8 +42,8 @@ type Store interface {
 	// expired or is from the future, or whose parent isn't found.
 	Token(ctx context.Context, digest Digest) (*Token, *Account, error)
 
-	// Tokens returns the log-ins and named tokens of an account, oldest first: the tokens
-	// that Token returns and that have no parent.
+	// Tokens returns the log-ins of an account, oldest first: the tokens that Token
+	// returns and that have no parent.
 	Tokens(ctx context.Context, account uint64) ([]*Token, error)
 
 	// Commit applies a change in one durable transaction. It sets ID and
@@ -186,6 +186,11 @@ type Account struct {
 	// Keys are the unique keys of the account.
 	Keys []Key
 
+	// Identities are the people at providers who may log in, oldest first. Unlinked are the
+	// keys of those that the owner removed.
+	Identities []Identity
+	Unlinked   []Key
+
 	// Serial increases with everything that invalidates links of the account: the
 	// use of one, and a change of password, address or activity.
 	Serial uint64
@@ -200,6 +205,7 @@ func (a *Account) clone() *Account {
 	c := *a
 	c.Groups, c.Permissions = slices.Clone(a.Groups), slices.Clone(a.Permissions)
 	c.Keys, c.Reserved = slices.Clone(a.Keys), slices.Clone(a.Reserved)
+	c.Identities, c.Unlinked = slices.Clone(a.Identities), slices.Clone(a.Unlinked)
 	c.Fields, c.FormerEmails = maps.Clone(a.Fields), slices.Clone(a.FormerEmails)
 	return &c
 }

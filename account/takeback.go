@@ -84,6 +84,9 @@ func (a *Service) former(acc *Account, link string) int {
 // change nor a later one can be taken back again.
 func (acc *Account) takeBack(i int, change *Change) {
 	acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.FormerEmails[i].Address, "", true
+	if acc.HasPassword() {
+		acc.dropIdentities(acc.FormerEmails[i].Changed)
+	}
 	acc.FormerEmails = slices.Clip(acc.FormerEmails[:i])
 	if len(acc.FormerEmails) == 0 {
 		acc.FormerEmails = nil

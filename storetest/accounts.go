@@ -36,6 +36,8 @@ var accountPromises = []promise{
 			PendingEmail: "new@example.com",
 			Provisional:  true,
 			FormerEmails: []account.FormerEmail{{Address: "older@example.com", Changed: base}, {Address: "old@example.com", Changed: base.Add(time.Hour)}},
+			Identities:   []account.Identity{{Provider: "google", Subject: "1", Name: "ann@example.com", Linked: base}, {Provider: "github", Subject: "2"}},
+			Unlinked:     []account.Key{{Field: "oidc:google", Value: "3"}},
 			Keys:         []account.Key{username("ann"), {Field: "company", Value: ""}},
 			Serial:       7,
 		}

@@ -44,7 +44,35 @@ func (s *suite) sound(signature string) {
 	s.must(err)
 }
 
+// byNameAndIdentity is byName with the identities of an account.
+func byNameAndIdentity(a *account.Account) ([]account.Key, error) {
+	keys := nameKeys(a)
+	for _, i := range a.Identities {
+		keys = append(keys, i.Key())
+	}
+	return keys, nil
+}
+
 var reservedPromises = []promise{
+	{"an identity belongs to one account, also after a reindex", func(s *suite) {
+		ann, google := s.create("ann"), account.Identity{Provider: "google", Subject: "1"}
+		ann.Identities = []account.Identity{google}
+		ann.Keys, _ = byNameAndIdentity(ann)
+		s.must(s.Commit(s.ctx, &account.Change{Account: ann}))
+		s.must(s.Reindex(s.ctx, "without", byName)) // as an older version does
+		s.equal(s.holder(google.Key()), uint64(0))
+		s.must(s.Reindex(s.ctx, "with", byNameAndIdentity))
+		s.restart()
+		s.equal(s.holder(google.Key()), ann.ID)
+		s.equal(s.account(ann.ID).Identities, ann.Identities)
+		bob := user("bob")
+		bob.Identities = ann.Identities
+		bob.Keys, _ = byNameAndIdentity(bob)
+		s.taken(s.Commit(s.ctx, &account.Change{Account: bob, Signature: "with"}), google.Key().Field)
+		s.must(s.Commit(s.ctx, &account.Change{Account: s.account(ann.ID), Delete: true}))
+		s.must(s.Commit(s.ctx, &account.Change{Account: bob, Signature: "with"}))
+		s.equal(s.holder(google.Key()), bob.ID)
+	}},
 	{"a reserved key is refused to others, and finds no account", func(s *suite) {
 		ann := s.create("ann")
 		s.rename(ann, "anna")

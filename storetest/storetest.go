@@ -31,7 +31,6 @@ func Run(t *testing.T, open func(t *testing.T) account.Store) {
 		{"tokens", tokenPromises},
 		{"children", childPromises},
 		{"sessions", sessionPromises},
-		{"named tokens", namedPromises},
 		{"mails", mailPromises},
 		{"reindex", reindexPromises},
 		{"reserved", reservedPromises},

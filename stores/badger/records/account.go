@@ -28,7 +28,9 @@ const (
 	recAccountFormerKeys   protowire.Number = 13
 	recAccountFormerEmail  protowire.Number = 14
 	recAccountWaiting      protowire.Number = 15
-	recAccountReserved     protowire.Number = 20 // 16 to 19 are free
+	recAccountIdentity     protowire.Number = 16
+	recAccountUnlinked     protowire.Number = 17
+	recAccountReserved     protowire.Number = 20 // 18 and 19 are free
 )
 
 const (
@@ -49,6 +51,13 @@ const (
 const (
 	recFormerEmailAddress protowire.Number = 1
 	recFormerEmailChanged protowire.Number = 2
+)
+
+const (
+	recIdentityProvider protowire.Number = 1
+	recIdentitySubject  protowire.Number = 2
+	recIdentityName     protowire.Number = 3
+	recIdentityLinked   protowire.Number = 4
 )
 
 const (
@@ -178,6 +187,16 @@ func EncodeAccountFields(a *account.Account) ([]byte, error) {
 		b = protowire.AppendTag(b, recAccountReserved, protowire.BytesType)
 		b = protowire.AppendBytes(b, appendKey(nil, k))
 	}
+	for _, i := range a.Identities {
+		m := appendText(appendText(nil, recIdentityProvider, i.Provider), recIdentitySubject, i.Subject)
+		m = appendTime(appendText(m, recIdentityName, i.Name), recIdentityLinked, i.Linked)
+		b = protowire.AppendTag(b, recAccountIdentity, protowire.BytesType)
+		b = protowire.AppendBytes(b, m)
+	}
+	for _, k := range a.Unlinked {
+		b = protowire.AppendTag(b, recAccountUnlinked, protowire.BytesType)
+		b = protowire.AppendBytes(b, appendKey(nil, k))
+	}
 	for _, f := range a.FormerEmails {
 		b = protowire.AppendTag(b, recAccountFormerEmail, protowire.BytesType)
 		b = protowire.AppendBytes(b, appendTime(appendText(nil, recFormerEmailAddress, f.Address), recFormerEmailChanged, f.Changed))
@@ -253,6 +272,10 @@ func DecodeAccount(id uint64, record []byte) (*Account, error) {
 			a.FormerEmails = append(a.FormerEmails, d.formerEmail())
 		case recAccountWaiting:
 			waiting = d.waiting()
+		case recAccountIdentity:
+			a.Identities = append(a.Identities, d.identity())
+		case recAccountUnlinked:
+			a.Unlinked = append(a.Unlinked, d.key())
 		case recAccountReserved:
 			a.Reserved = append(a.Reserved, d.key())
 		default:
@@ -306,6 +329,27 @@ func (d *decoder) formerEmail() account.FormerEmail {
 	}
 	d.end(m)
 	return f
+}
+
+func (d *decoder) identity() account.Identity {
+	var i account.Identity
+	m := d.message()
+	for m.next() {
+		switch m.num {
+		case recIdentityProvider:
+			i.Provider = m.text()
+		case recIdentitySubject:
+			i.Subject = m.text()
+		case recIdentityName:
+			i.Name = m.text()
+		case recIdentityLinked:
+			i.Linked = m.time()
+		default:
+			m.raw()
+		}
+	}
+	d.end(m)
+	return i
 }
 
 func (d *decoder) waiting() *account.Account {

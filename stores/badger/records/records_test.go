@@ -3,12 +3,13 @@ package records
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 )
 
 func someAccount() *account.Account {
-	return &account.Account{Username: "ann", Email: "ann@example.com", IsActive: true,
+	return &account.Account{Identities: []account.Identity{{Provider: "google", Subject: "1", Name: "ann@example.com", Linked: time.Unix(1, 0)}}, Username: "ann", Email: "ann@example.com", IsActive: true,
 		Fields: map[string]any{"n": int64(1), "s": "text"}, Keys: []account.Key{{Field: "username", Value: "ann"}}}
 }
 

@@ -1,0 +1,327 @@
+package account
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/internal/username"
+	"github.com/caddy-djoser/djoser/password"
+)
+
+// Identity is somebody at a provider, such as Google, who may log in to an account. It is
+// a unique key of the account.
+type Identity struct {
+	Provider string
+	Subject  string // who it is there; never changes
+	Name     string // for the owner: the address or the username there
+	Linked   time.Time
+}
+
+// Key returns the unique key of the identity.
+func (i Identity) Key() Key { return Key{Field: identityPrefix + i.Provider, Value: i.Subject} }
+
+// identityPrefix begins the field of such a key. No field of a model has such a name.
+const identityPrefix = "oidc:"
+
+// IsIdentity reports whether the error is about an identity.
+func (e *TakenError) IsIdentity() bool { return strings.HasPrefix(e.Field, identityPrefix) }
+
+// ID returns the id of the identity for its owner.
+func (i Identity) ID() string {
+	sum := sha256.Sum256([]byte(i.Provider + " " + i.Subject))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Person is an identity, and what the provider says of it.
+type Person struct {
+	Identity
+	Email         string
+	EmailVerified bool
+	Username      string // a wish
+	Values        Values // of other fields
+}
+
+// MaxIdentities is the maximum number of identities of an account.
+const MaxIdentities = 10
+
+// Errors about identities. Each is an ErrRefused.
+var (
+	// ErrAddressClaimed means that an account has the person's address, and it isn't sure
+	// that it is theirs.
+	ErrAddressClaimed = fmt.Errorf("%w: another account has the address", ErrRefused)
+
+	// ErrWaiting means that an account waits for its activation or approval.
+	ErrWaiting = fmt.Errorf("%w: it waits", ErrDisabled)
+
+	// ErrLastWay means that nobody could log in to the account any more.
+	ErrLastWay = fmt.Errorf("%w: it is the last way to log in", ErrRefused)
+
+	// ErrStale means that a log-in is too long ago.
+	ErrStale = fmt.Errorf("%w: the log-in is too long ago", ErrRefused)
+
+	// ErrManyIdentities means that an account has MaxIdentities.
+	ErrManyIdentities = fmt.Errorf("%w: too many identities", ErrRefused)
+)
+
+// ProviderKey returns the key that signs the states of log-ins with providers.
+func (a *Service) ProviderKey() ([]byte, error) {
+	return hkdf.Key(sha256.New, a.Links.Key, nil, "log-in with a provider", 32)
+}
+
+// LoginBy logs somebody in whom a provider has named: to the account that has the
+// identity; or to the only one that has confirmed the address, if the provider has, too,
+// which then gets the identity; or else to a new one, as far as registration lets in. The
+// token is empty if that waits. code is that of an invitation, or empty. Errors:
+// ErrAddressClaimed, ErrDisabled, ErrWaiting, those of Register.
+func (r *Request) LoginBy(ctx context.Context, p Person, code string) (acc *Account, token string, err error) {
+	acc, err = r.loginBy(ctx, p, code, func(change *Change, acc *Account) {
+		token = r.accounts.addToken(change, acc, r.event.Client)
+	})
+	if err != nil || !acc.IsActive {
+		token = ""
+	}
+	return acc, token, err
+}
+
+// LoginSessionBy is LoginBy for a session with a new id; nil if the account waits.
+func (r *Request) LoginSessionBy(ctx context.Context, p Person, code, id string) (*Account, *Session, error) {
+	s := &Session{ID: id}
+	acc, err := r.loginBy(ctx, p, code, func(change *Change, acc *Account) {
+		r.accounts.addSession(change, acc, r.event.Client, s)
+	})
+	if err != nil || !acc.IsActive {
+		s = nil
+	}
+	return acc, s, err
+}
+
+// loginBy tries again if another request was faster.
+func (r *Request) loginBy(ctx context.Context, p Person, code string, add func(*Change, *Account)) (*Account, error) {
+	for range attempts {
+		r.event.Account = nil
+		acc, err := r.enterBy(ctx, p, code, add)
+		taken := new(TakenError)
+		if errors.As(err, &taken) && taken.Field == p.Key().Field || errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+			continue
+		}
+		r.event.Account = acc
+		if err == nil && acc.IsActive {
+			r.accounts.know(acc, r.event.Client)
+		}
+		return acc, err
+	}
+	return nil, ErrConflict
+}
+
+func (r *Request) enterBy(ctx context.Context, p Person, code string, add func(*Change, *Account)) (*Account, error) {
+	a := r.accounts
+	if err := a.makeWay(ctx, []Key{p.Key()}); err != nil {
+		return nil, err
+	}
+	acc, err := a.Store.AccountByKey(ctx, p.Key())
+	if errors.Is(err, ErrNotFound) {
+		acc, err = a.confirmedOwner(ctx, p)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case acc == nil:
+		return r.registerBy(ctx, p, code, add)
+	case !acc.IsActive && (acc.Waiting || acc.Provisional):
+		return acc, ErrWaiting
+	case !acc.IsActive:
+		return acc, ErrDisabled
+	case !acc.has(p.Identity):
+		return r.linkAndLogIn(ctx, acc, p, add)
+	}
+	change := &Change{Serial: acc.Serial}
+	add(change, acc)
+	return acc, a.Commit(ctx, change)
+}
+
+// confirmedOwner returns the only account that has confirmed the person's address, or nil
+// if no account has the address. Provisional accounts only claim it. An account that was
+// made by somebody else for the address must not get the person's identity, nor the
+// person's data. Errors: ErrAddressClaimed.
+func (a *Service) confirmedOwner(ctx context.Context, p Person) (*Account, error) {
+	if !p.EmailVerified || p.Email == "" {
+		return nil, nil
+	}
+	found, err := a.Store.AccountsByEmail(ctx, p.Email, maxFound)
+	if err != nil {
+		return nil, err
+	}
+	found = slices.DeleteFunc(found, func(acc *Account) bool { return acc.Provisional })
+	if len(found) == 0 {
+		return nil, nil
+	}
+	// Some hosts distinguish Ann@ and ann@.
+	same := fieldtype.NormalizeEmail(found[0].Email) == fieldtype.NormalizeEmail(p.Email)
+	if len(found) > 1 || !same || !found[0].EmailConfirmed || slices.Contains(found[0].Unlinked, p.Key()) {
+		return nil, ErrAddressClaimed
+	}
+	return found[0], nil
+}
+
+// linkAndLogIn links a person to the account that has confirmed the address.
+func (r *Request) linkAndLogIn(ctx context.Context, owner *Account, p Person, add func(*Change, *Account)) (*Account, error) {
+	acc, err := r.accounts.Update(ctx, owner.ID, func(acc *Account, change *Change) error {
+		if acc.Serial != owner.Serial || !acc.EmailConfirmed {
+			return ErrConflict
+		}
+		add(change, acc)
+		return r.accounts.link(acc, p.Identity)
+	})
+	if err == nil {
+		r.also("identity_linked", acc)
+	}
+	return acc, err
+}
+
+// also reports another event of the request, which has succeeded.
+func (r *Request) also(name string, acc *Account) {
+	e := r.event
+	e.Name, e.Account, e.Outcome = name, acc, OutcomeOK
+	r.accounts.Reporter.Report(e)
+}
+
+// registerBy makes an account without a password.
+func (r *Request) registerBy(ctx context.Context, p Person, code string, add func(*Change, *Account)) (*Account, error) {
+	a, f := r.accounts, r.accounts.Model.Field("email")
+	v := maps.Clone(p.Values)
+	if v == nil {
+		v = make(Values)
+	}
+	if email, messages := f.Parse(p.Email); len(messages) == 0 && p.Email != "" {
+		v["email"] = email
+	}
+	needed := a.Rules.SendActivationEmail || f == a.Model.Username
+	if needed && v.Text("email") == "" {
+		return nil, &FieldError{"email", []string{fieldtype.MsgRequired}}
+	}
+	invitation, err := a.maySignUp(ctx, v, code)
+	if err != nil {
+		return nil, err
+	}
+	names := username.Candidates(p.Username, v.Text("email"))
+	if a.Model.Username.IsAddress() {
+		names = []string{v.Text("email")}
+	}
+	for _, name := range names {
+		if name, err = a.Model.CheckUsername(name); err != nil {
+			continue
+		}
+		v[a.Model.Username.Name] = name
+		acc := &Account{
+			Password: password.Unusable(), DateJoined: a.Now(),
+			EmailConfirmed: p.EmailVerified && v.Text("email") != "", Identities: []Identity{a.now(p.Identity)},
+		}
+		err = a.register(ctx, acc, v, invitation, r.event.Client, func(change *Change) { add(change, acc) })
+		switch taken := new(TakenError); {
+		case errors.As(err, &taken) && taken.Field == a.Model.Username.Name:
+			continue
+		case err != nil:
+			return nil, err
+		case acc.IsActive:
+			r.also("user_registered", acc)
+		default:
+			r.event.Name = "user_registered"
+		}
+		return acc, nil
+	}
+	return nil, err
+}
+
+// now returns an identity that is linked now.
+func (a *Service) now(i Identity) Identity {
+	i.Linked = a.Now().Truncate(time.Microsecond)
+	return i
+}
+
+// Link links an identity to an account that has logged in, whose password hasn't changed
+// since. Errors: *TakenError, ErrManyIdentities, ErrPassword.
+func (r *Request) Link(ctx context.Context, checked *Account, i Identity) (*Account, error) {
+	r.event.Name = "identity_linked"
+	return r.accounts.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
+		if !stillChecked(acc, checked) {
+			return ErrPassword
+		}
+		return r.accounts.link(acc, i)
+	})
+}
+
+// link adds an identity to an account.
+func (a *Service) link(acc *Account, i Identity) error {
+	if acc.has(i) {
+		return nil
+	}
+	if len(acc.Identities) >= MaxIdentities {
+		return ErrManyIdentities
+	}
+	acc.Identities = append(acc.Identities, a.now(i))
+	acc.Unlinked = slices.DeleteFunc(acc.Unlinked, i.Key().Same)
+	return nil
+}
+
+// Unlink takes an identity from an account; see Link. It doesn't come back by its address.
+// Errors: ErrNotFound, ErrLastWay, ErrPassword.
+func (r *Request) Unlink(ctx context.Context, checked *Account, id string) error {
+	_, err := r.accounts.Update(ctx, checked.ID, func(acc *Account, _ *Change) error {
+		at := slices.IndexFunc(acc.Identities, func(i Identity) bool { return i.ID() == id })
+		switch {
+		case !stillChecked(acc, checked):
+			return ErrPassword
+		case at < 0:
+			return ErrNotFound
+		case len(acc.Identities) == 1 && !acc.HasPassword():
+			return ErrLastWay
+		}
+		acc.Unlinked = append(acc.Unlinked, acc.Identities[at].Key())
+		acc.Unlinked = acc.Unlinked[max(0, len(acc.Unlinked)-MaxIdentities):]
+		acc.Identities = slices.Delete(acc.Identities, at, at+1)
+		acc.Serial++ // ends log-ins by it that are in progress
+		return nil
+	})
+	return err
+}
+
+// has reports whether an account has an identity.
+func (acc *Account) has(i Identity) bool {
+	return slices.ContainsFunc(acc.Identities, func(own Identity) bool { return own.Key() == i.Key() })
+}
+
+// dropIdentities takes identities from an account that were linked since, as a stranger
+// may have. It has a password.
+func (acc *Account) dropIdentities(since time.Time) {
+	acc.Identities = slices.DeleteFunc(acc.Identities, func(i Identity) bool { return !i.Linked.Before(since) })
+}
+
+// RecentLogin is how recent a log-in must be to link an identity without the password.
+const RecentLogin = 10 * time.Minute
+
+// CheckRecent returns the account of a token if its log-in is recent. Errors: ErrStale.
+func (r *Request) CheckRecent(ctx context.Context, t *Token) (*Account, error) {
+	if r.accounts.Now().Sub(t.Created) > RecentLogin {
+		return nil, ErrStale
+	}
+	return r.accounts.Store.Account(ctx, t.Account)
+}
+
+// CheckOwner returns the account of a token, with its current password if it has one.
+// Errors: those of CheckPassword.
+func (r *Request) CheckOwner(ctx context.Context, t *Token, pass string) (*Account, error) {
+	acc, err := r.accounts.Store.Account(ctx, t.Account)
+	if err != nil || !acc.HasPassword() {
+		return acc, err
+	}
+	return r.CheckPassword(ctx, t.Account, pass)
+}
