@@ -38,6 +38,13 @@ func init() {
 //		password_reset_confirm_url <path or URL>
 //		activation_url             <path or URL>
 //		invitation_url             <path or URL>
+//		provider <name> [google|github|oidc <issuer>] {
+//			client_id     <id>
+//			client_secret <secret>
+//			redirect_uris <uri...>
+//			label         <name>
+//			url           <url>
+//		}
 //		registration               open|invite|approve [<address...>]|closed
 //		quiet_registration         [on|off]
 //
@@ -81,8 +88,6 @@ func init() {
 //			ttl      <duration>|off
 //			idle     <duration>|off
 //			per_user <n>
-//			named_ttl      <duration>|off
-//			named_per_user <n>
 //			schemes  <name...>
 //			cookie   [<name>] {
 //				hosts <host...>
@@ -183,7 +188,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 }
 
 // settingNames lists the lines of the block, for an error message.
-const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, invitation_url, registration, quiet_registration, " +
+const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, invitation_url, provider, registration, quiet_registration, " +
 	"login_after_registration, send_activation_email, login_after_activation, set_email_password, set_username_retype, set_password_retype, " +
 	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, user_model, password, token, store, mailer, from_email, " +
 	"reply_to, templates, link_ttl, reserve_usernames, throttle, cors, max_body, cache, disable, " + v2SettingNames
@@ -202,6 +207,8 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return mail.LinkArg(d, &s.ActivationURL)
 	case "invitation_url":
 		return mail.LinkArg(d, &s.InvitationURL)
+	case "provider":
+		return s.unmarshalProvider(d)
 	case "registration":
 		return s.unmarshalRegistration(d)
 	case "quiet_registration":

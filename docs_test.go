@@ -52,7 +52,9 @@ func TestEveryCaddyfileInTheDocumentsLoads(t *testing.T) {
 func validate(t *testing.T, text string) error {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	t.Setenv("SMTP_USER", "user")
-	t.Setenv("SMTP_PASSWORD", "secret")
+	for _, name := range []string{"SMTP_PASSWORD", "GOOGLE_SECRET", "GITHUB_SECRET", "CORP_SECRET"} {
+		t.Setenv(name, "secret")
+	}
 	config, err := testsite.Adapt(text)
 	beside := docsSettings
 	if !strings.Contains(text, "mailer ") {

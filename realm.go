@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-djoser/djoser/pages"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/serializers"
+	"github.com/caddy-djoser/djoser/social"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
@@ -34,6 +35,7 @@ type realm struct {
 	auth       authn.Authenticator
 	api        api.API
 	pages      pages.Realm
+	providers  []*social.Provider
 
 	hasMailer bool // also while commands run without the server
 
@@ -89,11 +91,12 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 		r.log.Warn("people log in with addresses that nobody confirms: the gate tells back ends of a username once a password was reset by mail, or an administrator confirmed it",
 			zap.String("settings", "send_activation_email on"), zap.String("command", "caddy djoser user confirm-email"))
 	}
-	r.auth = authn.Authenticator{Model: r.model, Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
+	r.auth = authn.Authenticator{Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
 	r.auth.JWT = r.newJWT()
 	r.noActivationURL, r.noResetURL = settings.ActivationURL == "", settings.PasswordResetConfirmURL == ""
 	r.hasMailer = settings.MailerRaw != nil // loading it clears the setting
 	r.noInvitationURL = settings.InvitationURL == ""
+	r.providers = r.newProviders()
 	r.api, r.pages = r.newAPI(), r.newPages()
 	r.cors = cors.New(settings.CORS, settings.CORSHeaders)
 	r.gate = gate.Realm{Model: r.model, Auth: &r.auth, Scheme: settings.Token.scheme(), CORS: r.cors}
@@ -128,7 +131,8 @@ func (r *realm) newSerializers() serializers.Serializers {
 	s := r.settings
 	loginField, _ := s.loginField(r.model) // validated
 	return serializers.Serializers{
-		Model: r.model, MaxPassword: s.Password.MaxLength, Registration: s.Registration, QuietRegistration: s.QuietRegistration, SendsActivations: s.SendActivationEmail,
+		Providers: r.providers,
+		Model:     r.model, MaxPassword: s.Password.MaxLength, Registration: s.Registration, QuietRegistration: s.QuietRegistration, SendsActivations: s.SendActivationEmail,
 		SetEmailPassword: s.SetEmailPassword, SetUsernameRetype: s.SetUsernameRetype, SetPasswordRetype: s.SetPasswordRetype,
 		PasswordResetConfirmRetype: s.PasswordResetConfirmRetype,
 

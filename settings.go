@@ -137,6 +137,9 @@ type Settings struct {
 	// Disable names endpoints to turn off.
 	Disable []string `json:"disable,omitempty"`
 
+	// Providers are those that people can log in with, such as Google. Default: none.
+	Providers []ProviderSettings `json:"providers,omitempty"`
+
 	// Throttle limits how often clients may send requests. Default: on.
 	Throttle throttle.Settings `json:"throttle,omitzero"`
 
@@ -210,8 +213,6 @@ func (s *Settings) rules() account.Rules {
 		ReserveUsernames: time.Duration(s.ReserveUsernames),
 		TokenTTL:         s.Token.ttl(),
 		TokensPerUser:    s.Token.PerUser,
-		NamedTTL:         time.Duration(s.Token.NamedTTL),
-		NamedPerUser:     s.Token.NamedPerUser,
 	}
 	if s.JWT != nil {
 		rules.SessionTTL, rules.RotateSessions = time.Duration(s.JWT.Refresh), s.JWT.Rotate
@@ -276,6 +277,9 @@ func (s *Settings) setDefaults() error {
 	if err := directive.ExpandAll("registration approve", s.Approvers); err != nil {
 		return err
 	}
+	if err := s.expandProviders(); err != nil {
+		return err
+	}
 	s.Registration = cmp.Or(s.Registration, account.RegistrationOpen)
 	s.expand(repl)
 	if s.JWT != nil {
@@ -313,6 +317,9 @@ func (s *Settings) validate(model *account.Model) error {
 		return err
 	}
 	if err := s.validateRegistration(model); err != nil {
+		return err
+	}
+	if err := s.validateProviders(); err != nil {
 		return err
 	}
 	for _, name := range s.Disable {

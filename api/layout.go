@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/serializers"
 )
 
 // Layout is a layout of djoser's endpoints: their paths, statuses and words.
@@ -133,7 +134,8 @@ func (r *resource) hasAccount() bool { return r.path == "users/{id}" }
 func (a *API) isDisabled(e *endpoint, l Layout) bool {
 	return slices.Contains(a.Disabled, e.Name) ||
 		e.jwt && a.Auth.JWT == nil ||
-		e.Name == "activate_resend" && l == Classic && !a.SendsActivations
+		e.Name == "activate_resend" && l == Classic && !a.SendsActivations ||
+		(e.Name == serializers.LoginProvider.Name || e.Name == serializers.Identities.Name) && len(a.Providers) == 0
 }
 
 // IsEndpoint returns a function that reports whether there are endpoints of layouts at a

@@ -35,15 +35,14 @@ func Example() {
 	// username_reset         POST       -                      users/reset_{username}         username_reset
 	// username_reset_confirm POST       -                      users/reset_{username}_confirm username_reset_confirm
 	// activate_resend        POST       activate/resend        users/resend_activation        password_reset
-	// jwt_create             POST       -                      jwt/create                     anybody
-	// jwt_refresh            POST       -                      jwt/refresh                    anybody
-	// jwt_verify             POST       -                      jwt/verify                     anybody
-	// jwks                   GET HEAD   .well-known/jwks.json  .well-known/jwks.json          anybody
 	// users                  GET HEAD   -                      users/{id}                     user
 	// users                  PUT PATCH  -                      users/{id}                     user
 	// users                  DELETE     -                      users/{id}                     user_delete
 	// logout_all             POST       logout/all             logout/all                     a token
 	// tokens                 GET HEAD   tokens                 tokens                         a token
-	// named_token            POST       tokens                 tokens                         a token
+	// provider               GET HEAD   o/{id}                 o/{id}                         token_create
+	// provider               POST       o/{id}                 o/{id}                         token_create
+	// identities             GET HEAD   identities             identities                     a token
+	// identities             DELETE     identities/{id}        identities/{id}                a token
 	// tokens                 DELETE     tokens/{id}            tokens/{id}                    a token
 }

@@ -35,7 +35,7 @@ func (version Version) DataObject(data any, nullIsEmpty bool) (*Object, error) {
 		return data, nil
 	case nil:
 		if nullIsEmpty {
-			return newObject(), nil
+			return NewObject(), nil
 		}
 		return nil, Invalid(NonField, "No input provided")
 	}
@@ -162,7 +162,7 @@ func (version Version) BindPartial(o *Object, inputs []Input) (account.Values, F
 // Represent returns an account for the API: its required fields, its id if it is to be
 // shown, and the username field.
 func Represent(m *account.Model, a *account.Account, withID bool) *Object {
-	shown := newObject()
+	shown := NewObject()
 	for _, f := range m.Required {
 		shown.Set(f.Name, f.Value(a))
 	}

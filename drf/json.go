@@ -32,7 +32,8 @@ type Object struct {
 	files  []string // names of parts of a form that are files
 }
 
-func newObject() *Object { return &Object{Values: make(map[string]any)} }
+// NewObject returns an object without members.
+func NewObject() *Object { return &Object{Values: make(map[string]any)} }
 
 func (o *Object) Set(name string, value any) {
 	if _, ok := o.Values[name]; !ok {
@@ -137,7 +138,7 @@ func (d *jsonDecoder) value(depth int) (any, error) {
 }
 
 func (d *jsonDecoder) object(depth int) (any, error) {
-	o := newObject()
+	o := NewObject()
 	if d.space(); d.take("}") {
 		return o, nil
 	}

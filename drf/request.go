@@ -159,7 +159,7 @@ func ParseBody(w http.ResponseWriter, r *http.Request, limit int64) (any, error)
 		return nil, parseError("Request body could not be read.")
 	}
 	if len(body) == 0 {
-		return newObject(), nil
+		return NewObject(), nil
 	}
 
 	contentType := r.Header.Get("Content-Type")
@@ -227,7 +227,7 @@ func (c charset) decode(text string) string {
 // Django's QueryDict does: the last of several values counts, invalid escapes stay as
 // they are, and invalid bytes are replaced.
 func parseForm(body string, c charset) *Object {
-	o := newObject()
+	o := NewObject()
 	o.form = true
 	for pair := range strings.SplitSeq(body, "&") {
 		if pair == "" {
@@ -264,7 +264,7 @@ func parseMultipart(body []byte, boundary string, c charset) (any, error) {
 	if !validBoundary.MatchString(boundary) {
 		return nil, parseError("Multipart form parse error - Invalid boundary in multipart.")
 	}
-	o := newObject()
+	o := NewObject()
 	o.form = true
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	for range maxParts {

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// Error is a response of status 4xx in REST framework's shape.
+// Error is a response of status 4xx, or about a provider 5xx, in REST framework's shape.
 type Error struct {
 	Status     int
 	Body       any           // FieldErrors, detail, or what is neither
@@ -44,6 +44,12 @@ func (f FieldErrors) Add(field string, messages ...string) {
 	}
 }
 
+// Detail returns the text of an error without fields.
+func (e *Error) Detail() string {
+	d, _ := e.Body.(detail)
+	return d.Detail
+}
+
 // Err returns an *Error of status 400, or nil if there are no messages.
 func (f FieldErrors) Err() error {
 	if len(f) == 0 {
@@ -70,8 +76,7 @@ var (
 	ErrTokenCharacters  = &Error{Status: http.StatusUnauthorized, Body: detail{"Invalid token"}, version3: "Invalid token header. Token string should not contain invalid characters."}
 	ErrInactiveUser     = detailError(http.StatusUnauthorized, "User inactive or deleted")
 	ErrStaleLogin       = detailError(http.StatusForbidden, "The login was too long ago. Log in again.")
-	ErrNamedToken       = detailError(http.StatusForbidden, "A named token can't be used here. Log in.")
-	ErrScoped           = detailError(http.StatusForbidden, "The token is for other places, that ask for its scopes.")
+	ErrWaiting          = detailError(http.StatusForbidden, "The account is not active yet. It waits for its activation by mail, or for approval.")
 	ErrForbidden        = detailError(http.StatusForbidden, "You do not have permission to perform this action.")
 	ErrTooEarly         = detailError(http.StatusTooEarly, "Too early: this may be a replay. Send the request again.")
 	ErrMalformed        = detailError(http.StatusBadRequest, "Malformed request.")
@@ -86,6 +91,14 @@ func parseError(text string) error { return detailError(http.StatusBadRequest, t
 
 // Forbidden returns an *Error of status 403.
 func Forbidden(text string) error { return detailError(http.StatusForbidden, text) }
+
+// ProviderFailed returns an *Error of status 502 or 503 about a provider that people log in
+// with.
+func ProviderFailed(status int, text string) error {
+	e := detailError(status, text)
+	e.retryAfter = 5 * time.Second
+	return e
+}
 
 // MethodNotAllowed returns an *Error of status 405.
 func MethodNotAllowed(method string) error {
@@ -166,10 +179,10 @@ func escaped(text []byte) bool {
 	return n%2 == 1
 }
 
-// WriteError responds with an error. scheme is added to WWW-Authenticate.
+// WriteError responds with an error. scheme is for WWW-Authenticate.
 func WriteError(w http.ResponseWriter, r *http.Request, e *Error, scheme string, indent int) error {
 	if e.Status == http.StatusUnauthorized {
-		w.Header().Add("WWW-Authenticate", scheme)
+		w.Header().Set("WWW-Authenticate", scheme)
 	}
 	if e.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.retryAfter+time.Second-1)/time.Second)))

@@ -18,6 +18,7 @@ type page struct {
 	inNav     bool
 	given     func(*visit) bool // reports whether it is offered; nil: yes
 	show      func(*visit, *View) error
+	answer    func(*visit) error                                    // answers GET by itself, without show; nil: show does
 	act       func(*visit, *account.Request) (to string, err error) // what its form does; nil: it has none
 }
 
@@ -38,8 +39,11 @@ func init() { // the functions refer to the list
 		{name: "username", path: "username", action: serializers.Username, protected: true, inNav: true, show: showUsername, act: setUsername},
 		{name: "email", path: "email", action: serializers.Me, protected: true, inNav: true, given: hasEmail, show: showEmail, act: setEmail},
 		{name: "password", path: "password", action: serializers.Password, protected: true, inNav: true, show: showPassword, act: setPassword},
+		{name: "identities", path: "identities", action: serializers.Identities, protected: true, inNav: true, given: hasProviders, show: showIdentities, act: unlink},
 		{name: "sessions", path: "sessions", action: serializers.Tokens, protected: true, inNav: true, show: showSessions, act: endSession},
 		{name: "sessions", path: "sessions/others", action: serializers.LogoutOthers, protected: true, show: showSessions, act: endOtherSessions},
+		{name: "login", path: "o/{}", action: serializers.LoginProvider, given: hasProviders, answer: beginLogin},
+		{name: "login", path: "o/{}/callback", action: serializers.LoginProvider, given: hasProviders, answer: finishLogin},
 		{name: "logout", path: "logout", action: serializers.Logout, always: true, show: showLogout, act: logout},
 		{name: "delete", path: "delete", action: serializers.Delete, protected: true, show: showDelete, act: deleteAccount},
 		{name: "deleted", path: "deleted", action: serializers.Delete, show: showDeleted},
@@ -56,6 +60,10 @@ func templateNames() []string {
 		}
 	}
 	return names
+}
+
+func pageOf(path string) *page {
+	return allPages[slices.IndexFunc(allPages, func(p *page) bool { return p.path == path })]
 }
 
 func pageNamed(name string) *page {

@@ -36,6 +36,8 @@ func sampleView(l *lang, name string, full bool) *View {
 	w.Links = []Link{{Before: "before", URL: "/", Text: "text"}}
 	w.Facts = []Fact{{"label", "value", "note"}}
 	w.Sessions = []Session{{ID: "1", Device: "device", Current: true}, {ID: "2", Device: "device", Address: "address"}}
+	w.Providers = []Link{{URL: "/", Text: "text"}}
+	w.Identities, w.AsksPassword, w.Errors = []Identity{{ID: "1", Label: "label", Name: "name"}}, true, []string{"error"}
 	w.Form = &Form{Action: "/", Next: "/", Follow: true, Hidden: []Hidden{{"name", "value"}}, Errors: []string{"error"}, Submit: "submit", Danger: true}
 	for _, typ := range []string{"text", "password", "email", "url", "date", "textarea", "checkbox"} {
 		w.Form.Fields = append(w.Form.Fields, &Field{

@@ -38,6 +38,11 @@ type View struct {
 	Facts    []Fact    // of the profile
 	Sessions []Session // of the sessions
 
+	Providers    []Link     // to log in with, or to link
+	Identities   []Identity // of the account
+	AsksPassword bool       // to remove one
+	Errors       []string   // of a page without a form
+
 	base string
 }
 
@@ -140,7 +145,7 @@ func (v *visit) newView() (*View, error) {
 
 // doneTexts are what a page can say has just been done.
 var doneTexts = []string{
-	"activated", "email_changed", "email_confirmed", "email_sent", "email_taken_back", "logged_out", "password_changed", "password_reset",
+	"activated", "email_changed", "email_confirmed", "email_sent", "email_taken_back", "identity_linked", "identity_removed", "logged_out", "password_changed", "password_reset",
 	"profile_saved", "registered", "session_ended", "sessions_ended", "username_changed", "waiting",
 }
 

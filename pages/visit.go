@@ -56,12 +56,6 @@ func (v *visit) serve() error {
 	v.setHeaders()
 	var err error
 	v.who, err = v.realm.Auth.Authenticate(v.Request)
-	if v.who.Identity != nil && v.who.Token.IsNamed() { // of a program; the pages go by the cookie
-		r := *v.Request
-		r.Header = v.Header.Clone()
-		r.Header.Del("Authorization")
-		v.who, err = v.realm.Auth.Authenticate(&r)
-	}
 	if refused := new(drf.Error); errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
 		err = nil // a header that isn't ours; the pages go by the cookie
 	}
@@ -118,7 +112,12 @@ func (v *visit) permits(p *page) bool {
 
 // get shows the page.
 func (v *visit) get() error {
-	if v.page.protected && v.who.Identity == nil {
+	switch {
+	case v.page.answer != nil && v.Method == http.MethodHead:
+		return v.message(http.StatusMethodNotAllowed, "not_allowed")
+	case v.page.answer != nil:
+		return v.page.answer(v)
+	case v.page.protected && v.who.Identity == nil:
 		return v.askLogin()
 	}
 	if v.page.name == "login" {

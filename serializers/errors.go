@@ -24,6 +24,9 @@ func (s *Serializers) Explain(err error) error {
 	if s.modern() && errors.Is(err, account.ErrLink) {
 		return explainLink(err)
 	}
+	if said := explainProvider(err); said != nil {
+		return said
+	}
 	if taken := new(account.TakenError); errors.As(err, &taken) {
 		return drf.Invalid(taken.Field, s.Model.TakenMessage(taken.Field))
 	}
@@ -45,8 +48,6 @@ func (s *Serializers) Explain(err error) error {
 		return drf.Invalid("current_password", msgPassword)
 	case errors.Is(err, account.ErrLink):
 		return drf.Invalid(drf.NonField, "Invalid token for given user.")
-	case errors.Is(err, account.ErrTooManyTokens):
-		return drf.Invalid(drf.NonField, msgTooMany)
 	case errors.Is(err, account.ErrNotFound): // deleted while the request was served
 		return drf.ErrInvalidToken
 	case errors.Is(err, account.ErrRegistrationClosed):

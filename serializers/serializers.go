@@ -6,6 +6,7 @@ package serializers
 import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/social"
 )
 
 // Serializers are those of a realm. See the settings of the same names.
@@ -24,6 +25,8 @@ type Serializers struct {
 	SetUsernameRetype          bool
 	SetPasswordRetype          bool
 	PasswordResetConfirmRetype bool
+
+	Providers []*social.Provider // that people log in with
 
 	// Of djoser 2 alone.
 	LoginField                 *account.Field // nil: the username field
@@ -52,7 +55,6 @@ var (
 	LogoutOthers   = Action{"logout_all", "logged_out_elsewhere", nil}
 	Delete         = Action{"me", "user_deleted", (*Serializers).deleteInputs}
 	Tokens         = Action{"tokens", "token_ended", nil}
-	NamedToken     = Action{"named_token", "token_made", (*Serializers).namedTokenInputs}
 	Activate       = Action{"activate", "user_activated", (*Serializers).linkInputs}
 	ActivateResend = Action{"activate_resend", "activation_requested", (*Serializers).emailInputs}
 	Username       = Action{"username", "username_changed", (*Serializers).usernameInputs}
@@ -65,6 +67,9 @@ var (
 	JWTRefresh    = Action{"jwt_refresh", "token_refreshed", (*Serializers).jwtRefreshInputs}
 	JWTVerify     = Action{"jwt_verify", "token_verified", (*Serializers).jwtVerifyInputs}
 	JWKS          = Action{"jwks", "", nil}
+
+	LoginProvider = Action{"provider", "logged_in", (*Serializers).providerInputs}
+	Identities    = Action{"identities", "identity_removed", (*Serializers).unlinkInputs}
 
 	UsernameResetConfirm = Action{"username_reset_confirm", "username_reset", (*Serializers).usernameResetInputs}
 )

@@ -67,8 +67,9 @@ type Settings struct {
 	// /64, by the name of the endpoint. An IPv4 /24 may send 8 times as many, an
 	// IPv6 /56 4 times and a /48 16 times. Reading me, users and tokens is
 	// unlimited. An empty list means no limit. Default: 10/1m for login, jwt_create,
-	// activate, password_reset_confirm, username_reset_confirm, username and password; 10/1m
-	// and 60/1h for register, password_reset, username_reset, activate_resend and named_token;
+	// provider, identities, activate, password_reset_confirm, username_reset_confirm,
+	// username and password; 10/1m
+	// and 60/1h for register, password_reset, username_reset and activate_resend;
 	// 30/1m and 300/1h for me and users; none for the others.
 	Endpoints map[string][]Rate `json:"endpoints,omitempty"`
 
@@ -90,6 +91,8 @@ var (
 	defaultEndpointRates = map[string][]Rate{
 		"login":                  quickRates,
 		"jwt_create":             quickRates,
+		"provider":               quickRates,
+		"identities":             quickRates,
 		"register":               slowRates,
 		"activate":               quickRates,
 		"activate_resend":        slowRates,
@@ -101,7 +104,6 @@ var (
 		"username_reset":         slowRates,
 		"username_reset_confirm": quickRates,
 		"users":                  profileRates,
-		"named_token":            slowRates,
 	}
 
 	defaultWrongPasswords = []Rate{{25, time.Minute}, {100, time.Hour}, {400, 24 * time.Hour}}

@@ -4,6 +4,7 @@ package directive
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -222,6 +223,9 @@ func Block(d *caddyfile.Dispenser, name string, line func(name string) error) er
 	return nil
 }
 
+// repeatable are the names of lines that may be there several times.
+var repeatable = []string{"field", "provider"}
+
 // OptionalBlock parses the lines of a block, if any.
 func OptionalBlock(d *caddyfile.Dispenser, line func(name string) error) error {
 	seen := make(map[string]bool)
@@ -231,7 +235,7 @@ func OptionalBlock(d *caddyfile.Dispenser, line func(name string) error) error {
 		if name == "{" {
 			return d.Err("unexpected '{': this line takes no block")
 		}
-		if seen[name] && name != "field" {
+		if seen[name] && !slices.Contains(repeatable, name) {
 			return d.Errf("duplicate %s", name)
 		}
 		seen[name] = true

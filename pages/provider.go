@@ -1,0 +1,193 @@
+package pages
+
+import (
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/authn"
+	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/serializers"
+	"github.com/caddy-djoser/djoser/social"
+)
+
+// Log-ins with providers: a link to beginLogin sends the browser to the provider, which
+// sends it back to finishLogin.
+
+// hasProviders reports whether people can log in with providers.
+func hasProviders(v *visit) bool {
+	return len(v.realm.Providers) > 0 && v.realm.Permits(serializers.LoginProvider, v.who.Owner())
+}
+
+// linkProviders adds the links to log in with providers.
+func (w *View) linkProviders(v *visit) {
+	if !v.offers(pageOf("o/{}")) {
+		return
+	}
+	for _, p := range v.realm.Providers {
+		w.Providers = append(w.Providers, Link{URL: v.url("o/"+p.Name) + v.nextQuery(), Text: w.mustT("provider_with", "label", p.Label)})
+	}
+}
+
+// callback returns where a provider sends the browser back to.
+func (v *visit) callback(p *social.Provider) string {
+	return request.Scheme(v.Request) + "://" + v.Host + v.url("o/"+p.Name+"/callback")
+}
+
+func beginLogin(v *visit) error {
+	p := v.realm.Provider(v.params[0])
+	if p == nil {
+		return v.message(http.StatusNotFound, "not_found")
+	}
+	start := social.Start{RedirectURI: v.callback(p), Next: v.askedNext()}
+	if asked := v.URL.Query().Get("link"); asked != "" {
+		key, err := v.accounts.ProviderKey()
+		if err != nil {
+			return v.fail(err)
+		}
+		if !v.who.ByCookie || !social.IsLinkToken(key, p.Name, v.login(), asked) {
+			return v.message(http.StatusForbidden, "cross_origin")
+		}
+		start.Account = v.who.Account.ID
+	}
+	start.Browser = authn.KeepBrowser(v.w, v.Request, request.HTTPS(v.Request))
+	to, err := v.realm.BeginLogin(v.Context(), v.accounts, p, start)
+	if err != nil {
+		return v.failLogin(err)
+	}
+	return v.redirect(to)
+}
+
+// login returns what identifies the browser's log-in.
+func (v *visit) login() string {
+	login := v.who.Token.Login()
+	return hex.EncodeToString(login[:])
+}
+
+func finishLogin(v *visit) error {
+	p := v.realm.Provider(v.params[0])
+	if p == nil {
+		return v.message(http.StatusNotFound, "not_found")
+	}
+	query := v.URL.Query()
+	posted := drf.NewObject()
+	for _, name := range []string{"code", "state", "iss"} {
+		posted.Set(name, query.Get(name))
+	}
+	if query.Get("code") == "" {
+		return v.failLogin(social.ErrDenied) // as after a click on Cancel
+	}
+	own := v.callback(p)
+	answer := serializers.ProviderAnswer{Provider: p}
+	answer.Browser, answer.NeedsBrowser = authn.BrowserOf(v.Request, request.HTTPS(v.Request)), true
+	answer.Takes = func(redirectURI string) bool { return redirectURI == own }
+	if v.who.ByCookie {
+		answer.Token = v.who.Token
+	}
+	var err error
+	if answer.Key, err = v.accounts.ProviderKey(); err != nil {
+		return v.fail(err)
+	}
+	var by serializers.ByProvider
+	event := v.page.action.By(v.who.Owner(), request.Client(v.Request))
+	err = v.accounts.Do(event, func(req *account.Request) (err error) {
+		by, err = v.realm.LoginByProvider(v.Context(), req, answer, posted)
+		if err == nil && by.Token != "" {
+			v.startSession(req, by.Account, by.Token, time.Time{})
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return v.failLogin(err)
+	case by.Linked != nil:
+		return v.redirect(v.done("identities", "identity_linked"))
+	case by.Token == "" && by.Account.Provisional:
+		return v.redirect(v.url("register/sent"))
+	case by.Token == "":
+		return v.redirect(v.done("login", "waiting"))
+	}
+	if next := request.LocalPath(by.Next); next != "" {
+		return v.redirect(next)
+	}
+	return v.redirect(v.pages.Home)
+}
+
+// failLogin shows an error on the log-in page, or where identities are linked.
+func (v *visit) failLogin(err error) error {
+	switch {
+	case errors.Is(err, account.ErrUninvited):
+		return v.message(http.StatusForbidden, "uninvited")
+	case errors.Is(err, account.ErrRegistrationClosed):
+		return v.message(http.StatusForbidden, "registration_closed")
+	}
+	name := "login"
+	if v.who.Identity != nil && v.offers(pageNamed("identities")) {
+		name = "identities"
+	}
+	v.page, v.path = pageNamed(name), pageNamed(name).path
+	explained := v.explain(err)
+	if refused := new(drf.Error); errors.As(explained, &refused) {
+		if _, ofFields := refused.Body.(drf.FieldErrors); !ofFields {
+			explained = &drf.Error{Status: refused.Status, Body: drf.FieldErrors{drf.NonField: {refused.Detail()}}}
+		}
+	}
+	return v.fail(explained)
+}
+
+// Identity is an identity for its owner.
+type Identity struct {
+	ID       string
+	Label    string // of the provider
+	Name     string // there; may be empty
+	Linked   string // when, in words
+	LinkedAt string // as HTML's time has it
+}
+
+func showIdentities(v *visit, w *View) error {
+	acc, err := v.account()
+	if err != nil {
+		return err
+	}
+	key, err := v.accounts.ProviderKey()
+	if err != nil {
+		return err
+	}
+	w.AsksPassword = acc.HasPassword()
+	for _, i := range acc.Identities {
+		shown := Identity{ID: i.ID(), Label: i.Provider, Name: i.Name, LinkedAt: i.Linked.Format(time.RFC3339)}
+		if p := v.realm.Provider(i.Provider); p != nil {
+			shown.Label = p.Label
+		}
+		if shown.Linked, err = w.Ago(i.Linked, v.pages.now()); err != nil {
+			return err
+		}
+		w.Identities = append(w.Identities, shown)
+	}
+	recent := v.pages.now().Sub(v.who.Token.Created) < account.RecentLogin
+	for _, p := range v.realm.Providers {
+		if recent {
+			w.Providers = append(w.Providers, Link{
+				URL: v.url("o/"+p.Name) + "?link=" + social.LinkToken(key, p.Name, v.login()), Text: w.mustT("identities_link", "label", p.Label),
+			})
+		}
+	}
+	if !recent {
+		w.Links = append(w.Links, Link{URL: v.url("login?next=") + v.url("identities"), Text: w.mustT("identities_again")})
+	}
+	for _, name := range []string{drf.NonField, "current_password"} {
+		w.Errors = append(w.Errors, w.translate(v.errs[name])...)
+	}
+	return w.text(&w.Text, "identities_text")
+}
+
+func unlink(v *visit, req *account.Request) (string, error) {
+	err := v.realm.Unlink(v.Context(), req, v.who.Token, v.text("remove"), v.posted)
+	if err != nil && !errors.Is(err, account.ErrNotFound) { // it may have been removed meanwhile
+		return "", err
+	}
+	return v.done("identities", "identity_removed"), nil
+}
