@@ -103,7 +103,7 @@ func (c *converter) convert(dictionary string, values map[string]any) {
 		case s.Dictionary != dictionary || value == nil:
 		case s.take != nil:
 			if err := s.take(c, value); err != nil {
-				c.note(s.Name, "%v", err)
+				c.note(s.Name, "%v.", err)
 			}
 		case s.Line == "" && isTrue(value) && !s.isDefault(value):
 			c.note(s.Name, "%s", markdownLink.ReplaceAllString(s.Note, "$1"))
@@ -125,7 +125,7 @@ var markdownLink = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
 // don't say.
 func (c *converter) complete(all map[string]any) {
 	if err := c.completeMailer(all); err != nil {
-		c.note("EMAIL_HOST", "%v", err)
+		c.note("EMAIL_HOST", "%v.", err)
 	}
 	if dictionary, ok := all[SimpleJWT].(map[string]any); ok {
 		c.completeJWT(dictionary)
@@ -182,7 +182,7 @@ func (c *converter) lifetimes(values map[string]any) {
 		}
 		d, err := parseDuration(values[name])
 		if err != nil {
-			c.note(name, "%v", err)
+			c.note(name, "%v.", err)
 			return usual
 		}
 		return d
@@ -225,11 +225,11 @@ var bareWord = regexp.MustCompile(`^[\pL\pN@.:/_+-]+$`)
 func word(text string) (string, error) {
 	switch {
 	case text == "":
-		return "", errors.New("it is empty, and left out.")
+		return "", errors.New("it is empty, and left out")
 	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }):
-		return "", errors.New("it has control characters, and is left out.")
+		return "", errors.New("it has control characters, and is left out")
 	case strings.Contains(text, "{$"):
-		return "", errors.New("it has {$, which begins a variable in a Caddyfile, and is left out.")
+		return "", errors.New("it has {$, which begins a variable in a Caddyfile, and is left out")
 	case bareWord.MatchString(text):
 		return text, nil
 	case !strings.ContainsAny(text, "\"\\"):
@@ -237,5 +237,5 @@ func word(text string) (string, error) {
 	case !strings.Contains(text, "`"):
 		return "`" + text + "`", nil
 	}
-	return "", errors.New("it has backticks together with double quotes or backslashes, which a Caddyfile can't, and is left out.")
+	return "", errors.New("it has backticks together with double quotes or backslashes, which a Caddyfile can't, and is left out")
 }

@@ -36,7 +36,7 @@ func isTrue(value any) bool {
 func textOf(value any) (string, error) {
 	text, ok := value.(string)
 	if !ok {
-		return "", errors.New("it is not a text, and is left out.")
+		return "", errors.New("it is not a text, and is left out")
 	}
 	return text, nil
 }
@@ -80,9 +80,9 @@ func link(line string) func(*converter, any) error {
 		rest := strings.NewReplacer("{uid}", "", "{token}", "").Replace(url)
 		switch {
 		case !strings.Contains(url, "{uid}") || !strings.Contains(url, "{token}"):
-			return errors.New("it lacks {uid} or {token}, and is left out.")
+			return errors.New("it lacks {uid} or {token}, and is left out")
 		case strings.ContainsAny(rest, "{} \"<>\\`%") || strings.HasPrefix(url, "//") || strings.Contains(url, "://"):
-			return errors.New("it must be a path with {uid} and {token}, and is left out.")
+			return errors.New("it must be a path with {uid} and {token}, and is left out")
 		}
 		return c.textLine(line, url)
 	}
@@ -99,14 +99,14 @@ func takeDomain(c *converter, value any) error {
 	}
 	domain = strings.TrimSuffix(domain, "/")
 	if strings.ContainsAny(domain, "{} \"<>\\`@?#") || strings.Contains(domain, "//") || strings.HasPrefix(domain, "/") || strings.HasPrefix(domain, ":") {
-		return errors.New("it must be a host, maybe with a port and a path, and is left out.")
+		return errors.New("it must be a host, maybe with a port and a path, and is left out")
 	}
 	return c.textLine("domain", domain)
 }
 
 func takeProtocol(c *converter, value any) error {
 	if value != "http" && value != "https" {
-		return errors.New("it must be http or https, and is left out.")
+		return errors.New("it must be http or https, and is left out")
 	}
 	return c.textLine("protocol", value.(string))
 }
@@ -139,7 +139,7 @@ func takeLoginField(c *converter, value any) error {
 		}
 		*model.Fields[0].MaxLength = 150
 		if _, err := model.Resolve(nil); err != nil {
-			return fmt.Errorf("it can't be a field here, and is left out: %w.", err)
+			return fmt.Errorf("it can't be a field here, and is left out: %w", err)
 		}
 		c.line(subBlock("user_model", "required_fields email "+name, subBlock("field "+name+" char", "max_length 150", "unique")))
 	}
@@ -202,7 +202,7 @@ func strictestClass(value any) (name string, ok bool) {
 func eachMember(value any, do func(name string, value any)) error {
 	members, ok := value.(map[string]any)
 	if !ok {
-		return errors.New("it is not a dictionary, and is left out.")
+		return errors.New("it is not a dictionary, and is left out")
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		do(name, members[name])
@@ -251,7 +251,7 @@ func takeHeaderTypes(c *converter, value any) error {
 	for _, each := range list {
 		name, _ := each.(string)
 		if !scheme.MatchString(name) {
-			return errors.New("it must be words such as Bearer, and is left out.")
+			return errors.New("it must be words such as Bearer, and is left out")
 		}
 		if !slices.Contains(words, name) {
 			words = append(words, name)
@@ -272,13 +272,13 @@ func takeLinkTTL(c *converter, value any) error {
 func takeOrigins(c *converter, value any) error {
 	list, ok := value.([]any)
 	if !ok {
-		return errors.New("it is not a list, and is left out.")
+		return errors.New("it is not a list, and is left out")
 	}
 	var origins []string
 	for _, each := range list {
 		origin, _ := each.(string)
 		if !originText.MatchString(origin) {
-			return fmt.Errorf("%q is no origin, so the list is left out.", each)
+			return fmt.Errorf("%q is no origin, so the list is left out", each)
 		}
 		origins = append(origins, origin)
 	}
@@ -336,7 +336,7 @@ var (
 // maxDuration is the longest duration that is taken over.
 const maxDuration = 100 * 365 * 24 * time.Hour
 
-var errDuration = errors.New("it is no time that can be used: seconds, or a duration such as P0DT00H05M00S or 0:05:00. It is left out.")
+var errDuration = errors.New("it is no time that can be used: seconds, or a duration such as P0DT00H05M00S or 0:05:00. It is left out")
 
 // parseDuration parses seconds or a timedelta, from one second on.
 func parseDuration(value any) (time.Duration, error) {
