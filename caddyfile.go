@@ -88,6 +88,8 @@ func init() {
 //			ttl      <duration>|off
 //			idle     <duration>|off
 //			per_user <n>
+//			named_ttl      <duration>|off
+//			named_per_user <n>
 //			schemes  <name...>
 //			cookie   [<name>] {
 //				hosts <host...>

@@ -194,7 +194,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock("password {\nvalidators strong\n}"), "password validators: unknown validator strong: use some of common, numeric and similar, or off alone", 4},
 		{inBlock("password {\nvalidators off common\n}"), "unexpected argument 'common' after validators: " + spaces, 4},
 		{inBlock("token"), "token needs a block: 'token {' and its lines", 3},
-		{inBlock("token {\nlife 1h\n}"), "unknown word 'life' in token: use ttl, idle, per_user, schemes or cookie", 4},
+		{inBlock("token {\nlife 1h\n}"), "unknown word 'life' in token: use ttl, idle, per_user, named_ttl, named_per_user, schemes or cookie", 4},
 		{inBlock("token {\nttl never\n}"), "ttl is 'never': " + duration, 4},
 		{inBlock("token {\nttl off on\n}"), "unexpected argument 'on' after ttl: " + spaces, 4},
 		{inBlock("token {\ncookie \"a b\"\n}"), `token cookie "a b": a name has letters, digits, and characters such as _ - . and at most 64 of them`, 4},
@@ -219,7 +219,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 
 		// The gate and the matcher.
 		{":8080 {\ndjoser_auth /api/* x\n}", "unexpected argument 'x': put the settings of djoser_auth in a block; a path before it starts with '/'", 2},
-		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, fresh, unconfirmed_email, encoded_slashes, optional, login_url, headers, keep_authorization or early_data", 3},
+		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, scope, fresh, unconfirmed_email, encoded_slashes, optional, basic, login_url, headers, keep_authorization or early_data", 3},
 		{inGate("user"), "user needs at least one value", 3},
 		{inGate("realm a/b"), `realm name "a/b": use letters, digits, and . _ - inside`, 3},
 		{inGate("fresh 0"), "fresh is '0': " + duration, 3},
@@ -230,7 +230,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inGate("headers {\nX-A 1\nx-a 2\n}"), "duplicate X-A", 5},
 		{inGate("headers {\nX-A\n}"), quoted("X-A"), 4},
 		{":8080 {\n@x djoser_token staff\nrespond @x 200\n}", "unexpected argument 'staff': put the settings of djoser_token in a block", 2},
-		{inMatcher("optional"), "unknown word 'optional' in djoser_token: use realm, staff, superuser, user, group, fresh, unconfirmed_email or encoded_slashes", 3},
+		{inMatcher("optional"), "unknown word 'optional' in djoser_token: use realm, staff, superuser, user, group, scope, fresh, unconfirmed_email or encoded_slashes", 3},
 		{inMatcher("group"), "group needs at least one value", 3},
 		{":8080 {\n@x {\ndjoser_token\ndjoser_token {\nstaff\n}\n}\nrespond @x 200\n}", "duplicate djoser_token in one matcher: put its rights, which are alternatives, in one block", 4},
 	} {

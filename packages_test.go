@@ -29,7 +29,7 @@ var mayImport = map[string]string{
 	"stores/badger/repair":  "stores/badger/backup stores/badger/journal stores/badger/records stores/badger/sst account",
 	"stores/badger":         "stores/badger/backup stores/badger/check stores/badger/journal stores/badger/lsm stores/badger/records stores/badger/repair stores/badger/sst account internal/atomicfile internal/directive internal/diskspace internal/fileowner",
 	"django":                "account drf internal/fieldtype password",
-	"admin":                 "account django drf internal/atomicfile internal/directive internal/fieldtype internal/fileowner",
+	"admin":                 "account django drf serializers internal/atomicfile internal/directive internal/fieldtype internal/fileowner",
 	"storetest":             "account",
 	"internal/fieldtype":    "internal/username",
 	"internal/mount":        "internal/directive internal/placement",

@@ -91,7 +91,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 		r.log.Warn("people log in with addresses that nobody confirms: the gate tells back ends of a username once a password was reset by mail, or an administrator confirmed it",
 			zap.String("settings", "send_activation_email on"), zap.String("command", "caddy djoser user confirm-email"))
 	}
-	r.auth = authn.Authenticator{Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
+	r.auth = authn.Authenticator{Model: r.model, Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
 	r.auth.JWT = r.newJWT()
 	r.noActivationURL, r.noResetURL = settings.ActivationURL == "", settings.PasswordResetConfirmURL == ""
 	r.hasMailer = settings.MailerRaw != nil // loading it clears the setting

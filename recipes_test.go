@@ -1,7 +1,6 @@
 package djoser
 
 import (
-	"encoding/base64"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,42 +77,6 @@ func TestNginxAsksThisCaddy(t *testing.T) {
 	other.Do("GET", "/x", "", "Remote-User", "mallory").Want(t, 401)
 	other.Get("/x", strings.Repeat("0", 40)).Want(t, 401)
 	other.Get("/check", token).Want(t, 404)
-}
-
-func TestABasicClientSendsATokenAsItsPassword(t *testing.T) {
-	s := newServer(t)
-	decoder := testsite.FreeAddress(t)
-	text := strings.NewReplacer("localhost:8081", decoder, "localhost:8080", s.Addr, "localhost:8000", testsite.BackEnd(t),
-		"disable password_reset\n", settings+"\n").Replace(recipe(t, "b64dec"))
-	if err := s.LoadFile(testsite.Options + text); err != nil {
-		t.Fatal(err)
-	}
-	token := s.Register("ann", "pw")
-	basic := func(scheme, pair string) answer {
-		return s.Do("GET", "/dav/x", "", "Authorization", scheme+" "+base64.StdEncoding.EncodeToString([]byte(pair)), "Remote-User", "mallory")
-	}
-	for _, scheme := range []string{"Basic", "basic", "BASIC"} {
-		e := basic(scheme, "any:"+token).Echo(t)
-		if got := e.Header["Remote-User"]; len(got) != 1 || got[0] != "ann" || e.Header["Authorization"] != nil {
-			t.Errorf("%v", e.Header)
-		}
-	}
-	s.Get("/dav/x", token).Want(t, 200)
-
-	for _, pair := range []string{"ann:pw", "any:" + strings.Repeat("0", 40), token, ":", "", "a:b:" + token, "any:" + token + "\r\nRemote-User: x", "a:\xff\x00"} {
-		a := basic("Basic", pair)
-		a.Want(t, 401)
-		if got := a.Header.Values("WWW-Authenticate"); len(got) != 1 || got[0] != `Basic realm="accounts"` {
-			t.Errorf("%q: %q", pair, got)
-		}
-	}
-	for _, header := range []string{"Basic", "Basic x", "Basic !!!! " + token, "", "Basic  {{.Env}}"} {
-		a := s.Do("GET", "/dav/x", "", "Authorization", header)
-		a.Want(t, 401)
-	}
-	if a := s.Get("/dav/x", ""); a.Header.Get("WWW-Authenticate") != `Basic realm="accounts"` {
-		t.Errorf("without credentials: %v", a.Header)
-	}
 }
 
 func TestATokenInAnotherHeader(t *testing.T) {

@@ -213,6 +213,8 @@ func (s *Settings) rules() account.Rules {
 		ReserveUsernames: time.Duration(s.ReserveUsernames),
 		TokenTTL:         s.Token.ttl(),
 		TokensPerUser:    s.Token.PerUser,
+		NamedTTL:         time.Duration(s.Token.NamedTTL),
+		NamedPerUser:     s.Token.NamedPerUser,
 	}
 	if s.JWT != nil {
 		rules.SessionTTL, rules.RotateSessions = time.Duration(s.JWT.Refresh), s.JWT.Rotate

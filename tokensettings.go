@@ -29,6 +29,14 @@ type TokenSettings struct {
 	// oldest. Default: 100.
 	PerUser int `json:"per_user,omitempty"`
 
+	// NamedTTL is the longest lifetime of a named token, and that of one that doesn't
+	// say; 0 for no limit. Default: 0.
+	NamedTTL caddy.Duration `json:"named_ttl,omitempty"`
+
+	// NamedPerUser is the maximum number of named tokens of an account, at most 1000.
+	// More are refused. Default: 50.
+	NamedPerUser int `json:"named_per_user,omitempty"`
+
 	// Schemes are the words that may precede a token in an Authorization header.
 	// Default: Token.
 	Schemes []string `json:"schemes,omitempty"`
@@ -48,6 +56,9 @@ type CookieSettings struct {
 	Hosts []string `json:"hosts,omitempty"`
 }
 
+// maxNamed bounds NamedPerUser, since each new token reads the others.
+const maxNamed = 1000
+
 const defaultTokenTTL = 30 * 24 * time.Hour
 
 // ttl returns the lifetime of a token; zero: for ever.
@@ -63,7 +74,7 @@ func (t *TokenSettings) scheme() string { return t.Schemes[0] }
 
 // setDefaults sets the defaults, and replaces placeholders.
 func (t *TokenSettings) setDefaults() error {
-	t.PerUser = cmp.Or(t.PerUser, 100)
+	t.PerUser, t.NamedPerUser = cmp.Or(t.PerUser, 100), cmp.Or(t.NamedPerUser, 50)
 	if t.Schemes == nil {
 		t.Schemes = []string{"Token"}
 	}
@@ -89,6 +100,10 @@ func (t *TokenSettings) validate() error {
 		return fmt.Errorf("token ttl is %s: it can't be negative; 0 is for ever", t.ttl())
 	case t.PerUser < 0:
 		return fmt.Errorf("token per_user is %d: it can't be negative", t.PerUser)
+	case t.NamedTTL < 0:
+		return fmt.Errorf("token named_ttl is %s: it can't be negative; 0 is for no limit", time.Duration(t.NamedTTL))
+	case t.NamedPerUser < 0 || t.NamedPerUser > maxNamed:
+		return fmt.Errorf("token named_per_user is %d: it must be from 1 to %d", t.NamedPerUser, maxNamed)
 	case len(t.Schemes) == 0:
 		return errors.New("token schemes is empty: name one, such as Token")
 	}
@@ -180,13 +195,21 @@ func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
 			return directive.DurationArg(d, &t.Idle)
 		case "per_user":
 			return directive.IntArg(d, &t.PerUser, 1, math.MaxInt32)
+		case "named_ttl":
+			t.NamedTTL = 0
+			if off, err := directive.OffArg(d); off || err != nil {
+				return err
+			}
+			return directive.DurationArg(d, &t.NamedTTL)
+		case "named_per_user":
+			return directive.IntArg(d, &t.NamedPerUser, 1, maxNamed)
 		case "schemes":
 			return directive.CheckedListArg(d, &t.Schemes, checkScheme)
 		case "cookie":
 			t.Cookie = new(CookieSettings)
 			return t.Cookie.unmarshal(d)
 		}
-		return d.Errf("unknown word '%s' in token: use ttl, idle, per_user, schemes or cookie", name)
+		return d.Errf("unknown word '%s' in token: use ttl, idle, per_user, named_ttl, named_per_user, schemes or cookie", name)
 	})
 }
 

@@ -159,7 +159,8 @@ func (a *Service) remove(ctx context.Context, id uint64, check func(*Account) er
 	})
 }
 
-// RevokeAll ends every log-in of an account, but not one that is made meanwhile.
+// RevokeAll ends every token of an account, named ones too, but not one that is made
+// meanwhile.
 func (a *Service) RevokeAll(ctx context.Context, id uint64) (*Account, error) {
 	return a.Update(ctx, id, func(_ *Account, change *Change) error {
 		change.EndTokens = true
@@ -167,7 +168,7 @@ func (a *Service) RevokeAll(ctx context.Context, id uint64) (*Account, error) {
 	})
 }
 
-// Revoke ends the log-in with the id of its token, or returns ErrNotFound.
+// Revoke ends the token with an id, or returns ErrNotFound.
 func (a *Service) Revoke(ctx context.Context, account uint64, id string) error {
 	tokens, err := a.Store.Tokens(ctx, account)
 	if err != nil {

@@ -41,13 +41,15 @@ type Change struct {
 	// NoLogin keeps LastLogin: Token was not made by a log-in.
 	NoLogin bool
 
-	// TokenLimit is the maximum number of log-ins of the account. More end the oldest.
-	// Zero: no limit.
+	// TokenLimit is the maximum number of log-ins of the account, without named tokens.
+	// More end the oldest. Zero: no limit.
 	TokenLimit int
 
-	// EndTokens ends the account's tokens, apart from Keep, its children and Token.
+	// EndTokens ends the account's tokens, apart from Keep, its children and Token, and with
+	// KeepNamed apart from named tokens.
 	EndTokens bool
 	Keep      Digest
+	KeepNamed bool
 
 	// Renew raises the generation of a session. If the stored session has another
 	// generation than before, Commit returns ErrConflict; if it is unknown, ErrNotFound.
@@ -90,6 +92,8 @@ func (c *Change) Validate() error {
 		return errors.New("invalid change: a token with a parent needs Host and NoLogin, and nothing else may change")
 	case c.Token != nil && c.Token.IsLogin() && c.Token.Host != "":
 		return errors.New("invalid change: a token for a host without a parent")
+	case c.Token != nil && c.Token.IsNamed() && (!c.Token.IsLogin() || c.Token.Generation != 0 || c.TokenLimit != 0 || !c.NoLogin):
+		return errors.New("invalid change: a named token needs NoLogin, and is neither a session nor handed over nor limited")
 	case c.Renew != nil && (a != nil || c.Token != nil || c.EndTokens || c.EndToken != nil):
 		return errors.New("invalid change: Renew with another change of tokens or of the account")
 	case a == nil && c.Token == nil && c.EndTokens:

@@ -29,7 +29,7 @@ func (a *Service) SignHandOver(ctx context.Context, login Digest, h HandOver) (l
 	if err != nil {
 		return "", err
 	}
-	if !t.IsLogin() {
+	if !t.IsLogin() || t.IsNamed() {
 		return "", ErrNotFound
 	}
 	links := a.handOverLinks()

@@ -200,22 +200,22 @@ func (r *Request) Logout(ctx context.Context, digest Digest) error {
 	return err
 }
 
-// LogoutAll ends every log-in of an account, as RevokeAll does.
+// LogoutAll ends every token of an account, as RevokeAll does.
 func (r *Request) LogoutAll(ctx context.Context, id uint64) error {
 	_, err := r.accounts.RevokeAll(ctx, id)
 	return err
 }
 
-// LogoutOthers ends every log-in of an account but one.
+// LogoutOthers ends every log-in of an account but one. Named tokens stay.
 func (r *Request) LogoutOthers(ctx context.Context, id uint64, keep Digest) error {
 	_, err := r.accounts.Update(ctx, id, func(_ *Account, change *Change) error {
-		change.EndTokens, change.Keep = true, keep
+		change.EndTokens, change.Keep, change.KeepNamed = true, keep, true
 		return nil
 	})
 	return err
 }
 
-// EndToken ends one log-in of an account, as Revoke does.
+// EndToken ends one token of an account, as Revoke does.
 func (r *Request) EndToken(ctx context.Context, account uint64, id string) error {
 	return r.accounts.Revoke(ctx, account, id)
 }

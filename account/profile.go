@@ -92,7 +92,7 @@ func (r *Request) SetPassword(ctx context.Context, checked *Account, pass string
 		}
 		acc.Password = hash
 		acc.Serial++
-		change.EndTokens, change.Keep = a.Rules.LogoutOnPasswordChange, keep
+		change.EndTokens, change.Keep, change.KeepNamed = a.Rules.LogoutOnPasswordChange, keep, true
 		if a.Rules.PasswordChangedEmailConfirmation {
 			a.notify(change, PurposePasswordChanged, acc, c)
 		}

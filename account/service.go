@@ -68,6 +68,8 @@ type Rules struct {
 	SessionTTL       time.Duration // of refresh tokens
 	RotateSessions   bool          // each refresh makes a new refresh token
 	TokensPerUser    int
+	NamedTTL         time.Duration // the longest of a named token; zero: any
+	NamedPerUser     int           // named tokens of an account
 }
 
 // TokenExpires returns when a token made now expires; zero: never.
@@ -177,7 +179,7 @@ func outcomeOf(err error) string {
 		return OutcomeLink
 	case errors.Is(err, ErrReused):
 		return OutcomeReused
-	case errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound),
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound), errors.Is(err, ErrTooManyTokens),
 		errors.As(err, new(*FieldError)), errors.As(err, new(*NamesError)):
 		return OutcomeRefused
 	}

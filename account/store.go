@@ -42,8 +42,8 @@ type Store interface {
 	// expired or is from the future, or whose parent isn't found.
 	Token(ctx context.Context, digest Digest) (*Token, *Account, error)
 
-	// Tokens returns the log-ins of an account, oldest first: the tokens that Token
-	// returns and that have no parent.
+	// Tokens returns the log-ins and named tokens of an account, oldest first: the tokens
+	// that Token returns and that have no parent.
 	Tokens(ctx context.Context, account uint64) ([]*Token, error)
 
 	// Commit applies a change in one durable transaction. It sets ID and

@@ -13,7 +13,7 @@ type Digest [32]byte
 // ID returns the id of the token for its owner. It doesn't reveal the token.
 func (d Digest) ID() string { return hex.EncodeToString(d[:8]) }
 
-// Token is an auth token: one log-in.
+// Token is an auth token: one log-in, or with a name a token for a program; see AddNamed.
 type Token struct {
 	Digest  Digest
 	Account uint64
@@ -32,9 +32,15 @@ type Token struct {
 	// log-in is an auth token.
 	Generation uint64
 	Renewed    time.Time // when Generation was raised last; zero: never
+
+	Name   string   // of a named token; empty: it isn't one
+	Scopes []string // of a named token: what it may be used for
 }
 
-// IsLogin reports whether the token was made by a log-in, and not handed over.
+// IsNamed reports whether the token is one for a program.
+func (t *Token) IsNamed() bool { return t.Name != "" }
+
+// IsLogin reports whether the token was not handed over.
 func (t *Token) IsLogin() bool { return t.Parent == Digest{} }
 
 // Login returns the digest of the log-in that the token belongs to.

@@ -51,6 +51,7 @@ var routes = []route{
 	{"POST", "users/*/send-activation", "activation_requested", (*request).sendActivation},
 	{"POST", "users/*/send-reset", "password_reset_requested", (*request).sendReset},
 	{"GET", "users/*/tokens", "", (*request).listTokens},
+	{"POST", "users/*/tokens", "token_made", (*request).addToken},
 	{"DELETE", "users/*/tokens", "logged_out_everywhere", (*request).revokeTokens},
 	{"DELETE", "users/*/tokens/*", "token_ended", (*request).revokeToken},
 }

@@ -383,37 +383,3 @@ func (m *request) sendReset() (any, error) {
 // client stands for the request that usually causes a mail. Links use the protocol of
 // the settings, or https.
 func (m *request) client() account.Client { return account.Client{Protocol: "https"} }
-
-// tokenView is the JSON of a login. Its id reveals nothing about the token.
-type tokenView struct {
-	ID      string     `json:"id"`
-	Created time.Time  `json:"created"`
-	Expires *time.Time `json:"expires"`
-	Used    *time.Time `json:"used"` // to the hour
-	Address string     `json:"address"`
-	Agent   string     `json:"agent"`
-}
-
-func (m *request) listTokens() (any, error) {
-	tokens, err := m.accounts.Store.Tokens(m.r.Context(), m.user.ID)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]*tokenView, len(tokens))
-	for i, t := range tokens {
-		list[i] = &tokenView{t.Digest.ID(), t.Created, drf.TimeOrNil(t.Expires), drf.TimeOrNil(t.Used), t.Address, t.Agent}
-	}
-	return map[string]any{"tokens": list}, nil
-}
-
-func (m *request) revokeTokens() (any, error) {
-	return m.done(m.accounts.RevokeAll(m.r.Context(), m.user.ID))
-}
-
-func (m *request) revokeToken() (any, error) {
-	err := m.accounts.Revoke(m.r.Context(), m.user.ID, m.path[3])
-	if errors.Is(err, account.ErrNotFound) {
-		err = NotFound("the user has no such token")
-	}
-	return m.done(m.user, err)
-}

@@ -104,6 +104,14 @@ func serveTokens(c *call) (*response, error) {
 	return &response{status: http.StatusOK, body: list, private: true}, nil
 }
 
+func serveNamedToken(c *call, req *account.Request, o *drf.Object) (*response, error) {
+	made, err := c.serializers.NamedToken(c.Context(), req, c.who.Token, &c.accounts.Rules, c.accounts.Now(), o)
+	if err != nil {
+		return nil, err
+	}
+	return &response{status: http.StatusCreated, body: made, private: true}, nil
+}
+
 func serveToken(c *call, req *account.Request, _ *drf.Object) (*response, error) {
 	err := req.EndToken(c.Context(), c.who.Account.ID, c.id)
 	if errors.Is(err, account.ErrNotFound) {

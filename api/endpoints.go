@@ -31,6 +31,7 @@ type endpoint struct {
 	hidden bool   // is 404, not 403, for who may not, with hide_users
 	listed string // name in the root's list; empty: not in djoser's list
 	jwt    bool   // is there with the block jwt, and doesn't look at the Authorization header
+	named  bool   // a named token will do; elsewhere it gets 403
 	null   bool   // a body of null is an empty object, as with Django's generic views
 
 	read func(*call) (*response, error) // GET and HEAD
@@ -63,10 +64,10 @@ var (
 
 // endpoints are all of them. The root lists them in this order.
 var endpoints = []*endpoint{
-	{Action: serializers.Me, methods: get, paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, listed: "me", read: showMe},
+	{Action: serializers.Me, methods: get, paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, listed: "me", named: true, read: showMe},
 	{Action: serializers.Me, methods: change, paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, null: true, serve: changeMe},
 	{Action: serializers.Delete, methods: remove, paths: byLayout{"", "users/me"}, names: byLayout{"", "Me"}, permission: "user_delete", own: true, serve: deleteMe},
-	{Action: serializers.Users, methods: get, paths: byLayout{"", "users"}, names: byLayout{"", "User List"}, permission: "user_list", hidden: true, read: listUsers},
+	{Action: serializers.Users, methods: get, paths: byLayout{"", "users"}, names: byLayout{"", "User List"}, permission: "user_list", hidden: true, named: true, read: listUsers},
 	{Action: serializers.Register, methods: post, paths: byLayout{"register", "users"}, names: byLayout{"Registration", "User List"}, permission: "user_create", logsIn: true, listed: "register", null: true, serve: serveRegister},
 	{Action: serializers.Login, methods: post, paths: byLayout{"login", "token/login"}, names: byLayout{"Login", "Token Create"}, permission: "token_create", logsIn: true, listed: "login", serve: serveLogin},
 	{Action: serializers.Logout, methods: post, paths: byLayout{"logout", "token/logout"}, names: byLayout{"Logout", "Token Destroy"}, permission: "token_destroy", own: true, listed: "logout", serve: serveLogout},
@@ -82,7 +83,7 @@ var endpoints = []*endpoint{
 	{Action: serializers.JWTRefresh, methods: post, paths: byLayout{"", "jwt/refresh"}, names: byLayout{"", "Token Refresh"}, permission: anybody, jwt: true, serve: serveJWTRefresh},
 	{Action: serializers.JWTVerify, methods: post, paths: byLayout{"", "jwt/verify"}, names: byLayout{"", "Token Verify"}, permission: anybody, jwt: true, serve: serveJWTVerify},
 	{Action: serializers.JWKS, methods: get, paths: byLayout{".well-known/jwks.json", ".well-known/jwks.json"}, names: byLayout{"Key Set", "Key Set"}, permission: anybody, jwt: true, read: serveKeySet},
-	{Action: serializers.User, methods: get, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, read: showUser},
+	{Action: serializers.User, methods: get, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, named: true, read: showUser},
 	{Action: serializers.User, methods: change, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, serve: changeUser},
 	{Action: serializers.DeleteOther, methods: remove, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user_delete", serve: deleteUser},
 	{Action: serializers.LogoutAll, methods: post, paths: byLayout{"logout/all", "logout/all"}, names: byLayout{"Logout All", "Logout All"}, own: true, serve: serveLogoutAll},
@@ -91,6 +92,7 @@ var endpoints = []*endpoint{
 	{Action: serializers.LoginProvider, methods: post, paths: byLayout{"o/{id}", "o/{id}"}, names: byLayout{"Provider Auth", "Provider Auth"}, permission: "token_create", logsIn: true, serve: serveProvider},
 	{Action: serializers.Identities, methods: get, paths: byLayout{"identities", "identities"}, names: byLayout{"Identities", "Identities"}, own: true, read: serveIdentities},
 	{Action: serializers.Identities, methods: remove, paths: byLayout{"identities/{id}", "identities/{id}"}, names: byLayout{"Identity", "Identity"}, own: true, serve: serveIdentity},
+	{Action: serializers.NamedToken, methods: post, paths: byLayout{"tokens", "tokens"}, names: byLayout{"Tokens", "Tokens"}, own: true, serve: serveNamedToken},
 	{Action: serializers.Tokens, methods: remove, paths: byLayout{"tokens/{id}", "tokens/{id}"}, names: byLayout{"Token", "Token"}, own: true, serve: serveToken},
 }
 

@@ -113,6 +113,8 @@ func (c *call) isOpen() bool {
 // permit checks the permission of a request before its account is known.
 func (c *call) permit() error {
 	switch {
+	case c.who.Identity != nil && c.who.Token.IsNamed() && c.endpoint != nil && !c.endpoint.named:
+		return drf.ErrNamedToken
 	case c.isOpen():
 		return nil
 	case c.who.Identity == nil:

@@ -35,6 +35,10 @@ func Example() {
 	// username_reset         POST       -                      users/reset_{username}         username_reset
 	// username_reset_confirm POST       -                      users/reset_{username}_confirm username_reset_confirm
 	// activate_resend        POST       activate/resend        users/resend_activation        password_reset
+	// jwt_create             POST       -                      jwt/create                     anybody
+	// jwt_refresh            POST       -                      jwt/refresh                    anybody
+	// jwt_verify             POST       -                      jwt/verify                     anybody
+	// jwks                   GET HEAD   .well-known/jwks.json  .well-known/jwks.json          anybody
 	// users                  GET HEAD   -                      users/{id}                     user
 	// users                  PUT PATCH  -                      users/{id}                     user
 	// users                  DELETE     -                      users/{id}                     user_delete
@@ -44,5 +48,6 @@ func Example() {
 	// provider               POST       o/{id}                 o/{id}                         token_create
 	// identities             GET HEAD   identities             identities                     a token
 	// identities             DELETE     identities/{id}        identities/{id}                a token
+	// named_token            POST       tokens                 tokens                         a token
 	// tokens                 DELETE     tokens/{id}            tokens/{id}                    a token
 }

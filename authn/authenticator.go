@@ -23,6 +23,7 @@ type Authenticator struct {
 	Now     func() time.Time
 	Cookie  *Cookie // nil: the realm has no cookie
 	JWT     *JWT    // nil: the realm has no JWT
+	Model   *account.Model
 }
 
 // Caller is the sender of a request.
@@ -90,6 +91,11 @@ func (a *Authenticator) byHeader(req *http.Request) (*Identity, error) {
 		return a.byJWT(req, token)
 	}
 	digest, found, err := a.credentials(headers)
+	if !found && len(headers) == 1 {
+		if named, isNamed := a.namedToken(headers[0]); isNamed {
+			return a.byNamed(req.Context(), named)
+		}
+	}
 	if !found || err != nil {
 		return nil, err
 	}
@@ -199,6 +205,8 @@ func (a *Authenticator) credentials(headers []string) (digest account.Digest, fo
 // other characters that fold to ASCII letters have more bytes.
 func (a *Authenticator) takesScheme(scheme string) bool {
 	return slices.ContainsFunc(a.Schemes, func(s string) bool {
-		return len(s) == len(scheme) && strings.EqualFold(s, scheme)
+		return sameScheme(s, scheme)
 	})
 }
+
+func sameScheme(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }

@@ -195,7 +195,7 @@ func (c *Cache) use(ctx context.Context, id *Identity, now time.Time) error {
 	if fromFuture || id.Token.Expired(now) {
 		return account.ErrNotFound
 	}
-	if c.idled(used, now) {
+	if c.idled(used, now) && !id.Token.IsNamed() {
 		return c.endIdled(ctx, id.Token.Digest)
 	}
 	c.touch(id, now)
@@ -368,7 +368,7 @@ func (c *Cache) dropToken(d account.Digest) {
 	delete(s.unknown, d)
 }
 
-// EndIdle sets how long a token stays valid without use; 0 for no limit.
+// EndIdle sets how long a log-in stays valid without use; 0 for no limit.
 func (c *Cache) EndIdle(idle time.Duration) { c.idle.Store(int64(idle / time.Second)) }
 
 // touchAfter returns the resolution of a token's last use in seconds.
@@ -389,7 +389,7 @@ func (c *Cache) idled(used int64, now time.Time) bool {
 // Token implements account.Store.
 func (c *Cache) Token(ctx context.Context, d account.Digest) (*account.Token, *account.Account, error) {
 	t, acc, err := c.Store.Token(ctx, d)
-	if err == nil && c.idled(c.lastUse(t).Unix(), c.Now()) {
+	if err == nil && !t.IsNamed() && c.idled(c.lastUse(t).Unix(), c.Now()) {
 		return nil, nil, c.endIdled(ctx, d)
 	}
 	return t, acc, err
@@ -401,7 +401,7 @@ func (c *Cache) Tokens(ctx context.Context, owner uint64) ([]*account.Token, err
 	tokens, err := c.Store.Tokens(ctx, owner)
 	now := c.Now()
 	return slices.DeleteFunc(tokens, func(t *account.Token) bool {
-		return c.idled(c.lastUse(t).Unix(), now)
+		return !t.IsNamed() && c.idled(c.lastUse(t).Unix(), now)
 	}), err
 }
 

@@ -23,7 +23,7 @@ type JWT struct {
 func (j *JWT) Challenge() string { return j.HeaderTypes[0] + ` realm="api"` }
 
 // accessToken returns the access token in the Authorization header, or false if that is of
-// another scheme. A scheme may be for auth tokens, too; they have no dots. Source:
+// another scheme. A scheme may be for auth tokens and named ones, too; they have no dots. Source:
 // simplejwt's JWTAuthentication.get_raw_token.
 func (a *Authenticator) accessToken(headers []string) (token string, found bool, err error) {
 	if a.JWT == nil || len(headers) != 1 {
@@ -44,7 +44,7 @@ func (a *Authenticator) accessToken(headers []string) (token string, found bool,
 	case token == "":
 		return "", true, drf.ErrJWTHeader
 	}
-	return token, strings.Contains(token, ".") || !a.takesScheme(scheme), nil
+	return token, strings.Contains(token, ".") || !a.takesScheme(scheme) && !strings.HasPrefix(token, account.NamedPrefix), nil
 }
 
 // byJWT returns the sender by an access token. Its session must not have ended.

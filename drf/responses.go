@@ -77,6 +77,8 @@ var (
 	ErrInactiveUser     = detailError(http.StatusUnauthorized, "User inactive or deleted")
 	ErrStaleLogin       = detailError(http.StatusForbidden, "The login was too long ago. Log in again.")
 	ErrWaiting          = detailError(http.StatusForbidden, "The account is not active yet. It waits for its activation by mail, or for approval.")
+	ErrNamedToken       = detailError(http.StatusForbidden, "A named token can't be used here. Log in.")
+	ErrScoped           = detailError(http.StatusForbidden, "The token is for other places, that ask for its scopes.")
 	ErrForbidden        = detailError(http.StatusForbidden, "You do not have permission to perform this action.")
 	ErrTooEarly         = detailError(http.StatusTooEarly, "Too early: this may be a replay. Send the request again.")
 	ErrMalformed        = detailError(http.StatusBadRequest, "Malformed request.")
@@ -179,10 +181,10 @@ func escaped(text []byte) bool {
 	return n%2 == 1
 }
 
-// WriteError responds with an error. scheme is for WWW-Authenticate.
+// WriteError responds with an error. scheme is added to WWW-Authenticate.
 func WriteError(w http.ResponseWriter, r *http.Request, e *Error, scheme string, indent int) error {
 	if e.Status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", scheme)
+		w.Header().Add("WWW-Authenticate", scheme)
 	}
 	if e.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((e.retryAfter+time.Second-1)/time.Second)))

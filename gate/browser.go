@@ -106,11 +106,11 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, c *caller, reason 
 		w.Header().Add("Vary", "Authorization, Accept, Sec-Fetch-Mode")
 	}
 	if !errors.As(reason, new(*drf.Error)) || !navigates(r) || prefetches(r) {
-		return c.refuse(w, r, reason)
+		return g.refuseClient(w, r, c, reason)
 	}
 	login := g.loginPage(r, c)
 	if login == nil {
-		return c.refuse(w, r, reason)
+		return g.refuseClient(w, r, c, reason)
 	}
 	asks := reason == drf.ErrNotAuthenticated || reason == drf.ErrStaleLogin && c.byCookie
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
@@ -122,6 +122,15 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, c *caller, reason 
 		return writePage(w, r, http.StatusUnauthorized, c.realm.Scheme, &page{Ended: true, Login: loginURL(w, r, c, login, g.maxAge(reason))})
 	case reason == drf.ErrForbidden && c.byCookie:
 		return writePage(w, r, http.StatusForbidden, "", &page{User: c.realm.Model.Name(c.id.Account), Login: loginURL(w, r, c, login, "0")})
+	}
+	return g.refuseClient(w, r, c, reason)
+}
+
+// refuseClient is refuse for what isn't a browser that loads a page.
+func (g *Gate) refuseClient(w http.ResponseWriter, r *http.Request, c *caller, reason error) error {
+	if refused := new(drf.Error); g.Basic && errors.As(reason, &refused) && refused.Status == http.StatusUnauthorized {
+		// A header of its own, since not every client reads a list.
+		w.Header().Add("WWW-Authenticate", fmt.Sprintf(`Basic realm=%q, charset="UTF-8"`, g.Realm))
 	}
 	return c.refuse(w, r, reason)
 }

@@ -26,9 +26,11 @@ func init() {
 //		superuser [on|off]
 //		user      <name...>
 //		group     <name...>
+//		scope     <word...>
 //		fresh     <duration>
 //		unconfirmed_email [on|off]
 //		optional  [on|off]
+//		basic     [on|off]
 //		login_url <path|url>
 //		headers   off
 //		headers {
@@ -74,6 +76,8 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch name {
 		case "optional":
 			return directive.SwitchArg(d, &g.Optional)
+		case "basic":
+			return directive.SwitchArg(d, &g.Basic)
 		case "keep_authorization":
 			return directive.SwitchArg(d, &g.KeepAuthorization)
 		case "early_data":
@@ -86,7 +90,7 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if known, err := g.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, fresh, unconfirmed_email, encoded_slashes, optional, login_url, headers, keep_authorization or early_data", name)
+		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, scope, fresh, unconfirmed_email, encoded_slashes, optional, basic, login_url, headers, keep_authorization or early_data", name)
 	})
 }
 
@@ -122,6 +126,7 @@ func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
 //		superuser [on|off]
 //		user      <name...>
 //		group     <name...>
+//		scope     <word...>
 //		fresh     <duration>
 //		unconfirmed_email [on|off]
 //		encoded_slashes [on|off]
@@ -135,7 +140,7 @@ func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if known, err := m.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group, fresh, unconfirmed_email or encoded_slashes", name)
+		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group, scope, fresh, unconfirmed_email or encoded_slashes", name)
 	})
 	if err != nil {
 		return err
@@ -159,6 +164,8 @@ func (g *Rights) unmarshalRight(d *caddyfile.Dispenser, name string) (known bool
 		return true, directive.ListArg(d, &g.Users)
 	case "group":
 		return true, directive.ListArg(d, &g.Groups)
+	case "scope":
+		return true, directive.CheckedListArg(d, &g.Scopes, directive.Expandable(checkScope))
 	case "fresh":
 		return true, directive.DurationArg(d, &g.Fresh)
 	case "unconfirmed_email":

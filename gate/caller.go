@@ -19,8 +19,8 @@ import (
 )
 
 // Rights are what an account needs to pass. Any one of staff, superuser, users and
-// groups is enough; without any of them, every account passes. Fresh is required in
-// addition.
+// groups is enough; without any of them, every account passes. Fresh and Scopes are
+// required in addition.
 type Rights struct {
 	// Realm is the name of the realm. Default: default.
 	Realm string `json:"realm,omitempty"`
@@ -39,7 +39,13 @@ type Rights struct {
 	// an error.
 	Groups []string `json:"groups,omitempty"`
 
-	// Fresh is the maximum age of the log-in, at least a second. Default: any.
+	// Scopes are what a named token must have, each of them. With scopes, a named token
+	// passes nothing that asks for none. Log-ins pass whatever is asked for. Default:
+	// none. An empty list is an error.
+	Scopes []string `json:"scopes,omitempty"`
+
+	// Fresh is the maximum age of the log-in, at least a second. No named token passes.
+	// Default: any.
 	Fresh caddy.Duration `json:"fresh,omitempty"`
 
 	// UnconfirmedEmail also passes on unconfirmed addresses, and usernames that
@@ -65,6 +71,14 @@ func (g *Rights) provision(ctx caddy.Context, where string, check func(*account.
 	if err := expandNames("group", g.Groups); err != nil {
 		return err
 	}
+	if err := expandNames("scope", g.Scopes); err != nil {
+		return err
+	}
+	for _, scope := range g.Scopes {
+		if err := checkScope(scope); err != nil {
+			return err
+		}
+	}
 	if g.Fresh != 0 && g.Fresh < caddy.Duration(time.Second) {
 		return fmt.Errorf("fresh is %s: it must be at least a second", time.Duration(g.Fresh))
 	}
@@ -75,8 +89,8 @@ func (g *Rights) provision(ctx caddy.Context, where string, check func(*account.
 	return g.app.Refer(ctx, g.Realm, where, check)
 }
 
-// expandNames replaces placeholders in the names of users or groups. An empty list is
-// an error, since it would let every account pass.
+// expandNames replaces placeholders in the names of users, groups or scopes. An empty list is
+// an error, since it would let every account or token pass.
 func expandNames(kind string, names []string) error {
 	if names != nil && len(names) == 0 {
 		return fmt.Errorf("%ss is empty: leave it out to let every account through", kind)
@@ -92,10 +106,37 @@ func (g *Rights) check(r *Realm, id *authn.Identity) error {
 	switch {
 	case !g.hasRight(r, id.Account):
 		return drf.ErrForbidden
+	case id.Token.IsNamed():
+		return g.checkNamed(id.Token)
 	case g.Fresh > 0 && r.Auth.Now().Sub(id.Token.Created) > time.Duration(g.Fresh):
 		return drf.ErrStaleLogin
 	}
 	return nil
+}
+
+// checkNamed returns why a named token may not pass, or nil. One with scopes is for what
+// asks for them: whoever made it doesn't expect more.
+func (g *Rights) checkNamed(t *account.Token) error {
+	if g.Fresh > 0 {
+		return drf.ErrNamedToken
+	}
+	if len(g.Scopes) == 0 && len(t.Scopes) > 0 {
+		return drf.ErrScoped
+	}
+	for _, scope := range g.Scopes {
+		if !slices.Contains(t.Scopes, scope) {
+			return drf.Forbidden(fmt.Sprintf("The token doesn't have the scope %s.", scope))
+		}
+	}
+	return nil
+}
+
+// checkScope returns an error unless a word can be a scope.
+func checkScope(word string) error {
+	if account.IsScope(word) {
+		return nil
+	}
+	return fmt.Errorf("scope %q: it has 1 to 64 letters, digits and . _ : / -, and begins with a letter or a digit", word)
 }
 
 // hasRight reports whether an account has one of the rights, if any is needed.

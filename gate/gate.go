@@ -87,6 +87,11 @@ type Gate struct {
 	// still refuses an invalid token. Default: off.
 	Optional bool `json:"optional,omitempty"`
 
+	// Basic asks clients that send nothing unless they are asked, such as git, for Basic,
+	// too: a 401 has a second WWW-Authenticate. Browsers then ask for a password when a
+	// script gets one. Named tokens are accepted by Basic in any case. Default: off.
+	Basic bool `json:"basic,omitempty"`
+
 	// Headers are the identity headers for the back end. Values may contain
 	// placeholders. Default: Remote-User, Remote-Name, Remote-Email,
 	// Remote-Groups and Remote-Id. Empty: none.

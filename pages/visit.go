@@ -56,6 +56,12 @@ func (v *visit) serve() error {
 	v.setHeaders()
 	var err error
 	v.who, err = v.realm.Auth.Authenticate(v.Request)
+	if v.who.Identity != nil && v.who.Token.IsNamed() { // of a program; the pages go by the cookie
+		r := *v.Request
+		r.Header = v.Header.Clone()
+		r.Header.Del("Authorization")
+		v.who, err = v.realm.Auth.Authenticate(&r)
+	}
 	if refused := new(drf.Error); errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
 		err = nil // a header that isn't ours; the pages go by the cookie
 	}

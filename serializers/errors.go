@@ -48,6 +48,8 @@ func (s *Serializers) Explain(err error) error {
 		return drf.Invalid("current_password", msgPassword)
 	case errors.Is(err, account.ErrLink):
 		return drf.Invalid(drf.NonField, "Invalid token for given user.")
+	case errors.Is(err, account.ErrTooManyTokens):
+		return drf.Invalid(drf.NonField, msgTooMany)
 	case errors.Is(err, account.ErrNotFound): // deleted while the request was served
 		return drf.ErrInvalidToken
 	case errors.Is(err, account.ErrRegistrationClosed):

@@ -2,7 +2,6 @@ package serializers
 
 import (
 	"context"
-	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
@@ -67,31 +66,4 @@ func (s *Serializers) Login(ctx context.Context, req *account.Request, o *drf.Ob
 		return nil, "", account.ErrCredentials
 	}
 	return req.Login(ctx, field, v.Text(field.Name), v.Text("password"))
-}
-
-// Token is an auth token for its owner.
-type Token struct {
-	ID       string     `json:"id"`
-	Created  time.Time  `json:"created"`
-	LastUsed time.Time  `json:"last_used"` // to the hour
-	Expires  *time.Time `json:"expires"`
-	Address  string     `json:"address"`
-	Agent    string     `json:"agent"`
-	Current  bool       `json:"current"` // of this request
-}
-
-// RepresentTokens returns tokens for their owner.
-func RepresentTokens(tokens []*account.Token, current account.Digest) []Token {
-	list := make([]Token, len(tokens))
-	for i, t := range tokens {
-		used := t.Used
-		if used.Before(t.Created) {
-			used = t.Created
-		}
-		list[i] = Token{
-			ID: t.Digest.ID(), Created: t.Created.UTC(), LastUsed: used.UTC(), Expires: drf.TimeOrNil(t.Expires.UTC()),
-			Address: t.Address, Agent: t.Agent, Current: t.Digest == current,
-		}
-	}
-	return list
 }

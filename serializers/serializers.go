@@ -55,6 +55,7 @@ var (
 	LogoutOthers   = Action{"logout_all", "logged_out_elsewhere", nil}
 	Delete         = Action{"me", "user_deleted", (*Serializers).deleteInputs}
 	Tokens         = Action{"tokens", "token_ended", nil}
+	NamedToken     = Action{"named_token", "token_made", (*Serializers).namedTokenInputs}
 	Activate       = Action{"activate", "user_activated", (*Serializers).linkInputs}
 	ActivateResend = Action{"activate_resend", "activation_requested", (*Serializers).emailInputs}
 	Username       = Action{"username", "username_changed", (*Serializers).usernameInputs}

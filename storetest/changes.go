@@ -21,7 +21,13 @@ var changePromises = []promise{
 		ofNoHost.Parent = child.Parent
 		orphan := token(ann.ID, 2)
 		orphan.Host = child.Host
+		named, namedChild, session := token(ann.ID, 2), *child, token(ann.ID, 2)
+		named.Name, namedChild.Name, session.Name, session.Generation = "git", "git", "git", 1
 		for name, c := range map[string]*account.Change{
+			"named token by a log-in":          {Token: named},
+			"named token with a limit":         {Token: named, NoLogin: true, TokenLimit: 1},
+			"named token for a host":           {Token: &namedChild, NoLogin: true},
+			"named session":                    {Token: session, NoLogin: true},
 			"child by a log-in":                {Token: child},
 			"child that ends the others":       {Token: child, NoLogin: true, EndTokens: true},
 			"child with a limit":               {Token: child, NoLogin: true, TokenLimit: 1},

@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) account.Store) {
 		{"tokens", tokenPromises},
 		{"children", childPromises},
 		{"sessions", sessionPromises},
+		{"named tokens", namedPromises},
 		{"mails", mailPromises},
 		{"reindex", reindexPromises},
 		{"reserved", reservedPromises},

@@ -69,7 +69,7 @@ type Settings struct {
 	// unlimited. An empty list means no limit. Default: 10/1m for login, jwt_create,
 	// provider, identities, activate, password_reset_confirm, username_reset_confirm,
 	// username and password; 10/1m
-	// and 60/1h for register, password_reset, username_reset and activate_resend;
+	// and 60/1h for register, password_reset, username_reset, activate_resend and named_token;
 	// 30/1m and 300/1h for me and users; none for the others.
 	Endpoints map[string][]Rate `json:"endpoints,omitempty"`
 
@@ -104,6 +104,7 @@ var (
 		"username_reset":         slowRates,
 		"username_reset_confirm": quickRates,
 		"users":                  profileRates,
+		"named_token":            slowRates,
 	}
 
 	defaultWrongPasswords = []Rate{{25, time.Minute}, {100, time.Hour}, {400, 24 * time.Hour}}

@@ -356,7 +356,7 @@ func (w *changeWriter) endTokens(b *batch, ended map[account.Digest]bool) error 
 	}
 	if c.EndTokens {
 		for _, t := range tokens {
-			if t.Login() != c.Keep {
+			if t.Login() != c.Keep && !(t.Named && c.KeepNamed) {
 				dropToken(b, t, ended)
 			}
 		}
@@ -375,7 +375,7 @@ func (w *changeWriter) endTokens(b *batch, ended map[account.Digest]bool) error 
 func (w *changeWriter) endOldest(b *batch, tokens []records.TokenRef, ended map[account.Digest]bool) {
 	var logins []account.Digest
 	for _, t := range tokens {
-		if t.Login() == t.Digest && t.Digest != w.change.Token.Login() {
+		if t.Login() == t.Digest && !t.Named && t.Digest != w.change.Token.Login() {
 			logins = append(logins, t.Digest)
 		}
 	}

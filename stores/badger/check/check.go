@@ -279,7 +279,7 @@ func (c *Checker) tokenOf(key, value []byte) error {
 		return err
 	}
 	t, _, err := records.DecodeToken(ref.Digest, record)
-	if err == nil && (t.Account != ref.Account || !t.Created.Equal(ref.Created) || !t.Expires.Equal(ref.Expires) || t.Parent != ref.Parent) {
+	if err == nil && (t.Account != ref.Account || !t.Created.Equal(ref.Created) || !t.Expires.Equal(ref.Expires) || t.Parent != ref.Parent || t.IsNamed() != ref.Named) {
 		c.fault("token %s differs from what account %d knows of it", ref.Digest.ID(), ref.Account)
 	}
 	return nil

@@ -20,6 +20,9 @@ const (
 
 	recTokenGeneration protowire.Number = 9
 	recTokenRenewed    protowire.Number = 10
+
+	recTokenName  protowire.Number = 11
+	recTokenScope protowire.Number = 12 // of each
 )
 
 // EncodeToken returns the record of a token, without its digest.
@@ -34,6 +37,10 @@ func EncodeToken(t *account.Token, unknown []byte) []byte {
 	b = appendText(b, recTokenHost, t.Host)
 	b = appendNumber(b, recTokenGeneration, t.Generation)
 	b = appendTime(b, recTokenRenewed, t.Renewed)
+	b = appendText(b, recTokenName, t.Name)
+	for _, scope := range t.Scopes {
+		b = appendText(b, recTokenScope, scope)
+	}
 	return append(b, unknown...)
 }
 
@@ -66,6 +73,10 @@ func DecodeToken(digest account.Digest, record []byte) (*account.Token, []byte, 
 			t.Generation = d.number()
 		case recTokenRenewed:
 			t.Renewed = d.time()
+		case recTokenName:
+			t.Name = d.text()
+		case recTokenScope:
+			t.Scopes = append(t.Scopes, d.text())
 		default:
 			unknown = append(unknown, d.raw()...)
 		}
@@ -80,11 +91,12 @@ type TokenRef struct {
 	Created time.Time
 	Expires time.Time
 	Parent  account.Digest // see account.Token
+	Named   bool
 }
 
 // RefOf returns the entry of a token.
 func RefOf(t *account.Token) TokenRef {
-	return TokenRef{Account: t.Account, Digest: t.Digest, Created: t.Created, Expires: t.Expires, Parent: t.Parent}
+	return TokenRef{Account: t.Account, Digest: t.Digest, Created: t.Created, Expires: t.Expires, Parent: t.Parent, Named: t.IsNamed()}
 }
 
 // Login returns the digest of the log-in that the token belongs to.
@@ -97,12 +109,17 @@ const (
 	refCreated protowire.Number = 1
 	refExpires protowire.Number = 2
 	refParent  protowire.Number = 3
+	refNamed   protowire.Number = 4
 )
 
 // Encode returns the value of the entry.
 func (r TokenRef) Encode() []byte {
 	b := appendTime(appendTime([]byte{recordFormat}, refCreated, r.Created), refExpires, r.Expires)
-	return appendDigest(b, refParent, r.Parent)
+	b = appendDigest(b, refParent, r.Parent)
+	if r.Named {
+		b = appendNumber(b, refNamed, 1)
+	}
+	return b
 }
 
 // DecodeTokenRef decodes an entry.
@@ -121,6 +138,8 @@ func DecodeTokenRef(key, value string) (TokenRef, error) {
 			r.Expires = d.time()
 		case refParent:
 			r.Parent = d.digest()
+		case refNamed:
+			r.Named = d.number() != 0
 		default:
 			d.raw()
 		}

@@ -1,0 +1,62 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// NamedPrefix begins named tokens, so that people and scanners for secrets know them.
+const NamedPrefix = "djoser_"
+
+// NamedDigest returns the digest of a named token, if text has the form of one. It is no
+// auth token's.
+func NamedDigest(text string) (Digest, bool) {
+	digits, found := strings.CutPrefix(text, NamedPrefix)
+	if _, ok := DigestOf(digits); !found || !ok {
+		return Digest{}, false
+	}
+	return sha256.Sum256([]byte(text)), true
+}
+
+// IsScope reports whether a word can be a scope.
+var IsScope = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$`).MatchString
+
+// ErrTooManyTokens means that an account can't have more named tokens.
+var ErrTooManyTokens = errors.New("too many named tokens")
+
+// AddNamed makes a named token for a program of an account's owner: one that lasts beyond
+// log-ins, and that can't change the account. It adds what t lacks besides its name, scopes
+// and when it expires. The owner asks with a log-in, which must not end meanwhile; zero: an
+// administrator does. Errors: ErrNotFound, ErrDisabled, ErrTooManyTokens.
+func (a *Service) AddNamed(ctx context.Context, id uint64, login Digest, t *Token, c Client) (value string, err error) {
+	value = NamedPrefix + NewToken()
+	t.Digest, _ = NamedDigest(value)
+	t.Created, t.Address, t.Agent = a.Now(), c.Address, CutAgent(c.Agent)
+	_, err = a.Update(ctx, id, func(acc *Account, change *Change) error {
+		tokens, err := a.Store.Tokens(ctx, id)
+		if err != nil {
+			return err
+		}
+		named := slices.DeleteFunc(slices.Clone(tokens), func(t *Token) bool { return !t.IsNamed() })
+		switch {
+		case login != Digest{} && !slices.ContainsFunc(tokens, func(t *Token) bool { return t.Digest == login }):
+			return ErrNotFound
+		case !acc.IsActive:
+			return ErrDisabled
+		case len(named) >= a.Rules.NamedPerUser:
+			return ErrTooManyTokens
+		}
+		change.Token, change.NoLogin = t, true
+		return nil
+	})
+	return value, err
+}
+
+// AddNamed is AddNamed of Service for the owner.
+func (r *Request) AddNamed(ctx context.Context, id uint64, login Digest, t *Token) (value string, err error) {
+	return r.accounts.AddNamed(ctx, id, login, t, r.event.Client)
+}

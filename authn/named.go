@@ -1,0 +1,75 @@
+package authn
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
+)
+
+// namedToken is a named token as a client sent it.
+type namedToken struct {
+	token string
+	basic bool   // it was the password of Basic
+	user  string // the username of Basic
+}
+
+// maxBasic is the maximum length of the credentials of Basic in bytes. In longer ones, a
+// token isn't looked for.
+const maxBasic = 4 << 10
+
+// namedToken returns the named token in an Authorization header: after Token, Bearer or a
+// scheme of the realm, or as the password of Basic, which is all that some clients know.
+// Other credentials, passwords among them, are a back end's.
+func (a *Authenticator) namedToken(header string) (n namedToken, found bool) {
+	header = strings.Trim(header, whiteSpace)
+	i := strings.IndexAny(header, whiteSpace)
+	if i < 0 {
+		return n, false
+	}
+	scheme, rest := header[:i], strings.TrimLeft(header[i:], whiteSpace)
+	switch {
+	case sameScheme(scheme, "Token"), sameScheme(scheme, "Bearer"), a.takesScheme(scheme):
+		n.token = rest
+	case sameScheme(scheme, "Basic") && len(rest) <= maxBasic:
+		text, err := base64.StdEncoding.DecodeString(rest)
+		if err != nil {
+			return n, false
+		}
+		n.basic = true
+		n.user, n.token, _ = strings.Cut(string(text), ":")
+	}
+	return n, strings.HasPrefix(n.token, account.NamedPrefix)
+}
+
+// byNamed returns the sender by a named token. With Basic, the username must be that of its
+// account.
+func (a *Authenticator) byNamed(ctx context.Context, n namedToken) (*Identity, error) {
+	digest, ok := account.NamedDigest(n.token)
+	if !ok {
+		return nil, drf.ErrInvalidToken
+	}
+	id, err := a.Identify(ctx, digest)
+	switch {
+	case errors.Is(err, account.ErrNotFound):
+		return nil, drf.ErrInvalidToken
+	case err != nil:
+		return nil, err
+	case !id.Token.IsNamed(), n.basic && !a.isName(id.Account, n.user):
+		return nil, drf.ErrInvalidToken
+	case !id.Account.IsActive:
+		return nil, drf.ErrInactiveUser
+	}
+	return id, nil
+}
+
+// isName reports whether an account logs in with a name.
+func (a *Authenticator) isName(acc *account.Account, name string) bool {
+	f := a.Model.Username
+	given, own := f.Key(a.Model.Normalize(name)).Value, f.Key(a.Model.Name(acc)).Value
+	return subtle.ConstantTimeCompare([]byte(given), []byte(own)) == 1
+}
