@@ -420,3 +420,43 @@ func TestGitThroughTheGate(t *testing.T) {
 	run(true, "clone", "-q", url("pw"), "none")
 	run(true, "clone", "-q", url(s.makeToken(login, `{"name": "other", "scopes": ["dav"]}`).Token), "none")
 }
+
+func TestThePageOfNamedTokens(t *testing.T) {
+	s := newServer(t)
+	if err := s.Load(withPages(settings, "") + "djoser_auth /api/*\nreverse_proxy /api/* " + testsite.BackEnd(t)); err != nil {
+		t.Fatal(err)
+	}
+	s.Register("ann", "pw")
+	b := newBrowser(s.Site)
+	b.submit("/account/login", "username", "ann", "password", "pw")
+	wantPage(t, b.visit("/account/tokens"), 200, "Tokens for programs", `type="date"`)
+	wantPage(t, b.submit("/account/tokens", "name", "", "expires", "2020-01-01", "scopes", "é"), 400, "This field is required.", "This is in the past.", "Use a list", `value="é"`)
+	const name = `<i>"calendar`
+	made := b.submit("/account/tokens", "name", name, "expires", time.Now().AddDate(1, 0, 0).Format(time.DateOnly), "scopes", "dav  read")
+	wantPage(t, made, 200, "It is not shown again.", "<bdi>&lt;i&gt;&#34;calendar</bdi>", "<bdi>dav read</bdi>", "Valid until <time")
+	_, token, _ := strings.Cut(made.Body, `<code class="token">`)
+	token, _, _ = strings.Cut(token, "<")
+	s.Get("/api/x", token).Want(t, http.StatusForbidden)
+	page := b.visit("/account/tokens")
+	if strings.Contains(page.Body, token) {
+		t.Error("the token is shown again")
+	}
+	if strings.Contains(b.visit("/account/sessions").Body, "calendar") {
+		t.Error("it is among the sessions")
+	}
+	// The pages go by the cookie, whatever a program sends.
+	wantPage(t, b.request(http.MethodGet, "/account/tokens", "", "Authorization", "Bearer "+token), 200, "Tokens for programs")
+	if a := s.as("Bearer "+token, "/account/profile"); a.Status != http.StatusSeeOther {
+		t.Errorf("a named token opens a page: %d %s", a.Status, a.Body)
+	}
+	form := s.Do("POST", "/account/tokens", "name=x", "Authorization", "Bearer "+token, "Content-Type", "application/x-www-form-urlencoded")
+	if form.Status != http.StatusSeeOther || strings.Contains(form.Body, "djoser_") {
+		t.Errorf("a named token makes another: %d %s", form.Status, form.Body)
+	}
+	_, id, _ := strings.Cut(page.Body, `name="end" value="`)
+	id, _, _ = strings.Cut(id, `"`)
+	wantPage(t, b.submit("/account/tokens/end", "end", id), 200, "The token is ended.")
+	s.Get("/api/x", token).Want(t, http.StatusUnauthorized)
+	b.header = []string{"Accept-Language", "de"}
+	wantPage(t, b.submit("/account/tokens", "name", "x"), 200, "Kopieren Sie das Token jetzt.", "Gültig, bis Sie es beenden")
+}

@@ -179,7 +179,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	s.Register("ann", "pw")
 	b := newBrowser(s.Site)
 	b.submit("/account/login", "username", "ann", "password", "pw")
-	for _, path := range []string{"login", "register", "logout", "delete", "profile", "email", "password", "sessions", "sessions/others", "password/reset", "nothing"} {
+	for _, path := range []string{"login", "register", "logout", "delete", "profile", "email", "password", "sessions", "sessions/others", "tokens", "tokens/end", "password/reset", "nothing"} {
 		for _, header := range [][]string{{"Origin", "https://evil.example"}, {"Sec-Fetch-Site", "cross-site"}, {"Origin", "null"}} {
 			a := b.request(http.MethodPost, "/account/"+path, "username=ann&password=pw&current_password=pw&email=",
 				append(header, "Content-Type", "application/x-www-form-urlencoded")...)

@@ -57,7 +57,7 @@ type App interface {
 
 // Pages serves the account pages of a realm under a prefix: log in and out, register,
 // activate, reset a password, and, for who has logged in, the profile, the name, the
-// address, the password, the sessions, and the end of the account.
+// address, the password, the sessions, named tokens, and the end of the account.
 //
 // Requests that are not under the prefix go to the next handler. A path under the prefix
 // that is no page is a page of status 404. If the store fails, the handler returns an

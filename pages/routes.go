@@ -19,7 +19,7 @@ type page struct {
 	given     func(*visit) bool // reports whether it is offered; nil: yes
 	show      func(*visit, *View) error
 	answer    func(*visit) error                                    // answers GET by itself, without show; nil: show does
-	act       func(*visit, *account.Request) (to string, err error) // what its form does; nil: it has none
+	act       func(*visit, *account.Request) (to string, err error) // what its form does, and where to go then, or "" to show the page; nil: it has none
 }
 
 // allPages in the order in which the navigation has them.
@@ -42,6 +42,8 @@ func init() { // the functions refer to the list
 		{name: "identities", path: "identities", action: serializers.Identities, protected: true, inNav: true, given: hasProviders, show: showIdentities, act: unlink},
 		{name: "sessions", path: "sessions", action: serializers.Tokens, protected: true, inNav: true, show: showSessions, act: endSession},
 		{name: "sessions", path: "sessions/others", action: serializers.LogoutOthers, protected: true, show: showSessions, act: endOtherSessions},
+		{name: "tokens", path: "tokens", action: serializers.NamedToken, protected: true, inNav: true, show: showTokens, act: makeToken},
+		{name: "tokens", path: "tokens/end", action: serializers.Tokens, protected: true, show: showTokens, act: endToken},
 		{name: "login", path: "o/{}", action: serializers.LoginProvider, given: hasProviders, answer: beginLogin},
 		{name: "login", path: "o/{}/callback", action: serializers.LoginProvider, given: hasProviders, answer: finishLogin},
 		{name: "logout", path: "logout", action: serializers.Logout, always: true, show: showLogout, act: logout},

@@ -26,6 +26,9 @@ func showSessions(v *visit, w *View) error {
 		return err
 	}
 	for _, t := range serializers.RepresentTokens(tokens, v.who.Token.Login()) {
+		if t.Name != "" && v.offers(pageNamed("tokens")) {
+			continue // on a page of their own
+		}
 		s, err := w.session(t, v.pages.now())
 		if err != nil {
 			return err
@@ -42,6 +45,8 @@ func (w *View) session(t serializers.Token, now time.Time) (s Session, err error
 		MadeAt: t.Created.Format(time.RFC3339), UsedAt: t.LastUsed.Format(time.RFC3339),
 	}
 	switch browser, system := agentNames(t.Agent); {
+	case t.Name != "":
+		s.Device = t.Name
 	case browser != "" && system != "":
 		s.Device, err = w.T("sessions_device", "browser", browser, "system", system)
 	case browser != "" || system != "":
@@ -57,11 +62,16 @@ func (w *View) session(t serializers.Token, now time.Time) (s Session, err error
 
 // endSession ends one session.
 func endSession(v *visit, req *account.Request) (string, error) {
+	return endOne(v, req, "sessions", "session_ended")
+}
+
+// endOne ends the token that the form names, and returns to a page.
+func endOne(v *visit, req *account.Request, page, done string) (string, error) {
 	err := req.EndToken(v.Context(), v.who.Account.ID, v.text("end"))
 	if err != nil && !errors.Is(err, account.ErrNotFound) { // it may have ended meanwhile
 		return "", err
 	}
-	return v.done("sessions", "session_ended"), nil
+	return v.done(page, done), nil
 }
 
 // endOtherSessions ends every session but that of the browser.

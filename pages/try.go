@@ -38,6 +38,8 @@ func sampleView(l *lang, name string, full bool) *View {
 	w.Sessions = []Session{{ID: "1", Device: "device", Current: true}, {ID: "2", Device: "device", Address: "address"}}
 	w.Providers = []Link{{URL: "/", Text: "text"}}
 	w.Identities, w.AsksPassword, w.Errors = []Identity{{ID: "1", Label: "label", Name: "name"}}, true, []string{"error"}
+	w.Tokens = []NamedToken{{ID: "1", Name: "name", Scopes: "scope", Expires: "date"}, {ID: "2", Name: "name"}}
+	w.Token = "token"
 	w.Form = &Form{Action: "/", Next: "/", Follow: true, Hidden: []Hidden{{"name", "value"}}, Errors: []string{"error"}, Submit: "submit", Danger: true}
 	for _, typ := range []string{"text", "password", "email", "url", "date", "textarea", "checkbox"} {
 		w.Form.Fields = append(w.Form.Fields, &Field{

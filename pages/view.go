@@ -43,6 +43,9 @@ type View struct {
 	AsksPassword bool       // to remove one
 	Errors       []string   // of a page without a form
 
+	Tokens []NamedToken // of the tokens
+	Token  string       // that was just made; empty: none
+
 	base string
 }
 
@@ -146,7 +149,7 @@ func (v *visit) newView() (*View, error) {
 // doneTexts are what a page can say has just been done.
 var doneTexts = []string{
 	"activated", "email_changed", "email_confirmed", "email_sent", "email_taken_back", "identity_linked", "identity_removed", "logged_out", "password_changed", "password_reset",
-	"profile_saved", "registered", "session_ended", "sessions_ended", "username_changed", "waiting",
+	"profile_saved", "registered", "session_ended", "sessions_ended", "token_ended", "username_changed", "waiting",
 }
 
 // siteName returns the name of the site.

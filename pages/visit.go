@@ -36,6 +36,7 @@ type visit struct {
 
 	posted *drf.Object     // nil: nothing
 	errs   drf.FieldErrors // of what was posted
+	made   string          // a named token, to show once
 }
 
 // baseURL returns the prefix as the client sees it, also under handle_path.
@@ -169,6 +170,9 @@ func (v *visit) post() error {
 	})
 	if err != nil {
 		return v.fail(v.explain(err))
+	}
+	if to == "" {
+		return v.show(http.StatusOK)
 	}
 	return v.redirect(to)
 }
