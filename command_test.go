@@ -101,6 +101,17 @@ func TestCommandsManageTheUsersOfARunningServer(t *testing.T) {
 	in.Get("/api/x", token).Want(t, 401)
 	in.Get("/api/x", other).Want(t, 200)
 	in.djoser("", "token", "revoke", "alicia", tokens[0].ID).Want(t, 1, "no such token")
+
+	named := strings.TrimSpace(in.ok("token", "add", "alicia", "--name", "git", "--expires", "90d"))
+	in.Get("/api/x", named).Want(t, 200, "hello alicia authors")
+	scoped := strings.TrimSpace(in.ok("token", "add", "alicia", "--name", "calendar", "--scope", "read", "--scope", "dav"))
+	in.Get("/api/x", scoped).Want(t, 403)
+	if out := in.ok("token", "list", "alicia"); !strings.Contains(out, "calendar  dav read") || strings.Contains(out, "djoser_") {
+		t.Errorf("token list: %s", out)
+	}
+	in.djoser("", "token", "add", "alicia").Want(t, 1, "This field may not be blank.")
+	in.djoser("", "token", "add", "alicia", "--name", "x", "--scope", "a b").Want(t, 1, "Use a list")
+	in.djoser("", "token", "add", "nobody", "--name", "x").Want(t, 3)
 	in.djoser("", "token", "revoke", "alicia", "").Want(t, 1, "name the id of a login")
 	if status, _ := in.ask("DELETE", "default/users/alicia/tokens/", ""); status != 404 {
 		t.Errorf("an empty id: %d", status)

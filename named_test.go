@@ -227,18 +227,6 @@ func TestWhereANamedTokenIsTaken(t *testing.T) {
 	twice.Want(t, http.StatusUnauthorized)
 }
 
-func TestANamedTokenIsNoCookie(t *testing.T) {
-	s, login := namedSite(t, "token {\ncookie\n}\n")
-	token := s.makeToken(login, `{"name": "git"}`).Token
-	for _, value := range []string{token, strings.TrimPrefix(token, "djoser_")} {
-		a := s.Do("GET", "/api/x", "", "Cookie", "djoser="+value)
-		a.Want(t, http.StatusUnauthorized)
-		if !strings.Contains(a.Header.Get("Set-Cookie"), "djoser=;") {
-			t.Errorf("the cookie stays: %v", a.Header)
-		}
-	}
-}
-
 func TestScopes(t *testing.T) {
 	s, login := namedSite(t, "")
 	token := func(scopes string) string { return s.makeToken(login, `{"name": "x", "scopes": "`+scopes+`"}`).Token }
@@ -273,53 +261,6 @@ func TestScopes(t *testing.T) {
 	if a := s.Get("/member", other); a.Body == "ann" {
 		t.Error("the matcher takes another scope")
 	}
-}
-
-// At the endpoints, a named token only reads the account.
-func TestANamedTokenChangesNothing(t *testing.T) {
-	s, login := namedSite(t, "jwt\ntoken {\ncookie\n}\npermissions {\nset_password AllowAny\nset_username AllowAny\n}\n")
-	token := s.makeToken(login, `{"name": "x", "scopes": ["read"]}`)
-	if err := makeStaff(t, 1); err != nil {
-		t.Fatal(err)
-	}
-	s.Register("bob", "pw")
-	r := runningRealm(t, "default")
-	before, err := r.accounts.Store.Account(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const members = `{"username": "eve", "email": "eve@example.com", "password": "pw", "name": "y", "scopes": ["read", "admin"],
-		"new_password": "pw2", "current_password": "pw", "new_username": "eve", "uid": "MQ", "token": "x"}`
-	for _, request := range []string{
-		"PUT me", "PATCH me", "PUT users/me/", "PATCH users/me/", "DELETE users/me/", "PATCH users/1/", "PATCH users/2/", "PUT users/2/", "DELETE users/2/", "DELETE users/1/",
-		"POST register", "POST users/", "POST login", "POST token/login/", "POST logout", "POST token/logout/", "POST logout/all", "POST username", "POST users/set_username/",
-		"POST password", "POST users/set_password/", "POST password/reset", "POST users/reset_password/", "POST password/reset/confirm", "POST users/reset_username/",
-		"POST users/activation/", "POST activate", "POST tokens", "POST tokens/", "GET tokens", "DELETE tokens/" + token.ID,
-	} {
-		method, path, _ := strings.Cut(request, " ")
-		for _, authorization := range []string{"Bearer " + token.Token, basic("ann", token.Token)} {
-			a := s.Do(method, "/auth/"+path, members, "Authorization", authorization, "Content-Type", "application/json")
-			if a.Status != http.StatusForbidden || a.Body != `{"detail": "A named token can't be used here. Log in."}` {
-				t.Errorf("%s: %d %s", request, a.Status, a.Body)
-			}
-		}
-	}
-	for _, request := range []string{"GET me", "HEAD me", "GET users/me/", "GET users/", "GET users/2/", "OPTIONS tokens", "GET "} {
-		method, path, _ := strings.Cut(request, " ")
-		s.Do(method, "/auth/"+path, "", "Authorization", "Bearer "+token.Token).Want(t, http.StatusOK)
-	}
-	after, err := r.accounts.Store.Account(t.Context(), 1)
-	if err != nil || after.Version != before.Version {
-		t.Errorf("the account has changed: %+v, %v", after, err)
-	}
-	s.Get("/auth/tokens", login).Want(t, http.StatusOK)
-}
-
-// makeStaff gives an account is_staff.
-func makeStaff(t *testing.T, id uint64) error {
-	staff := true
-	_, err := runningRealm(t, "default").accounts.Patch(t.Context(), id, &account.Patch{Staff: &staff})
-	return err
 }
 
 // What shuts out a thief ends named tokens, too; what owners do now and then doesn't.

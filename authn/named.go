@@ -33,15 +33,18 @@ func (a *Authenticator) namedToken(header string) (n namedToken, found bool) {
 	}
 	scheme, rest := header[:i], strings.TrimLeft(header[i:], whiteSpace)
 	switch {
-	case sameScheme(scheme, "Token"), sameScheme(scheme, "Bearer"), a.takesScheme(scheme):
-		n.token = rest
-	case sameScheme(scheme, "Basic") && len(rest) <= maxBasic:
+	case sameScheme(scheme, "Basic"):
+		if len(rest) > maxBasic {
+			return n, false
+		}
 		text, err := base64.StdEncoding.DecodeString(rest)
 		if err != nil {
 			return n, false
 		}
 		n.basic = true
 		n.user, n.token, _ = strings.Cut(string(text), ":")
+	case sameScheme(scheme, "Token"), sameScheme(scheme, "Bearer"), a.takesScheme(scheme):
+		n.token = rest
 	}
 	return n, strings.HasPrefix(n.token, account.NamedPrefix)
 }

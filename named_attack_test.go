@@ -1,0 +1,120 @@
+package djoser
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-djoser/djoser/account"
+)
+
+// attackNamedToken uses a named token at every endpoint that changes something, also to make
+// one with more scopes. It only reads the account.
+func attackNamedToken(t *testing.T) {
+	s, login := namedSite(t, "jwt\ntoken {\ncookie\n}\npermissions {\nset_password AllowAny\nset_username AllowAny\n}\n")
+	token := s.makeToken(login, `{"name": "x", "scopes": ["read"]}`)
+	if err := makeStaff(t, 1); err != nil {
+		t.Fatal(err)
+	}
+	s.Register("bob", "pw")
+	r := runningRealm(t, "default")
+	before, err := r.accounts.Store.Account(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const members = `{"username": "eve", "email": "eve@example.com", "password": "pw", "name": "y", "scopes": ["read", "admin"],
+		"new_password": "pw2", "current_password": "pw", "new_username": "eve", "uid": "MQ", "token": "x"}`
+	for _, request := range []string{
+		"PUT me", "PATCH me", "PUT users/me/", "PATCH users/me/", "DELETE users/me/", "PATCH users/1/", "PATCH users/2/", "PUT users/2/", "DELETE users/2/", "DELETE users/1/",
+		"POST register", "POST users/", "POST login", "POST token/login/", "POST logout", "POST token/logout/", "POST logout/all", "POST username", "POST users/set_username/",
+		"POST password", "POST users/set_password/", "POST password/reset", "POST users/reset_password/", "POST password/reset/confirm", "POST users/reset_username/",
+		"POST users/activation/", "POST activate", "POST tokens", "POST tokens/", "GET tokens", "DELETE tokens/" + token.ID,
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		for _, authorization := range []string{"Bearer " + token.Token, basic("ann", token.Token)} {
+			a := s.Do(method, "/auth/"+path, members, "Authorization", authorization, "Content-Type", "application/json")
+			if a.Status != http.StatusForbidden || a.Body != `{"detail": "A named token can't be used here. Log in."}` {
+				t.Errorf("%s: %d %s", request, a.Status, a.Body)
+			}
+		}
+	}
+	for _, request := range []string{"GET me", "HEAD me", "GET users/me/", "GET users/", "GET users/2/", "OPTIONS tokens", "GET "} {
+		method, path, _ := strings.Cut(request, " ")
+		s.Do(method, "/auth/"+path, "", "Authorization", "Bearer "+token.Token).Want(t, http.StatusOK)
+	}
+	after, err := r.accounts.Store.Account(t.Context(), 1)
+	if err != nil || after.Version != before.Version {
+		t.Errorf("the account has changed: %+v, %v", after, err)
+	}
+	s.Get("/auth/tokens", login).Want(t, http.StatusOK)
+}
+
+// makeStaff gives an account is_staff.
+func makeStaff(t *testing.T, id uint64) error {
+	staff := true
+	_, err := runningRealm(t, "default").accounts.Patch(t.Context(), id, &account.Patch{Staff: &staff})
+	return err
+}
+
+// attackNamedCookie puts a named token into the cookie, where it would be a log-in.
+func attackNamedCookie(t *testing.T) {
+	s, login := namedSite(t, "token {\ncookie\n}\n")
+	token := s.makeToken(login, `{"name": "git"}`).Token
+	for _, value := range []string{token, strings.TrimPrefix(token, "djoser_")} {
+		a := s.Do("GET", "/api/x", "", "Cookie", "djoser="+value)
+		a.Want(t, http.StatusUnauthorized)
+		if !strings.Contains(a.Header.Get("Set-Cookie"), "djoser=;") {
+			t.Errorf("the cookie stays: %v", a.Header)
+		}
+	}
+}
+
+// attackBasic logs in by Basic with what isn't the owner's named token.
+func attackBasic(t *testing.T) {
+	s, login := namedSite(t, "token {\nschemes Token Basic\n}\n")
+	token := s.makeToken(login, `{"name": "x", "scopes": ["read"]}`).Token
+	eve := s.makeToken(s.Register("eve", "pw"), `{"name": "x", "scopes": ["read"]}`).Token
+	s.as(basic("ann", token), "/read/x").Want(t, http.StatusOK)
+	for _, c := range [][2]string{
+		{"ann", "pw"}, {"ann", login}, {"ann", "djoser_" + login}, {"ann", strings.TrimPrefix(token, "djoser_")}, {"ann", ""},
+		{"ann", eve}, {"eve", token}, {"1", token}, {"ann@example.com", token}, {"ann\x00", token}, {"", token}, {"ann", token + ":"}, {"ann", " " + token},
+		{token, ""}, {token, token}, {"ann:ann", token},
+	} {
+		for _, path := range []string{"/read/x", "/auth/me", "/auth/users/me/"} {
+			if a := s.as(basic(c[0], c[1]), path); a.Status != http.StatusUnauthorized {
+				t.Errorf("%q at %s: %d %s", c, path, a.Status, a.Body)
+			}
+		}
+	}
+}
+
+// attackEndedLogin makes a named token with a log-in that ends at the same time, so that it
+// would outlive a reset.
+func attackEndedLogin(t *testing.T) {
+	_, login := namedSite(t, "")
+	r := runningRealm(t, "default").accounts
+	digest, _ := account.DigestOf(login)
+	add := func() error {
+		_, err := r.AddNamed(t.Context(), 1, digest, &account.Token{Name: "x"}, account.Client{})
+		return err
+	}
+	if err := add(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.GivePassword(t.Context(), 1, "pw2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(); err != account.ErrNotFound {
+		t.Errorf("after a reset: %v", err)
+	}
+	if tokens, err := r.Store.Tokens(t.Context(), 1); err != nil || len(tokens) != 0 {
+		t.Errorf("%d tokens, %v", len(tokens), err)
+	}
+	digest = account.Digest{}
+	if _, err := r.Disable(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(); err != account.ErrDisabled {
+		t.Errorf("for an account that isn't active: %v", err)
+	}
+}
