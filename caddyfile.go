@@ -283,13 +283,13 @@ func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
 			return err
 		case name == "wrong_passwords":
 			s.Throttle.WrongPasswords = rates
-		case slices.Contains(api.EndpointNames(), name):
+		case slices.Contains(api.CountedNames(), name):
 			if s.Throttle.Endpoints == nil {
 				s.Throttle.Endpoints = make(map[string][]throttle.Rate)
 			}
 			s.Throttle.Endpoints[name] = rates
 		default:
-			return d.Errf("unknown word '%s' in throttle: use wrong_passwords, %s", name, strings.Join(api.EndpointNames(), ", "))
+			return d.Errf("unknown word '%s' in throttle: use wrong_passwords, %s", name, strings.Join(api.CountedNames(), ", "))
 		}
 		return nil
 	})

@@ -312,7 +312,7 @@ func TestSettingsInJSONAreChecked(t *testing.T) {
 		`"password": {"queue": -1}`:                 "realm default: password queue is -1: it must be at most 1048576",
 		`"password": {"validators": ["x"]}`:         "realm default: password validators: unknown validator x: use some of common, numeric and similar, or off alone",
 		`"password": {"hasher": {"memory": 8}}`:     "realm default: password hasher argon2id: parallelism of Argon2id is 0: it must be from 1 to 32; 1 is right for a server",
-		`"throttle": {"endpoints": {"x": []}}`:      "realm default: throttle: unknown endpoint x: use wrong_passwords, " + strings.Join(api.EndpointNames(), ", "),
+		`"throttle": {"endpoints": {"x": []}}`:      "realm default: throttle: unknown endpoint x: use wrong_passwords, " + strings.Join(api.CountedNames(), ", "),
 		`"send_activation_email": true`:             "realm default: domain is missing: links in mails need it, since send_activation_email is on; without mails, use 'disable password_reset'",
 		`"protocol": "gopher"`:                      `realm default: protocol is "gopher": it must be http or https`,
 		`"user_model": {"fields": [{"name": ""}]}`:  "realm default: user_model: field : a name has letters, digits and underscores, and starts with a letter",

@@ -329,7 +329,7 @@ func (s *Settings) validate(model *account.Model) error {
 			return err
 		}
 	}
-	if err := s.Throttle.Validate(api.EndpointNames()); err != nil {
+	if err := s.Throttle.Validate(api.CountedNames()); err != nil {
 		return err
 	}
 	if err := s.Password.Hasher.Validate(); err != nil {

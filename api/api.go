@@ -87,6 +87,10 @@ func (c *call) serve() (err error) {
 	case resp.public:
 		c.w.Header().Set("Cache-Control", "public, max-age=3600")
 	}
+	if resp.etag != "" && c.isKnown(resp.etag) {
+		c.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
 	return drf.WriteJSON(c.w, c.Request, resp.status, resp.body, indent)
 }
 

@@ -34,6 +34,12 @@ type endpoint struct {
 	named  bool   // a named token will do; elsewhere it gets 403
 	null   bool   // a body of null is an empty object, as with Django's generic views
 
+	// For openapi.json: the name of the operation, which becomes that of a function in
+	// clients, what it does, and the answer to a successful request.
+	id, title, text string
+	answer          answer
+	paged           bool // takes offset and limit in the query
+
 	read func(*call) (*response, error) // GET and HEAD
 
 	// serve serves other methods. The object has the members of the body, if the
@@ -48,7 +54,8 @@ type byLayout [2]string
 type response struct {
 	status  int
 	body    any
-	private bool // has a token or personal data, so no cache may store it
+	private bool   // has a token or personal data, so no cache may store it
+	etag    string // caches may store it, and ask whether it is still the same
 
 	public    bool   // is the same for everybody, and changes seldom
 	token     string // a new auth token, in the body too
@@ -64,43 +71,176 @@ var (
 
 // endpoints are all of them. The root lists them in this order.
 var endpoints = []*endpoint{
-	{Action: serializers.Me, methods: get, paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, listed: "me", named: true, read: showMe},
-	{Action: serializers.Me, methods: change, paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, null: true, serve: changeMe},
-	{Action: serializers.Delete, methods: remove, paths: byLayout{"", "users/me"}, names: byLayout{"", "Me"}, permission: "user_delete", own: true, serve: deleteMe},
-	{Action: serializers.Users, methods: get, paths: byLayout{"", "users"}, names: byLayout{"", "User List"}, permission: "user_list", hidden: true, named: true, read: listUsers},
-	{Action: serializers.Register, methods: post, paths: byLayout{"register", "users"}, names: byLayout{"Registration", "User List"}, permission: "user_create", logsIn: true, listed: "register", null: true, serve: serveRegister},
-	{Action: serializers.Login, methods: post, paths: byLayout{"login", "token/login"}, names: byLayout{"Login", "Token Create"}, permission: "token_create", logsIn: true, listed: "login", serve: serveLogin},
-	{Action: serializers.Logout, methods: post, paths: byLayout{"logout", "token/logout"}, names: byLayout{"Logout", "Token Destroy"}, permission: "token_destroy", own: true, listed: "logout", serve: serveLogout},
-	{Action: serializers.Activate, methods: post, paths: byLayout{"activate", "users/activation"}, names: byLayout{"Activation", "Activation"}, permission: "activation", logsIn: true, listed: "activate", serve: serveActivate},
-	{Action: serializers.Username, methods: post, paths: byLayout{"{username}", "users/set_{username}"}, names: byLayout{"Set Username", "Set username"}, permission: "set_username", own: true, listed: "change-{username}", serve: serveUsername},
-	{Action: serializers.Password, methods: post, paths: byLayout{"password", "users/set_password"}, names: byLayout{"Set Password", "Set password"}, permission: "set_password", own: true, listed: "change-password", serve: servePassword},
-	{Action: serializers.PasswordReset, methods: post, paths: byLayout{"password/reset", "users/reset_password"}, names: byLayout{"Password Reset", "Reset password"}, permission: "password_reset", listed: "password-reset", serve: serveReset},
-	{Action: serializers.ResetConfirm, methods: post, paths: byLayout{"password/reset/confirm", "users/reset_password_confirm"}, names: byLayout{"Password Reset Confirm", "Reset password confirm"}, permission: "password_reset_confirm", listed: "password-reset-confirm", serve: serveConfirm},
-	{Action: serializers.UsernameReset, methods: post, paths: byLayout{"", "users/reset_{username}"}, names: byLayout{"", "Reset username"}, permission: "username_reset", serve: serveUsernameReset},
-	{Action: serializers.UsernameResetConfirm, methods: post, paths: byLayout{"", "users/reset_{username}_confirm"}, names: byLayout{"", "Reset username confirm"}, permission: "username_reset_confirm", serve: serveUsernameConfirm},
-	{Action: serializers.ActivateResend, methods: post, paths: byLayout{"activate/resend", "users/resend_activation"}, names: byLayout{"Resend Activation", "Resend activation"}, permission: "password_reset", serve: serveResend},
-	{Action: serializers.JWTCreate, methods: post, paths: byLayout{"", "jwt/create"}, names: byLayout{"", "Token Obtain Pair"}, permission: anybody, jwt: true, serve: serveJWTCreate},
-	{Action: serializers.JWTRefresh, methods: post, paths: byLayout{"", "jwt/refresh"}, names: byLayout{"", "Token Refresh"}, permission: anybody, jwt: true, serve: serveJWTRefresh},
-	{Action: serializers.JWTVerify, methods: post, paths: byLayout{"", "jwt/verify"}, names: byLayout{"", "Token Verify"}, permission: anybody, jwt: true, serve: serveJWTVerify},
-	{Action: serializers.JWKS, methods: get, paths: byLayout{".well-known/jwks.json", ".well-known/jwks.json"}, names: byLayout{"Key Set", "Key Set"}, permission: anybody, jwt: true, read: serveKeySet},
-	{Action: serializers.User, methods: get, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, named: true, read: showUser},
-	{Action: serializers.User, methods: change, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, serve: changeUser},
-	{Action: serializers.DeleteOther, methods: remove, paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user_delete", serve: deleteUser},
-	{Action: serializers.LogoutAll, methods: post, paths: byLayout{"logout/all", "logout/all"}, names: byLayout{"Logout All", "Logout All"}, own: true, serve: serveLogoutAll},
-	{Action: serializers.Tokens, methods: get, paths: byLayout{"tokens", "tokens"}, names: byLayout{"Tokens", "Tokens"}, own: true, read: serveTokens},
-	{Action: serializers.LoginProvider, methods: get, paths: byLayout{"o/{id}", "o/{id}"}, names: byLayout{"Provider Auth", "Provider Auth"}, permission: "token_create", read: beginProvider},
-	{Action: serializers.LoginProvider, methods: post, paths: byLayout{"o/{id}", "o/{id}"}, names: byLayout{"Provider Auth", "Provider Auth"}, permission: "token_create", logsIn: true, serve: serveProvider},
-	{Action: serializers.Identities, methods: get, paths: byLayout{"identities", "identities"}, names: byLayout{"Identities", "Identities"}, own: true, read: serveIdentities},
-	{Action: serializers.Identities, methods: remove, paths: byLayout{"identities/{id}", "identities/{id}"}, names: byLayout{"Identity", "Identity"}, own: true, serve: serveIdentity},
-	{Action: serializers.NamedToken, methods: post, paths: byLayout{"tokens", "tokens"}, names: byLayout{"Tokens", "Tokens"}, own: true, serve: serveNamedToken},
-	{Action: serializers.Tokens, methods: remove, paths: byLayout{"tokens/{id}", "tokens/{id}"}, names: byLayout{"Token", "Token"}, own: true, serve: serveToken},
+	{
+		Action: serializers.Me, methods: get, read: showMe,
+		paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, listed: "me", named: true,
+		id: "getMe", title: "Show the own account", answer: user,
+	},
+	{
+		Action: serializers.Me, methods: change, serve: changeMe,
+		paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, null: true,
+		id: "updateMe", title: "Change the own account", text: "A new address may have to be confirmed before it counts.", answer: user,
+	},
+	{
+		Action: serializers.Delete, methods: remove, serve: deleteMe,
+		paths: byLayout{"", "users/me"}, names: byLayout{"", "Me"}, permission: "user_delete", own: true,
+		id: "deleteMe", title: "Delete the own account", answer: noBody,
+	},
+	{
+		Action: serializers.Users, methods: get, read: listUsers,
+		paths: byLayout{"", "users"}, names: byLayout{"", "User List"}, permission: "user_list", hidden: true, named: true, paged: true,
+		id: "listUsers", title: "List accounts", text: "Whoever may not see the others gets a list of the own account.", answer: users,
+	},
+	{
+		Action: serializers.Register, methods: post, serve: serveRegister,
+		paths: byLayout{"register", "users"}, names: byLayout{"Registration", "User List"}, permission: "user_create", logsIn: true, listed: "register", null: true,
+		id: "register", title: "Create an account", text: "The account may have to be activated before anybody can log in.", answer: newUser,
+	},
+	{
+		Action: serializers.Login, methods: post, serve: serveLogin,
+		paths: byLayout{"login", "token/login"}, names: byLayout{"Login", "Token Create"}, permission: "token_create", logsIn: true, listed: "login",
+		id: "login", title: "Log in", text: "Every log-in has an auth token of its own.", answer: authToken,
+	},
+	{
+		Action: serializers.Logout, methods: post, serve: serveLogout,
+		paths: byLayout{"logout", "token/logout"}, names: byLayout{"Logout", "Token Destroy"}, permission: "token_destroy", own: true, listed: "logout",
+		id: "logout", title: "Log out", text: "Ends the auth token of the request, and no other.", answer: noBody,
+	},
+	{
+		Action: serializers.Activate, methods: post, serve: serveActivate,
+		paths: byLayout{"activate", "users/activation"}, names: byLayout{"Activation", "Activation"}, permission: "activation", logsIn: true, listed: "activate",
+		id: "activate", title: "Use the link of an activation mail", text: "Activates an account, or confirms a new address. The link has uid and token.", answer: activated,
+	},
+	{
+		Action: serializers.Username, methods: post, serve: serveUsername,
+		paths: byLayout{"{username}", "users/set_{username}"}, names: byLayout{"Set Username", "Set username"}, permission: "set_username", own: true, listed: "change-{username}",
+		id: "setUsername", title: "Change the username", answer: noBody,
+	},
+	{
+		Action: serializers.Password, methods: post, serve: servePassword,
+		paths: byLayout{"password", "users/set_password"}, names: byLayout{"Set Password", "Set password"}, permission: "set_password", own: true, listed: "change-password",
+		id: "setPassword", title: "Change the password", answer: noBody,
+	},
+	{
+		Action: serializers.PasswordReset, methods: post, serve: serveReset,
+		paths: byLayout{"password/reset", "users/reset_password"}, names: byLayout{"Password Reset", "Reset password"}, permission: "password_reset", listed: "password-reset",
+		id: "requestPasswordReset", title: "Send a mail to reset the password", text: "The address need not have an account.", answer: noBody,
+	},
+	{
+		Action: serializers.ResetConfirm, methods: post, serve: serveConfirm,
+		paths: byLayout{"password/reset/confirm", "users/reset_password_confirm"}, names: byLayout{"Password Reset Confirm", "Reset password confirm"}, permission: "password_reset_confirm", listed: "password-reset-confirm",
+		id: "confirmPasswordReset", title: "Set a new password by the link of a mail", text: "Ends all auth tokens of the account. The link has uid and token.", answer: noBody,
+	},
+	{
+		Action: serializers.UsernameReset, methods: post, serve: serveUsernameReset,
+		paths: byLayout{"", "users/reset_{username}"}, names: byLayout{"", "Reset username"}, permission: "username_reset",
+		id: "requestUsernameReset", title: "Send a mail to choose another username", text: "The address need not have an account.", answer: noBody,
+	},
+	{
+		Action: serializers.UsernameResetConfirm, methods: post, serve: serveUsernameConfirm,
+		paths: byLayout{"", "users/reset_{username}_confirm"}, names: byLayout{"", "Reset username confirm"}, permission: "username_reset_confirm",
+		id: "confirmUsernameReset", title: "Set a new username by the link of a mail", text: "The link has uid and token.", answer: noBody,
+	},
+	{
+		Action: serializers.ActivateResend, methods: post, serve: serveResend,
+		paths: byLayout{"activate/resend", "users/resend_activation"}, names: byLayout{"Resend Activation", "Resend activation"}, permission: "password_reset",
+		id: "resendActivation", title: "Send another activation mail", text: "The address need not have an account.", answer: noBody,
+	},
+	{
+		Action: serializers.JWTCreate, methods: post, serve: serveJWTCreate,
+		paths: byLayout{"", "jwt/create"}, names: byLayout{"", "Token Obtain Pair"}, permission: anybody, jwt: true,
+		id: "createJWT", title: "Log in with JSON Web Tokens", text: "Every log-in has a refresh token of its own, with which to get access tokens.", answer: pair,
+	},
+	{
+		Action: serializers.JWTRefresh, methods: post, serve: serveJWTRefresh,
+		paths: byLayout{"", "jwt/refresh"}, names: byLayout{"", "Token Refresh"}, permission: anybody, jwt: true,
+		id: "refreshJWT", title: "Get another access token", answer: refreshed,
+	},
+	{
+		Action: serializers.JWTVerify, methods: post, serve: serveJWTVerify,
+		paths: byLayout{"", "jwt/verify"}, names: byLayout{"", "Token Verify"}, permission: anybody, jwt: true,
+		id: "verifyJWT", title: "Check an access or a refresh token", answer: anything,
+	},
+	{
+		Action: serializers.JWKS, methods: get, read: serveKeySet,
+		paths: byLayout{".well-known/jwks.json", ".well-known/jwks.json"}, names: byLayout{"Key Set", "Key Set"}, permission: anybody, jwt: true,
+		id: "getKeySet", title: "Show the keys to check access tokens with", answer: keySet,
+	},
+	{
+		Action: serializers.User, methods: get, read: showUser,
+		paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, named: true,
+		id: "getUser", title: "Show an account", answer: user,
+	},
+	{
+		Action: serializers.User, methods: change, serve: changeUser,
+		paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true,
+		id: "updateUser", title: "Change an account", answer: user,
+	},
+	{
+		Action: serializers.DeleteOther, methods: remove, serve: deleteUser,
+		paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user_delete",
+		id: "deleteUser", title: "Delete an account", text: "The current password is that of the sender.", answer: noBody,
+	},
+	{
+		Action: serializers.LogoutAll, methods: post, serve: serveLogoutAll,
+		paths: byLayout{"logout/all", "logout/all"}, names: byLayout{"Logout All", "Logout All"}, own: true,
+		id: "logoutAll", title: "Log out everywhere", text: "Ends all auth tokens of the account.", answer: noBody,
+	},
+	{
+		Action: serializers.Tokens, methods: get, read: serveTokens,
+		paths: byLayout{"tokens", "tokens"}, names: byLayout{"Tokens", "Tokens"}, own: true,
+		id: "listTokens", title: "List the log-ins and named tokens of the account", answer: tokens,
+	},
+	{
+		Action: serializers.LoginProvider, methods: get, read: beginProvider,
+		paths: byLayout{"o/{id}", "o/{id}"}, names: byLayout{"Provider Auth", "Provider Auth"}, permission: "token_create",
+		id: "beginProviderLogin", title: "Begin a log-in with a provider", text: "The answer has where to send the browser. With a token, the provider is linked to its account.", answer: authorization,
+	},
+	{
+		Action: serializers.LoginProvider, methods: post, serve: serveProvider,
+		paths: byLayout{"o/{id}", "o/{id}"}, names: byLayout{"Provider Auth", "Provider Auth"}, permission: "token_create", logsIn: true,
+		id: "loginWithProvider", title: "Log in with what a provider sent back", text: "The members may be in the query, too.", answer: providerLogin,
+	},
+	{
+		Action: serializers.Identities, methods: get, read: serveIdentities,
+		paths: byLayout{"identities", "identities"}, names: byLayout{"Identities", "Identities"}, own: true,
+		id: "listIdentities", title: "List what providers are linked to the account", answer: identities,
+	},
+	{
+		Action: serializers.Identities, methods: remove, serve: serveIdentity,
+		paths: byLayout{"identities/{id}", "identities/{id}"}, names: byLayout{"Identity", "Identity"}, own: true,
+		id: "removeIdentity", title: "Remove a provider from the account", answer: noContent,
+	},
+	{
+		Action: serializers.NamedToken, methods: post, serve: serveNamedToken,
+		paths: byLayout{"tokens", "tokens"}, names: byLayout{"Tokens", "Tokens"}, own: true,
+		id: "createNamedToken", title: "Make a token for a program", text: "The answer shows the token, and nothing else does.", answer: newToken,
+	},
+	{
+		Action: serializers.Tokens, methods: remove, serve: serveToken,
+		paths: byLayout{"tokens/{id}", "tokens/{id}"}, names: byLayout{"Token", "Token"}, own: true,
+		id: "endToken", title: "End a log-in or a named token of the account", answer: noContent,
+	},
+	{
+		Action: describe, methods: get, read: showDescription,
+		paths: byLayout{descriptionPath, descriptionPath}, names: byLayout{"OpenAPI", "OpenAPI"}, permission: anybody, named: true,
+		id: "getOpenAPI", title: "Describe the endpoints", text: "This description, in OpenAPI 3.1.", answer: anything,
+	},
 }
 
-// EndpointNames returns the names of endpoints, for disable and throttle.
+// EndpointNames returns the names of endpoints, for disable.
 func EndpointNames() []string {
-	var names []string
+	return namesOf(func(*endpoint) bool { return true })
+}
+
+// CountedNames returns the names of endpoints whose requests are counted, for throttle.
+func CountedNames() []string {
+	return namesOf(func(e *endpoint) bool { return e.serve != nil })
+}
+
+func namesOf(isIn func(*endpoint) bool) (names []string) {
 	for _, e := range endpoints {
-		if !slices.Contains(names, e.Name) {
+		if isIn(e) && !slices.Contains(names, e.Name) {
 			names = append(names, e.Name)
 		}
 	}

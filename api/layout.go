@@ -47,7 +47,10 @@ type resource struct {
 
 // resources are those of each layout, in the order of endpoints. Paths with an id come
 // last, since another path may look like one.
-var resources = [][]*resource{resourcesOf(Classic), resourcesOf(V2)}
+var resources [][]*resource
+
+// One of the endpoints describes all of them, which would be a cycle in the initialization.
+func init() { resources = [][]*resource{resourcesOf(Classic), resourcesOf(V2)} }
 
 func resourcesOf(l Layout) (list []*resource) {
 	for _, e := range endpoints {
@@ -70,6 +73,14 @@ var allMethods = []string{
 	http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead, http.MethodOptions,
 }
 
+// rootPermission returns the permission that the list of endpoints needs.
+func (l Layout) rootPermission() string {
+	if l == V2 {
+		return "" // REST framework's default
+	}
+	return anybody
+}
+
 // rootMethods are the methods of the list of endpoints.
 var rootMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 
@@ -82,14 +93,22 @@ func (a *API) resource(path string) (r *resource, id string) {
 			if !found {
 				continue
 			}
-			enabled := slices.DeleteFunc(slices.Clone(r.endpoints), func(e *endpoint) bool { return a.isDisabled(e, l) })
-			if len(enabled) == 0 {
-				break
+			if r := a.enabled(r); r != nil {
+				return r, id
 			}
-			return &resource{l, r.path, enabled}, id
+			break
 		}
 	}
 	return nil, ""
+}
+
+// enabled returns a resource with its enabled endpoints, or nil if there are none.
+func (a *API) enabled(r *resource) *resource {
+	list := slices.DeleteFunc(slices.Clone(r.endpoints), func(e *endpoint) bool { return a.isDisabled(e, r.layout) })
+	if len(list) == 0 {
+		return nil
+	}
+	return &resource{r.layout, r.path, list}
 }
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)

@@ -30,7 +30,7 @@ func (c *call) options() *response {
 	body := map[string]any{
 		"name":    "Root",
 		"renders": drf.Renders,
-		"parses":  []string{drf.MediaJSON, drf.MediaForm, drf.MediaMultipart},
+		"parses":  drf.Parses,
 	}
 	if c.layout == V2 {
 		body["name"] = "Api Root"

@@ -59,10 +59,8 @@ func CheckPermission(name, class string) error {
 // class returns the permission that a request needs.
 func (c *call) class() string {
 	switch {
-	case c.resource == nil && c.layout == V2:
-		return IsAuthenticated
 	case c.resource == nil:
-		return AllowAny
+		return c.api.class(c.layout.rootPermission())
 	case c.endpoint != nil:
 		return c.api.class(c.endpoint.permission)
 	case c.resource.ofUsers():

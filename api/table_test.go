@@ -50,4 +50,5 @@ func Example() {
 	// identities             DELETE     identities/{id}        identities/{id}                a token
 	// named_token            POST       tokens                 tokens                         a token
 	// tokens                 DELETE     tokens/{id}            tokens/{id}                    a token
+	// openapi                GET HEAD   openapi.json           openapi.json                   anybody
 }

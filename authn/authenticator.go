@@ -119,7 +119,7 @@ func (a *Authenticator) byCookie(req *http.Request, cookies []string) (Caller, e
 	if len(cookies) == 0 {
 		return Caller{}, nil
 	}
-	value, found := findCookie(cookies, a.Cookie.name(req))
+	value, found := findCookie(cookies, a.Cookie.Name(req))
 	if !found {
 		return Caller{}, nil
 	}

@@ -51,8 +51,8 @@ func (c *Cookie) Names() []string {
 	return []string{c.plain, c.secure, c.plain + nonceSuffix, c.secure + nonceSuffix}
 }
 
-// name returns the cookie's name in a request.
-func (c *Cookie) name(r *http.Request) string {
+// Name returns the cookie's name in a request.
+func (c *Cookie) Name(r *http.Request) string {
 	if c.https(r) {
 		return c.secure
 	}
@@ -74,11 +74,11 @@ func (c *Cookie) Set(w http.ResponseWriter, r *http.Request, token string, expir
 	if !expires.IsZero() {
 		age = max(1, int(time.Until(expires)/time.Second))
 	}
-	c.write(w, r, c.name(r), token, age)
+	c.write(w, r, c.Name(r), token, age)
 }
 
 // Clear removes the cookie from a browser.
-func (c *Cookie) Clear(w http.ResponseWriter, r *http.Request) { c.write(w, r, c.name(r), "", -1) }
+func (c *Cookie) Clear(w http.ResponseWriter, r *http.Request) { c.write(w, r, c.Name(r), "", -1) }
 
 // LogOut is Clear at a log-out: it also removes what the browser has cached.
 func (c *Cookie) LogOut(w http.ResponseWriter, r *http.Request) {

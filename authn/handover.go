@@ -72,7 +72,7 @@ func isLabel(label string) bool {
 	})
 }
 
-func (c *Cookie) nonceName(r *http.Request) string { return c.name(r) + nonceSuffix }
+func (c *Cookie) nonceName(r *http.Request) string { return c.Name(r) + nonceSuffix }
 
 // AskHandOver gives the browser a nonce, and returns what to ask the log-in page for. It
 // keeps the nonce that the browser has, so that two tabs don't disturb each other. The

@@ -28,6 +28,9 @@ const (
 	MediaMultipart = "multipart/form-data"
 )
 
+// Parses are the media types of REST framework's parsers.
+var Parses = []string{MediaJSON, MediaForm, MediaMultipart}
+
 // mediaType is a media type or range with its parameters, names in lower case.
 type mediaType struct {
 	main, sub string

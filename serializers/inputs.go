@@ -8,6 +8,30 @@ import (
 
 // The members that each action takes, in djoser's order.
 
+// Members returns all members that an action takes. Those that djoser's serializer doesn't
+// declare, or doesn't call required, are not so in the answer to OPTIONS either.
+func (s *Serializers) Members(a Action) []drf.Input {
+	inputs := a.Inputs(s)
+	switch {
+	case a.Name == JWTCreate.Name:
+		if s.LoginField != nil && s.LoginField.Name != s.Model.Username.Name { // one of the two
+			inputs[0].Required = false
+			inputs = append(inputs, drf.Input{Name: s.LoginField.Name})
+		}
+	case a.Event == Me.Event:
+		if s.SetEmailPassword {
+			inputs = append(inputs, drf.Input{Name: "current_password"})
+		}
+	case a.Name == Login.Name:
+		for i := range inputs {
+			inputs[i].Required = true
+		}
+	case a.Event == UsernameResetConfirm.Event:
+		inputs = append(s.linkInputs(), inputs...)
+	}
+	return inputs
+}
+
 func (s *Serializers) meInputs() []drf.Input { return drf.ModelInputs(s.Model) }
 
 func (s *Serializers) registerInputs() []drf.Input {

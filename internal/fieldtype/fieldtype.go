@@ -42,6 +42,7 @@ type NameRules interface {
 type Traits struct {
 	Name    string // in the settings
 	APIName string // in REST framework's answer to OPTIONS
+	Format  string // in JSON schema, if it has one
 
 	Zero     any  // for templates, if there is no value
 	Nullable bool // a missing value is null, not zero
@@ -54,6 +55,17 @@ type Traits struct {
 	MaxLength int  // default; zero: required
 	Longest   int  // limit without max_length
 	CanUnique bool // has unique
+}
+
+// JSONType returns the type in JSON schema.
+func (t Traits) JSONType() string {
+	switch t.Zero.(type) {
+	case int64:
+		return "integer"
+	case bool:
+		return "boolean"
+	}
+	return "string"
 }
 
 // types are the types that a field can have.
@@ -159,7 +171,7 @@ type Email struct{ stringType }
 
 func (Email) Traits() Traits {
 	return Traits{
-		Name: "email", IsText: true, APIName: "email", Zero: "", Address: true, Personal: true,
+		Name: "email", IsText: true, APIName: "email", Format: "email", Zero: "", Address: true, Personal: true,
 		HasLength: true, MaxLength: MaxAddress, CanUnique: true,
 	}
 }
@@ -189,7 +201,7 @@ type URL struct{ stringType }
 
 func (URL) Traits() Traits {
 	return Traits{
-		Name: "url", IsText: true, APIName: "url", Zero: "",
+		Name: "url", IsText: true, APIName: "url", Format: "uri", Zero: "",
 		HasLength: true, MaxLength: 200, Longest: maxText, CanUnique: true,
 	}
 }
@@ -208,7 +220,7 @@ func (URL) Parse(text string, limit int) (any, []string) {
 type Integer struct{}
 
 func (Integer) Traits() Traits {
-	return Traits{Name: "integer", APIName: "integer", Zero: int64(0), Nullable: true, Longest: maxText, CanUnique: true}
+	return Traits{Name: "integer", APIName: "integer", Format: "int64", Zero: int64(0), Nullable: true, Longest: maxText, CanUnique: true}
 }
 
 func (Integer) Holds(v any) bool {
@@ -262,7 +274,7 @@ func (Boolean) Parse(text string, limit int) (any, []string) {
 type Date struct{}
 
 func (Date) Traits() Traits {
-	return Traits{Name: "date", APIName: "date", Zero: "", Nullable: true, Longest: maxWord}
+	return Traits{Name: "date", APIName: "date", Format: "date", Zero: "", Nullable: true, Longest: maxWord}
 }
 
 // Holds is false: text that was stored may be no date.
