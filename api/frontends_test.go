@@ -120,13 +120,19 @@ func (f *frontEnds) call(t *testing.T, script string, c frontEnd) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text) + "\nlife(" + f.config(t, c) + ")"
+}
+
+// config is the config of a script for a new account.
+func (f *frontEnds) config(t *testing.T, c frontEnd) string {
+	t.Helper()
 	f.names++
 	c.API, c.Back, c.Mailbox, c.Ann = "http://"+f.Addr+"/auth/", "http://"+f.Addr+"/api/x", f.mailbox, fmt.Sprintf("ann%d@example.com", f.names)
 	config, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text) + "\nlife(" + string(config) + ")"
+	return string(config)
 }
 
 // inNode runs a script in Node.
