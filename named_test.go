@@ -167,6 +167,31 @@ func TestAnAccountHasOnlySoManyNamedTokens(t *testing.T) {
 	s.makeToken(login, `{"name": "three"}`)
 }
 
+func TestManyNamedTokensAtOnceKeepToTheLimit(t *testing.T) {
+	namedSite(t, "token {\nnamed_per_user 3\n}\n")
+	r := runningRealm(t, "default").accounts
+	errs := make(chan error)
+	for range 8 {
+		go func() {
+			_, err := r.AddNamed(t.Context(), 1, account.Digest{}, &account.Token{Name: "x"}, account.Client{})
+			errs <- err
+		}()
+	}
+	made := 0
+	for range 8 {
+		switch err := <-errs; err {
+		case nil:
+			made++
+		case account.ErrTooManyTokens:
+		default:
+			t.Error(err)
+		}
+	}
+	if made != 3 {
+		t.Errorf("%d were made", made)
+	}
+}
+
 // A named token is taken in every spelling that clients know, and in no other.
 func TestWhereANamedTokenIsTaken(t *testing.T) {
 	s, login := namedSite(t, "token {\nschemes Key\n}\njwt\n")
