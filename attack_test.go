@@ -93,6 +93,7 @@ var attacks = []struct {
 	{"named token that changes the account", "CWE-269", attackNamedToken},
 	{"named token as a cookie", "CWE-565", attackNamedCookie},
 	{"other secrets and names by Basic", "CWE-287", attackBasic},
+	{"page that uses a browser's Basic", "CWE-352", attackBasicFromPage},
 	{"named token made by a log-in that has ended", "CWE-613", attackEndedLogin},
 	{"cached answers after a log-out", "CWE-525", attackCacheAfterLogout},
 	{"long texts", "CWE-407", attackLongTexts},

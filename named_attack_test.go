@@ -88,6 +88,28 @@ func attackBasic(t *testing.T) {
 	}
 }
 
+// attackBasicFromPage lets a page of another origin use the token that a browser remembers.
+func attackBasicFromPage(t *testing.T) {
+	for _, lines := range []string{"", "token {\ncookie\n}\ncors https://app.example.com\n"} {
+		s, login := namedSite(t, lines)
+		token := s.makeToken(login, `{"name": "x", "scopes": ["read"]}`).Token
+		for _, header := range [][]string{{"Origin", "https://evil.example"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}} {
+			post := func(authorization string) int {
+				return s.Do("POST", "/read/x", "", append(header, "Authorization", authorization)...).Status
+			}
+			if got := post(basic("ann", token)); got != http.StatusForbidden {
+				t.Errorf("%v: %d", header, got)
+			}
+			if got := post("Bearer " + token); got != http.StatusOK { // no browser sends it by itself
+				t.Errorf("%v with Bearer: %d", header, got)
+			}
+		}
+		socket := s.Do("GET", "/read/x", "", "Authorization", basic("ann", token), "Origin", "https://evil.example", "Upgrade", "websocket", "Connection", "Upgrade")
+		socket.Want(t, http.StatusForbidden)
+		s.Do("PROPFIND", "/read/x", "", "Authorization", basic("ann", token)).Want(t, http.StatusOK)
+	}
+}
+
 // attackEndedLogin makes a named token with a log-in that ends at the same time, so that it
 // would outlive a reset.
 func attackEndedLogin(t *testing.T) {

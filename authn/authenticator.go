@@ -93,7 +93,7 @@ func (a *Authenticator) byHeader(req *http.Request) (*Identity, error) {
 	digest, found, err := a.credentials(headers)
 	if !found && len(headers) == 1 {
 		if named, isNamed := a.namedToken(headers[0]); isNamed {
-			return a.byNamed(req.Context(), named)
+			return a.byNamed(req, named)
 		}
 	}
 	if !found || err != nil {

@@ -1,10 +1,10 @@
 package authn
 
 import (
-	"context"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -50,13 +50,14 @@ func (a *Authenticator) namedToken(header string) (n namedToken, found bool) {
 }
 
 // byNamed returns the sender by a named token. With Basic, the username must be that of its
-// account.
-func (a *Authenticator) byNamed(ctx context.Context, n namedToken) (*Identity, error) {
+// account, and the request must not come from a page of another origin: a browser that
+// somebody typed the token into sends it by itself, like a cookie.
+func (a *Authenticator) byNamed(req *http.Request, n namedToken) (*Identity, error) {
 	digest, ok := account.NamedDigest(n.token)
 	if !ok {
 		return nil, drf.ErrInvalidToken
 	}
-	id, err := a.Identify(ctx, digest)
+	id, err := a.Identify(req.Context(), digest)
 	switch {
 	case errors.Is(err, account.ErrNotFound):
 		return nil, drf.ErrInvalidToken
@@ -66,8 +67,18 @@ func (a *Authenticator) byNamed(ctx context.Context, n namedToken) (*Identity, e
 		return nil, drf.ErrInvalidToken
 	case !id.Account.IsActive:
 		return nil, drf.ErrInactiveUser
+	case n.basic && !a.sameOrigin(req):
+		return nil, drf.CrossOrigin(req.Header.Get("Origin"))
 	}
 	return id, nil
+}
+
+// sameOrigin is that of the cookie. Without one, no other origin is trusted.
+func (a *Authenticator) sameOrigin(req *http.Request) bool {
+	if a.Cookie == nil {
+		return new(Cookie).sameOrigin(req)
+	}
+	return a.Cookie.sameOrigin(req)
 }
 
 // isName reports whether an account logs in with a name.
