@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
@@ -27,6 +28,8 @@ type API struct {
 	Disabled       []string          // names of endpoints
 	Permissions    map[string]string // classes that aren't the default
 	HideUsers      bool
+
+	description atomic.Pointer[madeDescription] // the last one
 }
 
 // Route is the resource of a request, or the list of endpoints.

@@ -50,8 +50,30 @@ type operation struct {
 	inputs   serializers.Serializers // of the layout
 }
 
+// madeDescription is a description, and what it depends on besides the settings.
+type madeDescription struct {
+	prefix, cookie string
+	text           json.RawMessage
+	etag           string
+}
+
 // showDescription answers everybody the same, and has nothing that the endpoints don't tell.
+// It keeps the last description, since making one takes milliseconds, and anybody may ask.
 func showDescription(c *call) (*response, error) {
+	made := c.api.description.Load()
+	if made == nil || made.prefix != c.prefix() || made.cookie != c.cookieName() {
+		var err error
+		if made, err = c.describe(); err != nil {
+			return nil, err
+		}
+		c.api.description.Store(made)
+	}
+	c.w.Header().Set("ETag", made.etag)
+	c.w.Header().Set("Cache-Control", "no-cache") // to be asked for again, with the ETag
+	return &response{status: http.StatusOK, body: made.text, etag: made.etag}, nil
+}
+
+func (c *call) describe() (*madeDescription, error) {
 	d := &description{call: c, paths: make(object), schemas: make(object)}
 	d.addPaths()
 	text, err := json.Marshal(document{
@@ -61,7 +83,7 @@ func showDescription(c *call) (*response, error) {
 			"version":     "1",
 			"description": "Accounts and auth tokens. Paths work with and without their last slash. What answers GET answers HEAD too, and every path OPTIONS.",
 		},
-		Servers: []object{{"url": d.prefix()}},
+		Servers: []object{{"url": c.prefix()}},
 		Paths:   d.paths,
 		Components: object{
 			"schemas":         d.schemas,
@@ -69,13 +91,8 @@ func showDescription(c *call) (*response, error) {
 			"securitySchemes": d.securitySchemes(),
 		},
 	})
-	if err != nil {
-		return nil, err
-	}
 	etag := fmt.Sprintf(`W/"%x"`, sha256.Sum256(text)) // weak, since the indentation may differ
-	c.w.Header().Set("ETag", etag)
-	c.w.Header().Set("Cache-Control", "no-cache") // to be asked for again, with the ETag
-	return &response{status: http.StatusOK, body: json.RawMessage(text), etag: etag}, nil
+	return &madeDescription{c.prefix(), c.cookieName(), text, etag}, err
 }
 
 // isKnown reports whether the client has the body with an ETag.
@@ -84,8 +101,17 @@ func (c *call) isKnown(etag string) bool {
 }
 
 // prefix returns the path of the root as the client sees it.
-func (d *description) prefix() string {
-	return cmp.Or(strings.TrimSuffix(request.OriginalPath(d.Request), "/"+descriptionPath), "/")
+func (c *call) prefix() string {
+	return cmp.Or(strings.TrimSuffix(request.OriginalPath(c.Request), "/"+descriptionPath), "/")
+}
+
+// cookieName returns the name of the realm's cookie, which depends on whether it is sent by
+// HTTPS; empty without one.
+func (c *call) cookieName() string {
+	if c.api.Auth.Cookie == nil {
+		return ""
+	}
+	return c.api.Auth.Cookie.Name(c.Request)
 }
 
 // addPaths describes the root, and every resource at its first path.
@@ -225,9 +251,9 @@ func (d *description) securitySchemes() object {
 	if jwt := d.api.Auth.JWT; jwt != nil {
 		schemes["jwt"] = header(jwt.HeaderTypes[0], "an access token")
 	}
-	if cookie := d.api.Auth.Cookie; cookie != nil {
+	if name := d.cookieName(); name != "" {
 		schemes["cookie"] = object{
-			"type": "apiKey", "in": "cookie", "name": cookie.Name(d.Request),
+			"type": "apiKey", "in": "cookie", "name": name,
 			"description": "Answers with an auth token set it. Pages of other origins can't use it, unless cors names them.",
 		}
 	}
