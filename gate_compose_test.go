@@ -777,7 +777,7 @@ func TestAnIncludedStreamEndsWithItsToken(t *testing.T) {
 // Caddyfile.
 func TestAGateThatMakesNoSenseIsRefused(t *testing.T) {
 	for members, want := range map[string]string{
-		`"headers": {"Authorization": "x"}`: "headers: Authorization holds the token; keep_authorization passes it on",
+		`"headers": {"Authorization": "x"}`: "headers: the header Authorization holds the token; keep_authorization passes it on",
 		`"headers": {"X Y": "x"}`:           `headers: "X Y" is not the name of a header`,
 		`"headers": {"host": "x"}`:          "headers: host is for the connection to the back end, and can't be set here",
 		`"headers": {"x-a": "", "X-A": ""}`: "headers: duplicate X-A",

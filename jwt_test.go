@@ -256,7 +256,10 @@ func TestOthersCanCheckTokens(t *testing.T) {
 			t.Errorf("%s: %d", name, a.Status)
 		}
 	}
-	s.Get("/auth/.well-known/jwks.json", "").Want(t, http.StatusOK, `{"keys": []}`)
+	set = jose.JSONWebKeySet{} // of assertions; the shared key isn't in it
+	if a := s.Get("/auth/.well-known/jwks.json", ""); json.Unmarshal([]byte(a.Body), &set) != nil || len(set.Keys) != 3 || strings.Contains(a.Body, `"oct"`) {
+		t.Errorf("with a shared key: %s", a.Body)
+	}
 }
 
 func TestLoginsWithJWTAreThrottledWithTheOthers(t *testing.T) {
@@ -282,7 +285,7 @@ func TestTheLoginFieldIsTakenForJWT(t *testing.T) {
 
 func TestJWTIsOffByDefault(t *testing.T) {
 	s := serveV2(t, "")
-	for _, path := range []string{"jwt/create/", "jwt/refresh", "jwt/verify/", ".well-known/jwks.json"} {
+	for _, path := range []string{"jwt/create/", "jwt/refresh", "jwt/verify/"} {
 		s.Post("/auth/"+path, "").Want(t, http.StatusNotFound)
 	}
 	s.Do("GET", "/auth/users/me/", "", "Authorization", "Bearer a.b.c").Want(t, http.StatusUnauthorized, `{"detail": "Authentication credentials were not provided."}`)

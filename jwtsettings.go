@@ -141,13 +141,20 @@ func (s *JWTSettings) validate() error {
 	return nil
 }
 
-// issuer returns what makes the tokens of a realm. secret is the store's.
-func (s *JWTSettings) issuer(secret []byte) *jwt.Issuer {
-	keys := jwt.NewKeys(secret, time.Now)
+// issuer returns what makes the tokens of a realm with these keys.
+func (s *JWTSettings) issuer(keys *jwt.Keys) *jwt.Issuer {
 	if s.Algorithm == jwt.HS256 {
 		keys = jwt.NewSharedKey([]byte(s.Key), time.Now)
 	}
 	return &jwt.Issuer{Keys: keys, Name: s.Issuer, Access: time.Duration(s.Access)}
+}
+
+// openKeys returns the realm's own keys. It opens the store, which they come from.
+func (r *realm) openKeys() (*jwt.Keys, error) {
+	if _, err := r.open(); err != nil {
+		return nil, err
+	}
+	return r.keys, nil
 }
 
 // newJWT returns how the realm takes access tokens; nil: not at all.

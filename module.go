@@ -72,7 +72,7 @@ type App struct {
 	served   map[string][]*caddyhttp.Server // by realm
 	cookies  map[string]bool                // realms whose cookie is on, whatever their settings say
 
-	pages []sitePages
+	endpoints, pages []mounted
 
 	identity gate.IdentityNames
 	proxies  proxies
@@ -94,7 +94,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
 	a.realms, a.served, a.cookies = make(map[string]*realm), make(map[string][]*caddyhttp.Server), make(map[string]bool)
-	a.identity.Headers = slices.Clone(gate.IdentityHeaders)
+	a.identity.Headers = append(slices.Clone(gate.IdentityHeaders), gate.AssertionHeader)
 	events, err := ctx.App("events")
 	if err != nil {
 		return err

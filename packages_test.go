@@ -17,7 +17,7 @@ var mayImport = map[string]string{
 	"drf":                   "account internal/fieldtype",
 	"api":                   "account authn drf jwt serializers social internal/cors internal/request",
 	"serializers":           "account drf internal/fieldtype jwt social",
-	"gate":                  "account authn drf internal/cors internal/directive internal/placement internal/request",
+	"gate":                  "account authn drf jwt internal/cors internal/directive internal/placement internal/request",
 	"pages":                 "account authn drf internal/directive internal/mount internal/request serializers social",
 	"mail":                  "account templates internal/directive internal/fieldtype",
 	"stores/badger/journal": "internal/atomicfile",

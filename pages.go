@@ -32,16 +32,33 @@ func (a *App) Accounts(name string) (*account.Service, error) {
 	return r.accounts, nil
 }
 
-// sitePages are the pages of a realm on a site.
-type sitePages struct {
+// mounted are the endpoints, or the pages, of a realm under a prefix of a site.
+type mounted struct {
 	realm, prefix string
 	site          placement.Site
+}
+
+// mountedFor returns the prefix of those on the same site as a gate that serves a request.
+func mountedFor(all []mounted, realm string, site placement.Site, r *http.Request) (prefix string, found bool) {
+	for _, m := range all {
+		if m.realm == realm && m.site.Reaches(site, r) {
+			return m.prefix, true
+		}
+	}
+	return "", false
+}
+
+// EndpointsPrefix returns the prefix of the realm's endpoints on the same site as a gate
+// that serves a request; none: "".
+func (a *App) EndpointsPrefix(realm string, site placement.Site, r *http.Request) string {
+	prefix, _ := mountedFor(a.endpoints, realm, site, r)
+	return prefix
 }
 
 // ServePages says that the handler that is being provisioned has the pages of a realm,
 // under a prefix. It turns the realm's cookie on.
 func (a *App) ServePages(ctx caddy.Context, realm, prefix string) error {
-	a.pages = append(a.pages, sitePages{realm, prefix, placement.SiteOf(ctx)})
+	a.pages = append(a.pages, mounted{realm, prefix, placement.SiteOf(ctx)})
 	if err := a.TurnCookieOn(realm); err != nil {
 		return err
 	}
@@ -54,12 +71,11 @@ func (a *App) ServePages(ctx caddy.Context, realm, prefix string) error {
 // LoginPath returns the path of the realm's log-in page on the same site as a gate that
 // serves a request; none: "". By then all pages are provisioned, whatever the order.
 func (a *App) LoginPath(realm string, site placement.Site, r *http.Request) string {
-	for _, p := range a.pages {
-		if p.realm == realm && p.site.Reaches(site, r) {
-			return p.prefix + "/login"
-		}
+	prefix, found := mountedFor(a.pages, realm, site, r)
+	if !found {
+		return ""
 	}
-	return ""
+	return prefix + "/login"
 }
 
 // linkPages makes the links in a realm's mails lead to its pages, unless a setting says
@@ -96,7 +112,7 @@ func (a *App) linkPages(r *realm) error {
 func (a *App) checkLinks(ctx caddy.Context, name string) error {
 	a.declare(ctx)
 	r := a.realms[name]
-	hasPages := a.declared.pages[name] || slices.ContainsFunc(a.pages, func(p sitePages) bool { return p.realm == name })
+	hasPages := a.declared.pages[name] || slices.ContainsFunc(a.pages, func(p mounted) bool { return p.realm == name })
 	switch {
 	case !hasPages:
 		if err := r.settings.checkLinks(r.mailer != nil); err != nil {

@@ -61,6 +61,7 @@ type realm struct {
 	shared   atomic.Pointer[sharedStore] // nil until the store is open
 	down     atomic.Pointer[error]       // why the store isn't open, while retry tries again; nil: it is, or wasn't tried
 	accounts *account.Service            // set before shared
+	keys     *jwt.Keys                   // set before shared; ES256, of the key set
 	issuer   *jwt.Issuer                 // set before shared; nil without jwt
 	release  func()                      // of the outbox; nil without a mailer
 }
@@ -99,7 +100,10 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	r.providers = r.newProviders()
 	r.api, r.pages = r.newAPI(), r.newPages()
 	r.cors = cors.New(settings.CORS, settings.CORSHeaders)
-	r.gate = gate.Realm{Model: r.model, Auth: &r.auth, Scheme: settings.Token.scheme(), CORS: r.cors}
+	r.gate = gate.Realm{Model: r.model, Auth: &r.auth, Scheme: settings.Token.scheme(), CORS: r.cors, Keys: r.openKeys}
+	if settings.JWT != nil {
+		r.gate.Issuer = settings.JWT.Issuer
+	}
 	if err := r.loadMailer(ctx); err != nil {
 		return nil, err
 	}
@@ -120,7 +124,7 @@ func (r *realm) turnCookieOn() (err error) {
 func (r *realm) newAPI() api.API {
 	s := r.settings
 	return api.API{
-		Serializers: r.newSerializers(), Auth: &r.auth, Scheme: s.Token.scheme(),
+		Serializers: r.newSerializers(), Auth: &r.auth, Scheme: s.Token.scheme(), Keys: r.openKeys,
 		Layouts: s.layouts(), MaxBody: s.MaxBody, IgnoreBadToken: s.IgnoreBadToken, Disabled: s.Disable,
 		Permissions: s.Permissions, HideUsers: s.hidesUsers(),
 	}
@@ -179,8 +183,9 @@ func (r *realm) tryOpen() (*sharedStore, error) {
 		shared.watch()
 	}
 	r.accounts = accounts
+	r.keys = jwt.NewKeys(accounts.Links.Key, time.Now)
 	if s := r.settings.JWT; s != nil {
-		r.issuer = s.issuer(accounts.Links.Key)
+		r.issuer = s.issuer(r.keys)
 	}
 	r.shared.Store(shared)
 	if r.mailer != nil {

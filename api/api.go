@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/jwt"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -20,7 +21,8 @@ import (
 type API struct {
 	serializers.Serializers // of the classic layout
 	Auth                    *authn.Authenticator
-	Scheme                  string // for WWW-Authenticate
+	Scheme                  string                    // for WWW-Authenticate
+	Keys                    func() (*jwt.Keys, error) // of the key set; opens the realm's store
 
 	Layouts        []Layout
 	MaxBody        int64 // in bytes
@@ -154,20 +156,16 @@ func (c *call) answer(indent *int) (*response, error) {
 	return c.act()
 }
 
-// isJWT reports whether the resource is one of simplejwt's, which knows no other credentials
-// than what is in the body.
-func (c *call) isJWT() bool { return c.resource != nil && c.resource.endpoints[0].jwt }
-
 // scheme returns the value of WWW-Authenticate.
 func (c *call) scheme() string {
-	if c.isJWT() {
+	if c.resource != nil && c.resource.endpoints[0].jwt {
 		return c.api.Auth.JWT.Challenge()
 	}
 	return c.api.Scheme
 }
 
 func (c *call) authenticate() (err error) {
-	if c.isJWT() {
+	if c.resource != nil && c.resource.endpoints[0].anonymous {
 		return nil
 	}
 	if c.who, err = c.api.Auth.Authenticate(c.Request); err != nil && !c.ignores(err) {

@@ -26,13 +26,14 @@ type endpoint struct {
 	// valid token is needed, whatever the settings.
 	permission string
 
-	own    bool   // acts for the account of the token
-	logsIn bool   // may return a token
-	hidden bool   // is 404, not 403, for who may not, with hide_users
-	listed string // name in the root's list; empty: not in djoser's list
-	jwt    bool   // is there with the block jwt, and doesn't look at the Authorization header
-	named  bool   // a named token will do; elsewhere it gets 403
-	null   bool   // a body of null is an empty object, as with Django's generic views
+	own       bool   // acts for the account of the token
+	logsIn    bool   // may return a token
+	hidden    bool   // is 404, not 403, for who may not, with hide_users
+	listed    string // name in the root's list; empty: not in djoser's list
+	jwt       bool   // is there with the block jwt
+	named     bool   // a named token will do; elsewhere it gets 403
+	anonymous bool   // doesn't look at credentials, apart from those in the body
+	null      bool   // a body of null is an empty object, as with Django's generic views
 
 	// For openapi.json: the name of the operation, which becomes that of a function in
 	// clients, what it does, and the answer to a successful request.
@@ -148,23 +149,23 @@ var endpoints = []*endpoint{
 	},
 	{
 		Action: serializers.JWTCreate, methods: post, serve: serveJWTCreate,
-		paths: byLayout{"", "jwt/create"}, names: byLayout{"", "Token Obtain Pair"}, permission: anybody, jwt: true,
+		paths: byLayout{"", "jwt/create"}, names: byLayout{"", "Token Obtain Pair"}, permission: anybody, jwt: true, anonymous: true,
 		id: "createJWT", title: "Log in with JSON Web Tokens", text: "Every log-in has a refresh token of its own, with which to get access tokens.", answer: pair,
 	},
 	{
 		Action: serializers.JWTRefresh, methods: post, serve: serveJWTRefresh,
-		paths: byLayout{"", "jwt/refresh"}, names: byLayout{"", "Token Refresh"}, permission: anybody, jwt: true,
+		paths: byLayout{"", "jwt/refresh"}, names: byLayout{"", "Token Refresh"}, permission: anybody, jwt: true, anonymous: true,
 		id: "refreshJWT", title: "Get another access token", answer: refreshed,
 	},
 	{
 		Action: serializers.JWTVerify, methods: post, serve: serveJWTVerify,
-		paths: byLayout{"", "jwt/verify"}, names: byLayout{"", "Token Verify"}, permission: anybody, jwt: true,
+		paths: byLayout{"", "jwt/verify"}, names: byLayout{"", "Token Verify"}, permission: anybody, jwt: true, anonymous: true,
 		id: "verifyJWT", title: "Check an access or a refresh token", answer: anything,
 	},
 	{
 		Action: serializers.JWKS, methods: get, read: serveKeySet,
-		paths: byLayout{".well-known/jwks.json", ".well-known/jwks.json"}, names: byLayout{"Key Set", "Key Set"}, permission: anybody, jwt: true,
-		id: "getKeySet", title: "Show the keys to check access tokens with", answer: keySet,
+		paths: byLayout{".well-known/jwks.json", ".well-known/jwks.json"}, names: byLayout{"Key Set", "Key Set"}, permission: anybody, anonymous: true,
+		id: "getKeySet", title: "Show the keys to check access tokens and assertions with", answer: keySet,
 	},
 	{
 		Action: serializers.User, methods: get, read: showUser,

@@ -51,11 +51,11 @@ func serveJWTVerify(c *call, req *account.Request, o *drf.Object) (*response, er
 
 // serveKeySet shows the keys with which others can check tokens.
 func serveKeySet(c *call) (*response, error) {
-	issuer, err := c.issuer()
+	keys, err := c.api.Keys()
 	if err != nil {
 		return nil, err
 	}
-	set, err := issuer.Keys.Set()
+	set, err := keys.Set()
 	if err != nil {
 		return nil, err
 	}

@@ -264,7 +264,7 @@ func (d *description) responses(op *operation) object {
 
 // mayRefuseToken reports whether an operation may say that a token is missing or wrong.
 func (d *description) mayRefuseToken(op *operation) bool {
-	if op.jwt {
+	if op.anonymous {
 		return op.serve != nil // those in the body
 	}
 	return d.needsToken(op) || !d.api.IgnoreBadToken
@@ -298,7 +298,7 @@ func (d *description) success(op *operation) (status string, described object) {
 // named token is refused wherever it isn't enough. The other refusals, such as of cookies
 // from another origin, are those of the same operations.
 func (d *description) mayForbid(op *operation) bool {
-	return !op.named && !op.jwt || op.resource.hasAccount() || d.api.class(op.permission) == IsAdminUser
+	return !op.named && !op.anonymous || op.resource.hasAccount() || d.api.class(op.permission) == IsAdminUser
 }
 
 // mayNotFind reports whether there may be nothing for the sender at the path.

@@ -19,6 +19,8 @@ type Identity struct {
 	live    *liveAccount // nil: it isn't in the cache
 	dropped atomic.Bool  // was in the cache
 	touched atomic.Int64 // when the last use was noted, in Unix seconds
+
+	assertions atomic.Pointer[[]keptAssertion] // see assertion.go
 }
 
 // isCurrent reports whether an identity is in the cache, and nothing has changed since it

@@ -36,6 +36,10 @@ func init() {
 //		headers {
 //			<name> <value>
 //		}
+//		assertion {
+//			audience <name>
+//			header   <name>
+//		}
 //		keep_authorization [on|off]
 //		encoded_slashes    [on|off]
 //		early_data         [on|off]
@@ -86,11 +90,13 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return directive.CheckedArg(d, &g.LoginURL, directive.Expandable(checkLoginURL))
 		case "headers":
 			return g.unmarshalHeaders(d)
+		case "assertion":
+			return g.unmarshalAssertion(d)
 		}
 		if known, err := g.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, scope, fresh, unconfirmed_email, encoded_slashes, optional, basic, login_url, headers, keep_authorization or early_data", name)
+		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, scope, fresh, unconfirmed_email, encoded_slashes, optional, basic, login_url, headers, assertion, keep_authorization or early_data", name)
 	})
 }
 

@@ -217,7 +217,8 @@ type caller struct {
 
 	unconfirmed bool // see Rights.UnconfirmedEmail
 
-	headers [5]string // the values of IdentityHeaders
+	headers   [5]string // the values of IdentityHeaders
+	assertion [1]string // the value of Assertion.Header
 }
 
 // requestStateVar is the variable of Caddy with the requestState.

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/cors"
 	"github.com/caddy-djoser/djoser/internal/placement"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/jwt"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
@@ -26,6 +27,8 @@ type Realm struct {
 	Auth   *authn.Authenticator
 	Scheme string // that WWW-Authenticate names
 	CORS   *cors.Origins
+	Keys   func() (*jwt.Keys, error) // that sign assertions; opens the realm's store
+	Issuer string                    // of assertions; empty: the site
 }
 
 // App is what a gate needs of the app djoser.
@@ -43,6 +46,9 @@ type App interface {
 	// LoginPath returns the path of the realm's log-in page on the same site as a gate
 	// that serves a request; none: "".
 	LoginPath(realm string, site placement.Site, r *http.Request) string
+
+	// EndpointsPrefix is the same for the prefix of its endpoints.
+	EndpointsPrefix(realm string, site placement.Site, r *http.Request) string
 
 	// Accounts returns the accounts of a running realm, whose store it opens.
 	Accounts(realm string) (*account.Service, error)
@@ -74,6 +80,7 @@ func findGateApp(ctx caddy.Context) (App, error) {
 // and the request headers Remote-User and Remote-Name (the username),
 // Remote-Email (only a confirmed one), Remote-Id (which never changes: key data by
 // it) and Remote-Groups (separated by commas; staff and superuser count as groups).
+// With Assertion, it also sets a header with a signed token.
 // It removes the client's headers of these names, and of those that any other
 // djoser_auth sets, in every spelling that a back end might accept.
 //
@@ -96,6 +103,9 @@ type Gate struct {
 	// placeholders. Default: Remote-User, Remote-Name, Remote-Email,
 	// Remote-Groups and Remote-Id. Empty: none.
 	Headers map[string]string `json:"headers,omitzero"`
+
+	// Assertion also tells the back end who is calling in a signed token. Default: off.
+	Assertion *Assertion `json:"assertion,omitempty"`
 
 	// KeepAuthorization passes the token on to the back end. Default: off.
 	KeepAuthorization bool `json:"keep_authorization,omitempty"`
@@ -127,17 +137,16 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	seen := make(map[string]bool)
 	for name := range g.Headers {
 		canonical := http.CanonicalHeaderKey(name)
-		switch {
-		case seen[canonical]:
+		if err := checkHeaderName(name); err != nil {
+			return fmt.Errorf("headers: %w", err)
+		}
+		if seen[canonical] {
 			return fmt.Errorf("headers: duplicate %s", canonical)
-		case !httpguts.ValidHeaderFieldName(name):
-			return fmt.Errorf("headers: %q is not the name of a header", name)
-		case sameHeader(name, "Authorization"):
-			return errors.New("headers: Authorization holds the token; keep_authorization passes it on")
-		case slices.Contains(connectionHeaders, canonical):
-			return fmt.Errorf("headers: %s is for the connection to the back end, and can't be set here", name)
 		}
 		seen[canonical] = true
+	}
+	if err := g.provisionAssertion(); err != nil {
+		return fmt.Errorf("assertion: %w", err)
 	}
 	if err := checkPlace(ctx); err != nil {
 		return err
@@ -154,8 +163,26 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	for name := range g.Headers {
 		g.names.reserve(name)
 	}
+	if g.Assertion != nil {
+		g.names.reserve(g.Assertion.Header)
+	}
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		g.names.keepConnections(server)
+	}
+	return nil
+}
+
+// checkHeaderName returns an error if a gate can't set a header.
+func checkHeaderName(name string) error {
+	switch {
+	case !httpguts.ValidHeaderFieldName(name):
+		return fmt.Errorf("%q is not the name of a header", name)
+	case sameHeader(name, "Authorization"):
+		return errors.New("the header Authorization holds the token; keep_authorization passes it on")
+	case sameHeader(name, "Cookie"):
+		return errors.New("the header Cookie holds the cookies of the client, and can't be set here")
+	case slices.Contains(connectionHeaders, http.CanonicalHeaderKey(name)):
+		return fmt.Errorf("%s is for the connection to the back end, and can't be set here", name)
 	}
 	return nil
 }
@@ -230,6 +257,11 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 
 	g.setPlaceholders(c, r)
 	g.setHeaders(r, c)
+	if err := g.setAssertion(r, c); err != nil {
+		conceal(r)
+		drf.RetryLater(w)
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
 	if !g.KeepAuthorization && !c.byCookie {
 		delete(r.Header, "Authorization")
 	}

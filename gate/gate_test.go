@@ -67,12 +67,16 @@ func BenchmarkGate(b *testing.B) {
 		return nil
 	})
 	with := func(w http.ResponseWriter, r *http.Request) error { return gate.ServeHTTP(w, r, next) }
+	now := time.Now()
+	asserting, assertingToken := assertingGate(b, 1000, &now)
+	withAssertion := func(w http.ResponseWriter, r *http.Request) error { return asserting.ServeHTTP(w, r, next) }
 	for _, way := range []struct {
 		name, header, value string
 		handler             func(http.ResponseWriter, *http.Request) error
 	}{
 		{"without", "Authorization", "Token " + token, next.ServeHTTP},
 		{"with", "Authorization", "Token " + token, with},
+		{"assertion", "Authorization", "Token " + assertingToken, withAssertion},
 		{"cookie", "Cookie", "djoser=" + token, with},
 		{"cookies", "Cookie", "theme=dark; djoser=" + token + "; lang=de", with},
 	} {

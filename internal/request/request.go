@@ -36,6 +36,16 @@ func Scheme(r *http.Request) string {
 	return "http"
 }
 
+// Origin returns the origin that the client used, such as https://example.com. The host is
+// the client's choice, unless the site is for certain hosts. Source: RFC 6454, 6.2.
+func Origin(r *http.Request) string {
+	scheme, port := "http", ":80"
+	if HTTPS(r) {
+		scheme, port = "https", ":443"
+	}
+	return scheme + "://" + strings.TrimSuffix(strings.ToLower(r.Host), port)
+}
+
 // HTTPS reports whether the client used HTTPS, also behind trusted_proxies.
 func HTTPS(r *http.Request) bool {
 	if r.TLS != nil {
