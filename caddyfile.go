@@ -390,12 +390,14 @@ func (p *PasswordSettings) unmarshal(d *caddyfile.Dispenser) error {
 				return err
 			}
 			return directive.CheckedListArg(d, &p.Validators, checkValidator)
+		case "pwned_url":
+			return directive.CheckedArg(d, &p.PwnedURL, directive.Expandable(checkPwnedURL))
 		case "workers":
 			return directive.IntArg(d, &p.Workers, 1, maxWorkers)
 		case "queue":
 			return directive.IntArg(d, &p.Queue, 1, maxQueue)
 		}
-		return d.Errf("unknown word '%s' in password: use hasher, min_length, max_length, validators, workers or queue", name)
+		return d.Errf("unknown word '%s' in password: use hasher, min_length, max_length, validators, pwned_url, workers or queue", name)
 	})
 }
 

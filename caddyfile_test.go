@@ -182,7 +182,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 
 		// Passwords, tokens, throttles.
 		{inBlock("password"), "password needs a block: 'password {' and its lines", 3},
-		{inBlock("password {\nsalt x\n}"), "unknown word 'salt' in password: use hasher, min_length, max_length, validators, workers or queue", 4},
+		{inBlock("password {\nsalt x\n}"), "unknown word 'salt' in password: use hasher, min_length, max_length, validators, pwned_url, workers or queue", 4},
 		{inBlock("password {\nhasher md5\n}"), "unknown hasher 'md5': new passwords are hashed with argon2id only", 4},
 		{inBlock("password {\nhasher argon2id {\nmemory 1GiB\n}\n}"), "memory of Argon2id is 1048576 KiB: it must be from 8 KiB to 262144 KiB; use 19456 KiB or more", 4},
 		{inBlock("password {\nhasher argon2id {\nmemory 19\n}\n}"), "memory is '19', which is 19 bytes: add a unit, such as 19MiB", 5},
@@ -191,7 +191,8 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock("password {\nhasher argon2id {\nrounds 2\n}\n}"), "unknown word 'rounds' in hasher argon2id: use memory, iterations or parallelism", 5},
 		{inBlock("password {\nmin_length -1\n}"), "min_length is '-1': it must be a whole number from 0 to 2147483647", 4},
 		{inBlock("password {\nworkers 5000\n}"), "workers is '5000': it must be a whole number from 1 to 1024", 4},
-		{inBlock("password {\nvalidators strong\n}"), "password validators: unknown validator strong: use some of common, numeric and similar, or off alone", 4},
+		{inBlock("password {\nvalidators strong\n}"), "password validators: unknown validator strong: use some of common, numeric, similar and pwned, or off alone", 4},
+		{inBlock("password {\npwned_url localhost:8081\n}"), "password pwned_url: \"localhost:8081\" is not the URL of ranges, such as https://api.pwnedpasswords.com/range/", 4},
 		{inBlock("password {\nvalidators off common\n}"), "unexpected argument 'common' after validators: " + spaces, 4},
 		{inBlock("token"), "token needs a block: 'token {' and its lines", 3},
 		{inBlock("token {\nlife 1h\n}"), "unknown word 'life' in token: use ttl, idle, per_user, named_ttl, named_per_user, schemes or cookie", 4},
@@ -316,7 +317,8 @@ func TestSettingsInJSONAreChecked(t *testing.T) {
 		`"token": {"cookie": {"hosts": ["a b"]}}`:   `realm default: token cookie hosts: "a b" is not a host: write it in small letters, without a scheme or a path, such as wiki.example.com or *.apps.example.com`,
 		`"password": {"workers": 100000}`:           "realm default: password workers is 100000: it must be at most 1024",
 		`"password": {"queue": -1}`:                 "realm default: password queue is -1: it must be at most 1048576",
-		`"password": {"validators": ["x"]}`:         "realm default: password validators: unknown validator x: use some of common, numeric and similar, or off alone",
+		`"password": {"validators": ["x"]}`:         "realm default: password validators: unknown validator x: use some of common, numeric, similar and pwned, or off alone",
+		`"password": {"pwned_url": "http://a/"}`:    "realm default: password pwned_url is for the validator pwned: add that to validators",
 		`"password": {"hasher": {"memory": 8}}`:     "realm default: password hasher argon2id: parallelism of Argon2id is 0: it must be from 1 to 32; 1 is right for a server",
 		`"throttle": {"endpoints": {"x": []}}`:      "realm default: throttle: unknown endpoint x: use wrong_passwords, " + strings.Join(api.CountedNames(), ", "),
 		`"send_activation_email": true`:             "realm default: domain is missing: links in mails need it, since send_activation_email is on; without mails, use 'disable password_reset'",

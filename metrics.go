@@ -23,6 +23,9 @@ var (
 	mailsTotal = newCounter("mails_total",
 		"Mails that were queued, sent, or given up (failed).", "realm", "purpose", "outcome")
 
+	pwnedChecksTotal = newCounter("pwned_checks_total",
+		"New passwords that the validator pwned asked about: found in a data breach, not_found, or failed without an answer.", "realm", "outcome")
+
 	hashesWaiting = newGauge("hashes_waiting", "Passwords that wait to be hashed.")
 	hashesRunning = newGauge("hashes_running", "Passwords that are being hashed.")
 	hashesTotal   = newCounter("hashes_total",
@@ -55,7 +58,7 @@ func newHistogram(name, help string) *prometheus.HistogramVec {
 // registerMetrics adds the metrics to the registry of a configuration.
 func (a *App) registerMetrics(registry *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		actionsTotal, tokenChecksTotal, mailsTotal,
+		actionsTotal, tokenChecksTotal, mailsTotal, pwnedChecksTotal,
 		hashesWaiting, hashesRunning, hashesTotal, hashSeconds, hashWait,
 		storeCollector{a},
 	} {
@@ -104,6 +107,10 @@ func isRefusal(err error) bool { return errors.As(err, new(*drf.Error)) }
 
 func (m *realmMetrics) acted(action, outcome string) {
 	actionsTotal.WithLabelValues(m.realm, action, outcome).Inc()
+}
+
+func (m *realmMetrics) pwnedChecked(outcome string) {
+	pwnedChecksTotal.WithLabelValues(m.realm, outcome).Inc()
 }
 
 // Mailed implements account.Reporter. It leaves out mails without a recipient, which

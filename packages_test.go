@@ -36,7 +36,7 @@ var mayImport = map[string]string{
 	"internal/request":      "account drf password",
 
 	"social": "", "jwt": "", "mfa": "", "password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
-	"internal/fileowner": "", "internal/placement": "", "internal/testsite": "", "internal/username": "",
+	"internal/fileowner": "", "internal/placement": "", "internal/pwned": "", "internal/testsite": "", "internal/username": "",
 }
 
 // mayNotNeed are packages that must not be imported, directly or indirectly.

@@ -245,13 +245,17 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 	if err != nil {
 		return nil, err
 	}
+	validators := r.settings.Password.validators()
+	if breaches := r.newBreaches(); breaches != nil {
+		validators.Breached = breaches.have
+	}
 	rules := r.settings.rules()
 	rules.SendsMails = r.hasMailer
 	return &account.Service{
 		Store:      shared.Cache,
 		Model:      r.model,
 		Rules:      rules,
-		Validators: r.settings.Password.validators(),
+		Validators: validators,
 		Throttles:  shared.throttles,
 		Rates:      &r.settings.Throttle,
 		Links:      account.Links{Key: key, TTL: time.Duration(r.settings.LinkTTL), Now: time.Now},

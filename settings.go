@@ -179,12 +179,18 @@ type PasswordSettings struct {
 	// MaxLength is the maximum length in characters. Default: 4096.
 	MaxLength int `json:"max_length,omitempty"`
 
-	// Validators refuse a new password that is common, numeric, or similar to
-	// a field of its account. Default: all three. An empty list turns them off,
-	// and the minimum length as well unless it is set. Source: Django's
-	// CommonPasswordValidator, NumericPasswordValidator,
+	// Validators refuse a new password that is common, numeric, similar to a field of
+	// its account, or pwned: it has appeared in a data breach. Default: the first three.
+	// An empty list turns them off, and the minimum length as well unless it is set.
+	// Source: Django's CommonPasswordValidator, NumericPasswordValidator,
 	// UserAttributeSimilarityValidator.
 	Validators []string `json:"validators,omitzero"`
+
+	// PwnedURL is the server that the validator pwned asks, by the protocol of Have I
+	// Been Pwned's Pwned Passwords. It gets the first five digits of a password's SHA-1,
+	// added to the URL. Without an answer within two seconds, the password is taken.
+	// Default: https://api.pwnedpasswords.com/range/.
+	PwnedURL string `json:"pwned_url,omitempty"`
 
 	// Workers is the number of passwords to hash at once. Default: one less than
 	// the number of processors, at least one.
@@ -249,15 +255,16 @@ func (p *PasswordSettings) pool() *password.Pool {
 	return password.NewPool(p.Workers, p.Queue)
 }
 
-// validatorNames are the possible Validators.
-var validatorNames = []string{"common", "numeric", "similar"}
+// validatorNames are the possible Validators. The last one is off by default, since it
+// asks another server.
+var validatorNames = []string{"common", "numeric", "similar", "pwned"}
 
 // setDefaults sets the defaults, and replaces placeholders such as {env.*} and
 // {file.*}. An error names the setting.
 func (s *Settings) setDefaults() error {
 	for name, value := range map[string]*string{
 		"domain": &s.Domain, "site_name": &s.SiteName, "protocol": &s.Protocol,
-		"from_email": &s.FromEmail, "reply_to": &s.ReplyTo, "templates": &s.Templates,
+		"from_email": &s.FromEmail, "reply_to": &s.ReplyTo, "templates": &s.Templates, "password pwned_url": &s.Password.PwnedURL,
 	} {
 		expanded, err := directive.Expand(name, *value)
 		if err != nil {
@@ -301,7 +308,7 @@ func (s *Settings) setDefaults() error {
 		*s.Password.Hasher = password.Default
 	}
 	if s.Password.Validators == nil {
-		s.Password.Validators = validatorNames
+		s.Password.Validators = validatorNames[:3]
 	}
 	return s.Token.setDefaults()
 }
@@ -339,6 +346,9 @@ func (s *Settings) validate(model *account.Model) error {
 		if err := checkValidator(name); err != nil {
 			return err
 		}
+	}
+	if err := s.Password.validatePwned(); err != nil {
+		return err
 	}
 	if v := s.Password.validators(); v.MinLength > s.Password.MaxLength {
 		return fmt.Errorf("password min_length %d is more than max_length %d", v.MinLength, s.Password.MaxLength)
@@ -389,7 +399,7 @@ func checkValidator(name string) error {
 	if slices.Contains(validatorNames, name) {
 		return nil
 	}
-	return fmt.Errorf("password validators: unknown validator %s: use some of common, numeric and similar, or off alone", name)
+	return fmt.Errorf("password validators: unknown validator %s: use some of common, numeric, similar and pwned, or off alone", name)
 }
 
 func checkProtocol(protocol string) error {

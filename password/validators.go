@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Validators check new passwords, as Django's AUTH_PASSWORD_VALIDATORS do.
+// Validators check new passwords, as Django's AUTH_PASSWORD_VALIDATORS do. The zero value
+// accepts all.
 type Validators struct {
 	// MinLength is the minimum number of characters. Source: MinimumLengthValidator.
 	MinLength int
@@ -23,6 +24,10 @@ type Validators struct {
 	// Similar refuses passwords that are similar to an attribute of the account.
 	// Source: UserAttributeSimilarityValidator, with its max_similarity of 0.7.
 	Similar bool
+
+	// Breached refuses passwords for which it returns true: those that have appeared in a
+	// data breach. It is asked last, about passwords that have passed all else. Nil: none.
+	Breached func(password string) bool
 }
 
 // Attribute is a value of an account that a password must not be similar to.
@@ -51,6 +56,9 @@ func (v Validators) Validate(password string, attributes []Attribute) []string {
 	}
 	if v.Numeric && isNumeric(password) {
 		messages = append(messages, "This password is entirely numeric.")
+	}
+	if messages == nil && v.Breached != nil && v.Breached(password) {
+		messages = append(messages, "This password has appeared in a data breach.")
 	}
 	return messages
 }

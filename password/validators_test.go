@@ -36,6 +36,14 @@ func TestValidatorsSpeakAsDjangosDo(t *testing.T) {
 	if got := (Validators{MinLength: 1}).Validate("", nil); !slices.Equal(got, []string{"This password is too short. It must contain at least 1 character."}) {
 		t.Errorf("a least length of one: %q", got)
 	}
+	asked := 0
+	breached := Validators{Numeric: true, Breached: func(string) bool { asked++; return true }}
+	if got := breached.Validate("x", nil); !slices.Equal(got, []string{"This password has appeared in a data breach."}) {
+		t.Errorf("a data breach: %q", got)
+	}
+	if got := breached.Validate("1", nil); !slices.Equal(got, []string{"This password is entirely numeric."}) || asked != 1 {
+		t.Errorf("a refused password is asked about, too: %q", got)
+	}
 	if got := (Validators{}).Validate("1", attributes); got != nil {
 		t.Errorf("no validators: %q", got)
 	}
