@@ -163,5 +163,6 @@ func (g *Gate) claims(r *http.Request, c *caller, now time.Time) *assertionClaim
 	return claims
 }
 
-// loginMethods returns how an account has logged in. Source of the names: RFC 8176, 2.
+// loginMethods returns how an account has logged in. A token doesn't say whether that was
+// with a provider. Source of the names: RFC 8176, 2.
 func loginMethods(*account.Token) []string { return []string{"pwd"} }

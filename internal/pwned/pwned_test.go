@@ -62,9 +62,11 @@ func TestNobodyKnowsIfTheAnswerIsBad(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	for name, fn := range map[string]http.HandlerFunc{
-		"an error":             func(w http.ResponseWriter, _ *http.Request) { http.Error(w, passwordRest+":1", 500) },
-		"too many requests":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
-		"a redirect":           func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL+r.URL.Path, 302) },
+		"an error":          func(w http.ResponseWriter, _ *http.Request) { http.Error(w, passwordRest+":1", 500) },
+		"too many requests": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL+r.URL.Path, http.StatusFound)
+		},
 		"a page":               func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>"+passwordRest+":1</html>") },
 		"a page after a match": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, passwordRest+":1\n<html>") },
 		"no count":             func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, passwordRest+":\n") },
