@@ -52,6 +52,7 @@ func init() {
 //		send_activation_email         [on|off]
 //		login_after_activation        [on|off]
 //		set_email_password            [on|off]
+//		mfa                           [on|off]
 //		set_username_retype           [on|off]
 //		set_password_retype           [on|off]
 //		password_reset_confirm_retype [on|off]
@@ -192,7 +193,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 // settingNames lists the lines of the block, for an error message.
 const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, invitation_url, provider, registration, quiet_registration, " +
 	"login_after_registration, send_activation_email, login_after_activation, set_email_password, set_username_retype, set_password_retype, " +
-	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, user_model, password, token, store, mailer, from_email, " +
+	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, mfa, user_model, password, token, store, mailer, from_email, " +
 	"reply_to, templates, link_ttl, reserve_usernames, throttle, cors, max_body, cache, disable, " + v2SettingNames
 
 func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
@@ -233,6 +234,8 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return directive.SwitchArg(d, &s.LogoutOnPasswordChange)
 	case "ignore_bad_token":
 		return directive.SwitchArg(d, &s.IgnoreBadToken)
+	case "mfa":
+		return directive.SwitchArg(d, &s.MFA)
 	case "user_model":
 		s.UserModel = new(account.UserModel)
 		return unmarshalUserModel(d, s.UserModel)

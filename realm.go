@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (r *realm) newAPI() api.API {
 	return api.API{
 		Serializers: r.newSerializers(), Auth: &r.auth, Scheme: s.Token.scheme(), Keys: r.openKeys,
 		Layouts: s.layouts(), MaxBody: s.MaxBody, IgnoreBadToken: s.IgnoreBadToken, Disabled: s.Disable,
-		Permissions: s.Permissions, HideUsers: s.hidesUsers(),
+		Permissions: s.Permissions, HideUsers: s.hidesUsers(), MFA: s.MFA, SiteName: cmp.Or(s.SiteName, s.Domain),
 	}
 }
 

@@ -106,6 +106,10 @@ type Settings struct {
 	// is changed. Default: off. Source: djoser's LOGOUT_ON_PASSWORD_CHANGE.
 	LogoutOnPasswordChange bool `json:"logout_on_password_change,omitempty"`
 
+	// MFA lets people set up second factors, at /mfa/. Accounts that have one need it to
+	// log in, even if this is turned off later. Default: off.
+	MFA bool `json:"mfa,omitempty"`
+
 	// UserModel describes the accounts. Default: Django's own User.
 	UserModel *account.UserModel `json:"user_model,omitempty"`
 

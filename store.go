@@ -62,6 +62,8 @@ const (
 	PurposeUsernameReset   = account.PurposeUsernameReset
 	PurposeConfirmation    = account.PurposeConfirmation
 	PurposePasswordChanged = account.PurposePasswordChanged
+	PurposeFactorOn        = account.PurposeFactorOn
+	PurposeFactorOff       = account.PurposeFactorOff
 	PurposeUsernameChanged = account.PurposeUsernameChanged
 	PurposeInvitation      = account.PurposeInvitation
 	PurposeWaiting         = account.PurposeWaiting

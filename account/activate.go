@@ -39,7 +39,7 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 		if acc.IsActive && a.Rules.SendConfirmationEmail && purpose == PurposeActivation {
 			a.notify(change, PurposeConfirmation, acc, c)
 		}
-		if acc.IsActive && a.Rules.LoginAfterActivation && !r.noLogin {
+		if acc.IsActive && a.Rules.LoginAfterActivation && !r.noLogin && !acc.Factor.IsActive() {
 			token = a.addToken(change, acc, c)
 		}
 		return false, nil

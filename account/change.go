@@ -55,6 +55,10 @@ type Change struct {
 	// generation than before, Commit returns ErrConflict; if it is unknown, ErrNotFound.
 	Renew *Renewal
 
+	// Prove marks a log-in: its owner has proved again who he is. If it is unknown, Commit
+	// returns ErrNotFound.
+	Prove *Proof
+
 	// EndToken ends one token and its children. If it is unknown, Commit returns ErrNotFound.
 	EndToken *Digest
 
@@ -79,6 +83,13 @@ type Renewal struct {
 	Expires    time.Time // of the session from now on
 }
 
+// Proof marks a log-in.
+type Proof struct {
+	Digest Digest
+	At     time.Time // for Proved
+	MFA    bool      // by a second factor
+}
+
 // Validate returns an error if the fields of a change exclude each other. A store calls
 // it first in Commit, and returns its error.
 func (c *Change) Validate() error {
@@ -96,6 +107,8 @@ func (c *Change) Validate() error {
 		return errors.New("invalid change: a named token needs NoLogin, and is neither a session nor handed over nor limited")
 	case c.Renew != nil && (a != nil || c.Token != nil || c.EndTokens || c.EndToken != nil):
 		return errors.New("invalid change: Renew with another change of tokens or of the account")
+	case c.Prove != nil && (c.Token != nil || c.Renew != nil || c.EndTokens || c.EndToken != nil || c.Delete):
+		return errors.New("invalid change: Prove with another change of tokens")
 	case a == nil && c.Token == nil && c.EndTokens:
 		return errors.New("invalid change: EndTokens without an account")
 	case a == nil && c.Token == nil && c.TokenLimit != 0:

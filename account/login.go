@@ -16,7 +16,7 @@ import (
 // username field, or another one that is unique or an address. Errors: ErrCredentials,
 // ErrDisabled, *TooSoonError, password.ErrBusy.
 func (r *Request) Login(ctx context.Context, field *Field, name, pass string) (acc *Account, token string, err error) {
-	acc, err = r.login(ctx, field, name, pass, func(change *Change, acc *Account) {
+	acc, err = r.login(ctx, field, name, pass, kindToken, func(change *Change, acc *Account) {
 		token = r.accounts.addToken(change, acc, r.event.Client)
 	})
 	if err != nil {
@@ -29,7 +29,7 @@ func (r *Request) Login(ctx context.Context, field *Field, name, pass string) (a
 // counts the attempt, verifies the password, forgives earlier attempts if it was right, and
 // commits the log-in that add makes; Do, around it, counts the request and reports the
 // outcome. An unknown name costs as much as a known one.
-func (r *Request) login(ctx context.Context, field *Field, name, pass string, add func(*Change, *Account)) (*Account, error) {
+func (r *Request) login(ctx context.Context, field *Field, name, pass, kind string, add func(*Change, *Account)) (*Account, error) {
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
 	who := a.loginName(field, name)
@@ -38,14 +38,14 @@ func (r *Request) login(ctx context.Context, field *Field, name, pass string, ad
 	if err != nil {
 		return nil, err
 	}
-	acc, err := a.logIn(ctx, who, pass, c, add)
+	acc, err := a.logIn(ctx, who, pass, kind, c, add)
 	r.event.Account = acc
 	switch {
 	case err == nil:
 		a.know(acc, c)
 		a.knowAs(who.counted, c)
 		try.right()
-	case errors.Is(err, ErrDisabled):
+	case errors.Is(err, ErrDisabled), errors.As(err, new(*FactorError)):
 		try.right()
 	case !errors.Is(err, ErrCredentials):
 		try.untried()
@@ -93,9 +93,9 @@ func (n loginName) find(ctx context.Context, a *Service) (*Account, error) {
 	return found[0], nil
 }
 
-// logIn verifies a password, and commits the log-in that add makes. With an error, the
-// account is returned if it exists.
-func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Client, add func(*Change, *Account)) (*Account, error) {
+// logIn verifies a password, and commits the log-in that add makes, unless that needs a
+// second factor. With an error, the account is returned if it exists.
+func (a *Service) logIn(ctx context.Context, name loginName, pass, kind string, c Client, add func(*Change, *Account)) (*Account, error) {
 	acc, err := name.find(ctx, a)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
@@ -109,6 +109,11 @@ func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Clie
 		return acc, ErrCredentials
 	case !acc.IsActive:
 		return acc, ErrDisabled
+	case acc.Factor.IsActive():
+		if weak {
+			a.upgrade(ctx, acc, pass, c)
+		}
+		return acc, &FactorError{a.ephemeral(acc, kind)}
 	}
 	change := &Change{Serial: acc.Serial}
 	add(change, acc)
@@ -262,10 +267,19 @@ type attempt struct {
 func (a *Service) tryLogin(ctx context.Context, name loginName, c Client) (*attempt, error) {
 	own := a.pairLimit("login", name.counted, c)
 	rates := a.Rates.WrongPasswordRates()
-	if len(rates) == 0 || c.known {
+	if len(rates) == 0 {
 		return a.try(own, nil)
 	}
-	t, refusal := a.try(own, []throttle.Limit{{Key: throttle.Key{"wrong passwords", name.counted}, Rates: rates}})
+	return a.tryAs(ctx, name, c, own, []throttle.Limit{{Key: throttle.Key{"wrong passwords", name.counted}, Rates: rates}})
+}
+
+// tryAs begins an attempt by a client. The limits of all clients together don't hold for
+// clients that have logged in to the account before.
+func (a *Service) tryAs(ctx context.Context, name loginName, c Client, own, others []throttle.Limit) (*attempt, error) {
+	if c.known {
+		return a.try(own, nil)
+	}
+	t, refusal := a.try(own, others)
 	if refusal == nil {
 		return t, nil
 	}

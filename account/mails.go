@@ -239,7 +239,7 @@ func (m *Mail) recipient(acc *Account) (string, bool) {
 		return acc.Email, acc.Email != "" && (acc.IsActive || acc.Provisional) && acc.mayHavePassword()
 	case PurposeUsernameReset:
 		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
-	case PurposeEmailNotice, PurposeConfirmation, PurposePasswordChanged, PurposeUsernameChanged:
+	case PurposeEmailNotice, PurposeConfirmation, PurposePasswordChanged, PurposeUsernameChanged, PurposeFactorOn, PurposeFactorOff:
 		return m.Address, m.Address != ""
 	case PurposeWaiting:
 		return m.Address, acc.Waiting

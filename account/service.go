@@ -123,6 +123,8 @@ const (
 	OutcomeWrong     = "wrong_password"
 	OutcomeDisabled  = "inactive"
 	OutcomeLink      = "bad_link"
+	OutcomeFactor    = "mfa_required" // the password was right
+	OutcomeCode      = "wrong_code"
 	OutcomeReused    = "reused" // a refresh token, so its session has ended
 	OutcomeTaken     = "taken"
 	OutcomeThrottled = "throttled"
@@ -175,11 +177,15 @@ func outcomeOf(err error) string {
 		return OutcomeWrong
 	case errors.Is(err, ErrDisabled):
 		return OutcomeDisabled
+	case errors.As(err, new(*FactorError)):
+		return OutcomeFactor
+	case errors.Is(err, ErrCode):
+		return OutcomeCode
 	case errors.Is(err, ErrLink):
 		return OutcomeLink
 	case errors.Is(err, ErrReused):
 		return OutcomeReused
-	case errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound), errors.Is(err, ErrTooManyTokens),
+	case errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound), errors.Is(err, ErrFactorSet), errors.Is(err, ErrNoFactor), errors.Is(err, ErrTooManyTokens),
 		errors.As(err, new(*FieldError)), errors.As(err, new(*NamesError)):
 		return OutcomeRefused
 	}

@@ -598,6 +598,15 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 		"Unlink":         func(req *account.Request) error { return req.Unlink(ctx, acc, "x") },
 		"CheckOwner":     func(req *account.Request) error { _, err := req.CheckOwner(ctx, token, "secret"); return err },
 		"CheckRecent":    func(req *account.Request) error { _, err := req.CheckRecent(ctx, token); return err },
+		"VerifyFactor":   func(req *account.Request) error { _, _, _, err := req.VerifyFactor(ctx, "x", "y", "z"); return err },
+		"ConfirmFactor": func(req *account.Request) error {
+			_, err := req.ConfirmFactor(ctx, acc.ID, account.Digest{}, "x")
+			return err
+		},
+		"RemoveFactor":     func(req *account.Request) error { return req.RemoveFactor(ctx, acc, "x") },
+		"NewRecoveryCodes": func(req *account.Request) error { _, err := req.NewRecoveryCodes(ctx, acc, "x"); return err },
+		"ProveByCode":      func(req *account.Request) error { return req.ProveByCode(ctx, acc, account.Digest{}, "x") },
+		"ProveByPassword":  func(req *account.Request) error { return req.ProveByPassword(ctx, acc.ID, account.Digest{}, "secret") },
 		"SetPassword": func(req *account.Request) error {
 			_, err := req.SetPassword(ctx, acc, "secret", account.Digest{})
 			return err

@@ -22,7 +22,7 @@ func SessionDigest(id string) Digest { return sha256.Sum256([]byte("session " + 
 // LoginSession is Login for a session with a new id.
 func (r *Request) LoginSession(ctx context.Context, field *Field, name, pass, id string) (*Account, *Session, error) {
 	s := &Session{ID: id}
-	acc, err := r.login(ctx, field, name, pass, func(change *Change, acc *Account) {
+	acc, err := r.login(ctx, field, name, pass, kindSession, func(change *Change, acc *Account) {
 		r.accounts.addSession(change, acc, r.event.Client, s)
 	})
 	if err != nil {

@@ -179,6 +179,9 @@ type Account struct {
 	// PendingEmail becomes Email after it was confirmed.
 	PendingEmail string
 
+	// Factor is the second factor that a log-in needs; nil: none.
+	Factor *Factor
+
 	// Reserved are usernames and unique addresses that the account gave up, oldest
 	// first. No other account can take them.
 	Reserved []Key
@@ -207,6 +210,7 @@ func (a *Account) clone() *Account {
 	c.Keys, c.Reserved = slices.Clone(a.Keys), slices.Clone(a.Reserved)
 	c.Identities, c.Unlinked = slices.Clone(a.Identities), slices.Clone(a.Unlinked)
 	c.Fields, c.FormerEmails = maps.Clone(a.Fields), slices.Clone(a.FormerEmails)
+	c.Factor = a.Factor.clone()
 	return &c
 }
 
@@ -253,6 +257,11 @@ const (
 
 	// PurposeUsernameChanged is a notice, without a link, that the username was changed.
 	PurposeUsernameChanged Purpose = "username_changed"
+
+	// PurposeFactorOn and PurposeFactorOff are notices, without a link, that a second factor
+	// was set up or removed.
+	PurposeFactorOn  Purpose = "mfa_activated"
+	PurposeFactorOff Purpose = "mfa_deactivated"
 
 	// PurposeWaiting tells an administrator of an account that waits for approval.
 	PurposeWaiting Purpose = "account_waiting"

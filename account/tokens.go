@@ -28,6 +28,12 @@ type Token struct {
 	Parent Digest
 	Host   string // the only host that the token is for, such as wiki.example.com
 
+	// MFA means that a second factor was proved.
+	MFA bool
+
+	// Proved is when the owner last proved again who he is; zero: not since Created.
+	Proved time.Time
+
 	// Generation is that of the refresh token of a session, from 1; see Session. Zero: the
 	// log-in is an auth token.
 	Generation uint64
@@ -39,6 +45,14 @@ type Token struct {
 
 // IsNamed reports whether the token is one for a program.
 func (t *Token) IsNamed() bool { return t.Name != "" }
+
+// ProvedAt returns when the owner last proved who he is.
+func (t *Token) ProvedAt() time.Time {
+	if t.Proved.After(t.Created) {
+		return t.Proved
+	}
+	return t.Created
+}
 
 // IsLogin reports whether the token was not handed over.
 func (t *Token) IsLogin() bool { return t.Parent == Digest{} }

@@ -30,6 +30,8 @@ type API struct {
 	Disabled       []string          // names of endpoints
 	Permissions    map[string]string // classes that aren't the default
 	HideUsers      bool
+	MFA            bool   // there are endpoints for second factors
+	SiteName       string // in authenticator apps; empty: the host
 
 	description atomic.Pointer[madeDescription] // the last one
 }
@@ -202,6 +204,9 @@ func (c *call) act() (resp *response, err error) {
 		resp, err = c.endpoint.serve(c, req, o)
 		return err
 	})
+	if err != nil {
+		resp, err = c.askFactor(err)
+	}
 	return resp, c.serializers.Explain(err)
 }
 

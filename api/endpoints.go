@@ -51,6 +51,9 @@ type endpoint struct {
 // byLayout has a text for Classic, and one for V2.
 type byLayout [2]string
 
+// both returns a text for both layouts.
+func both(text string) byLayout { return byLayout{text, text} }
+
 // response is a successful response. A nil body means none.
 type response struct {
 	status  int
@@ -150,7 +153,7 @@ var endpoints = []*endpoint{
 	{
 		Action: serializers.JWTCreate, methods: post, serve: serveJWTCreate,
 		paths: byLayout{"", "jwt/create"}, names: byLayout{"", "Token Obtain Pair"}, permission: anybody, jwt: true, anonymous: true,
-		id: "createJWT", title: "Log in with JSON Web Tokens", text: "Every log-in has a refresh token of its own, with which to get access tokens.", answer: pair,
+		id: "createJWT", title: "Log in with JSON Web Tokens", text: "Every log-in has a refresh token of its own, with which to get access tokens.", answer: newPair,
 	},
 	{
 		Action: serializers.JWTRefresh, methods: post, serve: serveJWTRefresh,
@@ -166,6 +169,41 @@ var endpoints = []*endpoint{
 		Action: serializers.JWKS, methods: get, read: serveKeySet,
 		paths: byLayout{".well-known/jwks.json", ".well-known/jwks.json"}, names: byLayout{"Key Set", "Key Set"}, permission: anybody, anonymous: true,
 		id: "getKeySet", title: "Show the keys to check access tokens and assertions with", answer: keySet,
+	},
+	{
+		Action: serializers.MFAVerify, methods: post, serve: serveMFAVerify,
+		paths: both("mfa/verify"), names: both("MFA Verify"), permission: anybody, logsIn: true,
+		id: "verifyMFA", title: "Finish a log-in with a second factor", text: "The code is one of the authenticator app, or a recovery code.", answer: verified,
+	},
+	{
+		Action: serializers.MFAStatus, methods: get, read: showFactor,
+		paths: both("mfa/status"), names: both("MFA Status"), own: true,
+		id: "getMFAStatus", title: "Show whether the account has a second factor", answer: factorStatus,
+	},
+	{
+		Action: serializers.TOTPActivate, methods: get, read: beginFactor,
+		paths: both("mfa/totp/activate"), names: both("TOTP Activate"), own: true,
+		id: "beginTOTP", title: "Get a secret for an authenticator app", text: "It waits for ten minutes, for the same log-in.", answer: enrolment,
+	},
+	{
+		Action: serializers.TOTPActivate, methods: post, serve: confirmFactor,
+		paths: both("mfa/totp/activate"), names: both("TOTP Activate"), own: true,
+		id: "activateTOTP", title: "Set up the second factor with a code of the app", text: "The answer shows the recovery codes, and nothing else does.", answer: firstCodes,
+	},
+	{
+		Action: serializers.TOTPDeactivate, methods: post, serve: removeFactor,
+		paths: both("mfa/totp/deactivate"), names: both("TOTP Deactivate"), own: true,
+		id: "deactivateTOTP", title: "Remove the second factor", answer: said,
+	},
+	{
+		Action: serializers.RecoveryCodes, methods: post, serve: serveRecoveryCodes,
+		paths: both("mfa/recovery-codes/regenerate"), names: both("Recovery Codes Regenerate"), own: true,
+		id: "makeRecoveryCodes", title: "Replace the recovery codes", answer: newRecoveryCodes,
+	},
+	{
+		Action: serializers.Reauthenticate, methods: post, serve: serveReauthenticate,
+		paths: both("reauthenticate"), names: both("Reauthenticate"), own: true,
+		id: "reauthenticate", title: "Prove again whose log-in it is", text: "By the password or a code.", answer: noBody,
 	},
 	{
 		Action: serializers.User, methods: get, read: showUser,

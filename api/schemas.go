@@ -32,7 +32,7 @@ var (
 	authorization = answer{http.StatusOK, (*description).authorization}
 	providerLogin = answer{http.StatusCreated, (*description).providerLogin}
 	links         = answer{http.StatusOK, (*description).links}
-	pair          = answer{http.StatusOK, (*description).pair}
+	newPair       = answer{http.StatusOK, (*description).newPair}
 	refreshed     = answer{http.StatusOK, (*description).refreshed}
 	keySet        = answer{http.StatusOK, (*description).keySet}
 	anything      = answer{http.StatusOK, (*description).anything}
@@ -96,7 +96,7 @@ func (d *description) newUser(op *operation) object {
 }
 
 func (d *description) authToken(*operation) object {
-	return d.shared("AuthToken", record(object{"auth_token": text}))
+	return d.orFactor(d.shared("AuthToken", record(object{"auth_token": text})))
 }
 
 // activated is a log-in, unless the link was that of a new address.
@@ -160,6 +160,9 @@ func (d *description) identities(*operation) object { return list(d.identity()) 
 func (d *description) pair(*operation) object {
 	return d.shared("TokenPair", record(object{"refresh": text, "access": text}))
 }
+
+// newPair is a pair as the answer to a log-in.
+func (d *description) newPair(op *operation) object { return d.orFactor(d.pair(op)) }
 
 // refreshed is a pair, or the access token alone.
 func (d *description) refreshed(op *operation) object {

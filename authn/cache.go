@@ -348,6 +348,9 @@ func (c *Cache) Commit(ctx context.Context, change *account.Change) error {
 	if change.EndToken != nil {
 		c.dropToken(*change.EndToken)
 	}
+	if change.Prove != nil {
+		c.dropToken(change.Prove.Digest)
+	}
 	if change.Renew != nil {
 		c.dropToken(change.Renew.Digest)
 	}

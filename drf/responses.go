@@ -79,6 +79,7 @@ var (
 	ErrWaiting          = detailError(http.StatusForbidden, "The account is not active yet. It waits for its activation by mail, or for approval.")
 	ErrNamedToken       = detailError(http.StatusForbidden, "A named token can't be used here. Log in.")
 	ErrScoped           = detailError(http.StatusForbidden, "The token is for other places, that ask for its scopes.")
+	ErrFactorNeeded     = detailError(http.StatusForbidden, "A second factor is needed.")
 	ErrForbidden        = detailError(http.StatusForbidden, "You do not have permission to perform this action.")
 	ErrTooEarly         = detailError(http.StatusTooEarly, "Too early: this may be a replay. Send the request again.")
 	ErrMalformed        = detailError(http.StatusBadRequest, "Malformed request.")

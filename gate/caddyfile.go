@@ -28,6 +28,7 @@ func init() {
 //		group     <name...>
 //		scope     <word...>
 //		fresh     <duration>
+//		mfa       [on|off]
 //		unconfirmed_email [on|off]
 //		optional  [on|off]
 //		basic     [on|off]
@@ -96,7 +97,7 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if known, err := g.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, scope, fresh, unconfirmed_email, encoded_slashes, optional, basic, login_url, headers, assertion, keep_authorization or early_data", name)
+		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, scope, fresh, mfa, unconfirmed_email, encoded_slashes, optional, basic, login_url, headers, assertion, keep_authorization or early_data", name)
 	})
 }
 
@@ -134,6 +135,7 @@ func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
 //		group     <name...>
 //		scope     <word...>
 //		fresh     <duration>
+//		mfa       [on|off]
 //		unconfirmed_email [on|off]
 //		encoded_slashes [on|off]
 //	}
@@ -146,7 +148,7 @@ func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if known, err := m.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group, scope, fresh, unconfirmed_email or encoded_slashes", name)
+		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group, scope, fresh, mfa, unconfirmed_email or encoded_slashes", name)
 	})
 	if err != nil {
 		return err
@@ -174,6 +176,8 @@ func (g *Rights) unmarshalRight(d *caddyfile.Dispenser, name string) (known bool
 		return true, directive.CheckedListArg(d, &g.Scopes, directive.Expandable(checkScope))
 	case "fresh":
 		return true, directive.DurationArg(d, &g.Fresh)
+	case "mfa":
+		return true, directive.SwitchArg(d, &g.MFA)
 	case "unconfirmed_email":
 		return true, directive.SwitchArg(d, &g.UnconfirmedEmail)
 	case "encoded_slashes":

@@ -48,6 +48,9 @@ type Rights struct {
 	// Default: any.
 	Fresh caddy.Duration `json:"fresh,omitempty"`
 
+	// MFA lets only log-ins pass that proved a second factor. Default: off.
+	MFA bool `json:"mfa,omitempty"`
+
 	// UnconfirmedEmail also passes on unconfirmed addresses, and usernames that
 	// are unconfirmed addresses. A back end that identifies people by address then
 	// takes anybody who registers with an address for its owner. Default: off.
@@ -108,7 +111,9 @@ func (g *Rights) check(r *Realm, id *authn.Identity) error {
 		return drf.ErrForbidden
 	case id.Token.IsNamed():
 		return g.checkNamed(id.Token)
-	case g.Fresh > 0 && r.Auth.Now().Sub(id.Token.Created) > time.Duration(g.Fresh):
+	case g.MFA && !id.Token.MFA:
+		return drf.ErrFactorNeeded
+	case g.Fresh > 0 && r.Auth.Now().Sub(id.Token.ProvedAt()) > time.Duration(g.Fresh):
 		return drf.ErrStaleLogin
 	}
 	return nil
@@ -117,7 +122,7 @@ func (g *Rights) check(r *Realm, id *authn.Identity) error {
 // checkNamed returns why a named token may not pass, or nil. One with scopes is for what
 // asks for them: whoever made it doesn't expect more.
 func (g *Rights) checkNamed(t *account.Token) error {
-	if g.Fresh > 0 {
+	if g.Fresh > 0 || g.MFA {
 		return drf.ErrNamedToken
 	}
 	if len(g.Scopes) == 0 && len(t.Scopes) > 0 {

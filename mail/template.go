@@ -28,6 +28,8 @@ var templateNames = map[account.Purpose]string{
 	account.PurposeUsernameReset:   "username_reset_email",
 	account.PurposeConfirmation:    "confirmation_email",
 	account.PurposePasswordChanged: "password_changed_email",
+	account.PurposeFactorOn:        "mfa_activated_email",
+	account.PurposeFactorOff:       "mfa_deactivated_email",
 	account.PurposeUsernameChanged: "username_changed_email",
 	account.PurposeInvitation:      "invitation",
 	account.PurposeWaiting:         "account_waiting",

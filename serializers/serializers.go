@@ -63,11 +63,18 @@ var (
 	PasswordReset  = Action{"password_reset", "password_reset_requested", (*Serializers).emailInputs}
 	ResetConfirm   = Action{"password_reset_confirm", "password_reset", (*Serializers).resetConfirmInputs}
 
-	UsernameReset = Action{"username_reset", "username_reset_requested", (*Serializers).emailInputs}
-	JWTCreate     = Action{"jwt_create", "logged_in", (*Serializers).jwtCreateInputs}
-	JWTRefresh    = Action{"jwt_refresh", "token_refreshed", (*Serializers).jwtRefreshInputs}
-	JWTVerify     = Action{"jwt_verify", "token_verified", (*Serializers).jwtVerifyInputs}
-	JWKS          = Action{"jwks", "", nil}
+	UsernameReset  = Action{"username_reset", "username_reset_requested", (*Serializers).emailInputs}
+	MFAVerify      = Action{"mfa", "logged_in", (*Serializers).mfaVerifyInputs}
+	MFAStatus      = Action{"mfa", "", nil}
+	TOTPActivate   = Action{"mfa", "mfa_activated", (*Serializers).activateInputs}
+	TOTPDeactivate = Action{"mfa", "mfa_deactivated", (*Serializers).codeInputs}
+	RecoveryCodes  = Action{"mfa", "recovery_codes_made", (*Serializers).codeInputs}
+	Reauthenticate = Action{"reauthenticate", "reauthenticated", (*Serializers).reauthenticateInputs}
+
+	JWTCreate  = Action{"jwt_create", "logged_in", (*Serializers).jwtCreateInputs}
+	JWTRefresh = Action{"jwt_refresh", "token_refreshed", (*Serializers).jwtRefreshInputs}
+	JWTVerify  = Action{"jwt_verify", "token_verified", (*Serializers).jwtVerifyInputs}
+	JWKS       = Action{"jwks", "", nil}
 
 	LoginProvider = Action{"provider", "logged_in", (*Serializers).providerInputs}
 	Identities    = Action{"identities", "identity_removed", (*Serializers).unlinkInputs}

@@ -45,3 +45,45 @@ func (s *suite) session(a *account.Account, n int) *account.Token {
 	s.must(s.Commit(s.ctx, &account.Change{Token: t, Serial: a.Serial}))
 	return t
 }
+
+var factorPromises = []promise{
+	{"a second factor is kept unchanged", func(s *suite) {
+		a := user("ann")
+		a.Password = "argon2$x"
+		a.Factor = &account.Factor{
+			Secret: []byte{1, 2, 0, 255}, Step: 7, Created: base, Used: base.Add(time.Hour),
+			Recovery: []account.Digest{{1}, {2}}, Pending: []byte{3}, PendingUntil: base.Add(time.Minute), PendingFor: account.Digest{4},
+		}
+		s.must(s.Commit(s.ctx, &account.Change{Account: a}))
+		s.equal(s.account(a.ID), a)
+		s.restart()
+		s.equal(s.account(a.ID), a)
+		s.login(a, 1) // rewrites the record
+		s.equal(s.account(a.ID).Factor, a.Factor)
+		s.equal(s.account(a.ID).Password, a.Password)
+		a = s.account(a.ID)
+		a.Factor = &account.Factor{Pending: []byte{3}, PendingUntil: base, PendingFor: account.Digest{4}}
+		s.must(s.Commit(s.ctx, &account.Change{Account: a}))
+		s.equal(s.account(a.ID), a)
+		a.Factor = nil
+		s.must(s.Commit(s.ctx, &account.Change{Account: a}))
+		s.equal(s.account(a.ID), a)
+	}},
+	{"a log-in can be marked, alone or with its account", func(s *suite) {
+		a := s.create("ann")
+		t, other := s.login(a, 1), s.login(a, 2)
+		s.must(s.Commit(s.ctx, &account.Change{Prove: &account.Proof{Digest: t.Digest, At: base.Add(time.Hour)}}))
+		t.Proved = base.Add(time.Hour)
+		s.found(t)
+		a = s.account(a.ID)
+		a.IsStaff = true
+		s.must(s.Commit(s.ctx, &account.Change{Account: a, Prove: &account.Proof{Digest: t.Digest, At: base.Add(2 * time.Hour), MFA: true}}))
+		t.Proved, t.MFA = base.Add(2*time.Hour), true
+		s.found(t)
+		s.must(s.Commit(s.ctx, &account.Change{Prove: &account.Proof{Digest: t.Digest, At: base.Add(3 * time.Hour)}}))
+		t.Proved = base.Add(3 * time.Hour) // by the password; the factor stays proved
+		s.found(t)
+		s.found(other)
+		s.is(s.Commit(s.ctx, &account.Change{Prove: &account.Proof{Digest: account.Digest{9}, At: base}}), account.ErrNotFound)
+	}},
+}

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) account.Store) {
 		{"children", childPromises},
 		{"sessions", sessionPromises},
 		{"named tokens", namedPromises},
+		{"second factors", factorPromises},
 		{"mails", mailPromises},
 		{"reindex", reindexPromises},
 		{"reserved", reservedPromises},

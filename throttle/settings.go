@@ -67,7 +67,7 @@ type Settings struct {
 	// /64, by the name of the endpoint. An IPv4 /24 may send 8 times as many, an
 	// IPv6 /56 4 times and a /48 16 times. Reading me, users and tokens is
 	// unlimited. An empty list means no limit. Default: 10/1m for login, jwt_create,
-	// provider, identities, activate, password_reset_confirm, username_reset_confirm,
+	// mfa, reauthenticate, provider, identities, activate, password_reset_confirm, username_reset_confirm,
 	// username and password; 10/1m
 	// and 60/1h for register, password_reset, username_reset, activate_resend and named_token;
 	// 30/1m and 300/1h for me and users; none for the others.
@@ -93,6 +93,8 @@ var (
 		"jwt_create":             quickRates,
 		"provider":               quickRates,
 		"identities":             quickRates,
+		"mfa":                    quickRates,
+		"reauthenticate":         quickRates,
 		"register":               slowRates,
 		"activate":               quickRates,
 		"activate_resend":        slowRates,

@@ -103,6 +103,11 @@ func (w *changeWriter) apply(b *batch) error {
 			return err
 		}
 	}
+	if c.Prove != nil {
+		if err := proveToken(b, c.Prove); err != nil {
+			return err
+		}
+	}
 	if c.Renew != nil {
 		if err := renewToken(b, c.Renew); err != nil {
 			return err

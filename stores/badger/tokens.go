@@ -168,6 +168,17 @@ func renewToken(b *batch, r *account.Renewal) error {
 	return nil
 }
 
+// proveToken marks a log-in.
+func proveToken(b *batch, p *account.Proof) error {
+	t, unknown, err := b.token(p.Digest)
+	if err != nil {
+		return err
+	}
+	t.Proved, t.MFA = p.At, t.MFA || p.MFA
+	setToken(b, t, unknown)
+	return nil
+}
+
 // endToken ends one token and its children.
 func endToken(b *batch, digest account.Digest, ended map[account.Digest]bool) error {
 	if ended[digest] {

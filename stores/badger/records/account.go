@@ -30,7 +30,8 @@ const (
 	recAccountWaiting      protowire.Number = 15
 	recAccountIdentity     protowire.Number = 16
 	recAccountUnlinked     protowire.Number = 17
-	recAccountReserved     protowire.Number = 20 // 18 and 19 are free
+	recAccountFactor       protowire.Number = 18
+	recAccountReserved     protowire.Number = 20 // 19 is free
 )
 
 const (
@@ -123,7 +124,11 @@ func EncodeAccount(version, generation uint64, fields, unknown []byte) []byte {
 func EncodeAccountFields(a *account.Account) ([]byte, error) {
 	b := appendText(nil, recAccountUsername, a.Username)
 	b = appendText(b, recAccountEmail, a.Email)
-	b = appendText(b, recAccountPassword, a.Password)
+	if a.Factor.IsActive() {
+		b = appendText(b, recAccountPassword, "!") // see appendFactor
+	} else {
+		b = appendText(b, recAccountPassword, a.Password)
+	}
 	var flags uint64
 	if a.IsActive {
 		flags |= recFlagActive
@@ -179,6 +184,7 @@ func EncodeAccountFields(a *account.Account) ([]byte, error) {
 	} else {
 		b = appendText(b, recAccountPendingEmail, a.PendingEmail)
 	}
+	b = appendFactor(b, a)
 	for _, k := range a.Keys {
 		b = protowire.AppendTag(b, recAccountKey, protowire.BytesType)
 		b = protowire.AppendBytes(b, appendKey(nil, k))
@@ -228,6 +234,7 @@ func DecodeAccount(id uint64, record []byte) (*Account, error) {
 	a.Keys = a.key[:0]
 	d := decoder{s: string(record)}
 	var waiting *account.Account
+	var factored string
 	d.format()
 	a.Version = d.varint()
 	a.Generation = d.varint()
@@ -278,6 +285,8 @@ func DecodeAccount(id uint64, record []byte) (*Account, error) {
 			a.Unlinked = append(a.Unlinked, d.key())
 		case recAccountReserved:
 			a.Reserved = append(a.Reserved, d.key())
+		case recAccountFactor:
+			factored, a.Factor = d.factor()
 		default:
 			a.Unknown = append(a.Unknown, d.raw()...)
 		}
@@ -287,6 +296,9 @@ func DecodeAccount(id uint64, record []byte) (*Account, error) {
 	}
 	if waiting != nil && !a.IsActive { // else an older version activated it
 		a.Waiting, a.Provisional, a.PendingEmail = true, waiting.Provisional, waiting.PendingEmail
+	}
+	if factored != "" && a.Password == "!" { // else an older version has set a new one
+		a.Password = factored
 	}
 	if len(a.Keys) == 0 {
 		a.Keys = nil

@@ -21,8 +21,10 @@ const (
 	recTokenGeneration protowire.Number = 9
 	recTokenRenewed    protowire.Number = 10
 
-	recTokenName  protowire.Number = 11
-	recTokenScope protowire.Number = 12 // of each
+	recTokenName   protowire.Number = 11
+	recTokenScope  protowire.Number = 12 // of each
+	recTokenMFA    protowire.Number = 13
+	recTokenProved protowire.Number = 14
 )
 
 // EncodeToken returns the record of a token, without its digest.
@@ -41,6 +43,8 @@ func EncodeToken(t *account.Token, unknown []byte) []byte {
 	for _, scope := range t.Scopes {
 		b = appendText(b, recTokenScope, scope)
 	}
+	b = appendNumber(b, recTokenMFA, protowire.EncodeBool(t.MFA))
+	b = appendTime(b, recTokenProved, t.Proved)
 	return append(b, unknown...)
 }
 
@@ -77,6 +81,10 @@ func DecodeToken(digest account.Digest, record []byte) (*account.Token, []byte, 
 			t.Name = d.text()
 		case recTokenScope:
 			t.Scopes = append(t.Scopes, d.text())
+		case recTokenMFA:
+			t.MFA = protowire.DecodeBool(d.number())
+		case recTokenProved:
+			t.Proved = d.time()
 		default:
 			unknown = append(unknown, d.raw()...)
 		}

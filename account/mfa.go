@@ -1,0 +1,316 @@
+package account
+
+import (
+	"context"
+	"crypto/hmac"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-djoser/djoser/mfa"
+	"github.com/caddy-djoser/djoser/throttle"
+)
+
+// Factor is the second factor of an account: an authenticator app, and recovery codes.
+type Factor struct {
+	Secret   []byte // of the app; empty: not set up yet
+	Step     uint64 // of the last code, which is good once; see mfa.Check
+	Created  time.Time
+	Used     time.Time
+	Recovery []Digest // of the codes that are left; see mfa.RecoveryDigest
+
+	// Pending is the secret of an app that isn't confirmed yet. Only the log-in that asked
+	// for it can, and gets to see it.
+	Pending      []byte
+	PendingUntil time.Time
+	PendingFor   Digest
+}
+
+// IsActive reports whether a log-in needs the factor.
+func (f *Factor) IsActive() bool { return f != nil && len(f.Secret) > 0 }
+
+func (f *Factor) clone() *Factor {
+	if f == nil {
+		return nil
+	}
+	c := *f
+	c.Recovery = slices.Clone(f.Recovery)
+	return &c
+}
+
+// Errors about second factors.
+var (
+	ErrCode      = errors.New("wrong code")
+	ErrFactorSet = errors.New("the account has a second factor")
+	ErrNoFactor  = errors.New("the account has no second factor")
+)
+
+// FactorError means that the password was right, and that the log-in needs a second factor.
+// Ephemeral is for VerifyFactor.
+type FactorError struct{ Ephemeral string }
+
+func (e *FactorError) Error() string { return "a second factor is needed" }
+
+const (
+	ephemeralTTL = 5 * time.Minute  // to find the app
+	pendingTTL   = 10 * time.Minute // to set it up
+)
+
+// purposeFactor is the purpose of ephemeral tokens. They are in no mail.
+const purposeFactor Purpose = "second_factor"
+
+func (a *Service) ephemeralLinks() Links {
+	return Links{Key: a.Links.Key, TTL: ephemeralTTL, Now: a.Links.Now}
+}
+
+// ephemeral returns a token that stands for the right password of an account, for one kind of
+// log-in. It ends with the next code that is used, so that it is good once.
+func (a *Service) ephemeral(acc *Account, kind string) string {
+	links := a.ephemeralLinks()
+	return EncodeUID(acc.ID) + "." + kind + "." + links.sign(purposeFactor, acc, acc.Factor.signed(kind))
+}
+
+func (f *Factor) signed(kind string) string { return fmt.Sprint(kind, f.Step, len(f.Recovery)) }
+
+// isEphemeral reports whether a signature is that of an ephemeral token.
+func (a *Service) isEphemeral(acc *Account, kind, signature string) bool {
+	links := a.ephemeralLinks()
+	return acc.IsActive && acc.Factor.IsActive() && links.check(purposeFactor, acc, acc.Factor.signed(kind), signature)
+}
+
+// Kinds of log-ins.
+const (
+	kindToken   = "token"
+	kindSession = "session"
+)
+
+// VerifyFactor finishes a log-in that needs a second factor, with a code of the app or a
+// recovery code. It returns an auth token or a session, as the log-in would have; the session
+// has the id. Wrong codes count as wrong passwords do. Errors: ErrLink for the ephemeral
+// token, ErrCode, *TooSoonError.
+func (r *Request) VerifyFactor(ctx context.Context, ephemeral, code, id string) (acc *Account, token string, session *Session, err error) {
+	a, c := r.accounts, r.event.Client
+	r.event.Account = nil // not that of the request's token
+	uid, rest, _ := strings.Cut(ephemeral, ".")
+	kind, signature, _ := strings.Cut(rest, ".")
+	acc, err = r.Linked(ctx, uid)
+	if errors.Is(err, ErrNotFound) || err == nil && !a.isEphemeral(acc, kind, signature) {
+		return nil, "", nil, ErrLink
+	}
+	if err != nil {
+		return nil, "", nil, err
+	}
+	r.event.Account = acc
+	acc, err = a.withCode(ctx, acc, c, func(acc *Account, change *Change) error {
+		if !a.isEphemeral(acc, kind, signature) {
+			return ErrLink
+		}
+		if err := a.useCode(acc, code); err != nil { // which ends the ephemeral token
+			return err
+		}
+		if kind == kindSession {
+			session = &Session{ID: id}
+			a.addSession(change, acc, c, session)
+		} else {
+			token = a.addToken(change, acc, c)
+		}
+		change.Token.MFA = true
+		return nil
+	})
+	if err != nil {
+		return acc, "", nil, err
+	}
+	a.know(acc, c)
+	return acc, token, session, nil
+}
+
+// withCode changes an account by a code of its second factor, with which change calls useCode.
+// It counts wrong codes. Errors: ErrCode, ErrNoFactor, *TooSoonError.
+func (a *Service) withCode(ctx context.Context, acc *Account, c Client, change func(*Account, *Change) error) (*Account, error) {
+	try, err := a.tryCode(ctx, acc, c)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := a.Update(ctx, acc.ID, func(acc *Account, ch *Change) error {
+		if !acc.Factor.IsActive() {
+			return ErrNoFactor
+		}
+		return change(acc, ch)
+	})
+	switch {
+	case err == nil:
+		try.right()
+		return changed, nil
+	case !errors.Is(err, ErrCode):
+		try.untried()
+	}
+	return acc, err
+}
+
+// useCode uses up a code of an account's app, or a recovery code.
+func (a *Service) useCode(acc *Account, code string) error {
+	f, now := acc.Factor, a.Now()
+	if step, ok := mfa.Check(f.Secret, code, now); ok && step > f.Step {
+		f.Step, f.Used = step, now
+		return nil
+	}
+	digests := make([][32]byte, len(f.Recovery))
+	for i, d := range f.Recovery {
+		digests[i] = d
+	}
+	digest, ok := mfa.RecoveryDigest(a.Links.Key, acc.ID, code)
+	if i := mfa.Find(digests, digest); ok && i >= 0 {
+		f.Recovery, f.Used = slices.Delete(f.Recovery, i, i+1), now
+		return nil
+	}
+	return ErrCode
+}
+
+// codeRates limit wrong codes for one account, from one network and from all strangers
+// together. Who guesses knows the password already, and has three good codes of a million.
+var codeRates = []throttle.Rate{{Times: 5, Per: time.Minute}, {Times: 20, Per: time.Hour}, {Times: 50, Per: 24 * time.Hour}}
+
+// tryCode begins an attempt at a code. The owner's networks aren't limited by the attempts of
+// others.
+func (a *Service) tryCode(ctx context.Context, acc *Account, c Client) (*attempt, error) {
+	if len(a.Rates.Endpoint("login")) == 0 {
+		return a.try(nil, nil)
+	}
+	id := strconv.FormatUint(acc.ID, 10)
+	own := []throttle.Limit{{Key: throttle.Key{"code", throttle.Network(c.Address), id}, Rates: codeRates}}
+	name := a.loginName(a.Model.Username, a.Model.Name(acc))
+	c.known = a.Throttles.known.Has(knownKey(name.counted, c))
+	return a.tryAs(ctx, name, c, own, []throttle.Limit{{Key: throttle.Key{"code", id}, Rates: codeRates}})
+}
+
+// BeginFactor returns the secret for an app, which ConfirmFactor confirms within ten minutes
+// by the same log-in. Errors: ErrFactorSet.
+func (a *Service) BeginFactor(ctx context.Context, id uint64, login Digest) (secret []byte, err error) {
+	_, err = a.Update(ctx, id, func(acc *Account, _ *Change) error {
+		if acc.Factor.IsActive() {
+			return ErrFactorSet
+		}
+		if !a.isPending(acc.Factor, login) {
+			acc.Factor = &Factor{Pending: mfa.NewSecret(), PendingUntil: a.Now().Add(pendingTTL), PendingFor: login}
+		}
+		secret = acc.Factor.Pending
+		return nil
+	})
+	return secret, err
+}
+
+// isPending reports whether a log-in may confirm the factor.
+func (a *Service) isPending(f *Factor, login Digest) bool {
+	return f != nil && hmac.Equal(f.PendingFor[:], login[:]) && a.Now().Before(f.PendingUntil)
+}
+
+// ConfirmFactor sets up the second factor with a code of the app, and returns recovery codes.
+// The log-in has proved the factor then. Errors: ErrCode, ErrFactorSet, *TooSoonError.
+func (r *Request) ConfirmFactor(ctx context.Context, id uint64, login Digest, code string) (codes []string, err error) {
+	a, c := r.accounts, r.event.Client
+	try, err := a.tryCurrent(r.event.Action, id)
+	if err != nil {
+		return nil, err
+	}
+	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) error {
+		f, now := acc.Factor, a.Now()
+		if f.IsActive() {
+			return ErrFactorSet
+		}
+		if !a.isPending(f, login) {
+			return ErrCode
+		}
+		step, ok := mfa.Check(f.Pending, code, now)
+		if !ok {
+			return ErrCode
+		}
+		acc.Factor = &Factor{Secret: f.Pending, Step: step, Created: now, Used: now}
+		codes = a.newCodes(acc)
+		change.Prove = &Proof{login, now, true}
+		a.notify(change, PurposeFactorOn, acc, c)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	try.right()
+	r.event.Account = acc
+	return codes, nil
+}
+
+// newCodes replaces the recovery codes of an account.
+func (a *Service) newCodes(acc *Account) []string {
+	codes := mfa.NewRecoveryCodes()
+	acc.Factor.Recovery = nil
+	for _, code := range codes {
+		digest, _ := mfa.RecoveryDigest(a.Links.Key, acc.ID, code)
+		acc.Factor.Recovery = append(acc.Factor.Recovery, digest)
+	}
+	return codes
+}
+
+// RemoveFactor removes the second factor, by one of its codes. Errors: those of withCode.
+func (r *Request) RemoveFactor(ctx context.Context, acc *Account, code string) error {
+	a, c := r.accounts, r.event.Client
+	_, err := a.withCode(ctx, acc, c, func(acc *Account, change *Change) error {
+		if err := a.useCode(acc, code); err != nil {
+			return err
+		}
+		acc.Factor = nil
+		a.notify(change, PurposeFactorOff, acc, c)
+		return nil
+	})
+	return err
+}
+
+// NewRecoveryCodes replaces the recovery codes, by a code. Errors: those of withCode.
+func (r *Request) NewRecoveryCodes(ctx context.Context, acc *Account, code string) (codes []string, err error) {
+	a, c := r.accounts, r.event.Client
+	_, err = a.withCode(ctx, acc, c, func(acc *Account, _ *Change) error {
+		if err := a.useCode(acc, code); err != nil {
+			return err
+		}
+		codes = a.newCodes(acc)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return codes, nil
+}
+
+// ProveByCode marks a log-in by a code. Errors: those of withCode.
+func (r *Request) ProveByCode(ctx context.Context, acc *Account, login Digest, code string) error {
+	a := r.accounts
+	_, err := a.withCode(ctx, acc, r.event.Client, func(acc *Account, change *Change) error {
+		change.Prove = &Proof{login, a.Now(), true}
+		return a.useCode(acc, code)
+	})
+	return err
+}
+
+// ProveByPassword marks a log-in by the password. Errors: those of CheckPassword.
+func (r *Request) ProveByPassword(ctx context.Context, id uint64, login Digest, pass string) error {
+	if _, err := r.CheckPassword(ctx, id, pass); err != nil {
+		return err
+	}
+	return r.accounts.Commit(ctx, &Change{Prove: &Proof{login, r.accounts.Now(), false}})
+}
+
+// ResetFactor removes the second factor of an account for an administrator, ends every
+// log-in, and tells the owner. Errors: ErrNoFactor.
+func (a *Service) ResetFactor(ctx context.Context, id uint64) (*Account, error) {
+	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+		if !acc.Factor.IsActive() {
+			return ErrNoFactor
+		}
+		acc.Factor = nil
+		acc.Serial++
+		change.EndTokens = true
+		a.notify(change, PurposeFactorOff, acc, Client{})
+		return nil
+	})
+}
