@@ -132,6 +132,6 @@ func (r *realm) newPages() pages.Realm {
 	s := r.settings
 	return pages.Realm{
 		Serializers: r.newSerializers(), Auth: &r.auth, MaxBody: s.MaxBody, Disabled: s.Disable,
-		SiteName: s.SiteName, SendsMails: r.hasMailer, Permits: r.api.Permits,
+		SiteName: s.SiteName, MFA: s.MFA, SendsMails: r.hasMailer, Permits: r.api.Permits,
 	}
 }

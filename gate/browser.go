@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -112,16 +113,16 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, c *caller, reason 
 	if login == nil {
 		return g.refuseClient(w, r, c, reason)
 	}
-	asks := reason == drf.ErrNotAuthenticated || reason == drf.ErrStaleLogin && c.byCookie
+	asks := reason == drf.ErrNotAuthenticated || (reason == drf.ErrStaleLogin || reason == drf.ErrFactorNeeded) && c.byCookie
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case asks && safe:
-		return sendTo(w, r, loginURL(w, r, c, login, g.maxAge(reason)))
+		return sendTo(w, r, loginURL(w, r, c, login, g.asks(reason)))
 	case asks:
 		// What was typed is in the request: a redirect would lose it.
-		return writePage(w, r, http.StatusUnauthorized, c.realm.Scheme, &page{Ended: true, Login: loginURL(w, r, c, login, g.maxAge(reason))})
+		return writePage(w, r, http.StatusUnauthorized, c.realm.Scheme, &page{Ended: true, Login: loginURL(w, r, c, login, g.asks(reason))})
 	case reason == drf.ErrForbidden && c.byCookie:
-		return writePage(w, r, http.StatusForbidden, "", &page{User: c.realm.Model.Name(c.id.Account), Login: loginURL(w, r, c, login, "0")})
+		return writePage(w, r, http.StatusForbidden, "", &page{User: c.realm.Model.Name(c.id.Account), Login: loginURL(w, r, c, login, url.Values{"max_age": {"0"}})})
 	}
 	return g.refuseClient(w, r, c, reason)
 }
@@ -135,19 +136,22 @@ func (g *Gate) refuseClient(w http.ResponseWriter, r *http.Request, c *caller, r
 	return c.refuse(w, r, reason)
 }
 
-// maxAge returns how old a log-in may be in seconds, for the log-in page; empty: any. The
-// page asks those again whose log-in is older. Source of the name: OpenID Connect Core 1.0,
-// 3.1.2.1.
-func (g *Gate) maxAge(reason error) string {
-	if reason != drf.ErrStaleLogin {
-		return ""
+// asks returns what the log-in page is told: max_age, how old a log-in may be in seconds, so
+// that it asks those again whose log-in is older; or mfa, that it has to prove a second
+// factor. Source of max_age: OpenID Connect Core 1.0, 3.1.2.1.
+func (g *Gate) asks(reason error) url.Values {
+	switch reason {
+	case drf.ErrStaleLogin:
+		return url.Values{"max_age": {strconv.FormatInt(int64(time.Duration(g.Fresh)/time.Second), 10)}}
+	case drf.ErrFactorNeeded:
+		return url.Values{"mfa": {"1"}}
 	}
-	return strconv.FormatInt(int64(time.Duration(g.Fresh)/time.Second), 10)
+	return nil
 }
 
 // loginURL returns the URL of the log-in page with where the request wanted to go. That of
 // another method than GET can't be gone back to.
-func loginURL(w http.ResponseWriter, r *http.Request, c *caller, login *url.URL, maxAge string) string {
+func loginURL(w http.ResponseWriter, r *http.Request, c *caller, login *url.URL, asks url.Values) string {
 	to := *login
 	query := to.Query()
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -155,9 +159,7 @@ func loginURL(w http.ResponseWriter, r *http.Request, c *caller, login *url.URL,
 			query.Set("next", next)
 		}
 	}
-	if maxAge != "" {
-		query.Set("max_age", maxAge)
-	}
+	maps.Copy(query, asks)
 	c.askHandOver(w, r, login, query)
 	to.RawQuery = query.Encode()
 	return to.String()

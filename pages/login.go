@@ -2,7 +2,6 @@ package pages
 
 import (
 	"net/url"
-	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/request"
@@ -38,11 +37,7 @@ func login(v *visit, req *account.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var expires time.Time
-	if v.text("stay") == "true" {
-		expires = v.realm.Auth.Cookie.Expires()
-	}
-	v.startSession(req, acc, token, expires)
+	v.startSession(req, acc, token, v.stays())
 	return v.next(), nil
 }
 

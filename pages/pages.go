@@ -27,6 +27,7 @@ type Realm struct {
 	MaxBody  int64    // in bytes
 	Disabled []string // names of endpoints
 	SiteName string   // may be empty
+	MFA      bool     // second factors can be set up
 
 	SendsMails bool // there is a mailer
 

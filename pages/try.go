@@ -40,6 +40,8 @@ func sampleView(l *lang, name string, full bool) *View {
 	w.Identities, w.AsksPassword, w.Errors = []Identity{{ID: "1", Label: "label", Name: "name"}}, true, []string{"error"}
 	w.Tokens = []NamedToken{{ID: "1", Name: "name", Scopes: "scope", Expires: "date"}, {ID: "2", Name: "name"}}
 	w.Token = "token"
+	w.Enrolment = &Enrolment{"<svg></svg>", "secret"}
+	w.Codes = []string{"code"}
 	w.Form = &Form{Action: "/", Next: "/", Follow: true, Hidden: []Hidden{{"name", "value"}}, Errors: []string{"error"}, Submit: "submit", Danger: true}
 	for _, typ := range []string{"text", "password", "email", "url", "date", "textarea", "checkbox"} {
 		w.Form.Fields = append(w.Form.Fields, &Field{

@@ -35,8 +35,10 @@ type View struct {
 	Wrong bool  // something in the form is wrong
 	Next  string
 
-	Facts    []Fact    // of the profile
-	Sessions []Session // of the sessions
+	Facts     []Fact     // of the profile
+	Sessions  []Session  // of the sessions
+	Enrolment *Enrolment // to set up a second factor
+	Codes     []string   // new recovery codes
 
 	Providers    []Link     // to log in with, or to link
 	Identities   []Identity // of the account
@@ -148,7 +150,7 @@ func (v *visit) newView() (*View, error) {
 
 // doneTexts are what a page can say has just been done.
 var doneTexts = []string{
-	"activated", "email_changed", "email_confirmed", "email_sent", "email_taken_back", "identity_linked", "identity_removed", "logged_out", "password_changed", "password_reset",
+	"activated", "email_changed", "email_confirmed", "email_sent", "email_taken_back", "identity_linked", "identity_removed", "logged_out", "mfa_removed", "password_changed", "password_reset",
 	"profile_saved", "registered", "session_ended", "sessions_ended", "token_ended", "username_changed", "waiting",
 }
 

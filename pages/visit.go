@@ -37,6 +37,7 @@ type visit struct {
 	posted *drf.Object     // nil: nothing
 	errs   drf.FieldErrors // of what was posted
 	made   string          // a named token, to show once
+	codes  []string        // that were made; shown once
 }
 
 // baseURL returns the prefix as the client sees it, also under handle_path.
@@ -128,6 +129,9 @@ func (v *visit) get() error {
 		return v.askLogin()
 	}
 	if v.page.name == "login" {
+		if v.needsProof() {
+			return v.redirect(v.proofURL())
+		}
 		if done, err := v.handOver(); done {
 			return err
 		}
@@ -168,10 +172,14 @@ func (v *visit) post() error {
 		to, err = v.page.act(v, req)
 		return err
 	})
+	if asked, err := v.askFactor(err); asked {
+		return err
+	}
 	if err != nil {
 		return v.fail(v.explain(err))
 	}
 	if to == "" {
+	if to == "" { // what was done is shown here
 		return v.show(http.StatusOK)
 	}
 	return v.redirect(to)
