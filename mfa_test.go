@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -278,4 +279,75 @@ func TestMFAIsOffByDefault(t *testing.T) {
 	token := s.Register("ann", "pw")
 	s.Get("/auth/mfa/status", token).Want(t, http.StatusNotFound)
 	s.Post("/auth/mfa/verify", "").Want(t, http.StatusNotFound)
+}
+
+func TestSecondFactorsOnThePages(t *testing.T) {
+	s := serve(t, site(settings+"mfa\n")+`
+djoser_pages /account/*
+djoser_auth /secret/* {
+	mfa
+}
+reverse_proxy `+testsite.BackEnd(t))
+	s.Register("ann", "pw")
+	b := newBrowser(s.Site)
+	// A gate leads from the log-in to setting up a factor.
+	page := b.visit("/secret/x?y=1")
+	page = b.send("/account/login", "username", "ann", "password", "pw", "next", "/secret/x?y=1")
+	page = b.follow(page)
+	if !strings.Contains(page.Body, "your account has none yet") || !strings.Contains(page.Body, `href="/account/mfa?next=%2Fsecret%2Fx%3Fy%3D1"`) {
+		t.Fatalf("%d at %s: %s", page.Status, b.url, page.Body)
+	}
+	page = b.visit("/account/mfa?next=%2Fsecret%2Fx%3Fy%3D1")
+	_, secret, found := strings.Cut(page.Body, "<code>")
+	secret, _, _ = strings.Cut(secret, "</code>")
+	if !found || !strings.Contains(page.Body, "<svg ") || !strings.Contains(page.Body, `role="img"`) {
+		t.Fatalf("no secret: %s", page.Body)
+	}
+	app := &testsite.App{Secret: secret, Now: time.Now}
+	page = b.send("/account/mfa", "code", "000000", "current_password", "pw", "next", "/secret/x?y=1")
+	if page.Status != http.StatusBadRequest || !strings.Contains(page.Body, secret) {
+		t.Fatalf("another secret after a wrong code: %d %s", page.Status, page.Body)
+	}
+	page = b.send("/account/mfa", "code", app.Code(t), "current_password", "pw", "next", "/secret/x?y=1")
+	codes := regexp.MustCompile(`<li><code>([^<]+)</code>`).FindAllStringSubmatch(page.Body, -1)
+	if page.Status != http.StatusOK || len(codes) != 10 || !strings.Contains(page.Body, `href="/secret/x?y=1"`) {
+		t.Fatalf("%d, %d codes: %s", page.Status, len(codes), page.Body)
+	}
+	b.visit("/secret/x?y=1").Want(t, http.StatusOK)
+
+	// The second step of a log-in.
+	other := newBrowser(s.Site)
+	page = other.send("/account/login", "username", "ann", "password", "pw", "next", "/secret/x", "stay", "true")
+	ephemeral := regexp.MustCompile(`name="ephemeral_token" value="([^"]+)"`).FindStringSubmatch(page.Body)
+	if page.Status != http.StatusOK || ephemeral == nil || other.value("djoser") != "" || strings.Contains(page.Header.Get("Location"), "ephemeral") {
+		t.Fatalf("%d %s", page.Status, page.Body)
+	}
+	page = other.send("/account/verify", "ephemeral_token", ephemeral[1], "code", "000000", "next", "/secret/x", "stay", "true")
+	if page.Status != http.StatusBadRequest || !strings.Contains(page.Body, ephemeral[1]) || !strings.Contains(page.Body, "The code is wrong") {
+		t.Fatalf("%d %s", page.Status, page.Body)
+	}
+	page = other.send("/account/verify", "ephemeral_token", ephemeral[1], "code", codes[0][1], "next", "/secret/x", "stay", "true")
+	if page.Status != http.StatusSeeOther || page.Header.Get("Location") != "/secret/x" || other.cookies["djoser"].MaxAge == 0 {
+		t.Fatalf("%d %v", page.Status, page.Header)
+	}
+	other.visit("/secret/x").Want(t, http.StatusOK)
+	page = other.send("/account/verify", "ephemeral_token", ephemeral[1], "code", codes[1][1])
+	if page.Status != http.StatusBadRequest || !strings.Contains(page.Body, "log in again") {
+		t.Fatalf("used twice: %d %s", page.Status, page.Body)
+	}
+
+	// Only a code changes the factor.
+	page = other.send("/account/mfa/codes", "code", codes[0][1])
+	page.Want(t, http.StatusBadRequest)
+	page = other.send("/account/mfa/codes", "code", codes[1][1])
+	if page.Status != http.StatusOK || strings.Contains(page.Body, codes[2][1]) || !strings.Contains(page.Body, "Recovery codes") {
+		t.Fatalf("%d %s", page.Status, page.Body)
+	}
+	page = other.send("/account/mfa/remove", "code", app.Code(t))
+	if page.Status != http.StatusSeeOther {
+		t.Fatalf("%d %s", page.Status, page.Body)
+	}
+	if page = other.follow(page); !strings.Contains(page.Body, "The second factor was removed.") {
+		t.Errorf("%s", page.Body)
+	}
 }

@@ -83,7 +83,7 @@ func (a *Service) ProviderKey() ([]byte, error) {
 // token is empty if that waits. code is that of an invitation, or empty. Errors:
 // ErrAddressClaimed, ErrDisabled, ErrWaiting, those of Register.
 func (r *Request) LoginBy(ctx context.Context, p Person, code string) (acc *Account, token string, err error) {
-	acc, err = r.loginBy(ctx, p, code, func(change *Change, acc *Account) {
+	acc, err = r.loginBy(ctx, p, code, kindToken, func(change *Change, acc *Account) {
 		token = r.accounts.addToken(change, acc, r.event.Client)
 	})
 	if err != nil || !acc.IsActive {
@@ -95,7 +95,7 @@ func (r *Request) LoginBy(ctx context.Context, p Person, code string) (acc *Acco
 // LoginSessionBy is LoginBy for a session with a new id; nil if the account waits.
 func (r *Request) LoginSessionBy(ctx context.Context, p Person, code, id string) (*Account, *Session, error) {
 	s := &Session{ID: id}
-	acc, err := r.loginBy(ctx, p, code, func(change *Change, acc *Account) {
+	acc, err := r.loginBy(ctx, p, code, kindSession, func(change *Change, acc *Account) {
 		r.accounts.addSession(change, acc, r.event.Client, s)
 	})
 	if err != nil || !acc.IsActive {
@@ -105,10 +105,10 @@ func (r *Request) LoginSessionBy(ctx context.Context, p Person, code, id string)
 }
 
 // loginBy tries again if another request was faster.
-func (r *Request) loginBy(ctx context.Context, p Person, code string, add func(*Change, *Account)) (*Account, error) {
+func (r *Request) loginBy(ctx context.Context, p Person, code, kind string, add func(*Change, *Account)) (*Account, error) {
 	for range attempts {
 		r.event.Account = nil
-		acc, err := r.enterBy(ctx, p, code, add)
+		acc, err := r.enterBy(ctx, p, code, kind, add)
 		taken := new(TakenError)
 		if errors.As(err, &taken) && taken.Field == p.Key().Field || errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
 			continue
@@ -122,7 +122,7 @@ func (r *Request) loginBy(ctx context.Context, p Person, code string, add func(*
 	return nil, ErrConflict
 }
 
-func (r *Request) enterBy(ctx context.Context, p Person, code string, add func(*Change, *Account)) (*Account, error) {
+func (r *Request) enterBy(ctx context.Context, p Person, code, kind string, add func(*Change, *Account)) (*Account, error) {
 	a := r.accounts
 	if err := a.makeWay(ctx, []Key{p.Key()}); err != nil {
 		return nil, err
@@ -140,6 +140,8 @@ func (r *Request) enterBy(ctx context.Context, p Person, code string, add func(*
 		return acc, ErrWaiting
 	case !acc.IsActive:
 		return acc, ErrDisabled
+	case acc.Factor.IsActive(): // before the identity is linked, too
+		return acc, &FactorError{a.ephemeral(acc, kind)}
 	case !acc.has(p.Identity):
 		return r.linkAndLogIn(ctx, acc, p, add)
 	}

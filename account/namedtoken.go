@@ -56,7 +56,7 @@ func (a *Service) AddNamed(ctx context.Context, id uint64, login Digest, t *Toke
 	return value, err
 }
 
-// AddNamed is AddNamed of Service for the owner.
-func (r *Request) AddNamed(ctx context.Context, id uint64, login Digest, t *Token) (value string, err error) {
+// MakeNamed is AddNamed for the owner.
+func (r *Request) MakeNamed(ctx context.Context, id uint64, login Digest, t *Token) (value string, err error) {
 	return r.accounts.AddNamed(ctx, id, login, t, r.event.Client)
 }

@@ -589,6 +589,10 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 			_, _, err := req.LoginSession(ctx, r.Model.Username, "ann", "secret", "x")
 			return err
 		},
+		"MakeNamed": func(req *account.Request) error {
+			_, err := req.MakeNamed(ctx, acc.ID, account.Digest{}, &account.Token{Name: "x"})
+			return err
+		},
 		"CheckRefresh":   func(req *account.Request) error { _, err := req.CheckRefresh(ctx, "y", 1); return err },
 		"CheckSession":   func(req *account.Request) error { return req.CheckSession(ctx, "y") },
 		"Refresh":        func(req *account.Request) error { _, err := req.Refresh(ctx, "y", 1); return err },

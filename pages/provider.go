@@ -100,6 +100,12 @@ func finishLogin(v *visit) error {
 		}
 		return err
 	})
+	posted.Set("next", by.Next)
+	v.posted = posted
+	if asked, err := v.askFactor(err); asked {
+		return err
+	}
+	v.posted = nil
 	switch {
 	case err != nil:
 		return v.failLogin(err)

@@ -89,7 +89,7 @@ func (s *Serializers) NamedToken(ctx context.Context, req *account.Request, logi
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	value, err := req.AddNamed(ctx, login.Account, login.Login(), t)
+	value, err := req.MakeNamed(ctx, login.Account, login.Login(), t)
 	if err != nil {
 		return nil, err
 	}
