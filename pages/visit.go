@@ -178,7 +178,6 @@ func (v *visit) post() error {
 	if err != nil {
 		return v.fail(v.explain(err))
 	}
-	if to == "" {
 	if to == "" { // what was done is shown here
 		return v.show(http.StatusOK)
 	}
