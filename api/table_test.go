@@ -39,6 +39,13 @@ func Example() {
 	// jwt_refresh            POST       -                      jwt/refresh                    anybody
 	// jwt_verify             POST       -                      jwt/verify                     anybody
 	// jwks                   GET HEAD   .well-known/jwks.json  .well-known/jwks.json          anybody
+	// mfa                    POST       mfa/verify             mfa/verify                     anybody
+	// mfa                    GET HEAD   mfa/status             mfa/status                     a token
+	// mfa                    GET HEAD   mfa/totp/activate      mfa/totp/activate              a token
+	// mfa                    POST       mfa/totp/activate      mfa/totp/activate              a token
+	// mfa                    POST       mfa/totp/deactivate    mfa/totp/deactivate            a token
+	// mfa                    POST       mfa/recovery-codes/regenerate mfa/recovery-codes/regenerate  a token
+	// reauthenticate         POST       reauthenticate         reauthenticate                 a token
 	// users                  GET HEAD   -                      users/{id}                     user
 	// users                  PUT PATCH  -                      users/{id}                     user
 	// users                  DELETE     -                      users/{id}                     user_delete
