@@ -165,4 +165,9 @@ func (g *Gate) claims(r *http.Request, c *caller, now time.Time) *assertionClaim
 
 // loginMethods returns how an account has logged in. A token doesn't say whether that was
 // with a provider. Source of the names: RFC 8176, 2.
-func loginMethods(*account.Token) []string { return []string{"pwd"} }
+func loginMethods(t *account.Token) []string {
+	if t.MFA {
+		return []string{"pwd", "otp", "mfa"}
+	}
+	return []string{"pwd"}
+}
