@@ -351,3 +351,27 @@ reverse_proxy `+testsite.BackEnd(t))
 		t.Errorf("%s", page.Body)
 	}
 }
+
+func TestAnAdministratorResetsALostFactor(t *testing.T) {
+	in := newRegistering(t, "mfa")
+	s := &server{in.Site}
+	s.Post("/auth/register", "", "username", "ann", "email", "ann@example.com", "password", "pw").Want(t, http.StatusCreated)
+	in.djoser("", "user", "reset-mfa", "ann").Want(t, 1, "the user has no second factor")
+	token := s.Login("ann", "pw")
+	s.enrol(token)
+	if m := in.mailTo("ann@example.com", 1); m.subject != "A second factor was set up for Frontend" {
+		t.Errorf("mail %q", m.subject)
+	}
+	if out := in.ok("user", "show", "ann"); !regexp.MustCompile(`second factor +yes`).MatchString(out) {
+		t.Errorf("show says %s", out)
+	}
+	s.askedFor("login")
+	if out := in.ok("user", "reset-mfa", "ann"); out != "ann logs in by the password alone now.\n" {
+		t.Errorf("reset-mfa says %q", out)
+	}
+	s.Get("/auth/me", token).Want(t, http.StatusUnauthorized)
+	s.Login("ann", "pw")
+	if m := in.mailTo("ann@example.com", 2); m.subject != "Your second factor for Frontend was removed" {
+		t.Errorf("mail %q", m.subject)
+	}
+}

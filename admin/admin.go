@@ -24,6 +24,7 @@ import (
 //	POST   /djoser/<realm>/users/<name>/password      set its password, or remove it
 //	POST   /djoser/<realm>/users/<name>/activate      let it log in
 //	POST   /djoser/<realm>/users/<name>/confirm-email mark its address as confirmed
+//	POST   /djoser/<realm>/users/<name>/reset-mfa     remove its second factor, end its logins
 //	POST   /djoser/<realm>/users/<name>/deactivate    end its logins, allow no new one
 //	POST   /djoser/<realm>/users/<name>/send-activation  mail it a link that activates it
 //	POST   /djoser/<realm>/users/<name>/send-reset    mail it a link for a new password

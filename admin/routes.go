@@ -47,6 +47,7 @@ var routes = []route{
 	{"POST", "users/*/reject", "user_rejected", (*request).reject},
 	{"POST", "users/*/activate", "user_activated", (*request).activate},
 	{"POST", "users/*/confirm-email", "email_confirmed", (*request).confirmEmail},
+	{"POST", "users/*/reset-mfa", "mfa_reset", (*request).resetMFA},
 	{"POST", "users/*/deactivate", "user_deactivated", (*request).deactivate},
 	{"POST", "users/*/send-activation", "activation_requested", (*request).sendActivation},
 	{"POST", "users/*/send-reset", "password_reset_requested", (*request).sendReset},

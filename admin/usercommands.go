@@ -31,6 +31,7 @@ the user's id, such as id:42.`,
 		userVerb(run, "deactivate", "Ends every login of a user, and allows no new ones", http.MethodPost, "/deactivate", "%s is not active any more."),
 		userVerb(run, "approve", "Lets in a user who waits for approval, and tells the user", http.MethodPost, "/approve", "%s is approved."),
 		userVerb(run, "reject", "Deletes a user who waits for approval, and tells the user", http.MethodPost, "/reject", "%s is rejected."),
+		userVerb(run, "reset-mfa", "Removes the second factor of a user who has lost it, ends every login, and tells the user", http.MethodPost, "/reset-mfa", "%s logs in by the password alone now."),
 		userConfirmEmail(run), userDelete(run), userFreeName(run))
 }
 
@@ -272,6 +273,9 @@ func (u *userView) show(w io.Writer) {
 	}
 	line("state", state(u))
 	line("password", u.Password)
+	if u.MFA {
+		line("second factor", "yes")
+	}
 	line("groups", strings.Join(u.Groups, ", "))
 	line("joined", shortTime(u.DateJoined))
 	line("last login", shortTime(u.LastLogin))

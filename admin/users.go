@@ -33,6 +33,7 @@ type userView struct {
 	LastLogin      *time.Time     `json:"last_login"`
 	PendingEmail   string         `json:"pending_email,omitempty"`
 	Password       string         `json:"password"` // usable or unusable
+	MFA            bool           `json:"mfa"`      // has a second factor
 
 	// Reserved are names that the user gave up.
 	Reserved []reservedName `json:"reserved,omitempty"`
@@ -48,7 +49,7 @@ func (m *request) describe(acc *account.Account) *userView {
 		ID: acc.ID, Name: m.accounts.Model.Name(acc), Fields: make(map[string]any),
 		IsActive: acc.IsActive, Waiting: acc.Waiting, EmailConfirmed: acc.EmailConfirmed, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
 		Groups: append([]string{}, acc.Groups...), DateJoined: drf.TimeOrNil(acc.DateJoined), LastLogin: drf.TimeOrNil(acc.LastLogin),
-		PendingEmail: acc.PendingEmail, Password: account.PasswordState(acc),
+		PendingEmail: acc.PendingEmail, Password: account.PasswordState(acc), MFA: acc.Factor.IsActive(),
 	}
 	for _, f := range m.accounts.Model.Declared {
 		u.Fields[f.Name] = f.Value(acc)
@@ -360,6 +361,14 @@ func (m *request) activate() (any, error) {
 
 func (m *request) confirmEmail() (any, error) {
 	return m.done(m.accounts.ConfirmEmail(m.r.Context(), m.user.ID))
+}
+
+func (m *request) resetMFA() (any, error) {
+	acc, err := m.accounts.ResetFactor(m.r.Context(), m.user.ID)
+	if errors.Is(err, account.ErrNoFactor) {
+		return nil, &apiError{http.StatusConflict, "the user has no second factor", nil}
+	}
+	return m.done(acc, err)
 }
 
 func (m *request) deactivate() (any, error) {
