@@ -55,7 +55,7 @@ func TestConvertedSettingsLoad(t *testing.T) {
 			[]string{"login_field phone", "field phone char {", "cookie", `activation_url "#/activate/{uid}/{token}"`, "domain localhost:3000", "site_name Frontend", "header_types JWT", "access 30d", "refresh 60d", "algorithm ES256"},
 			[]string{
 				"ACTIVATION_URL: it lacks", "LOGIN_FIELD: if", "USER_ID_FIELD: ", `PERMISSIONS: user can't be AllowAny`, "PERMISSIONS: user_create has a class of the project", `PERMISSIONS: "walk" is no action`,
-				"domain: a scheme", "EMAIL_FRONTEND_SITE_NAME: it has {$", "TOKEN_MODEL: ", "SOCIAL_AUTH_ALLOWED_REDIRECT_URIS: ", `DJOSER: "SHOE_SIZE" is no setting`,
+				"domain: a scheme", "EMAIL_FRONTEND_SITE_NAME: it has {$", "TOKEN_MODEL: ", "SOCIAL_AUTH_ALLOWED_REDIRECT_URIS: write a provider", `DJOSER: "SHOE_SIZE" is no setting`,
 				"AUDIENCE: ", "USER_ID_CLAIM: ", "TOKEN_OBTAIN_SERIALIZER: ", "REFRESH_TOKEN_LIFETIME: it is no time", "REFRESH_TOKEN_LIFETIME: it is shorter",
 				"ACCESS_TOKEN_LIFETIME: it is longer", "ALGORITHM: ", "site_name: ", "mailer: ", "activation_url: ",
 			},

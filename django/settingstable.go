@@ -74,8 +74,8 @@ var djoserSettings = []Setting{
 	{Djoser, "CONSTANTS", "", "The texts of answers are djoser's, in English.", ownClasses("CONSTANTS", "djoser.constants.", "the texts of answers are djoser's, in English."), nil},
 	{Djoser, "TOKEN_MODEL", "", "The tokens are of this module; those of `rest_framework.authtoken` are imported, [others](django.md#what-isnt) are not. With `None`, leave the token endpoints unused.", nil, []string{"rest_framework.authtoken.models.Token"}},
 	{Djoser, "CREATE_SESSION_ON_LOGIN", "token { cookie }", "A cookie for the endpoints and the gate. Django has no session then: behind the gate, [it reads `Remote-User`](#the-back-end).", takeSession, nil},
-	{Djoser, "SOCIAL_AUTH_TOKEN_STRATEGY", "", "There is no log-in by other sites, `/o/…`.", nil, []string{"djoser.social.token.jwt.TokenStrategy"}},
-	{Djoser, "SOCIAL_AUTH_ALLOWED_REDIRECT_URIS", "", "There is no log-in by other sites, `/o/…`.", nil, nil},
+	{Djoser, "SOCIAL_AUTH_TOKEN_STRATEGY", "", "None is needed: the state is signed. Log-ins at `/o/…` give JWTs with `jwt`, otherwise a token.", nil, []string{"djoser.social.token.jwt.TokenStrategy"}},
+	{Djoser, "SOCIAL_AUTH_ALLOWED_REDIRECT_URIS", "provider { redirect_uris … }", "In a [`provider`](providers.md) for each site that people log in with. Its `client_id` and `client_secret` are `SOCIAL_AUTH_…_KEY` and `…_SECRET`.", takeProviders, nil},
 	{Djoser, "WEBAUTHN", "", "There are no endpoints `/webauthn/…`.", nil, nil},
 }
 

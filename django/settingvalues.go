@@ -288,6 +288,15 @@ func takeOrigins(c *converter, value any) error {
 
 var originText = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:[0-9]+)?$`)
 
+// takeProviders says what to write. The settings of a site that people log in with have other
+// names for each, and secrets.
+func takeProviders(_ *converter, value any) error {
+	if isTrue(value) {
+		return errors.New("write a provider for each site that people log in with, and the URIs as its redirect_uris. Its client_id and client_secret are SOCIAL_AUTH_…_KEY and …_SECRET")
+	}
+	return nil
+}
+
 // completeMailer makes one line of the settings of Django's mail server.
 func (c *converter) completeMailer(all map[string]any) error {
 	host, _ := all["EMAIL_HOST"].(string)
