@@ -43,6 +43,7 @@ var attacks = []struct {
 	{"address of another person behind the gate", "CWE-345", attackForeignAddress},
 	{"takeover by id", "CWE-639", attackID},
 	{"imported token of another person", "CWE-639", attackImportedToken},
+	{"imported second factor of another person", "CWE-639", attackImportedFactor},
 	{"last of all ids in a dump", "CWE-190", attackLastID},
 	{"page that posts to the admin API", "CWE-352", attackAdminFromPage},
 	{"Caddyfile of another user in the working folder", "CWE-426", attackForeignCaddyfile},

@@ -75,6 +75,7 @@ type Realm struct {
 	SendsActivations bool
 	SendsResets      bool
 	SendsMails       bool // there is a mailer
+	MFA              bool // accounts may have second factors
 
 	// InvitationLink returns the link of an invitation with a code, or what the settings
 	// lack for one.

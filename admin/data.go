@@ -36,9 +36,9 @@ func (m *request) stats() (any, error) {
 
 // importDump takes the parameters phase (check, users or tokens) and model. The body is
 // one or more arrays of rows. A row must come after the rows that it refers to: content
-// types, permissions, groups, users, tokens. Users must be sent with their tokens. The
-// phases users and tokens must not be sent the rows that the check refused. A row may
-// give its number in the file as "row".
+// types, permissions, groups, users, tokens and apps. Users must be sent with their tokens
+// and apps. The phases users and tokens must not be sent the rows that the check refused or
+// left out. A row may give its number in the file as "row".
 func (m *request) importDump() (any, error) {
 	query := m.r.URL.Query()
 	phase := django.Phase(query.Get("phase"))
@@ -46,7 +46,7 @@ func (m *request) importDump() (any, error) {
 		return nil, badRequest("phase must be check, users or tokens; do them in this order")
 	}
 	defer m.longWork()()
-	report, err := django.Import(m.r.Context(), m.accounts, m.r.Body, query.Get("model"), phase)
+	report, err := django.Import(m.r.Context(), m.accounts, m.r.Body, django.ImportOptions{Model: query.Get("model"), Phase: phase, MFA: m.realm.MFA})
 	if err != nil && !errors.Is(err, account.ErrFull) && !errors.Is(err, account.ErrUnavailable) {
 		return nil, badRequest("%v", err)
 	}

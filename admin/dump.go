@@ -20,7 +20,7 @@ type dump struct {
 	file      *os.File
 	model     string        // of users
 	referred  []referredRow // are sent first
-	unordered bool          // there are users after tokens
+	unordered bool          // there are users after what refers to them
 	leaveOut  []int         // rows that are not sent, sorted
 }
 
@@ -40,10 +40,10 @@ const maxReferred = 64 << 20
 // readDump reads a dump once for what is to be sent first.
 func readDump(f *os.File, model string) (*dump, error) {
 	d := &dump{file: f, model: strings.ToLower(cmp.Or(model, django.DefaultModel))}
-	size, tokens := 0, false
+	size, refers := 0, false
 	err := django.ReadRows(f, func(row *django.Row) error {
-		tokens = tokens || row.Model == django.TokenModel
-		d.unordered = d.unordered || tokens && row.Model == d.model
+		refers = refers || django.RefersToUser(row.Model)
+		d.unordered = d.unordered || refers && row.Model == d.model
 		order := slices.Index(referredModels, row.Model)
 		if order < 0 {
 			return nil
@@ -101,19 +101,19 @@ func (d *dump) first() []byte {
 	return b.Bytes()
 }
 
-// write writes the rows of the file that are not left out: first the users, then the
-// tokens.
+// write writes the rows of the file that are not left out: first the users, then
+// what refers to them.
 func (d *dump) write(to io.Writer, r io.Reader) error {
 	w := bufio.NewWriter(to)
 	if _, err := w.Write(d.first()); err != nil {
 		return err
 	}
-	for _, tokens := range []bool{false, true} {
+	for _, refers := range []bool{false, true} {
 		if _, err := d.file.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
 		err := django.ReadRows(r, func(row *django.Row) error {
-			if !d.sends(row.Number) || tokens != (row.Model == django.TokenModel) {
+			if !d.sends(row.Number) || refers != django.RefersToUser(row.Model) {
 				return nil
 			}
 			text, err := rowText(row)

@@ -22,13 +22,14 @@ import (
 func importCommand(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Imports users, groups and tokens from Django",
-		Long: `Imports users, groups and tokens that Django's dumpdata wrote:
+		Short: "Imports users, groups, tokens and second factors from Django",
+		Long: `Imports users, groups, tokens and second factors that Django's dumpdata wrote:
 
     manage.py dumpdata auth.user auth.group authtoken.token > dump.json
 
-The file is checked before anything is changed; --dry-run stops there. Users and
-tokens that exist already are not changed, so an import can be repeated.`,
+With django-otp, add otp_totp.totpdevice. The file is checked before anything is
+changed; --dry-run stops there. What exists already is not changed, so an import
+can be repeated.`,
 		Example: `  caddy djoser import dump.json --dry-run
   caddy djoser import dump.json
   caddy djoser import dump.json --model members.member --skip`,
@@ -77,13 +78,14 @@ func (c *cliContext) importFile(name string) error {
 func (c *cliContext) importChecked(d *dump, report *django.ImportReport) error {
 	d.leaveOut = report.RefusedRows
 	done := &django.ImportReport{
-		Users:  django.Tally{Rows: report.Users.Refused, Refused: report.Users.Refused},
-		Groups: django.Tally{Rows: report.Groups.Refused, Refused: report.Groups.Refused},
-		Tokens: django.Tally{Rows: report.Tokens.Refused, Refused: report.Tokens.Refused},
+		Users:   django.Tally{Rows: report.Users.Refused, Refused: report.Users.Refused},
+		Groups:  django.Tally{Rows: report.Groups.Refused, Refused: report.Groups.Refused},
+		Tokens:  django.Tally{Rows: report.Tokens.Refused, Refused: report.Tokens.Refused},
+		Factors: django.Tally{Rows: report.Factors.Refused, Refused: report.Factors.Refused},
 	}
 	done.LeftOut, done.RefusedRows, done.Problems, done.More = report.LeftOut, report.RefusedRows, report.Problems, report.More
 	phases := []django.Phase{django.PhaseUsers, django.PhaseTokens}
-	if report.Tokens.Rows == 0 {
+	if report.Tokens.Rows+report.Factors.Rows == 0 {
 		phases = phases[:1]
 	}
 	late := 0
@@ -191,7 +193,7 @@ func showReport(w io.Writer, r *django.ImportReport) {
 	for _, kind := range []struct {
 		name string
 		django.Tally
-	}{{"users", r.Users}, {"groups", r.Groups}, {"tokens", r.Tokens}} {
+	}{{"users", r.Users}, {"groups", r.Groups}, {"tokens", r.Tokens}, {"factors", r.Factors}} {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t\n", kind.name, kind.Rows, kind.Added, kind.Present, kind.Refused, kind.Ended)
 	}
 	table.Flush()
@@ -205,7 +207,7 @@ func exportCommand(run runner) *cobra.Command {
 		Use:   "export FILE",
 		Short: "Writes users and groups for Django's loaddata",
 		Long: `Writes users and groups to a file for Django's loaddata. Tokens are not in it,
-since only their digests are stored. The file contains password hashes, and must
+since only their digests are stored, nor are second factors. The file contains password hashes, and must
 not exist yet. A running server writes the file itself, as its user.`,
 		Example: "  caddy djoser export /var/backups/djoser/users.json\n  caddy djoser export /var/backups/djoser/members.json --model members.member",
 		Args:    cobra.ExactArgs(1),

@@ -26,7 +26,7 @@ const (
 )
 
 // Phase is what one pass over a dump does. A dump may not fit in memory: one pass
-// checks its rows, one imports the accounts, one their tokens. The importer doesn't
+// checks its rows, one imports the accounts, one their tokens and second factors. The importer doesn't
 // keep rows: those that others refer to come first.
 type Phase string
 
@@ -75,13 +75,14 @@ type ImportReport struct {
 	Users    Tally          `json:"users"`
 	Groups   Tally          `json:"groups"`
 	Tokens   Tally          `json:"tokens"`
-	LeftOut  map[string]int `json:"left_out,omitempty"` // rows of other models
+	Factors  Tally          `json:"factors"`
+	LeftOut  map[string]int `json:"left_out,omitempty"` // rows of other models, and apps that can't be a factor
 	Problems []Problem      `json:"problems"`
 	More     int            `json:"more_problems,omitempty"`
 
-	// RefusedRows are all rows that can't be imported, sorted. The phases after the
-	// check must not get those that the check refused: of rows that exclude each
-	// other they import any.
+	// RefusedRows are all rows that can't be imported or are left out although of a
+	// model that is imported, sorted. The phases after the check must not get those of
+	// the check: of rows that exclude each other they import any.
 	RefusedRows []int `json:"refused_rows,omitempty"`
 }
 
@@ -90,19 +91,29 @@ func (r *ImportReport) Merge(other *ImportReport) {
 	r.Users.add(other.Users)
 	r.Groups.add(other.Groups)
 	r.Tokens.add(other.Tokens)
+	r.Factors.add(other.Factors)
 	r.RefusedRows = slices.Sorted(slices.Values(append(r.RefusedRows, other.RefusedRows...)))
 	r.Problems = append(r.Problems, other.Problems...)
 	r.More += other.More
 }
 
 // Refused reports whether there are rows that can't be imported.
-func (r *ImportReport) Refused() int { return r.Users.Refused + r.Groups.Refused + r.Tokens.Refused }
+func (r *ImportReport) Refused() int {
+	return r.Users.Refused + r.Groups.Refused + r.Tokens.Refused + r.Factors.Refused
+}
+
+// ImportOptions say how a dump is read.
+type ImportOptions struct {
+	Model string // of users; default: DefaultModel
+	Phase Phase
+	MFA   bool // accounts may have second factors
+}
 
 // importer reads a dump into the accounts of a realm.
 type importer struct {
 	accounts *account.Service
-	model    string
-	phase    Phase
+	options  ImportOptions
+	model    string // of users
 
 	// What rows refer to by their ids in Django. The reader of the rows adds to
 	// it while workers look names up.
@@ -113,24 +124,25 @@ type importer struct {
 	stored       map[uint64]string // groups of the store
 	noted        map[string]bool   // names of groups that were imported
 	groupRows    map[int]bool      // rows of groups that were read
-	usersEnded   bool              // tokens are being read, or nothing any more
+	usersEnded   bool              // what refers to users is being read, or nothing any more
 
-	mu     sync.Mutex // guards what follows
-	report ImportReport
-	fields map[string]bool
-	unique uniqueValues
-	users  references
+	mu      sync.Mutex // guards what follows
+	report  ImportReport
+	fields  map[string]bool
+	unique  uniqueValues
+	users   references
+	devices map[uint64]device // by the hash of their user
 }
 
 // Import reads a dump.
-func Import(ctx context.Context, a *account.Service, r io.Reader, model string, phase Phase) (*ImportReport, error) {
+func Import(ctx context.Context, a *account.Service, r io.Reader, options ImportOptions) (*ImportReport, error) {
 	im := &importer{
-		accounts: a, model: strings.ToLower(cmp.Or(model, DefaultModel)), phase: phase,
+		accounts: a, options: options, model: strings.ToLower(cmp.Or(options.Model, DefaultModel)),
 		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string),
 		groups: make(map[uint64]string), stored: make(map[uint64]string), noted: make(map[string]bool),
 		groupRows: make(map[int]bool),
 		report:    ImportReport{LeftOut: make(map[string]int), Problems: []Problem{}},
-		fields:    make(map[string]bool),
+		fields:    make(map[string]bool), devices: make(map[uint64]device),
 	}
 	if err := im.loadGroups(ctx); err != nil {
 		return nil, err
@@ -162,14 +174,14 @@ func (im *importer) loadGroups(ctx context.Context) error {
 }
 
 // readAll reads the rows, and gives those of the phase to the workers. They work on
-// users first, then on tokens.
+// users first, then on what refers to them.
 func (im *importer) readAll(ctx context.Context, r io.Reader) error {
 	w := newWorkers(ctx)
 	err := ReadRows(r, func(row *Row) error {
 		if !im.wanted(row) {
 			return im.note(ctx, row)
 		}
-		if row.Model == TokenModel && !im.usersEnded {
+		if RefersToUser(row.Model) && !im.usersEnded {
 			if err := w.wait(); err != nil {
 				return err
 			}
@@ -177,7 +189,7 @@ func (im *importer) readAll(ctx context.Context, r io.Reader) error {
 			w = newWorkers(ctx)
 		}
 		if row.Model == im.model && im.usersEnded {
-			return fmt.Errorf("row %d: a user comes after a token: send users first", row.Number)
+			return fmt.Errorf("row %d: a user comes after a token or an app: send users first", row.Number)
 		}
 		return w.do(func(ctx context.Context) error { return im.work(ctx, row) })
 	})
@@ -186,6 +198,7 @@ func (im *importer) readAll(ctx context.Context, r io.Reader) error {
 		im.endUsers()
 	}
 	im.endTokens()
+	im.endDevices()
 	return err
 }
 
@@ -212,21 +225,21 @@ func (w *workers) do(work func(context.Context) error) error {
 
 func (w *workers) wait() error { return w.group.Wait() }
 
+// RefersToUser reports whether rows of a model are imported after the users that they refer
+// to.
+func RefersToUser(model string) bool { return model == TokenModel || model == DeviceModel }
+
 func (im *importer) wanted(row *Row) bool {
-	switch row.Model {
-	case im.model:
-		return true // tokens refer to users
-	case TokenModel:
-		return im.phase != PhaseUsers
-	}
-	return false
+	return row.Model == im.model || RefersToUser(row.Model) && im.options.Phase != PhaseUsers
 }
 
 func (im *importer) work(ctx context.Context, row *Row) error {
 	switch {
 	case row.Model == TokenModel:
 		return im.token(ctx, row)
-	case im.phase == PhaseTokens:
+	case row.Model == DeviceModel:
+		return im.device(ctx, row)
+	case im.options.Phase == PhaseTokens:
 		return im.owner(ctx, row)
 	}
 	return im.user(ctx, row)
@@ -268,8 +281,10 @@ func (im *importer) count(row *Row, t Tally) error {
 	switch row.Model {
 	case TokenModel:
 		im.report.Tokens.add(t)
+	case DeviceModel:
+		im.report.Factors.add(t)
 	case "auth.group":
-		if im.phase != PhaseTokens { // here only their names are read
+		if im.options.Phase != PhaseTokens { // here only their names are read
 			im.report.Groups.add(t)
 		}
 	default:
@@ -278,7 +293,7 @@ func (im *importer) count(row *Row, t Tally) error {
 	return nil
 }
 
-// note reads a row that is neither a user nor a token.
+// note reads a row that is neither a user nor refers to one.
 func (im *importer) note(ctx context.Context, row *Row) error {
 	switch row.Model {
 	case "contenttypes.contenttype":
@@ -287,14 +302,14 @@ func (im *importer) note(ctx context.Context, row *Row) error {
 		return im.notePermission(row)
 	case "auth.group":
 		return im.group(ctx, row)
-	case im.model, TokenModel:
+	case im.model, TokenModel, DeviceModel:
 		return nil
 	}
 	im.mu.Lock()
 	im.report.LeftOut[row.Model]++
 	first := im.report.LeftOut[row.Model] == 1
 	im.mu.Unlock()
-	if _, ok := row.Fields["last_login"]; first && ok && im.phase == PhaseCheck {
+	if _, ok := row.Fields["last_login"]; first && ok && im.options.Phase == PhaseCheck {
 		im.problem(row, true, "rows of this model look like users, and are left out: the model to import is %s", im.model)
 	}
 	return nil
@@ -382,13 +397,13 @@ func (im *importer) group(ctx context.Context, row *Row) error {
 		im.groups[id] = name
 		im.names.Unlock()
 	}
-	if im.phase == PhaseTokens || im.noted[name] {
+	if im.options.Phase == PhaseTokens || im.noted[name] {
 		return nil
 	}
 	im.noted[name] = true
 	other := im.stored[id]
 	clash := id != 0 && other != "" && other != name
-	if im.phase == PhaseCheck {
+	if im.options.Phase == PhaseCheck {
 		im.checkGroup(row, name)
 		if clash {
 			im.problem(row, true, "the id belongs to another group here, %s: Django will give this one a new id", other)
@@ -425,7 +440,7 @@ func (im *importer) user(ctx context.Context, row *Row) error {
 	case stored != nil:
 		im.isStored(row)
 		return im.count(row, Tally{Rows: 1, Present: 1})
-	case im.phase == PhaseCheck:
+	case im.options.Phase == PhaseCheck:
 		im.remember(row, acc)
 		return im.count(row, Tally{Rows: 1, Added: 1})
 	}
@@ -439,7 +454,7 @@ func (im *importer) user(ctx context.Context, row *Row) error {
 	return im.count(row, Tally{Rows: 1, Added: 1})
 }
 
-// owner notes which account a user of the dump is here, for the tokens.
+// owner notes which account a user of the dump is here, for what refers to it.
 func (im *importer) owner(ctx context.Context, row *Row) error {
 	_, stored, err := im.find(ctx, row)
 	if err != nil && !errors.As(err, new(*clashError)) {
@@ -515,7 +530,7 @@ func (im *importer) account(row *Row) (*account.Account, error) {
 func errorLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }
 
 func (im *importer) warn(row *Row, acc *account.Account) {
-	if im.phase != PhaseCheck {
+	if im.options.Phase != PhaseCheck {
 		return
 	}
 	m := im.accounts.Model
@@ -549,7 +564,7 @@ func (im *importer) setGroups(row *Row, acc *account.Account) error {
 		}
 		if name, ok := im.groupName(id); ok {
 			acc.Groups = append(acc.Groups, name)
-		} else if im.phase == PhaseCheck {
+		} else if im.options.Phase == PhaseCheck {
 			im.problem(row, true, "group %d is not in the dump, and is left out: dump auth.group as well", id)
 		}
 	}
@@ -575,12 +590,12 @@ func (im *importer) setFields(row *Row, acc *account.Account) error {
 		if err != nil {
 			return err
 		}
-		if warning != "" && im.phase == PhaseCheck {
+		if warning != "" && im.options.Phase == PhaseCheck {
 			im.problem(row, true, "%s", warning)
 		}
 		f.Set(acc, value)
 	}
-	if im.phase != PhaseCheck {
+	if im.options.Phase != PhaseCheck {
 		return nil
 	}
 	for name := range row.Fields {

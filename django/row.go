@@ -66,6 +66,18 @@ func (r *Row) flag(name string, def bool) (bool, error) {
 	return b, nil
 }
 
+func (r *Row) number(name string, def int64) (int64, error) {
+	raw, ok := r.Fields[name]
+	if !ok || IsNull(raw) {
+		return def, nil
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s is not a whole number", name)
+	}
+	return n, nil
+}
+
 // time reads a time as DjangoJSONEncoder writes it: in milliseconds, without a
 // fraction if there are no microseconds. So .000 means less than a millisecond;
 // it is kept as one microsecond, so that an export writes .000 again. Without

@@ -10,11 +10,11 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 )
 
-// A token's row refers to its user by the id or natural key in Django. Here that
-// id or key may belong to another person. So a token is imported only if the row of
-// its user is in the dump, and was imported or is the same account.
+// The rows of tokens and apps refer to their user by the id or natural key in Django. Here
+// that id or key may belong to another person. So they are imported only if the row of
+// the user is in the dump, and was imported or is the same account.
 
-// references are hashes of what tokens refer to users by.
+// references are hashes of what such rows refer to users by.
 type references struct {
 	stored  hashes // users that are in the store; by name only if they have no id
 	refused hashes // users that can't be imported
@@ -26,7 +26,7 @@ func (im *importer) isStored(row *Row) {
 	im.refer(&im.users.stored, row, cmp.Or(id, name)) // with an id, both have the same name
 }
 
-// isRefused notes that tokens can't refer to the user of a row, even if another row
+// isRefused notes that no row can refer to the user of a row, even if another row
 // has the same id or name.
 func (im *importer) isRefused(row *Row) {
 	id, name := im.referencesTo(row)
@@ -35,7 +35,7 @@ func (im *importer) isRefused(row *Row) {
 }
 
 func (im *importer) refer(to *hashes, row *Row, user account.Key) {
-	if im.phase == PhaseUsers || user == (account.Key{}) {
+	if im.options.Phase == PhaseUsers || user == (account.Key{}) {
 		return
 	}
 	im.mu.Lock()
@@ -43,7 +43,7 @@ func (im *importer) refer(to *hashes, row *Row, user account.Key) {
 	to.add(hashOf(user), row.Number)
 }
 
-// referencesTo returns what tokens can refer to the user of a row by.
+// referencesTo returns what other rows can refer to the user of a row by.
 func (im *importer) referencesTo(row *Row) (byID, byName account.Key) {
 	if id, err := row.id(); err == nil && id != 0 {
 		byID = idKey(id)
@@ -55,7 +55,7 @@ func (im *importer) referencesTo(row *Row) (byID, byName account.Key) {
 	return byID, byName
 }
 
-// isKnown reports whether the user that a token refers to is in the dump, and is the
+// isKnown reports whether the user that a row refers to is in the dump, and is the
 // account with this id or, in a check, can be imported.
 func (im *importer) isKnown(user account.Key, owner uint64) bool {
 	return im.users.stored.has(hashOf(user)) || im.users.stored.has(hashOf(idKey(owner))) || im.unique.keys.has(hashOf(user))
@@ -75,20 +75,33 @@ func (im *importer) token(ctx context.Context, row *Row) error {
 	if err != nil {
 		return im.refuse(row, "%v", err)
 	}
-	user, ok := im.userKey(row.Fields["user"])
-	if !ok {
-		return im.refuse(row, "its user is neither an id nor a natural key: dump users and tokens with --natural-primary --natural-foreign")
+	_, owner, err := im.userOf(ctx, row)
+	if errors.As(err, new(*clashError)) {
+		return im.refuse(row, "%v", err)
 	}
-	owner, err := im.ownerOf(ctx, user)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case im.users.refused.has(hashOf(user)):
-		return im.refuse(row, "its user can't be imported")
-	case !im.isKnown(user, owner):
-		return im.refuse(row, "its user is not in the dump: dump the users with the tokens")
 	}
 	return im.addToken(ctx, row, &account.Token{Digest: digest, Account: owner, Created: created})
+}
+
+// userOf returns what a row refers to its user by, and the id of the account. In a check, that
+// may be zero.
+func (im *importer) userOf(ctx context.Context, row *Row) (user account.Key, owner uint64, err error) {
+	user, ok := im.userKey(row.Fields["user"])
+	if !ok {
+		return user, 0, &clashError{"its user is neither an id nor a natural key: dump everything with --natural-primary --natural-foreign"}
+	}
+	owner, err = im.ownerOf(ctx, user)
+	switch {
+	case err != nil:
+		return user, 0, err
+	case im.users.refused.has(hashOf(user)):
+		return user, 0, &clashError{"its user can't be imported"}
+	case !im.isKnown(user, owner):
+		return user, 0, &clashError{"its user is not in the dump: dump the users, too"}
+	}
+	return user, owner, nil
 }
 
 // userKey is a reference to a user: an id or a natural key.
@@ -126,7 +139,7 @@ func (im *importer) addToken(ctx context.Context, row *Row, t *account.Token) er
 	case !errors.Is(err, account.ErrNotFound):
 		return err
 	}
-	if im.phase == PhaseCheck {
+	if im.options.Phase == PhaseCheck {
 		im.rememberToken(row, t.Digest)
 		return im.count(row, Tally{Rows: 1, Added: 1})
 	}
