@@ -210,7 +210,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock("token {\nschemes \"a b\"\n}"), `token schemes: "a b" is not the name of a scheme`, 4},
 		{inBlock("throttle"), "throttle needs a block: 'throttle {' and its lines", 3},
 		{inBlock("throttle on"), "unexpected argument 'on': throttle takes a block", 3},
-		{inBlock("throttle {\nlogins 1/1m\n}"), "unknown word 'logins' in throttle: use wrong_passwords, " + endpoints, 4},
+		{inBlock("throttle {\nlogins 1/1m\n}"), "unknown word 'logins' in throttle: use wrong_passwords, " + strings.Join(api.CountedNames(), ", "), 4},
 		{inBlock("throttle {\nlogin\n}"), "login needs a rate, such as 10/1m, or off", 4},
 		{inBlock("throttle {\nlogin 10\n}"), `login: rate "10": it must be a number and a time, such as 10/1m, of at most 10000 and 30d`, 4},
 
@@ -222,7 +222,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 
 		// The gate and the matcher.
 		{":8080 {\ndjoser_auth /api/* x\n}", "unexpected argument 'x': put the settings of djoser_auth in a block; a path before it starts with '/'", 2},
-		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, scope, fresh, unconfirmed_email, encoded_slashes, optional, basic, login_url, headers, keep_authorization or early_data", 3},
+		{inGate("admin"), "unknown word 'admin' in djoser_auth: use realm, staff, superuser, user, group, scope, fresh, mfa, unconfirmed_email, encoded_slashes, optional, basic, login_url, headers, assertion, keep_authorization or early_data", 3},
 		{inGate("user"), "user needs at least one value", 3},
 		{inGate("scope"), "scope needs at least one value", 3},
 		{inGate("scope read,write"), `scope "read,write": it has 1 to 64 letters, digits and . _ : / -, and begins with a letter or a digit`, 3},
@@ -235,7 +235,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inGate("headers {\nX-A 1\nx-a 2\n}"), "duplicate X-A", 5},
 		{inGate("headers {\nX-A\n}"), quoted("X-A"), 4},
 		{":8080 {\n@x djoser_token staff\nrespond @x 200\n}", "unexpected argument 'staff': put the settings of djoser_token in a block", 2},
-		{inMatcher("optional"), "unknown word 'optional' in djoser_token: use realm, staff, superuser, user, group, scope, fresh, unconfirmed_email or encoded_slashes", 3},
+		{inMatcher("optional"), "unknown word 'optional' in djoser_token: use realm, staff, superuser, user, group, scope, fresh, mfa, unconfirmed_email or encoded_slashes", 3},
 		{inMatcher("group"), "group needs at least one value", 3},
 		{":8080 {\n@x {\ndjoser_token\ndjoser_token {\nstaff\n}\n}\nrespond @x 200\n}", "duplicate djoser_token in one matcher: put its rights, which are alternatives, in one block", 4},
 	} {
