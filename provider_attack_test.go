@@ -8,11 +8,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
@@ -300,4 +303,59 @@ func TestLogInsWithProvidersAreThrottled(t *testing.T) {
 		p.Post("/auth/o/corp", "", "code", "x", "state", "x").Want(t, http.StatusBadRequest, badState)
 	}
 	p.Post("/auth/o/corp", "", "code", "x", "state", "x").WantThrottled(t)
+}
+
+// TestProvidersKeepToThePermissions: whoever may not register doesn't by a provider.
+func TestProvidersKeepToThePermissions(t *testing.T) {
+	p := newProviderSite(t, "permissions {\nuser_create IsAdminUser\n}\n")
+	p.provider.Set(annSmith)
+	p.logIn(annSmith.Username).Want(t, http.StatusForbidden, `{"detail": "Registration is closed."}`)
+	b := newBrowser(p.Site)
+	a := b.request(http.MethodGet, "/account/o/corp", "", "Accept", "text/html")
+	a.Want(t, http.StatusSeeOther)
+	back := p.provider.LogIn(a.Header.Get("Location"), annSmith.Username).RequestURI()
+	wantPage(t, b.visit(back), 403)
+
+	// Who has an account logs in.
+	if _, err := runningRealm(t, "default").accounts.Create(t.Context(), &account.Patch{Fields: account.Values{"username": "ann", "email": annSmith.Email}}, ""); err != nil {
+		t.Fatal(err)
+	}
+	p.logIn(annSmith.Username).Want(t, http.StatusCreated)
+}
+
+// TestCodesAreNotInTheAccessLog: a code is good until it is used.
+func TestCodesAreNotInTheAccessLog(t *testing.T) {
+	p := newProviderSite(t, "")
+	file := filepath.Join(t.TempDir(), "access.log")
+	if err := p.Load("log {\noutput file " + file + "\n}\n" + p.site("")); err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
+		p.Do(method, "/auth/o/corp/?code=secret&state=secret", "")
+	}
+	p.Do(http.MethodGet, "/account/o/corp/callback?code=secret&state=secret", "")
+	p.Get("/account/login", "").Want(t, http.StatusOK)
+	var log []byte
+	testsite.Eventually(t, "the access log", func() bool {
+		log, _ = os.ReadFile(file) // made with the first line
+		return strings.Contains(string(log), "/account/login")
+	})
+	if strings.Contains(string(log), "secret") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+// TestAProviderIsToldOfAStrangersClaim: somebody else has registered with the person's address,
+// which is the username. quiet_registration has nothing to hide from its owner, and must not
+// answer with a token that isn't one.
+func TestAProviderIsToldOfAStrangersClaim(t *testing.T) {
+	p := newProviderSite(t, "")
+	site := strings.NewReplacer("endpoints classic v2\nusername_reset_confirm_url \"#/u/{uid}/{token}\"\n", "").
+		Replace(p.site("send_activation_email\nquiet_registration\nuser_model {\nusername_field email\nrequired_fields first_name\n}\n"))
+	if err := p.Load(site); err != nil {
+		t.Fatal(err)
+	}
+	p.provider.Set(annSmith)
+	p.Post("/auth/register", "", "email", annSmith.Email, "password", "pw", "first_name", "Eve").Want(t, http.StatusCreated)
+	p.logIn(annSmith.Username).Want(t, http.StatusBadRequest)
 }

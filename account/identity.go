@@ -198,6 +198,9 @@ func (r *Request) also(name string, acc *Account) {
 
 // registerBy makes an account without a password.
 func (r *Request) registerBy(ctx context.Context, p Person, code string, add func(*Change, *Account)) (*Account, error) {
+	if r.noRegistration {
+		return nil, ErrRegistrationClosed
+	}
 	a, f := r.accounts, r.accounts.Model.Field("email")
 	v := maps.Clone(p.Values)
 	if v == nil {

@@ -156,13 +156,14 @@ func (a *Service) tellOwner(address string, c Client) *Mail {
 }
 
 // commitQuietly commits a new account. If people log in with their addresses, and another
-// account has the address, quiet_registration commits only a mail to its owner.
+// account has the address, quiet_registration commits only a mail to its owner; unless a
+// provider says that it is the new account's, which then may know.
 func (a *Service) commitQuietly(ctx context.Context, change *Change, address string, c Client) error {
 	err := a.Commit(ctx, change)
 	if change.Uninvite != nil && errors.Is(err, ErrNotFound) {
 		return ErrUninvited // used meanwhile
 	}
-	if change.Uninvite != nil || !a.quietNames() || !errors.As(err, new(*TakenError)) {
+	if change.Uninvite != nil || change.Account.EmailConfirmed || !a.quietNames() || !errors.As(err, new(*TakenError)) {
 		return err
 	}
 	return a.Commit(ctx, &Change{Mails: []*Mail{a.tellOwner(address, c)}})

@@ -138,11 +138,16 @@ type Request struct {
 	accounts *Service
 	event    Event // to report, with what the methods learned
 	noLogin  bool
+
+	noRegistration bool
 }
 
 // NoLogin makes Register and Activate return no token, whatever login_after_registration
 // and login_after_activation say.
 func (r *Request) NoLogin() { r.noLogin = true }
+
+// NoRegistration makes LoginBy refuse who has no account yet, whatever registration says.
+func (r *Request) NoRegistration() { r.noRegistration = true }
 
 // Do serves a request of an account's owner: it counts the request for the networks of
 // the client, calls do unless that is too many, and reports the event. The event has

@@ -77,6 +77,9 @@ type call struct {
 
 // serve answers the request.
 func (c *call) serve() (err error) {
+	if c.takesCode() {
+		request.SkipLog(c.Request) // who reads the access log could use the code
+	}
 	indent := 0
 	resp, err := c.answer(&indent)
 	c.setCookie(resp)

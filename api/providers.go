@@ -53,6 +53,7 @@ func serveProvider(c *call, req *account.Request, o *drf.Object) (*response, err
 	}
 	answer := serializers.ProviderAnswer{Provider: p}
 	answer.Browser, answer.NeedsBrowser, answer.Takes = authn.BrowserOf(c.Request, request.HTTPS(c.Request)), c.isSameOrigin(), p.Takes
+	answer.MayRegister = c.api.permits("user_create", c.who.Owner())
 	if c.who.Identity != nil {
 		answer.Token = c.who.Token
 	}
@@ -81,6 +82,11 @@ func serveProvider(c *call, req *account.Request, o *drf.Object) (*response, err
 	}
 	body["auth_token"] = by.Token
 	return &response{status: http.StatusCreated, body: body, private: true, token: by.Token}, nil
+}
+
+// takesCode reports whether the code of a provider may be in the query.
+func (c *call) takesCode() bool {
+	return c.resource != nil && c.resource.endpoints[0].Name == serializers.LoginProvider.Name && c.URL.RawQuery != ""
 }
 
 // issuerIfAny returns the issuer of JSON Web Tokens, or nil without the block jwt.

@@ -186,7 +186,7 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return nil
 	}
 	if hasLink(path) || path == pageNamed("register").path && r.URL.Query().Has("invitation") {
-		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true) // who reads the access log could use it
+		request.SkipLog(r) // who reads the access log could use it
 	}
 	realm, err := p.app.PagesRealm(p.Realm)
 	if err != nil {

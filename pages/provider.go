@@ -84,6 +84,7 @@ func finishLogin(v *visit) error {
 	answer := serializers.ProviderAnswer{Provider: p}
 	answer.Browser, answer.NeedsBrowser = authn.BrowserOf(v.Request, request.HTTPS(v.Request)), true
 	answer.Takes = func(redirectURI string) bool { return redirectURI == own }
+	answer.MayRegister = v.realm.Permits(serializers.Register, v.who.Owner())
 	if v.who.ByCookie {
 		answer.Token = v.who.Token
 	}

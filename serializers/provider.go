@@ -63,6 +63,8 @@ type ProviderAnswer struct {
 	Key      []byte         // account.Service.ProviderKey
 	Token    *account.Token // of the request; nil: none
 	JWT      *jwt.Issuer    // of JSON Web Tokens; nil: the log-in is an auth token
+
+	MayRegister bool // the permission user_create lets the sender make an account
 }
 
 // LoginByProvider logs in whoever comes back from a provider; or links them to the account
@@ -72,6 +74,9 @@ func (s *Serializers) LoginByProvider(ctx context.Context, req *account.Request,
 	v, errs := s.Version.Bind(o, s.providerInputs())
 	if err := errs.Err(); err != nil {
 		return by, err
+	}
+	if !a.MayRegister {
+		req.NoRegistration()
 	}
 	a.Code, a.State, a.Issuer = v.Text("code"), v.Text("state"), v.Text("iss")
 	state, err := a.Provider.Check(a.Key, a.Answer)

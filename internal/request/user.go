@@ -6,7 +6,11 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
+
+// SkipLog keeps a request out of the access log: its URL has a secret.
+func SkipLog(r *http.Request) { caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true) }
 
 // SetUser sets {http.auth.user.id}, the user_id of the access log. An account without an id,
 // which is none, sets nothing.
