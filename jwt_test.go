@@ -146,7 +146,8 @@ func endAll(t *testing.T, r *realm) *account.Change {
 	return &account.Change{Account: acc, Signature: r.model.Signature(), EndTokens: true}
 }
 
-func TestAUsedRefreshTokenEndsTheSession(t *testing.T) {
+// attackUsedRefreshToken uses a stolen refresh token after its owner, which ends the session.
+func attackUsedRefreshToken(t *testing.T) {
 	s := jwtSite(t, "rotate\n")
 	first := s.createJWT()
 	second := pair(t, s.refresh(first.Refresh))

@@ -126,8 +126,8 @@ func TestASecondFactorIsChangedOnlyWithOne(t *testing.T) {
 	s.Login("ann", "pw")
 }
 
-// What a thief with the password, a session or a link tries.
-func TestSecondFactorsCannotBePassedBy(t *testing.T) {
+// attackFactor is what a thief with the password, a session or a link tries.
+func attackFactor(t *testing.T) {
 	s := mfaSite(t, "")
 	s.Register("eve", "pw")
 	token, eve := s.Login("ann", "pw"), s.Login("eve", "pw")
@@ -180,7 +180,8 @@ func TestSecondFactorsCannotBePassedBy(t *testing.T) {
 	s.Post("/auth/login", "", "username", "ann", "password", "pw2").Want(t, http.StatusForbidden, `{"detail": "This account has a second factor, and the site takes none any more."}`)
 }
 
-func TestACodeIsGoodOnceAlsoInARace(t *testing.T) {
+// attackCodeInARace uses one code for several log-ins.
+func attackCodeInARace(t *testing.T) {
 	s := mfaSite(t, "")
 	app, recovery := s.enrol(s.Login("ann", "pw"))
 	for name, code := range map[string]string{"a code of the app": app.Code(t), "a recovery code": recovery[0]} {
@@ -207,7 +208,8 @@ func TestACodeIsGoodOnceAlsoInARace(t *testing.T) {
 	}
 }
 
-func TestWrongCodesAreThrottledOverBothLogins(t *testing.T) {
+// attackGuessedCode guesses codes with the right password, in two kinds of log-ins.
+func attackGuessedCode(t *testing.T) {
 	s := serve(t, site(strings.Replace(settings, "throttle off", "throttle {\nlogin 100/1m\njwt_create 100/1m\nmfa 100/1m\n}", 1)+v2Settings+"mfa\njwt\n"))
 	s.Register("ann", "pw")
 	app, _ := s.enrol(s.Login("ann", "pw"))
@@ -235,7 +237,8 @@ func TestWrongCodesAreThrottledOverBothLogins(t *testing.T) {
 	s.proveFactor(s.askedFor("login"), app.Code(t)).WantThrottled(t)
 }
 
-func TestAStolenLoginSetsUpNoSecondFactor(t *testing.T) {
+// attackFactorOfAThief would lock the owner out.
+func attackFactorOfAThief(t *testing.T) {
 	s := mfaSite(t, "")
 	token, other := s.Login("ann", "pw"), s.Login("ann", "pw")
 	r := runningRealm(t, "default")
