@@ -294,8 +294,8 @@ reverse_proxy `+testsite.BackEnd(t))
 	s.Register("ann", "pw")
 	b := newBrowser(s.Site)
 	// A gate leads from the log-in to setting up a factor.
-	page := b.visit("/secret/x?y=1")
-	page = b.send("/account/login", "username", "ann", "password", "pw", "next", "/secret/x?y=1")
+	b.visit("/secret/x?y=1")
+	page := b.send("/account/login", "username", "ann", "password", "pw", "next", "/secret/x?y=1")
 	page = b.follow(page)
 	if !strings.Contains(page.Body, "your account has none yet") || !strings.Contains(page.Body, `href="/account/mfa?next=%2Fsecret%2Fx%3Fy%3D1"`) {
 		t.Fatalf("%d at %s: %s", page.Status, b.url, page.Body)
