@@ -98,6 +98,7 @@ var attacks = []struct {
 	{"cookie that reaches a back end", "CWE-201", attackCookieAtBackEnd},
 	{"named token that changes the account", "CWE-269", attackNamedToken},
 	{"named token as a cookie", "CWE-565", attackNamedCookie},
+	{"named token made by a thief", "CWE-613", attackNamedByThief},
 	{"other secrets and names by Basic", "CWE-287", attackBasic},
 	{"page that uses a browser's Basic", "CWE-352", attackBasicFromPage},
 	{"named token made by a log-in that has ended", "CWE-613", attackEndedLogin},

@@ -245,7 +245,7 @@ func attackFactorOfAThief(t *testing.T) {
 	r.auth.Now = func() time.Time { return time.Now().Add(time.Hour) }
 	app := &testsite.App{Secret: member(t, s.Get("/auth/mfa/totp/activate", token), "secret"), Now: time.Now}
 	code := app.Code(t)
-	s.Post("/auth/mfa/totp/activate", token, "code", code).Want(t, http.StatusForbidden, `{"detail": "The login was too long ago to set up a second factor. Send current_password, too, or log in again."}`)
+	s.Post("/auth/mfa/totp/activate", token, "code", code).Want(t, http.StatusForbidden, `{"detail": "The login was too long ago for this. Send current_password, too, or log in again."}`)
 	s.Post("/auth/mfa/totp/activate", token, "code", code, "current_password", "x").Want(t, http.StatusBadRequest, `{"current_password": ["Invalid password."]}`)
 	// Another log-in sees another secret, and can't confirm this one.
 	s.Post("/auth/mfa/totp/activate", other, "code", code, "current_password", "pw").Want(t, http.StatusBadRequest, wrongCode)

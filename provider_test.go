@@ -289,7 +289,7 @@ func TestLinkingNeedsARecentLogInOrThePassword(t *testing.T) {
 }
 
 func TestProvidersOnPages(t *testing.T) {
-	p := newProviderSite(t, "")
+	p := newProviderSite(t, "mfa\n")
 	p.provider.Set(annSmith)
 	b := newBrowser(p.Site)
 	wantPage(t, b.visit("/account/login?next=/hello"), 200, `href="/account/o/corp?next=%2Fhello"`, "Go on with \u2068The Corp\u2069")
@@ -307,6 +307,10 @@ func TestProvidersOnPages(t *testing.T) {
 		t.Errorf("%v", a.Header)
 	}
 	wantPage(t, b.visit("/account/profile"), 200, "ann.smith")
+	// Who has no password sets up a second factor without it.
+	if page := b.visit("/account/mfa"); page.Status != 200 || !strings.Contains(page.Body, `name="code"`) || strings.Contains(page.Body, "current_password") {
+		t.Errorf("%d %s", page.Status, page.Body)
+	}
 	page := b.visit("/account/identities")
 	wantPage(t, page, 200, "<h2>The Corp</h2>", "ann@corp.example", "Add \u2068The Corp\u2069")
 	_, rest, _ := strings.Cut(page.Body, `href="/account/o/corp?link=`)

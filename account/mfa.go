@@ -73,12 +73,19 @@ func (a *Service) ephemeral(acc *Account, kind string) string {
 	return EncodeUID(acc.ID) + "." + kind + "." + links.sign(purposeFactor, acc, acc.Factor.signed(kind))
 }
 
-func (f *Factor) signed(kind string) string { return fmt.Sprint(kind, f.Step, len(f.Recovery)) }
+func (f *Factor) signed(kind string) string {
+	if f == nil {
+		return kind
+	}
+	return fmt.Sprint(kind, f.Step, len(f.Recovery))
+}
 
-// isEphemeral reports whether a signature is that of an ephemeral token.
+// isEphemeral reports whether a signature is that of an ephemeral token. It checks that first,
+// so that a bad one costs the same for every account.
 func (a *Service) isEphemeral(acc *Account, kind, signature string) bool {
 	links := a.ephemeralLinks()
-	return acc.IsActive && acc.Factor.IsActive() && links.check(purposeFactor, acc, acc.Factor.signed(kind), signature)
+	good := links.check(purposeFactor, acc, acc.Factor.signed(kind), signature)
+	return good && acc.IsActive && acc.Factor.IsActive()
 }
 
 // Kinds of log-ins.

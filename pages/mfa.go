@@ -4,6 +4,7 @@ import (
 	"errors"
 	"html/template"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -129,10 +130,30 @@ func showEnrolment(v *visit, w *View) error {
 		return err
 	}
 	codeField(fields[0])
-	fields[1].Optional, fields[1].Required = "", true
+	if fields, err = w.askProof(v, fields); err != nil {
+		return err
+	}
 	err = w.form(v, fields)
 	w.Form.Next = v.askedNext()
 	return err
+}
+
+// askProof leaves the password out of the fields of a form if the log-in is recent. Who has no
+// password has to log in again otherwise.
+func (w *View) askProof(v *visit, fields []*Field) ([]*Field, error) {
+	at := slices.IndexFunc(fields, func(f *Field) bool { return f.Name == "current_password" })
+	proved := serializers.IsProved(v.who.Token, v.pages.now())
+	acc, err := v.account()
+	switch {
+	case err != nil:
+		return nil, err
+	case !proved && acc.HasPassword():
+		fields[at].Optional, fields[at].Required = "", true
+		return fields, nil
+	case !proved:
+		w.Links = append(w.Links, Link{URL: v.url("login?" + url.Values{"next": {v.url(v.path)}}.Encode()), Text: w.mustT("proof_again")})
+	}
+	return slices.Delete(fields, at, at+1), nil
 }
 
 func setUpFactor(v *visit, req *account.Request) (to string, err error) {

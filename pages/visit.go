@@ -187,6 +187,8 @@ func (v *visit) post() error {
 // explain returns an error in the words of the form.
 func (v *visit) explain(err error) error {
 	switch {
+	case errors.Is(err, serializers.ErrUnproved): // since the form was shown
+		return v.refuse("proof_old")
 	case errors.Is(err, account.ErrUninvited):
 		return v.refuse("invitation_invalid")
 	case errors.Is(err, account.ErrRegistrationClosed):

@@ -20,13 +20,32 @@ const (
 )
 
 // proofAge is how long ago the owner of a log-in must have proved who he is to set up a second
-// factor without the password.
+// factor or make a named token without the password.
 const proofAge = 15 * time.Minute
+
+// IsProved reports whether a log-in needs no password for that.
+func IsProved(t *account.Token, now time.Time) bool { return now.Sub(t.ProvedAt()) <= proofAge }
+
+// ErrUnproved means that it does.
+var ErrUnproved = drf.Forbidden("The login was too long ago for this. Send current_password, too, or log in again.")
+
+// checkProof returns an error unless the owner of a log-in proved lately who he is, or sends the
+// password: what lasts beyond the log-in isn't for who has stolen it. Errors: ErrUnproved, those
+// of CheckPassword.
+func checkProof(ctx context.Context, req *account.Request, t *account.Token, now time.Time, pass string) error {
+	switch {
+	case pass != "":
+		_, err := req.CheckPassword(ctx, t.Account, pass)
+		return err
+	case !IsProved(t, now):
+		return &refusal{account.ErrStale, ErrUnproved}
+	}
+	return nil
+}
 
 var (
 	errFactorSet = badRequest("MFA is already enabled. Deactivate it before activating again.")
 	errNoFactor  = badRequest("MFA is not enabled.")
-	errUnproved  = drf.Forbidden("The login was too long ago to set up a second factor. Send current_password, too, or log in again.")
 )
 
 func badRequest(text string) error {
@@ -112,13 +131,8 @@ func (s *Serializers) ConfirmFactor(ctx context.Context, req *account.Request, w
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	switch pass := v.Text("current_password"); {
-	case pass != "":
-		if _, err := req.CheckPassword(ctx, who.ID, pass); err != nil {
-			return nil, err
-		}
-	case now.Sub(token.ProvedAt()) > proofAge:
-		return nil, errUnproved
+	if err := checkProof(ctx, req, token, now, v.Text("current_password")); err != nil {
+		return nil, err
 	}
 	codes, err := req.ConfirmFactor(ctx, who.ID, token.Login(), v.Text("code"))
 	return codes, explainFactor(err)

@@ -67,16 +67,17 @@ const (
 	msgTooMany = "You have too many named tokens. End one of them."
 )
 
-// namedTokenInputs are the members of a named token. Except for the name, NamedToken takes
-// more than text.
+// namedTokenInputs are the members of a named token. As when it expires and as scopes,
+// NamedToken takes more than text.
 func (s *Serializers) namedTokenInputs() []drf.Input {
-	return []drf.Input{{Name: "name", Required: true, MaxLength: maxTokenName}, {Name: "expires"}, {Name: "scopes"}}
+	return []drf.Input{{Name: "name", Required: true, MaxLength: maxTokenName}, {Name: "expires"}, {Name: "scopes"}, {Name: "current_password"}}
 }
 
 // NamedToken makes a named token for the account of a log-in. Scopes are a list, or one text
-// with spaces.
+// with spaces. A stolen log-in can't: it needs the password, or a log-in of the last minutes.
 func (s *Serializers) NamedToken(ctx context.Context, req *account.Request, login *account.Token, rules *account.Rules, now time.Time, o *drf.Object) (*NewToken, error) {
-	v, errs := s.Version.Bind(o, s.namedTokenInputs()[:1])
+	inputs := s.namedTokenInputs()
+	v, errs := s.Version.Bind(o, []drf.Input{inputs[0], inputs[3]})
 	expires, ok := o.Values["expires"].(string)
 	if !ok && o.Values["expires"] != nil {
 		errs.Add("expires", msgExpires)
@@ -87,6 +88,9 @@ func (s *Serializers) NamedToken(ctx context.Context, req *account.Request, logi
 	}
 	t := CheckNamedToken(v.Text("name"), expires, scopes, rules, now, errs)
 	if err := errs.Err(); err != nil {
+		return nil, err
+	}
+	if err := checkProof(ctx, req, login, now, v.Text("current_password")); err != nil {
 		return nil, err
 	}
 	value, err := req.MakeNamed(ctx, login.Account, login.Login(), t)
