@@ -378,3 +378,27 @@ func TestAnAdministratorResetsALostFactor(t *testing.T) {
 		t.Errorf("mail %q", m.subject)
 	}
 }
+
+// The log-in began with JWT, and ends where there is none.
+func TestALoginWithJWTIsFinishedOnlyWithJWT(t *testing.T) {
+	s := newServer(t)
+	load := func(lines string) {
+		t.Helper()
+		if err := s.Load(withPages(settings+v2Settings+"mfa\n"+lines, "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load("jwt\n")
+	s.Register("ann", "pw")
+	_, recovery := s.enrol(s.Login("ann", "pw"))
+	ephemeral := s.askedFor("jwt/create/")
+	b := newBrowser(s.Site)
+	page := b.send("/account/verify", "ephemeral_token", ephemeral, "code", recovery[0])
+	if page.Status != http.StatusBadRequest || page.Header.Get("Set-Cookie") != "" {
+		t.Errorf("%d %v", page.Status, page.Header)
+	}
+	load("")
+	s.proveFactor(ephemeral, recovery[0]).Want(t, http.StatusBadRequest)
+	load("jwt\n")
+	pair(t, s.proveFactor(ephemeral, recovery[0])) // the code wasn't used
+}

@@ -96,7 +96,7 @@ const (
 
 // VerifyFactor finishes a log-in that needs a second factor, with a code of the app or a
 // recovery code. It returns an auth token or a session, as the log-in would have; the session
-// has the id. Wrong codes count as wrong passwords do. Errors: ErrLink for the ephemeral
+// has the id; with an empty one, there are none here. Wrong codes count as wrong passwords do. Errors: ErrLink for the ephemeral
 // token, ErrCode, *TooSoonError.
 func (r *Request) VerifyFactor(ctx context.Context, ephemeral, code, id string) (acc *Account, token string, session *Session, err error) {
 	a, c := r.accounts, r.event.Client
@@ -104,7 +104,7 @@ func (r *Request) VerifyFactor(ctx context.Context, ephemeral, code, id string) 
 	uid, rest, _ := strings.Cut(ephemeral, ".")
 	kind, signature, _ := strings.Cut(rest, ".")
 	acc, err = r.Linked(ctx, uid)
-	if errors.Is(err, ErrNotFound) || err == nil && !a.isEphemeral(acc, kind, signature) {
+	if errors.Is(err, ErrNotFound) || err == nil && !a.isEphemeral(acc, kind, signature) || kind == kindSession && id == "" {
 		return nil, "", nil, ErrLink
 	}
 	if err != nil {

@@ -27,7 +27,7 @@ func (c *call) askFactor(err error) (*response, error) {
 }
 
 func serveMFAVerify(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	v, err := c.serializers.VerifyFactor(c.Context(), req, o)
+	v, err := c.serializers.VerifyFactor(c.Context(), req, o, c.api.Auth.JWT != nil)
 	if err != nil {
 		return nil, err
 	}

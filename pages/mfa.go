@@ -77,7 +77,7 @@ func showVerify(v *visit, w *View) error {
 
 // verify finishes a log-in.
 func verify(v *visit, req *account.Request) (string, error) {
-	done, err := v.realm.VerifyFactor(v.Context(), req, v.posted)
+	done, err := v.realm.VerifyFactor(v.Context(), req, v.posted, false)
 	if err != nil {
 		return "", err
 	}

@@ -75,13 +75,17 @@ type Verified struct {
 	Session *account.Session
 }
 
-// VerifyFactor finishes a log-in with a code.
-func (s *Serializers) VerifyFactor(ctx context.Context, req *account.Request, o *drf.Object) (*Verified, error) {
+// VerifyFactor finishes a log-in with a code. Without sessions, only one with an auth token.
+func (s *Serializers) VerifyFactor(ctx context.Context, req *account.Request, o *drf.Object, sessions bool) (*Verified, error) {
 	v, errs := s.Version.Bind(o, s.mfaVerifyInputs())
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	acc, token, session, err := req.VerifyFactor(ctx, v.Text("ephemeral_token"), v.Text("code"), jwt.NewSession())
+	id := ""
+	if sessions {
+		id = jwt.NewSession()
+	}
+	acc, token, session, err := req.VerifyFactor(ctx, v.Text("ephemeral_token"), v.Text("code"), id)
 	if errors.Is(err, account.ErrLink) {
 		return nil, &refusal{err, drf.Invalid("ephemeral_token", msgEphemeral)}
 	}
