@@ -581,6 +581,7 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 		"RequestUsernameReset": func(req *account.Request) error { return req.RequestUsernameReset(ctx, "ann@a.example") },
 		"ResetUsername":        func(req *account.Request) error { _, err := req.ResetUsername(ctx, acc, "x", "y"); return err },
 		"NoLogin":              func(req *account.Request) error { req.NoLogin(); return nil },
+		"NoRegistration":       func(req *account.Request) error { req.NoRegistration(); return nil },
 		"UsernameTaken":        func(req *account.Request) error { _, err := req.UsernameTaken(ctx, "ann", 0); return err },
 		"Reaches":              func(req *account.Request) error { _, err := req.Reaches(ctx, "ann@a.example", "x"); return err },
 		"Delete":               func(req *account.Request) error { return req.Delete(ctx, &account.Account{ID: acc.ID}) },
