@@ -45,6 +45,9 @@ const (
 	htmlFile    = "_body.html"
 )
 
+// frameFile is what the built-in HTML has around its title and content. Others can use it.
+const frameFile = "frame.html"
+
 // templateSet are the templates of one kind of mail.
 type templateSet struct {
 	subject *texttemplate.Template
@@ -121,7 +124,15 @@ func (f templateFile) parseHTML() (*htmltemplate.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	return htmltemplate.New(f.path).Option("missingkey=error").Funcs(conditionalFuncs).Parse(text)
+	frame, err := templates.FS.ReadFile(frameFile)
+	if err != nil {
+		return nil, err
+	}
+	t := htmltemplate.New(f.path).Option("missingkey=error").Funcs(conditionalFuncs)
+	if _, err := t.New("frame").Parse(string(frame)); err != nil {
+		return nil, err
+	}
+	return t.Parse(text)
 }
 
 // parseTemplates reads the templates whose names begin with name. With an
