@@ -39,8 +39,11 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 		if acc.IsActive && a.Rules.SendConfirmationEmail && purpose == PurposeActivation {
 			a.notify(change, PurposeConfirmation, acc, c)
 		}
-		if acc.IsActive && a.Rules.LoginAfterActivation && !r.noLogin && !acc.Factor.IsActive() {
-			token = a.addToken(change, acc, c)
+		if acc.IsActive && a.Rules.LoginAfterActivation && !r.noLogin {
+			value, t := newLogin()
+			if a.addLogin(change, acc, c, t) == nil { // else a second factor is needed
+				token = value
+			}
 		}
 		return false, nil
 	})

@@ -83,10 +83,8 @@ func (a *Service) ProviderKey() ([]byte, error) {
 // token is empty if that waits. code is that of an invitation, or empty. Errors:
 // ErrAddressClaimed, ErrDisabled, ErrWaiting, those of Register.
 func (r *Request) LoginBy(ctx context.Context, p Person, code string) (acc *Account, token string, err error) {
-	acc, err = r.loginBy(ctx, p, code, kindToken, func(change *Change, acc *Account) {
-		token = r.accounts.addToken(change, acc, r.event.Client)
-	})
-	if err != nil || !acc.IsActive {
+	token, t := newLogin()
+	if acc, err = r.loginBy(ctx, p, code, t); err != nil || !acc.IsActive {
 		token = ""
 	}
 	return acc, token, err
@@ -94,10 +92,8 @@ func (r *Request) LoginBy(ctx context.Context, p Person, code string) (acc *Acco
 
 // LoginSessionBy is LoginBy for a session with a new id; nil if the account waits.
 func (r *Request) LoginSessionBy(ctx context.Context, p Person, code, id string) (*Account, *Session, error) {
-	s := &Session{ID: id}
-	acc, err := r.loginBy(ctx, p, code, kindSession, func(change *Change, acc *Account) {
-		r.accounts.addSession(change, acc, r.event.Client, s)
-	})
+	s := newSession(id)
+	acc, err := r.loginBy(ctx, p, code, s.Token)
 	if err != nil || !acc.IsActive {
 		s = nil
 	}
@@ -105,10 +101,10 @@ func (r *Request) LoginSessionBy(ctx context.Context, p Person, code, id string)
 }
 
 // loginBy tries again if another request was faster.
-func (r *Request) loginBy(ctx context.Context, p Person, code, kind string, add func(*Change, *Account)) (*Account, error) {
+func (r *Request) loginBy(ctx context.Context, p Person, code string, t *Token) (*Account, error) {
 	for range attempts {
 		r.event.Account = nil
-		acc, err := r.enterBy(ctx, p, code, kind, add)
+		acc, err := r.enterBy(ctx, p, code, t)
 		taken := new(TakenError)
 		if errors.As(err, &taken) && taken.Field == p.Key().Field || errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
 			continue
@@ -122,7 +118,7 @@ func (r *Request) loginBy(ctx context.Context, p Person, code, kind string, add 
 	return nil, ErrConflict
 }
 
-func (r *Request) enterBy(ctx context.Context, p Person, code, kind string, add func(*Change, *Account)) (*Account, error) {
+func (r *Request) enterBy(ctx context.Context, p Person, code string, t *Token) (*Account, error) {
 	a := r.accounts
 	if err := a.makeWay(ctx, []Key{p.Key()}); err != nil {
 		return nil, err
@@ -135,18 +131,18 @@ func (r *Request) enterBy(ctx context.Context, p Person, code, kind string, add 
 	case err != nil:
 		return nil, err
 	case acc == nil:
-		return r.registerBy(ctx, p, code, add)
+		return r.registerBy(ctx, p, code, t)
 	case !acc.IsActive && (acc.Waiting || acc.Provisional):
 		return acc, ErrWaiting
 	case !acc.IsActive:
 		return acc, ErrDisabled
-	case acc.Factor.IsActive(): // before the identity is linked, too
-		return acc, &FactorError{a.ephemeral(acc, kind)}
 	case !acc.has(p.Identity):
-		return r.linkAndLogIn(ctx, acc, p, add)
+		return r.linkAndLogIn(ctx, acc, p, t)
 	}
 	change := &Change{Serial: acc.Serial}
-	add(change, acc)
+	if err := a.addLogin(change, acc, r.event.Client, t); err != nil {
+		return acc, err
+	}
 	return acc, a.Commit(ctx, change)
 }
 
@@ -174,19 +170,23 @@ func (a *Service) confirmedOwner(ctx context.Context, p Person) (*Account, error
 	return found[0], nil
 }
 
-// linkAndLogIn links a person to the account that has confirmed the address.
-func (r *Request) linkAndLogIn(ctx context.Context, owner *Account, p Person, add func(*Change, *Account)) (*Account, error) {
+// linkAndLogIn links a person to the account that has confirmed the address. One that needs a
+// second factor isn't linked.
+func (r *Request) linkAndLogIn(ctx context.Context, owner *Account, p Person, t *Token) (*Account, error) {
 	acc, err := r.accounts.Update(ctx, owner.ID, func(acc *Account, change *Change) error {
 		if acc.Serial != owner.Serial || !acc.EmailConfirmed {
 			return ErrConflict
 		}
-		add(change, acc)
+		if err := r.accounts.addLogin(change, acc, r.event.Client, t); err != nil {
+			return err
+		}
 		return r.accounts.link(acc, p.Identity)
 	})
-	if err == nil {
-		r.also("identity_linked", acc)
+	if err != nil {
+		return owner, err
 	}
-	return acc, err
+	r.also("identity_linked", acc)
+	return acc, nil
 }
 
 // also reports another event of the request, which has succeeded.
@@ -197,7 +197,7 @@ func (r *Request) also(name string, acc *Account) {
 }
 
 // registerBy makes an account without a password.
-func (r *Request) registerBy(ctx context.Context, p Person, code string, add func(*Change, *Account)) (*Account, error) {
+func (r *Request) registerBy(ctx context.Context, p Person, code string, t *Token) (*Account, error) {
 	if r.noRegistration {
 		return nil, ErrRegistrationClosed
 	}
@@ -230,7 +230,7 @@ func (r *Request) registerBy(ctx context.Context, p Person, code string, add fun
 			Password: password.Unusable(), DateJoined: a.Now(),
 			EmailConfirmed: p.EmailVerified && v.Text("email") != "", Identities: []Identity{a.now(p.Identity)},
 		}
-		err = a.register(ctx, acc, v, invitation, r.event.Client, func(change *Change) { add(change, acc) })
+		err = a.register(ctx, acc, v, invitation, r.event.Client, t)
 		switch taken := new(TakenError); {
 		case errors.As(err, &taken) && taken.Field == a.Model.Username.Name:
 			continue

@@ -16,20 +16,18 @@ import (
 // username field, or another one that is unique or an address. Errors: ErrCredentials,
 // ErrDisabled, *TooSoonError, password.ErrBusy.
 func (r *Request) Login(ctx context.Context, field *Field, name, pass string) (acc *Account, token string, err error) {
-	acc, err = r.login(ctx, field, name, pass, kindToken, func(change *Change, acc *Account) {
-		token = r.accounts.addToken(change, acc, r.event.Client)
-	})
-	if err != nil {
-		token = ""
+	token, t := newLogin()
+	if acc, err = r.login(ctx, field, name, pass, t); err != nil {
+		return acc, "", err
 	}
-	return acc, token, err
+	return acc, token, nil
 }
 
 // login is the only way to a log-in by name and password, for every layout of the API. It
 // counts the attempt, verifies the password, forgives earlier attempts if it was right, and
-// commits the log-in that add makes; Do, around it, counts the request and reports the
+// commits the log-in; Do, around it, counts the request and reports the
 // outcome. An unknown name costs as much as a known one.
-func (r *Request) login(ctx context.Context, field *Field, name, pass, kind string, add func(*Change, *Account)) (*Account, error) {
+func (r *Request) login(ctx context.Context, field *Field, name, pass string, t *Token) (*Account, error) {
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
 	who := a.loginName(field, name)
@@ -38,7 +36,7 @@ func (r *Request) login(ctx context.Context, field *Field, name, pass, kind stri
 	if err != nil {
 		return nil, err
 	}
-	acc, err := a.logIn(ctx, who, pass, kind, c, add)
+	acc, err := a.logIn(ctx, who, pass, c, t)
 	r.event.Account = acc
 	switch {
 	case err == nil:
@@ -93,9 +91,9 @@ func (n loginName) find(ctx context.Context, a *Service) (*Account, error) {
 	return found[0], nil
 }
 
-// logIn verifies a password, and commits the log-in that add makes, unless that needs a
-// second factor. With an error, the account is returned if it exists.
-func (a *Service) logIn(ctx context.Context, name loginName, pass, kind string, c Client, add func(*Change, *Account)) (*Account, error) {
+// logIn verifies a password, and commits a log-in. With an error, the account is returned if it
+// exists. Errors: those of Login, *FactorError.
+func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Client, t *Token) (*Account, error) {
 	acc, err := name.find(ctx, a)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
@@ -109,21 +107,15 @@ func (a *Service) logIn(ctx context.Context, name loginName, pass, kind string, 
 		return acc, ErrCredentials
 	case !acc.IsActive:
 		return acc, ErrDisabled
-	case acc.Factor.IsActive():
-		if weak {
-			a.upgrade(ctx, acc, pass, c)
-		}
-		return acc, &FactorError{a.ephemeral(acc, kind)}
 	}
 	change := &Change{Serial: acc.Serial}
-	add(change, acc)
-	if err := a.commitLogin(ctx, change, acc); err != nil {
-		return acc, err
+	if err = a.addLogin(change, acc, c, t); err == nil {
+		err = a.commitLogin(ctx, change, acc)
 	}
-	if weak {
+	if weak && (err == nil || errors.As(err, new(*FactorError))) {
 		a.upgrade(ctx, acc, pass, c)
 	}
-	return acc, nil
+	return acc, err
 }
 
 // CheckPassword checks the current password of an account, and counts the attempt. It

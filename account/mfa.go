@@ -94,10 +94,18 @@ const (
 	kindSession = "session"
 )
 
+// kind returns the kind of a log-in.
+func (t *Token) kind() string {
+	if t.Generation > 0 {
+		return kindSession
+	}
+	return kindToken
+}
+
 // VerifyFactor finishes a log-in that needs a second factor, with a code of the app or a
 // recovery code. It returns an auth token or a session, as the log-in would have; the session
-// has the id; with an empty one, there are none here. Wrong codes count as wrong passwords do. Errors: ErrLink for the ephemeral
-// token, ErrCode, *TooSoonError.
+// has the id; with an empty one, there are none here. Wrong codes count as wrong passwords do.
+// Errors: ErrLink for the ephemeral token, ErrCode, *TooSoonError.
 func (r *Request) VerifyFactor(ctx context.Context, ephemeral, code, id string) (acc *Account, token string, session *Session, err error) {
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
@@ -111,6 +119,12 @@ func (r *Request) VerifyFactor(ctx context.Context, ephemeral, code, id string) 
 		return nil, "", nil, err
 	}
 	r.event.Account = acc
+	token, t := newLogin()
+	if kind == kindSession {
+		session = newSession(id)
+		token, t = "", session.Token
+	}
+	t.MFA = true
 	acc, err = a.withCode(ctx, acc, c, func(acc *Account, change *Change) error {
 		if !a.isEphemeral(acc, kind, signature) {
 			return ErrLink
@@ -118,14 +132,7 @@ func (r *Request) VerifyFactor(ctx context.Context, ephemeral, code, id string) 
 		if err := a.useCode(acc, code); err != nil { // which ends the ephemeral token
 			return err
 		}
-		if kind == kindSession {
-			session = &Session{ID: id}
-			a.addSession(change, acc, c, session)
-		} else {
-			token = a.addToken(change, acc, c)
-		}
-		change.Token.MFA = true
-		return nil
+		return a.addLogin(change, acc, c, t)
 	})
 	if err != nil {
 		return acc, "", nil, err

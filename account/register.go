@@ -41,13 +41,15 @@ func (r *Request) Register(ctx context.Context, v Values, pass, code string) (*A
 	}
 	acc := &Account{Password: hash, DateJoined: a.Now()}
 	var token string
-	var logIn func(*Change)
+	var t *Token
 	if a.Rules.LoginAfterRegistration && !r.noLogin {
-		logIn = func(change *Change) { token = a.addToken(change, acc, c) }
+		token, t = newLogin()
 	}
-	err = a.register(ctx, acc, v, invitation, c, logIn)
-	if err != nil {
+	if err := a.register(ctx, acc, v, invitation, c, t); err != nil {
 		return nil, "", err
+	}
+	if !acc.IsActive {
+		token = ""
 	}
 	if acc.ID != 0 { // zero: quietly, nothing was created
 		r.event.Account = acc
@@ -74,8 +76,8 @@ func (a *Service) maySignUp(ctx context.Context, v Values, code string) (*Invita
 }
 
 // register fills in a new account and creates it. invitation is nil if there is none.
-// logIn adds a log-in if the account needs no activation or approval; nil: none.
-func (a *Service) register(ctx context.Context, acc *Account, v Values, invitation *Invitation, c Client, logIn func(*Change)) error {
+// t is that of a log-in, if the account needs no activation or approval; nil: none.
+func (a *Service) register(ctx context.Context, acc *Account, v Values, invitation *Invitation, c Client, t *Token) error {
 	if invitation != nil {
 		acc.Groups, acc.EmailConfirmed = invitation.Groups, acc.EmailConfirmed || invitation.Mailed
 	}
@@ -107,8 +109,10 @@ func (a *Service) register(ctx context.Context, acc *Account, v Values, invitati
 	if acc.IsActive && a.Rules.SendConfirmationEmail {
 		a.notify(change, PurposeConfirmation, acc, c)
 	}
-	if acc.IsActive && logIn != nil {
-		logIn(change)
+	if acc.IsActive && t != nil {
+		if err := a.addLogin(change, acc, c, t); err != nil {
+			return err
+		}
 	}
 	if err := a.commitQuietly(ctx, change, address, c); err != nil {
 		return err

@@ -260,19 +260,28 @@ func (a *Service) Commit(ctx context.Context, c *Change) error {
 	return nil
 }
 
-// addToken adds a new auth token to the change.
-func (a *Service) addToken(change *Change, acc *Account, c Client) string {
-	value := NewToken()
+// newLogin returns a new auth token and its record, for addLogin.
+func newLogin() (value string, t *Token) {
+	value = NewToken()
 	digest, _ := DigestOf(value)
-	a.addLogin(change, acc, c, &Token{Digest: digest, Expires: a.Rules.TokenExpires(a.Now())})
-	return value
+	return value, &Token{Digest: digest}
 }
 
-// addLogin adds a log-in to the change: a token that has what it is known by.
-func (a *Service) addLogin(change *Change, acc *Account, c Client, t *Token) {
+// addLogin adds a log-in to the change: the record of an auth token or a session. Every way to
+// log in goes through it, so none gets round a second factor. Errors: *FactorError, unless the
+// record says that the factor was proved.
+func (a *Service) addLogin(change *Change, acc *Account, c Client, t *Token) error {
+	if acc.Factor.IsActive() && !t.MFA {
+		return &FactorError{a.ephemeral(acc, t.kind())}
+	}
 	t.Account, t.Created = acc.ID, a.Now()
+	t.Expires = a.Rules.TokenExpires(t.Created)
+	if t.Generation > 0 {
+		t.Expires = t.Created.Add(a.Rules.SessionTTL)
+	}
 	t.Address, t.Agent = c.Address, CutAgent(c.Agent)
 	change.Token, change.TokenLimit = t, a.Rules.TokensPerUser
+	return nil
 }
 
 // CutAgent shortens a User-Agent to what is stored.

@@ -21,20 +21,17 @@ func SessionDigest(id string) Digest { return sha256.Sum256([]byte("session " + 
 
 // LoginSession is Login for a session with a new id.
 func (r *Request) LoginSession(ctx context.Context, field *Field, name, pass, id string) (*Account, *Session, error) {
-	s := &Session{ID: id}
-	acc, err := r.login(ctx, field, name, pass, kindSession, func(change *Change, acc *Account) {
-		r.accounts.addSession(change, acc, r.event.Client, s)
-	})
+	s := newSession(id)
+	acc, err := r.login(ctx, field, name, pass, s.Token)
 	if err != nil {
 		return acc, nil, err
 	}
 	return acc, s, nil
 }
 
-// addSession adds a session with an id to the change.
-func (a *Service) addSession(change *Change, acc *Account, c Client, s *Session) {
-	s.Token = &Token{Digest: SessionDigest(s.ID), Expires: a.Now().Add(a.Rules.SessionTTL), Generation: 1}
-	a.addLogin(change, acc, c, s.Token)
+// newSession returns a new session with an id, for addLogin.
+func newSession(id string) *Session {
+	return &Session{id, &Token{Digest: SessionDigest(id), Generation: 1}}
 }
 
 // ErrReused means that a refresh token was used before, and is no longer good.
