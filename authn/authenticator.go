@@ -99,13 +99,20 @@ func (a *Authenticator) byHeader(req *http.Request) (*Identity, error) {
 	if !found || err != nil {
 		return nil, err
 	}
+	// A token that was handed over is only for the cookie of its host.
+	return a.identifyActive(req, digest, func(id *Identity) bool { return id.Token.IsLogin() })
+}
+
+// identifyActive returns the identity of a token whose account is active. mayUse reports
+// whether the request may use the token.
+func (a *Authenticator) identifyActive(req *http.Request, digest account.Digest, mayUse func(*Identity) bool) (*Identity, error) {
 	id, err := a.Identify(req.Context(), digest)
 	switch {
 	case errors.Is(err, account.ErrNotFound):
 		return nil, drf.ErrInvalidToken
 	case err != nil:
 		return nil, err
-	case !id.Token.IsLogin(): // only a cookie of its host
+	case !mayUse(id):
 		return nil, drf.ErrInvalidToken
 	case !id.Account.IsActive:
 		return nil, drf.ErrInactiveUser

@@ -3,7 +3,6 @@ package authn
 import (
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"strings"
 
@@ -57,20 +56,13 @@ func (a *Authenticator) byNamed(req *http.Request, n namedToken) (*Identity, err
 	if !ok {
 		return nil, drf.ErrInvalidToken
 	}
-	id, err := a.Identify(req.Context(), digest)
-	switch {
-	case errors.Is(err, account.ErrNotFound):
-		return nil, drf.ErrInvalidToken
-	case err != nil:
-		return nil, err
-	case !id.Token.IsNamed(), n.basic && !a.isName(id.Account, n.user):
-		return nil, drf.ErrInvalidToken
-	case !id.Account.IsActive:
-		return nil, drf.ErrInactiveUser
-	case n.basic && !a.sameOrigin(req):
+	id, err := a.identifyActive(req, digest, func(id *Identity) bool {
+		return id.Token.IsNamed() && (!n.basic || a.isName(id.Account, n.user))
+	})
+	if err == nil && n.basic && !a.sameOrigin(req) {
 		return nil, drf.CrossOrigin(req.Header.Get("Origin"))
 	}
-	return id, nil
+	return id, err
 }
 
 // sameOrigin is that of the cookie. Without one, no other origin is trusted.
