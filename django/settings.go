@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/caddy-djoser/djoser/jwt"
 )
 
 // Converted are a project's settings as a block for the Caddyfile.
@@ -151,9 +153,6 @@ func (c *converter) complete(all map[string]any) {
 	}
 }
 
-// minSharedKey is the minimum length of a shared key in bytes. Source: RFC 7518, 3.2.
-const minSharedKey = 32
-
 // completeJWT adds the lines of several settings. Simplejwt's default algorithm has a shared
 // key, which other servers may check tokens with.
 func (c *converter) completeJWT(values map[string]any) {
@@ -165,13 +164,10 @@ func (c *converter) completeJWT(values map[string]any) {
 	}
 	c.jwt = append(c.jwt, "algorithm HS256", "key {env.JWT_KEY}")
 	c.note("SIGNING_KEY", "it is a secret, so it isn't in the block: put it into JWT_KEY in Caddy's environment. Django's default is SECRET_KEY. If no other server checks tokens, remove the lines algorithm and key.")
-	if key, ok := values["SIGNING_KEY"].(string); ok && len(key) < minSharedKey {
-		c.note("SIGNING_KEY", "it has fewer than %d bytes, which is too short for HS256: choose another, here and in Django.", minSharedKey)
+	if key, ok := values["SIGNING_KEY"].(string); ok && len(key) < jwt.MinSharedKey {
+		c.note("SIGNING_KEY", "it has fewer than %d bytes, which is too short for HS256: choose another, here and in Django.", jwt.MinSharedKey)
 	}
 }
-
-// maxAccess is the longest lifetime of an access token.
-const maxAccess = 30 * 24 * time.Hour
 
 // lifetimes adds the lifetimes of tokens. A log-in here lasts as long as its refresh token,
 // so this one must be the longer.
@@ -192,8 +188,8 @@ func (c *converter) lifetimes(values map[string]any) {
 		refresh = access
 		c.note("REFRESH_TOKEN_LIFETIME", "it is shorter than ACCESS_TOKEN_LIFETIME; in the block, both are as long.")
 	}
-	if access > maxAccess {
-		access = maxAccess
+	if access > jwt.Period {
+		access = jwt.Period
 		c.note("ACCESS_TOKEN_LIFETIME", "it is longer than 30 days, the most that is possible here: clients must refresh.")
 	}
 	c.jwt = append(c.jwt, "access "+writeDuration(access), "refresh "+writeDuration(refresh))
