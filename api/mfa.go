@@ -111,11 +111,10 @@ func (d *description) orFactor(login object) object {
 
 // verified is what the log-in would have been answered with.
 func (d *description) verified(op *operation) object {
-	token := d.shared("AuthToken", record(object{"auth_token": text}))
 	if d.api.Auth.JWT == nil {
-		return token
+		return d.token()
 	}
-	return object{"anyOf": []object{token, d.pair(op)}}
+	return object{"anyOf": []object{d.token(), d.pair(op)}}
 }
 
 // factorStatus describes serializers.FactorStatus.

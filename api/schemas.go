@@ -96,7 +96,11 @@ func (d *description) newUser(op *operation) object {
 }
 
 func (d *description) authToken(*operation) object {
-	return d.orFactor(d.shared("AuthToken", record(object{"auth_token": text})))
+	return d.orFactor(d.token())
+}
+
+func (d *description) token() object {
+	return d.shared("AuthToken", record(object{"auth_token": text}))
 }
 
 // activated is a log-in, unless the link was that of a new address.
