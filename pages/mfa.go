@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/mfa"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -118,10 +117,7 @@ func showEnrolment(v *visit, w *View) error {
 	if err != nil {
 		return err
 	}
-	w.Enrolment = &Enrolment{Secret: e.Secret}
-	if svg, err := mfa.QR(e.URL); err == nil { // else the name is too long for a code
-		w.Enrolment.QR = template.HTML(svg)
-	}
+	w.Enrolment = &Enrolment{QR: template.HTML(e.SVG), Secret: e.Secret}
 	if err := w.text(&w.Text, "mfa_text"); err != nil {
 		return err
 	}
@@ -142,17 +138,18 @@ func showEnrolment(v *visit, w *View) error {
 // password has to log in again otherwise.
 func (w *View) askProof(v *visit, fields []*Field) ([]*Field, error) {
 	at := slices.IndexFunc(fields, func(f *Field) bool { return f.Name == "current_password" })
-	proved := serializers.IsProved(v.who.Token, v.pages.now())
+	if serializers.IsProved(v.who.Token, v.pages.now()) {
+		return slices.Delete(fields, at, at+1), nil
+	}
 	acc, err := v.account()
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case !proved && acc.HasPassword():
+	}
+	if acc.HasPassword() {
 		fields[at].Optional, fields[at].Required = "", true
 		return fields, nil
-	case !proved:
-		w.Links = append(w.Links, Link{URL: v.url("login?" + url.Values{"next": {v.url(v.path)}}.Encode()), Text: w.mustT("proof_again")})
 	}
+	w.Links = append(w.Links, Link{URL: v.url("login?" + url.Values{"next": {v.url(v.path)}}.Encode()), Text: w.mustT("proof_again")})
 	return slices.Delete(fields, at, at+1), nil
 }
 

@@ -112,7 +112,8 @@ func explainFactor(err error) error {
 type Enrolment struct {
 	Secret string `json:"secret"`
 	URL    string `json:"totp_url"`
-	QR     string `json:"qr_code_data_uri"`
+	QR     string `json:"qr_code_data_uri"` // SVG
+	SVG    string `json:"-"`
 }
 
 // BeginFactor returns the secret of a new app, for the account's name on a site.
@@ -122,8 +123,8 @@ func (s *Serializers) BeginFactor(ctx context.Context, accounts *account.Service
 		return nil, explainFactor(err)
 	}
 	e := &Enrolment{Secret: mfa.Text(secret), URL: mfa.URL(site, s.Model.Name(who), secret)}
-	if svg, err := mfa.QR(e.URL); err == nil { // else the name is too long for a code
-		e.QR = mfa.DataURL(svg)
+	if e.SVG, err = mfa.QR(e.URL); err == nil { // else the name is too long for a code
+		e.QR = mfa.DataURL(e.SVG)
 	}
 	return e, nil
 }
