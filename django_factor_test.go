@@ -156,22 +156,7 @@ func attackImportedFactor(t *testing.T) {
 	token := regexp.MustCompile(`\{"model": "authtoken.token".*"user": (.+), "created": .*\}`)
 	for name, dump := range otherPeoplesRows {
 		dump := token.ReplaceAllStringFunc(dump, func(row string) string { return deviceRow(1, token.FindStringSubmatch(row)[1], "") })
-		for _, phase := range []string{"check", "users", "tokens"} {
-			status, answer := in.ask("POST", "default/import?phase="+phase, dump)
-			if name == "the token comes first" && phase != "users" {
-				if status != 400 || !strings.Contains(answer, "send users first") {
-					t.Errorf("%s: %d %s", phase, status, answer)
-				}
-				continue
-			}
-			var report django.ImportReport
-			if err := json.Unmarshal([]byte(answer), &report); status != 200 || err != nil {
-				t.Fatalf("%s: %d %s", name, status, answer)
-			}
-			if phase != "users" && (report.Factors.Refused != 1 || report.Factors.Added != 0) {
-				t.Errorf("%s: %s: %s", name, phase, answer)
-			}
-		}
+		in.refusesOthersRow(t, name, dump, func(r *django.ImportReport) django.Tally { return r.Factors })
 	}
 	// Nobody has one: the dumps of both would be added.
 	var report django.ImportReport

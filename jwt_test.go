@@ -307,13 +307,6 @@ func TestJWTThatCannotWorkIsRefused(t *testing.T) {
 		v2Settings + "jwt {\nheader_types \"a b\"\n}":                 "not the name of a scheme",
 		v2Settings + "jwt {\nrotate perhaps\n}":                       "perhaps",
 	} {
-		text := ":8080 {\n" + site(settings+lines+"\n") + "\n}"
-		_, err := testsite.Adapt(text)
-		if err == nil {
-			err = validate(t, text)
-		}
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want an error with %q", lines, err, want)
-		}
+		settingsAreRefused(t, lines, want)
 	}
 }

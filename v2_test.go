@@ -66,6 +66,20 @@ func TestLoginByAddressIsOfTheAccountThatConfirmedIt(t *testing.T) {
 	}
 }
 
+// settingsAreRefused checks that lines of settings are refused, when they are parsed or when
+// the configuration is loaded.
+func settingsAreRefused(t *testing.T, lines, want string) {
+	t.Helper()
+	text := ":8080 {\n" + site(settings+lines+"\n") + "\n}"
+	_, err := testsite.Adapt(text)
+	if err == nil {
+		err = validate(t, text)
+	}
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s: %v, want an error with %q", lines, err, want)
+	}
+}
+
 func TestSettingsOfDjoser2ThatCannotWorkAreRefused(t *testing.T) {
 	for lines, want := range map[string]string{
 		"endpoints v3":                                      "unknown layout v3: use classic, v2, or both",
@@ -81,14 +95,7 @@ func TestSettingsOfDjoser2ThatCannotWorkAreRefused(t *testing.T) {
 		"hide_users perhaps":                                "perhaps",
 		"endpoints v2\ndisable password_reset\nmailer none": "mailer",
 	} {
-		text := ":8080 {\n" + site(settings+lines+"\n") + "\n}"
-		_, err := testsite.Adapt(text)
-		if err == nil {
-			err = validate(t, text)
-		}
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want an error with %q", lines, err, want)
-		}
+		settingsAreRefused(t, lines, want)
 	}
 	if err := validate(t, site(settings+"endpoints v2\ndisable username_reset\n")); err != nil {
 		t.Error(err)
