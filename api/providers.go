@@ -58,13 +58,10 @@ func serveProvider(c *call, req *account.Request, o *drf.Object) (*response, err
 		answer.Token = c.who.Token
 	}
 	var err error
-	if answer.Key, err = c.accounts.ProviderKey(); err != nil {
-		return nil, err
-	}
 	if answer.JWT, err = c.issuerIfAny(); err != nil {
 		return nil, err
 	}
-	by, err := c.serializers.LoginByProvider(c.Context(), req, answer, o)
+	by, err := c.serializers.LoginByProvider(c.Context(), c.accounts, req, answer, o)
 	if err != nil {
 		return nil, err
 	}

@@ -88,14 +88,10 @@ func finishLogin(v *visit) error {
 	if v.who.ByCookie {
 		answer.Token = v.who.Token
 	}
-	var err error
-	if answer.Key, err = v.accounts.ProviderKey(); err != nil {
-		return v.fail(err)
-	}
 	var by serializers.ByProvider
 	event := v.page.action.By(v.who.Owner(), request.Client(v.Request))
-	err = v.accounts.Do(event, func(req *account.Request) (err error) {
-		by, err = v.realm.LoginByProvider(v.Context(), req, answer, posted)
+	err := v.accounts.Do(event, func(req *account.Request) (err error) {
+		by, err = v.realm.LoginByProvider(v.Context(), v.accounts, req, answer, posted)
 		if err == nil && by.Token != "" {
 			v.startSession(req, by.Account, by.Token, time.Time{})
 		}

@@ -60,7 +60,6 @@ type ByProvider struct {
 type ProviderAnswer struct {
 	social.Answer
 	Provider *social.Provider
-	Key      []byte         // account.Service.ProviderKey
 	Token    *account.Token // of the request; nil: none
 	JWT      *jwt.Issuer    // of JSON Web Tokens; nil: the log-in is an auth token
 
@@ -70,7 +69,7 @@ type ProviderAnswer struct {
 // LoginByProvider logs in whoever comes back from a provider; or links them to the account
 // of the request's token, if that began it. Others can't, or they could make somebody link
 // a stranger.
-func (s *Serializers) LoginByProvider(ctx context.Context, req *account.Request, a ProviderAnswer, o *drf.Object) (by ByProvider, err error) {
+func (s *Serializers) LoginByProvider(ctx context.Context, accounts *account.Service, req *account.Request, a ProviderAnswer, o *drf.Object) (by ByProvider, err error) {
 	v, errs := s.Version.Bind(o, s.providerInputs())
 	if err := errs.Err(); err != nil {
 		return by, err
@@ -78,8 +77,12 @@ func (s *Serializers) LoginByProvider(ctx context.Context, req *account.Request,
 	if !a.MayRegister {
 		req.NoRegistration()
 	}
+	key, err := accounts.ProviderKey()
+	if err != nil {
+		return by, err
+	}
 	a.Code, a.State, a.Issuer = v.Text("code"), v.Text("state"), v.Text("iss")
-	state, err := a.Provider.Check(a.Key, a.Answer)
+	state, err := a.Provider.Check(key, a.Answer)
 	if err != nil {
 		return by, refused(err)
 	}
@@ -90,7 +93,7 @@ func (s *Serializers) LoginByProvider(ctx context.Context, req *account.Request,
 			return by, err
 		}
 	}
-	found, err := a.Provider.Finish(ctx, a.Key, state, a.Code)
+	found, err := a.Provider.Finish(ctx, key, state, a.Code)
 	if err != nil {
 		return by, refused(err)
 	}
