@@ -147,7 +147,7 @@ func TestAnAccessTokenExpiresThoughItIsCached(t *testing.T) {
 	if _, err := a.by("Bearer " + token); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(issuer.Access)
+	now = now.Add(issuer.Access + time.Second)
 	if _, err := a.by("Bearer " + token); err != drf.ErrJWTInvalid {
 		t.Error(err)
 	}

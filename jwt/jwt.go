@@ -146,8 +146,9 @@ func (k *Keys) check(token string) (*Claims, error) {
 }
 
 // isTime reports whether a token that was issued and expires at times in Unix seconds is
-// valid now.
+// valid now. It is good through the second in which it expires, or the rounding would cut
+// its lifetime short by up to a second. RFC 7519, section 4.1.4, allows that.
 func (k *Keys) isTime(issued, expires int64) bool {
 	now := k.Now()
-	return now.Unix() < expires && 0 < issued && issued <= now.Add(maxAhead).Unix()
+	return now.Unix() <= expires && 0 < issued && issued <= now.Add(maxAhead).Unix()
 }

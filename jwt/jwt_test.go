@@ -195,18 +195,18 @@ func TestTokensExpireAndKeysChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		for after, good := range map[time.Duration]bool{
-			0: true, 5*time.Minute - time.Second: true, 5 * time.Minute: false, -maxAhead: true, -maxAhead - time.Second: false,
+			0: true, 5*time.Minute + time.Second - 1: true, 5*time.Minute + time.Second: false, -maxAhead: true, -maxAhead - time.Second: false,
 		} {
 			now = start.Add(after)
 			if _, err := i.Check(access); (err == nil) != good {
 				t.Errorf("%s, after %s: %v", algorithm, after, err)
 			}
 		}
-		now = start.Add(3*Period - time.Second) // longer than the key set has the key
+		now = start.Add(3 * Period) // longer than the key set has the key
 		if _, err := i.Check(refresh); err != nil {
 			t.Errorf("%s: a refresh token isn't good until it expires: %v", algorithm, err)
 		}
-		now = start.Add(3 * Period)
+		now = start.Add(3*Period + time.Second)
 		if _, err := i.Check(refresh); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: a refresh token is good after it expired: %v", algorithm, err)
 		}
