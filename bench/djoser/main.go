@@ -198,26 +198,33 @@ func (t *turn) post(path string, body, answer any) error {
 }
 
 // connection is a client that costs little: it shares the processors with the servers.
+// It parses the first answer, and reads the others by their size, which is the same.
 type connection struct {
 	net.Conn
-	r       *bufio.Reader
-	request string
+	request []byte
+	answer  []byte
 }
 
 func (t *turn) dial() (*connection, error) {
 	conn, err := net.Dial("tcp", t.site)
-	return &connection{conn, nil, "GET /auth/users/me/ HTTP/1.1\r\nHost: " + t.site + "\r\nAuthorization: Token " + t.token + "\r\n\r\n"}, err
+	if err != nil {
+		return nil, err
+	}
+	request := "GET /auth/users/me/ HTTP/1.1\r\nHost: " + t.site + "\r\nAuthorization: Token " + t.token + "\r\n\r\n"
+	c := &connection{Conn: conn, request: []byte(request)}
+	if err := c.first(); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
-// get sends the request once. The connection stays open.
-func (c *connection) get() error {
-	if c.r == nil {
-		c.r = bufio.NewReader(c.Conn)
-	}
-	if _, err := io.WriteString(c.Conn, c.request); err != nil {
+func (c *connection) first() error {
+	if _, err := c.Write(c.request); err != nil {
 		return err
 	}
-	resp, err := http.ReadResponse(c.r, nil)
+	var raw bytes.Buffer
+	resp, err := http.ReadResponse(bufio.NewReader(io.TeeReader(c, &raw)), nil)
 	if err != nil {
 		return err
 	}
@@ -227,6 +234,21 @@ func (c *connection) get() error {
 	}
 	if resp.StatusCode != http.StatusOK || resp.Close {
 		return fmt.Errorf("users/me/: %s, closed %t", resp.Status, resp.Close)
+	}
+	c.answer = raw.Bytes()
+	return nil
+}
+
+// get sends the request once more. The connection stays open.
+func (c *connection) get() error {
+	if _, err := c.Write(c.request); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(c, c.answer); err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(c.answer, []byte("HTTP/1.1 200 ")) || !bytes.HasSuffix(c.answer, []byte("}")) {
+		return fmt.Errorf("users/me/: %q", c.answer)
 	}
 	return nil
 }
