@@ -5,8 +5,8 @@
 //	go run ./bench/djoser
 //
 // Run it in the repository's folder: Django is the project of testdata/moving, with SQLite
-// and as many workers as there are processors, which keep connections open. Caddy is a process of its own, too. It prints
-// the medians of the turns, and of the ratios of pairs.
+// and as many workers as there are processors. Caddy is a process of its own, too. It
+// prints the medians of the turns, and of the ratios of pairs.
 package main
 
 import (
@@ -40,6 +40,7 @@ var (
 	pairs   = flag.Int("pairs", 10, "pairs of turns")
 	span    = flag.Duration("span", 2*time.Second, "time of each turn")
 	clients = flag.Int("clients", 8, "clients at once")
+	worker  = flag.String("worker", "sync", "gunicorn's workers: sync (its default), which close each connection, or gthread, which keep them open")
 	serve   = flag.Bool("serve", false, "be the Caddy that is measured; the program starts itself so")
 )
 
@@ -112,7 +113,7 @@ func run() error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	stop, err = start(dir, python, "-m", "gunicorn.app.wsgiapp", "--bind", djangoSite, "--workers", strconv.Itoa(runtime.NumCPU()),
-		"--worker-class", "gthread", "--threads", "4", "--keep-alive", "60", "--log-level", "warning", "django.core.wsgi:get_wsgi_application()")
+		"--worker-class", *worker, "--threads", threads(), "--keep-alive", "60", "--log-level", "warning", "django.core.wsgi:get_wsgi_application()")
 	if err != nil {
 		return err
 	}
@@ -126,6 +127,14 @@ func run() error {
 		return err
 	}
 	return compare(ours, theirs)
+}
+
+// threads returns how many threads a worker has. With more than one, sync means gthread.
+func threads() string {
+	if *worker == "sync" {
+		return "1"
+	}
+	return "4"
 }
 
 func command(dir, name string, args ...string) *exec.Cmd {
@@ -201,22 +210,24 @@ func (t *turn) post(path string, body, answer any) error {
 // It parses the first answer, and reads the others by their size, which is the same.
 type connection struct {
 	net.Conn
+	site    string
 	request []byte
 	answer  []byte
+	closes  bool // the server closes the connection after each answer
 }
 
 func (t *turn) dial() (*connection, error) {
-	conn, err := net.Dial("tcp", t.site)
-	if err != nil {
-		return nil, err
-	}
 	request := "GET /auth/users/me/ HTTP/1.1\r\nHost: " + t.site + "\r\nAuthorization: Token " + t.token + "\r\n\r\n"
-	c := &connection{Conn: conn, request: []byte(request)}
-	if err := c.first(); err != nil {
-		conn.Close()
+	c := &connection{site: t.site, request: []byte(request)}
+	if err := c.open(); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return c, c.first()
+}
+
+func (c *connection) open() (err error) {
+	c.Conn, err = net.Dial("tcp", c.site)
+	return err
 }
 
 func (c *connection) first() error {
@@ -232,15 +243,21 @@ func (c *connection) first() error {
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK || resp.Close {
-		return fmt.Errorf("users/me/: %s, closed %t", resp.Status, resp.Close)
+	if resp.StatusCode != http.StatusOK {
+		return errors.New("users/me/: " + resp.Status)
 	}
-	c.answer = raw.Bytes()
+	c.answer, c.closes = raw.Bytes(), resp.Close
 	return nil
 }
 
-// get sends the request once more. The connection stays open.
+// get sends the request once more.
 func (c *connection) get() error {
+	if c.closes {
+		c.Close()
+		if err := c.open(); err != nil {
+			return err
+		}
+	}
 	if _, err := c.Write(c.request); err != nil {
 		return err
 	}
@@ -264,7 +281,7 @@ func (t *turn) rate() (float64, error) {
 			if err != nil {
 				return err
 			}
-			defer c.Close()
+			defer func() { c.Close() }() // the last one
 			for time.Since(begin) < *span {
 				if err := c.get(); err != nil {
 					return err
