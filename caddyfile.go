@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/internal/mount"
 	"github.com/caddy-djoser/djoser/mail"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/throttle"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -322,7 +323,7 @@ func unmarshalUserModel(d *caddyfile.Dispenser, u *account.UserModel) error {
 				return err
 			}
 			u.Fields = append(u.Fields, f)
-			_, err = account.DeclareAll(u.Fields, api.FirstSegments())
+			_, err = model.DeclareAll(u.Fields, api.FirstSegments())
 			return directive.Refused(&place, err)
 		}
 		return d.Errf("unknown word '%s' in user_model: use username_field, required_fields or field", name)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // The conformance tests replay traffic that was recorded from djoser over HTTP
@@ -760,7 +761,7 @@ func (r *replay) makeAccount(username string) {
 
 // tokenFor adds a token of forty times the first letter of the name.
 func (r *replay) tokenFor(acc *account.Account) *account.Change {
-	digest, ok := account.DigestOf(strings.Repeat(acc.Username[:1], account.TokenLength))
+	digest, ok := model.DigestOf(strings.Repeat(acc.Username[:1], account.TokenLength))
 	if !ok {
 		r.t.Fatalf("no token for %s", acc.Username)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // attackNamedToken uses a named token at every endpoint that changes something, also to make
@@ -117,7 +118,7 @@ func attackBasicFromPage(t *testing.T) {
 func attackEndedLogin(t *testing.T) {
 	_, login := namedSite(t, "")
 	r := runningRealm(t, "default").accounts
-	digest, _ := account.DigestOf(login)
+	digest, _ := model.DigestOf(login)
 	add := func() error {
 		_, err := r.AddNamed(t.Context(), 1, digest, &account.Token{Name: "x"}, account.Client{})
 		return err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 const frontEnd = "https://app.example.com/back"
@@ -275,8 +276,8 @@ func TestLinkingNeedsARecentLogInOrThePassword(t *testing.T) {
 	p.Register("ann", "pw")
 	r := runningRealm(t, "default")
 	acc := p.account(1)
-	token := account.NewToken() // of an earlier log-in
-	digest, _ := account.DigestOf(token)
+	token := model.NewToken() // of an earlier log-in
+	digest, _ := model.DigestOf(token)
 	old := &account.Token{Digest: digest, Account: acc.ID, Created: time.Now().Add(-account.RecentLogin - time.Minute)}
 	if err := r.accounts.Commit(t.Context(), &account.Change{Token: old, Serial: acc.Serial}); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/mail"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -160,7 +161,7 @@ func (s *sharedStore) apply(ctx context.Context, r *realm) error {
 
 // watch reports the faults of the store from now on.
 func (s *sharedStore) watch() {
-	store, ok := account.As[account.FaultStore](s)
+	store, ok := model.As[account.FaultStore](s)
 	if !ok {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -78,7 +79,7 @@ func TestAStoreWithoutBackupsAndGroupsSaysSo(t *testing.T) {
 
 func TestAsEndsWhereNothingIsWrapped(t *testing.T) {
 	for _, s := range []account.Store{nil, &sealedStore{}, &wrappedStore{}, &wrappedStore{&wrappedStore{}}} {
-		if found, ok := account.As[account.BackupStore](s); ok || found != nil {
+		if found, ok := model.As[account.BackupStore](s); ok || found != nil {
 			t.Errorf("%T: %v", s, found)
 		}
 	}

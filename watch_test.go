@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/gate"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -68,7 +69,7 @@ func TestALongConnectionEndsEvenIfTheStoreHangs(t *testing.T) {
 	token := s.Register("alice", "secret")
 	streams = append(streams, stream(token))
 	s.Post("/auth/logout", token).Want(t, 200)
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	answered.Store(&digest)
 	// This one has ended; the others are unknown. The time is a limit, not a measurement.
 	bound := time.Now().Add(30 * time.Second)

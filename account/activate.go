@@ -25,7 +25,7 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 			return false, ErrLink
 		case PurposeEmailNotice:
 			r.event.Name = "email_taken_back"
-			acc.takeBack(former, change)
+			acc.TakeBack(former, change)
 			return true, nil
 		case PurposeEmailChange:
 			r.event.Name = "email_confirmed"

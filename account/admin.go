@@ -68,10 +68,10 @@ func (a *Service) Create(ctx context.Context, p *Patch, pass string) (*Account, 
 		acc.Password = hash
 	}
 	p.apply(a.Model, acc)
-	a.Model.setDefaults(acc)
+	a.Model.SetDefaults(acc)
 	setIf(&acc.IsActive, p.Active)
 	change := &Change{Account: acc}
-	if err := a.Model.key(change); err != nil {
+	if err := a.Model.SetKeys(change); err != nil {
 		return nil, err
 	}
 	return acc, a.Commit(ctx, change)

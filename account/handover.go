@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // HandOver is the way of a log-in to another host of the same realm, which can't see the
@@ -66,8 +68,8 @@ func (r *Request) TakeHandOver(ctx context.Context, link string, h HandOver) (to
 		return "", ErrLink
 	}
 	r.event.Account = acc
-	token = NewToken()
-	digest, _ := DigestOf(token)
+	token = model.NewToken()
+	digest, _ := model.DigestOf(token)
 	err = a.Commit(ctx, &Change{
 		Token: &Token{
 			Digest: digest, Account: acc.ID, Created: parent.Created, Expires: parent.Expires,

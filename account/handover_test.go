@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // handedOver is a realm with a log-in, and a link for a host.
@@ -19,7 +20,7 @@ func handedOver(t *testing.T) (r *realm, login account.Digest, h account.HandOve
 	if err != nil {
 		t.Fatal(err)
 	}
-	login, _ = account.DigestOf(token)
+	login, _ = model.DigestOf(token)
 	h = account.HandOver{Host: "wiki.example.com", Nonce: "digest of a nonce"}
 	if link, err = r.SignHandOver(t.Context(), login, h); err != nil {
 		t.Fatal(err)
@@ -46,7 +47,7 @@ func TestAHandOverIsAsOldAsItsLogIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	child, _, err := r.Store.Token(t.Context(), digest)
 	if err != nil || !child.Created.Equal(parent.Created) || !child.Expires.Equal(parent.Expires) || child.Parent != login || child.Host != h.Host {
 		t.Errorf("%+v of %+v, %v", child, parent, err)

@@ -4,42 +4,16 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/internal/username"
 	"github.com/caddy-djoser/djoser/password"
 )
-
-// Identity is somebody at a provider, such as Google, who may log in to an account. It is
-// a unique key of the account.
-type Identity struct {
-	Provider string
-	Subject  string // who it is there; never changes
-	Name     string // for the owner: the address or the username there
-	Linked   time.Time
-}
-
-// Key returns the unique key of the identity.
-func (i Identity) Key() Key { return Key{Field: identityPrefix + i.Provider, Value: i.Subject} }
-
-// identityPrefix begins the field of such a key. No field of a model has such a name.
-const identityPrefix = "oidc:"
-
-// IsIdentity reports whether the error is about an identity.
-func (e *TakenError) IsIdentity() bool { return strings.HasPrefix(e.Field, identityPrefix) }
-
-// ID returns the id of the identity for its owner.
-func (i Identity) ID() string {
-	sum := sha256.Sum256([]byte(i.Provider + " " + i.Subject))
-	return hex.EncodeToString(sum[:8])
-}
 
 // Person is an identity, and what the provider says of it.
 type Person struct {
@@ -136,7 +110,7 @@ func (r *Request) enterBy(ctx context.Context, p Person, code string, t *Token) 
 		return acc, ErrWaiting
 	case !acc.IsActive:
 		return acc, ErrDisabled
-	case !acc.has(p.Identity):
+	case !acc.HasIdentity(p.Identity):
 		return r.linkAndLogIn(ctx, acc, p, t)
 	}
 	change := &Change{Serial: acc.Serial}
@@ -211,7 +185,7 @@ func (r *Request) registerBy(ctx context.Context, p Person, code string, t *Toke
 	}
 	needed := a.Rules.SendActivationEmail || f == a.Model.Username
 	if needed && v.Text("email") == "" {
-		return nil, &FieldError{"email", []string{fieldtype.MsgRequired}}
+		return nil, &FieldError{Field: "email", Messages: []string{fieldtype.MsgRequired}}
 	}
 	invitation, err := a.maySignUp(ctx, v, code)
 	if err != nil {
@@ -266,7 +240,7 @@ func (r *Request) Link(ctx context.Context, checked *Account, i Identity) (*Acco
 
 // link adds an identity to an account.
 func (a *Service) link(acc *Account, i Identity) error {
-	if acc.has(i) {
+	if acc.HasIdentity(i) {
 		return nil
 	}
 	if len(acc.Identities) >= MaxIdentities {
@@ -297,17 +271,6 @@ func (r *Request) Unlink(ctx context.Context, checked *Account, id string) error
 		return nil
 	})
 	return err
-}
-
-// has reports whether an account has an identity.
-func (acc *Account) has(i Identity) bool {
-	return slices.ContainsFunc(acc.Identities, func(own Identity) bool { return own.Key() == i.Key() })
-}
-
-// dropIdentities takes identities from an account that were linked since, as a stranger
-// may have. It has a password.
-func (acc *Account) dropIdentities(since time.Time) {
-	acc.Identities = slices.DeleteFunc(acc.Identities, func(i Identity) bool { return !i.Linked.Before(since) })
 }
 
 // RecentLogin is how recent a log-in must be to link an identity without the password.

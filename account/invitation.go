@@ -10,27 +10,8 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 )
-
-// Invitation lets somebody sign up, once. An address has at most one.
-type Invitation struct {
-	Address string    // of the new account
-	Groups  []string  // of the new account, sorted
-	Mailed  bool      // nobody got the code but Address: who has it reads its mails
-	Created time.Time // to the microsecond
-	Expires time.Time
-}
-
-// InvitationStore is a Store that keeps invitations, and applies Change.Invite and
-// Change.Uninvite. Invitations are for stores with it only. Find it with As.
-type InvitationStore interface {
-	// Invitation returns the invitation of an address that hasn't expired, or
-	// ErrNotFound. It ignores case, and whether the domain is in Unicode or in A-labels.
-	Invitation(ctx context.Context, address string) (*Invitation, error)
-
-	// Invitations returns all invitations that haven't expired, in any order.
-	Invitations(ctx context.Context) ([]*Invitation, error)
-}
 
 var (
 	// ErrUninvited means that only the invited may sign up, or that an invitation is
@@ -46,11 +27,11 @@ var (
 
 // Code returns the code of an invitation.
 func (l *Links) Code(i *Invitation) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(i.Address)) + "." + l.sign(PurposeInvitation, i.signee(), i.Address)
+	return base64.RawURLEncoding.EncodeToString([]byte(i.Address)) + "." + l.sign(PurposeInvitation, signee(i), i.Address)
 }
 
-// signee is the account to sign for: one that is invited again has another serial.
-func (i *Invitation) signee() *Account { return &Account{Serial: uint64(i.Created.UnixMicro())} }
+// signee returns the account to sign for: one that is invited again has another serial.
+func signee(i *Invitation) *Account { return &Account{Serial: uint64(i.Created.UnixMicro())} }
 
 // maxCode is the maximum length of a code.
 const maxCode = (fieldtype.MaxAddress*4+2)/3 + 1 + maxLinkToken
@@ -73,14 +54,14 @@ func (a *Service) invitation(ctx context.Context, code string) (*Invitation, err
 	if err != nil {
 		return nil, err
 	}
-	if !a.Links.check(PurposeInvitation, i.signee(), i.Address, token) || !a.Now().Before(i.Expires) {
+	if !a.Links.check(PurposeInvitation, signee(i), i.Address, token) || !a.Now().Before(i.Expires) {
 		return nil, ErrUninvited
 	}
 	return i, nil
 }
 
 func (a *Service) invitations() (InvitationStore, error) {
-	s, ok := As[InvitationStore](a.Store)
+	s, ok := model.As[InvitationStore](a.Store)
 	if !ok {
 		return nil, ErrNoInvitations
 	}
@@ -89,7 +70,7 @@ func (a *Service) invitations() (InvitationStore, error) {
 
 // accept puts into the values of a new account what its invitation is for. Errors:
 // ErrUninvited if they have another address.
-func (i *Invitation) accept(m *Model, v Values) error {
+func accept(i *Invitation, m *Model, v Values) error {
 	given := v.Text("email")
 	if given != "" && !strings.EqualFold(fieldtype.NormalizeEmail(given), fieldtype.NormalizeEmail(i.Address)) || m.Field("email") == nil {
 		return ErrUninvited
@@ -107,7 +88,7 @@ func (a *Service) Invite(ctx context.Context, address string, groups []string, p
 	}
 	address, messages := ParseAddress(address)
 	if len(messages) > 0 {
-		return nil, &FieldError{"address", messages}
+		return nil, &FieldError{Field: "address", Messages: messages}
 	}
 	slices.Sort(groups)
 	now := a.Now().Truncate(time.Microsecond)
@@ -169,7 +150,7 @@ func (a *Service) invitedTo(ctx context.Context, address string) ([]*Account, er
 	if err != nil {
 		return nil, err
 	}
-	acc := i.signee()
+	acc := signee(i)
 	acc.Email = i.Address
 	return []*Account{acc}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-djoser/djoser/model"
 )
 
 func TestALinkIsForOneThingOnly(t *testing.T) {
@@ -55,7 +57,7 @@ func FuzzLink(f *testing.F) {
 		if l.check(PurposePasswordReset, acc, "a@b.example", token) && token != good {
 			t.Errorf("%q is good", token)
 		}
-		if d, ok := DigestOf(token); ok && (len(token) != TokenLength || d == Digest{}) {
+		if d, ok := model.DigestOf(token); ok && (len(token) != TokenLength || d == Digest{}) {
 			t.Errorf("%q has a digest", token)
 		}
 	})

@@ -197,7 +197,7 @@ func (a *Service) foundFor(ctx context.Context, m *Mail) ([]*Account, error) {
 // distinguish Ann@ and ann@.
 func (a *Service) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 	found = slices.DeleteFunc(found, func(acc *Account) bool {
-		_, ok := m.recipient(acc)
+		_, ok := recipient(m, acc)
 		return !ok || a.ended(acc)
 	})
 	confirmed := func(acc *Account) bool { return acc.EmailConfirmed }
@@ -208,15 +208,15 @@ func (a *Service) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 	if len(found) == 0 {
 		return nil, ""
 	}
-	to, _ := m.recipient(found[0])
+	to, _ := recipient(m, found[0])
 	for _, acc := range found {
-		if address, _ := m.recipient(acc); fieldtype.NormalizeEmail(address) == m.Address {
+		if address, _ := recipient(m, acc); fieldtype.NormalizeEmail(address) == m.Address {
 			to = address
 			break
 		}
 	}
 	found = slices.DeleteFunc(found, func(acc *Account) bool {
-		address, _ := m.recipient(acc)
+		address, _ := recipient(m, acc)
 		return fieldtype.NormalizeEmail(address) != fieldtype.NormalizeEmail(to)
 	})
 	if len(found) > maxNamed {
@@ -229,14 +229,14 @@ func (a *Service) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 
 // recipient returns the current recipient of a mail about an account, if it still should
 // be sent.
-func (m *Mail) recipient(acc *Account) (string, bool) {
+func recipient(m *Mail, acc *Account) (string, bool) {
 	switch m.Purpose {
 	case PurposeActivation:
 		return acc.PendingEmail, waitsForActivation(acc)
 	case PurposeEmailChange:
 		return acc.PendingEmail, acc.IsActive && acc.PendingEmail != ""
 	case PurposePasswordReset:
-		return acc.Email, acc.Email != "" && (acc.IsActive || acc.Provisional) && acc.mayHavePassword()
+		return acc.Email, acc.Email != "" && (acc.IsActive || acc.Provisional) && acc.MayHavePassword()
 	case PurposeUsernameReset:
 		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
 	case PurposeEmailNotice, PurposeConfirmation, PurposePasswordChanged, PurposeUsernameChanged, PurposeFactorOn, PurposeFactorOff:

@@ -14,33 +14,6 @@ import (
 	"github.com/caddy-djoser/djoser/throttle"
 )
 
-// Factor is the second factor of an account: an authenticator app, and recovery codes.
-type Factor struct {
-	Secret   []byte // of the app; empty: not set up yet
-	Step     uint64 // of the last code, which is good once; see mfa.Check
-	Created  time.Time
-	Used     time.Time
-	Recovery []Digest // of the codes that are left; see mfa.RecoveryDigest
-
-	// Pending is the secret of an app that isn't confirmed yet. Only the log-in that asked
-	// for it can, and gets to see it.
-	Pending      []byte
-	PendingUntil time.Time
-	PendingFor   Digest
-}
-
-// IsActive reports whether a log-in needs the factor.
-func (f *Factor) IsActive() bool { return f != nil && len(f.Secret) > 0 }
-
-func (f *Factor) clone() *Factor {
-	if f == nil {
-		return nil
-	}
-	c := *f
-	c.Recovery = slices.Clone(f.Recovery)
-	return &c
-}
-
 // Errors about second factors.
 var (
 	ErrCode      = errors.New("wrong code")
@@ -70,10 +43,10 @@ func (a *Service) ephemeralLinks() Links {
 // log-in. It ends with the next code that is used, so that it is good once.
 func (a *Service) ephemeral(acc *Account, kind string) string {
 	links := a.ephemeralLinks()
-	return EncodeUID(acc.ID) + "." + kind + "." + links.sign(purposeFactor, acc, acc.Factor.signed(kind))
+	return EncodeUID(acc.ID) + "." + kind + "." + links.sign(purposeFactor, acc, signedWith(acc.Factor, kind))
 }
 
-func (f *Factor) signed(kind string) string {
+func signedWith(f *Factor, kind string) string {
 	if f == nil {
 		return kind
 	}
@@ -84,7 +57,7 @@ func (f *Factor) signed(kind string) string {
 // so that a bad one costs the same for every account.
 func (a *Service) isEphemeral(acc *Account, kind, signature string) bool {
 	links := a.ephemeralLinks()
-	good := links.check(purposeFactor, acc, acc.Factor.signed(kind), signature)
+	good := links.check(purposeFactor, acc, signedWith(acc.Factor, kind), signature)
 	return good && acc.IsActive && acc.Factor.IsActive()
 }
 
@@ -94,8 +67,8 @@ const (
 	kindSession = "session"
 )
 
-// kind returns the kind of a log-in.
-func (t *Token) kind() string {
+// kindOf returns the kind of a log-in.
+func kindOf(t *Token) string {
 	if t.Generation > 0 {
 		return kindSession
 	}
@@ -243,7 +216,7 @@ func (r *Request) ConfirmFactor(ctx context.Context, id uint64, login Digest, co
 		}
 		acc.Factor = &Factor{Secret: f.Pending, Step: step, Created: now, Used: now}
 		codes = a.newCodes(acc)
-		change.Prove = &Proof{login, now, true}
+		change.Prove = &Proof{Digest: login, At: now, MFA: true}
 		a.notify(change, PurposeFactorOn, acc, c)
 		return nil
 	})
@@ -300,7 +273,7 @@ func (r *Request) NewRecoveryCodes(ctx context.Context, acc *Account, code strin
 func (r *Request) ProveByCode(ctx context.Context, acc *Account, login Digest, code string) error {
 	a := r.accounts
 	_, err := a.withCode(ctx, acc, r.event.Client, func(acc *Account, change *Change) error {
-		change.Prove = &Proof{login, a.Now(), true}
+		change.Prove = &Proof{Digest: login, At: a.Now(), MFA: true}
 		return a.useCode(acc, code)
 	})
 	return err
@@ -311,7 +284,7 @@ func (r *Request) ProveByPassword(ctx context.Context, id uint64, login Digest, 
 	if _, err := r.CheckPassword(ctx, id, pass); err != nil {
 		return err
 	}
-	return r.accounts.Commit(ctx, &Change{Prove: &Proof{login, r.accounts.Now(), false}})
+	return r.accounts.Commit(ctx, &Change{Prove: &Proof{Digest: login, At: r.accounts.Now()}})
 }
 
 // ResetFactor removes the second factor of an account for an administrator, ends every

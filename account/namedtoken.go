@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // NamedPrefix begins named tokens, so that people and scanners for secrets know them.
@@ -16,7 +18,7 @@ const NamedPrefix = "djoser_"
 // auth token's.
 func NamedDigest(text string) (Digest, bool) {
 	digits, found := strings.CutPrefix(text, NamedPrefix)
-	if _, ok := DigestOf(digits); !found || !ok {
+	if _, ok := model.DigestOf(digits); !found || !ok {
 		return Digest{}, false
 	}
 	return sha256.Sum256([]byte(text)), true
@@ -33,7 +35,7 @@ var ErrTooManyTokens = errors.New("too many named tokens")
 // and when it expires. The owner asks with a log-in, which must not end meanwhile; zero: an
 // administrator does. Errors: ErrNotFound, ErrDisabled, ErrTooManyTokens.
 func (a *Service) AddNamed(ctx context.Context, id uint64, login Digest, t *Token, c Client) (value string, err error) {
-	value = NamedPrefix + NewToken()
+	value = NamedPrefix + model.NewToken()
 	t.Digest, _ = NamedDigest(value)
 	t.Created, t.Address, t.Agent = a.Now(), c.Address, CutAgent(c.Agent)
 	_, err = a.Update(ctx, id, func(acc *Account, change *Change) error {

@@ -72,7 +72,7 @@ func (a *Service) maySignUp(ctx context.Context, v Values, code string) (*Invita
 	if err != nil {
 		return nil, err
 	}
-	return i, i.accept(a.Model, v)
+	return i, accept(i, a.Model, v)
 }
 
 // register fills in a new account and creates it. invitation is nil if there is none.
@@ -89,9 +89,9 @@ func (a *Service) register(ctx context.Context, acc *Account, v Values, invitati
 			f.Set(acc, value)
 		}
 	}
-	a.Model.setDefaults(acc)
+	a.Model.SetDefaults(acc)
 	change := &Change{Account: acc, Uninvite: invitation}
-	if err := a.Model.key(change); err != nil {
+	if err := a.Model.SetKeys(change); err != nil {
 		return err
 	}
 	if err := a.makeWay(ctx, acc.Keys); err != nil {

@@ -43,12 +43,12 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 		}
 		acc.Password = hash
 		if former >= 0 {
-			acc.takeBack(former, change)
+			acc.TakeBack(former, change)
 			return true, nil
 		}
 		a.settle(acc, change, c)
 		if !acc.EmailConfirmed {
-			acc.dropIdentities(time.Time{}) // whoever claimed the address may have linked them
+			acc.DropIdentities(time.Time{}) // whoever claimed the address may have linked them
 		}
 		acc.EmailConfirmed = true // the link was sent there
 		acc.PendingEmail = ""     // requested with the old password or a token
@@ -102,16 +102,7 @@ func (a *Service) checkReset(acc *Account, link string) (former int, ok bool) {
 	return former, former >= 0 && acc.IsActive || good && a.resettable(acc)
 }
 
-// HasPassword reports whether an account can log in with a password.
-func (acc *Account) HasPassword() bool { return password.Usable(acc.Password) }
-
-// mayHavePassword reports whether the owner of an account's address may set a password: a
-// new one, or a first one beside an identity.
-func (acc *Account) mayHavePassword() bool {
-	return acc.HasPassword() || acc.EmailConfirmed && len(acc.Identities) > 0
-}
-
 // resettable reports whether the owner of an account's address may reset its password.
 func (a *Service) resettable(acc *Account) bool {
-	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && acc.mayHavePassword()
+	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && acc.MayHavePassword()
 }

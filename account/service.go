@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/throttle"
 )
@@ -217,16 +218,16 @@ func (a *Service) Update(ctx context.Context, id uint64, change func(*Account, *
 		if err != nil {
 			return nil, err
 		}
-		before := acc.clone()
+		before := acc.Clone()
 		c := &Change{Account: acc}
-		former := a.Model.names(acc)
+		former := a.Model.OwnNames(acc)
 		if err := change(acc, c); err != nil {
 			return nil, err
 		}
 		if err := a.rekey(c, former); err != nil {
 			return nil, err
 		}
-		if c.isPlain() && reflect.DeepEqual(acc, before) {
+		if c.IsPlain() && reflect.DeepEqual(acc, before) {
 			return acc, nil
 		}
 		if err := a.Commit(ctx, c); !errors.Is(err, ErrConflict) {
@@ -242,10 +243,10 @@ func (a *Service) rekey(c *Change, former []Key) error {
 	if c.Delete {
 		return nil
 	}
-	if err := a.Model.reserve(c.Account, former); err != nil {
+	if err := a.Model.Reserve(c.Account, former); err != nil {
 		return err
 	}
-	return a.Model.key(c)
+	return a.Model.SetKeys(c)
 }
 
 // Commit applies a change, and wakes the outbox if the change has mails.
@@ -262,8 +263,8 @@ func (a *Service) Commit(ctx context.Context, c *Change) error {
 
 // newLogin returns a new auth token and its record, for addLogin.
 func newLogin() (value string, t *Token) {
-	value = NewToken()
-	digest, _ := DigestOf(value)
+	value = model.NewToken()
+	digest, _ := model.DigestOf(value)
 	return value, &Token{Digest: digest}
 }
 
@@ -272,7 +273,7 @@ func newLogin() (value string, t *Token) {
 // record says that the factor was proved.
 func (a *Service) addLogin(change *Change, acc *Account, c Client, t *Token) error {
 	if acc.Factor.IsActive() && !t.MFA {
-		return &FactorError{a.ephemeral(acc, t.kind())}
+		return &FactorError{a.ephemeral(acc, kindOf(t))}
 	}
 	t.Account, t.Created = acc.ID, a.Now()
 	t.Expires = a.Rules.TokenExpires(t.Created)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddy-djoser/djoser/throttle"
@@ -186,7 +187,7 @@ func (r *realm) link(p account.Purpose) string {
 // alive reports whether a token is still there.
 func (r *realm) alive(token string) bool {
 	r.t.Helper()
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	_, _, err := r.Store.Token(r.t.Context(), digest)
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		r.t.Fatal(err)
@@ -538,7 +539,7 @@ func TestALogoutEndsItsTokenAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest, _ := account.DigestOf(first)
+	digest, _ := model.DigestOf(first)
 	for range 2 { // another request may have ended it
 		if err := r.do("logout", func(req *account.Request) error { return req.Logout(t.Context(), digest) }); err != nil {
 			t.Error(err)

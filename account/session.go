@@ -89,7 +89,7 @@ func (r *Request) Refresh(ctx context.Context, id string, generation uint64) (*S
 		}
 		t := s.Token
 		now := a.Now()
-		err = a.Commit(ctx, &Change{Renew: &Renewal{t.Digest, t.Generation, now, now.Add(a.Rules.SessionTTL)}})
+		err = a.Commit(ctx, &Change{Renew: &Renewal{Digest: t.Digest, Generation: t.Generation, Renewed: now, Expires: now.Add(a.Rules.SessionTTL)}})
 		switch {
 		case errors.Is(err, ErrConflict): // another tab was first
 			continue

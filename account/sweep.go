@@ -22,7 +22,7 @@ func (a *Service) Sweep(ctx context.Context) (deleted int, err error) {
 			return deleted, err
 		}
 		for _, acc := range page {
-			if after = acc.ID; !a.endedFor(acc, endedKept) || acc.EmailConfirmed || acc.hasRights() {
+			if after = acc.ID; !a.endedFor(acc, endedKept) || acc.EmailConfirmed || acc.HasRights() {
 				continue
 			}
 			dropped, err := a.dropEnded(ctx, acc.ID)
@@ -37,9 +37,4 @@ func (a *Service) Sweep(ctx context.Context) (deleted int, err error) {
 			return deleted, nil
 		}
 	}
-}
-
-// hasRights reports whether an administrator has given an account rights.
-func (acc *Account) hasRights() bool {
-	return acc.IsStaff || acc.IsSuperuser || len(acc.Groups) > 0 || len(acc.Permissions) > 0
 }

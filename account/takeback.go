@@ -9,12 +9,6 @@ import (
 // that takes it back. Otherwise the thief of a token could take over the account, by a
 // new address and a reset.
 
-// FormerEmail is an address that an account had before a change.
-type FormerEmail struct {
-	Address string
-	Changed time.Time
-}
-
 // MaxFormerEmails is the maximum number of changes that can be taken back.
 const MaxFormerEmails = 5
 
@@ -30,7 +24,7 @@ func (a *Service) tellFormer(acc *Account, address string, change *Change, c Cli
 	})
 	known := slices.ContainsFunc(acc.FormerEmails, func(f FormerEmail) bool { return f.Address == address })
 	if !known && len(acc.FormerEmails) < MaxFormerEmails {
-		acc.FormerEmails = append(acc.FormerEmails, FormerEmail{address, a.Now().Truncate(time.Microsecond)})
+		acc.FormerEmails = append(acc.FormerEmails, FormerEmail{Address: address, Changed: a.Now().Truncate(time.Microsecond)})
 	}
 	notice := a.mail(PurposeEmailNotice, acc, c)
 	notice.Address = address
@@ -78,19 +72,4 @@ func (a *Service) former(acc *Account, link string) int {
 		}
 	}
 	return found
-}
-
-// takeBack restores the address before a change, and ends every log-in. Neither that
-// change nor a later one can be taken back again.
-func (acc *Account) takeBack(i int, change *Change) {
-	acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.FormerEmails[i].Address, "", true
-	if acc.HasPassword() {
-		acc.dropIdentities(acc.FormerEmails[i].Changed)
-	}
-	acc.FormerEmails = slices.Clip(acc.FormerEmails[:i])
-	if len(acc.FormerEmails) == 0 {
-		acc.FormerEmails = nil
-	}
-	acc.Serial++
-	change.EndTokens = true
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // errNoBackup is the error for stores with their own backup tools.
@@ -17,7 +18,7 @@ var errNoBackup = errors.New("this store has its own backup tools: see the manua
 
 // backupStore returns the store if it can be backed up.
 func backupStore(s account.Store) (account.BackupStore, error) {
-	b, ok := account.As[account.BackupStore](s)
+	b, ok := model.As[account.BackupStore](s)
 	if !ok {
 		return nil, errNoBackup
 	}

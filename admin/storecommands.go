@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 )
@@ -132,7 +133,7 @@ func parseUntil(moment, journal string) (until time.Time, err error) {
 }
 
 func (c *cliContext) restoreJournal(s account.BackupStore, backup io.ReadSeeker, journal string, until time.Time) error {
-	j, ok := account.As[account.JournalStore](s)
+	j, ok := model.As[account.JournalStore](s)
 	if !ok {
 		return errors.New("this store has no journal")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // userView is the JSON of a user.
@@ -200,7 +201,7 @@ func (m *request) read(e *editBody) (*account.Patch, error) {
 
 func (e *editBody) checkGroups() error {
 	for _, name := range slices.Concat(e.Groups, e.AddGroups) {
-		if len(name) > account.MaxGroup || account.UnsafeGroup(name) {
+		if len(name) > account.MaxGroup || model.UnsafeGroup(name) {
 			return badRequest("group %q: a name has 1 to %d bytes without commas, line breaks, or white space around it, and is not staff or superuser", name, account.MaxGroup)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Authenticator authenticates requests by the tokens of a realm.
@@ -130,7 +131,7 @@ func (a *Authenticator) byCookie(req *http.Request, cookies []string) (Caller, e
 	if !found {
 		return Caller{}, nil
 	}
-	digest, isToken := account.DigestOf(value)
+	digest, isToken := model.DigestOf(value)
 	if !isToken {
 		return Caller{Stale: true}, nil
 	}
@@ -183,7 +184,7 @@ func (a *Authenticator) credentials(headers []string) (digest account.Digest, fo
 	}
 	// Almost every header is a scheme, a space and a token.
 	scheme, token, _ := strings.Cut(headers[0], " ")
-	if digest, found = account.DigestOf(token); found && a.takesScheme(scheme) {
+	if digest, found = model.DigestOf(token); found && a.takesScheme(scheme) {
 		return digest, true, nil
 	}
 
@@ -202,7 +203,7 @@ func (a *Authenticator) credentials(headers []string) (digest account.Digest, fo
 	case !utf8.ValidString(token):
 		return digest, false, drf.ErrTokenCharacters
 	}
-	if digest, found = account.DigestOf(token); !found {
+	if digest, found = model.DigestOf(token); !found {
 		return digest, false, drf.ErrInvalidToken
 	}
 	return digest, true, nil

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // FuzzAuthorization offers values of the header: what comes out of one is a
@@ -21,7 +22,7 @@ func FuzzAuthorization(f *testing.F) {
 		var want account.Digest
 		isToken := false
 		if len(words) == 2 {
-			want, isToken = account.DigestOf(words[1])
+			want, isToken = model.DigestOf(words[1])
 		}
 		switch {
 		case !taken && (found || err != nil):

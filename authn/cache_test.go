@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"go.uber.org/zap"
 )
@@ -36,8 +37,8 @@ func openCache(t testing.TB, size int) *Cache {
 // addLogin makes an account with a token.
 func addLogin(t testing.TB, c *Cache, name string) (*account.Account, string) {
 	t.Helper()
-	token := account.NewToken()
-	digest, _ := account.DigestOf(token)
+	token := model.NewToken()
+	digest, _ := model.DigestOf(token)
 	acc := &account.Account{Username: name, IsActive: true, DateJoined: time.Now(), Keys: []account.Key{{Field: "username", Value: name}}}
 	err := c.Commit(context.Background(), &account.Change{Account: acc, Token: &account.Token{Digest: digest, Created: time.Now()}})
 	if err != nil {
@@ -49,7 +50,7 @@ func addLogin(t testing.TB, c *Cache, name string) (*account.Account, string) {
 func TestNothingOutdatedIsServedWhileItChanges(t *testing.T) {
 	c := openCache(t, 100)
 	acc, token := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	// What is served must never be older than the last change that was done
 	// before it was asked for.
 	var done atomic.Int64
@@ -101,7 +102,7 @@ func TestTheCacheKeepsNoPassword(t *testing.T) {
 	if err := c.Commit(t.Context(), &account.Change{Account: acc}); err != nil {
 		t.Fatal(err)
 	}
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	id, err := c.Identify(t.Context(), digest)
 	if err != nil {
 		t.Fatal(err)
@@ -114,9 +115,9 @@ func TestTheCacheKeepsNoPassword(t *testing.T) {
 func TestTheCacheIsBounded(t *testing.T) {
 	c := openCache(t, 128)
 	_, token := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	for range 10_000 {
-		made, _ := account.DigestOf(account.NewToken())
+		made, _ := model.DigestOf(model.NewToken())
 		if _, err := c.Identify(context.Background(), made); !errors.Is(err, account.ErrNotFound) {
 			t.Fatal(err)
 		}
@@ -139,7 +140,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 func TestATokenThatWasUnknownIsKnownOnceItIsMade(t *testing.T) {
 	c := openCache(t, 100)
 	acc, _ := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(account.NewToken())
+	digest, _ := model.DigestOf(model.NewToken())
 	if _, err := c.Identify(context.Background(), digest); !errors.Is(err, account.ErrNotFound) {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func TestATokenIsKnownAgainOnceTheClockIsRight(t *testing.T) {
 	c.Now = func() time.Time { return time.Now().Add(ahead) }
 	c.Store = aheadStore{c.Store, &ahead}
 	acc, _ := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(account.NewToken())
+	digest, _ := model.DigestOf(model.NewToken())
 	token := &account.Token{Digest: digest, Account: acc.ID, Created: time.Now(), Expires: time.Now().Add(time.Hour)}
 	if err := c.Commit(t.Context(), &account.Change{Token: token, Serial: acc.Serial}); err != nil {
 		t.Fatal(err)
@@ -192,7 +193,7 @@ func TestATokenIsAskedForAgainAfterAWhile(t *testing.T) {
 	c := openCache(t, 100)
 	var later time.Duration
 	c.Now = func() time.Time { return time.Now().Add(later) }
-	digest, _ := account.DigestOf(account.NewToken())
+	digest, _ := model.DigestOf(model.NewToken())
 	for _, test := range []struct {
 		later time.Duration
 		asked uint64
@@ -210,7 +211,7 @@ func TestATokenIsAskedForAgainAfterAWhile(t *testing.T) {
 func TestASmallerCacheStartsAnew(t *testing.T) {
 	c := openCache(t, 100)
 	_, token := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	for _, test := range []struct {
 		size   int
 		missed uint64
@@ -233,7 +234,7 @@ func TestAClosedStoreKnowsNobody(t *testing.T) {
 	c := NewCache(store, time.Now)
 	c.Resize(100)
 	_, token := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	if _, err := c.Identify(t.Context(), digest); err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +249,7 @@ func TestAClosedStoreKnowsNobody(t *testing.T) {
 func TestAnExpiredTokenIsUnknownThoughItIsCached(t *testing.T) {
 	c := openCache(t, 100)
 	acc, _ := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(account.NewToken())
+	digest, _ := model.DigestOf(model.NewToken())
 	token := &account.Token{Digest: digest, Account: acc.ID, Created: time.Now(), Expires: time.Now().Add(time.Hour)}
 	if err := c.Commit(context.Background(), &account.Change{Token: token, Serial: acc.Serial}); err != nil {
 		t.Fatal(err)
@@ -266,7 +267,7 @@ func TestAnExpiredTokenIsUnknownThoughItIsCached(t *testing.T) {
 func TestATokenFromTheFutureIsUnknownThoughItIsCached(t *testing.T) {
 	c := openCache(t, 100)
 	_, token := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	for _, test := range []struct {
 		setBack time.Duration
 		err     error
@@ -285,7 +286,7 @@ func TestATokenFromTheFutureIsUnknownThoughItIsCached(t *testing.T) {
 func TestATokenThatWasUsedInTheFutureIsKnown(t *testing.T) {
 	c := openCache(t, 100)
 	_, token := addLogin(t, c, "alice")
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	for _, ahead := range []time.Duration{0, 48 * time.Hour, 0} {
 		c.Now = func() time.Time { return time.Now().Add(ahead) }
 		if _, err := c.Identify(t.Context(), digest); err != nil {
@@ -298,7 +299,7 @@ func TestATokenThatWasUsedInTheFutureIsKnown(t *testing.T) {
 func (c *Cache) spray(t *testing.T, n int) {
 	t.Helper()
 	for range n {
-		digest, _ := account.DigestOf(account.NewToken())
+		digest, _ := model.DigestOf(model.NewToken())
 		if _, err := c.Identify(t.Context(), digest); !errors.Is(err, account.ErrNotFound) {
 			t.Fatal(err)
 		}
@@ -310,7 +311,7 @@ func TestMadeUpTokensPushNobodyOut(t *testing.T) {
 	var digests []account.Digest
 	for i := range 20 {
 		_, token := addLogin(t, c, fmt.Sprint("user", i))
-		digest, _ := account.DigestOf(token)
+		digest, _ := model.DigestOf(token)
 		if _, err := c.Identify(t.Context(), digest); err != nil {
 			t.Fatal(err)
 		}
@@ -345,7 +346,7 @@ func idleCache(t *testing.T) (c *Cache, digest account.Digest, now *time.Time) {
 	clock := time.Now()
 	c.Now = func() time.Time { return clock }
 	_, token := addLogin(t, c, "alice")
-	digest, _ = account.DigestOf(token)
+	digest, _ = model.DigestOf(token)
 	return c, digest, &clock
 }
 
@@ -444,8 +445,8 @@ func BenchmarkTokenCheck(b *testing.B) {
 				acc, _ := addLogin(b, c, "alice")
 				headers := make([]string, tokens)
 				for i := range headers {
-					token := account.NewToken()
-					digest, _ := account.DigestOf(token)
+					token := model.NewToken()
+					digest, _ := model.DigestOf(token)
 					id := &Identity{Account: acc, Token: &account.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}
 					id.touched.Store(time.Now().Unix())
 					c.keep(digest, id, c.generation.Load())
@@ -476,8 +477,8 @@ func TestATokenThatWasHandedOverEndsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := openCache(t, size)
 			acc, token := addLogin(t, c, "alice")
-			parent, _ := account.DigestOf(token)
-			child, _ := account.DigestOf(account.NewToken())
+			parent, _ := model.DigestOf(token)
+			child, _ := model.DigestOf(model.NewToken())
 			err := c.Commit(t.Context(), &account.Change{
 				Token:   &account.Token{Digest: child, Account: acc.ID, Created: time.Now(), Parent: parent, Host: "wiki.example.com"},
 				NoLogin: true,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // pairs are the cookies of headers as browsers write them.
@@ -97,7 +98,7 @@ func TestTheOneRuleOfCredentials(t *testing.T) {
 	_, ann := addLogin(t, c, "ann")
 	_, bob := addLogin(t, c, "bob")
 	acc, off := addLogin(t, c, "off")
-	digest, _ := account.DigestOf(off)
+	digest, _ := model.DigestOf(off)
 	acc.IsActive = false
 	c.keep(digest, &Identity{Account: acc, Token: &account.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}, c.generation.Load())
 	unknown := strings.Repeat("0", 40)

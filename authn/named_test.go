@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 func FuzzNamedToken(f *testing.F) {
-	token := account.NamedPrefix + account.NewToken()
+	token := account.NamedPrefix + model.NewToken()
 	for _, header := range []string{"Token " + token, "bearer\t" + token, "Basic " + base64.StdEncoding.EncodeToString([]byte("ann:"+token)), "Basic =", "Basic", " "} {
 		f.Add(header)
 	}
@@ -21,7 +22,7 @@ func FuzzNamedToken(f *testing.F) {
 			t.Errorf("%q: %+v, %v", header, n, found)
 		}
 		if digest, ok := account.NamedDigest(n.token); ok {
-			if auth, isAuth := account.DigestOf(strings.TrimPrefix(n.token, account.NamedPrefix)); !isAuth || auth == digest {
+			if auth, isAuth := model.DigestOf(strings.TrimPrefix(n.token, account.NamedPrefix)); !isAuth || auth == digest {
 				t.Errorf("%q has the digest of an auth token", n.token)
 			}
 		}
@@ -30,7 +31,7 @@ func FuzzNamedToken(f *testing.F) {
 
 func TestNamedTokensStayWithoutUse(t *testing.T) {
 	c, login, now := idleCache(t)
-	digest, _ := account.NamedDigest(account.NamedPrefix + account.NewToken())
+	digest, _ := account.NamedDigest(account.NamedPrefix + model.NewToken())
 	stored, err := c.Identify(t.Context(), login)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"golang.org/x/sync/errgroup"
 )
@@ -157,7 +158,7 @@ func Import(ctx context.Context, a *account.Service, r io.Reader, options Import
 
 // groupStore is the store if it keeps groups, or nil.
 func groupStore(s account.Store) account.GroupStore {
-	g, _ := account.As[account.GroupStore](s)
+	g, _ := model.As[account.GroupStore](s)
 	return g
 }
 
@@ -423,7 +424,7 @@ func (im *importer) checkGroup(row *Row, name string) {
 	if len(im.noted) == 1 && groupStore(im.accounts.Store) == nil {
 		im.problem(row, true, "this store keeps no groups, only the names that accounts have: their ids and permissions are left out, here and in other rows")
 	}
-	if account.UnsafeGroup(name) {
+	if model.UnsafeGroup(name) {
 		im.problem(row, true, "the group %q is left out of Remote-Groups, where commas separate groups, white space around them counts for nothing, and staff and superuser are flags: rename it", name)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // The rows of tokens and apps refer to their user by the id or natural key in Django. Here
@@ -67,7 +68,7 @@ func (im *importer) token(ctx context.Context, row *Row) error {
 	if err := json.Unmarshal(row.PK, &value); err != nil {
 		return im.refuse(row, "it has no key")
 	}
-	digest, ok := account.DigestOf(value)
+	digest, ok := model.DigestOf(value)
 	if !ok {
 		return im.refuse(row, "its key is not one of %d hexadecimal digits", account.TokenLength)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -191,10 +192,10 @@ func groupsAndFlags(a *account.Account) []string {
 // groupsOf returns the groups of an account without those that a back end could
 // mistake for others.
 func groupsOf(a *account.Account) []string {
-	if !slices.ContainsFunc(a.Groups, account.UnsafeGroup) {
+	if !slices.ContainsFunc(a.Groups, model.UnsafeGroup) {
 		return a.Groups
 	}
-	return slices.DeleteFunc(slices.Clone(a.Groups), account.UnsafeGroup)
+	return slices.DeleteFunc(slices.Clone(a.Groups), model.UnsafeGroup)
 }
 
 // requestState is what is known about the sender of a request. It is kept with the

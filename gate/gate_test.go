@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -38,8 +39,8 @@ func gateOver(t testing.TB, cacheSize int) (realm *Realm, c *authn.Cache, token 
 			t.Error(err)
 		}
 	})
-	token = account.NewToken()
-	digest, _ := account.DigestOf(token)
+	token = model.NewToken()
+	digest, _ := model.DigestOf(token)
 	acc := &account.Account{Username: "alice", IsActive: true, DateJoined: time.Now(), Keys: []account.Key{{Field: "username", Value: "alice"}}}
 	if err := c.Commit(context.Background(), &account.Change{Account: acc, Token: &account.Token{Digest: digest, Created: time.Now()}}); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // hangingTokens is a store that tells of no token while it hangs.
@@ -29,7 +30,7 @@ func TestARequestGoesOnForOneLookThatCannotTell(t *testing.T) {
 	r, c, token := gateOver(t, 0)
 	var storeHangs atomic.Bool
 	c.Store = hangingTokens{c.Store, &storeHangs}
-	digest, _ := account.DigestOf(token)
+	digest, _ := model.DigestOf(token)
 	id, err := c.Identify(t.Context(), digest)
 	if err != nil {
 		t.Fatal(err)

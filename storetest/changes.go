@@ -3,7 +3,7 @@ package storetest
 import (
 	"math"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 var changePromises = []promise{
@@ -23,7 +23,7 @@ var changePromises = []promise{
 		orphan.Host = child.Host
 		named, namedChild, session := token(ann.ID, 2), *child, token(ann.ID, 2)
 		named.Name, namedChild.Name, session.Name, session.Generation = "git", "git", "git", 1
-		for name, c := range map[string]*account.Change{
+		for name, c := range map[string]*model.Change{
 			"named token by a log-in":          {Token: named},
 			"named token with a limit":         {Token: named, NoLogin: true, TokenLimit: 1},
 			"named token for a host":           {Token: &namedChild, NoLogin: true},
@@ -44,7 +44,7 @@ var changePromises = []promise{
 			if c.Validate() == nil {
 				s.Errorf("%s: Validate finds it legal", name)
 			}
-			c.Mails = []*account.Mail{{Purpose: account.PurposeActivation, Due: base}}
+			c.Mails = []*model.Mail{{Purpose: model.PurposeActivation, Due: base}}
 			if err := s.Commit(s.ctx, c); err == nil {
 				s.Errorf("%s: applied", name)
 			}
@@ -52,6 +52,6 @@ var changePromises = []promise{
 		s.equal(s.account(ann.ID), before)
 		s.equal(s.usernames(), []string{"ann"})
 		s.equal(s.tokens(ann.ID), []int{1})
-		s.equal(s.counted(), account.Stats{Accounts: 1, Tokens: 1})
+		s.equal(s.counted(), model.Stats{Accounts: 1, Tokens: 1})
 	}},
 }

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // together runs a function in n goroutines and waits for them.
@@ -26,15 +26,15 @@ func together(n int, fn func(n int)) {
 }
 
 // update changes an account, and retries when other updates come first.
-func (s *suite) update(id uint64, change func(*account.Change)) error {
+func (s *suite) update(id uint64, change func(*model.Change)) error {
 	for {
 		a, err := s.Account(s.ctx, id)
 		if err != nil {
 			return err
 		}
-		c := &account.Change{Account: a}
+		c := &model.Change{Account: a}
 		change(c)
-		if err := s.Commit(s.ctx, c); !errors.Is(err, account.ErrConflict) {
+		if err := s.Commit(s.ctx, c); !errors.Is(err, model.ErrConflict) {
 			return err
 		}
 	}
@@ -46,8 +46,8 @@ var concurrencyPromises = []promise{
 			var won atomic.Int32
 			name := fmt.Sprintf("ann%d", round)
 			together(64, func(int) {
-				err := s.Commit(s.ctx, &account.Change{Account: user(name)})
-				var taken *account.TakenError
+				err := s.Commit(s.ctx, &model.Change{Account: user(name)})
+				var taken *model.TakenError
 				switch {
 				case err == nil:
 					won.Add(1)
@@ -64,7 +64,7 @@ var concurrencyPromises = []promise{
 		together(64, func(n int) {
 			for i := range 4 {
 				a := user(fmt.Sprintf("user%d-%d", n, i))
-				if err := s.Commit(s.ctx, &account.Change{Account: a, Token: token(0, n*4+i)}); err != nil {
+				if err := s.Commit(s.ctx, &model.Change{Account: a, Token: token(0, n*4+i)}); err != nil {
 					s.Error(err)
 					return
 				}
@@ -73,7 +73,7 @@ var concurrencyPromises = []promise{
 				}
 			}
 		})
-		s.equal(s.counted(), account.Stats{Accounts: 256, Tokens: 256})
+		s.equal(s.counted(), model.Stats{Accounts: 256, Tokens: 256})
 		names.Range(func(id, name any) bool {
 			s.equal(s.account(id.(uint64)).Username, name)
 			return true
@@ -81,7 +81,7 @@ var concurrencyPromises = []promise{
 	}},
 	{"a thousand writers at once succeed", func(s *suite) {
 		together(1000, func(n int) {
-			if err := s.Commit(s.ctx, &account.Change{Account: user(fmt.Sprint(n))}); err != nil {
+			if err := s.Commit(s.ctx, &model.Change{Account: user(fmt.Sprint(n))}); err != nil {
 				s.Error(err)
 			}
 		})
@@ -90,10 +90,10 @@ var concurrencyPromises = []promise{
 	{"no update is lost", func(s *suite) {
 		a := user("ann")
 		a.Fields = map[string]any{"n": int64(0)}
-		s.must(s.Commit(s.ctx, &account.Change{Account: a}))
+		s.must(s.Commit(s.ctx, &model.Change{Account: a}))
 		together(16, func(int) {
 			for range 8 {
-				err := s.update(a.ID, func(c *account.Change) {
+				err := s.update(a.ID, func(c *model.Change) {
 					c.Account.Fields["n"] = c.Account.Fields["n"].(int64) + 1
 				})
 				if err != nil {
@@ -110,14 +110,14 @@ var concurrencyPromises = []promise{
 			together(5, func(n int) {
 				var err error
 				if n == 0 {
-					err = s.update(a.ID, func(c *account.Change) {
+					err = s.update(a.ID, func(c *model.Change) {
 						c.Account.Serial++
 						c.EndTokens = true
 					})
 				} else {
-					err = s.Commit(s.ctx, &account.Change{Token: token(a.ID, round*10+n), Serial: serial})
+					err = s.Commit(s.ctx, &model.Change{Token: token(a.ID, round*10+n), Serial: serial})
 				}
-				if err != nil && !errors.Is(err, account.ErrConflict) {
+				if err != nil && !errors.Is(err, model.ErrConflict) {
 					s.Error(err)
 				}
 			})
@@ -152,10 +152,10 @@ var concurrencyPromises = []promise{
 			})
 		}
 		for n := range 100 {
-			s.must(s.Commit(s.ctx, &account.Change{Token: token(a.ID, n), TokenLimit: 1}))
-			s.must(s.update(a.ID, func(c *account.Change) {
+			s.must(s.Commit(s.ctx, &model.Change{Token: token(a.ID, n), TokenLimit: 1}))
+			s.must(s.update(a.ID, func(c *model.Change) {
 				c.Account.Username = fmt.Sprint(n)
-				c.Account.Keys = []account.Key{username(fmt.Sprint(n))}
+				c.Account.Keys = []model.Key{username(fmt.Sprint(n))}
 			}))
 		}
 		over.Store(true)
@@ -165,7 +165,7 @@ var concurrencyPromises = []promise{
 		together(16, func(n int) {
 			for i := range 10 {
 				a := user(fmt.Sprintf("%d-%d", n, i))
-				if err := s.Commit(s.ctx, &account.Change{Account: a}); err != nil {
+				if err := s.Commit(s.ctx, &model.Change{Account: a}); err != nil {
 					s.Error(err)
 					return
 				}
@@ -180,7 +180,7 @@ var concurrencyPromises = []promise{
 			for i := range 10 {
 				ctx, cancel := context.WithTimeout(s.ctx, time.Duration(n*50)*time.Microsecond)
 				a := user(fmt.Sprintf("%d-%d", n, i))
-				err := s.Commit(ctx, &account.Change{Account: a, Token: token(0, n*10+i)})
+				err := s.Commit(ctx, &model.Change{Account: a, Token: token(0, n*10+i)})
 				cancel()
 				_, readErr := s.AccountByKey(s.ctx, a.Keys[0])
 				switch {
@@ -188,7 +188,7 @@ var concurrencyPromises = []promise{
 					s.Errorf("%s was committed: %v", a.Username, readErr)
 				case err != nil && !errors.Is(err, context.DeadlineExceeded):
 					s.Error(err)
-				case err != nil && !errors.Is(readErr, account.ErrNotFound):
+				case err != nil && !errors.Is(readErr, model.ErrNotFound):
 					s.Errorf("%s was given up, and reads with error %v", a.Username, readErr)
 				}
 			}

@@ -4,19 +4,19 @@ import (
 	"errors"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
-func (s *suite) invitations() account.InvitationStore {
-	store, ok := account.As[account.InvitationStore](s.Store)
+func (s *suite) invitations() model.InvitationStore {
+	store, ok := model.As[model.InvitationStore](s.Store)
 	if !ok {
 		s.Skip("the store keeps no invitations")
 	}
 	return store
 }
 
-func invitation(address string, created time.Time) *account.Invitation {
-	return &account.Invitation{Address: address, Groups: []string{"editors"}, Mailed: true, Created: created, Expires: created.Add(time.Hour)}
+func invitation(address string, created time.Time) *model.Invitation {
+	return &model.Invitation{Address: address, Groups: []string{"editors"}, Mailed: true, Created: created, Expires: created.Add(time.Hour)}
 }
 
 var invitationPromises = []promise{
@@ -24,16 +24,16 @@ var invitationPromises = []promise{
 		now := time.Now().UTC().Truncate(time.Microsecond)
 		i := invitation("ann@example.com", now)
 		s.invitations()
-		s.must(s.Commit(s.ctx, &account.Change{Invite: i}))
+		s.must(s.Commit(s.ctx, &model.Change{Invite: i}))
 		s.restart()
 		got, err := s.invitations().Invitation(s.ctx, "ANN@example.com")
 		s.must(err)
 		got.Created, got.Expires = got.Created.UTC(), got.Expires.UTC()
 		s.equal(got, i)
 		s.create("bob")
-		s.taken(s.Commit(s.ctx, &account.Change{Account: user("bob"), Uninvite: i}), "username")
-		s.must(s.Commit(s.ctx, &account.Change{Account: user("ann"), Uninvite: i}))
-		if err := s.Commit(s.ctx, &account.Change{Account: user("eve"), Uninvite: i}); !errors.Is(err, account.ErrNotFound) {
+		s.taken(s.Commit(s.ctx, &model.Change{Account: user("bob"), Uninvite: i}), "username")
+		s.must(s.Commit(s.ctx, &model.Change{Account: user("ann"), Uninvite: i}))
+		if err := s.Commit(s.ctx, &model.Change{Account: user("eve"), Uninvite: i}); !errors.Is(err, model.ErrNotFound) {
 			s.Error(err)
 		}
 		s.equal(s.holder(username("eve")), uint64(0))
@@ -45,11 +45,11 @@ var invitationPromises = []promise{
 		now := time.Now().Truncate(time.Microsecond)
 		first, old := invitation("ann@example.com", now.Add(-time.Minute)), invitation("bob@example.com", now.Add(-2*time.Hour))
 		s.invitations()
-		for _, i := range []*account.Invitation{first, invitation("ann@example.com", now), old} {
-			s.must(s.Commit(s.ctx, &account.Change{Invite: i}))
+		for _, i := range []*model.Invitation{first, invitation("ann@example.com", now), old} {
+			s.must(s.Commit(s.ctx, &model.Change{Invite: i}))
 		}
-		for _, i := range []*account.Invitation{first, old} {
-			if err := s.Commit(s.ctx, &account.Change{Uninvite: i}); !errors.Is(err, account.ErrNotFound) {
+		for _, i := range []*model.Invitation{first, old} {
+			if err := s.Commit(s.ctx, &model.Change{Uninvite: i}); !errors.Is(err, model.ErrNotFound) {
 				s.Error(err)
 			}
 		}
@@ -60,7 +60,7 @@ var invitationPromises = []promise{
 	{"a waiting account waits after a restart", func(s *suite) {
 		a := user("ann")
 		a.Waiting, a.Provisional, a.PendingEmail, a.IsActive = true, true, "ann@example.com", false
-		s.must(s.Commit(s.ctx, &account.Change{Account: a}))
+		s.must(s.Commit(s.ctx, &model.Change{Account: a}))
 		s.restart()
 		s.equal(s.account(a.ID), a)
 	}},

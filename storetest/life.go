@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // everything calls each method of the store.
@@ -19,11 +19,11 @@ func (s *suite) everything(ctx context.Context) map[string]error {
 	_, errs["Accounts"] = s.Accounts(ctx, 0, 1)
 	_, _, errs["Token"] = s.Token(ctx, digest(1, 1))
 	_, errs["Tokens"] = s.Tokens(ctx, 1)
-	errs["Commit"] = s.Commit(ctx, &account.Change{Account: user("new")})
-	errs["TouchTokens"] = s.TouchTokens(ctx, map[account.Digest]time.Time{digest(1, 1): base})
+	errs["Commit"] = s.Commit(ctx, &model.Change{Account: user("new")})
+	errs["TouchTokens"] = s.TouchTokens(ctx, map[model.Digest]time.Time{digest(1, 1): base})
 	_, errs["Mails"] = s.Mails(ctx, base, 1)
 	_, errs["LatestMails"] = s.LatestMails(ctx, base, 1)
-	errs["PutMail"] = s.PutMail(ctx, &account.Mail{ID: 1, Due: base})
+	errs["PutMail"] = s.PutMail(ctx, &model.Mail{ID: 1, Due: base})
 	errs["DeleteMail"] = s.DeleteMail(ctx, 1)
 	errs["Reindex"] = s.Reindex(ctx, "new", emailKeys)
 	_, errs["LinkKey"] = s.LinkKey(ctx)
@@ -33,7 +33,7 @@ func (s *suite) everything(ctx context.Context) map[string]error {
 
 // use writes or reads until the store is closed. It returns the accounts whose changes
 // were acknowledged.
-func (s *suite) use(writer string, reader bool) (confirmed []*account.Account) {
+func (s *suite) use(writer string, reader bool) (confirmed []*model.Account) {
 	for i := 0; ; i++ {
 		var err error
 		if reader {
@@ -43,12 +43,12 @@ func (s *suite) use(writer string, reader bool) (confirmed []*account.Account) {
 			err = errors.Join(err, tokensErr, statsErr)
 		} else {
 			a := user(fmt.Sprintf("%s-%d", writer, i))
-			if err = s.Commit(s.ctx, &account.Change{Account: a}); err == nil {
+			if err = s.Commit(s.ctx, &model.Change{Account: a}); err == nil {
 				confirmed = append(confirmed, a)
 			}
 		}
 		if err != nil {
-			if !errors.Is(err, account.ErrClosed) {
+			if !errors.Is(err, model.ErrClosed) {
 				s.Error(err)
 			}
 			return confirmed
@@ -60,9 +60,9 @@ var lifePromises = []promise{
 	{"everything survives a restart", func(s *suite) {
 		ann, bob := s.create("ann"), user("bob")
 		m := mail(0, base)
-		s.must(s.Commit(s.ctx, &account.Change{Account: bob, Token: token(0, 4), Mails: []*account.Mail{m}}))
+		s.must(s.Commit(s.ctx, &model.Change{Account: bob, Token: token(0, 4), Mails: []*model.Mail{m}}))
 		one, two := s.login(ann, 1), s.login(ann, 2)
-		s.must(s.Commit(s.ctx, &account.Change{EndToken: &one.Digest}))
+		s.must(s.Commit(s.ctx, &model.Change{EndToken: &one.Digest}))
 		ann = s.account(ann.ID)
 		before := s.counted()
 		for range 3 {
@@ -78,7 +78,7 @@ var lifePromises = []promise{
 			got, _, err := s.Token(s.ctx, two.Digest)
 			s.must(err)
 			s.equal(got, two)
-			s.equal(s.mails(base, 9), []*account.Mail{m})
+			s.equal(s.mails(base, 9), []*model.Mail{m})
 		}
 	}},
 	{"the link key is random, long, and never changes", func(s *suite) {
@@ -101,7 +101,7 @@ var lifePromises = []promise{
 		s.create("ann")
 		s.must(s.Store.Close())
 		for name, err := range s.everything(s.ctx) {
-			if !errors.Is(err, account.ErrClosed) {
+			if !errors.Is(err, model.ErrClosed) {
 				s.Errorf("%s of a closed store: %v", name, err)
 			}
 		}
@@ -114,13 +114,13 @@ var lifePromises = []promise{
 				s.Errorf("%s with a cancelled context: %v", name, err)
 			}
 		}
-		s.equal(s.counted(), account.Stats{})
+		s.equal(s.counted(), model.Stats{})
 	}},
 	{"a store can be closed while it is in use", func(s *suite) {
 		for round := range 3 {
 			var (
 				lock      sync.Mutex
-				confirmed []*account.Account
+				confirmed []*model.Account
 				group     sync.WaitGroup
 			)
 			for n := range 24 {

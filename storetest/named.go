@@ -1,6 +1,6 @@
 package storetest
 
-import "github.com/caddy-djoser/djoser/account"
+import "github.com/caddy-djoser/djoser/model"
 
 var namedPromises = []promise{
 	{"a named token is read unchanged, and listed", func(s *suite) {
@@ -17,7 +17,7 @@ var namedPromises = []promise{
 		a := s.create("ann")
 		s.named(a, 1)
 		for n := 2; n < 5; n++ {
-			s.must(s.Commit(s.ctx, &account.Change{Token: token(a.ID, n), TokenLimit: 2}))
+			s.must(s.Commit(s.ctx, &model.Change{Token: token(a.ID, n), TokenLimit: 2}))
 		}
 		s.equal(s.tokens(a.ID), []int{1, 3, 4})
 		s.named(a, 5)
@@ -28,19 +28,19 @@ var namedPromises = []promise{
 		s.login(a, 1)
 		s.login(a, 2)
 		s.named(a, 3)
-		s.must(s.Commit(s.ctx, &account.Change{Account: s.account(a.ID), EndTokens: true, Keep: digest(a.ID, 2), KeepNamed: true}))
+		s.must(s.Commit(s.ctx, &model.Change{Account: s.account(a.ID), EndTokens: true, Keep: digest(a.ID, 2), KeepNamed: true}))
 		s.equal(s.tokens(a.ID), []int{2, 3})
-		s.must(s.Commit(s.ctx, &account.Change{Account: s.account(a.ID), EndTokens: true}))
+		s.must(s.Commit(s.ctx, &model.Change{Account: s.account(a.ID), EndTokens: true}))
 		s.equal(s.tokens(a.ID), []int{})
 		s.equal(s.counted().Tokens, uint64(0))
 	}},
 }
 
 // named stores a named token.
-func (s *suite) named(a *account.Account, n int) *account.Token {
+func (s *suite) named(a *model.Account, n int) *model.Token {
 	s.Helper()
 	t := token(a.ID, n)
 	t.Name, t.Scopes = "calendar", []string{"dav", "read"}
-	s.must(s.Commit(s.ctx, &account.Change{Account: s.account(a.ID), Token: t, NoLogin: true}))
+	s.must(s.Commit(s.ctx, &model.Change{Account: s.account(a.ID), Token: t, NoLogin: true}))
 	return t
 }

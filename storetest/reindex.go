@@ -5,16 +5,16 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // emailKeys makes the folded address the only unique key.
-func emailKeys(a *account.Account) ([]account.Key, error) {
-	return []account.Key{emailKey(a.Email)}, nil
+func emailKeys(a *model.Account) ([]model.Key, error) {
+	return []model.Key{emailKey(a.Email)}, nil
 }
 
-func emailKey(email string) account.Key {
-	return account.Key{Field: "email", Value: strings.ToLower(email)}
+func emailKey(email string) model.Key {
+	return model.Key{Field: "email", Value: strings.ToLower(email)}
 }
 
 var reindexPromises = []promise{
@@ -26,14 +26,14 @@ var reindexPromises = []promise{
 		s.equal(s.holder(username("user007")), uint64(0))
 		key := emailKey("user007@example.com")
 		s.equal(s.holder(key), uint64(8))
-		s.equal(s.account(8).Keys, []account.Key{key})
+		s.equal(s.account(8).Keys, []model.Key{key})
 		s.equal(s.account(600).Version, uint64(1))
 		again := user("user007")
-		again.Keys = []account.Key{key}
-		s.taken(s.Commit(s.ctx, &account.Change{Account: again, Signature: "by email"}), "email")
+		again.Keys = []model.Key{key}
+		s.taken(s.Commit(s.ctx, &model.Change{Account: again, Signature: "by email"}), "email")
 		free := s.account(8)
 		free.Email = "free@example.com"
-		free.Keys = []account.Key{emailKey(free.Email)}
+		free.Keys = []model.Key{emailKey(free.Email)}
 		s.createUnder("by email", free)
 		s.createUnder("by email", again)
 		s.restart()
@@ -43,7 +43,7 @@ var reindexPromises = []promise{
 	{"the same signature changes nothing", func(s *suite) {
 		s.create("ann")
 		s.must(s.Reindex(s.ctx, "a", emailKeys))
-		never := func(*account.Account) ([]account.Key, error) { return nil, errors.New("called") }
+		never := func(*model.Account) ([]model.Key, error) { return nil, errors.New("called") }
 		s.must(s.Reindex(s.ctx, "a", never))
 		s.restart()
 		s.must(s.Reindex(s.ctx, "a", never))
@@ -55,11 +55,11 @@ var reindexPromises = []promise{
 		for _, id := range []uint64{9, 3, 500} {
 			a := user(fmt.Sprint(id))
 			a.ID = id
-			s.must(s.Commit(s.ctx, &account.Change{Account: a}))
+			s.must(s.Commit(s.ctx, &model.Change{Account: a}))
 		}
 		// A store may pass over the accounts more than once.
 		last, passes := uint64(0), 0
-		s.must(s.Reindex(s.ctx, "order", func(a *account.Account) ([]account.Key, error) {
+		s.must(s.Reindex(s.ctx, "order", func(a *model.Account) ([]model.Key, error) {
 			if a.ID == 3 {
 				last, passes = 0, passes+1
 			}
@@ -79,12 +79,12 @@ var reindexPromises = []promise{
 		}
 		a := user("twin")
 		a.Email = "USER300@example.com"
-		s.must(s.Commit(s.ctx, &account.Change{Account: a}))
+		s.must(s.Commit(s.ctx, &model.Change{Account: a}))
 		s.taken(s.Reindex(s.ctx, "by email", emailKeys), "email")
 		s.equal(s.holder(emailKey("user001@example.com")), uint64(0))
 		s.equal(s.holder(username("user300")), uint64(301))
-		s.equal(s.account(301).Keys, []account.Key{username("user300")})
-		s.must(s.Commit(s.ctx, &account.Change{Account: a, Delete: true}))
+		s.equal(s.account(301).Keys, []model.Key{username("user300")})
+		s.must(s.Commit(s.ctx, &model.Change{Account: a, Delete: true}))
 		s.must(s.Reindex(s.ctx, "by email", emailKeys))
 		s.equal(s.holder(emailKey("user300@example.com")), uint64(301))
 	}},
@@ -92,7 +92,7 @@ var reindexPromises = []promise{
 		ann := s.create("ann")
 		s.create("bob")
 		broken := errors.New("broken")
-		s.is(s.Reindex(s.ctx, "b", func(a *account.Account) ([]account.Key, error) {
+		s.is(s.Reindex(s.ctx, "b", func(a *model.Account) ([]model.Key, error) {
 			if a.Username == "bob" {
 				return nil, broken
 			}
@@ -103,8 +103,8 @@ var reindexPromises = []promise{
 	}},
 	{"keys can change several times", func(s *suite) {
 		ann := s.create("ann")
-		none := func(*account.Account) ([]account.Key, error) { return nil, nil }
-		byName := func(a *account.Account) ([]account.Key, error) { return []account.Key{username(a.Username)}, nil }
+		none := func(*model.Account) ([]model.Key, error) { return nil, nil }
+		byName := func(a *model.Account) ([]model.Key, error) { return []model.Key{username(a.Username)}, nil }
 		for range 3 {
 			s.must(s.Reindex(s.ctx, "none", none))
 			s.equal(s.holder(username("ann")), uint64(0))
@@ -112,16 +112,16 @@ var reindexPromises = []promise{
 			s.must(s.Reindex(s.ctx, "names", byName))
 			s.equal(s.holder(username("ann")), ann.ID)
 		}
-		s.taken(s.Commit(s.ctx, &account.Change{Account: user("ann"), Signature: "names"}), "username")
+		s.taken(s.Commit(s.ctx, &model.Change{Account: user("ann"), Signature: "names"}), "username")
 	}},
 	{"a change with keys of another user model is refused", func(s *suite) {
 		ann := s.create("ann")
-		s.is(s.Commit(s.ctx, &account.Change{Account: user("bob"), Signature: "early"}), account.ErrModel)
+		s.is(s.Commit(s.ctx, &model.Change{Account: user("bob"), Signature: "early"}), model.ErrModel)
 		s.must(s.Reindex(s.ctx, "a", emailKeys))
 		for range 2 {
 			for _, signature := range []string{"", "b"} {
-				s.is(s.Commit(s.ctx, &account.Change{Account: user("bob"), Signature: signature}), account.ErrModel)
-				s.is(s.Commit(s.ctx, &account.Change{Account: s.account(ann.ID), Signature: signature}), account.ErrModel)
+				s.is(s.Commit(s.ctx, &model.Change{Account: user("bob"), Signature: signature}), model.ErrModel)
+				s.is(s.Commit(s.ctx, &model.Change{Account: s.account(ann.ID), Signature: signature}), model.ErrModel)
 			}
 			s.restart()
 		}
@@ -130,21 +130,21 @@ var reindexPromises = []promise{
 
 		s.must(s.Reindex(s.ctx, "b", emailKeys))
 		bob := user("bob")
-		bob.Keys = []account.Key{emailKey(bob.Email)}
-		s.is(s.Commit(s.ctx, &account.Change{Account: bob, Signature: "a"}), account.ErrModel)
+		bob.Keys = []model.Key{emailKey(bob.Email)}
+		s.is(s.Commit(s.ctx, &model.Change{Account: bob, Signature: "a"}), model.ErrModel)
 		s.createUnder("b", bob)
 	}},
 	{"a change without keys needs no user model", func(s *suite) {
 		ann := s.create("ann")
 		s.must(s.Reindex(s.ctx, "a", emailKeys))
 		login := s.login(ann, 1)
-		s.must(s.Commit(s.ctx, &account.Change{EndToken: &login.Digest}))
+		s.must(s.Commit(s.ctx, &model.Change{EndToken: &login.Digest}))
 		s.post(mail(ann.ID, base))
-		s.must(s.Commit(s.ctx, &account.Change{Account: s.account(ann.ID), Delete: true}))
+		s.must(s.Commit(s.ctx, &model.Change{Account: s.account(ann.ID), Delete: true}))
 		s.equal(s.holder(emailKey(ann.Email)), uint64(0))
 	}},
 	{"a check computes the keys of accounts again", func(s *suite) {
-		b, ok := s.Store.(account.BackupStore)
+		b, ok := s.Store.(model.BackupStore)
 		if !ok {
 			s.Skip("the store has no check")
 		}
@@ -162,7 +162,7 @@ var reindexPromises = []promise{
 		s.createUnder("a", bob)
 		s.equal(len(faults("a")), 1)
 		cat := user("cat") // has another account's key
-		cat.Keys = []account.Key{emailKey(cat.Email), emailKey("dan@example.com")}
+		cat.Keys = []model.Key{emailKey(cat.Email), emailKey("dan@example.com")}
 		s.createUnder("a", cat)
 		s.equal(len(faults("a")), 2)
 		s.equal(len(faults("b")), 0)

@@ -1,9 +1,9 @@
-// Package storetest checks that a store keeps the promises of account.Store.
+// Package storetest checks that a store keeps the promises of model.Store.
 //
 // A store's own test calls Run:
 //
 //	func TestStore(t *testing.T) {
-//		storetest.Run(t, func(t *testing.T) account.Store { … })
+//		storetest.Run(t, func(t *testing.T) model.Store { … })
 //	}
 package storetest
 
@@ -16,12 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Run checks a store. Each subtest calls open for an empty store. Some close it and call
 // open again with the same t: then it must be the same store with the same content.
-func Run(t *testing.T, open func(t *testing.T) account.Store) {
+func Run(t *testing.T, open func(t *testing.T) model.Store) {
 	groups := []struct {
 		name     string
 		promises []promise
@@ -63,9 +63,9 @@ type promise struct {
 // suite is a store under test, with helpers.
 type suite struct {
 	*testing.T
-	account.Store
+	model.Store
 	ctx    context.Context
-	reopen func(t *testing.T) account.Store
+	reopen func(t *testing.T) model.Store
 }
 
 func (s *suite) open() {
@@ -98,7 +98,7 @@ func (s *suite) is(err, want error) {
 // taken checks that an error says that a field is taken.
 func (s *suite) taken(err error, field string) {
 	s.Helper()
-	var taken *account.TakenError
+	var taken *model.TakenError
 	if !errors.As(err, &taken) || taken.Field != field {
 		s.Fatalf("the error is %v, want that %s is taken", err, field)
 	}
@@ -115,35 +115,35 @@ func (s *suite) equal(got, want any) {
 var base = time.Date(2024, 2, 29, 12, 34, 56, 789012000, time.UTC)
 
 // user is an account with a unique username, not yet stored.
-func user(name string) *account.Account {
-	return &account.Account{
+func user(name string) *model.Account {
+	return &model.Account{
 		Username:   name,
 		Email:      name + "@example.com",
 		Password:   "!",
 		IsActive:   true,
 		DateJoined: base,
-		Keys:       []account.Key{username(name)},
+		Keys:       []model.Key{username(name)},
 	}
 }
 
-func username(name string) account.Key { return account.Key{Field: "username", Value: name} }
+func username(name string) model.Key { return model.Key{Field: "username", Value: name} }
 
 // create stores a new account.
-func (s *suite) create(name string) *account.Account {
+func (s *suite) create(name string) *model.Account {
 	s.Helper()
 	a := user(name)
-	s.must(s.Commit(s.ctx, &account.Change{Account: a}))
+	s.must(s.Commit(s.ctx, &model.Change{Account: a}))
 	return a
 }
 
 // createUnder stores a new account under the user model of a signature.
-func (s *suite) createUnder(signature string, a *account.Account) {
+func (s *suite) createUnder(signature string, a *model.Account) {
 	s.Helper()
-	s.must(s.Commit(s.ctx, &account.Change{Account: a, Signature: signature}))
+	s.must(s.Commit(s.ctx, &model.Change{Account: a, Signature: signature}))
 }
 
 // account reads an existing account.
-func (s *suite) account(id uint64) *account.Account {
+func (s *suite) account(id uint64) *model.Account {
 	s.Helper()
 	a, err := s.Account(s.ctx, id)
 	s.must(err)
@@ -151,10 +151,10 @@ func (s *suite) account(id uint64) *account.Account {
 }
 
 // holder returns the id of the account that holds a unique key, or zero.
-func (s *suite) holder(key account.Key) uint64 {
+func (s *suite) holder(key model.Key) uint64 {
 	s.Helper()
 	a, err := s.AccountByKey(s.ctx, key)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return 0
 	}
 	s.must(err)
@@ -170,8 +170,8 @@ func (s *suite) byEmail(email string, limit int) []uint64 {
 }
 
 // token is a token with its own digest that never expires.
-func token(owner uint64, n int) *account.Token {
-	return &account.Token{
+func token(owner uint64, n int) *model.Token {
+	return &model.Token{
 		Digest:  digest(owner, n),
 		Account: owner,
 		Created: base.Add(time.Duration(n) * time.Second),
@@ -180,29 +180,29 @@ func token(owner uint64, n int) *account.Token {
 	}
 }
 
-func digest(owner uint64, n int) account.Digest {
-	var d account.Digest
+func digest(owner uint64, n int) model.Digest {
+	var d model.Digest
 	copy(d[:], fmt.Sprintf("%d/%d", n, owner))
 	return d
 }
 
 // child is a token that a log-in was handed over to.
-func child(parent *account.Token, n int, host string) *account.Token {
+func child(parent *model.Token, n int, host string) *model.Token {
 	t := token(parent.Account, n)
 	t.Created, t.Expires, t.Parent, t.Host = parent.Created, parent.Expires, parent.Digest, host
 	return t
 }
 
 // handOver stores a child.
-func (s *suite) handOver(parent *account.Token, n int, host string) *account.Token {
+func (s *suite) handOver(parent *model.Token, n int, host string) *model.Token {
 	s.Helper()
 	t := child(parent, n, host)
-	s.must(s.Commit(s.ctx, &account.Change{Token: t, Serial: s.account(parent.Account).Serial, NoLogin: true}))
+	s.must(s.Commit(s.ctx, &model.Change{Token: t, Serial: s.account(parent.Account).Serial, NoLogin: true}))
 	return t
 }
 
 // found checks that a token is read unchanged.
-func (s *suite) found(t *account.Token) {
+func (s *suite) found(t *model.Token) {
 	s.Helper()
 	got, _, err := s.Token(s.ctx, t.Digest)
 	s.must(err)
@@ -210,10 +210,10 @@ func (s *suite) found(t *account.Token) {
 }
 
 // login stores a token of an account.
-func (s *suite) login(a *account.Account, n int) *account.Token {
+func (s *suite) login(a *model.Account, n int) *model.Token {
 	s.Helper()
 	t := token(a.ID, n)
-	s.must(s.Commit(s.ctx, &account.Change{Token: t, Serial: a.Serial}))
+	s.must(s.Commit(s.ctx, &model.Change{Token: t, Serial: a.Serial}))
 	return t
 }
 
@@ -234,26 +234,26 @@ func (s *suite) tokens(owner uint64) []int {
 }
 
 // noToken checks that no token has a digest.
-func (s *suite) noToken(d account.Digest) {
+func (s *suite) noToken(d model.Digest) {
 	s.Helper()
 	_, _, err := s.Token(s.ctx, d)
-	s.is(err, account.ErrNotFound)
+	s.is(err, model.ErrNotFound)
 }
 
 // mail is a mail that is not stored yet.
-func mail(owner uint64, due time.Time) *account.Mail {
-	return &account.Mail{Account: owner, Purpose: account.PurposePasswordReset, Protocol: "https", Created: base, Due: due}
+func mail(owner uint64, due time.Time) *model.Mail {
+	return &model.Mail{Account: owner, Purpose: model.PurposePasswordReset, Protocol: "https", Created: base, Due: due}
 }
 
 // post stores a mail.
-func (s *suite) post(m *account.Mail) *account.Mail {
+func (s *suite) post(m *model.Mail) *model.Mail {
 	s.Helper()
-	s.must(s.Commit(s.ctx, &account.Change{Mails: []*account.Mail{m}}))
+	s.must(s.Commit(s.ctx, &model.Change{Mails: []*model.Mail{m}}))
 	return m
 }
 
 // mails returns the mails that are due at a time.
-func (s *suite) mails(at time.Time, limit int) []*account.Mail {
+func (s *suite) mails(at time.Time, limit int) []*model.Mail {
 	s.Helper()
 	mails, err := s.Mails(s.ctx, at, limit)
 	s.must(err)
@@ -274,7 +274,7 @@ func (s *suite) latest(at time.Time, limit int) []uint64 {
 	return mailIDs(mails)
 }
 
-func mailIDs(mails []*account.Mail) []uint64 {
+func mailIDs(mails []*model.Mail) []uint64 {
 	list := []uint64{}
 	for _, m := range mails {
 		list = append(list, m.ID)
@@ -283,7 +283,7 @@ func mailIDs(mails []*account.Mail) []uint64 {
 }
 
 // counted returns the store's counts, without its size.
-func (s *suite) counted() account.Stats {
+func (s *suite) counted() model.Stats {
 	s.Helper()
 	st, err := s.Stats(s.ctx)
 	s.must(err)
@@ -291,7 +291,7 @@ func (s *suite) counted() account.Stats {
 	return st
 }
 
-func ids(accounts []*account.Account) []uint64 {
+func ids(accounts []*model.Account) []uint64 {
 	list := []uint64{}
 	for _, a := range accounts {
 		list = append(list, a.ID)

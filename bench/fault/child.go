@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	badgerstore "github.com/caddy-djoser/djoser/stores/badger"
 	"go.uber.org/zap"
 )
@@ -252,7 +253,7 @@ func find(s account.Store, wanted map[int]uint64) {
 }
 
 func check(s account.Store) {
-	b, _ := account.As[account.BackupStore](s)
+	b, _ := model.As[account.BackupStore](s)
 	_, err := b.Check(context.Background(), "", nil, func(fault string) { say("fault", fault) })
 	if err != nil {
 		say("fault", oneLine(err))

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // writesPerSecond is the rate of writes in the mixed load: several times what two cores
@@ -18,7 +18,7 @@ const writesPerSecond = 500
 
 // mixedLoad reads tokens as fast as it can while it logs in and registers, and returns
 // the highest memory.
-func mixedLoad(s account.Store) (highest float64) {
+func mixedLoad(s model.Store) (highest float64) {
 	ctx := context.Background()
 	stop := make(chan struct{})
 	go func() {
@@ -43,11 +43,11 @@ func mixedLoad(s account.Store) (highest float64) {
 		case due:
 			t := token(first + n)
 			t.Account = uint64(k)
-			err = s.Commit(ctx, &account.Change{Token: t, TokenLimit: 20})
+			err = s.Commit(ctx, &model.Change{Token: t, TokenLimit: 20})
 		default:
 			_, _, err = s.Token(ctx, digest(k))
 		}
-		if errors.Is(err, account.ErrNotFound) {
+		if errors.Is(err, model.ErrNotFound) {
 			return nil
 		}
 		return err

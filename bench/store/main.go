@@ -15,8 +15,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"github.com/caddy-djoser/djoser/account"
-	badgerstore "github.com/caddy-djoser/djoser/stores/badger"
 	"log"
 	"math/rand/v2"
 	"os"
@@ -28,6 +26,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-djoser/djoser/model"
+	badgerstore "github.com/caddy-djoser/djoser/stores/badger"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -73,7 +74,7 @@ func row(what, format string, args ...any) {
 	fmt.Printf("| %s | %s |\n", what, fmt.Sprintf(format, args...))
 }
 
-func open(dir string) account.Store {
+func open(dir string) model.Store {
 	b := badgerstore.Store{Path: dir}
 	location, err := b.Location("")
 	check(err)
@@ -84,23 +85,23 @@ func open(dir string) account.Store {
 
 // account is a typical account: a hash with the default parameters, and a login from a
 // browser.
-func creation(n int) *account.Change {
+func creation(n int) *model.Change {
 	name := fmt.Sprintf("user%07d", n)
-	return &account.Change{
-		Account: &account.Account{
+	return &model.Change{
+		Account: &model.Account{
 			Username:   name,
 			Email:      name + "@example.com",
 			Password:   "argon2$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbmJ5dGVzc2FsdA$" + fmt.Sprintf("%043d", n),
 			IsActive:   true,
 			DateJoined: time.Now(),
-			Keys:       []account.Key{{Field: "username", Value: name}},
+			Keys:       []model.Key{{Field: "username", Value: name}},
 		},
 		Token: token(n),
 	}
 }
 
-func token(n int) *account.Token {
-	return &account.Token{
+func token(n int) *model.Token {
+	return &model.Token{
 		Digest:  digest(n),
 		Created: time.Now(),
 		Expires: time.Now().Add(30 * 24 * time.Hour),
@@ -110,7 +111,7 @@ func token(n int) *account.Token {
 }
 
 // digest is random, but always the same for one number.
-func digest(n int) account.Digest {
+func digest(n int) model.Digest {
 	return sha256.Sum256(strconv.AppendInt(nil, int64(n), 10))
 }
 

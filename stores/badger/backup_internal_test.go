@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/backup"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
@@ -19,9 +19,9 @@ func TestABackupThatNobodyCanReadIsRefused(t *testing.T) {
 		"the key of links has 31 bytes": {{records.LinkKeyKey, make([]byte, 31)}},
 		"lacks the key of links":        {{records.CountsKey, records.Counts{}.Encode()}},
 		"a record of kind 'a'":          {{records.LinkKeyKey, make([]byte, 32)}, {owner, []byte("?")}},
-		"a record of kind 't'":          {{records.LinkKeyKey, make([]byte, 32)}, {records.TokenKey(account.Digest{}), nil}},
+		"a record of kind 't'":          {{records.LinkKeyKey, make([]byte, 32)}, {records.TokenKey(model.Digest{}), nil}},
 		"a record of kind 'm'":          {{records.LinkKeyKey, make([]byte, 32)}, {records.NumberKey(records.PrefixMail, 1), []byte{9}}},
-		"a record of kind 'u'":          {{records.LinkKeyKey, make([]byte, 32)}, {records.UniqueKey(1, account.Key{Field: "username", Value: "x"}), []byte{1}}},
+		"a record of kind 'u'":          {{records.LinkKeyKey, make([]byte, 32)}, {records.UniqueKey(1, model.Key{Field: "username", Value: "x"}), []byte{1}}},
 		"a key of kind 'a' has 3 bytes": {{records.LinkKeyKey, make([]byte, 32)}, {[]byte("a12"), []byte{1}}},
 	} {
 		var text bytes.Buffer

@@ -7,7 +7,7 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/backup"
 	"github.com/caddy-djoser/djoser/stores/badger/check"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
@@ -49,14 +49,14 @@ func (v snapshot) entries(fn func(sst.Entry) error) error {
 }
 
 // CheckBackup implements BackupStore.
-func (s *database) CheckBackup(r io.Reader) (account.Stats, error) {
+func (s *database) CheckBackup(r io.Reader) (model.Stats, error) {
 	found, err := backup.Check(r)
 	return found.Stats, err
 }
 
 // Check implements BackupStore.
-func (s *database) Check(ctx context.Context, signature string, keys func(*account.Account) ([]account.Key, error), report func(fault string)) (account.Stats, error) {
-	var found account.Stats
+func (s *database) Check(ctx context.Context, signature string, keys func(*model.Account) ([]model.Key, error), report func(fault string)) (model.Stats, error) {
+	var found model.Stats
 	err := s.view(ctx, func(v snapshot) (err error) {
 		entries := func(fn func(key, value []byte) error) error {
 			return s.each(ctx, v, func(e sst.Entry) error { return fn(e.Key, e.Value) })
@@ -69,7 +69,7 @@ func (s *database) Check(ctx context.Context, signature string, keys func(*accou
 		return s.checkFiles(v, report)
 	})
 	if err != nil {
-		return account.Stats{}, err
+		return model.Stats{}, err
 	}
 	return found, nil
 }
@@ -97,4 +97,4 @@ func (s *database) checkFiles(v snapshot, report func(fault string)) error {
 }
 
 // Interface guards
-var _ account.BackupStore = (*database)(nil)
+var _ model.BackupStore = (*database)(nil)

@@ -14,13 +14,13 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddy-djoser/djoser/storetest"
 )
 
 // tryBadger opens a Badger store in a folder.
-func tryBadger(t testing.TB, dir string) (account.Store, error) {
+func tryBadger(t testing.TB, dir string) (model.Store, error) {
 	t.Helper()
 	b := badger.Store{Path: dir, Reserve: 1 << 20}
 	location, err := b.Location("default")
@@ -31,7 +31,7 @@ func tryBadger(t testing.TB, dir string) (account.Store, error) {
 }
 
 // openBadger opens a Badger store that is closed with the test.
-func openBadger(t testing.TB, dir string) account.Store {
+func openBadger(t testing.TB, dir string) model.Store {
 	t.Helper()
 	s, err := tryBadger(t, dir)
 	if err != nil {
@@ -58,7 +58,7 @@ func refuses(t *testing.T, dir string, why ...string) {
 
 func TestBadger(t *testing.T) {
 	var folders sync.Map
-	storetest.Run(t, func(t *testing.T) account.Store {
+	storetest.Run(t, func(t *testing.T) model.Store {
 		dir, ok := folders.Load(t.Name())
 		if !ok {
 			dir = t.TempDir()
@@ -359,27 +359,27 @@ func TestBadgerRefusesFolders(t *testing.T) {
 	t.Run("on a disk that is full", func(t *testing.T) {
 		dir := made(t)
 		b := badger.Store{Path: dir, Reserve: 1 << 60}
-		if _, err := b.Open(t.Context(), dir, zap.NewNop()); !errors.Is(err, account.ErrFull) {
+		if _, err := b.Open(t.Context(), dir, zap.NewNop()); !errors.Is(err, model.ErrFull) {
 			t.Error(err)
 		}
 	})
 }
 
 // register creates an account with a unique name.
-func register(t testing.TB, s account.Store, name string) *account.Account {
+func register(t testing.TB, s model.Store, name string) *model.Account {
 	t.Helper()
 	a := newAccount(name)
-	if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil {
+	if err := s.Commit(t.Context(), &model.Change{Account: a}); err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-func newAccount(name string) *account.Account {
-	return &account.Account{
+func newAccount(name string) *model.Account {
+	return &model.Account{
 		Username: name,
 		Email:    name + "@example.com",
 		IsActive: true,
-		Keys:     []account.Key{{Field: "username", Value: name}},
+		Keys:     []model.Key{{Field: "username", Value: name}},
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
@@ -109,7 +109,7 @@ func (b *batch) full() bool { return len(b.accepted) >= batchKeys || b.bytes >= 
 func (b *batch) get(key []byte) ([]byte, error) {
 	if w, ok := b.accepted[string(key)]; ok {
 		if w.Value == nil {
-			return nil, account.ErrNotFound
+			return nil, model.ErrNotFound
 		}
 		return w.Value, nil
 	}
@@ -163,7 +163,7 @@ func (b *batch) commit() (err error) {
 	b.accepted[string(records.SequenceKey)] = records.Sequence{Number: number, History: b.s.history}.Write()
 	err = b.s.engine.Load().commit(number, b.accepted, b.s.now())
 	if errors.Is(err, journal.ErrFull) {
-		return fmt.Errorf("%w: %v", account.ErrFull, err)
+		return fmt.Errorf("%w: %v", model.ErrFull, err)
 	}
 	if err != nil {
 		// It may or may not be on disk. The journal tells when it is opened again.

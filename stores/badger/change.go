@@ -5,12 +5,12 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // Commit implements Store.
-func (s *database) Commit(ctx context.Context, c *account.Change) error {
+func (s *database) Commit(ctx context.Context, c *model.Change) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -28,16 +28,16 @@ func (s *database) Commit(ctx context.Context, c *account.Change) error {
 // changeWriter applies a Change.
 type changeWriter struct {
 	s       *database
-	change  *account.Change
-	account *account.Account // its new state; nil: unchanged
-	fields  []byte           // the encoded account; encoding needs no lock
+	change  *model.Change
+	account *model.Account // its new state; nil: unchanged
+	fields  []byte         // the encoded account; encoding needs no lock
 
-	keys        []account.Key // result: without reserved keys that other accounts have
-	id, version uint64        // results
-	mails       []uint64      // results
+	keys        []model.Key // result: without reserved keys that other accounts have
+	id, version uint64      // results
+	mails       []uint64    // results
 }
 
-func newChangeWriter(s *database, c *account.Change) (*changeWriter, error) {
+func newChangeWriter(s *database, c *model.Change) (*changeWriter, error) {
 	w := &changeWriter{s: s, change: c}
 	if c.Account != nil && !c.Delete {
 		a := c.Account
@@ -81,9 +81,9 @@ func (w *changeWriter) finish() {
 func (w *changeWriter) apply(b *batch) error {
 	c := w.change
 	if c.Account != nil && !c.Delete && c.Signature != w.s.signature {
-		return account.ErrModel
+		return model.ErrModel
 	}
-	ended := make(map[account.Digest]bool)
+	ended := make(map[model.Digest]bool)
 	var err error
 	switch {
 	case c.Delete:
@@ -152,12 +152,12 @@ func (w *changeWriter) create(b *batch) error {
 	if w.id == 0 {
 		w.id = b.stagedCounts.LastAccount + 1
 	} else if _, err := b.get(records.NumberKey(records.PrefixAccount, w.id)); err == nil {
-		return &account.TakenError{Field: "id"}
-	} else if err != account.ErrNotFound {
+		return &model.TakenError{Field: "id"}
+	} else if err != model.ErrNotFound {
 		return err
 	}
-	if w.id > account.MaxID {
-		return &account.TakenError{Field: "id"}
+	if w.id > model.MaxID {
+		return &model.TakenError{Field: "id"}
 	}
 	w.version = 1
 	fields, err := w.setKeys(b, nil)
@@ -173,13 +173,13 @@ func (w *changeWriter) create(b *batch) error {
 
 // sameVersion returns the stored account, or ErrConflict if it was changed since
 // a was read.
-func sameVersion(b *batch, a *account.Account) (*records.Account, error) {
+func sameVersion(b *batch, a *model.Account) (*records.Account, error) {
 	stored, err := b.account(a.ID)
 	if err != nil {
 		return nil, err
 	}
 	if stored.Version != a.Version {
-		return nil, account.ErrConflict
+		return nil, model.ErrConflict
 	}
 	return stored, nil
 }
@@ -200,7 +200,7 @@ func (w *changeWriter) update(b *batch) error {
 	return nil
 }
 
-func (w *changeWriter) delete(b *batch, ended map[account.Digest]bool) error {
+func (w *changeWriter) delete(b *batch, ended map[model.Digest]bool) error {
 	a := w.change.Account
 	stored, err := sameVersion(b, a)
 	if err != nil {
@@ -238,7 +238,7 @@ func (w *changeWriter) login(b *batch) error {
 		return err
 	}
 	if !stored.IsActive || stored.Serial != c.Serial {
-		return account.ErrConflict
+		return model.ErrConflict
 	}
 	w.id, w.version = stored.ID, stored.Version+1
 	if !c.NoLogin {
@@ -258,7 +258,7 @@ func (w *changeWriter) setAccount(b *batch, fields []byte, unknown []byte) {
 
 // setKeys replaces the unique keys of the account. It returns the encoded account
 // with its new keys.
-func (w *changeWriter) setKeys(b *batch, old []account.Key) (fields []byte, err error) {
+func (w *changeWriter) setKeys(b *batch, old []model.Key) (fields []byte, err error) {
 	w.keys, err = ownKeys(b, b.generation, w.id, w.account.Keys)
 	if err != nil {
 		return nil, err
@@ -278,8 +278,8 @@ func (w *changeWriter) setKeys(b *batch, old []account.Key) (fields []byte, err 
 // ownKeys returns the keys that an account can have. It leaves out reserved keys
 // that another account has. Other keys must be free: if another account has one,
 // or it is held, ownKeys returns a *TakenError.
-func ownKeys(b *batch, generation, id uint64, keys []account.Key) ([]account.Key, error) {
-	var own []account.Key
+func ownKeys(b *batch, generation, id uint64, keys []model.Key) ([]model.Key, error) {
+	var own []model.Key
 	for _, k := range keys {
 		free, err := isFree(b, generation, id, k)
 		switch {
@@ -288,19 +288,19 @@ func ownKeys(b *batch, generation, id uint64, keys []account.Key) ([]account.Key
 		case free:
 			own = append(own, k)
 		case !k.Reserved:
-			return nil, &account.TakenError{Field: k.Field}
+			return nil, &model.TakenError{Field: k.Field}
 		}
 	}
 	return own, nil
 }
 
 // isFree reports whether an account can have a key, or already has it.
-func isFree(b *batch, generation, id uint64, k account.Key) (bool, error) {
+func isFree(b *batch, generation, id uint64, k model.Key) (bool, error) {
 	holder, err := b.get(records.UniqueKey(generation, k))
 	switch {
 	case err == nil:
 		return binary.BigEndian.Uint64(holder) == id, nil
-	case err != account.ErrNotFound:
+	case err != model.ErrNotFound:
 		return false, err
 	case k.Reserved:
 		return true, nil
@@ -310,7 +310,7 @@ func isFree(b *batch, generation, id uint64, k account.Key) (bool, error) {
 }
 
 // dropKeys deletes the old keys that are not among the new ones.
-func dropKeys(b *batch, old, keys []account.Key) {
+func dropKeys(b *batch, old, keys []model.Key) {
 	for _, k := range old {
 		if !slices.ContainsFunc(keys, k.Same) {
 			b.delete(records.UniqueKey(b.generation, k))
@@ -338,8 +338,8 @@ func (w *changeWriter) addToken(b *batch) error {
 	t.Account = w.id
 	key := records.TokenKey(t.Digest)
 	if _, err := b.get(key); err == nil {
-		return &account.TakenError{Field: "token"}
-	} else if err != account.ErrNotFound {
+		return &model.TakenError{Field: "token"}
+	} else if err != model.ErrNotFound {
 		return err
 	}
 	setToken(b, &t, nil)
@@ -350,7 +350,7 @@ func (w *changeWriter) addToken(b *batch) error {
 
 // endTokens ends all tokens of the account, or those that have to make room for a new
 // one.
-func (w *changeWriter) endTokens(b *batch, ended map[account.Digest]bool) error {
+func (w *changeWriter) endTokens(b *batch, ended map[model.Digest]bool) error {
 	c := w.change
 	if c.Account != nil && c.Account.Version == 0 {
 		return nil // it has none yet
@@ -377,8 +377,8 @@ func (w *changeWriter) endTokens(b *batch, ended map[account.Digest]bool) error 
 }
 
 // endOldest ends the oldest log-ins above the limits.
-func (w *changeWriter) endOldest(b *batch, tokens []records.TokenRef, ended map[account.Digest]bool) {
-	var logins []account.Digest
+func (w *changeWriter) endOldest(b *batch, tokens []records.TokenRef, ended map[model.Digest]bool) {
+	var logins []model.Digest
 	for _, t := range tokens {
 		if t.Login() == t.Digest && !t.Named && t.Digest != w.change.Token.Login() {
 			logins = append(logins, t.Digest)
@@ -398,13 +398,13 @@ func (w *changeWriter) endOldest(b *batch, tokens []records.TokenRef, ended map[
 
 // endSiblings ends the token that was handed over to the same host before, and others
 // above the limit. The parent must be there.
-func (w *changeWriter) endSiblings(b *batch, tokens []records.TokenRef, ended map[account.Digest]bool) error {
+func (w *changeWriter) endSiblings(b *batch, tokens []records.TokenRef, ended map[model.Digest]bool) error {
 	parent, _, err := b.token(w.change.Token.Parent)
 	if err != nil {
 		return err
 	}
 	if !parent.IsLogin() || parent.Account != w.id {
-		return account.ErrNotFound
+		return model.ErrNotFound
 	}
 	left := 0
 	for _, ref := range tokens {
@@ -413,7 +413,7 @@ func (w *changeWriter) endSiblings(b *batch, tokens []records.TokenRef, ended ma
 		}
 		t, _, err := b.token(ref.Digest)
 		switch {
-		case err != nil && err != account.ErrNotFound: // expired meanwhile
+		case err != nil && err != model.ErrNotFound: // expired meanwhile
 			return err
 		case err == nil && t.Host != w.change.Token.Host && left < maxChildren-1:
 			left++
@@ -424,7 +424,7 @@ func (w *changeWriter) endSiblings(b *batch, tokens []records.TokenRef, ended ma
 	return nil
 }
 
-func (w *changeWriter) addMail(b *batch, m account.Mail) {
+func (w *changeWriter) addMail(b *batch, m model.Mail) {
 	b.stagedCounts.LastMail++
 	m.ID = b.stagedCounts.LastMail
 	if w.id != 0 {

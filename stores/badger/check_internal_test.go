@@ -5,27 +5,27 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"go.uber.org/zap"
 )
 
 // byName has accounts logged in with their usernames.
-func byName(a *account.Account) ([]account.Key, error) {
-	return []account.Key{{Field: "username", Value: a.Username}}, nil
+func byName(a *model.Account) ([]model.Key, error) {
+	return []model.Key{{Field: "username", Value: a.Username}}, nil
 }
 
 func TestACheckFindsWhatDoesNotAgree(t *testing.T) {
-	token := account.Digest{3}
+	token := model.Digest{3}
 	for fault, change := range map[string]func(*batch){
 		"account 4 isn't found by its username": func(b *batch) {
-			b.delete(records.UniqueKey(1, account.Key{Field: "username", Value: "user4"}))
+			b.delete(records.UniqueKey(1, model.Key{Field: "username", Value: "user4"}))
 		},
 		"account 4 isn't found by its address": func(b *batch) {
 			b.delete(records.EmailKey("user4@example.com", 4))
 		},
 		"a unique key leads to account 4, which doesn't have it": func(b *batch) {
-			b.set(records.UniqueKey(1, account.Key{Field: "username", Value: "user9"}), []byte{0, 0, 0, 0, 0, 0, 0, 4}, 0)
+			b.set(records.UniqueKey(1, model.Key{Field: "username", Value: "user9"}), []byte{0, 0, 0, 0, 0, 0, 0, 4}, 0)
 		},
 		"the index of addresses leads to account 99, which doesn't exist": func(b *batch) {
 			b.set(records.EmailKey("x@example.com", 99), []byte{}, 0)
@@ -56,11 +56,11 @@ func TestACheckFindsWhatDoesNotAgree(t *testing.T) {
 			}
 			for i := range 5 {
 				a := testAccount("user" + string(rune('1'+i)))
-				if err := s.Commit(t.Context(), &account.Change{Account: a, Signature: "username"}); err != nil {
+				if err := s.Commit(t.Context(), &model.Change{Account: a, Signature: "username"}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := s.Commit(t.Context(), &account.Change{Token: &account.Token{Digest: token, Account: 5}}); err != nil {
+			if err := s.Commit(t.Context(), &model.Change{Token: &model.Token{Digest: token, Account: 5}}); err != nil {
 				t.Fatal(err)
 			}
 			if faults := s.faults(t); len(faults) > 0 {

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/diskspace"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
@@ -29,7 +29,7 @@ func (s *database) loadState(v snapshot) error {
 		return errors.New("its restore or repair was broken off: remove the folder and begin again")
 	}
 	key, err := v.get(records.LinkKeyKey)
-	if err != nil && err != account.ErrNotFound {
+	if err != nil && err != model.ErrNotFound {
 		return err
 	}
 	if s.linkKey == nil {
@@ -41,7 +41,7 @@ func (s *database) loadState(v snapshot) error {
 		last, err = records.DecodeSequence(record)
 		s.history = last.History
 	}
-	if err != nil && err != account.ErrNotFound {
+	if err != nil && err != model.ErrNotFound {
 		return err
 	}
 	record, err = v.get(records.CountsKey)
@@ -52,11 +52,11 @@ func (s *database) loadState(v snapshot) error {
 		s.counts.Counts = stored
 		s.counting.Unlock()
 	}
-	if err != nil && err != account.ErrNotFound {
+	if err != nil && err != model.ErrNotFound {
 		return err
 	}
 	record, err = v.get(records.IndexKey)
-	if err == account.ErrNotFound {
+	if err == model.ErrNotFound {
 		return nil
 	}
 	if err != nil {
@@ -81,12 +81,12 @@ type tokenCount struct {
 const recount = time.Hour
 
 // Stats implements Store.
-func (s *database) Stats(ctx context.Context) (account.Stats, error) {
+func (s *database) Stats(ctx context.Context) (model.Stats, error) {
 	if err := s.countTokens(ctx); err != nil {
-		return account.Stats{}, err
+		return model.Stats{}, err
 	}
 	s.counting.Lock()
-	st := account.Stats{
+	st := model.Stats{
 		Accounts: s.counts.Accounts,
 		Tokens:   uint64(max(0, s.tokens.tokens+s.counts.tokens-s.tokens.base)),
 		Mails:    s.counts.Mails,
@@ -121,7 +121,7 @@ func (s *database) countTokens(ctx context.Context) error {
 	s.recounting.Lock()
 	defer s.recounting.Unlock()
 	if s.closed.Load() {
-		return account.ErrClosed
+		return model.ErrClosed
 	}
 	now := s.now()
 	if age := now.Sub(s.tokens.made); age >= 0 && age < recount {

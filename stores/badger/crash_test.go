@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"go.uber.org/zap"
 )
@@ -77,7 +77,7 @@ func TestBadgerChild(t *testing.T) {
 	case "write":
 		err = writeUntil(s, nil)
 	case "fill":
-		err = writeUntil(s, func(err error) bool { return errors.Is(err, account.ErrFull) })
+		err = writeUntil(s, func(err error) bool { return errors.Is(err, model.ErrFull) })
 		if err != nil {
 			break
 		}
@@ -93,11 +93,11 @@ func TestBadgerChild(t *testing.T) {
 			if found, err := s.Accounts(context.Background(), 0, 1); err != nil || len(found) == 0 {
 				t.Error("reading on a full disk:", found, err)
 			}
-			err := s.Commit(context.Background(), &account.Change{Account: newAccount(fmt.Sprint(rand.Uint64()))})
+			err := s.Commit(context.Background(), &model.Change{Account: newAccount(fmt.Sprint(rand.Uint64()))})
 			if err == nil && !recovered {
 				recovered = true
 				fmt.Println("recovered")
-			} else if err != nil && !errors.Is(err, account.ErrFull) {
+			} else if err != nil && !errors.Is(err, model.ErrFull) {
 				t.Error(err)
 			}
 		}
@@ -111,7 +111,7 @@ func TestBadgerChild(t *testing.T) {
 // error that is to end it. What is confirmed it prints: + and the id of an
 // account that is there, with the number of its token, - and that of one that
 // has been deleted.
-func writeUntil(s account.Store, last func(error) bool) error {
+func writeUntil(s model.Store, last func(error) bool) error {
 	ctx := context.Background()
 	run := rand.Uint64()
 	var tokens atomic.Int64 // no two have the same number, also not in two runs
@@ -120,14 +120,14 @@ func writeUntil(s account.Store, last func(error) bool) error {
 		for i := 0; ; i++ {
 			a := newAccount(fmt.Sprintf("%x-%d-%d", run, n, i))
 			number := int(tokens.Add(1))
-			if err := s.Commit(ctx, &account.Change{Account: a, Token: numberedToken(number)}); err != nil {
+			if err := s.Commit(ctx, &model.Change{Account: a, Token: numberedToken(number)}); err != nil {
 				return err
 			}
 			fmt.Printf("+ %d %d\n", a.ID, number)
 			switch i % 4 {
 			case 0:
 				fmt.Printf("? %d\n", a.ID)
-				if err := s.Commit(ctx, &account.Change{Account: a, Delete: true}); err != nil {
+				if err := s.Commit(ctx, &model.Change{Account: a, Delete: true}); err != nil {
 					return err
 				}
 				fmt.Printf("- %d\n", a.ID)
@@ -136,7 +136,7 @@ func writeUntil(s account.Store, last func(error) bool) error {
 				fmt.Printf("? %d\n", a.ID)
 				t := numberedToken(next)
 				t.Account = a.ID
-				if err := s.Commit(ctx, &account.Change{Token: t, TokenLimit: 1}); err != nil {
+				if err := s.Commit(ctx, &model.Change{Token: t, TokenLimit: 1}); err != nil {
 					return err
 				}
 				fmt.Printf("+ %d %d\n", a.ID, next)
@@ -155,11 +155,11 @@ func writeUntil(s account.Store, last func(error) bool) error {
 	return nil
 }
 
-func numberedToken(n int) *account.Token {
-	return &account.Token{Digest: digestOf(n), Created: time.UnixMilli(int64(n)), Agent: strconv.Itoa(n)}
+func numberedToken(n int) *model.Token {
+	return &model.Token{Digest: digestOf(n), Created: time.UnixMilli(int64(n)), Agent: strconv.Itoa(n)}
 }
 
-func digestOf(n int) account.Digest {
+func digestOf(n int) model.Digest {
 	return sha256.Sum256([]byte(strconv.Itoa(n)))
 }
 
@@ -189,7 +189,7 @@ func (c *confirmed) read(lines *bufio.Scanner) {
 }
 
 // check compares a store with what was confirmed.
-func (c *confirmed) check(t *testing.T, s account.Store) {
+func (c *confirmed) check(t *testing.T, s model.Store) {
 	t.Helper()
 	if len(c.tokens) == 0 {
 		t.Fatal("nothing was confirmed")
@@ -201,7 +201,7 @@ func (c *confirmed) check(t *testing.T, s account.Store) {
 		}
 		a, err := s.Account(t.Context(), id)
 		if number < 0 {
-			if !errors.Is(err, account.ErrNotFound) {
+			if !errors.Is(err, model.ErrNotFound) {
 				t.Errorf("account %d was deleted, and is back: %v", id, err)
 			}
 			continue
@@ -224,10 +224,10 @@ func (c *confirmed) check(t *testing.T, s account.Store) {
 }
 
 // consistent checks that the records of a store fit together.
-func consistent(t *testing.T, s account.Store) {
+func consistent(t *testing.T, s model.Store) {
 	t.Helper()
 	if b, ok := s.(interface {
-		Check(context.Context, string, func(*account.Account) ([]account.Key, error), func(string)) (account.Stats, error)
+		Check(context.Context, string, func(*model.Account) ([]model.Key, error), func(string)) (model.Stats, error)
 	}); ok {
 		_, err := b.Check(t.Context(), "", nil, func(fault string) { t.Error(fault) })
 		if err != nil {
@@ -341,7 +341,7 @@ func TestBadgerBringsNoTokenBack(t *testing.T) {
 	const accounts = 32
 	var (
 		group sync.WaitGroup
-		ended [accounts][]account.Digest
+		ended [accounts][]model.Digest
 	)
 	rounds := 60
 	if testing.Short() {
@@ -350,7 +350,7 @@ func TestBadgerBringsNoTokenBack(t *testing.T) {
 	for n := range accounts {
 		group.Go(func() {
 			a := newAccount(fmt.Sprint(n))
-			if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil {
+			if err := s.Commit(t.Context(), &model.Change{Account: a}); err != nil {
 				t.Error(err)
 				return
 			}
@@ -358,7 +358,7 @@ func TestBadgerBringsNoTokenBack(t *testing.T) {
 				for i := range 4 {
 					token := numberedToken(n<<20 + round<<4 + i)
 					token.Account, token.Agent = a.ID, strings.Repeat("x", 2000)
-					if err := s.Commit(t.Context(), &account.Change{Token: token}); err != nil {
+					if err := s.Commit(t.Context(), &model.Change{Token: token}); err != nil {
 						t.Error(err)
 						return
 					}
@@ -366,7 +366,7 @@ func TestBadgerBringsNoTokenBack(t *testing.T) {
 				}
 				b, err := s.Account(t.Context(), a.ID)
 				if err == nil {
-					err = s.Commit(t.Context(), &account.Change{Account: b, EndTokens: true})
+					err = s.Commit(t.Context(), &model.Change{Account: b, EndTokens: true})
 				}
 				if err != nil {
 					t.Error(err)
@@ -380,7 +380,7 @@ func TestBadgerBringsNoTokenBack(t *testing.T) {
 		t.Helper()
 		for _, digests := range ended {
 			for _, d := range digests {
-				if _, _, err := s.Token(t.Context(), d); !errors.Is(err, account.ErrNotFound) {
+				if _, _, err := s.Token(t.Context(), d); !errors.Is(err, model.ErrNotFound) {
 					t.Fatalf("token %s is back: %v", d.ID(), err)
 				}
 			}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"go.uber.org/zap"
 )
@@ -23,7 +23,7 @@ const damagedAccounts = 240
 
 // fillForDamage makes accounts 1 to damagedAccounts with a token each, in tables
 // and in the journal, and revokes the token of every third account.
-func fillForDamage(t *testing.T, dir string) account.Store {
+func fillForDamage(t *testing.T, dir string) model.Store {
 	t.Helper()
 	s := openBadger(t, dir)
 	for n := 1; n <= damagedAccounts; n++ {
@@ -31,14 +31,14 @@ func fillForDamage(t *testing.T, dir string) account.Store {
 			s.Close() // writes a table
 			s = openBadger(t, dir)
 		}
-		err := s.Commit(t.Context(), &account.Change{Account: newAccount(fmt.Sprint("name", n)), Token: numberedToken(n)})
+		err := s.Commit(t.Context(), &model.Change{Account: newAccount(fmt.Sprint("name", n)), Token: numberedToken(n)})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	for n := 3; n <= damagedAccounts; n += 3 {
 		digest := numberedToken(n).Digest
-		if err := s.Commit(t.Context(), &account.Change{EndToken: &digest}); err != nil {
+		if err := s.Commit(t.Context(), &model.Change{EndToken: &digest}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -46,20 +46,20 @@ func fillForDamage(t *testing.T, dir string) account.Store {
 }
 
 // less returns what a store has silently lost, or "".
-func less(s account.Store) string {
+func less(s model.Store) string {
 	ctx := context.Background()
 	for n := 1; n <= damagedAccounts; n++ {
-		if _, err := s.AccountByKey(ctx, account.Key{Field: "username", Value: fmt.Sprint("name", n)}); errors.Is(err, account.ErrNotFound) {
+		if _, err := s.AccountByKey(ctx, model.Key{Field: "username", Value: fmt.Sprint("name", n)}); errors.Is(err, model.ErrNotFound) {
 			return fmt.Sprintf("account %d is not found", n)
 		}
 		_, _, err := s.Token(ctx, numberedToken(n).Digest)
 		if n%3 == 0 && err == nil {
 			return fmt.Sprintf("token %d is valid again", n)
 		}
-		if n%3 != 0 && errors.Is(err, account.ErrNotFound) {
+		if n%3 != 0 && errors.Is(err, model.ErrNotFound) {
 			return fmt.Sprintf("token %d is not found", n)
 		}
-		err = s.Commit(ctx, &account.Change{Account: newAccount(fmt.Sprint("name", n))})
+		err = s.Commit(ctx, &model.Change{Account: newAccount(fmt.Sprint("name", n))})
 		if err == nil {
 			return fmt.Sprintf("the name of account %d can be registered again", n)
 		}

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/lsm"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
@@ -73,7 +73,7 @@ func (s *database) snapshot() (snapshot, error) {
 		}
 	}
 	if s.closed.Load() {
-		return snapshot{}, account.ErrClosed
+		return snapshot{}, model.ErrClosed
 	}
 	return snapshot{}, cmp.Or(s.whole(), errBusy)
 }
@@ -83,7 +83,7 @@ func (s *database) snapshot() (snapshot, error) {
 func (v snapshot) get(key []byte) ([]byte, error) {
 	value, found, err := v.Get(key)
 	if err == nil && !found {
-		err = account.ErrNotFound
+		err = model.ErrNotFound
 	}
 	return value, err
 }
@@ -113,7 +113,7 @@ func (s *database) view(ctx context.Context, fn func(snapshot) error) (err error
 		return err
 	}
 	if s.closed.Load() {
-		return account.ErrClosed
+		return model.ErrClosed
 	}
 	v, err := s.snapshot()
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *database) view(ctx context.Context, fn func(snapshot) error) (err error
 }
 
 // Account implements Store.
-func (s *database) Account(ctx context.Context, id uint64) (*account.Account, error) {
+func (s *database) Account(ctx context.Context, id uint64) (*model.Account, error) {
 	var a *records.Account
 	err := s.view(ctx, func(v snapshot) (err error) {
 		a, err = v.account(id)
@@ -138,7 +138,7 @@ func (s *database) Account(ctx context.Context, id uint64) (*account.Account, er
 }
 
 // AccountByKey implements Store.
-func (s *database) AccountByKey(ctx context.Context, key account.Key) (*account.Account, error) {
+func (s *database) AccountByKey(ctx context.Context, key model.Key) (*model.Account, error) {
 	var a *records.Account
 	err := s.view(ctx, func(v snapshot) error {
 		id, err := v.get(records.UniqueKey(v.generation, key))
@@ -149,7 +149,7 @@ func (s *database) AccountByKey(ctx context.Context, key account.Key) (*account.
 			return err
 		}
 		if !slices.Contains(a.Keys, key) { // reserved differs
-			return account.ErrNotFound
+			return model.ErrNotFound
 		}
 		return nil
 	})
@@ -160,12 +160,12 @@ func (s *database) AccountByKey(ctx context.Context, key account.Key) (*account.
 }
 
 // AccountsByEmail implements Store.
-func (s *database) AccountsByEmail(ctx context.Context, email string, limit int) ([]*account.Account, error) {
+func (s *database) AccountsByEmail(ctx context.Context, email string, limit int) ([]*model.Account, error) {
 	folded := records.FoldEmail(email)
 	if folded == "" || limit <= 0 {
 		return nil, ctx.Err()
 	}
-	var accounts []*account.Account
+	var accounts []*model.Account
 	err := s.view(ctx, func(v snapshot) error {
 		prefix := records.EmailPrefix(folded)
 		return v.scan(prefix, nil, func(key, _ []byte) (bool, error) {
@@ -189,11 +189,11 @@ func (s *database) AccountsByEmail(ctx context.Context, email string, limit int)
 }
 
 // Accounts implements Store.
-func (s *database) Accounts(ctx context.Context, after uint64, limit int) ([]*account.Account, error) {
+func (s *database) Accounts(ctx context.Context, after uint64, limit int) ([]*model.Account, error) {
 	if limit <= 0 || after == ^uint64(0) {
 		return nil, ctx.Err()
 	}
-	var accounts []*account.Account
+	var accounts []*model.Account
 	err := s.view(ctx, func(v snapshot) error {
 		from := records.NumberKey(records.PrefixAccount, after+1)
 		return v.scan(from[:1], from, func(key, value []byte) (bool, error) {
@@ -217,13 +217,13 @@ func (s *database) LinkKey(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	if s.closed.Load() {
-		return nil, account.ErrClosed
+		return nil, model.ErrClosed
 	}
 	return bytes.Clone(s.linkKey), nil
 }
 
 // Interface guards
 var (
-	_ account.Store      = (*database)(nil)
-	_ account.FaultStore = (*database)(nil)
+	_ model.Store      = (*database)(nil)
+	_ model.FaultStore = (*database)(nil)
 )

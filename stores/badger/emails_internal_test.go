@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
@@ -15,8 +15,8 @@ func oldStore(t *testing.T, dir string, addresses ...string) {
 	t.Helper()
 	db := newBadger(t, dir)
 	const signature = "1 email email:email"
-	keys := func(a *account.Account) ([]account.Key, error) {
-		return []account.Key{{Field: "email", Value: strings.ToLower(a.Email)}}, nil
+	keys := func(a *model.Account) ([]model.Key, error) {
+		return []model.Key{{Field: "email", Value: strings.ToLower(a.Email)}}, nil
 	}
 	if err := db.Reindex(t.Context(), signature, keys); err != nil {
 		t.Fatal(err)
@@ -26,9 +26,9 @@ func oldStore(t *testing.T, dir string, addresses ...string) {
 		t.Fatal(err)
 	}
 	for _, address := range addresses {
-		acc := &account.Account{Username: address, Email: address, Password: hash, IsActive: true}
+		acc := &model.Account{Username: address, Email: address, Password: hash, IsActive: true}
 		acc.Keys, _ = keys(acc)
-		if err := db.Commit(t.Context(), &account.Change{Account: acc, Signature: signature}); err != nil {
+		if err := db.Commit(t.Context(), &model.Change{Account: acc, Signature: signature}); err != nil {
 			t.Fatal(err)
 		}
 		db.raw(t, func(b *batch) {
@@ -42,7 +42,7 @@ func oldStore(t *testing.T, dir string, addresses ...string) {
 	}
 }
 
-func faultless(t *testing.T, s account.BackupStore, signature string, keys func(*account.Account) ([]account.Key, error)) {
+func faultless(t *testing.T, s model.BackupStore, signature string, keys func(*model.Account) ([]model.Key, error)) {
 	t.Helper()
 	if _, err := s.Check(t.Context(), signature, keys, func(fault string) { t.Error(fault) }); err != nil {
 		t.Error(err)

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
 	"go.uber.org/zap"
 )
@@ -21,8 +21,8 @@ type faultError struct {
 
 func (e *faultError) Error() string { return e.text }
 
-// Is reports that the error is account.ErrUnavailable.
-func (e *faultError) Is(target error) bool { return target == account.ErrUnavailable }
+// Is reports that the error is model.ErrUnavailable.
+func (e *faultError) Is(target error) bool { return target == model.ErrUnavailable }
 
 // whole returns the fault of the store, if any.
 func (s *database) whole() error {
@@ -170,7 +170,7 @@ func (s *database) beginShut() {
 // interrupted returns why a long read must end, or nil.
 func (s *database) interrupted() error {
 	if s.closed.Load() {
-		return account.ErrClosed
+		return model.ErrClosed
 	}
 	if f := s.fault.Load(); f != nil && !f.damaged {
 		return f

@@ -3,13 +3,13 @@ package badger
 import (
 	"context"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // Groups implements GroupStore.
-func (s *database) Groups(ctx context.Context) ([]*account.Group, error) {
-	var groups []*account.Group
+func (s *database) Groups(ctx context.Context) ([]*model.Group, error) {
+	var groups []*model.Group
 	err := s.view(ctx, func(v snapshot) error {
 		return v.scan([]byte{records.PrefixGroup}, nil, func(_, value []byte) (bool, error) {
 			g, err := records.DecodeGroup(value)
@@ -24,7 +24,7 @@ func (s *database) Groups(ctx context.Context) ([]*account.Group, error) {
 }
 
 // PutGroup implements GroupStore.
-func (s *database) PutGroup(ctx context.Context, g *account.Group) error {
+func (s *database) PutGroup(ctx context.Context, g *model.Group) error {
 	record := records.EncodeGroup(g)
 	return s.submit(ctx, &mutation{apply: func(b *batch) error {
 		b.set(records.GroupKey(g.Name), record, 0)
@@ -33,4 +33,4 @@ func (s *database) PutGroup(ctx context.Context, g *account.Group) error {
 }
 
 // Interface guards
-var _ account.GroupStore = (*database)(nil)
+var _ model.GroupStore = (*database)(nil)

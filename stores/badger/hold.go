@@ -3,23 +3,23 @@ package badger
 import (
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // A hold prevents anyone from taking a unique key for some time, such as the name
 // of a deleted account.
 
-func holdKey(b *batch, k account.Key, until time.Time) {
+func holdKey(b *batch, k model.Key, until time.Time) {
 	if until.After(b.s.now()) {
 		b.set(records.HoldKey(k), records.EncodeHold(until), expiry(until))
 	}
 }
 
-func freeKey(b *batch, k account.Key) error {
+func freeKey(b *batch, k model.Key) error {
 	held, err := isHeld(b, k)
 	if err == nil && !held {
-		err = account.ErrNotFound
+		err = model.ErrNotFound
 	}
 	if err != nil {
 		return err
@@ -28,9 +28,9 @@ func freeKey(b *batch, k account.Key) error {
 	return nil
 }
 
-func isHeld(b *batch, k account.Key) (bool, error) {
+func isHeld(b *batch, k model.Key) (bool, error) {
 	record, err := b.get(records.HoldKey(k))
-	if err == account.ErrNotFound {
+	if err == model.ErrNotFound {
 		return false, nil
 	}
 	if err != nil {

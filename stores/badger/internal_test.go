@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"github.com/caddy-djoser/djoser/internal/fileowner"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
 	"go.uber.org/zap"
@@ -47,8 +47,8 @@ func (s *database) raw(t *testing.T, change func(*batch)) {
 	}
 }
 
-func testAccount(name string) *account.Account {
-	return &account.Account{Username: name, Email: name + "@example.com", IsActive: true, Keys: []account.Key{{Field: "username", Value: name}}}
+func testAccount(name string) *model.Account {
+	return &model.Account{Username: name, Email: name + "@example.com", IsActive: true, Keys: []model.Key{{Field: "username", Value: name}}}
 }
 
 // flush writes what is in memory to a table.
@@ -62,17 +62,17 @@ func (s *database) flush(t *testing.T) {
 }
 
 // create stores an account.
-func (s *database) create(t *testing.T, name string) *account.Account {
+func (s *database) create(t *testing.T, name string) *model.Account {
 	t.Helper()
 	a := testAccount(name)
-	if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil {
+	if err := s.Commit(t.Context(), &model.Change{Account: a}); err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
 // read returns a stored account.
-func (s *database) read(t *testing.T, id uint64) *account.Account {
+func (s *database) read(t *testing.T, id uint64) *model.Account {
 	t.Helper()
 	a, err := s.Account(t.Context(), id)
 	if err != nil {
@@ -84,9 +84,9 @@ func (s *database) read(t *testing.T, id uint64) *account.Account {
 func TestRecordsKeepWhatNewerVersionsAdd(t *testing.T) {
 	s := newBadger(t, t.TempDir())
 	a := s.create(t, "ann")
-	token := &account.Token{Digest: account.Digest{1}, Account: a.ID}
-	mail := &account.Mail{Account: a.ID, Due: time.Unix(1, 0)}
-	if err := s.Commit(t.Context(), &account.Change{Token: token, Mails: []*account.Mail{mail}}); err != nil {
+	token := &model.Token{Digest: model.Digest{1}, Account: a.ID}
+	mail := &model.Mail{Account: a.ID, Due: time.Unix(1, 0)}
+	if err := s.Commit(t.Context(), &model.Change{Token: token, Mails: []*model.Mail{mail}}); err != nil {
 		t.Fatal(err)
 	}
 	extra := protowire.AppendString(protowire.AppendTag(nil, 1000, protowire.BytesType), "from the future")
@@ -108,9 +108,9 @@ func TestRecordsKeepWhatNewerVersionsAdd(t *testing.T) {
 	b.Email = "other@example.com"
 	mail.Attempts++
 	err = errors.Join(
-		s.Commit(t.Context(), &account.Change{Account: b}),
-		s.Commit(t.Context(), &account.Change{Token: &account.Token{Digest: account.Digest{2}, Account: a.ID}}),
-		s.TouchTokens(t.Context(), map[account.Digest]time.Time{token.Digest: time.Unix(5, 0)}),
+		s.Commit(t.Context(), &model.Change{Account: b}),
+		s.Commit(t.Context(), &model.Change{Token: &model.Token{Digest: model.Digest{2}, Account: a.ID}}),
+		s.TouchTokens(t.Context(), map[model.Digest]time.Time{token.Digest: time.Unix(5, 0)}),
 		s.PutMail(t.Context(), mail),
 	)
 	if err != nil {
@@ -145,8 +145,8 @@ func TestBadgerTokensFollowTheClock(t *testing.T) {
 	s := newBadger(t, dir)
 	a := s.create(t, "ann")
 	now := time.Now()
-	token := &account.Token{Digest: account.Digest{1}, Account: a.ID, Created: now, Expires: now.Add(time.Hour)}
-	if err := s.Commit(t.Context(), &account.Change{Token: token}); err != nil {
+	token := &model.Token{Digest: model.Digest{1}, Account: a.ID, Created: now, Expires: now.Add(time.Hour)}
+	if err := s.Commit(t.Context(), &model.Change{Token: token}); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -155,11 +155,11 @@ func TestBadgerTokensFollowTheClock(t *testing.T) {
 	}{
 		{0, nil},
 		{-time.Hour + time.Second, nil},
-		{-time.Hour - time.Second, account.ErrNotFound},
-		{-10 * 365 * 24 * time.Hour, account.ErrNotFound},
+		{-time.Hour - time.Second, model.ErrNotFound},
+		{-10 * 365 * 24 * time.Hour, model.ErrNotFound},
 		{time.Hour - time.Second, nil},
-		{time.Hour + time.Second, account.ErrNotFound},
-		{10 * 365 * 24 * time.Hour, account.ErrNotFound},
+		{time.Hour + time.Second, model.ErrNotFound},
+		{10 * 365 * 24 * time.Hour, model.ErrNotFound},
 		{0, nil},
 	} {
 		s.now = func() time.Time { return now.Add(test.jump) }
@@ -184,12 +184,12 @@ func TestBadgerRefusesChangesOnAFullDisk(t *testing.T) {
 	reserve := s.space.reserve
 	s.space.reserve, s.space.ample = 1<<60, time.Time{}
 	for name, err := range map[string]error{
-		"Commit":      s.Commit(t.Context(), &account.Change{Account: testAccount("bob")}),
-		"TouchTokens": s.TouchTokens(t.Context(), map[account.Digest]time.Time{{1}: time.Now()}),
+		"Commit":      s.Commit(t.Context(), &model.Change{Account: testAccount("bob")}),
+		"TouchTokens": s.TouchTokens(t.Context(), map[model.Digest]time.Time{{1}: time.Now()}),
 		"DeleteMail":  s.DeleteMail(t.Context(), 1),
-		"Reindex":     s.Reindex(t.Context(), "x", func(*account.Account) ([]account.Key, error) { return nil, nil }),
+		"Reindex":     s.Reindex(t.Context(), "x", func(*model.Account) ([]model.Key, error) { return nil, nil }),
 	} {
-		if !errors.Is(err, account.ErrFull) {
+		if !errors.Is(err, model.ErrFull) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -203,9 +203,9 @@ func TestBadgerRefusesChangesOnAFullDisk(t *testing.T) {
 func TestBadgerEndsLoginsFromItsReserve(t *testing.T) {
 	s := newBadger(t, t.TempDir())
 	ann, bob := s.create(t, "ann"), s.create(t, "bob")
-	for n, a := range []*account.Account{ann, ann, bob} {
-		token := &account.Token{Digest: account.Digest{byte(n)}, Account: a.ID, Created: time.Now()}
-		if err := s.Commit(t.Context(), &account.Change{Token: token, NoLogin: true}); err != nil {
+	for n, a := range []*model.Account{ann, ann, bob} {
+		token := &model.Token{Digest: model.Digest{byte(n)}, Account: a.ID, Created: time.Now()}
+		if err := s.Commit(t.Context(), &model.Change{Token: token, NoLogin: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -215,24 +215,24 @@ func TestBadgerEndsLoginsFromItsReserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.space.reserve, s.space.ample = free+free/4, time.Time{}
-	login := &account.Token{Digest: account.Digest{9}, Account: ann.ID, Created: time.Now()}
-	for name, c := range map[string]*account.Change{
+	login := &model.Token{Digest: model.Digest{9}, Account: ann.ID, Created: time.Now()}
+	for name, c := range map[string]*model.Change{
 		"login":                      {Token: login},
 		"login that ends the others": {Token: login, Account: ann, EndTokens: true},
 		"register":                   {Account: testAccount("eve")},
 		"change":                     {Account: ann},
 	} {
-		if err := s.Commit(t.Context(), c); !errors.Is(err, account.ErrFull) {
+		if err := s.Commit(t.Context(), c); !errors.Is(err, model.ErrFull) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, step := range []struct {
 		name string
-		c    account.Change
+		c    model.Change
 	}{
-		{"logout", account.Change{EndToken: &account.Digest{0}}},
-		{"new password", account.Change{Account: ann, EndTokens: true}},
-		{"delete", account.Change{Account: bob, Delete: true}},
+		{"logout", model.Change{EndToken: &model.Digest{0}}},
+		{"new password", model.Change{Account: ann, EndTokens: true}},
+		{"delete", model.Change{Account: bob, Delete: true}},
 	} {
 		if err := s.Commit(t.Context(), &step.c); err != nil {
 			t.Errorf("%s: %v", step.name, err)
@@ -263,7 +263,7 @@ func TestSpaceIsLeftForTables(t *testing.T) {
 		{free + 64<<20, 0, true},
 	} {
 		g := space{dir: dir, reserve: test.reserve, tables: func() (int64, error) { return test.tables, nil }}
-		if err := g.check(false); errors.Is(err, account.ErrFull) != test.full {
+		if err := g.check(false); errors.Is(err, model.ErrFull) != test.full {
 			t.Errorf("reserve %d, tables %d of %d free: %v", test.reserve, test.tables, free, err)
 		}
 	}
@@ -272,7 +272,7 @@ func TestSpaceIsLeftForTables(t *testing.T) {
 func TestBadgerDeletesAnAccountWithAllTokensItCanHave(t *testing.T) {
 	s := newBadger(t, t.TempDir())
 	a := s.create(t, "ann")
-	digest := func(n int) (d account.Digest) {
+	digest := func(n int) (d model.Digest) {
 		binary.BigEndian.PutUint32(d[:], uint32(n))
 		return d
 	}
@@ -283,17 +283,17 @@ func TestBadgerDeletesAnAccountWithAllTokensItCanHave(t *testing.T) {
 		s.raw(t, func(b *batch) {
 			for i := n; i < n+1000; i++ {
 				ref := records.TokenRef{Created: time.Unix(int64(i), 0)}
-				setToken(b, &account.Token{Digest: digest(i), Account: a.ID, Created: ref.Created}, nil)
+				setToken(b, &model.Token{Digest: digest(i), Account: a.ID, Created: ref.Created}, nil)
 				b.set(records.TokenOfKey(a.ID, digest(i)), ref.Encode(), 0)
 			}
 			b.stagedCounts.tokens += 1000
 		})
 	}
-	last := &account.Token{Digest: digest(maxTokens), Account: a.ID, Created: time.Unix(maxTokens, 0)}
-	if err := s.Commit(t.Context(), &account.Change{Token: last}); err != nil {
+	last := &model.Token{Digest: digest(maxTokens), Account: a.ID, Created: time.Unix(maxTokens, 0)}
+	if err := s.Commit(t.Context(), &model.Change{Token: last}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Token(t.Context(), digest(0)); err != account.ErrNotFound {
+	if _, _, err := s.Token(t.Context(), digest(0)); err != model.ErrNotFound {
 		t.Errorf("the oldest token: %v", err)
 	}
 	if tokens, err := s.Tokens(t.Context(), a.ID); err != nil || len(tokens) != maxTokens {
@@ -301,7 +301,7 @@ func TestBadgerDeletesAnAccountWithAllTokensItCanHave(t *testing.T) {
 	}
 	a, err := s.Account(t.Context(), a.ID)
 	if err == nil {
-		err = s.Commit(t.Context(), &account.Change{Account: a, Delete: true})
+		err = s.Commit(t.Context(), &model.Change{Account: a, Delete: true})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -325,7 +325,7 @@ func TestBadgerReindexBrokenOff(t *testing.T) {
 		s.raw(t, func(b *batch) {
 			for i := n; i < n+512; i++ {
 				a := testAccount(fmt.Sprint(i))
-				w := changeWriter{s: s, change: &account.Change{Account: a}, account: a}
+				w := changeWriter{s: s, change: &model.Change{Account: a}, account: a}
 				w.fields, _ = records.EncodeAccountFields(w.change.Account)
 				if err := w.create(b); err != nil {
 					t.Error(err)
@@ -333,12 +333,12 @@ func TestBadgerReindexBrokenOff(t *testing.T) {
 			}
 		})
 	}
-	byEmail := func(a *account.Account) ([]account.Key, error) {
-		return []account.Key{{Field: "email", Value: a.Email}}, nil
+	byEmail := func(a *model.Account) ([]model.Key, error) {
+		return []model.Key{{Field: "email", Value: a.Email}}, nil
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := 0
-	err := s.Reindex(ctx, "email", func(a *account.Account) ([]account.Key, error) {
+	err := s.Reindex(ctx, "email", func(a *model.Account) ([]model.Key, error) {
 		if calls++; calls == 7*batchKeys/2 {
 			cancel()
 		}
@@ -347,36 +347,36 @@ func TestBadgerReindexBrokenOff(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	check := func(key account.Key, want error) {
+	check := func(key model.Key, want error) {
 		t.Helper()
 		a, err := s.AccountByKey(t.Context(), key)
-		if err != want || err == nil && !slices.Equal(a.Keys, []account.Key{key}) {
+		if err != want || err == nil && !slices.Equal(a.Keys, []model.Key{key}) {
 			t.Errorf("%v: %+v, %v", key, a, err)
 		}
 	}
 	for range 2 {
-		check(account.Key{Field: "username", Value: "7"}, nil)
-		check(account.Key{Field: "email", Value: "7@example.com"}, account.ErrNotFound)
+		check(model.Key{Field: "username", Value: "7"}, nil)
+		check(model.Key{Field: "email", Value: "7@example.com"}, model.ErrNotFound)
 		s.Close()
 		s = newBadger(t, dir)
 	}
-	a, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: "7"})
+	a, err := s.AccountByKey(t.Context(), model.Key{Field: "username", Value: "7"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Email, a.Username, a.Keys = "new@example.com", "new", []account.Key{{Field: "username", Value: "new"}}
-	if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil {
+	a.Email, a.Username, a.Keys = "new@example.com", "new", []model.Key{{Field: "username", Value: "new"}}
+	if err := s.Commit(t.Context(), &model.Change{Account: a}); err != nil {
 		t.Fatal(err)
 	}
-	check(account.Key{Field: "username", Value: "7"}, account.ErrNotFound)
-	check(account.Key{Field: "username", Value: "new"}, nil)
+	check(model.Key{Field: "username", Value: "7"}, model.ErrNotFound)
+	check(model.Key{Field: "username", Value: "new"}, nil)
 	if err := s.Reindex(t.Context(), "email", byEmail); err != nil {
 		t.Fatal(err)
 	}
-	check(account.Key{Field: "username", Value: "8"}, account.ErrNotFound)
-	check(account.Key{Field: "email", Value: "7@example.com"}, account.ErrNotFound)
-	check(account.Key{Field: "email", Value: "8@example.com"}, nil)
-	check(account.Key{Field: "email", Value: "new@example.com"}, nil)
+	check(model.Key{Field: "username", Value: "8"}, model.ErrNotFound)
+	check(model.Key{Field: "email", Value: "7@example.com"}, model.ErrNotFound)
+	check(model.Key{Field: "email", Value: "8@example.com"}, nil)
+	check(model.Key{Field: "email", Value: "new@example.com"}, nil)
 }
 
 func TestBadgerCleansUp(t *testing.T) {
@@ -394,7 +394,7 @@ func TestBadgerCleansUp(t *testing.T) {
 	for n := range 32 {
 		s.raw(t, func(b *batch) {
 			for i := range 100 {
-				setToken(b, &account.Token{Digest: account.Digest{byte(n), byte(i)}, Expires: expire, Agent: strings.Repeat("x", 2000)}, nil)
+				setToken(b, &model.Token{Digest: model.Digest{byte(n), byte(i)}, Expires: expire, Agent: strings.Repeat("x", 2000)}, nil)
 			}
 		})
 	}
@@ -413,7 +413,7 @@ func TestBadgerCleansUp(t *testing.T) {
 	s.Close()
 	s = newBadger(t, dir)
 	for _, name := range []string{"ann", "bob"} {
-		if _, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: name}); err != nil {
+		if _, err := s.AccountByKey(t.Context(), model.Key{Field: "username", Value: name}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -453,8 +453,8 @@ func TestReadsGoOnWhileTablesAreMerged(t *testing.T) {
 					return
 				default:
 				}
-				_, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: fmt.Sprint(n % 300)})
-				if err != nil && err != account.ErrNotFound {
+				_, err := s.AccountByKey(t.Context(), model.Key{Field: "username", Value: fmt.Sprint(n % 300)})
+				if err != nil && err != model.ErrNotFound {
 					t.Error(err)
 					return
 				}
@@ -576,12 +576,12 @@ func TestBadgerNoticesThatItsFolderWasReplaced(t *testing.T) {
 	if err := os.Rename(dir, dir+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Commit(t.Context(), &account.Change{Account: testAccount("bob")}); !errors.Is(err, account.ErrUnavailable) {
+	if err := s.Commit(t.Context(), &model.Change{Account: testAccount("bob")}); !errors.Is(err, model.ErrUnavailable) {
 		t.Errorf("the folder is gone: %v", err)
 	}
 	other := newBadger(t, dir)
 	other.create(t, "other")
-	if err := s.Commit(t.Context(), &account.Change{Account: testAccount("bob")}); !errors.Is(err, account.ErrUnavailable) {
+	if err := s.Commit(t.Context(), &model.Change{Account: testAccount("bob")}); !errors.Is(err, model.ErrUnavailable) {
 		t.Errorf("the folder is another one: %v", err)
 	}
 	other.Close()
@@ -599,7 +599,7 @@ func TestBadgerIsOpenedAgainAfterAFault(t *testing.T) {
 	s := newBadger(t, t.TempDir())
 	s.create(t, "ann")
 	s.fail("the disk is gone, says the test")
-	if err := s.Commit(t.Context(), &account.Change{Account: testAccount("bob")}); !errors.Is(err, account.ErrUnavailable) {
+	if err := s.Commit(t.Context(), &model.Change{Account: testAccount("bob")}); !errors.Is(err, model.ErrUnavailable) {
 		t.Error(err)
 	}
 	s.awaitFault(t, false)
@@ -638,15 +638,15 @@ func TestBadgerNamesDamagedFiles(t *testing.T) {
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
-			if err = s.Commit(t.Context(), &account.Change{Account: testAccount("new")}); err == nil {
+			if err = s.Commit(t.Context(), &model.Change{Account: testAccount("new")}); err == nil {
 				t.Errorf("byte %d: a damaged store takes changes", at)
 				continue
 			}
-			if !errors.Is(err, account.ErrUnavailable) {
+			if !errors.Is(err, model.ErrUnavailable) {
 				t.Errorf("byte %d: the error isn't ErrUnavailable: %v", at, err)
 			}
 			for n := range 50 {
-				if _, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: fmt.Sprint(n)}); errors.Is(err, account.ErrNotFound) {
+				if _, err := s.AccountByKey(t.Context(), model.Key{Field: "username", Value: fmt.Sprint(n)}); errors.Is(err, model.ErrNotFound) {
 					t.Errorf("byte %d: account %d is not found", at, n)
 				}
 			}

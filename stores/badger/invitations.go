@@ -3,12 +3,12 @@ package badger
 import (
 	"context"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // Invitation implements InvitationStore.
-func (s *database) Invitation(ctx context.Context, address string) (i *account.Invitation, err error) {
+func (s *database) Invitation(ctx context.Context, address string) (i *model.Invitation, err error) {
 	err = s.view(ctx, func(v snapshot) error {
 		record, err := v.get(records.InvitationKey(address))
 		if err != nil {
@@ -18,14 +18,14 @@ func (s *database) Invitation(ctx context.Context, address string) (i *account.I
 		return err
 	})
 	if err == nil && !s.now().Before(i.Expires) {
-		return nil, account.ErrNotFound
+		return nil, model.ErrNotFound
 	}
 	return i, err
 }
 
 // Invitations implements InvitationStore.
-func (s *database) Invitations(ctx context.Context) ([]*account.Invitation, error) {
-	var all []*account.Invitation
+func (s *database) Invitations(ctx context.Context) ([]*model.Invitation, error) {
+	var all []*model.Invitation
 	err := s.view(ctx, func(v snapshot) error {
 		return v.scan([]byte{records.PrefixInvitation}, nil, func(_, value []byte) (bool, error) {
 			i, err := records.DecodeInvitation(value)
@@ -41,12 +41,12 @@ func (s *database) Invitations(ctx context.Context) ([]*account.Invitation, erro
 	return all, err
 }
 
-func invite(b *batch, i *account.Invitation) {
+func invite(b *batch, i *model.Invitation) {
 	b.set(records.InvitationKey(i.Address), records.EncodeInvitation(i), expiry(i.Expires))
 }
 
 // uninvite ends an invitation. Another one of the same address, made later, stays.
-func uninvite(b *batch, i *account.Invitation) error {
+func uninvite(b *batch, i *model.Invitation) error {
 	key := records.InvitationKey(i.Address)
 	record, err := b.get(key)
 	if err != nil {
@@ -57,11 +57,11 @@ func uninvite(b *batch, i *account.Invitation) error {
 		return err
 	}
 	if !stored.Created.Equal(i.Created) || !b.s.now().Before(stored.Expires) {
-		return account.ErrNotFound
+		return model.ErrNotFound
 	}
 	b.delete(key)
 	return nil
 }
 
 // Interface guards
-var _ account.InvitationStore = (*database)(nil)
+var _ model.InvitationStore = (*database)(nil)

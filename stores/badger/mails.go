@@ -8,7 +8,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
 )
@@ -18,11 +18,11 @@ import (
 const maxMails = 1000
 
 // Mails implements Store.
-func (s *database) Mails(ctx context.Context, due time.Time, limit int) ([]*account.Mail, error) {
+func (s *database) Mails(ctx context.Context, due time.Time, limit int) ([]*model.Mail, error) {
 	if limit <= 0 {
 		return nil, ctx.Err()
 	}
-	var mails []*account.Mail
+	var mails []*model.Mail
 	last := records.DueKey(due, math.MaxUint64)
 	err := s.view(ctx, func(v snapshot) error {
 		return v.scan([]byte{records.PrefixMailDue}, nil, func(key, _ []byte) (bool, error) {
@@ -44,11 +44,11 @@ func (s *database) Mails(ctx context.Context, due time.Time, limit int) ([]*acco
 }
 
 // LatestMails implements Store.
-func (s *database) LatestMails(ctx context.Context, due time.Time, limit int) ([]*account.Mail, error) {
+func (s *database) LatestMails(ctx context.Context, due time.Time, limit int) ([]*model.Mail, error) {
 	if limit <= 0 {
 		return nil, ctx.Err()
 	}
-	var mails []*account.Mail
+	var mails []*model.Mail
 	err := s.view(ctx, func(v snapshot) error {
 		from := records.DueKey(due, math.MaxUint64)
 		return v.Descend(from[:1], from, func(e sst.Entry) (bool, error) {
@@ -66,7 +66,7 @@ func (s *database) LatestMails(ctx context.Context, due time.Time, limit int) ([
 	return mails, nil
 }
 
-func (v snapshot) mail(id uint64) (*account.Mail, []byte, error) {
+func (v snapshot) mail(id uint64) (*model.Mail, []byte, error) {
 	record, err := v.get(records.NumberKey(records.PrefixMail, id))
 	if err != nil {
 		return nil, nil, err
@@ -79,7 +79,7 @@ func (v snapshot) mail(id uint64) (*account.Mail, []byte, error) {
 }
 
 // PutMail implements Store.
-func (s *database) PutMail(ctx context.Context, m *account.Mail) error {
+func (s *database) PutMail(ctx context.Context, m *model.Mail) error {
 	put := *m
 	return s.submit(ctx, &mutation{apply: func(b *batch) error {
 		old, unknown, err := b.mail(put.ID)
@@ -96,14 +96,14 @@ func (s *database) PutMail(ctx context.Context, m *account.Mail) error {
 // DeleteMail implements Store.
 func (s *database) DeleteMail(ctx context.Context, id uint64) error {
 	return s.submit(ctx, &mutation{ends: true, apply: func(b *batch) error {
-		if err := dropMail(b, id); err != account.ErrNotFound {
+		if err := dropMail(b, id); err != model.ErrNotFound {
 			return err
 		}
 		return nil
 	}})
 }
 
-func (b *batch) mail(id uint64) (*account.Mail, []byte, error) {
+func (b *batch) mail(id uint64) (*model.Mail, []byte, error) {
 	record, err := b.get(records.NumberKey(records.PrefixMail, id))
 	if err != nil {
 		return nil, nil, err
@@ -111,7 +111,7 @@ func (b *batch) mail(id uint64) (*account.Mail, []byte, error) {
 	return records.DecodeMail(id, record)
 }
 
-func setMail(b *batch, m *account.Mail, unknown []byte) {
+func setMail(b *batch, m *model.Mail, unknown []byte) {
 	b.set(records.NumberKey(records.PrefixMail, m.ID), records.EncodeMail(m, unknown), 0)
 	b.set(records.DueKey(m.Due, m.ID), []byte{}, 0)
 }

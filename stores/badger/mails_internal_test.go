@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // A list of mails is whole, or an error, in both directions.
@@ -15,11 +15,11 @@ func TestNoMailIsMissingFromAListWithoutAnError(t *testing.T) {
 	s := newBadger(t, dir)
 	const number = 300
 	for n := range number / 10 {
-		var mails []*account.Mail
+		var mails []*model.Mail
 		for i := range 10 {
-			mails = append(mails, &account.Mail{Due: time.Unix(int64(10*n+i), 0)})
+			mails = append(mails, &model.Mail{Due: time.Unix(int64(10*n+i), 0)})
 		}
-		if err := s.Commit(t.Context(), &account.Change{Mails: mails}); err != nil {
+		if err := s.Commit(t.Context(), &model.Change{Mails: mails}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -47,9 +47,9 @@ func TestNoMailIsMissingFromAListWithoutAnError(t *testing.T) {
 	failed := 0
 	for at := int64(0); at < 12_000; at += 500 {
 		flip(at)
-		for name, list := range map[string]func() ([]*account.Mail, error){
-			"Mails":       func() ([]*account.Mail, error) { return s.Mails(t.Context(), time.Now(), 2*number) },
-			"LatestMails": func() ([]*account.Mail, error) { return s.LatestMails(t.Context(), time.Now(), 2*number) },
+		for name, list := range map[string]func() ([]*model.Mail, error){
+			"Mails":       func() ([]*model.Mail, error) { return s.Mails(t.Context(), time.Now(), 2*number) },
+			"LatestMails": func() ([]*model.Mail, error) { return s.LatestMails(t.Context(), time.Now(), 2*number) },
 		} {
 			mails, err := list()
 			if err != nil {

@@ -8,7 +8,7 @@ import (
 	"hash/maphash"
 	"slices"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"go.uber.org/zap"
 )
@@ -19,11 +19,11 @@ import (
 // generations.
 
 // Reindex implements Store.
-func (s *database) Reindex(ctx context.Context, signature string, keys func(*account.Account) ([]account.Key, error)) error {
+func (s *database) Reindex(ctx context.Context, signature string, keys func(*model.Account) ([]model.Key, error)) error {
 	var done bool
 	err := s.view(ctx, func(v snapshot) error {
 		record, err := v.get(records.IndexKey)
-		if err == account.ErrNotFound {
+		if err == model.ErrNotFound {
 			return nil
 		}
 		if err != nil {
@@ -45,7 +45,7 @@ func (s *database) Reindex(ctx context.Context, signature string, keys func(*acc
 type reindex struct {
 	s    *database
 	ctx  context.Context
-	keys func(*account.Account) ([]account.Key, error)
+	keys func(*model.Account) ([]model.Key, error)
 }
 
 func (r *reindex) run(signature string) error {
@@ -105,14 +105,14 @@ func (r *reindex) each(fn func(*records.Account) error) error {
 
 // keysOf returns the new keys of an account, with or without reserved ones. It
 // calls the caller's function with a copy of the account.
-func (r *reindex) keysOf(a *records.Account, reserved bool) ([]account.Key, error) {
+func (r *reindex) keysOf(a *records.Account, reserved bool) ([]model.Key, error) {
 	copied := a.Account // keys may change it
 	keys, err := r.keys(&copied)
 	if err != nil {
 		return nil, fmt.Errorf("account %d: %w", a.ID, err)
 	}
 	if !reserved {
-		keys = slices.DeleteFunc(slices.Clone(keys), func(k account.Key) bool { return k.Reserved })
+		keys = slices.DeleteFunc(slices.Clone(keys), func(k model.Key) bool { return k.Reserved })
 	}
 	return keys, nil
 }
@@ -158,7 +158,7 @@ func (r *reindex) check() error {
 
 // compare returns a *TakenError if two accounts have a key in common.
 func (r *reindex) compare(id, other uint64) error {
-	var keys [2][]account.Key
+	var keys [2][]model.Key
 	for i, id := range []uint64{id, other} {
 		var a *records.Account
 		err := r.s.view(r.ctx, func(v snapshot) (err error) {
@@ -174,7 +174,7 @@ func (r *reindex) compare(id, other uint64) error {
 	}
 	for _, k := range keys[0] {
 		if slices.Contains(keys[1], k) {
-			return &account.TakenError{Field: k.Field}
+			return &model.TakenError{Field: k.Field}
 		}
 	}
 	return nil
@@ -191,7 +191,7 @@ func (r *reindex) fill(old, generation uint64, reserved bool) error {
 			return err
 		}
 		if reserved {
-			if !slices.ContainsFunc(keys, func(k account.Key) bool { return k.Reserved }) {
+			if !slices.ContainsFunc(keys, func(k model.Key) bool { return k.Reserved }) {
 				return nil
 			}
 			if keys, err = ownKeys(b, generation, a.ID, keys); err != nil {

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/repair"
@@ -24,7 +24,7 @@ const scratchFolder = "repair"
 // Repair makes a new store of what can be read of a damaged one and of a backup
 // ("": none). It calls report with what is damaged or missing. It doesn't change the
 // damaged store.
-func Repair(ctx context.Context, damaged, fresh, backup string, report func(text string)) (stats account.Stats, err error) {
+func Repair(ctx context.Context, damaged, fresh, backup string, report func(text string)) (stats model.Stats, err error) {
 	lock, err := lockDamaged(damaged)
 	if err != nil {
 		return stats, err

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/dgraph-io/badger/v4"
 )
@@ -29,35 +29,35 @@ func (s *database) repaired(t *testing.T, backup string) (fresh *database, repor
 	return newBadger(t, dir), strings.Join(lines, "\n")
 }
 
-func (s *database) login(t *testing.T, a *account.Account, digest byte) {
+func (s *database) login(t *testing.T, a *model.Account, digest byte) {
 	t.Helper()
-	err := s.Commit(t.Context(), &account.Change{Token: &account.Token{Digest: account.Digest{digest}, Account: a.ID, Created: time.Unix(1, 0)}})
+	err := s.Commit(t.Context(), &model.Change{Token: &model.Token{Digest: model.Digest{digest}, Account: a.ID, Created: time.Unix(1, 0)}})
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
 // ends ends a token and deletes an account.
-func (s *database) ends(t *testing.T, digest byte, a *account.Account) {
+func (s *database) ends(t *testing.T, digest byte, a *model.Account) {
 	t.Helper()
 	err := errors.Join(
-		s.Commit(t.Context(), &account.Change{EndToken: &account.Digest{digest}}),
-		s.Commit(t.Context(), &account.Change{Account: s.read(t, a.ID), Delete: true}))
+		s.Commit(t.Context(), &model.Change{EndToken: &model.Digest{digest}}),
+		s.Commit(t.Context(), &model.Change{Account: s.read(t, a.ID), Delete: true}))
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
 // stays checks that token 1 of ann is valid, and that token 2 and bob are gone.
-func stays(t *testing.T, s *database, ann, bob *account.Account, report string) {
+func stays(t *testing.T, s *database, ann, bob *model.Account, report string) {
 	t.Helper()
-	if _, _, err := s.Token(t.Context(), account.Digest{1}); err != nil {
+	if _, _, err := s.Token(t.Context(), model.Digest{1}); err != nil {
 		t.Errorf("ann's token: %v, after %s", err, report)
 	}
-	if _, _, err := s.Token(t.Context(), account.Digest{2}); err != account.ErrNotFound {
+	if _, _, err := s.Token(t.Context(), model.Digest{2}); err != model.ErrNotFound {
 		t.Errorf("the ended token: %v, after %s", err, report)
 	}
-	if _, err := s.Account(t.Context(), bob.ID); err != account.ErrNotFound {
+	if _, err := s.Account(t.Context(), bob.ID); err != model.ErrNotFound {
 		t.Errorf("the deleted account: %v, after %s", err, report)
 	}
 }
@@ -109,7 +109,7 @@ func TestRepairNeedsNoTablesWithBackupAndJournal(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Fatal(left, err)
 	}
-	if err := s.Commit(t.Context(), &account.Change{EndToken: &account.Digest{3}}); err != nil {
+	if err := s.Commit(t.Context(), &model.Change{EndToken: &model.Digest{3}}); err != nil {
 		t.Fatal(err)
 	}
 	s.fillSegment(t)
@@ -129,7 +129,7 @@ func TestRepairNeedsNoTablesWithBackupAndJournal(t *testing.T) {
 	}
 	fresh, report := s.repaired(t, backup)
 	stays(t, fresh, ann, bob, report)
-	if _, _, err := fresh.Token(t.Context(), account.Digest{3}); err != account.ErrNotFound {
+	if _, _, err := fresh.Token(t.Context(), model.Digest{3}); err != model.ErrNotFound {
 		t.Error("the token that ended before the backup:", err)
 	}
 	if strings.Contains(report, "accounts") || strings.Contains(report, "changes") {
@@ -145,14 +145,14 @@ func TestRepairMakesRecordsAgree(t *testing.T) {
 	ann, bob, eve := s.create(t, "ann"), s.create(t, "bob"), s.create(t, "eve")
 	s.login(t, ann, 1)
 	s.login(t, ann, 2)
-	mail := &account.Mail{Account: ann.ID, Purpose: account.PurposePasswordReset}
-	sent := &account.Mail{Account: ann.ID, Purpose: account.PurposePasswordReset, Due: time.Unix(9, 0)}
-	if err := s.Commit(t.Context(), &account.Change{Mails: []*account.Mail{mail, sent}}); err != nil {
+	mail := &model.Mail{Account: ann.ID, Purpose: model.PurposePasswordReset}
+	sent := &model.Mail{Account: ann.ID, Purpose: model.PurposePasswordReset, Due: time.Unix(9, 0)}
+	if err := s.Commit(t.Context(), &model.Change{Mails: []*model.Mail{mail, sent}}); err != nil {
 		t.Fatal(err)
 	}
 	s.raw(t, func(b *batch) {
-		b.delete(records.TokenOfKey(ann.ID, account.Digest{2})) // ended, but for the record
-		b.delete(records.DueKey(sent.Due, sent.ID))             // sent, but for the record
+		b.delete(records.TokenOfKey(ann.ID, model.Digest{2})) // ended, but for the record
+		b.delete(records.DueKey(sent.Due, sent.ID))           // sent, but for the record
 		b.delete(records.UniqueKey(0, ann.Keys[0]))
 		b.delete(records.EmailKey("ann@example.com", ann.ID))
 		// bob has an old record, with the name of eve
@@ -164,8 +164,8 @@ func TestRepairMakesRecordsAgree(t *testing.T) {
 		}
 		b.set(records.NumberKey(records.PrefixAccount, bob.ID), records.EncodeAccount(1, 0, fields, nil), 0)
 		// of accounts that there are not
-		b.set(records.NumberKey(records.PrefixMail, 7), records.EncodeMail(&account.Mail{Account: 70}, nil), 0)
-		b.set(records.TokenKey(account.Digest{9}), records.EncodeToken(&account.Token{Account: 80}, nil), 0)
+		b.set(records.NumberKey(records.PrefixMail, 7), records.EncodeMail(&model.Mail{Account: 70}, nil), 0)
+		b.set(records.TokenKey(model.Digest{9}), records.EncodeToken(&model.Token{Account: 80}, nil), 0)
 		b.set(records.EmailKey("gone@example.com", 90), []byte{}, 0)
 		b.stagedCounts.Accounts, b.stagedCounts.LastAccount = 12, 1
 	})

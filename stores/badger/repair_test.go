@@ -10,13 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 )
 
 // repaired repairs a store, and returns the new one and what the repair reports. It
 // checks that the damaged folder doesn't change.
-func repaired(t *testing.T, dir, backup string) (account.Store, []string) {
+func repaired(t *testing.T, dir, backup string) (model.Store, []string) {
 	t.Helper()
 	before := contents(t, dir)
 	fresh := filepath.Join(t.TempDir(), "fresh")
@@ -116,7 +116,7 @@ func TestRepairSaysWhatIsGone(t *testing.T) {
 	text := strings.Join(report, "\n")
 	gone := damagedAccounts
 	for n := 1; n <= damagedAccounts; n++ {
-		a, err := s.AccountByKey(t.Context(), account.Key{Field: "username", Value: fmt.Sprint("name", n)})
+		a, err := s.AccountByKey(t.Context(), model.Key{Field: "username", Value: fmt.Sprint("name", n)})
 		if err != nil {
 			continue
 		}
@@ -130,7 +130,7 @@ func TestRepairSaysWhatIsGone(t *testing.T) {
 		t.Errorf("%d accounts are gone; the repair reports %s", gone, text)
 	}
 	a := newAccount("somebody")
-	if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil || a.ID != damagedAccounts+1 {
+	if err := s.Commit(t.Context(), &model.Change{Account: a}); err != nil || a.ID != damagedAccounts+1 {
 		t.Errorf("the next account has the id %d: %v", a.ID, err)
 	}
 
@@ -145,12 +145,12 @@ func TestRepairSaysWhatIsGone(t *testing.T) {
 }
 
 // backUp writes a backup to a file.
-func backUp(t *testing.T, s account.Store) (name string) {
+func backUp(t *testing.T, s model.Store) (name string) {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), "backup")
 	f, err := os.Create(name)
 	if err == nil {
-		err = errors.Join(s.(account.BackupStore).Backup(t.Context(), f), f.Close())
+		err = errors.Join(s.(model.BackupStore).Backup(t.Context(), f), f.Close())
 	}
 	if err != nil {
 		t.Fatal(err)

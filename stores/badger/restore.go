@@ -8,7 +8,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/backup"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
@@ -125,4 +125,4 @@ func (s *database) RestoreJournal(ctx context.Context, r io.ReadSeeker, dir stri
 }
 
 // Interface guards
-var _ account.JournalStore = (*database)(nil)
+var _ model.JournalStore = (*database)(nil)

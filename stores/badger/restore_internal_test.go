@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
@@ -72,7 +72,7 @@ func TestAJournalIsPlayedUpToAMoment(t *testing.T) {
 		s.now = func() time.Time { return at(minute) }
 		a := s.create(t, fmt.Sprint("name", minute))
 		if minute%2 == 1 {
-			if err := s.Commit(t.Context(), &account.Change{Account: a, Delete: true}); err != nil {
+			if err := s.Commit(t.Context(), &model.Change{Account: a, Delete: true}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -116,7 +116,7 @@ func (s *database) fillSegment(t *testing.T) {
 	for n := range 50 {
 		a := testAccount(fmt.Sprint(n))
 		a.Fields = map[string]any{"text": strings.Repeat("x", 100<<10)}
-		if err := s.Commit(t.Context(), &account.Change{Account: a}); err != nil {
+		if err := s.Commit(t.Context(), &model.Change{Account: a}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/diskspace"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/dustin/go-humanize"
 )
 
@@ -81,7 +81,7 @@ func (g *space) leaves(free int64, ends bool) error {
 		reserve /= 2
 	}
 	if need := reserve + min(tables, maxRewrite); free < need {
-		return fmt.Errorf("%w: %s are free on its disk, it leaves %s", account.ErrFull,
+		return fmt.Errorf("%w: %s are free on its disk, it leaves %s", model.ErrFull,
 			humanize.Bytes(uint64(free)), humanize.Bytes(uint64(need)))
 	}
 	return nil
@@ -109,13 +109,13 @@ func allocate(name string, size int64) error {
 
 // isFull reports whether an error says that the disk, or a quota of it, is full.
 func isFull(err error) bool {
-	return errors.Is(err, account.ErrFull) || diskspace.IsFull(err)
+	return errors.Is(err, model.ErrFull) || diskspace.IsFull(err)
 }
 
 // asFull returns ErrFull for an error that says that the disk is full.
 func asFull(err error) error {
-	if isFull(err) && !errors.Is(err, account.ErrFull) {
-		return fmt.Errorf("%w: %v", account.ErrFull, err)
+	if isFull(err) && !errors.Is(err, model.ErrFull) {
+		return fmt.Errorf("%w: %v", model.ErrFull, err)
 	}
 	return err
 }

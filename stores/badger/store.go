@@ -14,8 +14,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
@@ -163,7 +163,7 @@ func resolve(path string) (string, error) {
 }
 
 // Open opens the store in the folder, and creates it if needed.
-func (b *Store) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+func (b *Store) Open(ctx context.Context, location string, log *zap.Logger) (model.Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

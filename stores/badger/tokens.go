@@ -8,14 +8,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // Token implements Store.
-func (s *database) Token(ctx context.Context, digest account.Digest) (*account.Token, *account.Account, error) {
+func (s *database) Token(ctx context.Context, digest model.Digest) (*model.Token, *model.Account, error) {
 	var (
-		t *account.Token
+		t *model.Token
 		a *records.Account
 	)
 	err := s.view(ctx, func(v snapshot) (err error) {
@@ -31,12 +31,12 @@ func (s *database) Token(ctx context.Context, digest account.Digest) (*account.T
 	return t, &a.Account, nil
 }
 
-func (v snapshot) token(digest account.Digest, now time.Time) (*account.Token, []byte, error) {
+func (v snapshot) token(digest model.Digest, now time.Time) (*model.Token, []byte, error) {
 	return validToken(v.get, digest, now)
 }
 
 // validToken returns a token that is valid now, and so is its parent, if it has one.
-func validToken(get func(key []byte) ([]byte, error), digest account.Digest, now time.Time) (*account.Token, []byte, error) {
+func validToken(get func(key []byte) ([]byte, error), digest model.Digest, now time.Time) (*model.Token, []byte, error) {
 	record, err := get(records.TokenKey(digest))
 	if err != nil {
 		return nil, nil, err
@@ -46,7 +46,7 @@ func validToken(get func(key []byte) ([]byte, error), digest account.Digest, now
 		return nil, nil, fmt.Errorf("token %s: %w", digest.ID(), err)
 	}
 	if t.Expired(now) || t.FromFuture(now) {
-		return nil, nil, account.ErrNotFound
+		return nil, nil, model.ErrNotFound
 	}
 	if !t.IsLogin() {
 		parent, _, err := validToken(get, t.Parent, now)
@@ -61,8 +61,8 @@ func validToken(get func(key []byte) ([]byte, error), digest account.Digest, now
 }
 
 // Tokens implements Store.
-func (s *database) Tokens(ctx context.Context, owner uint64) ([]*account.Token, error) {
-	var tokens []*account.Token
+func (s *database) Tokens(ctx context.Context, owner uint64) ([]*model.Token, error) {
+	var tokens []*model.Token
 	err := s.view(ctx, func(v snapshot) error {
 		now := s.now()
 		return v.scan(records.NumberKey(records.PrefixTokenOf, owner), nil, func(key, value []byte) (bool, error) {
@@ -74,7 +74,7 @@ func (s *database) Tokens(ctx context.Context, owner uint64) ([]*account.Token, 
 			if err == nil {
 				tokens = append(tokens, t)
 			}
-			if err == account.ErrNotFound { // expired meanwhile
+			if err == model.ErrNotFound { // expired meanwhile
 				err = nil
 			}
 			return true, err
@@ -83,14 +83,14 @@ func (s *database) Tokens(ctx context.Context, owner uint64) ([]*account.Token, 
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(tokens, func(a, b *account.Token) int {
+	slices.SortFunc(tokens, func(a, b *model.Token) int {
 		return cmpTokens(a.Created, a.Digest, b.Created, b.Digest)
 	})
 	return tokens, nil
 }
 
 // cmpTokens puts the older token first.
-func cmpTokens(created time.Time, digest account.Digest, otherCreated time.Time, other account.Digest) int {
+func cmpTokens(created time.Time, digest model.Digest, otherCreated time.Time, other model.Digest) int {
 	if c := created.Compare(otherCreated); c != 0 {
 		return c
 	}
@@ -98,13 +98,13 @@ func cmpTokens(created time.Time, digest account.Digest, otherCreated time.Time,
 }
 
 // TouchTokens implements Store.
-func (s *database) TouchTokens(ctx context.Context, used map[account.Digest]time.Time) error {
+func (s *database) TouchTokens(ctx context.Context, used map[model.Digest]time.Time) error {
 	digests := slices.Collect(maps.Keys(used))
 	for part := range slices.Chunk(digests, batchChanges) {
 		err := s.submit(ctx, &mutation{apply: func(b *batch) error {
 			for _, digest := range part {
 				t, unknown, err := b.token(digest)
-				if err == account.ErrNotFound {
+				if err == model.ErrNotFound {
 					continue
 				}
 				if err != nil {
@@ -131,7 +131,7 @@ const maxChildren = 100
 // transaction, which ends all of them.
 const maxTokens = 5000
 
-func (b *batch) token(digest account.Digest) (*account.Token, []byte, error) {
+func (b *batch) token(digest model.Digest) (*model.Token, []byte, error) {
 	return validToken(b.get, digest, b.s.now())
 }
 
@@ -154,13 +154,13 @@ func tokensOf(b *batch, account uint64) ([]records.TokenRef, error) {
 }
 
 // renewToken raises the generation of a session.
-func renewToken(b *batch, r *account.Renewal) error {
+func renewToken(b *batch, r *model.Renewal) error {
 	t, unknown, err := b.token(r.Digest)
 	if err != nil {
 		return err
 	}
 	if t.Generation != r.Generation {
-		return account.ErrConflict
+		return model.ErrConflict
 	}
 	t.Generation, t.Renewed, t.Expires = r.Generation+1, r.Renewed, r.Expires
 	setToken(b, t, unknown)
@@ -169,7 +169,7 @@ func renewToken(b *batch, r *account.Renewal) error {
 }
 
 // proveToken marks a log-in.
-func proveToken(b *batch, p *account.Proof) error {
+func proveToken(b *batch, p *model.Proof) error {
 	t, unknown, err := b.token(p.Digest)
 	if err != nil {
 		return err
@@ -180,7 +180,7 @@ func proveToken(b *batch, p *account.Proof) error {
 }
 
 // endToken ends one token and its children.
-func endToken(b *batch, digest account.Digest, ended map[account.Digest]bool) error {
+func endToken(b *batch, digest model.Digest, ended map[model.Digest]bool) error {
 	if ended[digest] {
 		return nil
 	}
@@ -198,7 +198,7 @@ func endToken(b *batch, digest account.Digest, ended map[account.Digest]bool) er
 }
 
 // dropLogin ends what is left of a log-in among the tokens of its account.
-func dropLogin(b *batch, tokens []records.TokenRef, login account.Digest, ended map[account.Digest]bool) {
+func dropLogin(b *batch, tokens []records.TokenRef, login model.Digest, ended map[model.Digest]bool) {
 	for _, t := range tokens {
 		if t.Login() == login && !ended[t.Digest] {
 			dropToken(b, t, ended)
@@ -206,15 +206,15 @@ func dropLogin(b *batch, tokens []records.TokenRef, login account.Digest, ended 
 	}
 }
 
-func setToken(b *batch, t *account.Token, unknown []byte) {
+func setToken(b *batch, t *model.Token, unknown []byte) {
 	b.set(records.TokenKey(t.Digest), records.EncodeToken(t, unknown), expiry(t.Expires))
 }
 
-func setRef(b *batch, t *account.Token) {
+func setRef(b *batch, t *model.Token) {
 	b.set(records.TokenOfKey(t.Account, t.Digest), records.RefOf(t).Encode(), expiry(t.Expires))
 }
 
-func dropToken(b *batch, r records.TokenRef, ended map[account.Digest]bool) {
+func dropToken(b *batch, r records.TokenRef, ended map[model.Digest]bool) {
 	b.delete(records.TokenKey(r.Digest))
 	b.delete(records.TokenOfKey(r.Account, r.Digest))
 	b.stagedCounts.tokens--

@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // A durable transaction costs a flush of the disk, whatever its size. So one
@@ -45,13 +45,13 @@ func (s *database) submit(ctx context.Context, m *mutation) error {
 	}
 	select {
 	case <-s.stop: // before the queue, which may have room
-		return account.ErrClosed
+		return model.ErrClosed
 	default:
 	}
 	select {
 	case s.queue <- m:
 	case <-s.stop:
-		return account.ErrClosed
+		return model.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -62,7 +62,7 @@ func (s *database) submit(ctx context.Context, m *mutation) error {
 	case <-ctx.Done():
 		gaveUp = ctx.Err()
 	case <-s.stopped:
-		gaveUp = account.ErrClosed
+		gaveUp = model.ErrClosed
 	}
 	if m.taken.CompareAndSwap(false, true) {
 		return gaveUp
@@ -86,7 +86,7 @@ func (s *database) writeNow(m *mutation) error {
 		}()
 	}()
 	if s.closed.Load() {
-		return account.ErrClosed
+		return model.ErrClosed
 	}
 	next = s.commitTogether(m)
 	return <-m.done

@@ -11,7 +11,7 @@ import (
 	"hash"
 	"io"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
@@ -185,7 +185,7 @@ func readError(err error) error {
 
 // Summary is what a backup holds.
 type Summary struct {
-	Stats   account.Stats
+	Stats   model.Stats
 	Last    records.Sequence // its last transaction; zero in a backup of a store without a journal
 	LinkKey []byte
 }

@@ -9,13 +9,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 )
 
 // Checker checks a store as of one transaction.
 type Checker struct {
-	// Get returns the value of a key, or account.ErrNotFound.
+	// Get returns the value of a key, or model.ErrNotFound.
 	Get func(key []byte) ([]byte, error)
 
 	// Entries calls fn with every entry, until it returns an error.
@@ -27,24 +27,24 @@ type Checker struct {
 	// Signature is that of the user model, and Keys returns the unique keys that it
 	// gives an account. They are compared if the store was indexed for that model.
 	Signature string
-	Keys      func(*account.Account) ([]account.Key, error)
+	Keys      func(*model.Account) ([]model.Key, error)
 
 	// Report is called with each fault.
 	Report func(fault string)
 
 	generation uint64 // of the unique keys
 	counts     records.Counts
-	found      account.Stats
+	found      model.Stats
 	last       uint64 // highest id of an account
 }
 
 // Run checks the store, and returns the numbers of its records.
-func (c *Checker) Run() (account.Stats, error) {
+func (c *Checker) Run() (model.Stats, error) {
 	if err := c.own(); err != nil {
-		return account.Stats{}, err
+		return model.Stats{}, err
 	}
 	if err := c.Entries(c.entry); err != nil {
-		return account.Stats{}, err
+		return model.Stats{}, err
 	}
 	c.totals()
 	return c.found, nil
@@ -55,7 +55,7 @@ func (c *Checker) fault(format string, args ...any) { c.Report(fmt.Sprintf(forma
 // own checks the store's settings and counters.
 func (c *Checker) own() error {
 	key, err := c.Get(records.LinkKeyKey)
-	if err != nil && err != account.ErrNotFound {
+	if err != nil && err != model.ErrNotFound {
 		return err
 	}
 	if len(key) != records.LinkKeyBytes {
@@ -65,7 +65,7 @@ func (c *Checker) own() error {
 	if err == nil {
 		c.counts, err = records.DecodeCounts(record)
 	}
-	if err != nil && err != account.ErrNotFound {
+	if err != nil && err != model.ErrNotFound {
 		c.fault("the counters can't be read: %v", err)
 	}
 	signature := ""
@@ -76,7 +76,7 @@ func (c *Checker) own() error {
 	if signature != c.Signature {
 		c.Keys = nil
 	}
-	if err != nil && err != account.ErrNotFound {
+	if err != nil && err != model.ErrNotFound {
 		c.fault("the record of the unique keys can't be read: %v", err)
 	}
 	return nil
@@ -99,15 +99,15 @@ func (c *Checker) entry(key, value []byte) error {
 	case records.PrefixEmail:
 		return c.email(key)
 	case records.PrefixToken:
-		return c.token(account.Digest(key[1:]), value)
+		return c.token(model.Digest(key[1:]), value)
 	case records.PrefixTokenOf:
 		return c.tokenOf(key, value)
 	case records.PrefixMail:
 		return c.mail(binary.BigEndian.Uint64(key[1:]), value)
 	case records.PrefixMailDue:
-		return c.mailIndex(key, func(m *account.Mail) bool { return bytes.Equal(records.DueKey(m.Due, m.ID), key) })
+		return c.mailIndex(key, func(m *model.Mail) bool { return bytes.Equal(records.DueKey(m.Due, m.ID), key) })
 	case records.PrefixMailOf:
-		return c.mailIndex(key, func(m *account.Mail) bool { return m.Account == binary.BigEndian.Uint64(key[1:]) })
+		return c.mailIndex(key, func(m *model.Mail) bool { return m.Account == binary.BigEndian.Uint64(key[1:]) })
 	case records.PrefixGroup:
 		if _, err := records.DecodeGroup(value); err != nil {
 			c.fault("a group can't be read: %v", err)
@@ -127,7 +127,7 @@ func (c *Checker) entry(key, value []byte) error {
 // one (nil: any).
 func (c *Checker) wants(key, value []byte, format string, args ...any) error {
 	stored, err := c.Get(key)
-	if err == account.ErrNotFound || err == nil && value != nil && !bytes.Equal(stored, value) {
+	if err == model.ErrNotFound || err == nil && value != nil && !bytes.Equal(stored, value) {
 		c.fault(format, args...)
 		return nil
 	}
@@ -158,7 +158,7 @@ func (c *Checker) account(id uint64, record []byte) error {
 		return nil
 	}
 	if folded != former { // an older version may have written the key
-		if _, err := c.Get(records.EmailKey(former, id)); err != account.ErrNotFound {
+		if _, err := c.Get(records.EmailKey(former, id)); err != model.ErrNotFound {
 			return err
 		}
 	}
@@ -193,7 +193,7 @@ func (c *Checker) compareKeys(a *records.Account) {
 // a fault.
 func (c *Checker) holder(id uint64, what string) (*records.Account, error) {
 	record, err := c.Get(records.NumberKey(records.PrefixAccount, id))
-	if err == account.ErrNotFound {
+	if err == model.ErrNotFound {
 		c.fault("%s leads to account %d, which doesn't exist", what, id)
 		return nil, nil
 	}
@@ -219,7 +219,7 @@ func (c *Checker) unique(key, value []byte) error {
 	if a == nil || err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(a.Keys, func(k account.Key) bool { return bytes.Equal(records.UniqueKey(c.generation, k), key) }) {
+	if !slices.ContainsFunc(a.Keys, func(k model.Key) bool { return bytes.Equal(records.UniqueKey(c.generation, k), key) }) {
 		c.fault("a unique key leads to account %d, which doesn't have it", a.ID)
 	}
 	return nil
@@ -240,7 +240,7 @@ func (c *Checker) email(key []byte) error {
 	return nil
 }
 
-func (c *Checker) token(digest account.Digest, record []byte) error {
+func (c *Checker) token(digest model.Digest, record []byte) error {
 	c.found.Tokens++
 	t, _, err := records.DecodeToken(digest, record)
 	if err != nil {
@@ -264,14 +264,14 @@ func (c *Checker) fleeting(expires time.Time) bool {
 func (c *Checker) tokenOf(key, value []byte) error {
 	ref, err := records.DecodeTokenRef(string(key), string(value))
 	if err != nil {
-		c.fault("token %s of account %d: %v", account.Digest(key[1+8:]).ID(), binary.BigEndian.Uint64(key[1:]), err)
+		c.fault("token %s of account %d: %v", model.Digest(key[1+8:]).ID(), binary.BigEndian.Uint64(key[1:]), err)
 		return nil
 	}
 	if c.fleeting(ref.Expires) {
 		return nil
 	}
 	record, err := c.Get(records.TokenKey(ref.Digest))
-	if err == account.ErrNotFound {
+	if err == model.ErrNotFound {
 		c.fault("account %d has token %s, which doesn't exist", ref.Account, ref.Digest.ID())
 		return nil
 	}
@@ -302,10 +302,10 @@ func (c *Checker) mail(id uint64, record []byte) error {
 }
 
 // mailIndex checks an entry that ends with the id of a mail.
-func (c *Checker) mailIndex(key []byte, agrees func(*account.Mail) bool) error {
+func (c *Checker) mailIndex(key []byte, agrees func(*model.Mail) bool) error {
 	id := binary.BigEndian.Uint64(key[1+8:])
 	record, err := c.Get(records.NumberKey(records.PrefixMail, id))
-	if err == account.ErrNotFound {
+	if err == model.ErrNotFound {
 		c.fault("an index leads to mail %d, which doesn't exist", id)
 		return nil
 	}

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -81,16 +81,16 @@ const (
 
 // Account is an account as it is stored.
 type Account struct {
-	account.Account
-	Generation       uint64         // of its unique keys
-	former           []account.Key  // keys of an earlier generation
-	FormerGeneration uint64         // that generation
-	Unknown          []byte         // fields of a newer version
-	key              [1]account.Key // saves an allocation: most accounts have one key
+	model.Account
+	Generation       uint64       // of its unique keys
+	former           []model.Key  // keys of an earlier generation
+	FormerGeneration uint64       // that generation
+	Unknown          []byte       // fields of a newer version
+	key              [1]model.Key // saves an allocation: most accounts have one key
 }
 
 // KeysAt returns the account's unique keys in a generation.
-func (r *Account) KeysAt(generation uint64) []account.Key {
+func (r *Account) KeysAt(generation uint64) []model.Key {
 	switch generation {
 	case r.Generation:
 		return r.Keys
@@ -121,7 +121,7 @@ func EncodeAccount(version, generation uint64, fields, unknown []byte) []byte {
 }
 
 // EncodeAccountFields encodes the fields of an account.
-func EncodeAccountFields(a *account.Account) ([]byte, error) {
+func EncodeAccountFields(a *model.Account) ([]byte, error) {
 	b := appendText(nil, recAccountUsername, a.Username)
 	b = appendText(b, recAccountEmail, a.Email)
 	if a.Factor.IsActive() {
@@ -212,7 +212,7 @@ func EncodeAccountFields(a *account.Account) ([]byte, error) {
 
 // AppendFormerKeys appends to a record the keys that an account has in the current generation
 // while a new one is being written.
-func AppendFormerKeys(b []byte, generation uint64, keys []account.Key) []byte {
+func AppendFormerKeys(b []byte, generation uint64, keys []model.Key) []byte {
 	f := appendNumber(nil, recFormerGeneration, generation)
 	for _, k := range keys {
 		f = protowire.AppendTag(f, recFormerKey, protowire.BytesType)
@@ -222,7 +222,7 @@ func AppendFormerKeys(b []byte, generation uint64, keys []account.Key) []byte {
 	return protowire.AppendBytes(b, f)
 }
 
-func appendKey(b []byte, k account.Key) []byte {
+func appendKey(b []byte, k model.Key) []byte {
 	b = appendText(appendText(b, recKeyField, k.Field), recKeyValue, k.Value)
 	return appendNumber(b, recKeyReserved, protowire.EncodeBool(k.Reserved))
 }
@@ -230,10 +230,10 @@ func appendKey(b []byte, k account.Key) []byte {
 // DecodeAccount decodes the record of the account with the id. The strings of the
 // account share one copy of the record.
 func DecodeAccount(id uint64, record []byte) (*Account, error) {
-	a := &Account{Account: account.Account{ID: id}}
+	a := &Account{Account: model.Account{ID: id}}
 	a.Keys = a.key[:0]
 	d := decoder{s: string(record)}
-	var waiting *account.Account
+	var waiting *model.Account
 	var factored string
 	d.format()
 	a.Version = d.varint()
@@ -326,8 +326,8 @@ func (d *decoder) field() (name string, value any) {
 	return name, value
 }
 
-func (d *decoder) formerEmail() account.FormerEmail {
-	var f account.FormerEmail
+func (d *decoder) formerEmail() model.FormerEmail {
+	var f model.FormerEmail
 	m := d.message()
 	for m.next() {
 		switch m.num {
@@ -343,8 +343,8 @@ func (d *decoder) formerEmail() account.FormerEmail {
 	return f
 }
 
-func (d *decoder) identity() account.Identity {
-	var i account.Identity
+func (d *decoder) identity() model.Identity {
+	var i model.Identity
 	m := d.message()
 	for m.next() {
 		switch m.num {
@@ -364,8 +364,8 @@ func (d *decoder) identity() account.Identity {
 	return i
 }
 
-func (d *decoder) waiting() *account.Account {
-	a := new(account.Account)
+func (d *decoder) waiting() *model.Account {
+	a := new(model.Account)
 	m := d.message()
 	for m.next() {
 		switch m.num {
@@ -381,8 +381,8 @@ func (d *decoder) waiting() *account.Account {
 	return a
 }
 
-func (d *decoder) key() account.Key {
-	var k account.Key
+func (d *decoder) key() model.Key {
+	var k model.Key
 	m := d.message()
 	for m.next() {
 		switch m.num {
@@ -400,7 +400,7 @@ func (d *decoder) key() account.Key {
 	return k
 }
 
-func (d *decoder) formerKeys() (generation uint64, keys []account.Key) {
+func (d *decoder) formerKeys() (generation uint64, keys []model.Key) {
 	m := d.message()
 	for m.next() {
 		switch m.num {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -31,8 +31,8 @@ func appendNumber(b []byte, num protowire.Number, n uint64) []byte {
 }
 
 // appendDigest appends a digest; the zero digest takes no space.
-func appendDigest(b []byte, num protowire.Number, d account.Digest) []byte {
-	if d == (account.Digest{}) {
+func appendDigest(b []byte, num protowire.Number, d model.Digest) []byte {
+	if d == (model.Digest{}) {
 		return b
 	}
 	b = protowire.AppendTag(b, num, protowire.BytesType)
@@ -126,7 +126,7 @@ func (d *decoder) text() string {
 	return s
 }
 
-func (d *decoder) digest() (digest account.Digest) {
+func (d *decoder) digest() (digest model.Digest) {
 	if copy(digest[:], d.text()) != len(digest) {
 		d.fail()
 	}

@@ -1,7 +1,7 @@
 package records
 
 import (
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -20,7 +20,7 @@ const (
 	recFactorPendingDigest protowire.Number = 9
 )
 
-func appendFactor(b []byte, a *account.Account) []byte {
+func appendFactor(b []byte, a *model.Account) []byte {
 	f := a.Factor
 	if f == nil {
 		return b
@@ -43,8 +43,8 @@ func appendFactor(b []byte, a *account.Account) []byte {
 	return protowire.AppendBytes(b, m)
 }
 
-func (d *decoder) factor() (password string, f *account.Factor) {
-	f = new(account.Factor)
+func (d *decoder) factor() (password string, f *model.Factor) {
+	f = new(model.Factor)
 	m := d.message()
 	for m.next() {
 		switch m.num {

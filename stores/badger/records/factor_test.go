@@ -3,7 +3,7 @@ package records
 import (
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -32,7 +32,7 @@ func withoutFactor(t *testing.T, record []byte) (password string, unknown []byte
 }
 
 func TestAnOlderVersionLetsNobodyInWithoutTheFactor(t *testing.T) {
-	a := &account.Account{Username: "ann", Password: "argon2$x", Factor: &account.Factor{Secret: []byte{1}}}
+	a := &model.Account{Username: "ann", Password: "argon2$x", Factor: &model.Factor{Secret: []byte{1}}}
 	fields, err := EncodeAccountFields(a)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestAnOlderVersionLetsNobodyInWithoutTheFactor(t *testing.T) {
 }
 
 func TestAFactorThatIsNotSetUpLeavesThePassword(t *testing.T) {
-	a := &account.Account{Username: "ann", Password: "argon2$x", Factor: &account.Factor{Pending: []byte{1}}}
+	a := &model.Account{Username: "ann", Password: "argon2$x", Factor: &model.Factor{Pending: []byte{1}}}
 	fields, err := EncodeAccountFields(a)
 	if err != nil {
 		t.Fatal(err)

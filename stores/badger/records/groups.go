@@ -1,7 +1,7 @@
 package records
 
 import (
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -15,7 +15,7 @@ const (
 func GroupKey(name string) []byte { return appendKeyText([]byte{PrefixGroup}, name) }
 
 // EncodeGroup returns the record of a group.
-func EncodeGroup(g *account.Group) []byte {
+func EncodeGroup(g *model.Group) []byte {
 	b := appendNumber([]byte{recordFormat}, recGroupID, g.ID)
 	b = appendText(b, recGroupName, g.Name)
 	for _, p := range g.Permissions {
@@ -26,8 +26,8 @@ func EncodeGroup(g *account.Group) []byte {
 }
 
 // DecodeGroup decodes the record of a group.
-func DecodeGroup(record []byte) (*account.Group, error) {
-	g := &account.Group{}
+func DecodeGroup(record []byte) (*model.Group, error) {
+	g := &model.Group{}
 	d := decoder{s: string(record)}
 	d.format()
 	for d.next() {

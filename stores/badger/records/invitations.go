@@ -3,7 +3,7 @@ package records
 import (
 	"crypto/sha256"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -22,7 +22,7 @@ func InvitationKey(address string) []byte {
 }
 
 // EncodeInvitation returns the record of an invitation.
-func EncodeInvitation(i *account.Invitation) []byte {
+func EncodeInvitation(i *model.Invitation) []byte {
 	b := appendText([]byte{recordFormat}, recInvitationAddress, i.Address)
 	for _, g := range i.Groups {
 		b = protowire.AppendTag(b, recInvitationGroup, protowire.BytesType)
@@ -34,8 +34,8 @@ func EncodeInvitation(i *account.Invitation) []byte {
 }
 
 // DecodeInvitation decodes the record of an invitation.
-func DecodeInvitation(record []byte) (*account.Invitation, error) {
-	i := &account.Invitation{}
+func DecodeInvitation(record []byte) (*model.Invitation, error) {
+	i := &model.Invitation{}
 	d := decoder{s: string(record)}
 	d.format()
 	for d.next() {

@@ -31,8 +31,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 	"golang.org/x/text/unicode/norm"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -64,14 +64,14 @@ func NumberKey(prefix byte, numbers ...uint64) []byte {
 }
 
 // TokenKey returns the key of a token.
-func TokenKey(d account.Digest) []byte {
+func TokenKey(d model.Digest) []byte {
 	k := make([]byte, 1, 1+len(d))
 	k[0] = PrefixToken
 	return append(k, d[:]...)
 }
 
 // TokenOfKey returns the key of a token in the index of its account.
-func TokenOfKey(owner uint64, d account.Digest) []byte {
+func TokenOfKey(owner uint64, d model.Digest) []byte {
 	k := make([]byte, 1, 1+8+len(d))
 	k[0] = PrefixTokenOf
 	k = binary.BigEndian.AppendUint64(k, owner)
@@ -84,7 +84,7 @@ func UniquePrefix(generation uint64) []byte {
 }
 
 // UniqueKey returns the key of a unique key of an account, in a generation.
-func UniqueKey(generation uint64, key account.Key) []byte {
+func UniqueKey(generation uint64, key model.Key) []byte {
 	k := make([]byte, 0, 1+4+1+len(key.Field)+1+min(len(key.Value), maxKeyText))
 	k = append(k, UniquePrefix(generation)...)
 	k = protowire.AppendString(k, key.Field)
@@ -136,7 +136,7 @@ func LastKey(prefix []byte) []byte {
 
 // keyLengths are the lengths of keys by kind, for kinds with keys of one length.
 var keyLengths = map[byte]int{
-	PrefixAccount: 1 + 8, PrefixToken: 1 + len(account.Digest{}), PrefixTokenOf: 1 + 8 + len(account.Digest{}),
+	PrefixAccount: 1 + 8, PrefixToken: 1 + len(model.Digest{}), PrefixTokenOf: 1 + 8 + len(model.Digest{}),
 	PrefixHold: 1 + 32, PrefixInvitation: 1 + 32,
 	PrefixMail: 1 + 8, PrefixMailDue: 1 + 8 + 8, PrefixMailOf: 1 + 8 + 8,
 }
@@ -163,7 +163,7 @@ func Readable(key, value []byte) (err error) {
 	case key[0] == PrefixHold:
 		_, err = DecodeHold(value)
 	case key[0] == PrefixToken:
-		_, _, err = DecodeToken(account.Digest(key[1:]), value)
+		_, _, err = DecodeToken(model.Digest(key[1:]), value)
 	case key[0] == PrefixTokenOf:
 		_, err = DecodeTokenRef(string(key), string(value))
 	case key[0] == PrefixMail:

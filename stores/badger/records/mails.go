@@ -1,7 +1,7 @@
 package records
 
 import (
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -18,7 +18,7 @@ const (
 )
 
 // EncodeMail returns the record of a mail, without its id.
-func EncodeMail(m *account.Mail, unknown []byte) []byte {
+func EncodeMail(m *model.Mail, unknown []byte) []byte {
 	b := appendNumber([]byte{recordFormat}, recMailAccount, m.Account)
 	b = appendText(b, recMailPurpose, string(m.Purpose))
 	b = appendText(b, recMailProtocol, m.Protocol)
@@ -33,8 +33,8 @@ func EncodeMail(m *account.Mail, unknown []byte) []byte {
 
 // DecodeMail decodes the record of the mail with the id. It also returns the
 // fields that a newer version has added.
-func DecodeMail(id uint64, record []byte) (*account.Mail, []byte, error) {
-	m := &account.Mail{ID: id}
+func DecodeMail(id uint64, record []byte) (*model.Mail, []byte, error) {
+	m := &model.Mail{ID: id}
 	var unknown []byte
 	d := decoder{s: string(record)}
 	d.format()
@@ -43,7 +43,7 @@ func DecodeMail(id uint64, record []byte) (*account.Mail, []byte, error) {
 		case recMailAccount:
 			m.Account = d.number()
 		case recMailPurpose:
-			m.Purpose = account.Purpose(d.text())
+			m.Purpose = model.Purpose(d.text())
 		case recMailProtocol:
 			m.Protocol = d.text()
 		case recMailAddress:

@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
-func someAccount() *account.Account {
-	return &account.Account{Identities: []account.Identity{{Provider: "google", Subject: "1", Name: "ann@example.com", Linked: time.Unix(1, 0)}}, Username: "ann", Email: "ann@example.com", IsActive: true,
-		Fields: map[string]any{"n": int64(1), "s": "text"}, Keys: []account.Key{{Field: "username", Value: "ann"}}}
+func someAccount() *model.Account {
+	return &model.Account{Identities: []model.Identity{{Provider: "google", Subject: "1", Name: "ann@example.com", Linked: time.Unix(1, 0)}}, Username: "ann", Email: "ann@example.com", IsActive: true,
+		Fields: map[string]any{"n": int64(1), "s": "text"}, Keys: []model.Key{{Field: "username", Value: "ann"}}}
 }
 
 func TestDamagedRecordsAreErrors(t *testing.T) {
@@ -26,7 +26,7 @@ func TestDamagedRecordsAreErrors(t *testing.T) {
 			damaged := slices.Clone(record)
 			damaged[n] ^= 1 << bit
 			DecodeAccount(1, damaged)
-			DecodeToken(account.Digest{}, damaged)
+			DecodeToken(model.Digest{}, damaged)
 			DecodeMail(1, damaged)
 		}
 	}
@@ -40,10 +40,10 @@ func TestDamagedRecordsAreErrors(t *testing.T) {
 func FuzzRecords(f *testing.F) {
 	fields, _ := EncodeAccountFields(someAccount())
 	f.Add(EncodeAccount(1, 1, fields, nil))
-	f.Add(EncodeToken(&account.Token{Account: 1, Agent: "x"}, nil))
+	f.Add(EncodeToken(&model.Token{Account: 1, Agent: "x"}, nil))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		DecodeAccount(1, record)
-		DecodeToken(account.Digest{}, record)
+		DecodeToken(model.Digest{}, record)
 		DecodeMail(1, record)
 		DecodeCounts(record)
 		DecodeChange(record, func(Write) {})

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -28,7 +28,7 @@ const (
 )
 
 // EncodeToken returns the record of a token, without its digest.
-func EncodeToken(t *account.Token, unknown []byte) []byte {
+func EncodeToken(t *model.Token, unknown []byte) []byte {
 	b := appendNumber([]byte{recordFormat}, recTokenAccount, t.Account)
 	b = appendTime(b, recTokenCreated, t.Created)
 	b = appendTime(b, recTokenExpires, t.Expires)
@@ -50,8 +50,8 @@ func EncodeToken(t *account.Token, unknown []byte) []byte {
 
 // DecodeToken decodes the record of the token with the digest. It also returns
 // the fields that a newer version has added.
-func DecodeToken(digest account.Digest, record []byte) (*account.Token, []byte, error) {
-	t := &account.Token{Digest: digest}
+func DecodeToken(digest model.Digest, record []byte) (*model.Token, []byte, error) {
+	t := &model.Token{Digest: digest}
 	var unknown []byte
 	d := decoder{s: string(record)}
 	d.format()
@@ -95,21 +95,21 @@ func DecodeToken(digest account.Digest, record []byte) (*account.Token, []byte, 
 // TokenRef is an entry in the index of an account's tokens.
 type TokenRef struct {
 	Account uint64
-	Digest  account.Digest
+	Digest  model.Digest
 	Created time.Time
 	Expires time.Time
-	Parent  account.Digest // see account.Token
+	Parent  model.Digest // see model.Token
 	Named   bool
 }
 
 // RefOf returns the entry of a token.
-func RefOf(t *account.Token) TokenRef {
+func RefOf(t *model.Token) TokenRef {
 	return TokenRef{Account: t.Account, Digest: t.Digest, Created: t.Created, Expires: t.Expires, Parent: t.Parent, Named: t.IsNamed()}
 }
 
 // Login returns the digest of the log-in that the token belongs to.
-func (r *TokenRef) Login() account.Digest {
-	t := account.Token{Digest: r.Digest, Parent: r.Parent}
+func (r *TokenRef) Login() model.Digest {
+	t := model.Token{Digest: r.Digest, Parent: r.Parent}
 	return t.Login()
 }
 
@@ -134,7 +134,7 @@ func (r TokenRef) Encode() []byte {
 func DecodeTokenRef(key, value string) (TokenRef, error) {
 	r := TokenRef{
 		Account: binary.BigEndian.Uint64([]byte(key[1:9])),
-		Digest:  account.Digest([]byte(key[9:])),
+		Digest:  model.Digest([]byte(key[9:])),
 	}
 	d := decoder{s: value}
 	d.format()

@@ -21,7 +21,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/backup"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
@@ -49,7 +49,7 @@ const scratchTable = 16 << 20
 // is a folder that Run makes, for all versions of all entries. The signature is that of
 // the unique keys; it is empty if they are to be made anew.
 func Run(ctx context.Context, damaged Store, backup, scratch string, report func(text string), put func(records.Write) error) (signature string, err error) {
-	r := &repair{Store: damaged, report: report, taken: make(map[account.Key]bool), gone: make(map[uint64]bool)}
+	r := &repair{Store: damaged, report: report, taken: make(map[model.Key]bool), gone: make(map[uint64]bool)}
 	err = r.run(ctx, scratch, backup, put)
 	return r.signature, err
 }
@@ -72,9 +72,9 @@ type repair struct {
 	writes  *badger.WriteBatch
 	txn     *badger.Txn // of scratch
 
-	generation uint64               // of the unique keys
-	signature  string               // of the unique keys, empty: they are made anew at the next start
-	taken      map[account.Key]bool // by accounts without an entry of that key
+	generation uint64             // of the unique keys
+	signature  string             // of the unique keys, empty: they are made anew at the next start
+	taken      map[model.Key]bool // by accounts without an entry of that key
 	counts     records.Counts
 
 	gone           map[uint64]bool // accounts that can't be read

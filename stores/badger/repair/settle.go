@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
 	"github.com/dgraph-io/badger/v4"
@@ -51,7 +51,7 @@ func (r *repair) see(e sst.Entry) {
 }
 
 func (r *repair) seeAccount(id uint64) {
-	if id <= account.MaxID {
+	if id <= model.MaxID {
 		r.counts.LastAccount = max(r.counts.LastAccount, id)
 	}
 }
@@ -172,7 +172,7 @@ func (r *repair) entry(w records.Write, version uint64, put func(records.Write) 
 		r.missAccount(binary.BigEndian.Uint64(key[len(key)-8:]), version)
 	case records.PrefixTokenOf:
 		r.missAccount(binary.BigEndian.Uint64(key[1:]), version)
-		if r.isGone(records.TokenKey(account.Digest(key[1+8:])), version) {
+		if r.isGone(records.TokenKey(model.Digest(key[1+8:])), version) {
 			r.goneTokens++
 		}
 	case records.PrefixMailDue:
@@ -253,7 +253,7 @@ func putAll(put func(records.Write) error, writes ...records.Write) error {
 }
 
 // ownKeys returns the unique keys of an account without those that another one has.
-func (r *repair) ownKeys(id uint64, keys []account.Key) (own []account.Key) {
+func (r *repair) ownKeys(id uint64, keys []model.Key) (own []model.Key) {
 	for _, k := range keys {
 		value, found := r.get(records.UniqueKey(r.generation, k))
 		holder := id
@@ -274,7 +274,7 @@ func (r *repair) ownKeys(id uint64, keys []account.Key) (own []account.Key) {
 }
 
 // hasKey reports whether an account can be read and has a unique key.
-func (r *repair) hasKey(id uint64, k account.Key) bool {
+func (r *repair) hasKey(id uint64, k model.Key) bool {
 	record, found := r.get(records.NumberKey(records.PrefixAccount, id))
 	if !found {
 		return false
@@ -296,7 +296,7 @@ func (r *repair) hasAccount(id uint64) bool {
 }
 
 func (r *repair) token(w records.Write, version uint64, put func(records.Write) error) error {
-	digest := account.Digest([]byte(w.Key[1:]))
+	digest := model.Digest([]byte(w.Key[1:]))
 	t, _, err := records.DecodeToken(digest, w.Value)
 	if err != nil {
 		r.unread++

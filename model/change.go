@@ -1,4 +1,4 @@
-package account
+package model
 
 import (
 	"errors"
@@ -128,7 +128,7 @@ func (c *Change) Ends() bool {
 	return c.Token == nil && (c.Delete || c.EndTokens || c.EndToken != nil)
 }
 
-// isPlain reports whether the change only has an account.
-func (c *Change) isPlain() bool {
+// IsPlain reports whether the change only has an account.
+func (c *Change) IsPlain() bool {
 	return reflect.DeepEqual(*c, Change{Account: c.Account, Signature: c.Signature})
 }

@@ -1,12 +1,13 @@
-package account
+// Package model is what a realm keeps: accounts with the fields of the user model, auth
+// tokens, mails. Stores implement its interface Store; what owners and administrators can
+// do with accounts is in package account.
+package model
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -136,156 +137,6 @@ type Key struct {
 
 // Same reports whether two keys exclude each other.
 func (k Key) Same(other Key) bool { return k.Field == other.Field && k.Value == other.Value }
-
-// Account is a user, with the fields of Django's AbstractUser.
-type Account struct {
-	ID       uint64
-	Username string
-	Email    string
-
-	// Password is the encoded hash; see package password.
-	Password string
-
-	IsActive    bool
-	IsStaff     bool
-	IsSuperuser bool
-	DateJoined  time.Time
-	LastLogin   time.Time // zero: never
-
-	// Groups and Permissions are sorted names. Permissions are kept for Django, and
-	// have no meaning here.
-	Groups      []string
-	Permissions []string
-
-	// Fields are the values of the user model's other fields: string, int64,
-	// bool, or nil. A field that the model no longer declares stays.
-	Fields map[string]any
-
-	// EmailConfirmed means that the owner confirmed Email, or an administrator
-	// did.
-	EmailConfirmed bool
-
-	// FormerEmails are the addresses that can be taken back, oldest first.
-	FormerEmails []FormerEmail
-
-	// Provisional means that the account was registered and waits for its
-	// activation. Its address is no key yet, and it expires.
-	Provisional bool
-
-	// Waiting means that the account was registered and waits for an administrator. It
-	// isn't active.
-	Waiting bool
-
-	// PendingEmail becomes Email after it was confirmed.
-	PendingEmail string
-
-	// Factor is the second factor that a log-in needs; nil: none.
-	Factor *Factor
-
-	// Reserved are usernames and unique addresses that the account gave up, oldest
-	// first. No other account can take them.
-	Reserved []Key
-
-	// Keys are the unique keys of the account.
-	Keys []Key
-
-	// Identities are the people at providers who may log in, oldest first. Unlinked are the
-	// keys of those that the owner removed.
-	Identities []Identity
-	Unlinked   []Key
-
-	// Serial increases with everything that invalidates links of the account: the
-	// use of one, and a change of password, address or activity.
-	Serial uint64
-
-	// Version increases with each change. It is zero for an account that is not
-	// stored yet.
-	Version uint64
-}
-
-// clone returns a deep copy.
-func (a *Account) clone() *Account {
-	c := *a
-	c.Groups, c.Permissions = slices.Clone(a.Groups), slices.Clone(a.Permissions)
-	c.Keys, c.Reserved = slices.Clone(a.Keys), slices.Clone(a.Reserved)
-	c.Identities, c.Unlinked = slices.Clone(a.Identities), slices.Clone(a.Unlinked)
-	c.Fields, c.FormerEmails = maps.Clone(a.Fields), slices.Clone(a.FormerEmails)
-	c.Factor = a.Factor.clone()
-	return &c
-}
-
-// Mail is an entry of the outbox. The message is composed when it is sent, from the
-// account as it is then.
-type Mail struct {
-	ID       uint64
-	Account  uint64 // zero: the accounts with Address; without Address nothing is sent
-	Purpose  Purpose
-	Protocol string // of the link: http or https
-	Language string // of the client, such as de; empty: unknown
-	Address  string // of the recipient, if not the account's own
-	Source   string // network of the client that requested it; empty: unknown
-	Created  time.Time
-	Due      time.Time
-	Attempts int
-}
-
-// Purpose is the purpose of a mail, and of the link in it.
-type Purpose string
-
-const (
-	// PurposeActivation is a link that activates a new account.
-	PurposeActivation Purpose = "activation"
-
-	// PurposePasswordReset is a link that sets a new password.
-	PurposePasswordReset Purpose = "password_reset"
-
-	// PurposeEmailChange is a link that confirms a new address.
-	PurposeEmailChange Purpose = "email_change"
-
-	// PurposeEmailNotice is a notice to the former address, with a link that takes
-	// back the change.
-	PurposeEmailNotice Purpose = "email_notice"
-
-	// PurposeUsernameReset is a link that sets a new username.
-	PurposeUsernameReset Purpose = "username_reset"
-
-	// PurposeConfirmation is a notice, without a link, that an account is active.
-	PurposeConfirmation Purpose = "confirmation"
-
-	// PurposePasswordChanged is a notice, without a link, that the password was changed.
-	PurposePasswordChanged Purpose = "password_changed"
-
-	// PurposeUsernameChanged is a notice, without a link, that the username was changed.
-	PurposeUsernameChanged Purpose = "username_changed"
-
-	// PurposeFactorOn and PurposeFactorOff are notices, without a link, that a second factor
-	// was set up or removed.
-	PurposeFactorOn  Purpose = "mfa_activated"
-	PurposeFactorOff Purpose = "mfa_deactivated"
-
-	// PurposeWaiting tells an administrator of an account that waits for approval.
-	PurposeWaiting Purpose = "account_waiting"
-
-	// PurposeApproved and PurposeRejected tell the owner of an account that waited.
-	PurposeApproved Purpose = "account_approved"
-	PurposeRejected Purpose = "account_rejected"
-
-	// PurposeInvitation is a link with which somebody can sign up.
-	PurposeInvitation Purpose = "invitation"
-
-	// PurposeAccountExists tells the owner of an address that somebody registered with
-	// it; see quiet_registration.
-	PurposeAccountExists Purpose = "account_exists"
-)
-
-// HasLink reports whether the mails of a purpose are useless without a link.
-func (p Purpose) HasLink() bool {
-	switch p {
-	case PurposeActivation, PurposePasswordReset, PurposeEmailChange, PurposeUsernameReset, PurposeInvitation:
-		return true
-	}
-	return false
-}
 
 // Group is a group of Django. Accounts have the names of their groups; the rest is
 // kept for Django, and has no meaning here.
