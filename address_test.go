@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 // spellings are spellings of one mailbox.
@@ -26,7 +28,7 @@ func attackSpellings(t *testing.T) {
 		s.JSON("PATCH", "/auth/me", token, body).Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
 		s.JSON("POST", "/auth/password/reset", "", body).Want(t, 200)
 	}
-	if mails := s.noMoreMails(t); len(mails) != len(spellings) || slices.ContainsFunc(mails, func(m sentMail) bool { return m.to != "ann@xn--bcher-kva.example" }) {
+	if mails := s.noMoreMails(t); len(mails) != len(spellings) || slices.ContainsFunc(mails, func(m testsite.Mail) bool { return m.To != "ann@xn--bcher-kva.example" }) {
 		t.Errorf("%d mails: %v", len(mails), mails)
 	}
 }

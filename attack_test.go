@@ -149,7 +149,7 @@ func TestTheSecurityPageHasEveryAttack(t *testing.T) {
 
 // noMoreMails waits until the outbox is empty, and returns the mails with a
 // link.
-func (s *server) noMoreMails(t *testing.T) []sentMail {
+func (s *server) noMoreMails(t *testing.T) []testsite.Mail {
 	t.Helper()
 	store := runningRealm(t, "default").accounts.Store
 	testsite.Eventually(t, "empty outbox", func() bool {
@@ -171,8 +171,8 @@ func attackUnicodeCase(t *testing.T) {
 		t.Error("no mail")
 	}
 	for _, m := range mails {
-		if m.to != "mike@example.org" {
-			t.Errorf("a mail to %s, which is not the stored address", m.to)
+		if m.To != "mike@example.org" {
+			t.Errorf("a mail to %s, which is not the stored address", m.To)
 		}
 	}
 }
@@ -293,8 +293,8 @@ func attackHost(t *testing.T) {
 	a := s.SendRaw(fmt.Sprintf("POST /auth/password/reset HTTP/1.1\r\nHost: x\r\nX-Forwarded-Host: evil.example\r\nForwarded: host=evil.example\r\nX-Forwarded-Proto: gopher\r\nX-Original-URL: http://evil.example/\r\n"+
 		"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body))
 	a.Want(t, 200)
-	if m := s.waitMails(t, 1)[0]; !strings.HasPrefix(m.link, "http://frontend.com/#/password/reset/confirm/") {
-		t.Errorf("the link is %s", m.link)
+	if m := s.waitMails(t, 1)[0]; !strings.HasPrefix(m.Link, "http://frontend.com/#/password/reset/confirm/") {
+		t.Errorf("the link is %s", m.Link)
 	}
 }
 
@@ -603,8 +603,8 @@ func TestAChangedAddressIsConfirmedAndTheOldOneNotified(t *testing.T) {
 		files, _ := filepath.Glob(filepath.Join(s.Dir, "mails", "*.eml"))
 		told = nil
 		for _, f := range files {
-			if m := readMail(t, f); strings.HasPrefix(m.subject, "Your address for ") {
-				told = append(told, m.to)
+			if m := testsite.ReadMail(t, f); strings.HasPrefix(m.Subject, "Your address for ") {
+				told = append(told, m.To)
 			}
 		}
 		return len(told) > 0

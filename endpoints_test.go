@@ -274,10 +274,10 @@ func mailsOf(method, path string) int {
 func (p *pageReader) newest() {
 	var link struct{ UID, Token string }
 	for _, m := range p.server.waitMails(p.t, p.mails) {
-		if m.to != p.address {
+		if m.To != p.address {
 			continue
 		}
-		if err := json.Unmarshal([]byte(m.body()), &link); err != nil {
+		if err := json.Unmarshal([]byte(linkBody(m)), &link); err != nil {
 			p.t.Fatal(err)
 		}
 	}

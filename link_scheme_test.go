@@ -18,15 +18,15 @@ func attackPlainLink(t *testing.T) {
 	}
 	s.Register("ann", "pw")
 	s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
-	if m := s.waitMails(t, 1)[0]; !strings.HasPrefix(m.link, "https://frontend.com/") {
-		t.Errorf("the link is %s", m.link)
+	if m := s.waitMails(t, 1)[0]; !strings.HasPrefix(m.Link, "https://frontend.com/") {
+		t.Errorf("the link is %s", m.Link)
 	}
 
 	if err := s.LoadWith(testsite.Options+withTLS, site("protocol http\n"+settings)); err != nil {
 		t.Fatal(err)
 	}
 	s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
-	if m := s.waitMails(t, 2)[1]; !strings.HasPrefix(m.link, "http://frontend.com/") {
-		t.Errorf("with protocol http the link is %s", m.link)
+	if m := s.waitMails(t, 2)[1]; !strings.HasPrefix(m.Link, "http://frontend.com/") {
+		t.Errorf("with protocol http the link is %s", m.Link)
 	}
 }

@@ -32,9 +32,9 @@ func TestLinksLeadWhereTheSettingsSay(t *testing.T) {
 		s.Register("ann", "pw")
 		s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
 		m := s.waitMails(t, 1)[0]
-		token, ok := strings.CutPrefix(m.link, c.want)
+		token, ok := strings.CutPrefix(m.Link, c.want)
 		if !ok || token == "" || strings.ContainsAny(token, "/{}") {
-			t.Errorf("%s and %s make %s", c.domain, c.url, m.link)
+			t.Errorf("%s and %s make %s", c.domain, c.url, m.Link)
 		}
 	}
 }

@@ -137,6 +137,6 @@ func textOf(t *testing.T, m testsite.ReceivedMail) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := mailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
+	text := testsite.MailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
 	return strings.ReplaceAll(text, "\r\n", "\n")
 }

@@ -362,8 +362,8 @@ func TestAnAdministratorResetsALostFactor(t *testing.T) {
 	in.djoser("", "user", "reset-mfa", "ann").Want(t, 1, "the user has no second factor")
 	token := s.Login("ann", "pw")
 	s.enrol(token)
-	if m := in.mailTo("ann@example.com", 1); m.subject != "A second factor was set up for Frontend" {
-		t.Errorf("mail %q", m.subject)
+	if m := in.mailTo("ann@example.com", 1); m.Subject != "A second factor was set up for Frontend" {
+		t.Errorf("mail %q", m.Subject)
 	}
 	if out := in.ok("user", "show", "ann"); !regexp.MustCompile(`second factor +yes`).MatchString(out) {
 		t.Errorf("show says %s", out)
@@ -374,8 +374,8 @@ func TestAnAdministratorResetsALostFactor(t *testing.T) {
 	}
 	s.Get("/auth/me", token).Want(t, http.StatusUnauthorized)
 	s.Login("ann", "pw")
-	if m := in.mailTo("ann@example.com", 2); m.subject != "Your second factor for Frontend was removed" {
-		t.Errorf("mail %q", m.subject)
+	if m := in.mailTo("ann@example.com", 2); m.Subject != "Your second factor for Frontend was removed" {
+		t.Errorf("mail %q", m.Subject)
 	}
 }
 

@@ -36,7 +36,7 @@ var mayImport = map[string]string{
 	"internal/mount":        "internal/directive internal/placement",
 	"internal/request":      "account model drf password",
 
-	"social": "", "jwt": "", "mfa": "", "password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
+	"conformance": "", "social": "", "jwt": "", "mfa": "", "password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",
 	"internal/fileowner": "", "internal/placement": "", "internal/pwned": "", "internal/testsite": "", "internal/username": "",
 }
 

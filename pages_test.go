@@ -248,7 +248,7 @@ func TestLifeOfAnAccountOnPages(t *testing.T) {
 	}
 	path := func(mails int) string {
 		t.Helper()
-		link, ok := strings.CutPrefix(s.waitMails(t, mails)[mails-1].link, "http://frontend.com")
+		link, ok := strings.CutPrefix(s.waitMails(t, mails)[mails-1].Link, "http://frontend.com")
 		if !ok || !strings.HasPrefix(link, "/account/") {
 			t.Fatalf("the link is %s", link)
 		}
@@ -281,7 +281,7 @@ func TestLifeOfAnAccountOnPages(t *testing.T) {
 	mails := s.waitMails(t, 4) // to the new address, and a notice to the old one
 	var confirm, back string
 	for _, m := range mails[2:] {
-		_, p, _ := strings.Cut(m.link, "frontend.com")
+		_, p, _ := strings.Cut(m.Link, "frontend.com")
 		if strings.Contains(b.visit(p).Body, "Take the change back") {
 			back = p
 		} else {

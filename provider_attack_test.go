@@ -149,7 +149,7 @@ func TestTheResetOfAnUnconfirmedAddressEndsStrangersLinks(t *testing.T) {
 	p.finish(p.provider.LogIn(p.begin(token), annSmith.Username), token).Want(t, http.StatusOK)
 	p.Post("/auth/password/reset", "", "email", "vic@example.com").Want(t, http.StatusOK)
 	in := &installation{&testsite.Process{Site: p.Site}}
-	link := strings.Split(in.mailTo("vic@example.com", 1).link, "/")
+	link := strings.Split(in.mailTo("vic@example.com", 1).Link, "/")
 	p.Post("/auth/password/reset/confirm", "", "uid", link[len(link)-2], "token", link[len(link)-1], "new_password", "pw2").Want(t, http.StatusOK)
 	if n := len(p.account(1).Identities); n != 0 {
 		t.Errorf("%d links are left", n)

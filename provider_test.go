@@ -262,7 +262,7 @@ func TestTheLastWayInStays(t *testing.T) {
 	// The owner of a confirmed address may set a first password.
 	p.Post("/auth/password/reset", "", "email", annSmith.Email).Want(t, http.StatusOK)
 	in := &installation{&testsite.Process{Site: p.Site}}
-	link := strings.Split(in.mailTo(annSmith.Email, 1).link, "/")
+	link := strings.Split(in.mailTo(annSmith.Email, 1).Link, "/")
 	p.Post("/auth/password/reset/confirm", "", "uid", link[len(link)-2], "token", link[len(link)-1], "new_password", "pw2").Want(t, http.StatusOK)
 	if len(p.account(1).Identities) != 1 {
 		t.Error("the reset of a confirmed address removed the identity")

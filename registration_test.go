@@ -22,9 +22,9 @@ func newRegistering(t *testing.T, lines string) *installation {
 }
 
 // mailTo waits for the mails to an address and returns the last, the n-th.
-func (in *installation) mailTo(address string, n int) sentMail {
+func (in *installation) mailTo(address string, n int) testsite.Mail {
 	in.T.Helper()
-	var mails []sentMail
+	var mails []testsite.Mail
 	testsite.Eventually(in.T, fmt.Sprintf("mail %d to %s", n, address), func() bool {
 		mails = in.mailsTo(address)
 		return len(mails) >= n
@@ -35,12 +35,12 @@ func (in *installation) mailTo(address string, n int) sentMail {
 	return mails[n-1]
 }
 
-func (in *installation) mailsTo(address string) (mails []sentMail) {
+func (in *installation) mailsTo(address string) (mails []testsite.Mail) {
 	in.T.Helper()
 	files, _ := filepath.Glob(filepath.Join(in.Dir, "mails", "*.eml"))
 	slices.Sort(files)
 	for _, f := range files {
-		if m := readMail(in.T.(*testing.T), f); m.to == address {
+		if m := testsite.ReadMail(in.T.(*testing.T), f); m.To == address {
 			mails = append(mails, m)
 		}
 	}
@@ -61,7 +61,7 @@ func TestTheInvitedRegisterOnceByTheirLink(t *testing.T) {
 	if out := in.ok("invite", "ann@example.com", "--group", "editors"); !strings.Contains(out, "outbox") {
 		t.Errorf("invite says %q", out)
 	}
-	link, ok := strings.CutPrefix(in.mailTo("ann@example.com", 1).link, "https://frontend.com")
+	link, ok := strings.CutPrefix(in.mailTo("ann@example.com", 1).Link, "https://frontend.com")
 	if !ok || !strings.HasPrefix(link, "/account/register?invitation=") {
 		t.Fatalf("the link is %s", link)
 	}
@@ -114,14 +114,14 @@ func TestAWaitingAccountIsLetInByAnAdministrator(t *testing.T) {
 	api := in.AdminAPI()
 	b := newBrowser(in.Site)
 	wantPage(t, b.submit("/account/register", "username", "ann", "email", "ann@example.com", "password", "pw"), 200, "<h1>Look into your mail</h1>")
-	link := in.mailTo("ann@example.com", 1).link
+	link := in.mailTo("ann@example.com", 1).Link
 	if m := in.mailsTo("admin@example.com"); len(m) != 0 {
 		t.Fatalf("administrators are told of an address that isn't confirmed: %v", m)
 	}
 	wantPage(t, b.submit(strings.TrimPrefix(link, "http://frontend.com")), 200, "waits for approval")
 	told := in.mailTo("admin@example.com", 1)
-	if !strings.Contains(told.text, "ann@example.com") || !strings.Contains(told.text, "caddy djoser user approve id:1") {
-		t.Errorf("administrators are told: %s", told.text)
+	if !strings.Contains(told.Text, "ann@example.com") || !strings.Contains(told.Text, "caddy djoser user approve id:1") {
+		t.Errorf("administrators are told: %s", told.Text)
 	}
 	wantPage(t, b.submit("/account/login", "username", "ann", "password", "pw"), 400)
 	wantPage(t, api.Get("/djoser/default/users?waiting=true", ""), 200, `"waiting": true`)
@@ -141,7 +141,7 @@ func TestARejectedAccountIsDeletedAndItsOwnerTold(t *testing.T) {
 	in.mailTo("eve@example.com", 1)
 	in.djoser("", "user", "show", "eve").Want(t, 3, "no such user: eve")
 	in.ok("invite", "bob@example.com", "--group", "editors")
-	link := in.mailTo("bob@example.com", 1).link
+	link := in.mailTo("bob@example.com", 1).Link
 	_, code, _ := strings.Cut(link, "invitation=")
 	wantPage(t, b.submit("/account/register", "username", "bob", "email", "bob@example.com", "password", "pw", "invitation", code), 200, "Log in")
 	wantPage(t, b.submit("/account/login", "username", "bob", "password", "pw", "next", "/editors/"), 200, "hello bob")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
 // lastLink is the body with which a front end uses the link of the newest mail to an
@@ -16,8 +17,8 @@ func (s *server) lastLink(t *testing.T, to string, mails int) string {
 	t.Helper()
 	sent := s.waitMails(t, mails)
 	for _, m := range slices.Backward(sent) {
-		if m.to == to {
-			return m.body()
+		if m.To == to {
+			return linkBody(m)
 		}
 	}
 	t.Fatalf("no mail to %s: %v", to, sent)
@@ -68,8 +69,8 @@ func TestAChangeOfAddressCanBeUndone(t *testing.T) {
 		s := serve(t, site(strings.Replace(settings, `activation_url "#/activate/{uid}/{token}"`, "", 1)))
 		token := s.Register("ann", "pw")
 		s.JSON("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).Want(t, 200)
-		if m := s.waitMails(t, 1)[0]; !strings.Contains(m.link, "/#/password/reset/confirm/") {
-			t.Errorf("the link is %s", m.link)
+		if m := s.waitMails(t, 1)[0]; !strings.Contains(m.Link, "/#/password/reset/confirm/") {
+			t.Errorf("the link is %s", m.Link)
 		}
 		body := strings.TrimSuffix(s.lastLink(t, "ann@example.com", 1), "}") + `, "new_password": "my own"}`
 		s.JSON("POST", "/auth/password/reset/confirm", "", body).Want(t, 200)
@@ -129,8 +130,8 @@ func attackForeignRegistration(t *testing.T) {
 	register("victim").Want(t, 201)
 	mails := s.waitMails(t, 2)
 	for _, name := range []string{"mallory", "victim"} {
-		if !slices.ContainsFunc(mails, func(m sentMail) bool {
-			return strings.Contains(m.text, "account "+name+" is almost ready") && strings.Contains(m.text, "don't open the link")
+		if !slices.ContainsFunc(mails, func(m testsite.Mail) bool {
+			return strings.Contains(m.Text, "account "+name+" is almost ready") && strings.Contains(m.Text, "don't open the link")
 		}) {
 			t.Errorf("no mail names %s and says what to do if it isn't the reader's: %+v", name, mails)
 		}
@@ -139,13 +140,13 @@ func attackForeignRegistration(t *testing.T) {
 	// The owner of the address asks for a new password, and gets an account with it: the first
 	// link is that of the oldest account, which mallory made.
 	s.Post("/auth/password/reset", "", "email", "victim@example.com").Want(t, 200)
-	body := strings.TrimSuffix(s.waitMails(t, 3)[2].body(), "}") + `, "new_password": "owner's"}`
+	body := strings.TrimSuffix(linkBody(s.waitMails(t, 3)[2]), "}") + `, "new_password": "owner's"}`
 	s.JSON("POST", "/auth/password/reset/confirm", "", body).Want(t, 200)
 	s.Post("/auth/login", "", "username", "mallory", "password", "mallory's").Want(t, 400)
 	s.Login("mallory", "owner's")
 
 	// The address is unique now: the other account can't be activated.
-	s.JSON("POST", "/auth/activate", "", s.waitMails(t, 3)[1].body()).Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
+	s.JSON("POST", "/auth/activate", "", linkBody(s.waitMails(t, 3)[1])).Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
 	register("third").Want(t, 400, `{"email": ["User with this Email address already exists."]}`)
 
 	// It ends, and its username is free; the other account stays.

@@ -472,35 +472,35 @@ func TestImpossibleModelsAreRefused(t *testing.T) {
 // link is the body that uses the link of the nth mail.
 func (s *server) link(t *testing.T, n int) string {
 	t.Helper()
-	return s.waitMails(t, n)[n-1].body()
+	return linkBody(s.waitMails(t, n)[n-1])
 }
 
 // linkTo is the body that uses the newest link that was sent to an address.
 func (s *server) linkTo(t *testing.T, address string) string {
 	t.Helper()
 	for n := 1; ; n++ {
-		if m := s.waitMails(t, n)[n-1]; m.to == address {
-			return m.body()
+		if m := s.waitMails(t, n)[n-1]; m.To == address {
+			return linkBody(m)
 		}
 	}
 }
 
-// body uses the link of a mail.
-func (m sentMail) body() string {
-	parts := strings.Split(m.link, "/")
-	return fmt.Sprintf(`{"uid": %q, "token": %q}`, parts[len(parts)-2], parts[len(parts)-1])
+// linkBody uses the link of a mail.
+func linkBody(m testsite.Mail) string {
+	uid, token := m.LinkToken()
+	return fmt.Sprintf(`{"uid": %q, "token": %q}`, uid, token)
 }
 
 // waitMails waits for that many mails with a link, oldest first.
-func (s *server) waitMails(t *testing.T, n int) []sentMail {
+func (s *server) waitMails(t *testing.T, n int) []testsite.Mail {
 	t.Helper()
-	var mails []sentMail
+	var mails []testsite.Mail
 	testsite.Eventually(t, fmt.Sprintf("%d mails", n), func() bool {
 		files, _ := filepath.Glob(filepath.Join(s.Dir, "mails", "*.eml"))
 		slices.Sort(files)
 		mails = nil
 		for _, f := range files {
-			if m := readMail(t, f); m.link != "" {
+			if m := testsite.ReadMail(t, f); m.Link != "" {
 				mails = append(mails, m)
 			}
 		}

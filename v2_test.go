@@ -139,7 +139,7 @@ func TestLinksOfDjoser2HaveOnePurpose(t *testing.T) {
 		t.Helper()
 		s.Post(path, "", "email", "ann@a.example").Want(t, http.StatusNoContent)
 		mails := s.waitMails(t, nth)
-		return linkOf(mails[nth-1].link)
+		return mails[nth-1].LinkToken()
 	}
 	uid, token := link("/auth/users/reset_username/", 1)
 	s.Post("/auth/users/reset_password_confirm/", "", "uid", uid, "token", token, "new_password", "new").

@@ -1,6 +1,6 @@
-// Package account is the domain: accounts, auth tokens, links in mails, the user model,
-// limits, and the Store interface. Service is what all ways in call: endpoints, the
-// admin API and commands. The package knows nothing of HTTP, Caddy or zap.
+// Package account is the domain: what owners and administrators can do with accounts, auth
+// tokens and links in mails, and the limits on it. Service is what all ways in call:
+// endpoints, the admin API and commands. The package knows nothing of HTTP, Caddy or zap.
 package account
 
 import (

@@ -1,4 +1,4 @@
-package djoser
+package conformance
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package djoser
+package testsite
 
 import (
 	"bytes"
@@ -8,20 +8,22 @@ import (
 	"mime/quotedprintable"
 	"net/mail"
 	"os"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
 )
 
-// sentMail is a mail as the file mailer wrote it.
-type sentMail struct {
-	to, from string
-	subject  string
-	text     string
-	link     string
+// Mail is a mail as the file mailer wrote it.
+type Mail struct {
+	To, From string
+	Subject  string
+	Text     string // the plain one
+	Link     string // the first in it
 }
 
-func readMail(t *testing.T, file string) sentMail {
+// ReadMail reads a file of the file mailer.
+func ReadMail(t testing.TB, file string) Mail {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -31,9 +33,9 @@ func readMail(t *testing.T, file string) sentMail {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m sentMail
+	var m Mail
 	var word mime.WordDecoder
-	for name, to := range map[string]*string{"From": &m.from, "To": &m.to} {
+	for name, to := range map[string]*string{"From": &m.From, "To": &m.To} {
 		text, err := word.DecodeHeader(msg.Header.Get(name))
 		if err != nil {
 			t.Fatal(err)
@@ -47,16 +49,22 @@ func readMail(t *testing.T, file string) sentMail {
 			*to = a.Name + " <" + a.Address + ">"
 		}
 	}
-	if m.subject, err = word.DecodeHeader(msg.Header.Get("Subject")); err != nil || m.subject == "" || strings.Contains(m.subject, "\n") {
-		t.Errorf("subject %q: %v", m.subject, err)
+	if m.Subject, err = word.DecodeHeader(msg.Header.Get("Subject")); err != nil || m.Subject == "" || strings.Contains(m.Subject, "\n") {
+		t.Errorf("subject %q: %v", m.Subject, err)
 	}
-	m.text = mailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
-	m.link = regexp.MustCompile(`https?://\S+`).FindString(m.text)
+	m.Text = MailText(t, msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
+	m.Link = regexp.MustCompile(`https?://\S+`).FindString(m.Text)
 	return m
 }
 
-// mailText is the plain text of a mail.
-func mailText(t *testing.T, contentType, encoding string, body io.Reader) string {
+// LinkToken returns the uid and the token that the link ends with.
+func (m Mail) LinkToken() (uid, token string) {
+	rest, token := path.Split(m.Link)
+	return path.Base(rest), token
+}
+
+// MailText is the plain text of a mail.
+func MailText(t testing.TB, contentType, encoding string, body io.Reader) string {
 	t.Helper()
 	mt, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -70,7 +78,7 @@ func mailText(t *testing.T, contentType, encoding string, body io.Reader) string
 				t.Fatalf("no text in the mail: %v", err)
 			}
 			if strings.HasPrefix(part.Header.Get("Content-Type"), "text/plain") {
-				return mailText(t, part.Header.Get("Content-Type"), part.Header.Get("Content-Transfer-Encoding"), part)
+				return MailText(t, part.Header.Get("Content-Type"), part.Header.Get("Content-Transfer-Encoding"), part)
 			}
 		}
 	}
