@@ -240,16 +240,20 @@ func attackGuessedCode(t *testing.T) {
 // attackFactorOfAThief would lock the owner out.
 func attackFactorOfAThief(t *testing.T) {
 	s := mfaSite(t, "")
-	token, other := s.Login("ann", "pw"), s.Login("ann", "pw")
-	r := runningRealm(t, "default")
-	r.auth.Now = func() time.Time { return time.Now().Add(time.Hour) }
-	app := &testsite.App{Secret: member(t, s.Get("/auth/mfa/totp/activate", token), "secret"), Now: time.Now}
+	token, other := oldLogin(t, 1), s.Login("ann", "pw")
+	s.Get("/auth/mfa/totp/activate", token).Want(t, http.StatusForbidden, unproved)
+	app := &testsite.App{Secret: member(t, s.Get("/auth/mfa/totp/activate", other), "secret"), Now: time.Now}
 	code := app.Code(t)
-	s.Post("/auth/mfa/totp/activate", token, "code", code).Want(t, http.StatusForbidden, `{"detail": "The login was too long ago for this. Send current_password, too, or log in again."}`)
-	s.Post("/auth/mfa/totp/activate", token, "code", code, "current_password", "x").Want(t, http.StatusBadRequest, `{"current_password": ["Invalid password."]}`)
+	s.Post("/auth/mfa/totp/activate", token, "code", code).Want(t, http.StatusForbidden, unproved)
 	// Another log-in sees another secret, and can't confirm this one.
-	s.Post("/auth/mfa/totp/activate", other, "code", code, "current_password", "pw").Want(t, http.StatusBadRequest, wrongCode)
-	s.Post("/auth/mfa/totp/activate", token, "code", code, "current_password", "pw").Want(t, http.StatusOK)
+	s.Post("/auth/mfa/totp/activate", token, "code", code, "current_password", "pw").Want(t, http.StatusBadRequest, wrongCode)
+	if secret := member(t, s.Get("/auth/mfa/totp/activate", s.Login("ann", "pw")), "secret"); secret == app.Secret {
+		t.Error("two log-ins see one secret")
+	}
+	s.Post("/auth/mfa/totp/activate", other, "code", code).Want(t, http.StatusBadRequest, wrongCode) // replaced
+	if acc, err := runningRealm(t, "default").accounts.Store.Account(t.Context(), 1); err != nil || acc.Factor.IsActive() {
+		t.Errorf("set up %v, %v", acc.Factor, err)
+	}
 }
 
 func TestReauthenticatingMakesALoginFresh(t *testing.T) {
@@ -307,11 +311,11 @@ reverse_proxy `+testsite.BackEnd(t))
 		t.Fatalf("no secret: %s", page.Body)
 	}
 	app := &testsite.App{Secret: secret, Now: time.Now}
-	page = b.send("/account/mfa", "code", "000000", "current_password", "pw", "next", "/secret/x?y=1")
+	page = b.send("/account/mfa", "code", "000000", "next", "/secret/x?y=1")
 	if page.Status != http.StatusBadRequest || !strings.Contains(page.Body, secret) {
 		t.Fatalf("another secret after a wrong code: %d %s", page.Status, page.Body)
 	}
-	page = b.send("/account/mfa", "code", app.Code(t), "current_password", "pw", "next", "/secret/x?y=1")
+	page = b.send("/account/mfa", "code", app.Code(t), "next", "/secret/x?y=1")
 	codes := regexp.MustCompile(`<li><code>([^<]+)</code>`).FindAllStringSubmatch(page.Body, -1)
 	if page.Status != http.StatusOK || len(codes) != 10 || !strings.Contains(page.Body, `href="/secret/x?y=1"`) {
 		t.Fatalf("%d, %d codes: %s", page.Status, len(codes), page.Body)

@@ -426,17 +426,4 @@ func TestThePageOfNamedTokens(t *testing.T) {
 	b.header = []string{"Accept-Language", "de"}
 	wantPage(t, b.submit("/account/tokens", "name", "x"), 200, "Kopieren Sie das Token jetzt.", "Gültig, bis Sie es beenden")
 
-	// A log-in of a while ago needs the password.
-	if strings.Contains(page.Body, "current_password") {
-		t.Error("it asks for the password after a log-in")
-	}
-	r := runningRealm(t, "default")
-	r.accounts.Now = func() time.Time { return time.Now().Add(-time.Hour) }
-	old := newBrowser(s.Site)
-	old.submit("/account/login", "username", "ann", "password", "pw")
-	r.accounts.Now = time.Now
-	wantPage(t, old.visit("/account/tokens"), 200, `name="current_password"`)
-	wantPage(t, old.submit("/account/tokens", "name", "x"), 403, "Enter your password, too", `name="current_password"`)
-	wantPage(t, old.submit("/account/tokens", "name", "x", "current_password", "y"), 400, "Invalid password.")
-	wantPage(t, old.submit("/account/tokens", "name", "x", "current_password", "pw"), 200, "It is not shown again.")
 }

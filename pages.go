@@ -129,9 +129,10 @@ func (a *App) checkLinks(ctx caddy.Context, name string) error {
 
 // newPages returns what the pages need of the realm.
 func (r *realm) newPages() pages.Realm {
-	s := r.settings
+	s, own := r.settings, r.newSerializers()
+	own.AsksProof = true
 	return pages.Realm{
-		Serializers: r.newSerializers(), Auth: &r.auth, MaxBody: s.MaxBody, Disabled: s.Disable,
+		Serializers: own, Auth: &r.auth, MaxBody: s.MaxBody, Disabled: s.Disable,
 		SiteName: s.SiteName, MFA: s.MFA, SendsMails: r.hasMailer, Permits: r.api.Permits,
 	}
 }

@@ -11,11 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
-	"github.com/caddy-djoser/djoser/model"
 )
 
 const frontEnd = "https://app.example.com/back"
@@ -243,7 +241,6 @@ func TestIdentitiesAreLinkedAndRemovedByTheOwner(t *testing.T) {
 	bob := p.Login("bob", "pw")
 	p.finish(p.provider.LogIn(p.begin(bob), annSmith.Username), bob).Want(t, http.StatusBadRequest, `{"non_field_errors": ["This is linked to another account."]}`)
 
-	p.JSON(http.MethodDelete, "/auth/identities/"+id, token, `{}`).Want(t, http.StatusBadRequest, `{"current_password": ["Invalid password."]}`)
 	p.JSON(http.MethodDelete, "/auth/identities/"+id, bob, `{"current_password": "pw"}`).Want(t, http.StatusNotFound)
 	p.JSON(http.MethodDelete, "/auth/identities/"+id, token, `{"current_password": "pw"}`).Want(t, http.StatusNoContent)
 	p.Get("/auth/identities", token).Want(t, http.StatusOK, "[]")
@@ -270,25 +267,6 @@ func TestTheLastWayInStays(t *testing.T) {
 	p.JSON(http.MethodDelete, "/auth/identities/"+id, p.Login("ann.smith", "pw2"), `{"current_password": "pw2"}`).Want(t, http.StatusNoContent)
 }
 
-func TestLinkingNeedsARecentLogInOrThePassword(t *testing.T) {
-	p := newProviderSite(t, "")
-	p.provider.Set(annSmith)
-	p.Register("ann", "pw")
-	r := runningRealm(t, "default")
-	acc := p.account(1)
-	token := model.NewToken() // of an earlier log-in
-	digest, _ := model.DigestOf(token)
-	old := &account.Token{Digest: digest, Account: acc.ID, Created: time.Now().Add(-account.RecentLogin - time.Minute)}
-	if err := r.accounts.Commit(t.Context(), &account.Change{Token: old, Serial: acc.Serial}); err != nil {
-		t.Fatal(err)
-	}
-	p.finish(p.provider.LogIn(p.begin(token), annSmith.Username), token).Want(t, http.StatusForbidden, `{"detail": "The login was too long ago. Log in again."}`)
-	back := p.provider.LogIn(p.begin(token), annSmith.Username).Query()
-	form := []string{"code", back.Get("code"), "state", back.Get("state"), "current_password"}
-	p.Post("/auth/o/corp/", token, append(form, "wrong")...).Want(t, http.StatusBadRequest)
-	p.Post("/auth/o/corp/", token, append(form, "pw")...).Want(t, http.StatusOK)
-}
-
 func TestProvidersOnPages(t *testing.T) {
 	p := newProviderSite(t, "mfa\n")
 	p.provider.Set(annSmith)
@@ -308,8 +286,8 @@ func TestProvidersOnPages(t *testing.T) {
 		t.Errorf("%v", a.Header)
 	}
 	wantPage(t, b.visit("/account/profile"), 200, "ann.smith")
-	// Who has no password sets up a second factor without it.
-	if page := b.visit("/account/mfa"); page.Status != 200 || !strings.Contains(page.Body, `name="code"`) || strings.Contains(page.Body, "current_password") {
+	// Who has no password sets up a second factor, too.
+	if page := b.visit("/account/mfa"); page.Status != 200 || !strings.Contains(page.Body, `name="code"`) {
 		t.Errorf("%d %s", page.Status, page.Body)
 	}
 	page := b.visit("/account/identities")

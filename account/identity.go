@@ -39,9 +39,6 @@ var (
 	// ErrLastWay means that nobody could log in to the account any more.
 	ErrLastWay = fmt.Errorf("%w: it is the last way to log in", ErrRefused)
 
-	// ErrStale means that a log-in is too long ago.
-	ErrStale = fmt.Errorf("%w: the log-in is too long ago", ErrRefused)
-
 	// ErrManyIdentities means that an account has MaxIdentities.
 	ErrManyIdentities = fmt.Errorf("%w: too many identities", ErrRefused)
 )
@@ -271,25 +268,4 @@ func (r *Request) Unlink(ctx context.Context, checked *Account, id string) error
 		return nil
 	})
 	return err
-}
-
-// RecentLogin is how recent a log-in must be to link an identity without the password.
-const RecentLogin = 10 * time.Minute
-
-// CheckRecent returns the account of a token if its log-in is recent. Errors: ErrStale.
-func (r *Request) CheckRecent(ctx context.Context, t *Token) (*Account, error) {
-	if r.accounts.Now().Sub(t.Created) > RecentLogin {
-		return nil, ErrStale
-	}
-	return r.accounts.Store.Account(ctx, t.Account)
-}
-
-// CheckOwner returns the account of a token, with its current password if it has one.
-// Errors: those of CheckPassword.
-func (r *Request) CheckOwner(ctx context.Context, t *Token, pass string) (*Account, error) {
-	acc, err := r.accounts.Store.Account(ctx, t.Account)
-	if err != nil || !acc.HasPassword() {
-		return acc, err
-	}
-	return r.CheckPassword(ctx, t.Account, pass)
 }

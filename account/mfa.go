@@ -269,24 +269,6 @@ func (r *Request) NewRecoveryCodes(ctx context.Context, acc *Account, code strin
 	return codes, nil
 }
 
-// ProveByCode marks a log-in by a code. Errors: those of withCode.
-func (r *Request) ProveByCode(ctx context.Context, acc *Account, login Digest, code string) error {
-	a := r.accounts
-	_, err := a.withCode(ctx, acc, r.event.Client, func(acc *Account, change *Change) error {
-		change.Prove = &Proof{Digest: login, At: a.Now(), MFA: true}
-		return a.useCode(acc, code)
-	})
-	return err
-}
-
-// ProveByPassword marks a log-in by the password. Errors: those of CheckPassword.
-func (r *Request) ProveByPassword(ctx context.Context, id uint64, login Digest, pass string) error {
-	if _, err := r.CheckPassword(ctx, id, pass); err != nil {
-		return err
-	}
-	return r.accounts.Commit(ctx, &Change{Prove: &Proof{Digest: login, At: r.accounts.Now()}})
-}
-
 // ResetFactor removes the second factor of an account for an administrator, ends every
 // log-in, and tells the owner. Errors: ErrNoFactor.
 func (a *Service) ResetFactor(ctx context.Context, id uint64) (*Account, error) {

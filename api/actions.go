@@ -17,7 +17,7 @@ func (c *call) userResponse(acc *account.Account) *response {
 }
 
 func changeMe(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	acc, err := c.serializers.SetFields(c.Context(), req, c.who.Account, o, c.Method == http.MethodPatch)
+	acc, err := c.serializers.SetFields(c.Context(), req, c.who.Token, c.who.Account, o, c.Method == http.MethodPatch)
 	if err != nil {
 		return nil, err
 	}
@@ -136,11 +136,11 @@ func serveActivate(c *call, req *account.Request, o *drf.Object) (*response, err
 }
 
 func serveUsername(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	return c.emptyUnless(c.serializers.SetUsername(c.Context(), req, c.who.Account, o))
+	return c.emptyUnless(c.serializers.SetUsername(c.Context(), req, c.who.Token, o))
 }
 
 func servePassword(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	err := c.serializers.SetPassword(c.Context(), req, c.who.Account, c.who.Token.Login(), o)
+	err := c.serializers.SetPassword(c.Context(), req, c.who.Token, o)
 	if c.layout == V2 && c.accounts.Rules.LogoutOnPasswordChange {
 		return c.loggedOutUnless(err) // djoser 2 ends the request's token, too
 	}

@@ -56,7 +56,7 @@ func showFactor(c *call) (*response, error) {
 
 func beginFactor(c *call) (*response, error) {
 	site := cmp.Or(c.api.SiteName, c.Host)
-	e, err := c.serializers.BeginFactor(c.Context(), c.accounts, c.who.Account, c.who.Token.Login(), site)
+	e, err := c.serializers.BeginFactor(c.Context(), c.accounts, c.who.Account, c.who.Token, site)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func beginFactor(c *call) (*response, error) {
 }
 
 func confirmFactor(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	codes, err := c.serializers.ConfirmFactor(c.Context(), req, c.who.Account, c.who.Token, c.api.Auth.Now(), o)
+	codes, err := c.serializers.ConfirmFactor(c.Context(), req, c.who.Token, o)
 	if err != nil {
 		return nil, err
 	}

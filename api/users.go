@@ -79,7 +79,7 @@ func page(ctx context.Context, store account.Store, offset, limit int) (accounts
 func showUser(c *call) (*response, error) { return c.userResponse(c.account), nil }
 
 func changeUser(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	acc, err := c.serializers.SetFieldsOf(c.Context(), req, c.who.Account, c.account, o, c.Method == http.MethodPatch)
+	acc, err := c.serializers.SetFields(c.Context(), req, c.who.Token, c.account, o, c.Method == http.MethodPatch)
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +90,9 @@ func deleteUser(c *call, req *account.Request, o *drf.Object) (*response, error)
 	if c.account.ID == c.who.Account.ID {
 		return deleteMe(c, req, o)
 	}
-	return c.emptyUnless(c.serializers.DeleteOther(c.Context(), req, c.who.Account, c.account, o))
+	return c.emptyUnless(c.serializers.DeleteOther(c.Context(), req, c.who.Token, c.account, o))
 }
 
 func deleteMe(c *call, req *account.Request, o *drf.Object) (*response, error) {
-	return c.loggedOutUnless(c.serializers.Delete(c.Context(), req, c.who.Account, o))
+	return c.loggedOutUnless(c.serializers.Delete(c.Context(), req, c.who.Token, o))
 }

@@ -54,6 +54,13 @@ func (t *Token) ProvedAt() time.Time {
 	return t.Created
 }
 
+// ProofAge is how long a proof counts for what a stolen log-in must not do, such as to change
+// the password.
+const ProofAge = 15 * time.Minute
+
+// IsProved reports whether the owner proved lately who he is: by the log-in, or since.
+func (t *Token) IsProved(now time.Time) bool { return now.Sub(t.ProvedAt()) <= ProofAge }
+
 // IsLogin reports whether the token was not handed over.
 func (t *Token) IsLogin() bool { return t.Parent == Digest{} }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"html/template"
 	"net/url"
-	"slices"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -113,7 +112,7 @@ func showMFA(v *visit, w *View) error {
 }
 
 func showEnrolment(v *visit, w *View) error {
-	e, err := v.realm.BeginFactor(v.Context(), v.accounts, v.who.Account, v.who.Token.Login(), v.siteName())
+	e, err := v.realm.BeginFactor(v.Context(), v.accounts, v.who.Account, v.who.Token, v.siteName())
 	if err != nil {
 		return err
 	}
@@ -126,35 +125,13 @@ func showEnrolment(v *visit, w *View) error {
 		return err
 	}
 	codeField(fields[0])
-	if fields, err = w.askProof(v, fields); err != nil {
-		return err
-	}
 	err = w.form(v, fields)
 	w.Form.Next = v.askedNext()
 	return err
 }
 
-// askProof leaves the password out of the fields of a form if the log-in is recent. Who has no
-// password has to log in again otherwise.
-func (w *View) askProof(v *visit, fields []*Field) ([]*Field, error) {
-	at := slices.IndexFunc(fields, func(f *Field) bool { return f.Name == "current_password" })
-	if serializers.IsProved(v.who.Token, v.pages.now()) {
-		return slices.Delete(fields, at, at+1), nil
-	}
-	acc, err := v.account()
-	if err != nil {
-		return nil, err
-	}
-	if acc.HasPassword() {
-		fields[at].Optional, fields[at].Required = "", true
-		return fields, nil
-	}
-	w.Links = append(w.Links, Link{URL: v.url("login?" + url.Values{"next": {v.url(v.path)}}.Encode()), Text: w.mustT("proof_again")})
-	return slices.Delete(fields, at, at+1), nil
-}
-
 func setUpFactor(v *visit, req *account.Request) (to string, err error) {
-	v.codes, err = v.realm.ConfirmFactor(v.Context(), req, v.who.Account, v.who.Token, v.pages.now(), v.posted)
+	v.codes, err = v.realm.ConfirmFactor(v.Context(), req, v.who.Token, v.posted)
 	return "", err
 }
 
@@ -213,8 +190,4 @@ func showProve(v *visit, w *View) error {
 	}
 	w.Form.Next, w.Form.Follow = v.askedNext(), true
 	return nil
-}
-
-func prove(v *visit, req *account.Request) (string, error) {
-	return v.next(), v.realm.Reauthenticate(v.Context(), req, v.who.Account, v.who.Token.Login(), v.posted)
 }

@@ -64,7 +64,7 @@ func fieldText(f *account.Field, acc *account.Account) string {
 }
 
 func setFields(v *visit, req *account.Request) (string, error) {
-	_, err := v.realm.SetFields(v.Context(), req, v.who.Account, v.posted, true)
+	_, err := v.realm.SetFields(v.Context(), req, v.who.Token, v.who.Account, v.posted, true)
 	return v.done("profile", "profile_saved"), err
 }
 
@@ -78,7 +78,7 @@ func showUsername(v *visit, w *View) error {
 }
 
 func setUsername(v *visit, req *account.Request) (string, error) {
-	return v.done("profile", "username_changed"), v.realm.SetUsername(v.Context(), req, v.who.Account, v.posted)
+	return v.done("profile", "username_changed"), v.realm.SetUsername(v.Context(), req, v.who.Token, v.posted)
 }
 
 func showEmail(v *visit, w *View) error {
@@ -87,9 +87,6 @@ func showEmail(v *visit, w *View) error {
 		return err
 	}
 	inputs := slices.DeleteFunc(v.inputs(serializers.Me), func(in drf.Input) bool { return in.Name != "email" })
-	if v.realm.SetEmailPassword {
-		inputs = append(inputs, drf.Input{Name: "current_password", Required: true})
-	}
 	fields, err := w.fields(inputs)
 	if err != nil {
 		return err
@@ -105,7 +102,7 @@ func showEmail(v *visit, w *View) error {
 }
 
 func setEmail(v *visit, req *account.Request) (string, error) {
-	acc, err := v.realm.SetFields(v.Context(), req, v.who.Account, v.posted, true)
+	acc, err := v.realm.SetFields(v.Context(), req, v.who.Token, v.who.Account, v.posted, true)
 	if err == nil && acc.PendingEmail != "" {
 		return v.done("profile", "email_sent"), nil
 	}
@@ -113,9 +110,7 @@ func setEmail(v *visit, req *account.Request) (string, error) {
 }
 
 func showPassword(v *visit, w *View) error {
-	inputs := v.inputs(serializers.Password)
-	last := len(inputs) - 1
-	fields, err := w.fields(append([]drf.Input{inputs[last]}, inputs[:last]...)) // the current one first
+	fields, err := w.fields(v.inputs(serializers.Password))
 	if err != nil {
 		return err
 	}
@@ -123,7 +118,7 @@ func showPassword(v *visit, w *View) error {
 }
 
 func setPassword(v *visit, req *account.Request) (string, error) {
-	err := v.realm.SetPassword(v.Context(), req, v.who.Account, v.who.Token.Login(), v.posted)
+	err := v.realm.SetPassword(v.Context(), req, v.who.Token, v.posted)
 	return v.done("profile", "password_changed"), err
 }
 
@@ -141,7 +136,7 @@ func showDelete(v *visit, w *View) error {
 }
 
 func deleteAccount(v *visit, req *account.Request) (string, error) {
-	if err := v.realm.Delete(v.Context(), req, v.who.Account, v.posted); err != nil {
+	if err := v.realm.Delete(v.Context(), req, v.who.Token, v.posted); err != nil {
 		return "", err
 	}
 	v.realm.Auth.Cookie.LogOut(v.w, v.Request)

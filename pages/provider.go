@@ -126,6 +126,8 @@ func (v *visit) failLogin(err error) error {
 		return v.message(http.StatusForbidden, "uninvited")
 	case errors.Is(err, account.ErrRegistrationClosed):
 		return v.message(http.StatusForbidden, "registration_closed")
+	case errors.Is(err, account.ErrStale):
+		return v.askConfirm(v.url("identities"))
 	}
 	name := "login"
 	if v.who.Identity != nil && v.offers(pageNamed("identities")) {
@@ -159,7 +161,6 @@ func showIdentities(v *visit, w *View) error {
 	if err != nil {
 		return err
 	}
-	w.AsksPassword = acc.HasPassword()
 	for _, i := range acc.Identities {
 		shown := Identity{ID: i.ID(), Label: i.Provider, Name: i.Name, LinkedAt: i.Linked.Format(time.RFC3339)}
 		if p := v.realm.Provider(i.Provider); p != nil {
@@ -170,20 +171,12 @@ func showIdentities(v *visit, w *View) error {
 		}
 		w.Identities = append(w.Identities, shown)
 	}
-	recent := v.pages.now().Sub(v.who.Token.Created) < account.RecentLogin
 	for _, p := range v.realm.Providers {
-		if recent {
-			w.Providers = append(w.Providers, Link{
-				URL: v.url("o/"+p.Name) + "?link=" + social.LinkToken(key, p.Name, v.login()), Text: w.mustT("identities_link", "label", p.Label),
-			})
-		}
+		w.Providers = append(w.Providers, Link{
+			URL: v.url("o/"+p.Name) + "?link=" + social.LinkToken(key, p.Name, v.login()), Text: w.mustT("identities_link", "label", p.Label),
+		})
 	}
-	if !recent {
-		w.Links = append(w.Links, Link{URL: v.url("login?next=") + v.url("identities"), Text: w.mustT("identities_again")})
-	}
-	for _, name := range []string{drf.NonField, "current_password"} {
-		w.Errors = append(w.Errors, w.translate(v.errs[name])...)
-	}
+	w.Errors = append(w.Errors, w.translate(v.errs[drf.NonField])...)
 	return w.text(&w.Text, "identities_text")
 }
 

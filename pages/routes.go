@@ -14,6 +14,7 @@ type page struct {
 	path      string // under the prefix; {} is any segment
 	action    serializers.Action
 	protected bool // needs a log-in
+	proof     bool // needs a log-in whose owner proved lately who he is; see confirm.go
 	always    bool // is there even if the endpoint of the action is disabled
 	inNav     bool
 	given     func(*visit) bool // reports whether it is offered; nil: yes
@@ -36,23 +37,24 @@ func init() { // the functions refer to the list
 		{name: "password_reset_sent", path: "password/reset/sent", action: serializers.PasswordReset, given: hasMailer, show: showSent},
 		{name: "password_reset_confirm", path: "password/reset/confirm/{}/{}", action: serializers.ResetConfirm, given: hasMailer, show: showResetConfirm, act: resetPassword},
 		{name: "profile", path: "profile", action: serializers.Me, protected: true, inNav: true, show: showProfile, act: setFields},
-		{name: "username", path: "username", action: serializers.Username, protected: true, inNav: true, show: showUsername, act: setUsername},
-		{name: "email", path: "email", action: serializers.Me, protected: true, inNav: true, given: hasEmail, show: showEmail, act: setEmail},
-		{name: "password", path: "password", action: serializers.Password, protected: true, inNav: true, show: showPassword, act: setPassword},
-		{name: "identities", path: "identities", action: serializers.Identities, protected: true, inNav: true, given: hasProviders, show: showIdentities, act: unlink},
+		{name: "username", path: "username", action: serializers.Username, protected: true, proof: true, inNav: true, show: showUsername, act: setUsername},
+		{name: "email", path: "email", action: serializers.Me, protected: true, proof: true, inNav: true, given: hasEmail, show: showEmail, act: setEmail},
+		{name: "password", path: "password", action: serializers.Password, protected: true, proof: true, inNav: true, show: showPassword, act: setPassword},
+		{name: "identities", path: "identities", action: serializers.Identities, protected: true, proof: true, inNav: true, given: hasProviders, show: showIdentities, act: unlink},
 		{name: "sessions", path: "sessions", action: serializers.Tokens, protected: true, inNav: true, show: showSessions, act: endSession},
 		{name: "sessions", path: "sessions/others", action: serializers.LogoutOthers, protected: true, show: showSessions, act: endOtherSessions},
-		{name: "tokens", path: "tokens", action: serializers.NamedToken, protected: true, inNav: true, show: showTokens, act: makeToken},
+		{name: "tokens", path: "tokens", action: serializers.NamedToken, protected: true, proof: true, inNav: true, show: showTokens, act: makeToken},
 		{name: "tokens", path: "tokens/end", action: serializers.Tokens, protected: true, show: showTokens, act: endToken},
 		{name: "login", path: "o/{}", action: serializers.LoginProvider, given: hasProviders, answer: beginLogin},
 		{name: "login", path: "o/{}/callback", action: serializers.LoginProvider, given: hasProviders, answer: finishLogin},
-		{name: "mfa", path: "mfa", action: serializers.TOTPActivate, protected: true, inNav: true, given: hasMFA, show: showMFA, act: setUpFactor},
+		{name: "mfa", path: "mfa", action: serializers.TOTPActivate, protected: true, proof: true, inNav: true, given: hasMFA, show: showMFA, act: setUpFactor},
 		{name: "verify", path: "verify", action: serializers.MFAVerify, given: hasMFA, show: showVerify, act: verify},
-		{name: "prove", path: "prove", action: serializers.Reauthenticate, protected: true, given: hasMFA, show: showProve, act: prove},
+		{name: "prove", path: "prove", action: serializers.Reauthenticate, protected: true, given: hasMFA, show: showProve, act: confirm},
+		{name: "confirm", path: "confirm", action: serializers.Reauthenticate, protected: true, always: true, show: showConfirm, act: confirm},
 		{name: "mfa_codes", path: "mfa/codes", action: serializers.RecoveryCodes, protected: true, given: hasMFA, show: showNewCodes, act: newCodes},
 		{name: "mfa_remove", path: "mfa/remove", action: serializers.TOTPDeactivate, protected: true, given: hasMFA, show: showRemoveFactor, act: removeFactor},
 		{name: "logout", path: "logout", action: serializers.Logout, always: true, show: showLogout, act: logout},
-		{name: "delete", path: "delete", action: serializers.Delete, protected: true, show: showDelete, act: deleteAccount},
+		{name: "delete", path: "delete", action: serializers.Delete, protected: true, proof: true, show: showDelete, act: deleteAccount},
 		{name: "deleted", path: "deleted", action: serializers.Delete, show: showDeleted},
 		{name: "profile", path: "", action: serializers.Me, protected: true, show: showProfile, act: setFields},
 	}

@@ -42,13 +42,8 @@ func showTokens(v *visit, w *View) error {
 	if err != nil {
 		return err
 	}
-	if fields, err = w.askProof(v, fields); err != nil {
-		return err
-	}
 	for _, f := range fields {
-		if f.Name != "current_password" {
-			f.Label = w.mustT("tokens_" + f.Name)
-		}
+		f.Label = w.mustT("tokens_" + f.Name)
 		switch f.Name {
 		case "expires":
 			f.Type = "date"

@@ -37,7 +37,7 @@ func sampleView(l *lang, name string, full bool) *View {
 	w.Facts = []Fact{{"label", "value", "note"}}
 	w.Sessions = []Session{{ID: "1", Device: "device", Current: true}, {ID: "2", Device: "device", Address: "address"}}
 	w.Providers = []Link{{URL: "/", Text: "text"}}
-	w.Identities, w.AsksPassword, w.Errors = []Identity{{ID: "1", Label: "label", Name: "name"}}, true, []string{"error"}
+	w.Identities, w.Errors = []Identity{{ID: "1", Label: "label", Name: "name"}}, []string{"error"}
 	w.Tokens = []NamedToken{{ID: "1", Name: "name", Scopes: "scope", Expires: "date"}, {ID: "2", Name: "name"}}
 	w.Token = "token"
 	w.Enrolment = &Enrolment{"<svg></svg>", "secret"}

@@ -40,10 +40,9 @@ type View struct {
 	Enrolment *Enrolment // to set up a second factor
 	Codes     []string   // new recovery codes
 
-	Providers    []Link     // to log in with, or to link
-	Identities   []Identity // of the account
-	AsksPassword bool       // to remove one
-	Errors       []string   // of a page without a form
+	Providers  []Link     // to log in with, or to link
+	Identities []Identity // of the account
+	Errors     []string   // of a page without a form
 
 	Tokens []NamedToken // of the tokens
 	Token  string       // that was just made; empty: none

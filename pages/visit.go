@@ -53,6 +53,14 @@ func (v *visit) baseURL() string {
 // url returns the path of a page.
 func (v *visit) url(path string) string { return v.base + "/" + path }
 
+// here returns the path and the query of the request.
+func (v *visit) here() string {
+	if v.URL.RawQuery == "" {
+		return v.url(v.path)
+	}
+	return v.url(v.path) + "?" + v.URL.RawQuery
+}
+
 // serve authenticates, and then shows a page or does what its form asks for.
 func (v *visit) serve() error {
 	v.setHeaders()
@@ -128,6 +136,11 @@ func (v *visit) get() error {
 	case v.page.protected && v.who.Identity == nil:
 		return v.askLogin()
 	}
+	if unproved, err := v.unproved(); err != nil {
+		return v.fail(v.realm.Explain(err))
+	} else if unproved {
+		return v.askConfirm(v.here())
+	}
 	if v.page.name == "login" {
 		if v.needsProof() {
 			return v.redirect(v.proofURL())
@@ -175,6 +188,9 @@ func (v *visit) post() error {
 	if asked, err := v.askFactor(err); asked {
 		return err
 	}
+	if errors.Is(err, account.ErrStale) { // since the form was shown
+		return v.askConfirm(v.url(v.path))
+	}
 	if err != nil {
 		return v.fail(v.explain(err))
 	}
@@ -187,8 +203,6 @@ func (v *visit) post() error {
 // explain returns an error in the words of the form.
 func (v *visit) explain(err error) error {
 	switch {
-	case errors.Is(err, serializers.ErrUnproved): // since the form was shown
-		return v.refuse("proof_old")
 	case errors.Is(err, account.ErrUninvited):
 		return v.refuse("invitation_invalid")
 	case errors.Is(err, account.ErrRegistrationClosed):

@@ -9,15 +9,11 @@ import (
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
 )
 
-// Actions of an account that has logged in: who.
+// What the owner of a log-in changes.
 
-// SetFields changes fields of an account. If partial, missing members don't change.
-func (s *Serializers) SetFields(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object, partial bool) (*account.Account, error) {
-	return s.SetFieldsOf(ctx, req, who, who, o, partial)
-}
-
-// SetFieldsOf is SetFields for an account that another one may change.
-func (s *Serializers) SetFieldsOf(ctx context.Context, req *account.Request, who, whose *account.Account, o *drf.Object, partial bool) (*account.Account, error) {
+// SetFields changes fields of an account: the own one, or another one that the owner of the
+// log-in may change. If partial, missing members don't change.
+func (s *Serializers) SetFields(ctx context.Context, req *account.Request, login *account.Token, whose *account.Account, o *drf.Object, partial bool) (*account.Account, error) {
 	bind := s.Version.Bind
 	if partial {
 		bind = s.Version.BindPartial
@@ -26,17 +22,23 @@ func (s *Serializers) SetFieldsOf(ctx context.Context, req *account.Request, who
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	if err := s.checkEmailPassword(ctx, req, who, whose, o, v); err != nil {
+	if err := s.checkEmailPassword(ctx, req, login, whose, o, v); err != nil {
 		return nil, err
 	}
 	return req.SetFields(ctx, whose.ID, v)
 }
 
 // checkEmailPassword checks the current password with a new address; see
-// set_email_password.
-func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Request, who, whose *account.Account, o *drf.Object, v account.Values) error {
+// set_email_password. The account pages need a proof in any case.
+func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Request, login *account.Token, whose *account.Account, o *drf.Object, v account.Values) error {
 	email, ok := v["email"].(string)
-	if !s.SetEmailPassword || !ok || email == whose.Email {
+	switch {
+	case !ok || email == whose.Email:
+		return nil
+	case s.AsksProof:
+		_, err := req.Proved(ctx, login)
+		return err
+	case !s.SetEmailPassword:
 		return nil
 	}
 	current, ok := o.Values["current_password"].(string)
@@ -44,21 +46,21 @@ func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Reque
 		return drf.Invalid("current_password", fieldtype.MsgRequired)
 	}
 	errs := make(drf.FieldErrors)
-	if _, err := s.checkCurrentPassword(ctx, req, who, account.Values{"current_password": current}, errs); err != nil {
+	if _, err := s.checkCurrentPassword(ctx, req, login, account.Values{"current_password": current}, errs); err != nil {
 		return err
 	}
 	return errs.Err()
 }
 
 // SetUsername renames an account.
-func (s *Serializers) SetUsername(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) error {
+func (s *Serializers) SetUsername(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) error {
 	member := "new_" + s.Model.Username.Name
 	v, errs := s.Version.Bind(o, s.usernameInputs())
-	checked, err := s.checkCurrentPassword(ctx, req, who, v, errs)
+	checked, err := s.checkCurrentPassword(ctx, req, login, v, errs)
 	if err != nil {
 		return err
 	}
-	if err := s.checkTaken(ctx, req, member, who.ID, v, errs); err != nil {
+	if err := s.checkTaken(ctx, req, member, login.Account, v, errs); err != nil {
 		return s.asMember(err, member)
 	}
 	if err := s.checkNameTwice(v, errs, s.SetUsernameRetype); err != nil {
@@ -77,17 +79,17 @@ func (s *Serializers) checkNameTwice(v account.Values, errs drf.FieldErrors, ret
 	return errs.Err()
 }
 
-// SetPassword changes a password. keep is the token of the request. In djoser 2,
-// logout_on_password_change ends it, too.
-func (s *Serializers) SetPassword(ctx context.Context, req *account.Request, who *account.Account, keep account.Digest, o *drf.Object) error {
+// SetPassword changes a password. In djoser 2, logout_on_password_change ends the log-in, too.
+func (s *Serializers) SetPassword(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) error {
 	v, errs := s.Version.Bind(o, s.passwordInputs())
-	checked, err := s.checkCurrentPassword(ctx, req, who, v, errs)
+	checked, err := s.checkCurrentPassword(ctx, req, login, v, errs)
 	if err != nil {
 		return err
 	}
 	if err := checkNewPasswordTwice(v, errs, s.SetPasswordRetype); err != nil {
 		return err
 	}
+	keep := login.Login()
 	if s.modern() {
 		keep = account.Digest{}
 	}
@@ -96,8 +98,8 @@ func (s *Serializers) SetPassword(ctx context.Context, req *account.Request, who
 }
 
 // Delete deletes an account.
-func (s *Serializers) Delete(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) error {
-	checked, err := s.checkOwner(ctx, req, who, o)
+func (s *Serializers) Delete(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) error {
+	checked, err := s.checkOwner(ctx, req, login, o)
 	if err != nil {
 		return err
 	}
@@ -105,8 +107,12 @@ func (s *Serializers) Delete(ctx context.Context, req *account.Request, who *acc
 }
 
 // checkCurrentPassword returns the account whose current password was checked, or nil and
-// adds an error. It doesn't hash a password that is too long for any account.
-func (s *Serializers) checkCurrentPassword(ctx context.Context, req *account.Request, who *account.Account, v account.Values, errs drf.FieldErrors) (*account.Account, error) {
+// adds an error. It doesn't hash a password that is too long for any account. The account
+// pages need a proof instead.
+func (s *Serializers) checkCurrentPassword(ctx context.Context, req *account.Request, login *account.Token, v account.Values, errs drf.FieldErrors) (*account.Account, error) {
+	if s.AsksProof {
+		return req.Proved(ctx, login)
+	}
 	current, ok := v["current_password"].(string)
 	if !ok {
 		return nil, nil
@@ -115,7 +121,7 @@ func (s *Serializers) checkCurrentPassword(ctx context.Context, req *account.Req
 		errs.Add("current_password", msgPassword)
 		return nil, nil
 	}
-	acc, err := req.CheckPassword(ctx, who.ID, current)
+	acc, err := req.CheckPassword(ctx, login.Account, current)
 	if errors.Is(err, account.ErrPassword) {
 		errs.Add("current_password", msgPassword)
 		return nil, nil

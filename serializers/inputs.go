@@ -70,7 +70,7 @@ func (s *Serializers) linkInputs() []drf.Input {
 }
 
 func (s *Serializers) usernameInputs() []drf.Input {
-	return append(s.newUsernameInputs(s.SetUsernameRetype), s.deleteInputs()...)
+	return s.withPassword(true, s.newUsernameInputs(s.SetUsernameRetype)...)
 }
 
 func (s *Serializers) usernameResetInputs() []drf.Input {
@@ -87,11 +87,11 @@ func (s *Serializers) newUsernameInputs(retype bool) []drf.Input {
 }
 
 func (s *Serializers) deleteInputs() []drf.Input {
-	return []drf.Input{{Name: "current_password", Required: true}}
+	return s.withPassword(true)
 }
 
 func (s *Serializers) passwordInputs() []drf.Input {
-	return append(s.newPasswordInputs(s.SetPasswordRetype), drf.Input{Name: "current_password", Required: true})
+	return s.withPassword(true, s.newPasswordInputs(s.SetPasswordRetype)...)
 }
 
 func (s *Serializers) emailInputs() []drf.Input {

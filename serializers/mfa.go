@@ -19,30 +19,6 @@ const (
 	msgEphemeral = "Invalid or expired token."
 )
 
-// proofAge is how long ago the owner of a log-in must have proved who he is to set up a second
-// factor or make a named token without the password.
-const proofAge = 15 * time.Minute
-
-// IsProved reports whether a log-in needs no password for that.
-func IsProved(t *account.Token, now time.Time) bool { return now.Sub(t.ProvedAt()) <= proofAge }
-
-// ErrUnproved means that it does.
-var ErrUnproved = drf.Forbidden("The login was too long ago for this. Send current_password, too, or log in again.")
-
-// checkProof returns an error unless the owner of a log-in proved lately who he is, or sends the
-// password: what lasts beyond the log-in isn't for who has stolen it. Errors: ErrUnproved, those
-// of CheckPassword.
-func checkProof(ctx context.Context, req *account.Request, t *account.Token, now time.Time, pass string) error {
-	switch {
-	case pass != "":
-		_, err := req.CheckPassword(ctx, t.Account, pass)
-		return err
-	case !IsProved(t, now):
-		return &refusal{account.ErrStale, ErrUnproved}
-	}
-	return nil
-}
-
 var (
 	errFactorSet = badRequest("MFA is already enabled. Deactivate it before activating again.")
 	errNoFactor  = badRequest("MFA is not enabled.")
@@ -61,7 +37,7 @@ func (s *Serializers) mfaVerifyInputs() []drf.Input {
 }
 
 func (s *Serializers) activateInputs() []drf.Input {
-	return []drf.Input{{Name: "code", Required: true}, {Name: "current_password"}}
+	return s.withPassword(false, drf.Input{Name: "code", Required: true})
 }
 
 func (s *Serializers) reauthenticateInputs() []drf.Input {
@@ -116,9 +92,13 @@ type Enrolment struct {
 	SVG    string `json:"-"`
 }
 
-// BeginFactor returns the secret of a new app, for the account's name on a site.
-func (s *Serializers) BeginFactor(ctx context.Context, accounts *account.Service, who *account.Account, login account.Digest, site string) (*Enrolment, error) {
-	secret, err := accounts.BeginFactor(ctx, who.ID, login)
+// BeginFactor returns the secret of a new app, for the account's name on a site. Only for who
+// proved lately who they are: a thief who knows the secret would have the owner's codes.
+func (s *Serializers) BeginFactor(ctx context.Context, accounts *account.Service, who *account.Account, login *account.Token, site string) (*Enrolment, error) {
+	if !login.IsProved(accounts.Now()) {
+		return nil, account.ErrStale
+	}
+	secret, err := accounts.BeginFactor(ctx, who.ID, login.Login())
 	if err != nil {
 		return nil, explainFactor(err)
 	}
@@ -129,17 +109,16 @@ func (s *Serializers) BeginFactor(ctx context.Context, accounts *account.Service
 	return e, nil
 }
 
-// ConfirmFactor sets up the second factor, and returns recovery codes. A stolen log-in can't:
-// it needs the password, or a log-in of the last minutes.
-func (s *Serializers) ConfirmFactor(ctx context.Context, req *account.Request, who *account.Account, token *account.Token, now time.Time, o *drf.Object) ([]string, error) {
+// ConfirmFactor sets up the second factor, and returns recovery codes. It needs a proof.
+func (s *Serializers) ConfirmFactor(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) ([]string, error) {
 	v, errs := s.Version.Bind(o, s.activateInputs())
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	if err := checkProof(ctx, req, token, now, v.Text("current_password")); err != nil {
+	if _, err := s.checkProof(ctx, req, login, v); err != nil {
 		return nil, err
 	}
-	codes, err := req.ConfirmFactor(ctx, who.ID, token.Login(), v.Text("code"))
+	codes, err := req.ConfirmFactor(ctx, login.Account, login.Login(), v.Text("code"))
 	return codes, explainFactor(err)
 }
 

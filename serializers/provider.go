@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
-	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/jwt"
 	"github.com/caddy-djoser/djoser/social"
 )
@@ -27,7 +26,7 @@ func (s *Serializers) providerInputs() []drf.Input {
 	return inputs
 }
 
-func (s *Serializers) unlinkInputs() []drf.Input { return []drf.Input{{Name: "current_password"}} }
+func (s *Serializers) unlinkInputs() []drf.Input { return s.withPassword(false) }
 
 // Provider returns the provider with a name, or nil.
 func (s *Serializers) Provider(name string) *social.Provider {
@@ -89,7 +88,7 @@ func (s *Serializers) LoginByProvider(ctx context.Context, accounts *account.Ser
 	by.Next = state.Next
 	var owner *account.Account
 	if state.Account != 0 {
-		if owner, err = checkLinker(ctx, req, state, a.Token, v); err != nil {
+		if owner, err = s.checkLinker(ctx, req, state, a.Token, v); err != nil {
 			return by, err
 		}
 	}
@@ -123,16 +122,12 @@ func refused(err error) error {
 	return err
 }
 
-// checkLinker returns the account to link to, whose owner has just logged in, or knows the
-// password.
-func checkLinker(ctx context.Context, req *account.Request, state *social.State, token *account.Token, v account.Values) (*account.Account, error) {
+// checkLinker returns the account to link to, with a proof.
+func (s *Serializers) checkLinker(ctx context.Context, req *account.Request, state *social.State, token *account.Token, v account.Values) (*account.Account, error) {
 	if token == nil || token.Account != state.Account {
 		return nil, refused(fmt.Errorf("%w: it is of another account", social.ErrState))
 	}
-	if pass := v.Text("current_password"); pass != "" {
-		return req.CheckPassword(ctx, token.Account, pass)
-	}
-	return req.CheckRecent(ctx, token)
+	return s.checkProof(ctx, req, token, v)
 }
 
 // person returns somebody as package account knows them.
@@ -156,18 +151,13 @@ func (s *Serializers) person(p *social.Provider, found *social.Person) account.P
 // maxIdentityName is the maximum length of an identity's name in bytes: that of an address.
 const maxIdentityName = 254
 
-// Unlink removes an identity of the account of a token. It needs the current password, if
-// the account has one.
-func (s *Serializers) Unlink(ctx context.Context, req *account.Request, token *account.Token, id string, o *drf.Object) error {
+// Unlink removes an identity of the account of a log-in. It needs a proof.
+func (s *Serializers) Unlink(ctx context.Context, req *account.Request, login *account.Token, id string, o *drf.Object) error {
 	v, errs := s.Version.Bind(o, s.unlinkInputs())
 	if err := errs.Err(); err != nil {
 		return err
 	}
-	pass := v.Text("current_password")
-	if fieldtype.Characters(pass) > s.MaxPassword {
-		return account.ErrPassword
-	}
-	owner, err := req.CheckOwner(ctx, token, pass)
+	owner, err := s.checkProof(ctx, req, login, v)
 	if err != nil {
 		return err
 	}
@@ -210,7 +200,7 @@ func explainProvider(err error) error {
 	case errors.Is(err, account.ErrManyIdentities):
 		return drf.Invalid(drf.NonField, "Too many are linked. Remove one first.")
 	case errors.Is(err, account.ErrStale):
-		return drf.ErrStaleLogin
+		return errUnproved
 	case errors.As(err, &taken) && taken.IsIdentity():
 		return drf.Invalid(drf.NonField, "This is linked to another account.")
 	}

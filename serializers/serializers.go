@@ -28,6 +28,10 @@ type Serializers struct {
 
 	Providers []*social.Provider // that people log in with
 
+	// AsksProof means that a change needs a proof of the last minutes instead of
+	// current_password, as on the account pages.
+	AsksProof bool
+
 	// Of djoser 2 alone.
 	LoginField                 *account.Field // nil: the username field
 	UserCreatePasswordRetype   bool

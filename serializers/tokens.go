@@ -70,14 +70,14 @@ const (
 // namedTokenInputs are the members of a named token. As when it expires and as scopes,
 // NamedToken takes more than text.
 func (s *Serializers) namedTokenInputs() []drf.Input {
-	return []drf.Input{{Name: "name", Required: true, MaxLength: maxTokenName}, {Name: "expires"}, {Name: "scopes"}, {Name: "current_password"}}
+	return s.withPassword(false, drf.Input{Name: "name", Required: true, MaxLength: maxTokenName}, drf.Input{Name: "expires"}, drf.Input{Name: "scopes"})
 }
 
 // NamedToken makes a named token for the account of a log-in. Scopes are a list, or one text
-// with spaces. A stolen log-in can't: it needs the password, or a log-in of the last minutes.
+// with spaces. It needs a proof.
 func (s *Serializers) NamedToken(ctx context.Context, req *account.Request, login *account.Token, rules *account.Rules, now time.Time, o *drf.Object) (*NewToken, error) {
-	inputs := s.namedTokenInputs()
-	v, errs := s.Version.Bind(o, []drf.Input{inputs[0], inputs[3]})
+	ofText := slices.DeleteFunc(s.namedTokenInputs(), func(in drf.Input) bool { return in.Name == "expires" || in.Name == "scopes" })
+	v, errs := s.Version.Bind(o, ofText)
 	expires, ok := o.Values["expires"].(string)
 	if !ok && o.Values["expires"] != nil {
 		errs.Add("expires", msgExpires)
@@ -90,7 +90,7 @@ func (s *Serializers) NamedToken(ctx context.Context, req *account.Request, logi
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	if err := checkProof(ctx, req, login, now, v.Text("current_password")); err != nil {
+	if _, err := s.checkProof(ctx, req, login, v); err != nil {
 		return nil, err
 	}
 	value, err := req.MakeNamed(ctx, login.Account, login.Login(), t)

@@ -165,17 +165,17 @@ func textOf(o *drf.Object, name string) string {
 }
 
 // DeleteOther deletes an account for somebody who may, with his own password.
-func (s *Serializers) DeleteOther(ctx context.Context, req *account.Request, who, other *account.Account, o *drf.Object) error {
-	if _, err := s.checkOwner(ctx, req, who, o); err != nil {
+func (s *Serializers) DeleteOther(ctx context.Context, req *account.Request, login *account.Token, other *account.Account, o *drf.Object) error {
+	if _, err := s.checkOwner(ctx, req, login, o); err != nil {
 		return err
 	}
 	return req.DeleteOther(ctx, other.ID)
 }
 
 // checkOwner checks the member current_password alone.
-func (s *Serializers) checkOwner(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) (*account.Account, error) {
+func (s *Serializers) checkOwner(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) (*account.Account, error) {
 	v, errs := s.Version.Bind(o, s.deleteInputs())
-	checked, err := s.checkCurrentPassword(ctx, req, who, v, errs)
+	checked, err := s.checkCurrentPassword(ctx, req, login, v, errs)
 	if err != nil {
 		return nil, err
 	}

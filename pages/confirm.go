@@ -1,0 +1,67 @@
+package pages
+
+import (
+	"errors"
+	"net/url"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/serializers"
+)
+
+// The pages that change what a stolen log-in must not change ask first whose log-in it is: by
+// a code, or by the password. That counts for some minutes, on all of them.
+
+// unproved reports whether the page asks for that first. A second factor is changed by its
+// codes, each of which is good once, so its page asks only for setting one up.
+func (v *visit) unproved() (bool, error) {
+	if !v.page.proof || v.who.Token.IsProved(v.accounts.Now()) {
+		return false, nil
+	}
+	if v.page.name != "mfa" {
+		return true, nil
+	}
+	acc, err := v.account()
+	return err == nil && !acc.Factor.IsActive(), err
+}
+
+// askConfirm sends to the page that asks, and from there to a page.
+func (v *visit) askConfirm(next string) error {
+	return v.redirect(v.url("confirm?" + url.Values{"next": {next}}.Encode()))
+}
+
+// showConfirm asks for a code, or for the password. Who has neither logs in again, with a
+// provider.
+func showConfirm(v *visit, w *View) error {
+	acc, err := v.account()
+	switch {
+	case err != nil:
+		return err
+	case v.realm.MFA && acc.Factor.IsActive():
+		err = errors.Join(w.text(&w.Text, "confirm_code"), w.codeForm(v, serializers.RecoveryCodes))
+	case acc.HasPassword():
+		err = errors.Join(w.text(&w.Text, "confirm_password"), w.passwordForm(v))
+	default:
+		w.linkProviders(v)
+		w.link(v, "login", v.nextQuery())
+		return w.text(&w.Text, "confirm_login")
+	}
+	if err != nil {
+		return err
+	}
+	w.Form.Next, w.Form.Follow = v.askedNext(), true
+	return nil
+}
+
+// passwordForm adds a form with the password of who has logged in.
+func (w *View) passwordForm(v *visit) error {
+	fields, err := w.fields(v.inputs(serializers.Reauthenticate)[:1])
+	if err != nil {
+		return err
+	}
+	fields[0].Autocomplete, fields[0].Required, fields[0].Optional = "current-password", true, ""
+	return w.form(v, append([]*Field{w.accountField(v.realm.Model, v.who.Account)}, fields...))
+}
+
+func confirm(v *visit, req *account.Request) (string, error) {
+	return v.next(), v.realm.Reauthenticate(v.Context(), req, v.who.Account, v.who.Token.Login(), v.posted)
+}

@@ -1,0 +1,36 @@
+package serializers
+
+import (
+	"context"
+
+	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
+)
+
+// What a stolen log-in must not do needs a proof of who sends it; see account.Token.IsProved.
+
+// errUnproved means that the proof is too old.
+var errUnproved = drf.Forbidden("The login was too long ago for this. Reauthenticate, or log in again.")
+
+// withPassword adds current_password to the members of an action. The account pages ask for a
+// proof instead.
+func (s *Serializers) withPassword(required bool, inputs ...drf.Input) []drf.Input {
+	if s.AsksProof {
+		return inputs
+	}
+	return append(inputs, drf.Input{Name: "current_password", Required: required})
+}
+
+// checkProof returns the account of a log-in, if its owner proved lately who he is, or sends
+// current_password. Errors: account.ErrStale, those of CheckPassword.
+func (s *Serializers) checkProof(ctx context.Context, req *account.Request, login *account.Token, v account.Values) (*account.Account, error) {
+	switch pass := v.Text("current_password"); {
+	case pass == "":
+		return req.Proved(ctx, login)
+	case fieldtype.Characters(pass) > s.MaxPassword:
+		return nil, account.ErrPassword
+	default:
+		return req.CheckPassword(ctx, login.Account, pass)
+	}
+}
