@@ -602,8 +602,7 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 		"LoginSessionBy": func(req *account.Request) error { _, _, err := req.LoginSessionBy(ctx, somebody, "", "x"); return err },
 		"Link":           func(req *account.Request) error { _, err := req.Link(ctx, acc, somebody.Identity); return err },
 		"Unlink":         func(req *account.Request) error { return req.Unlink(ctx, acc, "x") },
-		"CheckOwner":     func(req *account.Request) error { _, err := req.CheckOwner(ctx, token, "secret"); return err },
-		"CheckRecent":    func(req *account.Request) error { _, err := req.CheckRecent(ctx, token); return err },
+		"Proved":         func(req *account.Request) error { _, err := req.Proved(ctx, token); return err },
 		"VerifyFactor":   func(req *account.Request) error { _, _, _, err := req.VerifyFactor(ctx, "x", "y", "z"); return err },
 		"ConfirmFactor": func(req *account.Request) error {
 			_, err := req.ConfirmFactor(ctx, acc.ID, account.Digest{}, "x")
