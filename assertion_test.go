@@ -230,3 +230,45 @@ func TestTheAssertionOfANamedTokenHasNoLogin(t *testing.T) {
 		t.Errorf("%v", claims)
 	}
 }
+
+func TestAnAssertionSaysHowTheOwnerLoggedIn(t *testing.T) {
+	p := newProviderSite(t, "")
+	gated := "\nroute /api/* {\ndjoser_auth {\n" + wiki + "}\nreverse_proxy " + testsite.BackEnd(t) + "\n}\n"
+	load := func(more string) {
+		t.Helper()
+		if err := p.Load(p.site("mfa\n"+more) + gated); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantMethods := func(token string, want ...any) {
+		t.Helper()
+		a := p.Do(http.MethodGet, "/api/x", "", "Authorization", "Bearer "+token)
+		got, _ := p.checked(a.Echo(t).Header.Get(gate.AssertionHeader))["amr"].([]any)
+		if !slices.Equal(got, want) {
+			t.Errorf("amr is %v, want %v", got, want)
+		}
+	}
+	load("token {\nschemes Token Bearer\n}\n")
+	p.provider.Set(annSmith)
+	token := member(t, p.logIn(annSmith.Username), "auth_token")
+	wantMethods(token, "fed")
+	app, recovery := p.enrol(token)
+	wantMethods(token, "fed", "otp", "mfa")
+	ephemeral := member(t, p.logIn(annSmith.Username), "ephemeral_token")
+	if !strings.Contains(ephemeral, ".token_provider.") {
+		t.Errorf("ephemeral token %s", ephemeral)
+	}
+	p.proveFactor(strings.Replace(ephemeral, "_provider", "", 1), recovery[0]).Want(t, http.StatusBadRequest)
+	wantMethods(p.proveFactor(ephemeral, app.Code(t)).Token(t), "fed", "otp", "mfa")
+	p.Register("bob", "pw")
+	wantMethods(p.Login("bob", "pw"), "pwd")
+
+	load("send_activation_email\nlogin_after_activation\ntoken {\nschemes Token Bearer\n}\n")
+	p.Post("/auth/register", "", "username", "cid", "password", "pw", "email", "cid@example.com").Want(t, http.StatusCreated)
+	activated := p.JSON(http.MethodPost, "/auth/activate", "", p.linkTo(t, "cid@example.com"))
+	wantMethods(activated.Token(t))
+
+	load("jwt\n")
+	pair := pair(t, p.proveFactor(member(t, p.logIn(annSmith.Username), "ephemeral_token"), recovery[1]))
+	wantMethods(pair.Access, "fed", "otp", "mfa")
+}

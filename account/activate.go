@@ -1,6 +1,10 @@
 package account
 
-import "context"
+import (
+	"context"
+
+	"github.com/caddy-djoser/djoser/model"
+)
 
 // Activate uses a link: one that activates the account, confirms a new address, or
 // takes back a change of address. It renames the event if that isn't an activation. The
@@ -40,7 +44,7 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 			a.notify(change, PurposeConfirmation, acc, c)
 		}
 		if acc.IsActive && a.Rules.LoginAfterActivation && !r.noLogin {
-			value, t := newLogin()
+			value, t := newLogin(model.MethodLink)
 			if a.addLogin(change, acc, c, t) == nil { // else a second factor is needed
 				token = value
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/internal/username"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 )
 
@@ -54,7 +55,7 @@ func (a *Service) ProviderKey() ([]byte, error) {
 // token is empty if that waits. code is that of an invitation, or empty. Errors:
 // ErrAddressClaimed, ErrDisabled, ErrWaiting, those of Register.
 func (r *Request) LoginBy(ctx context.Context, p Person, code string) (acc *Account, token string, err error) {
-	token, t := newLogin()
+	token, t := newLogin(model.MethodProvider)
 	if acc, err = r.loginBy(ctx, p, code, t); err != nil || !acc.IsActive {
 		token = ""
 	}
@@ -63,7 +64,7 @@ func (r *Request) LoginBy(ctx context.Context, p Person, code string) (acc *Acco
 
 // LoginSessionBy is LoginBy for a session with a new id; nil if the account waits.
 func (r *Request) LoginSessionBy(ctx context.Context, p Person, code, id string) (*Account, *Session, error) {
-	s := newSession(id)
+	s := newSession(id, model.MethodProvider)
 	acc, err := r.loginBy(ctx, p, code, s.Token)
 	if err != nil || !acc.IsActive {
 		s = nil

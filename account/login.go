@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/throttle"
 )
@@ -16,7 +17,7 @@ import (
 // username field, or another one that is unique or an address. Errors: ErrCredentials,
 // ErrDisabled, *TooSoonError, password.ErrBusy.
 func (r *Request) Login(ctx context.Context, field *Field, name, pass string) (acc *Account, token string, err error) {
-	token, t := newLogin()
+	token, t := newLogin(model.MethodPassword)
 	if acc, err = r.login(ctx, field, name, pass, t); err != nil {
 		return acc, "", err
 	}

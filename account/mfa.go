@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/mfa"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/throttle"
 )
 
@@ -61,7 +62,7 @@ func (a *Service) isEphemeral(acc *Account, kind, signature string) bool {
 	return good && acc.IsActive && acc.Factor.IsActive()
 }
 
-// Kinds of log-ins.
+// Kinds of log-ins. The method follows, unless it is the password.
 const (
 	kindToken   = "token"
 	kindSession = "session"
@@ -69,10 +70,14 @@ const (
 
 // kindOf returns the kind of a log-in.
 func kindOf(t *Token) string {
+	kind := kindToken
 	if t.Generation > 0 {
-		return kindSession
+		kind = kindSession
 	}
-	return kindToken
+	if t.Method != model.MethodPassword {
+		kind += "_" + string(t.Method)
+	}
+	return kind
 }
 
 // VerifyFactor finishes a log-in that needs a second factor, with a code of the app or a
@@ -84,17 +89,18 @@ func (r *Request) VerifyFactor(ctx context.Context, ephemeral, code, id string) 
 	r.event.Account = nil // not that of the request's token
 	uid, rest, _ := strings.Cut(ephemeral, ".")
 	kind, signature, _ := strings.Cut(rest, ".")
+	ofWhat, method, _ := strings.Cut(kind, "_")
 	acc, err = r.Linked(ctx, uid)
-	if errors.Is(err, ErrNotFound) || err == nil && !a.isEphemeral(acc, kind, signature) || kind == kindSession && id == "" {
+	if errors.Is(err, ErrNotFound) || err == nil && !a.isEphemeral(acc, kind, signature) || ofWhat == kindSession && id == "" {
 		return nil, "", nil, ErrLink
 	}
 	if err != nil {
 		return nil, "", nil, err
 	}
 	r.event.Account = acc
-	token, t := newLogin()
-	if kind == kindSession {
-		session = newSession(id)
+	token, t := newLogin(model.Method(method))
+	if ofWhat == kindSession {
+		session = newSession(id, model.Method(method))
 		token, t = "", session.Token
 	}
 	t.MFA = true

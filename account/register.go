@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Anybody can register with somebody else's address. With send_activation_email, such
@@ -43,7 +45,7 @@ func (r *Request) Register(ctx context.Context, v Values, pass, code string) (*A
 	var token string
 	var t *Token
 	if a.Rules.LoginAfterRegistration && !r.noLogin {
-		token, t = newLogin()
+		token, t = newLogin(model.MethodPassword)
 	}
 	if err := a.register(ctx, acc, v, invitation, c, t); err != nil {
 		return nil, "", err

@@ -262,10 +262,10 @@ func (a *Service) Commit(ctx context.Context, c *Change) error {
 }
 
 // newLogin returns a new auth token and its record, for addLogin.
-func newLogin() (value string, t *Token) {
+func newLogin(m model.Method) (value string, t *Token) {
 	value = model.NewToken()
 	digest, _ := model.DigestOf(value)
-	return value, &Token{Digest: digest}
+	return value, &Token{Digest: digest, Method: m}
 }
 
 // addLogin adds a log-in to the change: the record of an auth token or a session. Every way to

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"time"
+
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Session is a log-in whose client has JSON Web Tokens instead of an auth token: access
@@ -21,7 +23,7 @@ func SessionDigest(id string) Digest { return sha256.Sum256([]byte("session " + 
 
 // LoginSession is Login for a session with a new id.
 func (r *Request) LoginSession(ctx context.Context, field *Field, name, pass, id string) (*Account, *Session, error) {
-	s := newSession(id)
+	s := newSession(id, model.MethodPassword)
 	acc, err := r.login(ctx, field, name, pass, s.Token)
 	if err != nil {
 		return acc, nil, err
@@ -30,8 +32,8 @@ func (r *Request) LoginSession(ctx context.Context, field *Field, name, pass, id
 }
 
 // newSession returns a new session with an id, for addLogin.
-func newSession(id string) *Session {
-	return &Session{id, &Token{Digest: SessionDigest(id), Generation: 1}}
+func newSession(id string, m model.Method) *Session {
+	return &Session{id, &Token{Digest: SessionDigest(id), Generation: 1, Method: m}}
 }
 
 // ErrReused means that a refresh token was used before, and is no longer good.

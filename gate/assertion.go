@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
@@ -163,11 +164,17 @@ func (g *Gate) claims(r *http.Request, c *caller, now time.Time) *assertionClaim
 	return claims
 }
 
-// loginMethods returns how an account has logged in. A token doesn't say whether that was
-// with a provider. Source of the names: RFC 8176, 2.
-func loginMethods(t *account.Token) []string {
-	if t.MFA {
-		return []string{"pwd", "otp", "mfa"}
+// loginMethods returns how an account has logged in. Source of the names: RFC 8176, 2; it has
+// none for a provider, which others call fed, and none for a link in a mail.
+func loginMethods(t *account.Token) (names []string) {
+	switch t.Method {
+	case model.MethodPassword:
+		names = []string{"pwd"}
+	case model.MethodProvider:
+		names = []string{"fed"}
 	}
-	return []string{"pwd"}
+	if t.MFA {
+		names = append(names, "otp", "mfa")
+	}
+	return names
 }

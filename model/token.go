@@ -23,6 +23,9 @@ type Token struct {
 	Address string    // client address at login
 	Agent   string    // client's User-Agent at login
 
+	// Method is how the owner logged in.
+	Method Method
+
 	// Parent is the log-in that was handed over to Host. The token ends with it, and
 	// Created is the log-in's. Zero: the token is a log-in itself.
 	Parent Digest
@@ -42,6 +45,21 @@ type Token struct {
 	Name   string   // of a named token; empty: it isn't one
 	Scopes []string // of a named token: what it may be used for
 }
+
+// Method is how somebody logs in.
+type Method string
+
+const (
+	// MethodPassword is by name and password, also that of a registration. Log-ins of older
+	// versions have it, too, since they don't say.
+	MethodPassword Method = ""
+
+	// MethodProvider is by a provider, such as Google.
+	MethodProvider Method = "provider"
+
+	// MethodLink is by a link in a mail.
+	MethodLink Method = "link"
+)
 
 // IsNamed reports whether the token is one for a program.
 func (t *Token) IsNamed() bool { return t.Name != "" }

@@ -177,6 +177,7 @@ func token(owner uint64, n int) *model.Token {
 		Created: base.Add(time.Duration(n) * time.Second),
 		Address: "192.0.2.1",
 		Agent:   "storetest",
+		Method:  model.MethodProvider,
 	}
 }
 

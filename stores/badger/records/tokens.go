@@ -25,6 +25,7 @@ const (
 	recTokenScope  protowire.Number = 12 // of each
 	recTokenMFA    protowire.Number = 13
 	recTokenProved protowire.Number = 14
+	recTokenMethod protowire.Number = 15
 )
 
 // EncodeToken returns the record of a token, without its digest.
@@ -45,6 +46,7 @@ func EncodeToken(t *model.Token, unknown []byte) []byte {
 	}
 	b = appendNumber(b, recTokenMFA, protowire.EncodeBool(t.MFA))
 	b = appendTime(b, recTokenProved, t.Proved)
+	b = appendText(b, recTokenMethod, string(t.Method))
 	return append(b, unknown...)
 }
 
@@ -85,6 +87,8 @@ func DecodeToken(digest model.Digest, record []byte) (*model.Token, []byte, erro
 			t.MFA = protowire.DecodeBool(d.number())
 		case recTokenProved:
 			t.Proved = d.time()
+		case recTokenMethod:
+			t.Method = model.Method(d.text())
 		default:
 			unknown = append(unknown, d.raw()...)
 		}
