@@ -15,6 +15,9 @@ const (
 // Explain returns an error of package account in djoser's words, as a *drf.Error that has
 // drf.FieldErrors where fields are wrong. It returns errors of the server unchanged.
 func (s *Serializers) Explain(err error) error {
+	if err == nil {
+		return nil
+	}
 	if r := new(refusal); errors.As(err, &r) {
 		return r.said
 	}
