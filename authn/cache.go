@@ -42,7 +42,7 @@ type liveAccount struct {
 //
 // The cache is never older than the last Commit that returned: Commit drops what it
 // changed before it returns, and a look-up that ran meanwhile, by its generation, is not
-// cached.
+// cached. What other servers end is dropped when the store tells; see shared.go.
 type Cache struct {
 	account.Store
 	Now  func() time.Time
@@ -55,6 +55,8 @@ type Cache struct {
 	shards     [64]shard
 
 	Misses atomic.Uint64
+
+	news *news // of other servers; nil: the store has no others
 
 	// Stranger is called once, with the first unknown token, if none was made
 	// before; nil: not called.
@@ -106,6 +108,7 @@ func NewCache(s account.Store, now func() time.Time) *Cache {
 		c.shards[i].unknown = make(map[account.Digest]int64)
 		c.shards[i].jwts = make(map[account.Digest]checkedJWT)
 	}
+	c.followOthers()
 	go c.writeUses()
 	return c
 }
@@ -174,12 +177,15 @@ func (c *Cache) identify(ctx context.Context, d account.Digest) (*Identity, erro
 	case unknown:
 		s.hits.Add(1)
 		return nil, account.ErrNotFound
-	case id != nil && !id.live.gone.Load():
+	case id != nil && !id.live.gone.Load() && !c.needsLook(id, now):
 		s.hits.Add(1)
 	default:
-		var err error
-		if id, err = c.read(ctx, d, now); err != nil {
+		found, err := c.read(ctx, d, now)
+		if err != nil && (id == nil || id.live.gone.Load() || !c.inGrace(err)) {
 			return nil, err
+		}
+		if err == nil {
+			id = found
 		}
 	}
 	if err := c.use(ctx, id, now); err != nil {

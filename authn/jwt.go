@@ -95,7 +95,7 @@ func (c *Cache) identifyJWT(ctx context.Context, token string, by *JWT) (*Identi
 	s.mu.RLock()
 	known, found := s.jwts[key]
 	s.mu.RUnlock()
-	if !found || known.by != by || known.text != token || now.Unix() > known.expires || !known.session.isCurrent() {
+	if !found || known.by != by || known.text != token || now.Unix() > known.expires || !known.session.isCurrent() || c.needsLook(known.session, now) {
 		return c.checkJWT(ctx, key, token, by)
 	}
 	s.hits.Add(1)

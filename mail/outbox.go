@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"go.uber.org/zap"
 )
 
@@ -340,6 +341,12 @@ func (o *Outbox) sendNext(d *Delivery, m *account.Mail, w *resultWriter) (goOn b
 		w.write(m, o.remove)
 		return true
 	}
+	if claimed, err := o.claim(m); !claimed {
+		if err != nil {
+			w.failed.Store(true)
+		}
+		return err == nil // else another server's
+	}
 	to, err := o.attempt(d, m)
 	switch {
 	case err != nil && o.sending.Err() != nil:
@@ -358,6 +365,20 @@ func (o *Outbox) sendNext(d *Delivery, m *account.Mail, w *resultWriter) (goOn b
 		o.callHook(func() { d.Delivered(m) })
 	}
 	return time.Since(o.lastRead) < o.times.reread
+}
+
+// claim reserves a mail for this server, if others share the store, for longer than it takes
+// to send it. If this server ends meanwhile, another one sends the mail after that.
+func (o *Outbox) claim(m *account.Mail) (claimed bool, err error) {
+	shared, ok := model.As[model.SharedStore](o.store)
+	if !ok {
+		return true, nil
+	}
+	claimed, err = shared.ClaimMail(o.running, m.ID, o.times.send+o.times.grace+time.Minute)
+	if err != nil && o.running.Err() == nil {
+		o.writeError(m, err)
+	}
+	return claimed, err
 }
 
 // handleFailure retries a failed mail later or gives it up, and reports whether

@@ -196,6 +196,30 @@ type FaultStore interface {
 	OnFault(fn func(fault error))
 }
 
+// SharedStore is a Store that several servers use at once. Find it with As.
+type SharedStore interface {
+	// OnEndings makes the store call fn with what other servers have ended or changed, from
+	// now on, each time it has looked. It calls fn once before OnEndings returns.
+	OnEndings(fn func(Endings))
+
+	// Grace is how long what is known of tokens may be used while the store is unavailable,
+	// if that is longer than without news of other servers.
+	Grace() time.Duration
+
+	// ClaimMail reserves an outgoing mail for this server for some time, and reports whether
+	// it has it: another server may have claimed or deleted it. PutMail ends the claim.
+	// Mails and LatestMails leave out mails that other servers have claimed.
+	ClaimMail(ctx context.Context, id uint64, d time.Duration) (bool, error)
+}
+
+// Endings is what other servers have ended or changed.
+type Endings struct {
+	Accounts []uint64  // changed or deleted, or some of their tokens ended
+	Tokens   []Digest  // changed or ended
+	Missed   bool      // anything else, too: some endings may have been missed
+	AsOf     time.Time // when the store began to look
+}
+
 // JournalStore is a BackupStore that keeps its changes in a journal, too. Commands find
 // it with As.
 type JournalStore interface {

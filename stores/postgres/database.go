@@ -1,0 +1,195 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-djoser/djoser/model"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+)
+
+// database is an open store.
+type database struct {
+	pool    *pgxpool.Pool
+	schema  string // quoted
+	timeout time.Duration
+	begin   pgx.TxOptions
+	log     *zap.Logger
+	now     func() time.Time
+	node    int64 // of this server, as long as the store is open
+	linkKey []byte
+
+	notifies bool // servers are woken up by notifications
+	channel  string
+	grace    time.Duration
+
+	era      atomic.Pointer[era]
+	answered atomic.Int64 // when the database answered last, in Unix nanoseconds
+
+	telling   sync.Mutex // guards these
+	listeners []func(model.Endings)
+	onFault   func(error)
+	lastPoll  time.Time
+
+	closed  atomic.Bool
+	closing sync.Once
+	stop    context.CancelFunc // of the work in the background
+	running sync.WaitGroup
+}
+
+// settings are what a store needs besides how to connect.
+type settings struct {
+	schema           string
+	timeout          time.Duration
+	statementTimeout time.Duration
+	grace            time.Duration
+	notifies         bool
+}
+
+// open opens a store.
+func open(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Logger) (*database, error) {
+	s := &database{
+		schema: pgx.Identifier{set.schema}.Sanitize(), timeout: set.timeout, log: log,
+		now: time.Now, node: rand.Int64(),
+		notifies: set.notifies, channel: set.schema, grace: set.grace,
+	}
+	s.era.Store(newEra())
+	// By SET, since pgbouncer refuses it as a parameter of the connection, and for the
+	// transaction only, since with pgbouncer the next one may be another client's.
+	s.begin.BeginQuery = fmt.Sprintf("begin isolation level read committed; set local statement_timeout = %d; set local idle_in_transaction_session_timeout = %[1]d", set.statementTimeout.Milliseconds())
+	var err error
+	if s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
+		return nil, err
+	}
+	f := &follower{s: s}
+	if err = s.load(ctx); err == nil {
+		err = f.round(ctx)
+	}
+	if err != nil {
+		s.pool.Close()
+		return nil, fmt.Errorf("PostgreSQL: %w", err)
+	}
+	f.test(ctx)
+	var background context.Context
+	background, s.stop = context.WithCancel(context.Background())
+	s.running.Go(func() { f.follow(background) })
+	s.running.Go(func() { s.sweepOften(background) })
+	return s, nil
+}
+
+// load migrates the schema, and reads what never changes.
+func (s *database) load(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(s.timeout, time.Minute))
+	defer cancel()
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	return s.pool.QueryRow(ctx, s.sql("select link_key from djoser.meta")).Scan(&s.linkKey)
+}
+
+// sql returns a statement for the store's schema.
+func (s *database) sql(statement string) string {
+	return strings.ReplaceAll(statement, "djoser.", s.schema+".")
+}
+
+// LinkKey implements model.Store.
+func (s *database) LinkKey(ctx context.Context) ([]byte, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(s.linkKey), nil
+}
+
+// usable returns an error if the store is closed or the caller has gone.
+func (s *database) usable(ctx context.Context) error {
+	if s.closed.Load() {
+		return model.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// Close implements model.Store.
+func (s *database) Close() error {
+	s.closed.Store(true)
+	s.closing.Do(func() {
+		s.stop()
+		s.running.Wait()
+		s.pool.Close() // after the transactions in progress
+	})
+	return nil
+}
+
+// Pauses before a statement or transaction is tried again.
+const (
+	firstPause = 2 * time.Millisecond
+	lastPause  = 250 * time.Millisecond
+)
+
+// do calls fn, which uses the database, until it succeeds, its error is for good, or there is
+// no time left. fn must not use the caller's context: pgx closes a connection whose context
+// ends, so callers who leave would cost connections.
+func (s *database) do(ctx context.Context, fn func(ctx context.Context) error) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	e := s.era.Load()
+	if e.fault != nil {
+		return e.fault
+	}
+	work, cancel := context.WithTimeout(e.ctx, s.timeout)
+	defer cancel()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		err := fn(work)
+		if err == nil {
+			s.answered.Store(time.Now().UnixNano())
+			return nil
+		}
+		if !s.isTransient(err) {
+			return s.explain(err)
+		}
+		select {
+		case <-work.Done():
+			return s.explain(err)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+	}
+}
+
+// Limits of what is read at once.
+const pageRows = 1000
+
+// micros returns a time as it is stored; nil if it is zero.
+func micros(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	us := t.UnixMicro()
+	return &us
+}
+
+// maxDue is later than any mail is due, so that no number overflows.
+var maxDue = time.Unix(1<<40, 0)
+
+// Stats implements model.Store.
+func (s *database) Stats(ctx context.Context) (st model.Stats, err error) {
+	err = s.do(ctx, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, s.sql(`select
+			(select count(*) from djoser.accounts),
+			(select count(*) from djoser.tokens where expires is null or expires > $1),
+			(select count(*) from djoser.mails),
+			(select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from pg_class
+				where relnamespace = to_regnamespace($2) and relkind = 'r')`),
+			s.now().UnixMicro(), s.schema).Scan(&st.Accounts, &st.Tokens, &st.Mails, &st.Bytes)
+	})
+	return st, err
+}

@@ -1,0 +1,271 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("TESTSITE_CADDY") != "" {
+		testsite.Main(m)
+		return
+	}
+	code := m.Run()
+	if shared != nil {
+		shared.end()
+	}
+	os.Exit(code)
+}
+
+// server is a PostgreSQL that a test started, in a folder of its own.
+type server struct {
+	dir, port string
+	cmd       *exec.Cmd
+	ended     chan error
+}
+
+var (
+	shared     *server
+	startOnce  sync.Once
+	errNoStart error
+)
+
+// errMissing means that a program isn't installed.
+var errMissing = errors.New("not installed")
+
+// sharedServer returns the server that tests share.
+func sharedServer(t testing.TB) *server {
+	t.Helper()
+	startOnce.Do(func() { shared, errNoStart = newServer() })
+	skipOrFail(t, errNoStart)
+	return shared
+}
+
+// ownServer starts a server that a test may end.
+func ownServer(t testing.TB) *server {
+	t.Helper()
+	s, err := newServer()
+	skipOrFail(t, err)
+	t.Cleanup(s.end)
+	return s
+}
+
+func skipOrFail(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, errMissing) {
+		t.Skipf("PostgreSQL is needed: install Debian's packages postgresql and pgbouncer (%v)", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// program finds a program of PostgreSQL, whose folder is in no PATH on Debian.
+func program(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	if len(found) == 0 {
+		return "", fmt.Errorf("%s is %w", name, errMissing)
+	}
+	return found[len(found)-1], nil
+}
+
+// command makes a command that doesn't run as root, which PostgreSQL and pgbouncer refuse.
+func command(dir, name string, args ...string) (*exec.Cmd, error) {
+	path, err := program(name)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = dir
+	if os.Getuid() != 0 {
+		return cmd, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, fmt.Errorf("user postgres: %w", errMissing)
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	return cmd, os.Chown(dir, uid, gid)
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+func newServer() (*server, error) {
+	dir, err := os.MkdirTemp("", "djoser-postgres")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{dir: dir}
+	initdb, err := command(dir, "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-D", dir+"/data")
+	if err == nil {
+		var out []byte
+		if out, err = initdb.CombinedOutput(); err != nil {
+			err = fmt.Errorf("initdb: %w: %s", err, out)
+		}
+	}
+	if err == nil {
+		s.port, err = freePort()
+	}
+	if err == nil {
+		err = s.start()
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+// start starts the server, and waits until it answers. fsync is off: the tests end
+// PostgreSQL, not the machine.
+func (s *server) start() (err error) {
+	s.cmd, err = command(s.dir, "postgres", "-D", s.dir+"/data", "-p", s.port, "-k", s.dir, "-c", "listen_addresses=127.0.0.1",
+		"-c", "max_connections=300", "-c", "fsync=off", "-c", "shared_buffers=32MB")
+	if err != nil {
+		return err
+	}
+	var log bytes.Buffer
+	s.cmd.Stderr = &log
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	s.ended = make(chan error, 1)
+	go func() { s.ended <- s.cmd.Wait() }()
+	for range 300 {
+		conn, err := pgx.Connect(context.Background(), s.url())
+		if err == nil {
+			return conn.Close(context.Background())
+		}
+		select {
+		case <-s.ended:
+			return fmt.Errorf("postgres ended: %s", log.String())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return errors.New("postgres doesn't answer")
+}
+
+// kill ends the server as a power cut does.
+func (s *server) kill() { s.signal(syscall.SIGQUIT) }
+
+func (s *server) signal(sig syscall.Signal) {
+	s.cmd.Process.Signal(sig)
+	<-s.ended
+}
+
+func (s *server) end() {
+	s.signal(syscall.SIGQUIT)
+	os.RemoveAll(s.dir)
+}
+
+func (s *server) url() string {
+	return "postgres://postgres@127.0.0.1:" + s.port + "/postgres?sslmode=disable"
+}
+
+// exec runs statements.
+func (s *server) exec(t testing.TB, sql string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, s.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var schemas atomic.Int64
+
+// newSchema returns the name of a schema that no test has yet.
+func newSchema() string { return fmt.Sprintf("test_%d", schemas.Add(1)) }
+
+// tryStore opens a store.
+func tryStore(t testing.TB, p Store) (*database, error) {
+	t.Helper()
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	location, err := p.Location("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := p.Open(t.Context(), location, zap.NewNop())
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { opened.Close() })
+	return opened.(*database), nil
+}
+
+// openStore opens a store that is closed with the test.
+func openStore(t testing.TB, p Store) *database {
+	t.Helper()
+	s, err := tryStore(t, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// reopen opens the stores of storetest, all in one schema, which it empties for each test: to
+// make one takes longer.
+func reopen(p Store) func(t *testing.T) model.Store {
+	p.Schema = newSchema()
+	last := ""
+	return func(t *testing.T) model.Store {
+		s := openStore(t, p)
+		if last == t.Name() {
+			return s
+		}
+		last = t.Name()
+		_, err := s.pool.Exec(t.Context(), s.sql(`delete from djoser.accounts; delete from djoser.keys; delete from djoser.holds;
+			delete from djoser.tokens; delete from djoser.mails; delete from djoser.groups; delete from djoser.invitations;
+			update djoser.meta set signature = ''; alter sequence djoser.account_ids restart`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+}
+
+// with adds a parameter to a URL.
+func with(url, parameter string) string {
+	if strings.Contains(url, "?") {
+		return url + "&" + parameter
+	}
+	return url + "?" + parameter
+}
