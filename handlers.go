@@ -106,7 +106,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.warnOfPrefix(realm, path)
 		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)
 	}
-	if _, err := realm.open(); err != nil {
+	if _, err := realm.open(); err != nil && route.NeedsStore() {
 		drf.RetryLater(w)
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}

@@ -125,7 +125,7 @@ func (r *realm) turnCookieOn() (err error) {
 func (r *realm) newAPI() api.API {
 	s := r.settings
 	return api.API{
-		Serializers: r.newSerializers(), Auth: &r.auth, Scheme: s.Token.scheme(), Keys: r.openKeys,
+		Serializers: r.newSerializers(), Auth: &r.auth, Scheme: s.Token.scheme(), Keys: r.openKeys, Health: r.health,
 		Layouts: s.layouts(), MaxBody: s.MaxBody, IgnoreBadToken: s.IgnoreBadToken, Disabled: s.Disable,
 		Permissions: s.Permissions, HideUsers: s.hidesUsers(), MFA: s.MFA, SiteName: cmp.Or(s.SiteName, s.Domain),
 	}
@@ -155,6 +155,18 @@ func (r *realm) open() (*sharedStore, error) {
 		return nil, *down
 	}
 	return r.tryOpen()
+}
+
+// health returns why the store doesn't work, or nil. It reads nothing of the store.
+func (r *realm) health() error {
+	shared, err := r.open()
+	if err != nil {
+		return err
+	}
+	if fault := shared.fault.Load(); fault != nil {
+		return *fault
+	}
+	return nil
 }
 
 func (r *realm) tryOpen() (*sharedStore, error) {

@@ -93,6 +93,9 @@ func TestAFaultThatPasses(t *testing.T) {
 		if got := s.metric(`caddy_djoser_store_healthy{realm="default"}`); got != healthy {
 			t.Errorf("after %s the metric is %q", name, got)
 		}
+		if status := s.Get("/auth/health", "").Status; status == 200 != (healthy == "1") {
+			t.Errorf("after %s a probe gets %d", name, status)
+		}
 	}
 	if err := os.Rename(store, store+".moved"); err != nil {
 		t.Fatal(err)
@@ -219,6 +222,7 @@ func TestAStoreThatCannotBeOpenedLeavesOtherSitesAlone(t *testing.T) {
 		}
 	}
 	s.Get("/gated", "").Want(t, 401)
+	s.Get("/auth/health", "").Want(t, 503, `{"status": "unavailable"}`)
 	const healthy = `caddy_djoser_store_healthy{realm="default"}`
 	if got := s.metric(healthy); got != "0" {
 		t.Errorf("the metric is %q", got)
@@ -242,6 +246,7 @@ func TestAStoreThatCannotBeOpenedLeavesOtherSitesAlone(t *testing.T) {
 	}
 	testsite.Eventually(t, "the store", func() bool { return s.Get("/auth/me", token).Status == 401 })
 	wantEvent("djoser_store_recovered")
+	s.Get("/auth/health", token).Want(t, 200, `{"status": "ok"}`)
 	if got := s.metric(healthy); got != "1" {
 		t.Errorf("the metric is %q", got)
 	}

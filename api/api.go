@@ -23,6 +23,7 @@ type API struct {
 	Auth                    *authn.Authenticator
 	Scheme                  string                    // for WWW-Authenticate
 	Keys                    func() (*jwt.Keys, error) // of the key set; opens the realm's store
+	Health                  func() error              // why the realm's store doesn't work; nil: it does
 
 	Layouts        []Layout
 	MaxBody        int64 // in bytes

@@ -265,6 +265,11 @@ var endpoints = []*endpoint{
 		paths: byLayout{descriptionPath, descriptionPath}, names: byLayout{"OpenAPI", "OpenAPI"}, permission: anybody, named: true,
 		id: "getOpenAPI", title: "Describe the endpoints", text: "This description, in OpenAPI 3.1.", answer: anything,
 	},
+	{
+		Action: health, methods: get, read: showHealth,
+		paths: both("health"), names: both("Health"), permission: anybody, anonymous: true,
+		id: "getHealth", title: "Show whether requests can be served", text: "For probes.", answer: healthy,
+	},
 }
 
 // EndpointNames returns the names of endpoints, for disable.

@@ -35,6 +35,7 @@ var (
 	newPair       = answer{http.StatusOK, (*description).newPair}
 	refreshed     = answer{http.StatusOK, (*description).refreshed}
 	keySet        = answer{http.StatusOK, (*description).keySet}
+	healthy       = answer{http.StatusOK, (*description).health}
 	anything      = answer{http.StatusOK, (*description).anything}
 )
 
@@ -262,6 +263,9 @@ func (d *description) responses(op *operation) object {
 	}
 	if d.mayNotFind(op) {
 		all["404"] = sharedResponse("NotFound")
+	}
+	if op.Name == health.Name {
+		all["503"] = withBody("Requests can't be served for a while.", d.health(op))
 	}
 	if op.serve != nil {
 		all["429"] = sharedResponse("TooManyRequests")

@@ -58,4 +58,5 @@ func Example() {
 	// named_token            POST       tokens                 tokens                         a token
 	// tokens                 DELETE     tokens/{id}            tokens/{id}                    a token
 	// openapi                GET HEAD   openapi.json           openapi.json                   anybody
+	// health                 GET HEAD   health                 health                         anybody
 }
