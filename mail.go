@@ -82,7 +82,10 @@ func (r *realm) compose(ctx context.Context, m *account.Mail) (*mail.Message, er
 	if err != nil || len(accounts) == 0 {
 		return nil, err
 	}
-	d := mail.Data{Purpose: m.Purpose, To: to, Protocol: r.linkProtocol(m), Language: m.Language}
+	d := mail.Data{Purpose: m.Purpose, To: to, Protocol: r.linkProtocol(m), Language: m.Language, About: m.About}
+	if p := r.api.Provider(m.About); p != nil && (m.Purpose == account.PurposeIdentityLinked || m.Purpose == account.PurposeIdentityRemoved) {
+		d.About = p.Label
+	}
 	for _, acc := range accounts {
 		d.Accounts = append(d.Accounts, mail.AccountData{
 			User:  r.model.TemplateUser(acc),

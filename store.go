@@ -65,6 +65,9 @@ const (
 	PurposePasswordChanged = account.PurposePasswordChanged
 	PurposeFactorOn        = account.PurposeFactorOn
 	PurposeFactorOff       = account.PurposeFactorOff
+	PurposeTokenMade       = account.PurposeTokenMade
+	PurposeIdentityLinked  = account.PurposeIdentityLinked
+	PurposeIdentityRemoved = account.PurposeIdentityRemoved
 	PurposeUsernameChanged = account.PurposeUsernameChanged
 	PurposeInvitation      = account.PurposeInvitation
 	PurposeWaiting         = account.PurposeWaiting

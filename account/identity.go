@@ -152,7 +152,7 @@ func (r *Request) linkAndLogIn(ctx context.Context, owner *Account, p Person, t 
 		if err := r.accounts.addLogin(change, acc, r.event.Client, t); err != nil {
 			return err
 		}
-		return r.accounts.link(acc, p.Identity)
+		return r.accounts.link(acc, p.Identity, change, r.event.Client)
 	})
 	if err != nil {
 		return owner, err
@@ -232,12 +232,12 @@ func (r *Request) Link(ctx context.Context, checked *Account, i Identity) (*Acco
 		if !stillChecked(acc, checked) {
 			return ErrPassword
 		}
-		return r.accounts.link(acc, i)
+		return r.accounts.link(acc, i, change, r.event.Client)
 	})
 }
 
-// link adds an identity to an account.
-func (a *Service) link(acc *Account, i Identity) error {
+// link adds an identity to an account, and tells the owner.
+func (a *Service) link(acc *Account, i Identity, change *Change, c Client) error {
 	if acc.HasIdentity(i) {
 		return nil
 	}
@@ -246,13 +246,14 @@ func (a *Service) link(acc *Account, i Identity) error {
 	}
 	acc.Identities = append(acc.Identities, a.now(i))
 	acc.Unlinked = slices.DeleteFunc(acc.Unlinked, i.Key().Same)
+	a.notifyAbout(change, PurposeIdentityLinked, acc, i.Provider, c)
 	return nil
 }
 
 // Unlink takes an identity from an account; see Link. It doesn't come back by its address.
 // Errors: ErrNotFound, ErrLastWay, ErrPassword.
 func (r *Request) Unlink(ctx context.Context, checked *Account, id string) error {
-	_, err := r.accounts.Update(ctx, checked.ID, func(acc *Account, _ *Change) error {
+	_, err := r.accounts.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
 		at := slices.IndexFunc(acc.Identities, func(i Identity) bool { return i.ID() == id })
 		switch {
 		case !stillChecked(acc, checked):
@@ -262,6 +263,7 @@ func (r *Request) Unlink(ctx context.Context, checked *Account, id string) error
 		case len(acc.Identities) == 1 && !acc.HasPassword():
 			return ErrLastWay
 		}
+		r.accounts.notifyAbout(change, PurposeIdentityRemoved, acc, acc.Identities[at].Provider, r.event.Client)
 		acc.Unlinked = append(acc.Unlinked, acc.Identities[at].Key())
 		acc.Unlinked = acc.Unlinked[max(0, len(acc.Unlinked)-MaxIdentities):]
 		acc.Identities = slices.Delete(acc.Identities, at, at+1)

@@ -61,8 +61,8 @@ func (a *Service) mayAsk(address string, p Purpose) bool {
 //
 // It doesn't count mails that an owner has a right to together with those that others
 // can cause: mails about an account with a confirmed address, and resets for the
-// address itself, which have limits of their own. Notices to a former address are
-// counted apart.
+// address itself, which have limits of their own. Notices are counted apart, and those of
+// what one can do again and again apart from them.
 func (a *Service) mayReach(m *Mail, to string, named []*Account) bool {
 	if m.Purpose == PurposeInvitation {
 		return true // only administrators send them
@@ -72,7 +72,10 @@ func (a *Service) mayReach(m *Mail, to string, named []*Account) bool {
 		return true
 	}
 	kind := ""
-	if !m.Purpose.HasLink() {
+	switch {
+	case m.About != "": // who has stolen a log-in can cause many
+		kind = "notice about"
+	case !m.Purpose.HasLink():
 		kind = "notice"
 	}
 	_, ok := a.Throttles.mails.Allow(throttle.Limit{Key: throttle.Key{"mailbox", kind, mailboxOf(to)}, Rates: mailboxRates})
@@ -94,11 +97,16 @@ func mailboxOf(address string) string {
 
 // notify adds a notice to the current address, if there is one.
 func (a *Service) notify(change *Change, p Purpose, acc *Account, c Client) {
+	a.notifyAbout(change, p, acc, "", c)
+}
+
+// notifyAbout is notify for a notice about something.
+func (a *Service) notifyAbout(change *Change, p Purpose, acc *Account, about string, c Client) {
 	if acc.Email == "" || !a.Rules.SendsMails {
 		return
 	}
 	m := a.mail(p, acc, c)
-	m.Address = acc.Email
+	m.Address, m.About = acc.Email, about
 	change.Mails = append(change.Mails, m)
 }
 
@@ -239,7 +247,8 @@ func recipient(m *Mail, acc *Account) (string, bool) {
 		return acc.Email, acc.Email != "" && (acc.IsActive || acc.Provisional) && acc.MayHavePassword()
 	case PurposeUsernameReset:
 		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
-	case PurposeEmailNotice, PurposeConfirmation, PurposePasswordChanged, PurposeUsernameChanged, PurposeFactorOn, PurposeFactorOff:
+	case PurposeEmailNotice, PurposeConfirmation, PurposePasswordChanged, PurposeUsernameChanged, PurposeFactorOn, PurposeFactorOff,
+		PurposeTokenMade, PurposeIdentityLinked, PurposeIdentityRemoved:
 		return m.Address, m.Address != ""
 	case PurposeWaiting:
 		return m.Address, acc.Waiting

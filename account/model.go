@@ -50,10 +50,13 @@ const (
 	PurposeEmailNotice     = model.PurposeEmailNotice
 	PurposeFactorOff       = model.PurposeFactorOff
 	PurposeFactorOn        = model.PurposeFactorOn
+	PurposeIdentityLinked  = model.PurposeIdentityLinked
+	PurposeIdentityRemoved = model.PurposeIdentityRemoved
 	PurposeInvitation      = model.PurposeInvitation
 	PurposePasswordChanged = model.PurposePasswordChanged
 	PurposePasswordReset   = model.PurposePasswordReset
 	PurposeRejected        = model.PurposeRejected
+	PurposeTokenMade       = model.PurposeTokenMade
 	PurposeUsernameChanged = model.PurposeUsernameChanged
 	PurposeUsernameReset   = model.PurposeUsernameReset
 	PurposeWaiting         = model.PurposeWaiting

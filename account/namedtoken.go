@@ -53,6 +53,7 @@ func (a *Service) AddNamed(ctx context.Context, id uint64, login Digest, t *Toke
 			return ErrTooManyTokens
 		}
 		change.Token, change.NoLogin = t, true
+		a.notifyAbout(change, PurposeTokenMade, acc, t.Name, c)
 		return nil
 	})
 	return value, err

@@ -105,7 +105,7 @@ func (r *Renderer) tryTemplates() error {
 		for _, full := range []bool{false, true} {
 			acc := AccountData{User: r.sampleUser(full), UID: "MQ", Token: "token"}
 			for _, accounts := range [][]AccountData{{acc}, {acc, acc}} {
-				d := Data{Purpose: p, To: "someone@example.com", Protocol: "https", Language: "en", Accounts: accounts}
+				d := Data{Purpose: p, To: "someone@example.com", Protocol: "https", Language: "en", About: "something", Accounts: accounts}
 				if _, err := r.execute(d); err != nil {
 					return err
 				}
@@ -165,6 +165,7 @@ type Data struct {
 	To       string
 	Protocol string        // of the link: http or https
 	Language string        // see account.Mail
+	About    string        // see account.Mail
 	Accounts []AccountData // at least one
 }
 
@@ -227,6 +228,7 @@ func (r *Renderer) templateData(d Data, accounts []map[string]any) map[string]an
 		"token":     first["token"],
 		"protocol":  first["protocol"],
 		"language":  d.Language,
+		"about":     singleLine(d.About),
 		"link_ttl":  humanDuration(r.config.LinkTTL),
 	}
 }

@@ -11,6 +11,7 @@ type Mail struct {
 	Protocol string // of the link: http or https
 	Language string // of the client, such as de; empty: unknown
 	Address  string // of the recipient, if not the account's own
+	About    string // what a notice is about, such as the name of a token; empty: nothing more
 	Source   string // network of the client that requested it; empty: unknown
 	Created  time.Time
 	Due      time.Time
@@ -50,6 +51,15 @@ const (
 	// was set up or removed.
 	PurposeFactorOn  Purpose = "mfa_activated"
 	PurposeFactorOff Purpose = "mfa_deactivated"
+
+	// PurposeTokenMade is a notice, without a link, that a named token was made. It is about
+	// the token's name.
+	PurposeTokenMade Purpose = "token_made"
+
+	// PurposeIdentityLinked and PurposeIdentityRemoved are notices, without a link, that a
+	// provider was linked or removed. They are about the provider's name.
+	PurposeIdentityLinked  Purpose = "identity_linked"
+	PurposeIdentityRemoved Purpose = "identity_removed"
 
 	// PurposeWaiting tells an administrator of an account that waits for approval.
 	PurposeWaiting Purpose = "account_waiting"

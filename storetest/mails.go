@@ -10,7 +10,7 @@ var mailPromises = []promise{
 	{"a stored mail is read unchanged", func(s *suite) {
 		a := user("ann")
 		m := &model.Mail{
-			Account: 99, Purpose: model.PurposeEmailNotice, Protocol: "http", Language: "de", Address: "old@example.com", Source: "192.0.2.0/24",
+			Account: 99, Purpose: model.PurposeEmailNotice, Protocol: "http", Language: "de", Address: "old@example.com", Source: "192.0.2.0/24", About: "a token",
 			Created: base, Due: base.Add(time.Second), Attempts: 3,
 		}
 		s.must(s.Commit(s.ctx, &model.Change{Account: a, Mails: []*model.Mail{m}}))

@@ -15,6 +15,7 @@ const (
 	recMailAttempts protowire.Number = 7
 	recMailLanguage protowire.Number = 8
 	recMailSource   protowire.Number = 9
+	recMailAbout    protowire.Number = 10
 )
 
 // EncodeMail returns the record of a mail, without its id.
@@ -28,6 +29,7 @@ func EncodeMail(m *model.Mail, unknown []byte) []byte {
 	b = appendNumber(b, recMailAttempts, uint64(max(m.Attempts, 0)))
 	b = appendText(b, recMailLanguage, m.Language)
 	b = appendText(b, recMailSource, m.Source)
+	b = appendText(b, recMailAbout, m.About)
 	return append(b, unknown...)
 }
 
@@ -58,6 +60,8 @@ func DecodeMail(id uint64, record []byte) (*model.Mail, []byte, error) {
 			m.Language = d.text()
 		case recMailSource:
 			m.Source = d.text()
+		case recMailAbout:
+			m.About = d.text()
 		default:
 			unknown = append(unknown, d.raw()...)
 		}
