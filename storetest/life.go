@@ -32,8 +32,8 @@ func (s *suite) everything(ctx context.Context) map[string]error {
 }
 
 // use writes or reads until the store is closed. It returns the accounts whose changes
-// were acknowledged.
-func (s *suite) use(writer string, reader bool) (confirmed []*model.Account) {
+// were acknowledged, and calls wrote after each.
+func (s *suite) use(writer string, reader bool, wrote func()) (confirmed []*model.Account) {
 	for i := 0; ; i++ {
 		var err error
 		if reader {
@@ -45,6 +45,7 @@ func (s *suite) use(writer string, reader bool) (confirmed []*model.Account) {
 			a := user(fmt.Sprintf("%s-%d", writer, i))
 			if err = s.Commit(s.ctx, &model.Change{Account: a}); err == nil {
 				confirmed = append(confirmed, a)
+				wrote()
 			}
 		}
 		if err != nil {
@@ -122,14 +123,21 @@ var lifePromises = []promise{
 				lock      sync.Mutex
 				confirmed []*model.Account
 				group     sync.WaitGroup
+				once      sync.Once
+				wrote     = make(chan struct{})
 			)
 			for n := range 24 {
 				group.Go(func() {
-					made := s.use(fmt.Sprintf("%d-%d", round, n), n%3 == 0)
+					made := s.use(fmt.Sprintf("%d-%d", round, n), n%3 == 0, func() { once.Do(func() { close(wrote) }) })
 					lock.Lock()
 					defer lock.Unlock()
 					confirmed = append(confirmed, made...)
 				})
+			}
+			select {
+			case <-wrote:
+			case <-time.After(10 * time.Second):
+				s.Error("nothing was written")
 			}
 			time.Sleep(50 * time.Millisecond)
 			together(2, func(int) {
@@ -139,9 +147,6 @@ var lifePromises = []promise{
 			})
 			group.Wait()
 			s.open()
-			if len(confirmed) == 0 {
-				s.Fatal("nothing was written")
-			}
 			for _, a := range confirmed {
 				s.equal(s.account(a.ID), a)
 			}
