@@ -55,13 +55,17 @@ func newHistogram(name, help string) *prometheus.HistogramVec {
 	}, []string{"realm"})
 }
 
-// registerMetrics adds the metrics to the registry of a configuration.
-func (a *App) registerMetrics(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{
+func (a *App) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
 		actionsTotal, tokenChecksTotal, mailsTotal, pwnedChecksTotal,
 		hashesWaiting, hashesRunning, hashesTotal, hashSeconds, hashWait,
 		storeCollector{a},
-	} {
+	}
+}
+
+// registerMetrics adds the metrics to the registry of a configuration.
+func (a *App) registerMetrics(registry *prometheus.Registry) error {
+	for _, c := range a.collectors() {
 		if err := registry.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return err
 		}

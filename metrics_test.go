@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/admin"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -265,5 +266,38 @@ func TestMetricsSurviveAReload(t *testing.T) {
 	}
 	if s.metricNow(`caddy_djoser_store_bytes{realm="counted"}`) <= 0 {
 		t.Error("no size of the store")
+	}
+}
+
+// The alerts and the dashboard of examples/monitoring.
+func TestMonitoringAsksForMetricsThatExist(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	described := make(chan *prometheus.Desc, 100)
+	for _, c := range (&App{}).collectors() {
+		if err := registry.Register(c); err != nil {
+			t.Fatal(err)
+		}
+		c.Describe(described)
+	}
+	close(described)
+	var names strings.Builder
+	for d := range described {
+		names.WriteString(d.String())
+	}
+	metric := regexp.MustCompile(`caddy_djoser_\w+`)
+	for _, file := range []string{"rules.yml", "rules_test.yml", "dashboard.json"} {
+		text, err := os.ReadFile(filepath.Join("examples", "monitoring", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := metric.FindAllString(string(text), -1)
+		if len(asked) == 0 {
+			t.Errorf("%s asks for nothing", file)
+		}
+		for _, name := range asked {
+			if name = strings.TrimSuffix(name, "_bucket"); !strings.Contains(names.String(), `"`+name+`"`) {
+				t.Errorf("%s asks for %s, which doesn't exist", file, name)
+			}
+		}
 	}
 }
