@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/internal/testsite"
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddyserver/caddy/v2"
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 )
@@ -262,10 +263,80 @@ func reopen(p Store) func(t *testing.T) model.Store {
 	}
 }
 
-// with adds a parameter to a URL.
-func with(url, parameter string) string {
-	if strings.Contains(url, "?") {
-		return url + "&" + parameter
+// longTimeout is for machines that are slow or busy.
+const longTimeout = caddy.Duration(30 * time.Second)
+
+// startPgbouncer starts a pgbouncer before a server, which pools transactions, and returns its
+// URL.
+func startPgbouncer(t testing.TB, s *server) (url string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "djoser-pgbouncer")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return url + "?" + parameter
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	port, err := freePort()
+	skipOrFail(t, err)
+	config := fmt.Sprintf("[databases]\npostgres = host=127.0.0.1 port=%s\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %s\nunix_socket_dir =\n"+
+		"auth_type = any\npool_mode = transaction\ndefault_pool_size = 16\nmax_client_conn = 500\n", s.port, port)
+	config = strings.Replace(config, "postgres = host", "postgres = user=postgres host", 1)
+	if err := os.WriteFile(dir+"/pgbouncer.ini", []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd, err := command(dir, "pgbouncer", "-q", dir+"/pgbouncer.ini")
+	skipOrFail(t, err)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	testsite.Eventually(t, "pgbouncer listens", func() bool { return testsite.Listens("127.0.0.1:" + port) })
+	return strings.Replace(s.url(), ":"+s.port, ":"+port, 1)
+}
+
+// proxy is a network that can hang.
+type proxy struct {
+	url  string
+	hang sync.RWMutex // while it is locked
+}
+
+func startProxy(t testing.TB, s *server) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	p := &proxy{url: strings.Replace(s.url(), ":"+s.port, ":"+port, 1)}
+	pass := func(to, from net.Conn) {
+		defer to.Close()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(buf)
+			p.hang.RLock()
+			p.hang.RUnlock()
+			if _, writeErr := to.Write(buf[:n]); err != nil || writeErr != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", "127.0.0.1:"+s.port)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			go pass(in, out)
+			go pass(out, in)
+		}
+	}()
+	return p
 }
