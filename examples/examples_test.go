@@ -137,7 +137,7 @@ func TestTheSinglePageAppWorksByCookieAndByToken(t *testing.T) {
 			tab.Fill("email", "alice@example.com")
 			tab.Fill("password", password)
 			tab.Press()
-			tab.Want("Look into your mail")
+			tab.Want("Your account is made.")
 			_, fragment, _ := strings.Cut(e.mail.Link(t, 1, "alice@example.com"), "#")
 			tab.Go(e.url("app.example.com", page+"#"+fragment))
 			tab.Want("Activate")
@@ -158,6 +158,51 @@ func TestTheSinglePageAppWorksByCookieAndByToken(t *testing.T) {
 			tab.Want("Log in")
 		})
 	}
+}
+
+// The quick start: only its addresses differ, and mails are sent, so that the test gets them.
+func TestTheLinksOfTheQuickStartLeadSomewhere(t *testing.T) {
+	b := browser.Start(t)
+	s := testsite.New(t)
+	mails := testsite.StartSMTP(t, "none", nil)
+	text, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sites, _ := strings.Cut(string(text), "\n}\n") // without the global options
+	sites = strings.NewReplacer(
+		"http://:8088", "http://"+s.Addr, "localhost:8088", s.Addr, ":8089", ":"+strings.Split(testsite.FreeAddress(t), ":")[1],
+		"caddy-djoser-data", "{$DIR}/store", "examples/spa", "spa", "mailer log", "mailer smtp "+mails.Addr+" {\n tls none\n}",
+	).Replace(sites)
+	if err := s.LoadFile(testsite.Options + sites); err != nil {
+		t.Fatalf("%v in\n%s", err, sites)
+	}
+	tab := b.New(t, browser.Options{})
+	tab.Go("http://" + s.Addr + "/#/register")
+	tab.Fill("username", "alice")
+	tab.Fill("email", "alice@example.com")
+	tab.Fill("password", "first")
+	tab.Press()
+	tab.Want("Your account is made.", "Forgot your password?")
+	tab.Go("http://" + s.Addr + "/#/forgot")
+	tab.Want("Reset your password")
+	tab.Fill("email", "alice@example.com")
+	tab.Press()
+	tab.Want("a mail is on its way")
+	tab.Go(mails.Link(t, 1, "alice@example.com"))
+	tab.Want("Choose a new password")
+	tab.Fill("new_password", password)
+	tab.Press()
+	tab.Want("Your password is changed.", "Forgot your password?")
+	tab.Fill("username", "alice")
+	tab.Fill("password", password)
+	tab.Press()
+	tab.Want("Hello alice", "Hello alice, your e-mail address is 'alice@example.com'.") // the page and the back end
+	tab.Go("http://" + s.Addr + "/account/")
+	tab.Want("Your profile", "alice@example.com") // by the same cookie
+	stranger := tab.Elsewhere(browser.Options{})
+	stranger.Go("http://" + s.Addr + "/api/")
+	stranger.Want("Log in", "Create an account")
 }
 
 func TestTwoHostsHaveOneLogInInABrowser(t *testing.T) {

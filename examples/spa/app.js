@@ -16,14 +16,14 @@ async function call(method, path, data) {
     credentials: byToken ? "omit" : "same-origin",
   });
   const text = await answer.text();
-  const body = text && answer.headers.get("Content-Type")?.startsWith("application/json") ? JSON.parse(text) : {};
+  const body = text && answer.headers.get("Content-Type")?.startsWith("application/json") ? JSON.parse(text) : text;
   if (!answer.ok) throw new Error(describe(body) || "The server answered " + answer.status + ".");
   return body;
 }
 
 // describe turns an error of the endpoints into a text: a detail, or messages by field.
 function describe(body) {
-  return body.detail || Object.entries(body).map(([field, messages]) =>
+  return typeof body === "string" ? "" : body.detail || Object.entries(body).map(([field, messages]) =>
     (field === "non_field_errors" ? "" : field + ": ") + [].concat(messages).join(" ")).join("\n");
 }
 
@@ -36,7 +36,8 @@ const views = {
 
   register: () => form("Register", { username: "text", email: "email", password: "password" }, async data => {
     await call("POST", "/auth/register", data);
-    say("Look into your mail: a link there activates your account.");
+    location.hash = "#/login";
+    say("Your account is made. If you get a mail with a link, open it before you log in.");
   }, { "Log in": "#/login" }),
 
   activate: (uid, token) => form("Activate", {}, async () => {
@@ -63,10 +64,10 @@ const views = {
       sessionStorage.removeItem("token");
       location.hash = "#/login";
     }, {}, "Log out");
-    let told = {};
+    let told = "";
     try { told = await call("GET", "/api/"); } catch (error) { say(error.message); }
-    document.querySelector("form").prepend(element("p", { textContent: "Your address is " + me.email + "." }),
-      element("p", { id: "api", textContent: JSON.stringify(told) }));
+    document.querySelector("form").prepend(element("p", { textContent: "Your address is '" + me.email + "'." }),
+      element("p", { textContent: typeof told === "string" ? told : JSON.stringify(told) }));
   },
 };
 
