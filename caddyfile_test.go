@@ -214,6 +214,27 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock("throttle {\nlogin\n}"), "login needs a rate, such as 10/1m, or off", 4},
 		{inBlock("throttle {\nlogin 10\n}"), `login: rate "10": it must be a number and a time, such as 10/1m, of at most 10000 and 30d`, 4},
 
+		// Providers.
+		{inBlock("provider"), "provider needs a name: use 'provider google', 'provider github' or 'provider <name> oidc <issuer>'", 3},
+		{inBlock("provider corp"), "provider corp: say what it is: 'provider corp oidc <issuer>', or google or github", 3},
+		{inBlock("provider oidc"), "provider oidc: say what it is: 'provider oidc oidc <issuer>', or google or github", 3},
+		{inBlock("provider corp saml https://a.example"), "provider corp: say what it is: 'provider corp oidc <issuer>', or google or github", 3},
+		{inBlock("provider corp oidc"), "provider corp oidc needs its issuer, such as https://id.example.com", 3},
+		{inBlock("provider corp oidc id.example.com"), `provider corp: "id.example.com" is not the URL of a provider, such as https://id.example.com`, 3},
+		{inBlock("provider corp oidc http://id.example.com"), `provider corp: "http://id.example.com": a provider needs https`, 3},
+		{inBlock("provider corp oidc https://id.example.com/.well-known/openid-configuration"), `provider corp: "https://id.example.com/.well-known/openid-configuration": leave out /.well-known/openid-configuration`, 3},
+		{inBlock("provider google google x"), "unexpected argument 'x' after 'provider google google'", 3},
+		{inBlock("provider google"), "provider needs a block: 'provider {' and its lines", 3},
+		{inBlock("provider google {\nclient_id a\n}"), "provider google: client_id and client_secret are needed: the provider gives them", 3},
+		{inBlock("provider google {\nclient_id\n}"), quoted("client_id"), 4},
+		{inBlock("provider google {\nsecret a\n}"), "unknown word 'secret' in provider: use client_id, client_secret, redirect_uris, label or url", 4},
+		{inBlock("provider google {\nclient_id a\nclient_secret b\nurl https://x.example\n}"), "provider google: url is for a GitHub Enterprise Server", 3},
+		{inBlock("provider github {\nurl github.example\n}"), `url: "github.example" is not the URL of a provider, such as https://id.example.com`, 4},
+		{inBlock("provider google {\nredirect_uris\n}"), "redirect_uris needs at least one value", 4},
+		{inBlock("provider google {\nredirect_uris app.example/x\n}"), `redirect_uris: "app.example/x" is not the URL of a page, such as https://app.example.com/google`, 4},
+		{inBlock("provider Google google {\nclient_id a\nclient_secret b\n}"), `provider "Google": a name has small letters, digits, - and _, at most 32`, 3},
+		{inBlock("provider google {\nclient_id a\nclient_secret b\n}\nprovider google {\nclient_id a\nclient_secret b\n}"), "duplicate provider google", 7},
+
 		// What is missing.
 		{inBlock(without(mailLines, "domain")), "domain is missing: links in mails need it, since password_reset is enabled; without mails, use 'disable password_reset'", 2},
 		{inBlock("disable password_reset\nsend_activation_email"), "domain is missing: links in mails need it, since send_activation_email is on; without mails, use 'disable password_reset'", 2},

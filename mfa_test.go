@@ -369,7 +369,7 @@ func TestAnAdministratorResetsALostFactor(t *testing.T) {
 	if m := in.mailTo("ann@example.com", 1); m.Subject != "A second factor was set up for Frontend" {
 		t.Errorf("mail %q", m.Subject)
 	}
-	if out := in.ok("user", "show", "ann"); !regexp.MustCompile(`second factor +yes`).MatchString(out) {
+	if out := in.ok("user", "show", "ann"); !regexp.MustCompile(`second factor +yes, since 20.*, recovery codes left: 10`).MatchString(out) {
 		t.Errorf("show says %s", out)
 	}
 	s.askedFor("login")

@@ -62,6 +62,9 @@ func (s *Settings) unmarshalProvider(d *caddyfile.Dispenser) error {
 		return d.Errf("provider %s oidc needs its issuer, such as https://id.example.com", p.Name)
 	case p.Kind == social.OpenID:
 		p.Issuer = rest[0]
+		if err := directive.Expandable(social.CheckURL)(p.Issuer); err != nil {
+			return d.Errf("provider %s: %w", p.Name, err)
+		}
 	case len(rest) > 0:
 		return d.Errf("unexpected argument '%s' after 'provider %s %s'", rest[0], p.Name, p.Kind)
 	}
@@ -74,7 +77,7 @@ func (s *Settings) unmarshalProvider(d *caddyfile.Dispenser) error {
 		case "label":
 			return directive.TextArg(d, &p.Label)
 		case "url":
-			return directive.CheckedArg(d, &p.URL, social.CheckURL)
+			return directive.CheckedArg(d, &p.URL, checkServerURL)
 		case "redirect_uris":
 			return directive.CheckedListArg(d, &p.RedirectURIs, directive.Expandable(social.CheckRedirectURI))
 		}
@@ -85,6 +88,14 @@ func (s *Settings) unmarshalProvider(d *caddyfile.Dispenser) error {
 	}
 	s.Providers = append(s.Providers, p)
 	return directive.Refused(&place, p.checkComplete(s.Providers[:len(s.Providers)-1]))
+}
+
+// checkServerURL checks the setting url.
+func checkServerURL(url string) error {
+	if err := social.CheckURL(url); err != nil {
+		return fmt.Errorf("url: %w", err)
+	}
+	return nil
 }
 
 var providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)

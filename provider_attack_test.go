@@ -148,9 +148,8 @@ func TestTheResetOfAnUnconfirmedAddressEndsStrangersLinks(t *testing.T) {
 	token := p.Login("vic", "pw")
 	p.finish(p.provider.LogIn(p.begin(token), annSmith.Username), token).Want(t, http.StatusOK)
 	p.Post("/auth/password/reset", "", "email", "vic@example.com").Want(t, http.StatusOK)
-	in := &installation{&testsite.Process{Site: p.Site}}
-	link := strings.Split(in.mailTo("vic@example.com", 1).Link, "/")
-	p.Post("/auth/password/reset/confirm", "", "uid", link[len(link)-2], "token", link[len(link)-1], "new_password", "pw2").Want(t, http.StatusOK)
+	link := strings.Replace(p.linkTo(t, "vic@example.com"), "}", `, "new_password": "pw2"}`, 1)
+	p.JSON(http.MethodPost, "/auth/password/reset/confirm", "", link).Want(t, http.StatusOK)
 	if n := len(p.account(1).Identities); n != 0 {
 		t.Errorf("%d links are left", n)
 	}

@@ -220,6 +220,91 @@ func TestRegistrationModesHoldForProviders(t *testing.T) {
 	p.logIn("cid").Want(t, http.StatusBadRequest, `{"email": ["This field is required."]}`)
 }
 
+func TestWithoutRegistrationProvidersMakeNoAccounts(t *testing.T) {
+	p := newProviderSite(t, "")
+	p.provider.Set(annSmith)
+	p.Post("/auth/register", "", "username", "bob", "password", "pw", "email", "bob@corp.example").Want(t, http.StatusCreated)
+	if err := p.Load(p.site("disable register\n")); err != nil {
+		t.Fatal(err)
+	}
+	p.confirm(1)
+	const closed = `{"detail": "Registration is closed."}`
+	p.logIn(annSmith.Username).Want(t, http.StatusForbidden, closed)
+	b := newBrowser(p.Site)
+	a := b.request(http.MethodGet, "/account/o/corp", "", "Accept", "text/html")
+	wantPage(t, b.visit(p.provider.LogIn(a.Header.Get("Location"), annSmith.Username).RequestURI()), 403, "Registration is closed")
+	if stats, err := runningRealm(t, "default").accounts.Store.Stats(t.Context()); err != nil || stats.Accounts != 1 {
+		t.Errorf("%d accounts, %v", stats.Accounts, err)
+	}
+	// Who has an account logs in.
+	p.provider.Set(testsite.OpenIDUser{ID: "b-1", Username: "bob", Email: "bob@corp.example", EmailVerified: true})
+	if m := jsonOf(t, p.logIn("bob"), http.StatusCreated); m["user"] != "bob" {
+		t.Errorf("%v", m)
+	}
+}
+
+func TestTheBeginOfALoginWithAProviderIsThrottled(t *testing.T) {
+	p := newProviderSite(t, "")
+	throttled := strings.Replace(p.site(""), "throttle off", "throttle {\nprovider 3/1h\n}", 1)
+	if err := p.Load(throttled); err != nil {
+		t.Fatal(err)
+	}
+	p.provider.Set(annSmith)
+	for range 2 {
+		jsonOf(t, p.logIn(annSmith.Username), http.StatusCreated) // the end is counted apart
+	}
+	p.begin("")
+	p.Get("/auth/o/corp/?redirect_uri="+url.QueryEscape(frontEnd), "").WantThrottled(t)
+	wantPage(t, newBrowser(p.Site).visit("/account/o/corp"), http.StatusTooManyRequests, "Too many attempts.", "<h1>Log in</h1>")
+}
+
+func TestTheInvitedSignUpWithAProvider(t *testing.T) {
+	p := newProviderSite(t, "registration invite\n")
+	p.provider.Set(annSmith)
+	invite := func(email string, groups ...string) string {
+		t.Helper()
+		accounts := runningRealm(t, "default").accounts
+		i, err := accounts.Invite(t.Context(), email, groups, true, account.Client{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return accounts.Links.Code(i)
+	}
+	// signUp follows the links of a browser from the page of an invitation.
+	signUp := func(code, username string) (*browser, testsite.Answer) {
+		t.Helper()
+		b := newBrowser(p.Site)
+		page := b.visit("/account/register?invitation=" + url.QueryEscape(code) + "&next=%2Fhello")
+		_, rest, _ := strings.Cut(page.Body, `href="/account/o/corp?`)
+		query, _, found := strings.Cut(rest, `"`)
+		if !found {
+			t.Fatalf("no link to the provider: %s", page.Body)
+		}
+		a := b.request(http.MethodGet, "/account/o/corp?"+strings.ReplaceAll(query, "&amp;", "&"), "", "Accept", "text/html")
+		a.Want(t, http.StatusSeeOther)
+		if to := a.Header.Get("Location"); strings.Contains(to, code) || strings.Contains(to, url.QueryEscape(code)) {
+			t.Errorf("the provider learns the code: %s", to)
+		}
+		return b, b.request(http.MethodGet, p.provider.LogIn(a.Header.Get("Location"), username).RequestURI(), "", "Accept", "text/html")
+	}
+	wantPage(t, newBrowser(p.Site).visit("/account/login"), 200, "Go on with")
+	_, a := signUp(invite("other@corp.example"), annSmith.Username)
+	wantPage(t, a, http.StatusForbidden, "This invitation is for another address")
+	code := invite(annSmith.Email, "editors")
+	b, a := signUp(code, annSmith.Username)
+	if a.Want(t, http.StatusSeeOther); a.Header.Get("Location") != "/hello" {
+		t.Errorf("%v", a.Header)
+	}
+	wantPage(t, b.visit("/account/profile"), 200, "ann.smith")
+	if acc := p.account(1); len(acc.Groups) != 1 || acc.Groups[0] != "editors" {
+		t.Errorf("groups %v", acc.Groups)
+	}
+	// It was used.
+	p.provider.Set(testsite.OpenIDUser{ID: "e-1", Username: "eve", Email: annSmith.Email})
+	_, a = signUp(code, "eve")
+	wantPage(t, a, http.StatusForbidden, "was used")
+}
+
 func TestIdentitiesAreLinkedAndRemovedByTheOwner(t *testing.T) {
 	p := newProviderSite(t, "")
 	other := annSmith

@@ -33,18 +33,29 @@ func (e *TooSoonError) Error() string { return "asked too often" }
 // allow counts a request to an endpoint for the networks of the client, and a change
 // of an account's fields also for the account.
 func (a *Service) allow(endpoint string, c Client, acc *Account) error {
+	limits := a.networkLimits("address", endpoint, c)
+	if endpoint == "me" && acc != nil && len(limits) > 0 {
+		limits = append(limits, throttle.Limit{Key: throttle.Key{"me", strconv.FormatUint(acc.ID, 10)}, Rates: pairRates})
+	}
+	return a.throttle(limits...)
+}
+
+// AllowBegin counts the begin of what a request to an endpoint ends, as often as and apart
+// from that. Errors: *TooSoonError.
+func (a *Service) AllowBegin(endpoint string, c Client) error {
+	return a.throttle(a.networkLimits("begin", endpoint, c)...)
+}
+
+// networkLimits are the limits of an endpoint for the networks of a client.
+func (a *Service) networkLimits(kind, endpoint string, c Client) (limits []throttle.Limit) {
 	rates := a.Rates.Endpoint(endpoint)
 	if len(rates) == 0 {
 		return nil
 	}
-	var limits []throttle.Limit
 	for _, s := range throttle.Networks(c.Address) {
-		limits = append(limits, throttle.Limit{Key: throttle.Key{"address", endpoint, s.Network}, Rates: s.Rates(rates)})
+		limits = append(limits, throttle.Limit{Key: throttle.Key{kind, endpoint, s.Network}, Rates: s.Rates(rates)})
 	}
-	if endpoint == "me" && acc != nil {
-		limits = append(limits, throttle.Limit{Key: throttle.Key{"me", strconv.FormatUint(acc.ID, 10)}, Rates: pairRates})
-	}
-	return a.throttle(limits...)
+	return limits
 }
 
 func (a *Service) throttle(limits ...throttle.Limit) error {

@@ -273,8 +273,11 @@ func (u *userView) show(w io.Writer) {
 	}
 	line("state", state(u))
 	line("password", u.Password)
-	if u.MFA {
-		line("second factor", "yes")
+	if f := u.Factor; f != nil {
+		line("second factor", fmt.Sprintf("yes, since %s, last used %s, recovery codes left: %d", shortTime(f.Created), shortTime(f.Used), f.Left))
+	}
+	for _, i := range u.Identities {
+		line("logs in with "+i.Provider, fmt.Sprintf("%s (%s), since %s", i.Name, i.ID, shortTime(&i.Linked)))
 	}
 	line("groups", strings.Join(u.Groups, ", "))
 	line("joined", shortTime(u.DateJoined))

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/serializers"
 )
 
 // userView is the JSON of a user.
@@ -36,6 +37,9 @@ type userView struct {
 	Password       string         `json:"password"` // usable or unusable
 	MFA            bool           `json:"mfa"`      // has a second factor
 
+	Factor     *serializers.FactorStatus `json:"factor,omitempty"`     // without a second factor: none
+	Identities []serializers.Identity    `json:"identities,omitempty"` // who may log in with providers
+
 	// Reserved are names that the user gave up.
 	Reserved []reservedName `json:"reserved,omitempty"`
 }
@@ -54,6 +58,13 @@ func (m *request) describe(acc *account.Account) *userView {
 	}
 	for _, f := range m.accounts.Model.Declared {
 		u.Fields[f.Name] = f.Value(acc)
+	}
+	if u.MFA {
+		status := serializers.RepresentFactor(acc.Factor)
+		u.Factor = &status
+	}
+	for _, i := range acc.Identities {
+		u.Identities = append(u.Identities, serializers.RepresentIdentity(i))
 	}
 	for _, k := range acc.Reserved {
 		u.Reserved = append(u.Reserved, reservedName{k.Field, k.Value})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -23,6 +24,9 @@ func beginProvider(c *call) (*response, error) {
 	p := c.serializers.Provider(c.id)
 	if p == nil {
 		return nil, drf.ErrUnknownPath
+	}
+	if err := c.accounts.AllowBegin(c.endpoint.Name, request.Client(c.Request)); err != nil {
+		return nil, err
 	}
 	start := social.Start{RedirectURI: c.URL.Query().Get("redirect_uri")}
 	if !p.Takes(start.RedirectURI) {
@@ -53,7 +57,7 @@ func serveProvider(c *call, req *account.Request, o *drf.Object) (*response, err
 	}
 	answer := serializers.ProviderAnswer{Provider: p}
 	answer.Browser, answer.NeedsBrowser, answer.Takes = authn.BrowserOf(c.Request, request.HTTPS(c.Request)), c.isSameOrigin(), p.Takes
-	answer.MayRegister = c.api.permits("user_create", c.who.Owner())
+	answer.MayRegister = c.api.permits("user_create", c.who.Owner()) && !slices.Contains(c.api.Disabled, serializers.Register.Name)
 	if c.who.Identity != nil {
 		answer.Token = c.who.Token
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -27,8 +28,16 @@ func (w *View) linkProviders(v *visit) {
 	if !v.offers(pageOf("o/{}")) {
 		return
 	}
+	query := make(url.Values)
+	if next := v.askedNext(); next != "" {
+		query.Set("next", next)
+	}
+	if code := v.invitation(); code != "" {
+		query.Set("invitation", code)
+	}
 	for _, p := range v.realm.Providers {
-		w.Providers = append(w.Providers, Link{URL: v.url("o/"+p.Name) + v.nextQuery(), Text: w.mustT("provider_with", "label", p.Label)})
+		to := url.URL{Path: v.url("o/" + p.Name), RawQuery: query.Encode()}
+		w.Providers = append(w.Providers, Link{URL: to.String(), Text: w.mustT("provider_with", "label", p.Label)})
 	}
 }
 
@@ -42,6 +51,9 @@ func beginLogin(v *visit) error {
 	if p == nil {
 		return v.message(http.StatusNotFound, "not_found")
 	}
+	if err := v.accounts.AllowBegin(v.page.action.Name, request.Client(v.Request)); err != nil {
+		return v.failLogin(err)
+	}
 	start := social.Start{RedirectURI: v.callback(p), Next: v.askedNext()}
 	if asked := v.URL.Query().Get("link"); asked != "" {
 		key, err := v.accounts.ProviderKey()
@@ -54,6 +66,7 @@ func beginLogin(v *visit) error {
 		start.Account = v.who.Account.ID
 	}
 	start.Browser = authn.KeepBrowser(v.w, v.Request, request.HTTPS(v.Request))
+	v.keepInvitation(p)
 	to, err := v.realm.BeginLogin(v.Context(), v.accounts, p, start)
 	if err != nil {
 		return v.failLogin(err)
@@ -80,11 +93,12 @@ func finishLogin(v *visit) error {
 	if query.Get("code") == "" {
 		return v.failLogin(social.ErrDenied) // as after a click on Cancel
 	}
+	posted.Set("invitation", v.keptInvitation())
 	own := v.callback(p)
 	answer := serializers.ProviderAnswer{Provider: p}
 	answer.Browser, answer.NeedsBrowser = authn.BrowserOf(v.Request, request.HTTPS(v.Request)), true
 	answer.Takes = func(redirectURI string) bool { return redirectURI == own }
-	answer.MayRegister = v.realm.Permits(serializers.Register, v.who.Owner())
+	answer.MayRegister = v.offers(pageNamed("register"))
 	if v.who.ByCookie {
 		answer.Token = v.who.Token
 	}
@@ -119,10 +133,40 @@ func finishLogin(v *visit) error {
 	return v.redirect(v.pages.Home)
 }
 
+// invitationCookie keeps the code of an invitation from the begin of a log-in to its end, so
+// that the provider doesn't learn it.
+const invitationCookie = "djoser~invitation"
+
+// keepInvitation keeps the code that a link has led here with; without one, none.
+func (v *visit) keepInvitation(p *social.Provider) {
+	code := v.invitation()
+	if code == "" && v.keptInvitation() == "" {
+		return
+	}
+	c := &http.Cookie{
+		Name: invitationCookie, Value: url.QueryEscape(code), Path: v.url("o/" + p.Name), MaxAge: int(social.StateTTL / time.Second),
+		Secure: request.HTTPS(v.Request), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+	if code == "" {
+		c.MaxAge = -1
+	}
+	http.SetCookie(v.w, c)
+}
+
+// keptInvitation returns the code that was kept.
+func (v *visit) keptInvitation() string {
+	c, err := v.Cookie(invitationCookie)
+	if err != nil {
+		return ""
+	}
+	code, _ := url.QueryUnescape(c.Value) // or none
+	return code
+}
+
 // failLogin shows an error on the log-in page, or where identities are linked.
 func (v *visit) failLogin(err error) error {
 	switch {
-	case errors.Is(err, account.ErrUninvited):
+	case errors.Is(err, account.ErrUninvited) && v.keptInvitation() == "":
 		return v.message(http.StatusForbidden, "uninvited")
 	case errors.Is(err, account.ErrRegistrationClosed):
 		return v.message(http.StatusForbidden, "registration_closed")

@@ -31,9 +31,7 @@ func showRegister(v *visit, w *View) error {
 		w.Form.Hidden = append(w.Form.Hidden, Hidden{"invitation", code})
 	}
 	w.Form.Next = v.askedNext()
-	if code == "" {
-		w.linkProviders(v)
-	}
+	w.linkProviders(v)
 	w.link(v, "login", v.nextQuery())
 	return nil
 }

@@ -62,7 +62,7 @@ type ProviderAnswer struct {
 	Token    *account.Token // of the request; nil: none
 	JWT      *jwt.Issuer    // of JSON Web Tokens; nil: the log-in is an auth token
 
-	MayRegister bool // the permission user_create lets the sender make an account
+	MayRegister bool // the sender may make an account: register isn't disabled, and user_create permits it
 }
 
 // LoginByProvider logs in whoever comes back from a provider; or links them to the account
