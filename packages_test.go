@@ -31,7 +31,7 @@ var mayImport = map[string]string{
 	"stores/badger":         "stores/badger/backup stores/badger/check stores/badger/journal stores/badger/lsm stores/badger/records stores/badger/repair stores/badger/sst model internal/atomicfile internal/directive internal/diskspace internal/fileowner",
 	"django":                "account model drf internal/fieldtype jwt password",
 	"admin":                 "account model django drf serializers internal/atomicfile internal/directive internal/fieldtype internal/fileowner",
-	"stores/postgres":       "stores/badger/records model internal/directive",
+	"stores/postgres":       "stores/badger/backup stores/badger/check stores/badger/records model internal/directive",
 	"storetest":             "model",
 	"internal/fieldtype":    "internal/username",
 	"internal/mount":        "internal/directive internal/placement",

@@ -188,6 +188,10 @@ type Summary struct {
 	Stats   model.Stats
 	Last    records.Sequence // its last transaction; zero in a backup of a store without a journal
 	LinkKey []byte
+
+	Generation uint64 // of the unique keys, for the user model with Signature
+	Signature  string
+	Counts     records.Counts
 }
 
 // Check reads a whole backup. It returns an error if an entry can't be decoded, too.
@@ -220,6 +224,10 @@ func (s *Summary) add(key, value []byte) error {
 		s.Last, _ = records.DecodeSequence(value) // readable
 	case string(records.LinkKeyKey):
 		s.LinkKey = value
+	case string(records.IndexKey):
+		s.Generation, s.Signature, _ = records.DecodeIndex(value)
+	case string(records.CountsKey):
+		s.Counts, _ = records.DecodeCounts(value)
 	}
 	return nil
 }

@@ -145,7 +145,7 @@ func (c *Checker) account(id uint64, record []byte) error {
 	if a.Version == 0 {
 		c.fault("account %d has no version", id)
 	}
-	c.compareKeys(a)
+	CompareKeys(a, c.Keys, c.Report)
 	for _, k := range a.Keys {
 		err := c.wants(records.UniqueKey(c.generation, k), binary.BigEndian.AppendUint64(nil, id),
 			"account %d isn't found by its %s", id, k.Field)
@@ -165,26 +165,26 @@ func (c *Checker) account(id uint64, record []byte) error {
 	return c.wants(records.EmailKey(folded, id), nil, "account %d isn't found by its address", id)
 }
 
-// compareKeys compares the unique keys of an account with those that the user
-// model gives it.
-func (c *Checker) compareKeys(a *records.Account) {
-	if c.Keys == nil {
+// CompareKeys compares the unique keys of an account with those that the user model gives
+// it. It calls report with each fault. Without keys, it does nothing.
+func CompareKeys(a *records.Account, keysOf func(*model.Account) ([]model.Key, error), report func(fault string)) {
+	if keysOf == nil {
 		return
 	}
 	account := a.Account
-	keys, err := c.Keys(&account)
+	keys, err := keysOf(&account)
 	if err != nil {
-		c.fault("account %d: %v", a.ID, err)
+		report(fmt.Sprintf("account %d: %v", a.ID, err))
 		return
 	}
 	for _, k := range keys {
 		if !slices.Contains(a.Keys, k) && !k.Reserved { // else another account had it
-			c.fault("account %d lacks the unique key of its %s", a.ID, k.Field)
+			report(fmt.Sprintf("account %d lacks the unique key of its %s", a.ID, k.Field))
 		}
 	}
 	for _, k := range a.Keys {
 		if !slices.Contains(keys, k) {
-			c.fault("account %d has a unique key of a %s that it doesn't have", a.ID, k.Field)
+			report(fmt.Sprintf("account %d has a unique key of a %s that it doesn't have", a.ID, k.Field))
 		}
 	}
 }
