@@ -299,8 +299,9 @@ reverse_proxy `+testsite.BackEnd(t))
 	b := newBrowser(s.Site)
 	// A gate leads from the log-in to setting up a factor.
 	b.visit("/secret/x?y=1")
-	page := b.send("/account/login", "username", "ann", "password", "pw", "next", "/secret/x?y=1")
-	page = b.follow(page)
+	page := b.submit("/account/login", "username", "ann", "password", "pw", "next", "/secret/x?y=1")
+	wantPage(t, page, 200, "<h1>Protect your account</h1>", `href="/account/mfa?next=%2Fsecret%2Fx%3Fy%3D1"`, `href="/secret/x?y=1"`, "Not now")
+	page = b.visit("/secret/x?y=1")
 	if !strings.Contains(page.Body, "your account has none yet") || !strings.Contains(page.Body, `href="/account/mfa?next=%2Fsecret%2Fx%3Fy%3D1"`) {
 		t.Fatalf("%d at %s: %s", page.Status, b.url, page.Body)
 	}
@@ -357,6 +358,38 @@ reverse_proxy `+testsite.BackEnd(t))
 	if page = other.follow(page); !strings.Contains(page.Body, "The second factor was removed.") {
 		t.Errorf("%s", page.Body)
 	}
+}
+
+func TestASecondFactorIsOfferedAfterALogInOnceInAWhile(t *testing.T) {
+	p := newProviderSite(t, "mfa\nlogin_after_registration\n")
+	const offer = "<h1>Protect your account</h1>"
+	b := newBrowser(p.Site)
+	wantPage(t, b.submit("/account/register", "username", "ann", "password", "pw", "email", "ann@example.com", "next", "/hello"), 200, offer, `href="/hello" data-follow`)
+	if c := b.cookies["djoser~offered"]; c == nil || c.Path != "/account/" || !c.HttpOnly || c.MaxAge != 30*24*3600 {
+		t.Errorf("cookie %v", c)
+	}
+	wantPage(t, b.submit("/account/login", "username", "ann", "password", "pw"), 200, "home") // not again
+	other := newBrowser(p.Site)
+	wantPage(t, other.submit("/account/login", "username", "ann", "password", "pw"), 200, offer, `href="/account/mfa?next=%2F"`)
+	wantPage(t, other.visit("/account/mfa?next=%2F"), 200, "Scan this code")
+	wantPage(t, other.visit("/account/mfa/offer?next=https://evil.example/"), 200, `href="/" data-follow`)
+	wantPage(t, newBrowser(p.Site).visit("/account/mfa/offer"), 200, "<h1>Log in</h1>")
+
+	p.provider.Set(annSmith)
+	guest := newBrowser(p.Site)
+	a := guest.request(http.MethodGet, "/account/o/corp?next=%2Fhello", "", "Accept", "text/html")
+	wantPage(t, guest.visit(p.provider.LogIn(a.Header.Get("Location"), annSmith.Username).RequestURI()), 200, offer, `href="/hello" data-follow`)
+
+	_, recovery := p.enrol(p.Login("ann", "pw"))
+	b = newBrowser(p.Site)
+	page := b.send("/account/login", "username", "ann", "password", "pw")
+	ephemeral := regexp.MustCompile(`name="ephemeral_token" value="([^"]+)"`).FindStringSubmatch(page.Body)
+	wantPage(t, b.submit("/account/verify", "ephemeral_token", ephemeral[1], "code", recovery[0]), 200, "home")
+	if err := p.Load(p.site("")); err != nil {
+		t.Fatal(err)
+	}
+	p.Register("bob", "pw")
+	wantPage(t, newBrowser(p.Site).submit("/account/login", "username", "bob", "password", "pw"), 200, "home")
 }
 
 func TestAnAdministratorResetsALostFactor(t *testing.T) {

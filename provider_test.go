@@ -367,7 +367,7 @@ func TestProvidersOnPages(t *testing.T) {
 	back := begin("/account/o/corp?next=%2Fhello")
 	wantPage(t, newBrowser(p.Site).visit(back), 400, "another browser", "<h1>Log in</h1>") // log-in CSRF
 	a := b.request(http.MethodGet, back, "", "Accept", "text/html")
-	if a.Want(t, http.StatusSeeOther); a.Header.Get("Location") != "/hello" {
+	if a.Want(t, http.StatusSeeOther); a.Header.Get("Location") != "/account/mfa/offer?next=%2Fhello" {
 		t.Errorf("%v", a.Header)
 	}
 	wantPage(t, b.visit("/account/profile"), 200, "ann.smith")

@@ -31,6 +31,7 @@ func TestSecondFactorsInABrowser(t *testing.T) {
 	tab.Fill("username", "alice")
 	tab.Fill("password", pass)
 	tab.Submit("password")
+	see("mfa_offer", "Protect your account", "Not now")
 
 	tab.Go(w.url + "/account/mfa")
 	see("mfa", "Scan this code")

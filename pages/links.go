@@ -61,7 +61,7 @@ func activate(v *visit, req *account.Request) (string, error) {
 	}
 	if token != "" {
 		v.startSession(req, acc, token, time.Time{})
-		return v.pages.Home, nil
+		return v.welcome(acc, v.pages.Home), nil
 	}
 	switch purpose {
 	case account.PurposeEmailChange:

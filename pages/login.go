@@ -38,7 +38,7 @@ func login(v *visit, req *account.Request) (string, error) {
 		return "", err
 	}
 	v.startSession(req, acc, token, v.stays())
-	return v.next(), nil
+	return v.welcome(acc, v.next()), nil
 }
 
 // askedNext returns where the browser wanted to go, or an empty text.

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -127,10 +128,7 @@ func finishLogin(v *visit) error {
 	case by.Token == "":
 		return v.redirect(v.done("login", "waiting"))
 	}
-	if next := request.LocalPath(by.Next); next != "" {
-		return v.redirect(next)
-	}
-	return v.redirect(v.pages.Home)
+	return v.redirect(v.welcome(by.Account, cmp.Or(request.LocalPath(by.Next), v.pages.Home)))
 }
 
 // invitationCookie keeps the code of an invitation from the begin of a log-in to its end, so

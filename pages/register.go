@@ -64,7 +64,7 @@ func register(v *visit, req *account.Request) (string, error) {
 		return "", err
 	case token != "":
 		v.startSession(req, acc, token, time.Time{})
-		return v.next(), nil
+		return v.welcome(acc, v.next()), nil
 	case acc.Waiting && !acc.Provisional:
 		return v.done("login", "waiting"), nil
 	case v.realm.SendsActivations && !acc.IsActive:

@@ -51,6 +51,7 @@ func init() { // the functions refer to the list
 		{name: "verify", path: "verify", action: serializers.MFAVerify, given: hasMFA, show: showVerify, act: verify},
 		{name: "prove", path: "prove", action: serializers.Reauthenticate, protected: true, given: hasMFA, show: showProve, act: confirm},
 		{name: "confirm", path: "confirm", action: serializers.Reauthenticate, protected: true, always: true, show: showConfirm, act: confirm},
+		{name: "mfa_offer", path: "mfa/offer", action: serializers.TOTPActivate, protected: true, given: hasMFA, show: showOffer},
 		{name: "mfa_codes", path: "mfa/codes", action: serializers.RecoveryCodes, protected: true, given: hasMFA, show: showNewCodes, act: newCodes},
 		{name: "mfa_remove", path: "mfa/remove", action: serializers.TOTPDeactivate, protected: true, given: hasMFA, show: showRemoveFactor, act: removeFactor},
 		{name: "logout", path: "logout", action: serializers.Logout, always: true, show: showLogout, act: logout},

@@ -33,7 +33,7 @@ func sampleView(l *lang, name string, full bool) *View {
 	w.Text, w.Done, w.Logo, w.Wrong, w.Next = "text", "done", "/logo.svg", true, "/"
 	w.User = &User{"someone"}
 	w.Nav = []Link{{URL: "/", Text: "text", Current: true}}
-	w.Links = []Link{{Before: "before", URL: "/", Text: "text"}}
+	w.Links = []Link{{Before: "before", URL: "/", Text: "text", Follow: true}}
 	w.Facts = []Fact{{"label", "value", "note"}}
 	w.Sessions = []Session{{ID: "1", Device: "device", Current: true}, {ID: "2", Device: "device", Address: "address"}}
 	w.Providers = []Link{{URL: "/", Text: "text"}}

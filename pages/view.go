@@ -59,6 +59,7 @@ type Link struct {
 	URL     string
 	Text    string
 	Current bool // it is the page itself
+	Follow  bool // keep the fragment of where to go; see script.js
 }
 
 // Fact is a value that the profile shows.

@@ -5,4 +5,7 @@ if (location.hash) {
 	for (const form of document.querySelectorAll("form[data-follow]")) {
 		form.action += location.hash;
 	}
+	for (const link of document.querySelectorAll("a[data-follow]")) {
+		link.href += location.hash;
+	}
 }
