@@ -46,7 +46,7 @@ func (r *realm) admin() (*admin.Realm, error) {
 		Name: r.name, Location: r.location, Accounts: r.accounts,
 		MaxPassword:      r.settings.Password.MaxLength,
 		SendsActivations: r.settings.sendsActivations(), SendsResets: r.settings.sendsResets(),
-		InvitationLink: r.settings.invitationLink, SendsMails: r.hasMailer, MFA: r.settings.MFA,
+		InvitationLink: r.settings.invitationLink, SendsMails: r.hasMailer, MFA: r.settings.MFA, Providers: r.dumpedProviders(),
 		CacheHits: shared.Hits, CacheMisses: shared.Misses.Load,
 	}, nil
 }

@@ -44,6 +44,7 @@ var attacks = []struct {
 	{"takeover by id", "CWE-639", attackID},
 	{"imported token of another person", "CWE-639", attackImportedToken},
 	{"imported second factor of another person", "CWE-639", attackImportedFactor},
+	{"imported log-in of another person", "CWE-639", attackImportedIdentity},
 	{"last of all ids in a dump", "CWE-190", attackLastID},
 	{"page that posts to the admin API", "CWE-352", attackAdminFromPage},
 	{"Caddyfile of another user in the working folder", "CWE-426", attackForeignCaddyfile},

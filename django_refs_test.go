@@ -54,7 +54,7 @@ var otherPeoplesRows = map[string]string{
 // realmOfTwo has alice as account 1 and bob as account 2.
 func realmOfTwo(t *testing.T) *installation {
 	t.Helper()
-	in := install(t, settings+"mfa\n")
+	in := install(t, settings+"mfa\nprovider github {\nclient_id a\nclient_secret b\n}\n")
 	in.Start()
 	for _, name := range []string{"alice", "bob"} {
 		if status, answer := in.ask("POST", "default/users", fmt.Sprintf(`{"name": %q}`, name)); status != 200 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-djoser/djoser/django"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/social"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -170,6 +171,14 @@ func (r *realm) newProviders() []*social.Provider {
 			Name: p.Name, Kind: p.Kind, URL: cmp.Or(p.Issuer, p.URL), Label: p.Label, ClientID: p.ClientID, ClientSecret: p.ClientSecret,
 			RedirectURIs: p.RedirectURIs, Failed: func(err error) { r.providerFailed(p.Name, err) },
 		}))
+	}
+	return providers
+}
+
+// dumpedProviders returns what an import needs of the providers.
+func (r *realm) dumpedProviders() (providers []django.Provider) {
+	for _, p := range r.settings.Providers {
+		providers = append(providers, django.Provider{Name: p.Name, Kind: p.Kind})
 	}
 	return providers
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/django"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -74,8 +75,9 @@ type Realm struct {
 	MaxPassword      int // in characters
 	SendsActivations bool
 	SendsResets      bool
-	SendsMails       bool // there is a mailer
-	MFA              bool // accounts may have second factors
+	SendsMails       bool              // there is a mailer
+	MFA              bool              // accounts may have second factors
+	Providers        []django.Provider // that people log in with
 
 	// InvitationLink returns the link of an invitation with a code, or what the settings
 	// lack for one.

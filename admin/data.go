@@ -46,7 +46,7 @@ func (m *request) importDump() (any, error) {
 		return nil, badRequest("phase must be check, users or tokens; do them in this order")
 	}
 	defer m.longWork()()
-	report, err := django.Import(m.r.Context(), m.accounts, m.r.Body, django.ImportOptions{Model: query.Get("model"), Phase: phase, MFA: m.realm.MFA})
+	report, err := django.Import(m.r.Context(), m.accounts, m.r.Body, django.ImportOptions{Model: query.Get("model"), Phase: phase, MFA: m.realm.MFA, Providers: m.realm.Providers})
 	if err != nil && !errors.Is(err, account.ErrFull) && !errors.Is(err, account.ErrUnavailable) {
 		return nil, badRequest("%v", err)
 	}

@@ -22,14 +22,14 @@ import (
 func importCommand(run runner) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Imports users, groups, tokens and second factors from Django",
-		Long: `Imports users, groups, tokens and second factors that Django's dumpdata wrote:
+		Short: "Imports users, groups, tokens, second factors and log-ins with providers from Django",
+		Long: `Imports users, groups, tokens, second factors and log-ins with providers that Django's dumpdata wrote:
 
     manage.py dumpdata auth.user auth.group authtoken.token > dump.json
 
-With django-otp, add otp_totp.totpdevice. The file is checked before anything is
-changed; --dry-run stops there. What exists already is not changed, so an import
-can be repeated.`,
+With django-otp, add otp_totp.totpdevice; with social-auth, social_django.usersocialauth.
+The file is checked before anything is changed; --dry-run stops there. What exists already
+is not changed, so an import can be repeated.`,
 		Example: `  caddy djoser import dump.json --dry-run
   caddy djoser import dump.json
   caddy djoser import dump.json --model members.member --skip`,
@@ -82,10 +82,11 @@ func (c *cliContext) importChecked(d *dump, report *django.ImportReport) error {
 		Groups:  django.Tally{Rows: report.Groups.Refused, Refused: report.Groups.Refused},
 		Tokens:  django.Tally{Rows: report.Tokens.Refused, Refused: report.Tokens.Refused},
 		Factors: django.Tally{Rows: report.Factors.Refused, Refused: report.Factors.Refused},
+		Linked:  django.Tally{Rows: report.Linked.Refused, Refused: report.Linked.Refused},
 	}
 	done.LeftOut, done.RefusedRows, done.Problems, done.More = report.LeftOut, report.RefusedRows, report.Problems, report.More
 	phases := []django.Phase{django.PhaseUsers, django.PhaseTokens}
-	if report.Tokens.Rows+report.Factors.Rows == 0 {
+	if report.Tokens.Rows+report.Factors.Rows+report.Linked.Rows == 0 {
 		phases = phases[:1]
 	}
 	late := 0
@@ -193,7 +194,7 @@ func showReport(w io.Writer, r *django.ImportReport) {
 	for _, kind := range []struct {
 		name string
 		django.Tally
-	}{{"users", r.Users}, {"groups", r.Groups}, {"tokens", r.Tokens}, {"factors", r.Factors}} {
+	}{{"users", r.Users}, {"groups", r.Groups}, {"tokens", r.Tokens}, {"factors", r.Factors}, {"identities", r.Linked}} {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t\n", kind.name, kind.Rows, kind.Added, kind.Present, kind.Refused, kind.Ended)
 	}
 	table.Flush()

@@ -77,6 +77,7 @@ type ImportReport struct {
 	Groups   Tally          `json:"groups"`
 	Tokens   Tally          `json:"tokens"`
 	Factors  Tally          `json:"factors"`
+	Linked   Tally          `json:"identities"`
 	LeftOut  map[string]int `json:"left_out,omitempty"` // rows of other models, and apps that can't be a factor
 	Problems []Problem      `json:"problems"`
 	More     int            `json:"more_problems,omitempty"`
@@ -93,6 +94,7 @@ func (r *ImportReport) Merge(other *ImportReport) {
 	r.Groups.add(other.Groups)
 	r.Tokens.add(other.Tokens)
 	r.Factors.add(other.Factors)
+	r.Linked.add(other.Linked)
 	r.RefusedRows = slices.Sorted(slices.Values(append(r.RefusedRows, other.RefusedRows...)))
 	r.Problems = append(r.Problems, other.Problems...)
 	r.More += other.More
@@ -100,7 +102,7 @@ func (r *ImportReport) Merge(other *ImportReport) {
 
 // Refused reports whether there are rows that can't be imported.
 func (r *ImportReport) Refused() int {
-	return r.Users.Refused + r.Groups.Refused + r.Tokens.Refused + r.Factors.Refused
+	return r.Users.Refused + r.Groups.Refused + r.Tokens.Refused + r.Factors.Refused + r.Linked.Refused
 }
 
 // ImportOptions say how a dump is read.
@@ -108,6 +110,8 @@ type ImportOptions struct {
 	Model string // of users; default: DefaultModel
 	Phase Phase
 	MFA   bool // accounts may have second factors
+
+	Providers []Provider // of the realm
 }
 
 // importer reads a dump into the accounts of a realm.
@@ -133,6 +137,7 @@ type importer struct {
 	unique  uniqueValues
 	users   references
 	devices map[uint64]device // by the hash of their user
+	linked  map[uint64]int    // identities, and how many a user has, by hash
 }
 
 // Import reads a dump.
@@ -143,7 +148,7 @@ func Import(ctx context.Context, a *account.Service, r io.Reader, options Import
 		groups: make(map[uint64]string), stored: make(map[uint64]string), noted: make(map[string]bool),
 		groupRows: make(map[int]bool),
 		report:    ImportReport{LeftOut: make(map[string]int), Problems: []Problem{}},
-		fields:    make(map[string]bool), devices: make(map[uint64]device),
+		fields:    make(map[string]bool), devices: make(map[uint64]device), linked: make(map[uint64]int),
 	}
 	if err := im.loadGroups(ctx); err != nil {
 		return nil, err
@@ -190,7 +195,7 @@ func (im *importer) readAll(ctx context.Context, r io.Reader) error {
 			w = newWorkers(ctx)
 		}
 		if row.Model == im.model && im.usersEnded {
-			return fmt.Errorf("row %d: a user comes after a token or an app: send users first", row.Number)
+			return fmt.Errorf("row %d: a user comes after what refers to one: send users first", row.Number)
 		}
 		return w.do(func(ctx context.Context) error { return im.work(ctx, row) })
 	})
@@ -228,7 +233,9 @@ func (w *workers) wait() error { return w.group.Wait() }
 
 // RefersToUser reports whether rows of a model are imported after the users that they refer
 // to.
-func RefersToUser(model string) bool { return model == TokenModel || model == DeviceModel }
+func RefersToUser(model string) bool {
+	return model == TokenModel || model == DeviceModel || model == IdentityModel
+}
 
 func (im *importer) wanted(row *Row) bool {
 	return row.Model == im.model || RefersToUser(row.Model) && im.options.Phase != PhaseUsers
@@ -240,6 +247,8 @@ func (im *importer) work(ctx context.Context, row *Row) error {
 		return im.token(ctx, row)
 	case row.Model == DeviceModel:
 		return im.device(ctx, row)
+	case row.Model == IdentityModel:
+		return im.identity(ctx, row)
 	case im.options.Phase == PhaseTokens:
 		return im.owner(ctx, row)
 	}
@@ -284,6 +293,8 @@ func (im *importer) count(row *Row, t Tally) error {
 		im.report.Tokens.add(t)
 	case DeviceModel:
 		im.report.Factors.add(t)
+	case IdentityModel:
+		im.report.Linked.add(t)
 	case "auth.group":
 		if im.options.Phase != PhaseTokens { // here only their names are read
 			im.report.Groups.add(t)
@@ -303,7 +314,7 @@ func (im *importer) note(ctx context.Context, row *Row) error {
 		return im.notePermission(row)
 	case "auth.group":
 		return im.group(ctx, row)
-	case im.model, TokenModel, DeviceModel:
+	case im.model, TokenModel, DeviceModel, IdentityModel:
 		return nil
 	}
 	im.mu.Lock()
