@@ -17,7 +17,7 @@ import (
 )
 
 func init() {
-	caddycmd.RegisterCommand(admin.Command(openOffline, badger.Repair))
+	caddycmd.RegisterCommand(admin.Command(openOffline, badger.Repair, examine))
 }
 
 // RealmNames returns the names of all realms, sorted.
@@ -88,12 +88,8 @@ func openOffline(config []byte, name string) (*admin.OfflineRealm, error) {
 
 // findSettings finds the definition of a realm in a configuration.
 func findSettings(config []byte, name string) (*Settings, error) {
-	var text json.RawMessage
-	if err := json.Unmarshal(config, &text); err != nil {
-		return nil, err
-	}
-	definitions := make(map[string]*Settings)
-	if err := eachHandler(text, []string{"djoser"}, func(_ string, handler json.RawMessage) error { return addDefinition(handler, definitions) }); err != nil {
+	definitions, err := findDefinitions(config)
+	if err != nil {
 		return nil, err
 	}
 	settings := definitions[name]
@@ -102,6 +98,17 @@ func findSettings(config []byte, name string) (*Settings, error) {
 		return nil, fmt.Errorf("realm %s is not defined there; there is %s (name one with --realm)", name, strings.Join(known, ", "))
 	}
 	return settings, nil
+}
+
+// findDefinitions finds the definitions of all realms in a configuration.
+func findDefinitions(config []byte) (map[string]*Settings, error) {
+	var text json.RawMessage
+	if err := json.Unmarshal(config, &text); err != nil {
+		return nil, err
+	}
+	found := make(map[string]*Settings)
+	err := eachHandler(text, []string{"djoser"}, func(_ string, handler json.RawMessage) error { return addDefinition(handler, found) })
+	return found, err
 }
 
 // addDefinition adds the realm that a handler defines, if any.

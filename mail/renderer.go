@@ -115,6 +115,14 @@ func (r *Renderer) tryTemplates() error {
 	return nil
 }
 
+// Trial returns a mail with which to try a mailer.
+func (r *Renderer) Trial(to string) *Message {
+	return &Message{
+		ID: randomID() + "@" + r.host, Date: time.Now(), From: r.from, ReplyTo: r.replyTo, To: to,
+		Subject: "A trial of " + cmp.Or(r.config.SiteName, r.host), Text: "This mail shows that mails of the site's accounts arrive.\n",
+	}
+}
+
 // headerAddress reads a sender's address, and writes it as in a header: with
 // its name only if it has one.
 func headerAddress(sender string) (string, error) {
