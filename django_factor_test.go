@@ -111,6 +111,53 @@ func TestSecondFactorsOfDjangoWorkAsBefore(t *testing.T) {
 	}
 }
 
+// codeDeviceRow and codeRow are recovery codes as django-otp 1.6 dumps them.
+func codeDeviceRow(pk int, user, more string) string {
+	return fmt.Sprintf(`{"model": "otp_static.staticdevice", "pk": %d, "fields": {"user": %s, "name": "backup", "confirmed": true, "throttling_failure_timestamp": null, "throttling_failure_count": 0, "created_at": null, "last_used_at": null%s}}`, pk, user, more)
+}
+
+func codeRow(pk, device int, code string) string {
+	return fmt.Sprintf(`{"model": "otp_static.statictoken", "pk": %d, "fields": {"device": %d, "token": %q}}`, pk, device, code)
+}
+
+func TestRecoveryCodesOfDjangoWorkAsBefore(t *testing.T) {
+	in := install(t, settings+"mfa\n")
+	hash := fmt.Sprintf(`, "password": %q`, madeUpHash(t))
+	file := filepath.Join(in.Dir, "dump.json")
+	rows := []string{
+		userRow(1, "ann", hash), userRow(2, "bob", hash), userRow(3, "carl", hash), userRow(4, "", ""),
+		codeDeviceRow(1, "1", ""), codeDeviceRow(2, `["bob"]`, ""), codeDeviceRow(3, "3", `, "confirmed": false`), codeDeviceRow(4, "4", ""),
+		codeRow(1, 1, "u7mol2xq"), codeRow(2, 1, "aaaaaaa2"), codeRow(3, 1, "123456"), codeRow(4, 1, "aaaa aaaa"),
+		codeRow(5, 2, "bbbbbbb2"), codeRow(6, 3, "ccccccc2"), codeRow(7, 9, "ddddddd2"), codeRow(8, 4, "eeeeeee2"),
+		deviceRow(1, "1", ""), // after the codes
+	}
+	if err := os.WriteFile(file, []byte(dumpOf(rows...)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in.djoser("", "import", file).Want(t, 4,
+		"row 11 (otp_static.statictoken 3): warning: left out: the code is too easy to guess", "row 13 (otp_static.statictoken): warning: left out: its user has no authenticator app",
+		"row 14 (otp_static.statictoken 6): warning: left out: its device is not in the dump", "row 15 (otp_static.statictoken 7): warning: left out: its device",
+		"row 16 (otp_static.statictoken 8): error: its user can't be imported", "nothing was changed")
+	out := in.ok("import", file, "--skip")
+	if !regexp.MustCompile(`recovery codes +4 +3 +0 +1 +0`).MatchString(out) || strings.Contains(out, "u7mol2xq") {
+		t.Errorf("import says %s", out)
+	}
+	in.ok("check")
+	in.Start()
+	s := &server{in.Site}
+	a := s.logInBy("ann", "U7MO L2XQ")
+	if status := s.Get("/auth/mfa/status", a.Token(t)); !strings.Contains(status.Body, `"recovery_codes_left": 2`) {
+		t.Errorf("status %s", status.Body)
+	}
+	s.logInBy("ann", "u7mol2xq").Want(t, 400, wrongCode)
+	s.logInBy("ann", "bbbbbbb2").Want(t, 400, wrongCode)
+	// Again: the code that was used doesn't come back.
+	in.ok("import", file, "--skip")
+	s.logInBy("ann", "u7mol2xq").Want(t, 400, wrongCode)
+	s.logInBy("ann", "aaaaaaa2").Want(t, 200)
+	s.Post("/auth/login", "", "username", "bob", "password", "password").Token(t) // the codes alone are no factor here
+}
+
 func TestAppsThatCannotBeASecondFactorAreLeftOut(t *testing.T) {
 	in := install(t, settings+"mfa\n")
 	in.Start()

@@ -29,7 +29,7 @@ var mayImport = map[string]string{
 	"stores/badger/lsm":     "stores/badger/sst internal/diskspace",
 	"stores/badger/repair":  "stores/badger/backup stores/badger/journal stores/badger/records stores/badger/sst model",
 	"stores/badger":         "stores/badger/backup stores/badger/check stores/badger/journal stores/badger/lsm stores/badger/records stores/badger/repair stores/badger/sst model internal/atomicfile internal/directive internal/diskspace internal/fileowner",
-	"django":                "account model drf internal/fieldtype jwt password",
+	"django":                "account mfa model drf internal/fieldtype jwt password",
 	"admin":                 "account model django doctor drf serializers internal/atomicfile internal/directive internal/fieldtype internal/fileowner",
 	"stores/postgres":       "stores/badger/backup stores/badger/check stores/badger/records model internal/directive",
 	"doctor":                "internal/diskspace internal/fileowner",

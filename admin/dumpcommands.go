@@ -27,7 +27,8 @@ func importCommand(run runner) *cobra.Command {
 
     manage.py dumpdata auth.user auth.group authtoken.token > dump.json
 
-With django-otp, add otp_totp.totpdevice; with social-auth, social_django.usersocialauth.
+With django-otp, add otp_totp.totpdevice otp_static; with social-auth,
+social_django.usersocialauth.
 The file is checked before anything is changed; --dry-run stops there. What exists already
 is not changed, so an import can be repeated.`,
 		Example: `  caddy djoser import dump.json --dry-run
@@ -82,11 +83,12 @@ func (c *cliContext) importChecked(d *dump, report *django.ImportReport) error {
 		Groups:  django.Tally{Rows: report.Groups.Refused, Refused: report.Groups.Refused},
 		Tokens:  django.Tally{Rows: report.Tokens.Refused, Refused: report.Tokens.Refused},
 		Factors: django.Tally{Rows: report.Factors.Refused, Refused: report.Factors.Refused},
+		Codes:   django.Tally{Rows: report.Codes.Refused, Refused: report.Codes.Refused},
 		Linked:  django.Tally{Rows: report.Linked.Refused, Refused: report.Linked.Refused},
 	}
 	done.LeftOut, done.RefusedRows, done.Problems, done.More = report.LeftOut, report.RefusedRows, report.Problems, report.More
 	phases := []django.Phase{django.PhaseUsers, django.PhaseTokens}
-	if report.Tokens.Rows+report.Factors.Rows+report.Linked.Rows == 0 {
+	if report.Tokens.Rows+report.Factors.Rows+report.Linked.Rows+report.Codes.Rows == 0 {
 		phases = phases[:1]
 	}
 	late := 0
@@ -194,7 +196,7 @@ func showReport(w io.Writer, r *django.ImportReport) {
 	for _, kind := range []struct {
 		name string
 		django.Tally
-	}{{"users", r.Users}, {"groups", r.Groups}, {"tokens", r.Tokens}, {"factors", r.Factors}, {"identities", r.Linked}} {
+	}{{"users", r.Users}, {"groups", r.Groups}, {"tokens", r.Tokens}, {"factors", r.Factors}, {"recovery codes", r.Codes}, {"identities", r.Linked}} {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t\n", kind.name, kind.Rows, kind.Added, kind.Present, kind.Refused, kind.Ended)
 	}
 	table.Flush()

@@ -4,6 +4,7 @@ package django
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +78,7 @@ type ImportReport struct {
 	Groups   Tally          `json:"groups"`
 	Tokens   Tally          `json:"tokens"`
 	Factors  Tally          `json:"factors"`
+	Codes    Tally          `json:"recovery_codes"`
 	Linked   Tally          `json:"identities"`
 	LeftOut  map[string]int `json:"left_out,omitempty"` // rows of other models, and apps that can't be a factor
 	Problems []Problem      `json:"problems"`
@@ -95,6 +97,7 @@ func (r *ImportReport) Merge(other *ImportReport) {
 	r.Tokens.add(other.Tokens)
 	r.Factors.add(other.Factors)
 	r.Linked.add(other.Linked)
+	r.Codes.add(other.Codes)
 	r.RefusedRows = slices.Sorted(slices.Values(append(r.RefusedRows, other.RefusedRows...)))
 	r.Problems = append(r.Problems, other.Problems...)
 	r.More += other.More
@@ -102,7 +105,7 @@ func (r *ImportReport) Merge(other *ImportReport) {
 
 // Refused reports whether there are rows that can't be imported.
 func (r *ImportReport) Refused() int {
-	return r.Users.Refused + r.Groups.Refused + r.Tokens.Refused + r.Factors.Refused + r.Linked.Refused
+	return r.Users.Refused + r.Groups.Refused + r.Tokens.Refused + r.Factors.Refused + r.Linked.Refused + r.Codes.Refused
 }
 
 // ImportOptions say how a dump is read.
@@ -126,10 +129,11 @@ type importer struct {
 	contentTypes map[uint64][2]string // app label, model
 	permissions  map[uint64]string
 	groups       map[uint64]string
-	stored       map[uint64]string // groups of the store
-	noted        map[string]bool   // names of groups that were imported
-	groupRows    map[int]bool      // rows of groups that were read
-	usersEnded   bool              // what refers to users is being read, or nothing any more
+	stored       map[uint64]string          // groups of the store
+	noted        map[string]bool            // names of groups that were imported
+	codeDevices  map[uint64]json.RawMessage // users
+	groupRows    map[int]bool               // rows of groups that were read
+	usersEnded   bool                       // what refers to users is being read, or nothing any more
 
 	mu      sync.Mutex // guards what follows
 	report  ImportReport
@@ -137,6 +141,7 @@ type importer struct {
 	unique  uniqueValues
 	users   references
 	devices map[uint64]device // by the hash of their user
+	codes   map[uint64]*codes // by the hash of their user
 	linked  map[uint64]int    // identities, and how many a user has, by hash
 }
 
@@ -149,6 +154,7 @@ func Import(ctx context.Context, a *account.Service, r io.Reader, options Import
 		groupRows: make(map[int]bool),
 		report:    ImportReport{LeftOut: make(map[string]int), Problems: []Problem{}},
 		fields:    make(map[string]bool), devices: make(map[uint64]device), linked: make(map[uint64]int),
+		codeDevices: make(map[uint64]json.RawMessage), codes: make(map[uint64]*codes),
 	}
 	if err := im.loadGroups(ctx); err != nil {
 		return nil, err
@@ -205,7 +211,7 @@ func (im *importer) readAll(ctx context.Context, r io.Reader) error {
 	}
 	im.endTokens()
 	im.endDevices()
-	return err
+	return cmp.Or(err, im.endCodes(ctx))
 }
 
 // workers work on many rows at once, until one fails.
@@ -234,7 +240,7 @@ func (w *workers) wait() error { return w.group.Wait() }
 // RefersToUser reports whether rows of a model are imported after the users that they refer
 // to.
 func RefersToUser(model string) bool {
-	return model == TokenModel || model == DeviceModel || model == IdentityModel
+	return model == TokenModel || model == DeviceModel || model == IdentityModel || model == CodeModel
 }
 
 func (im *importer) wanted(row *Row) bool {
@@ -249,6 +255,8 @@ func (im *importer) work(ctx context.Context, row *Row) error {
 		return im.device(ctx, row)
 	case row.Model == IdentityModel:
 		return im.identity(ctx, row)
+	case row.Model == CodeModel:
+		return im.code(ctx, row)
 	case im.options.Phase == PhaseTokens:
 		return im.owner(ctx, row)
 	}
@@ -295,6 +303,8 @@ func (im *importer) count(row *Row, t Tally) error {
 		im.report.Factors.add(t)
 	case IdentityModel:
 		im.report.Linked.add(t)
+	case CodeModel:
+		im.report.Codes.add(t)
 	case "auth.group":
 		if im.options.Phase != PhaseTokens { // here only their names are read
 			im.report.Groups.add(t)
@@ -314,7 +324,9 @@ func (im *importer) note(ctx context.Context, row *Row) error {
 		return im.notePermission(row)
 	case "auth.group":
 		return im.group(ctx, row)
-	case im.model, TokenModel, DeviceModel, IdentityModel:
+	case codeDeviceModel:
+		return im.noteCodeDevice(row)
+	case im.model, TokenModel, DeviceModel, IdentityModel, CodeModel:
 		return nil
 	}
 	im.mu.Lock()

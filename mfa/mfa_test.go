@@ -95,10 +95,15 @@ func TestRecoveryCodesAreReadAsPeopleWriteThem(t *testing.T) {
 			t.Errorf("%q is another code", spelled)
 		}
 	}
-	for _, none := range []string{"", "123456", "011234-abcde", "011234-abcdefg", "011234-abcdeu", "011234-abcde\x00", strings.Repeat("0", 100)} {
+	for _, none := range []string{"", "123456", "1234567", "0123456789abcdefg", "011234-abcde\x00", "011234-abcdé", strings.Repeat("0", 100)} {
 		if _, ok := RecoveryDigest(key, 7, none); ok {
 			t.Errorf("%q is a code", none)
 		}
+	}
+	// django-otp's have eight characters of another alphabet.
+	imported, ok := RecoveryDigest(key, 7, "u7mol2xq")
+	if again, _ := RecoveryDigest(key, 7, "U7MO L2XQ"); !ok || again != imported {
+		t.Error("a code of django-otp is none, or another in upper case")
 	}
 	for i, d := range digests {
 		if Find(digests, d) != i {

@@ -16,6 +16,16 @@ const RecoveryCodes = 10
 // base 32.
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
+// MinRecovery and MaxRecovery are the least and the greatest length of a recovery code that was
+// made elsewhere, as by django-otp. Codes made here are in between.
+const (
+	MinRecovery = 8
+	MaxRecovery = 16
+)
+
+// letters are those of a code made elsewhere, in any spelling.
+const letters = "0123456789abcdefghijklmnopqrstuvwxyz"
+
 // half is the length of each half of a recovery code. Both have 60 random bits together, so
 // that the digests need no slow hash.
 const half = 6
@@ -40,11 +50,11 @@ var spelling = strings.NewReplacer("-", "", " ", "", "o", "0", "i", "1", "l", "1
 // RecoveryDigest returns the digest of an account's recovery code under a key, or false for
 // what is no such code. Case, spaces and hyphens don't count.
 func RecoveryDigest(key []byte, account uint64, code string) (digest [32]byte, ok bool) {
-	if len(code) > 4*half {
+	if len(code) > 2*MaxRecovery {
 		return digest, false
 	}
 	code = spelling.Replace(strings.ToLower(code))
-	if len(code) != 2*half || strings.Trim(code, alphabet) != "" {
+	if len(code) < MinRecovery || len(code) > MaxRecovery || strings.Trim(code, letters) != "" {
 		return digest, false
 	}
 	mac := hmac.New(sha256.New, key)
