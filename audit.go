@@ -17,7 +17,7 @@ import (
 var caddyEvents = []string{
 	"user_registered", "user_activated", "logged_in", "login_failed", "logged_out",
 	"password_changed", "password_reset", "username_changed", "user_deleted",
-	"identity_linked", "identity_removed",
+	"identity_linked", "identity_removed", "passkey_added", "passkey_removed",
 }
 
 // reporter logs, counts and emits the events of a realm.

@@ -54,6 +54,9 @@ func init() {
 //		login_after_activation        [on|off]
 //		set_email_password            [on|off]
 //		mfa                           [on|off]
+//		passkeys                      [on|off] {
+//			hosts <host...>
+//		}
 //		set_username_retype           [on|off]
 //		set_password_retype           [on|off]
 //		password_reset_confirm_retype [on|off]
@@ -133,7 +136,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 			return nil, err
 		}
 	}
-	return h.NewRoute(matcher, handler), nil
+	return h.NewRoute(handler.Settings.withRelated(matcher), handler), nil
 }
 
 // definition is the place and the settings of a realm.
@@ -194,7 +197,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 // settingNames lists the lines of the block, for an error message.
 const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, invitation_url, provider, registration, quiet_registration, " +
 	"login_after_registration, send_activation_email, login_after_activation, set_email_password, set_username_retype, set_password_retype, " +
-	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, mfa, user_model, password, token, store, mailer, from_email, " +
+	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, mfa, passkeys, user_model, password, token, store, mailer, from_email, " +
 	"reply_to, templates, link_ttl, reserve_usernames, throttle, cors, max_body, cache, disable, " + v2SettingNames
 
 func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
@@ -237,6 +240,8 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return directive.SwitchArg(d, &s.IgnoreBadToken)
 	case "mfa":
 		return directive.SwitchArg(d, &s.MFA)
+	case "passkeys":
+		return s.unmarshalPasskeys(d)
 	case "user_model":
 		s.UserModel = new(account.UserModel)
 		return unmarshalUserModel(d, s.UserModel)

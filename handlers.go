@@ -84,6 +84,9 @@ func (h *Handler) layouts() []api.Layout {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if served, err := h.serveRelated(w, r); served {
+		return err
+	}
 	path, ok := mount.Under(request.Path(r), h.Prefix)
 	if ok && request.EncodedSlash(r.URL.RawPath) {
 		return drf.WriteError(w, r, drf.ErrUnknownPath, "", 0)

@@ -34,6 +34,7 @@ var mayImport = map[string]string{
 	"stores/postgres":       "stores/badger/backup stores/badger/check stores/badger/records model internal/directive",
 	"doctor":                "internal/diskspace internal/fileowner",
 	"storetest":             "model",
+	"passkeys":              "account",
 	"internal/fieldtype":    "internal/username",
 	"internal/mount":        "internal/directive internal/placement",
 	"internal/request":      "account model drf password",
@@ -54,6 +55,7 @@ var mayNotNeed = map[string][]string{
 	"authn":       {"github.com/caddyserver/", "go.uber.org/zap"},
 	"serializers": {"github.com/caddyserver/", "go.uber.org/zap"},
 	"django":      {"github.com/caddyserver/", "go.uber.org/zap"},
+	"cmd/caddy":   {"github.com/go-webauthn/"}, // only builds with package passkeys have it
 }
 
 func TestPackagesKeepToTheirDirections(t *testing.T) {

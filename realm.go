@@ -136,8 +136,8 @@ func (r *realm) newSerializers() serializers.Serializers {
 	s := r.settings
 	loginField, _ := s.loginField(r.model) // validated
 	return serializers.Serializers{
-		Providers: r.providers,
-		Model:     r.model, MaxPassword: s.Password.MaxLength, Registration: s.Registration, QuietRegistration: s.QuietRegistration, SendsActivations: s.SendActivationEmail,
+		Providers: r.providers, Passkeys: s.Passkeys != nil,
+		Model: r.model, MaxPassword: s.Password.MaxLength, Registration: s.Registration, QuietRegistration: s.QuietRegistration, SendsActivations: s.SendActivationEmail,
 		SetEmailPassword: s.SetEmailPassword, SetUsernameRetype: s.SetUsernameRetype, SetPasswordRetype: s.SetPasswordRetype,
 		PasswordResetConfirmRetype: s.PasswordResetConfirmRetype,
 
@@ -258,6 +258,10 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 	if err != nil {
 		return nil, err
 	}
+	rp, err := r.settings.relyingParty()
+	if err != nil {
+		return nil, err
+	}
 	validators := r.settings.Password.validators()
 	if breaches := r.newBreaches(); breaches != nil {
 		validators.Breached = breaches.have
@@ -265,9 +269,12 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 	rules := r.settings.rules()
 	rules.SendsMails = r.hasMailer
 	return &account.Service{
-		Store:      shared.Cache,
-		Model:      r.model,
-		Rules:      rules,
+		Store: shared.Cache,
+		Model: r.model,
+		Rules: rules,
+
+		RelyingParty: rp,
+
 		Validators: validators,
 		Throttles:  shared.throttles,
 		Rates:      &r.settings.Throttle,

@@ -110,6 +110,10 @@ type Settings struct {
 	// log in, even if this is turned off later. Default: off.
 	MFA bool `json:"mfa,omitempty"`
 
+	// Passkeys lets people log in with passkeys. With MFA, they are second factors, too.
+	// Default: off.
+	Passkeys *PasskeySettings `json:"passkeys,omitempty"`
+
 	// UserModel describes the accounts. Default: Django's own User.
 	UserModel *account.UserModel `json:"user_model,omitempty"`
 
@@ -215,6 +219,7 @@ func (s *Settings) rules() account.Rules {
 		LoginAfterRegistration: s.LoginAfterRegistration,
 		LoginAfterActivation:   s.LoginAfterActivation,
 		LogoutOnPasswordChange: s.LogoutOnPasswordChange,
+		MFA:                    s.MFA,
 
 		SendConfirmationEmail:            s.SendConfirmationEmail,
 		PasswordChangedEmailConfirmation: s.PasswordChangedEmailConfirmation,
@@ -293,6 +298,13 @@ func (s *Settings) setDefaults() error {
 	if err := s.expandProviders(); err != nil {
 		return err
 	}
+	if s.Passkeys != nil {
+		passkeys := PasskeySettings{slices.Clone(s.Passkeys.Hosts)} // not of the definition, which stays as it is
+		s.Passkeys = &passkeys
+		if err := directive.ExpandAll("passkeys hosts", passkeys.Hosts); err != nil {
+			return err
+		}
+	}
 	s.Registration = cmp.Or(s.Registration, account.RegistrationOpen)
 	s.expand(repl)
 	if s.JWT != nil {
@@ -333,6 +345,9 @@ func (s *Settings) validate(model *account.Model) error {
 		return err
 	}
 	if err := s.validateProviders(); err != nil {
+		return err
+	}
+	if err := s.validatePasskeys(); err != nil {
 		return err
 	}
 	for _, name := range s.Disable {

@@ -68,6 +68,8 @@ const (
 	PurposeTokenMade       = account.PurposeTokenMade
 	PurposeIdentityLinked  = account.PurposeIdentityLinked
 	PurposeIdentityRemoved = account.PurposeIdentityRemoved
+	PurposePasskeyAdded    = account.PurposePasskeyAdded
+	PurposePasskeyRemoved  = account.PurposePasskeyRemoved
 	PurposeUsernameChanged = account.PurposeUsernameChanged
 	PurposeInvitation      = account.PurposeInvitation
 	PurposeWaiting         = account.PurposeWaiting

@@ -74,7 +74,7 @@ func (r *Request) TakeHandOver(ctx context.Context, link string, h HandOver) (to
 		Token: &Token{
 			Digest: digest, Account: acc.ID, Created: parent.Created, Expires: parent.Expires,
 			Address: c.Address, Agent: CutAgent(c.Agent), Parent: login, Host: h.Host,
-			MFA: parent.MFA, Proved: parent.Proved, Method: parent.Method,
+			MFA: parent.MFA, Passkey: parent.Passkey, Proved: parent.Proved, ProvedFactor: parent.ProvedFactor, Method: parent.Method,
 		},
 		Serial: acc.Serial, NoLogin: true,
 	})

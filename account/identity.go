@@ -253,17 +253,18 @@ func (a *Service) link(acc *Account, i Identity, change *Change, c Client) error
 // Unlink takes an identity from an account; see Link. It doesn't come back by its address.
 // Errors: ErrNotFound, ErrLastWay, ErrPassword.
 func (r *Request) Unlink(ctx context.Context, checked *Account, id string) error {
-	_, err := r.accounts.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
+	a := r.accounts
+	_, err := a.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
 		at := slices.IndexFunc(acc.Identities, func(i Identity) bool { return i.ID() == id })
 		switch {
 		case !stillChecked(acc, checked):
 			return ErrPassword
 		case at < 0:
 			return ErrNotFound
-		case len(acc.Identities) == 1 && !acc.HasPassword():
+		case len(acc.Identities) == 1 && !acc.HasPassword() && (a.RelyingParty == nil || len(acc.Passkeys) == 0):
 			return ErrLastWay
 		}
-		r.accounts.notifyAbout(change, PurposeIdentityRemoved, acc, acc.Identities[at].Provider, r.event.Client)
+		a.notifyAbout(change, PurposeIdentityRemoved, acc, acc.Identities[at].Provider, r.event.Client)
 		acc.Unlinked = append(acc.Unlinked, acc.Identities[at].Key())
 		acc.Unlinked = acc.Unlinked[max(0, len(acc.Unlinked)-MaxIdentities):]
 		acc.Identities = slices.Delete(acc.Identities, at, at+1)

@@ -248,7 +248,7 @@ func recipient(m *Mail, acc *Account) (string, bool) {
 	case PurposeUsernameReset:
 		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
 	case PurposeEmailNotice, PurposeConfirmation, PurposePasswordChanged, PurposeUsernameChanged, PurposeFactorOn, PurposeFactorOff,
-		PurposeTokenMade, PurposeIdentityLinked, PurposeIdentityRemoved:
+		PurposePasskeyAdded, PurposePasskeyRemoved, PurposeTokenMade, PurposeIdentityLinked, PurposeIdentityRemoved:
 		return m.Address, m.Address != ""
 	case PurposeWaiting:
 		return m.Address, acc.Waiting

@@ -22,6 +22,20 @@ var (
 	ErrNoFactor  = errors.New("the account has no second factor")
 )
 
+// NeedsFactor reports whether a log-in to an account needs a second factor.
+func (r *Rules) NeedsFactor(acc *Account) bool {
+	return acc.Factor.IsActive() || r.MFA && len(acc.Passkeys) > 0
+}
+
+// FactorAnswer is what proves a second factor.
+type FactorAnswer struct {
+	Code    string // of the app, or a recovery code
+	Passkey []byte // the answer of a passkey in JSON; nil: none
+}
+
+// IsEmpty reports whether there is none.
+func (f FactorAnswer) IsEmpty() bool { return f.Code == "" && f.Passkey == nil }
+
 // FactorError means that the password was right, and that the log-in needs a second factor.
 // Ephemeral is for VerifyFactor.
 type FactorError struct{ Ephemeral string }
@@ -44,22 +58,41 @@ func (a *Service) ephemeralLinks() Links {
 // log-in. It ends with the next code that is used, so that it is good once.
 func (a *Service) ephemeral(acc *Account, kind string) string {
 	links := a.ephemeralLinks()
-	return EncodeUID(acc.ID) + "." + kind + "." + links.sign(purposeFactor, acc, signedWith(acc.Factor, kind))
+	return EncodeUID(acc.ID) + "." + kind + "." + links.sign(purposeFactor, acc, signedWith(acc, kind))
 }
 
-func signedWith(f *Factor, kind string) string {
-	if f == nil {
-		return kind
+func signedWith(acc *Account, kind string) string {
+	if f := acc.Factor; f != nil {
+		kind = fmt.Sprint(kind, f.Step, len(f.Recovery))
 	}
-	return fmt.Sprint(kind, f.Step, len(f.Recovery))
+	if !acc.Challenged.IsZero() {
+		kind = fmt.Sprint(kind, " ", acc.Challenged.UnixMicro())
+	}
+	return kind
 }
 
 // isEphemeral reports whether a signature is that of an ephemeral token. It checks that first,
 // so that a bad one costs the same for every account.
 func (a *Service) isEphemeral(acc *Account, kind, signature string) bool {
 	links := a.ephemeralLinks()
-	good := links.check(purposeFactor, acc, signedWith(acc.Factor, kind), signature)
-	return good && acc.IsActive && acc.Factor.IsActive()
+	good := links.check(purposeFactor, acc, signedWith(acc, kind), signature)
+	return good && acc.IsActive && a.Rules.NeedsFactor(acc)
+}
+
+// ephemeralOwner returns the account of an ephemeral token, and what else it says. Errors:
+// ErrLink.
+func (a *Service) ephemeralOwner(ctx context.Context, ephemeral string) (acc *Account, kind, signature string, err error) {
+	uid, rest, _ := strings.Cut(ephemeral, ".")
+	kind, signature, _ = strings.Cut(rest, ".")
+	id, ok := decodeUID(uid)
+	if !ok {
+		return nil, "", "", ErrLink
+	}
+	acc, err = a.Store.Account(ctx, id)
+	if errors.Is(err, ErrNotFound) || err == nil && !a.isEphemeral(acc, kind, signature) {
+		return nil, "", "", ErrLink
+	}
+	return acc, kind, signature, err
 }
 
 // Kinds of log-ins. The method follows, unless it is the password.
@@ -80,19 +113,16 @@ func kindOf(t *Token) string {
 	return kind
 }
 
-// VerifyFactor finishes a log-in that needs a second factor, with a code of the app or a
-// recovery code. It returns an auth token or a session, as the log-in would have; the session
+// VerifyFactor finishes a log-in that needs a second factor. It returns an auth token or a session, as the log-in would have; the session
 // has the id; with an empty one, there are none here. Wrong codes count as wrong passwords do.
-// Errors: ErrLink for the ephemeral token, ErrCode, *TooSoonError.
-func (r *Request) VerifyFactor(ctx context.Context, ephemeral, code, id string) (acc *Account, token string, session *Session, err error) {
+// Errors: ErrLink for the ephemeral token, those of withFactor.
+func (r *Request) VerifyFactor(ctx context.Context, ephemeral string, f FactorAnswer, id string) (acc *Account, token string, session *Session, err error) {
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
-	uid, rest, _ := strings.Cut(ephemeral, ".")
-	kind, signature, _ := strings.Cut(rest, ".")
+	acc, kind, signature, err := a.ephemeralOwner(ctx, ephemeral)
 	ofWhat, method, _ := strings.Cut(kind, "_")
-	acc, err = r.Linked(ctx, uid)
-	if errors.Is(err, ErrNotFound) || err == nil && !a.isEphemeral(acc, kind, signature) || ofWhat == kindSession && id == "" {
-		return nil, "", nil, ErrLink
+	if err == nil && ofWhat == kindSession && id == "" {
+		err = ErrLink
 	}
 	if err != nil {
 		return nil, "", nil, err
@@ -103,12 +133,12 @@ func (r *Request) VerifyFactor(ctx context.Context, ephemeral, code, id string) 
 		session = newSession(id, model.Method(method))
 		token, t = "", session.Token
 	}
-	t.MFA = true
-	acc, err = a.withCode(ctx, acc, c, func(acc *Account, change *Change) error {
+	t.MFA, t.Passkey = true, f.Passkey != nil
+	acc, err = a.withFactor(ctx, acc, c, f, func(acc *Account, change *Change) error {
 		if !a.isEphemeral(acc, kind, signature) {
 			return ErrLink
 		}
-		if err := a.useCode(acc, code); err != nil { // which ends the ephemeral token
+		if err := a.useFactor(acc, aboutFactor(ephemeral), f); err != nil { // which ends the ephemeral token
 			return err
 		}
 		return a.addLogin(change, acc, c, t)
@@ -120,15 +150,19 @@ func (r *Request) VerifyFactor(ctx context.Context, ephemeral, code, id string) 
 	return acc, token, session, nil
 }
 
-// withCode changes an account by a code of its second factor, with which change calls useCode.
-// It counts wrong codes. Errors: ErrCode, ErrNoFactor, *TooSoonError.
-func (a *Service) withCode(ctx context.Context, acc *Account, c Client, change func(*Account, *Change) error) (*Account, error) {
+// withFactor changes an account by a second factor, with which change calls useFactor. It
+// counts wrong codes. Nobody guesses the answer of a passkey. Errors: ErrCode, ErrPasskey,
+// ErrNoFactor, *TooSoonError.
+func (a *Service) withFactor(ctx context.Context, acc *Account, c Client, f FactorAnswer, change func(*Account, *Change) error) (*Account, error) {
+	if f.Passkey != nil {
+		return a.Update(ctx, acc.ID, change)
+	}
 	try, err := a.tryCode(ctx, acc, c)
 	if err != nil {
 		return nil, err
 	}
 	changed, err := a.Update(ctx, acc.ID, func(acc *Account, ch *Change) error {
-		if !acc.Factor.IsActive() {
+		if !a.Rules.NeedsFactor(acc) {
 			return ErrNoFactor
 		}
 		return change(acc, ch)
@@ -143,9 +177,20 @@ func (a *Service) withCode(ctx context.Context, acc *Account, c Client, change f
 	return acc, err
 }
 
+// useFactor uses up what proves a second factor. about is what a passkey's challenge is for.
+func (a *Service) useFactor(acc *Account, about string, f FactorAnswer) error {
+	if f.Passkey != nil {
+		return a.usePasskey(acc, about, f.Passkey)
+	}
+	return a.useCode(acc, f.Code)
+}
+
 // useCode uses up a code of an account's app, or a recovery code.
 func (a *Service) useCode(acc *Account, code string) error {
 	f, now := acc.Factor, a.Now()
+	if f == nil {
+		return ErrCode
+	}
 	if step, ok := mfa.Check(f.Secret, code, now); ok && step > f.Step {
 		f.Step, f.Used = step, now
 		return nil
@@ -187,7 +232,7 @@ func (a *Service) BeginFactor(ctx context.Context, id uint64, login Digest) (sec
 			return ErrFactorSet
 		}
 		if !a.isPending(acc.Factor, login) {
-			acc.Factor = &Factor{Pending: mfa.NewSecret(), PendingUntil: a.Now().Add(pendingTTL), PendingFor: login}
+			acc.Factor = &Factor{Recovery: recoveryOf(acc), Pending: mfa.NewSecret(), PendingUntil: a.Now().Add(pendingTTL), PendingFor: login}
 		}
 		secret = acc.Factor.Pending
 		return nil
@@ -234,9 +279,20 @@ func (r *Request) ConfirmFactor(ctx context.Context, id uint64, login Digest, co
 	return codes, nil
 }
 
+// recoveryOf returns the recovery codes of an account, which it may have without an app.
+func recoveryOf(acc *Account) []Digest {
+	if acc.Factor == nil {
+		return nil
+	}
+	return acc.Factor.Recovery
+}
+
 // newCodes replaces the recovery codes of an account.
 func (a *Service) newCodes(acc *Account) []string {
 	codes := mfa.NewRecoveryCodes()
+	if acc.Factor == nil {
+		acc.Factor = new(Factor)
+	}
 	acc.Factor.Recovery = nil
 	for _, code := range codes {
 		digest, _ := mfa.RecoveryDigest(a.Links.Key, acc.ID, code)
@@ -245,25 +301,33 @@ func (a *Service) newCodes(acc *Account) []string {
 	return codes
 }
 
-// RemoveFactor removes the second factor, by one of its codes. Errors: those of withCode.
-func (r *Request) RemoveFactor(ctx context.Context, acc *Account, code string) error {
+// RemoveFactor removes the app, by a second factor. With passkeys, the recovery codes stay.
+// Errors: those of withFactor.
+func (r *Request) RemoveFactor(ctx context.Context, acc *Account, f FactorAnswer) error {
 	a, c := r.accounts, r.event.Client
-	_, err := a.withCode(ctx, acc, c, func(acc *Account, change *Change) error {
-		if err := a.useCode(acc, code); err != nil {
+	_, err := a.withFactor(ctx, acc, c, f, func(acc *Account, change *Change) error {
+		if !acc.Factor.IsActive() {
+			return ErrNoFactor
+		}
+		if err := a.useFactor(acc, aboutLogin, f); err != nil {
 			return err
 		}
-		acc.Factor = nil
+		acc.Factor = &Factor{Recovery: acc.Factor.Recovery}
+		acc.TidyFactor()
 		a.notify(change, PurposeFactorOff, acc, c)
 		return nil
 	})
 	return err
 }
 
-// NewRecoveryCodes replaces the recovery codes, by a code. Errors: those of withCode.
-func (r *Request) NewRecoveryCodes(ctx context.Context, acc *Account, code string) (codes []string, err error) {
+// NewRecoveryCodes replaces the recovery codes, by a second factor. Errors: those of withFactor.
+func (r *Request) NewRecoveryCodes(ctx context.Context, acc *Account, f FactorAnswer) (codes []string, err error) {
 	a, c := r.accounts, r.event.Client
-	_, err = a.withCode(ctx, acc, c, func(acc *Account, _ *Change) error {
-		if err := a.useCode(acc, code); err != nil {
+	_, err = a.withFactor(ctx, acc, c, f, func(acc *Account, _ *Change) error {
+		if !a.Rules.NeedsFactor(acc) {
+			return ErrNoFactor
+		}
+		if err := a.useFactor(acc, aboutLogin, f); err != nil {
 			return err
 		}
 		codes = a.newCodes(acc)
@@ -275,14 +339,14 @@ func (r *Request) NewRecoveryCodes(ctx context.Context, acc *Account, code strin
 	return codes, nil
 }
 
-// ResetFactor removes the second factor of an account for an administrator, ends every
-// log-in, and tells the owner. Errors: ErrNoFactor.
+// ResetFactor removes the second factor and the passkeys of an account for an administrator,
+// ends every log-in, and tells the owner. Errors: ErrNoFactor.
 func (a *Service) ResetFactor(ctx context.Context, id uint64) (*Account, error) {
 	return a.Update(ctx, id, func(acc *Account, change *Change) error {
-		if !acc.Factor.IsActive() {
+		if !acc.Factor.IsActive() && len(acc.Passkeys) == 0 {
 			return ErrNoFactor
 		}
-		acc.Factor = nil
+		acc.Factor, acc.Passkeys = nil, nil
 		acc.Serial++
 		change.EndTokens = true
 		a.notify(change, PurposeFactorOff, acc, Client{})

@@ -25,6 +25,7 @@ type (
 	Mail            = model.Mail
 	Model           = model.Model
 	NamesError      = model.NamesError
+	Passkey         = model.Passkey
 	Proof           = model.Proof
 	Purpose         = model.Purpose
 	Renewal         = model.Renewal
@@ -53,6 +54,8 @@ const (
 	PurposeIdentityLinked  = model.PurposeIdentityLinked
 	PurposeIdentityRemoved = model.PurposeIdentityRemoved
 	PurposeInvitation      = model.PurposeInvitation
+	PurposePasskeyAdded    = model.PurposePasskeyAdded
+	PurposePasskeyRemoved  = model.PurposePasskeyRemoved
 	PurposePasswordChanged = model.PurposePasswordChanged
 	PurposePasswordReset   = model.PurposePasswordReset
 	PurposeRejected        = model.PurposeRejected

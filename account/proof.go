@@ -22,12 +22,33 @@ func (r *Request) Proved(ctx context.Context, login *Token) (*Account, error) {
 	return acc, err
 }
 
-// ProveByCode marks a log-in by a code. Errors: those of withCode.
-func (r *Request) ProveByCode(ctx context.Context, acc *Account, login Digest, code string) error {
+// ErrFactorNeeded is an ErrStale: an account that needs a second factor changes its factors
+// only by a proof of one. Who has stolen a log-in and knows the password can't get round it by
+// another one.
+var ErrFactorNeeded = fmt.Errorf("%w: a second factor is needed", ErrStale)
+
+// ProvedFactor is Proved for a change of the factors. It returns the account with ErrStale, too.
+// Errors: ErrFactorNeeded, those of Proved.
+func (r *Request) ProvedFactor(ctx context.Context, login *Token) (*Account, error) {
 	a := r.accounts
-	_, err := a.withCode(ctx, acc, r.event.Client, func(acc *Account, change *Change) error {
+	t, acc, err := a.Store.Token(ctx, login.Login())
+	switch {
+	case err != nil:
+		return nil, err
+	case !a.Rules.NeedsFactor(acc) && !t.IsProved(a.Now()):
+		return acc, ErrStale
+	case a.Rules.NeedsFactor(acc) && !t.IsFactorProved(a.Now()):
+		return acc, ErrFactorNeeded
+	}
+	return acc, nil
+}
+
+// ProveByFactor marks a log-in by a second factor. Errors: those of withFactor.
+func (r *Request) ProveByFactor(ctx context.Context, acc *Account, login Digest, f FactorAnswer) error {
+	a := r.accounts
+	_, err := a.withFactor(ctx, acc, r.event.Client, f, func(acc *Account, change *Change) error {
 		change.Prove = &Proof{Digest: login, At: a.Now(), MFA: true}
-		return a.useCode(acc, code)
+		return a.useFactor(acc, aboutLogin, f)
 	})
 	return err
 }

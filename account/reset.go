@@ -49,6 +49,9 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 		a.settle(acc, change, c)
 		if !acc.EmailConfirmed {
 			acc.DropIdentities(time.Time{}) // whoever claimed the address may have linked them
+			if !a.Rules.MFA {               // else they are a second factor, which no reset removes
+				acc.DropPasskeys(time.Time{})
+			}
 		}
 		acc.EmailConfirmed = true // the link was sent there
 		acc.PendingEmail = ""     // requested with the old password or a token

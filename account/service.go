@@ -29,11 +29,14 @@ type Service struct {
 	Pool       *password.Pool
 	Validators password.Validators
 	Throttles  *Throttles
-	Rates      *throttle.Settings
-	locks      accountLocks
-	Reporter   Reporter
-	WakeMail   func() // wakes the outbox after a mail was committed
-	Now        func() time.Time
+
+	RelyingParty *RelyingParty // of passkeys; nil: there are none
+
+	Rates    *throttle.Settings
+	locks    accountLocks
+	Reporter Reporter
+	WakeMail func() // wakes the outbox after a mail was committed
+	Now      func() time.Time
 }
 
 // Reporter logs and counts what happens to accounts.
@@ -65,6 +68,7 @@ type Rules struct {
 
 	ReserveUsernames time.Duration
 	SendsMails       bool          // there is a mailer
+	MFA              bool          // passkeys are second factors
 	TokenTTL         time.Duration // zero: for ever
 	SessionTTL       time.Duration // of refresh tokens
 	RotateSessions   bool          // each refresh makes a new refresh token
@@ -126,6 +130,7 @@ const (
 	OutcomeLink      = "bad_link"
 	OutcomeFactor    = "mfa_required" // the password was right
 	OutcomeCode      = "wrong_code"
+	OutcomeCloned    = "cloned_passkey"
 	OutcomeReused    = "reused" // a refresh token, so its session has ended
 	OutcomeTaken     = "taken"
 	OutcomeThrottled = "throttled"
@@ -187,6 +192,8 @@ func outcomeOf(err error) string {
 		return OutcomeFactor
 	case errors.Is(err, ErrCode):
 		return OutcomeCode
+	case errors.Is(err, ErrCloned):
+		return OutcomeCloned
 	case errors.Is(err, ErrLink):
 		return OutcomeLink
 	case errors.Is(err, ErrReused):
@@ -272,7 +279,7 @@ func newLogin(m model.Method) (value string, t *Token) {
 // log in goes through it, so none gets round a second factor. Errors: *FactorError, unless the
 // record says that the factor was proved.
 func (a *Service) addLogin(change *Change, acc *Account, c Client, t *Token) error {
-	if acc.Factor.IsActive() && !t.MFA {
+	if a.Rules.NeedsFactor(acc) && !t.MFA {
 		return &FactorError{a.ephemeral(acc, kindOf(t))}
 	}
 	t.Account, t.Created = acc.ID, a.Now()

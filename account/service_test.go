@@ -559,7 +559,7 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 	})
 	acc := r.register("ann", "secret", "ann@a.example")
 	ctx := t.Context()
-	token := &account.Token{Account: acc.ID}
+	token, code := &account.Token{Account: acc.ID}, account.FactorAnswer{Code: "x"}
 	somebody := account.Person{Identity: account.Identity{Provider: "corp", Subject: "1"}, Email: "ann@a.example", EmailVerified: true}
 	requests := map[string]func(*account.Request) error{
 		"Login": func(req *account.Request) error {
@@ -603,15 +603,23 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 		"Link":           func(req *account.Request) error { _, err := req.Link(ctx, acc, somebody.Identity); return err },
 		"Unlink":         func(req *account.Request) error { return req.Unlink(ctx, acc, "x") },
 		"Proved":         func(req *account.Request) error { _, err := req.Proved(ctx, token); return err },
-		"VerifyFactor":   func(req *account.Request) error { _, _, _, err := req.VerifyFactor(ctx, "x", "y", "z"); return err },
+		"VerifyFactor":   func(req *account.Request) error { _, _, _, err := req.VerifyFactor(ctx, "x", code, "z"); return err },
 		"ConfirmFactor": func(req *account.Request) error {
 			_, err := req.ConfirmFactor(ctx, acc.ID, account.Digest{}, "x")
 			return err
 		},
-		"RemoveFactor":     func(req *account.Request) error { return req.RemoveFactor(ctx, acc, "x") },
-		"NewRecoveryCodes": func(req *account.Request) error { _, err := req.NewRecoveryCodes(ctx, acc, "x"); return err },
-		"ProveByCode":      func(req *account.Request) error { return req.ProveByCode(ctx, acc, account.Digest{}, "x") },
-		"ProveByPassword":  func(req *account.Request) error { return req.ProveByPassword(ctx, acc.ID, account.Digest{}, "secret") },
+		"RemoveFactor":     func(req *account.Request) error { return req.RemoveFactor(ctx, acc, code) },
+		"NewRecoveryCodes": func(req *account.Request) error { _, err := req.NewRecoveryCodes(ctx, acc, code); return err },
+		"ProveByFactor":    func(req *account.Request) error { return req.ProveByFactor(ctx, acc, account.Digest{}, code) },
+		"ProvedFactor":     func(req *account.Request) error { _, err := req.ProvedFactor(ctx, token); return err },
+		"LoginByPasskey":   func(req *account.Request) error { _, _, _, err := req.LoginByPasskey(ctx, nil, ""); return err },
+		"RenamePasskey":    func(req *account.Request) error { _, err := req.RenamePasskey(ctx, acc.ID, "x", "y"); return err },
+		"RemovePasskey":    func(req *account.Request) error { return req.RemovePasskey(ctx, acc.ID, "x") },
+		"AddPasskey": func(req *account.Request) error {
+			_, _, err := req.AddPasskey(ctx, acc.ID, account.Digest{}, "x", nil)
+			return err
+		},
+		"ProveByPassword": func(req *account.Request) error { return req.ProveByPassword(ctx, acc.ID, account.Digest{}, "secret") },
 		"SetPassword": func(req *account.Request) error {
 			_, err := req.SetPassword(ctx, acc, "secret", account.Digest{})
 			return err

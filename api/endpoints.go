@@ -206,6 +206,41 @@ var endpoints = []*endpoint{
 		id: "reauthenticate", title: "Prove again whose log-in it is", text: "By the password or a code.", answer: noBody,
 	},
 	{
+		Action: serializers.Passkeys, methods: get, read: servePasskeys,
+		paths: both("passkeys"), names: both("Passkeys"), own: true,
+		id: "listPasskeys", title: "List the passkeys of the account", answer: passkeyList,
+	},
+	{
+		Action: serializers.PasskeyBegin, methods: post, serve: beginPasskey,
+		paths: both("passkeys/register/begin"), names: both("Passkey Register Begin"), own: true,
+		id: "beginPasskey", title: "Get the options of a new passkey", text: "They are good for five minutes, for the same log-in.", answer: passkeyOptions,
+	},
+	{
+		Action: serializers.PasskeyAdd, methods: post, serve: addPasskey,
+		paths: both("passkeys/register/complete"), names: both("Passkey Register Complete"), own: true,
+		id: "addPasskey", title: "Add the passkey that the browser has made", text: "The first second factor comes with recovery codes, which nothing else shows.", answer: newPasskey,
+	},
+	{
+		Action: serializers.PasskeyLoginBegin, methods: post, serve: beginPasskeyLogin,
+		paths: both("passkeys/login/begin"), names: both("Passkey Login Begin"), permission: anybody,
+		id: "beginPasskeyLogin", title: "Get the options of a log-in with a passkey", text: "With an ephemeral token or a token, they are for the passkeys of its account.", answer: passkeyOptions,
+	},
+	{
+		Action: serializers.PasskeyLogin, methods: post, serve: servePasskeyLogin,
+		paths: both("passkeys/login/complete"), names: both("Passkey Login Complete"), permission: anybody, logsIn: true,
+		id: "loginWithPasskey", title: "Log in with a passkey", text: "Alone, or as the second factor of a log-in.", answer: passkeyLogin,
+	},
+	{
+		Action: serializers.PasskeyRename, methods: []string{http.MethodPatch}, serve: renamePasskey,
+		paths: both("passkeys/{id}"), names: both("Passkey"), own: true,
+		id: "renamePasskey", title: "Give a passkey another name", answer: passkey,
+	},
+	{
+		Action: serializers.PasskeyRemove, methods: remove, serve: removePasskey,
+		paths: both("passkeys/{id}"), names: both("Passkey"), own: true,
+		id: "removePasskey", title: "Remove a passkey", text: "Needs a recent log-in, or a proof.", answer: noContent,
+	},
+	{
 		Action: serializers.User, methods: get, read: showUser,
 		paths: byLayout{"", "users/{id}"}, names: byLayout{"", "User Instance"}, permission: "user", hidden: true, named: true,
 		id: "getUser", title: "Show an account", answer: user,

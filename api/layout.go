@@ -154,6 +154,7 @@ func (a *API) isDisabled(e *endpoint, l Layout) bool {
 	return slices.Contains(a.Disabled, e.Name) ||
 		e.jwt && a.Auth.JWT == nil ||
 		e.Name == "mfa" && !a.MFA ||
+		e.Name == serializers.Passkeys.Name && !a.Passkeys ||
 		e.Name == "activate_resend" && l == Classic && !a.SendsActivations ||
 		(e.Name == serializers.LoginProvider.Name || e.Name == serializers.Identities.Name) && len(a.Providers) == 0
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
-	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -31,19 +30,7 @@ func serveMFAVerify(c *call, req *account.Request, o *drf.Object) (*response, er
 	if err != nil {
 		return nil, err
 	}
-	request.SetUser(c.Request, v.Account)
-	if v.Session == nil {
-		return tokenResponse(v.Token), nil
-	}
-	issuer, err := c.issuer()
-	if err != nil {
-		return nil, err
-	}
-	pair, err := serializers.NewPair(issuer, v.Session)
-	if err != nil {
-		return nil, err
-	}
-	return &response{status: http.StatusOK, body: pair, private: true}, nil
+	return c.loggedIn(v)
 }
 
 func showFactor(c *call) (*response, error) {

@@ -214,6 +214,8 @@ func (op *operation) member(in *drf.Input) object {
 		return object{"type": []string{"string", "null"}, "description": "A date, with or without a time, or a time from now such as 90d. Null: as long as possible."}
 	case isNamed && in.Name == "scopes":
 		return object{"anyOf": []object{texts, text}, "description": "Words in a list, or in a text with spaces."}
+	case in.Name == "credential":
+		return credential()
 	}
 	return in.Schema()
 }

@@ -173,7 +173,10 @@ func loginMethods(t *account.Token) (names []string) {
 	case model.MethodProvider:
 		names = []string{"fed"}
 	}
-	if t.MFA {
+	switch {
+	case t.Passkey:
+		names = append(names, "hwk", "user", "mfa")
+	case t.MFA:
 		names = append(names, "otp", "mfa")
 	}
 	return names

@@ -33,6 +33,8 @@ var templateNames = map[account.Purpose]string{
 	account.PurposeTokenMade:       "token_made_email",
 	account.PurposeIdentityLinked:  "identity_linked_email",
 	account.PurposeIdentityRemoved: "identity_removed_email",
+	account.PurposePasskeyAdded:    "passkey_added_email",
+	account.PurposePasskeyRemoved:  "passkey_removed_email",
 	account.PurposeUsernameChanged: "username_changed_email",
 	account.PurposeInvitation:      "invitation",
 	account.PurposeWaiting:         "account_waiting",

@@ -53,6 +53,11 @@ type Account struct {
 	// Factor is the second factor that a log-in needs; nil: none.
 	Factor *Factor
 
+	// Passkeys are those that the owner logs in with, oldest first. Challenged is when the
+	// last challenge was made that one of them answered; zero: none.
+	Passkeys   []Passkey
+	Challenged time.Time
+
 	// Reserved are usernames and unique addresses that the account gave up, oldest
 	// first. No other account can take them.
 	Reserved []Key
@@ -87,7 +92,7 @@ func (a *Account) Clone() *Account {
 	c.Keys, c.Reserved = slices.Clone(a.Keys), slices.Clone(a.Reserved)
 	c.Identities, c.Unlinked = slices.Clone(a.Identities), slices.Clone(a.Unlinked)
 	c.Fields, c.FormerEmails = maps.Clone(a.Fields), slices.Clone(a.FormerEmails)
-	c.Factor = a.Factor.clone()
+	c.Factor, c.Passkeys = a.Factor.clone(), slices.Clone(a.Passkeys)
 	return &c
 }
 
@@ -123,6 +128,7 @@ func (acc *Account) TakeBack(i int, change *Change) {
 	if acc.HasPassword() {
 		acc.DropIdentities(acc.FormerEmails[i].Changed)
 	}
+	acc.DropPasskeys(acc.FormerEmails[i].Changed)
 	acc.FormerEmails = slices.Clip(acc.FormerEmails[:i])
 	if len(acc.FormerEmails) == 0 {
 		acc.FormerEmails = nil

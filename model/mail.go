@@ -61,6 +61,10 @@ const (
 	PurposeIdentityLinked  Purpose = "identity_linked"
 	PurposeIdentityRemoved Purpose = "identity_removed"
 
+	// PurposePasskeyAdded and PurposePasskeyRemoved are notices, without a link, of passkeys.
+	PurposePasskeyAdded   Purpose = "passkey_added"
+	PurposePasskeyRemoved Purpose = "passkey_removed"
+
 	// PurposeWaiting tells an administrator of an account that waits for approval.
 	PurposeWaiting Purpose = "account_waiting"
 

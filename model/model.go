@@ -303,6 +303,9 @@ func (m *Model) Keys(a *Account) ([]Key, error) {
 	for _, i := range a.Identities {
 		keys = append(keys, i.Key())
 	}
+	for i := range a.Passkeys {
+		keys = append(keys, a.Passkeys[i].Key())
+	}
 	return keys, nil
 }
 

@@ -34,8 +34,13 @@ type Token struct {
 	// MFA means that a second factor was proved.
 	MFA bool
 
+	// Passkey means that the second factor of the log-in was a passkey.
+	Passkey bool
+
 	// Proved is when the owner last proved again who he is; zero: not since Created.
-	Proved time.Time
+	// ProvedFactor means that it was by a second factor.
+	Proved       time.Time
+	ProvedFactor bool
 
 	// Generation is that of the refresh token of a session, from 1; see Session. Zero: the
 	// log-in is an auth token.
@@ -59,6 +64,10 @@ const (
 
 	// MethodLink is by a link in a mail.
 	MethodLink Method = "link"
+
+	// MethodPasskey is by a passkey alone, which is two factors: the authenticator, and what
+	// it checks of its user.
+	MethodPasskey Method = "passkey"
 )
 
 // IsNamed reports whether the token is one for a program.
@@ -78,6 +87,11 @@ const ProofAge = 15 * time.Minute
 
 // IsProved reports whether the owner proved lately who he is: by the log-in, or since.
 func (t *Token) IsProved(now time.Time) bool { return now.Sub(t.ProvedAt()) <= ProofAge }
+
+// IsFactorProved reports whether that was by a second factor.
+func (t *Token) IsFactorProved(now time.Time) bool {
+	return t.MFA && now.Sub(t.Created) <= ProofAge || t.ProvedFactor && now.Sub(t.Proved) <= ProofAge
+}
 
 // IsLogin reports whether the token was not handed over.
 func (t *Token) IsLogin() bool { return t.Parent == Digest{} }

@@ -11,17 +11,24 @@ import (
 // The pages that change what a stolen log-in must not change ask first whose log-in it is: by
 // a code, or by the password. That counts for some minutes, on all of them.
 
-// unproved reports whether the page asks for that first. A second factor is changed by its
-// codes, each of which is good once, so its page asks only for setting one up.
+// unproved reports whether the page asks for that first. An app is changed by its codes, each
+// of which is good once, so its page asks only for setting one up. With a second factor, only
+// a proof by one lets another one be added.
 func (v *visit) unproved() (bool, error) {
-	if !v.page.proof || v.who.Token.IsProved(v.accounts.Now()) {
-		return false, nil
-	}
-	if v.page.name != "mfa" {
-		return true, nil
+	now := v.accounts.Now()
+	switch v.page.name {
+	default:
+		return v.page.proof && !v.who.Token.IsProved(now), nil
+	case "mfa", "passkeys":
 	}
 	acc, err := v.account()
-	return err == nil && !acc.Factor.IsActive(), err
+	switch {
+	case err != nil || v.page.name == "mfa" && acc.Factor.IsActive():
+		return false, err
+	case v.accounts.Rules.NeedsFactor(acc):
+		return !v.who.Token.IsFactorProved(now), nil
+	}
+	return !v.who.Token.IsProved(now), nil
 }
 
 // askConfirm sends to the page that asks, and from there to a page.
@@ -29,19 +36,20 @@ func (v *visit) askConfirm(next string) error {
 	return v.redirect(v.url("confirm?" + url.Values{"next": {next}}.Encode()))
 }
 
-// showConfirm asks for a code, or for the password. Who has neither logs in again, with a
+// showConfirm asks for a code, or for the password; or for a passkey, if there is one. Who has neither logs in again, with a
 // provider.
 func showConfirm(v *visit, w *View) error {
 	acc, err := v.account()
 	switch {
 	case err != nil:
 		return err
-	case v.realm.MFA && acc.Factor.IsActive():
+	case v.realm.MFA && v.accounts.Rules.NeedsFactor(acc):
 		err = errors.Join(w.text(&w.Text, "confirm_code"), w.codeForm(v, serializers.RecoveryCodes))
 	case acc.HasPassword():
-		err = errors.Join(w.text(&w.Text, "confirm_password"), w.passwordForm(v))
+		err = errors.Join(w.text(&w.Text, "confirm_password"), w.passwordForm(v), w.askPasskey(v, v.path))
 	default:
 		w.linkProviders(v)
+		w.linkPasskey(v)
 		w.link(v, "login", v.nextQuery())
 		return w.text(&w.Text, "confirm_login")
 	}
@@ -49,6 +57,9 @@ func showConfirm(v *visit, w *View) error {
 		return err
 	}
 	w.Form.Next, w.Form.Follow = v.askedNext(), true
+	if w.Passkey != nil {
+		w.Passkey.Follow = true
+	}
 	return nil
 }
 

@@ -24,6 +24,7 @@ func showLogin(v *visit, w *View) error {
 		fields[0].Value = w.User.Name
 		w.Links = append(w.Links, Link{Before: w.mustT("login_already", "name", w.User.Name), URL: w.Next, Text: w.mustT("login_continue")})
 	}
+	w.linkPasskey(v)
 	w.linkProviders(v)
 	w.linkRegister(v, v.nextQuery())
 	w.link(v, "password_reset", "")

@@ -33,8 +33,9 @@ func (w *View) codeForm(v *visit, action serializers.Action) error {
 	if err != nil {
 		return err
 	}
-	codeField(fields[0]).Value = ""
-	return w.form(v, fields)
+	f := codeField(fields[0])
+	f.Value, f.Required, f.Optional = "", true, ""
+	return errors.Join(w.form(v, fields), w.askPasskey(v, v.path))
 }
 
 // askFactor shows the second step of a log-in, if an error asks for it. What the log-in needs
@@ -69,8 +70,9 @@ func showVerify(v *visit, w *View) error {
 		return err
 	}
 	w.Form.Next, w.Form.Follow = v.askedNext(), true
+	w.Form.Action = v.url("verify")
 	w.Form.Hidden = []Hidden{{"ephemeral_token", v.text("ephemeral_token")}, {"stay", v.text("stay")}}
-	return nil
+	return w.askSecondPasskey(v)
 }
 
 // verify finishes a log-in.
@@ -101,6 +103,9 @@ func showMFA(v *visit, w *View) error {
 		return err
 	}
 	if !acc.Factor.IsActive() {
+		if v.accounts.Rules.NeedsFactor(acc) { // by passkeys
+			w.link(v, "mfa_codes", "")
+		}
 		return showEnrolment(v, w)
 	}
 	if err := w.text(&w.Text, "mfa_on", "codes", len(acc.Factor.Recovery)); err != nil {
@@ -125,7 +130,7 @@ func showEnrolment(v *visit, w *View) error {
 		return err
 	}
 	codeField(fields[0])
-	err = w.form(v, fields)
+	err = w.form(v, fields[:1])
 	w.Form.Next = v.askedNext()
 	return err
 }
@@ -181,7 +186,7 @@ func showProve(v *visit, w *View) error {
 	if err != nil {
 		return err
 	}
-	if !acc.Factor.IsActive() {
+	if !v.accounts.Rules.NeedsFactor(acc) {
 		w.Links = append(w.Links, Link{URL: v.url("mfa") + v.nextQuery(), Text: w.mustT("mfa_link")})
 		return w.text(&w.Text, "prove_none")
 	}
@@ -189,5 +194,8 @@ func showProve(v *visit, w *View) error {
 		return err
 	}
 	w.Form.Next, w.Form.Follow = v.askedNext(), true
+	if w.Passkey != nil {
+		w.Passkey.Follow = true
+	}
 	return nil
 }

@@ -42,6 +42,8 @@ func sampleView(l *lang, name string, full bool) *View {
 	w.Token = "token"
 	w.Enrolment = &Enrolment{"<svg></svg>", "secret"}
 	w.Codes = []string{"code"}
+	w.Passkeys = []Passkey{{ID: "1", Name: "name", Made: "now", Used: "now"}, {ID: "2", Name: "name"}}
+	w.Passkey = &PasskeyForm{Form: Form{Action: "/", Next: "/", Follow: true, Hidden: []Hidden{{"name", "value"}}, Errors: []string{"error"}, Submit: "submit"}, Method: "get", Options: "{}", Auto: true}
 	w.Form = &Form{Action: "/", Next: "/", Follow: true, Hidden: []Hidden{{"name", "value"}}, Errors: []string{"error"}, Submit: "submit", Danger: true}
 	for _, typ := range []string{"text", "password", "email", "url", "date", "textarea", "checkbox"} {
 		w.Form.Fields = append(w.Form.Fields, &Field{

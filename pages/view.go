@@ -38,7 +38,9 @@ type View struct {
 	Facts     []Fact     // of the profile
 	Sessions  []Session  // of the sessions
 	Enrolment *Enrolment // to set up a second factor
-	Codes     []string   // new recovery codes
+	Passkeys  []Passkey  // of the account
+	Passkey   *PasskeyForm
+	Codes     []string // new recovery codes
 
 	Providers  []Link     // to log in with, or to link
 	Identities []Identity // of the account
@@ -150,7 +152,7 @@ func (v *visit) newView() (*View, error) {
 
 // doneTexts are what a page can say has just been done.
 var doneTexts = []string{
-	"activated", "email_changed", "email_confirmed", "email_sent", "email_taken_back", "identity_linked", "identity_removed", "logged_out", "mfa_removed", "password_changed", "password_reset",
+	"activated", "email_changed", "email_confirmed", "email_sent", "email_taken_back", "identity_linked", "identity_removed", "logged_out", "mfa_removed", "passkey_added", "passkey_removed", "password_changed", "password_reset",
 	"profile_saved", "registered", "session_ended", "sessions_ended", "token_ended", "username_changed", "waiting",
 }
 
@@ -285,6 +287,7 @@ func (w *View) accountField(m *account.Model, acc *account.Account) *Field {
 
 // complete fills in what was posted and what is wrong with it.
 func (w *View) complete(v *visit) {
+	w.Wrong = len(v.errs) > 0
 	if w.Form == nil {
 		return
 	}
@@ -293,11 +296,10 @@ func (w *View) complete(v *visit) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.errs)) {
 		isIts := func(f *Field) bool { return f.isAbout(name) }
-		if !slices.ContainsFunc(w.Form.Fields, isIts) {
+		if !slices.ContainsFunc(w.Form.Fields, isIts) && (w.Passkey == nil || !isPasskeyError(name)) {
 			w.Form.Errors = append(w.Form.Errors, w.translate(v.errs[name])...)
 		}
 	}
-	w.Wrong = len(v.errs) > 0
 	w.focus()
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/jwt"
 	"github.com/caddy-djoser/djoser/mfa"
 )
@@ -28,8 +29,10 @@ func badRequest(text string) error {
 	return &drf.Error{Status: http.StatusBadRequest, Body: map[string]string{"detail": text}}
 }
 
+// codeInputs are the members with which a second factor is changed. Without passkeys, it is a
+// code.
 func (s *Serializers) codeInputs() []drf.Input {
-	return []drf.Input{{Name: "code", Required: true}}
+	return s.withPasskey(drf.Input{Name: "code", Required: !s.Passkeys})
 }
 
 func (s *Serializers) mfaVerifyInputs() []drf.Input {
@@ -37,11 +40,11 @@ func (s *Serializers) mfaVerifyInputs() []drf.Input {
 }
 
 func (s *Serializers) activateInputs() []drf.Input {
-	return s.withPassword(false, drf.Input{Name: "code", Required: true})
+	return s.withPasskey(s.withPassword(false, drf.Input{Name: "code", Required: true})...)
 }
 
 func (s *Serializers) reauthenticateInputs() []drf.Input {
-	return []drf.Input{{Name: "password"}, {Name: "code"}}
+	return s.withPasskey(drf.Input{Name: "password"}, drf.Input{Name: "code"})
 }
 
 // Verified is a log-in that VerifyFactor finished: an auth token or JWT.
@@ -61,12 +64,9 @@ func (s *Serializers) VerifyFactor(ctx context.Context, req *account.Request, o 
 	if sessions {
 		id = jwt.NewSession()
 	}
-	acc, token, session, err := req.VerifyFactor(ctx, v.Text("ephemeral_token"), v.Text("code"), id)
-	if errors.Is(err, account.ErrLink) {
-		return nil, &refusal{err, drf.Invalid("ephemeral_token", msgEphemeral)}
-	}
+	acc, token, session, err := req.VerifyFactor(ctx, v.Text("ephemeral_token"), account.FactorAnswer{Code: v.Text("code")}, id)
 	if err != nil {
-		return nil, explainFactor(err)
+		return nil, explainEphemeral(explainFactor(err))
 	}
 	return &Verified{acc, token, session}, nil
 }
@@ -80,6 +80,8 @@ func explainFactor(err error) error {
 		return &refusal{err, errNoFactor}
 	case errors.Is(err, account.ErrFactorSet):
 		return &refusal{err, errFactorSet}
+	case errors.Is(err, account.ErrPasskey):
+		return &refusal{err, drf.Invalid("credential", msgPasskey)}
 	}
 	return err
 }
@@ -109,46 +111,57 @@ func (s *Serializers) BeginFactor(ctx context.Context, accounts *account.Service
 	return e, nil
 }
 
-// ConfirmFactor sets up the second factor, and returns recovery codes. It needs a proof.
+// ConfirmFactor sets up an app, and returns recovery codes. It needs a proof; see
+// checkFactorProof.
 func (s *Serializers) ConfirmFactor(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) ([]string, error) {
-	v, errs := s.Version.Bind(o, s.activateInputs())
+	v, f, errs := s.bindFactor(o, s.activateInputs())
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	if _, err := s.checkProof(ctx, req, login, v); err != nil {
+	f.Code = "" // is of the new app
+	if err := s.checkFactorProof(ctx, req, login, v, f); err != nil {
 		return nil, err
 	}
 	codes, err := req.ConfirmFactor(ctx, login.Account, login.Login(), v.Text("code"))
 	return codes, explainFactor(err)
 }
 
+// factorAnswer returns what a request proves a second factor with.
+func (s *Serializers) factorAnswer(o *drf.Object) (account.FactorAnswer, error) {
+	_, f, errs := s.bindFactor(o, s.codeInputs())
+	if f.IsEmpty() && len(errs) == 0 {
+		errs.Add("code", fieldtype.MsgRequired)
+	}
+	return f, errs.Err()
+}
+
 // RemoveFactor removes the second factor.
 func (s *Serializers) RemoveFactor(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) error {
-	v, errs := s.Version.Bind(o, s.codeInputs())
-	if err := errs.Err(); err != nil {
+	f, err := s.factorAnswer(o)
+	if err != nil {
 		return err
 	}
-	return explainFactor(req.RemoveFactor(ctx, who, v.Text("code")))
+	return explainFactor(req.RemoveFactor(ctx, who, f))
 }
 
 // NewRecoveryCodes replaces the recovery codes.
 func (s *Serializers) NewRecoveryCodes(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) ([]string, error) {
-	v, errs := s.Version.Bind(o, s.codeInputs())
-	if err := errs.Err(); err != nil {
+	f, err := s.factorAnswer(o)
+	if err != nil {
 		return nil, err
 	}
-	codes, err := req.NewRecoveryCodes(ctx, who, v.Text("code"))
+	codes, err := req.NewRecoveryCodes(ctx, who, f)
 	return codes, explainFactor(err)
 }
 
-// Reauthenticate marks a log-in, by the password or a code.
+// Reauthenticate marks a log-in, by the password or a second factor.
 func (s *Serializers) Reauthenticate(ctx context.Context, req *account.Request, who *account.Account, login account.Digest, o *drf.Object) error {
-	v, errs := s.Version.Bind(o, s.reauthenticateInputs())
+	v, f, errs := s.bindFactor(o, s.reauthenticateInputs())
 	if err := errs.Err(); err != nil {
 		return err
 	}
-	if code := v.Text("code"); code != "" {
-		return explainFactor(req.ProveByCode(ctx, who, login, code))
+	if !f.IsEmpty() {
+		return explainFactor(req.ProveByFactor(ctx, who, login, f))
 	}
 	if v.Text("password") == "" {
 		return drf.Invalid("password", "This field is required, or code.")

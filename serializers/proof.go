@@ -2,6 +2,7 @@ package serializers
 
 import (
 	"context"
+	"errors"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
@@ -33,4 +34,24 @@ func (s *Serializers) checkProof(ctx context.Context, req *account.Request, logi
 	default:
 		return req.CheckPassword(ctx, login.Account, pass)
 	}
+}
+
+// errFactorNeeded means that the proof isn't one by a second factor.
+var errFactorNeeded = drf.Forbidden("This needs a second factor. Reauthenticate with one, or log in again.")
+
+// checkFactorProof is checkProof for a change of the factors of an account, which takes a
+// second factor, too. If the account needs one, the password isn't enough. Errors: those of
+// checkProof and account.Request.ProveByFactor, account.ErrFactorNeeded.
+func (s *Serializers) checkFactorProof(ctx context.Context, req *account.Request, login *account.Token, v account.Values, f account.FactorAnswer) error {
+	acc, err := req.ProvedFactor(ctx, login)
+	switch {
+	case acc == nil:
+		return err
+	case !f.IsEmpty():
+		return explainFactor(req.ProveByFactor(ctx, acc, login.Login(), f))
+	case errors.Is(err, account.ErrFactorNeeded) || v.Text("current_password") == "":
+		return err
+	}
+	_, err = s.checkProof(ctx, req, login, v)
+	return err
 }

@@ -199,8 +199,14 @@ func explainProvider(err error) error {
 		return drf.Invalid(drf.NonField, "This is the only way to log in. Set a password first, by a reset, or link another.")
 	case errors.Is(err, account.ErrManyIdentities):
 		return drf.Invalid(drf.NonField, "Too many are linked. Remove one first.")
+	case errors.Is(err, account.ErrFactorNeeded):
+		return errFactorNeeded
 	case errors.Is(err, account.ErrStale):
 		return errUnproved
+	case errors.Is(err, account.ErrManyPasskeys):
+		return drf.Invalid(drf.NonField, "There are too many passkeys. Remove one first.")
+	case errors.As(err, &taken) && taken.IsPasskey():
+		return drf.Invalid("credential", "This passkey has been added already.")
 	case errors.As(err, &taken) && taken.IsIdentity():
 		return drf.Invalid(drf.NonField, "This is linked to another account.")
 	}

@@ -27,6 +27,7 @@ type Serializers struct {
 	PasswordResetConfirmRetype bool
 
 	Providers []*social.Provider // that people log in with
+	Passkeys  bool               // people log in with them
 
 	// AsksProof means that a change needs a proof of the last minutes instead of
 	// current_password, as on the account pages.
@@ -74,6 +75,14 @@ var (
 	TOTPDeactivate = Action{"mfa", "mfa_deactivated", (*Serializers).codeInputs}
 	RecoveryCodes  = Action{"mfa", "recovery_codes_made", (*Serializers).codeInputs}
 	Reauthenticate = Action{"reauthenticate", "reauthenticated", (*Serializers).reauthenticateInputs}
+
+	Passkeys          = Action{"passkeys", "", nil}
+	PasskeyBegin      = Action{"passkeys", "passkey_requested", (*Serializers).passkeyBeginInputs}
+	PasskeyAdd        = Action{"passkeys", "passkey_added", (*Serializers).passkeyInputs}
+	PasskeyLoginBegin = Action{"passkeys", "passkey_asked_for", (*Serializers).passkeyLoginBeginInputs}
+	PasskeyLogin      = Action{"passkeys", "logged_in", (*Serializers).passkeyLoginInputs}
+	PasskeyRename     = Action{"passkeys", "passkey_renamed", (*Serializers).passkeyNameInputs}
+	PasskeyRemove     = Action{"passkeys", "passkey_removed", (*Serializers).passkeyBeginInputs}
 
 	JWTCreate  = Action{"jwt_create", "logged_in", (*Serializers).jwtCreateInputs}
 	JWTRefresh = Action{"jwt_refresh", "token_refreshed", (*Serializers).jwtRefreshInputs}

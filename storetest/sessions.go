@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"bytes"
+	"errors"
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
@@ -69,6 +71,36 @@ var factorPromises = []promise{
 		s.must(s.Commit(s.ctx, &model.Change{Account: a}))
 		s.equal(s.account(a.ID), a)
 	}},
+	{"passkeys are kept unchanged, and are unique keys", func(s *suite) {
+		a, b := user("ann"), user("bob")
+		a.Passkeys = []model.Passkey{
+			{Credential: []byte{0, 1, 255}, PublicKey: []byte{2, 0}, Counter: 1<<32 - 1, Name: "Phone", Created: base, Used: base.Add(time.Hour)},
+			{Credential: bytes.Repeat([]byte{7}, 1023), PublicKey: []byte{3}, Created: base},
+		}
+		a.Challenged = base.Add(time.Microsecond)
+		key := a.Passkeys[0].Key()
+		a.Keys = append(a.Keys, key, a.Passkeys[1].Key())
+		s.must(s.Commit(s.ctx, &model.Change{Account: a}))
+		s.equal(s.account(a.ID), a)
+		s.restart()
+		s.equal(s.account(a.ID), a)
+		t := token(a.ID, 1)
+		t.Method, t.MFA, t.Passkey = model.MethodPasskey, true, true
+		s.must(s.Commit(s.ctx, &model.Change{Token: t, Serial: a.Serial}))
+		s.found(t)
+		s.equal(s.account(a.ID).Passkeys, a.Passkeys) // the log-in rewrote the record
+		found, err := s.AccountByKey(s.ctx, key)
+		s.must(err)
+		s.equal(found.ID, a.ID)
+		b.Keys = append(b.Keys, key)
+		if taken := new(model.TakenError); !errors.As(s.Commit(s.ctx, &model.Change{Account: b}), &taken) || !taken.IsPasskey() {
+			s.Errorf("a passkey of two accounts: %v", taken)
+		}
+		a = s.account(a.ID)
+		a.Passkeys, a.Keys = a.Passkeys[:1], a.Keys[:len(a.Keys)-1]
+		s.must(s.Commit(s.ctx, &model.Change{Account: a}))
+		s.equal(s.account(a.ID), a)
+	}},
 	{"a log-in can be marked, alone or with its account", func(s *suite) {
 		a := s.create("ann")
 		t, other := s.login(a, 1), s.login(a, 2)
@@ -78,10 +110,10 @@ var factorPromises = []promise{
 		a = s.account(a.ID)
 		a.IsStaff = true
 		s.must(s.Commit(s.ctx, &model.Change{Account: a, Prove: &model.Proof{Digest: t.Digest, At: base.Add(2 * time.Hour), MFA: true}}))
-		t.Proved, t.MFA = base.Add(2*time.Hour), true
+		t.Proved, t.ProvedFactor, t.MFA = base.Add(2*time.Hour), true, true
 		s.found(t)
 		s.must(s.Commit(s.ctx, &model.Change{Prove: &model.Proof{Digest: t.Digest, At: base.Add(3 * time.Hour)}}))
-		t.Proved = base.Add(3 * time.Hour) // by the password; the factor stays proved
+		t.Proved, t.ProvedFactor = base.Add(3*time.Hour), false // by the password; the factor stays proved
 		s.found(t)
 		s.found(other)
 		s.is(s.Commit(s.ctx, &model.Change{Prove: &model.Proof{Digest: model.Digest{9}, At: base}}), model.ErrNotFound)

@@ -70,6 +70,7 @@ type Settings struct {
 	// mfa, reauthenticate, provider, identities, activate, password_reset_confirm, username_reset_confirm,
 	// username and password; 10/1m
 	// and 60/1h for register, password_reset, username_reset, activate_resend and named_token;
+	// 30/1m for passkeys;
 	// 30/1m and 300/1h for me and users; none for the others.
 	Endpoints map[string][]Rate `json:"endpoints,omitempty"`
 
@@ -81,8 +82,9 @@ type Settings struct {
 }
 
 var (
-	quickRates = []Rate{{10, time.Minute}}
-	slowRates  = []Rate{{10, time.Minute}, {60, time.Hour}}
+	quickRates   = []Rate{{10, time.Minute}}
+	passkeyRates = []Rate{{30, time.Minute}} // a log-in takes two
+	slowRates    = []Rate{{10, time.Minute}, {60, time.Hour}}
 
 	// profileRates limit changes of an account's fields, each of which can tell
 	// whether a unique value is taken.
@@ -95,6 +97,7 @@ var (
 		"identities":             quickRates,
 		"mfa":                    quickRates,
 		"reauthenticate":         quickRates,
+		"passkeys":               passkeyRates,
 		"register":               slowRates,
 		"activate":               quickRates,
 		"activate_resend":        slowRates,

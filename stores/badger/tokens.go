@@ -174,7 +174,7 @@ func proveToken(b *batch, p *model.Proof) error {
 	if err != nil {
 		return err
 	}
-	t.Proved, t.MFA = p.At, t.MFA || p.MFA
+	t.Proved, t.ProvedFactor, t.MFA = p.At, p.MFA, t.MFA || p.MFA
 	setToken(b, t, unknown)
 	return nil
 }

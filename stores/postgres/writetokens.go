@@ -56,7 +56,7 @@ func (w *writer) writeTokens(b *pgx.Batch) {
 		t.Generation, t.Renewed, t.Expires = c.Renew.Generation+1, c.Renew.Renewed, c.Renew.Expires
 		w.updateToken(b)
 	} else if c.Prove != nil {
-		t.Proved, t.MFA = c.Prove.At, t.MFA || c.Prove.MFA
+		t.Proved, t.ProvedFactor, t.MFA = c.Prove.At, c.Prove.MFA, t.MFA || c.Prove.MFA
 		w.updateToken(b)
 	}
 	if c.Token == nil {

@@ -32,6 +32,8 @@ const (
 	recAccountUnlinked     protowire.Number = 17
 	recAccountFactor       protowire.Number = 18
 	recAccountReserved     protowire.Number = 20 // 19 is free
+	recAccountPasskey      protowire.Number = 21
+	recAccountChallenged   protowire.Number = 22
 )
 
 const (
@@ -184,7 +186,7 @@ func EncodeAccountFields(a *model.Account) ([]byte, error) {
 	} else {
 		b = appendText(b, recAccountPendingEmail, a.PendingEmail)
 	}
-	b = appendFactor(b, a)
+	b = appendPasskeys(appendFactor(b, a), a)
 	for _, k := range a.Keys {
 		b = protowire.AppendTag(b, recAccountKey, protowire.BytesType)
 		b = protowire.AppendBytes(b, appendKey(nil, k))
@@ -285,6 +287,10 @@ func DecodeAccount(id uint64, record []byte) (*Account, error) {
 			a.Unlinked = append(a.Unlinked, d.key())
 		case recAccountReserved:
 			a.Reserved = append(a.Reserved, d.key())
+		case recAccountPasskey:
+			a.Passkeys = append(a.Passkeys, d.passkey())
+		case recAccountChallenged:
+			a.Challenged = d.time()
 		case recAccountFactor:
 			factored, a.Factor = d.factor()
 		default:

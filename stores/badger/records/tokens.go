@@ -26,6 +26,9 @@ const (
 	recTokenMFA    protowire.Number = 13
 	recTokenProved protowire.Number = 14
 	recTokenMethod protowire.Number = 15
+
+	recTokenPasskey      protowire.Number = 16
+	recTokenProvedFactor protowire.Number = 17
 )
 
 // EncodeToken returns the record of a token, without its digest.
@@ -47,6 +50,8 @@ func EncodeToken(t *model.Token, unknown []byte) []byte {
 	b = appendNumber(b, recTokenMFA, protowire.EncodeBool(t.MFA))
 	b = appendTime(b, recTokenProved, t.Proved)
 	b = appendText(b, recTokenMethod, string(t.Method))
+	b = appendNumber(b, recTokenPasskey, protowire.EncodeBool(t.Passkey))
+	b = appendNumber(b, recTokenProvedFactor, protowire.EncodeBool(t.ProvedFactor))
 	return append(b, unknown...)
 }
 
@@ -83,6 +88,10 @@ func DecodeToken(digest model.Digest, record []byte) (*model.Token, []byte, erro
 			t.Name = d.text()
 		case recTokenScope:
 			t.Scopes = append(t.Scopes, d.text())
+		case recTokenPasskey:
+			t.Passkey = protowire.DecodeBool(d.number())
+		case recTokenProvedFactor:
+			t.ProvedFactor = protowire.DecodeBool(d.number())
 		case recTokenMFA:
 			t.MFA = protowire.DecodeBool(d.number())
 		case recTokenProved:

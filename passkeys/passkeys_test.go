@@ -1,0 +1,373 @@
+package passkeys_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/caddy-djoser/djoser"
+	"github.com/caddy-djoser/djoser/internal/testsite"
+	_ "github.com/caddy-djoser/djoser/passkeys"
+)
+
+const (
+	party  = "frontend.com"
+	origin = "https://frontend.com"
+
+	refused = `{"credential": ["This passkey isn't valid here, or the request for it is too old or was used."]}`
+)
+
+type server struct {
+	*testsite.Site
+	logs string
+}
+
+// serve runs a site with passkeys and Ann.
+func serve(t *testing.T, lines string) *server {
+	t.Helper()
+	s := &server{Site: testsite.New(t)}
+	s.load(lines)
+	s.Register("ann", "pw")
+	return s
+}
+
+func (s *server) load(lines string) {
+	s.T.Helper()
+	err := s.Load("djoser /auth/* {\n" + testsite.Settings + `
+	username_reset_confirm_url "#/username/reset/confirm/{uid}/{token}"
+	` + lines + `
+}
+djoser_auth /secret/* {
+	mfa
+	assertion {
+		audience test
+	}
+}
+djoser_auth /fresh/* {
+	fresh 1h
+}
+reverse_proxy ` + testsite.BackEnd(s.T))
+	if err != nil {
+		s.T.Fatal(err)
+	}
+}
+
+// begin asks for the options of a ceremony.
+func (s *server) begin(path, token string, form ...string) (o options) {
+	s.T.Helper()
+	a := s.Post("/auth/passkeys/"+path+"/begin", token, form...)
+	a.Want(s.T, http.StatusOK)
+	if err := json.Unmarshal([]byte(a.Body), &o); err != nil || o.PublicKey.Challenge == "" {
+		s.T.Fatalf("%s: %v", a.Body, err)
+	}
+	return o
+}
+
+// send completes a ceremony, with the credential as an object.
+func (s *server) send(path, token, credential string, members ...string) testsite.Answer {
+	s.T.Helper()
+	body := `{"credential": ` + credential
+	for i := 0; i < len(members); i += 2 {
+		value, _ := json.Marshal(members[i+1])
+		body += `, "` + members[i] + `": ` + string(value)
+	}
+	return s.JSON("POST", "/auth/"+path, token, body+"}")
+}
+
+// add adds a new passkey to the account of a token.
+func (s *server) add(token string, form ...string) *authenticator {
+	s.T.Helper()
+	a := newAuthenticator(s.T, party, origin)
+	s.send("passkeys/register/complete", token, a.create(s.begin("register", token, form...)), "name", "Phone").Want(s.T, http.StatusCreated)
+	return a
+}
+
+// enter logs in with a passkey alone.
+func (s *server) enter(a *authenticator) testsite.Answer {
+	s.T.Helper()
+	return s.send("passkeys/login/complete", "", a.get(s.begin("login", "")))
+}
+
+// list returns the passkeys of an account.
+func (s *server) list(token string) (list []struct {
+	ID, Name string
+	Used     *string `json:"last_used"`
+}) {
+	s.T.Helper()
+	a := s.Get("/auth/passkeys", token)
+	if err := json.Unmarshal([]byte(a.Body), &list); err != nil {
+		s.T.Fatalf("%d %s", a.Status, a.Body)
+	}
+	return list
+}
+
+func member(t testing.TB, a testsite.Answer, name string) string {
+	t.Helper()
+	var body map[string]any
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || body[name] == nil {
+		t.Fatalf("no %s in %d %s", name, a.Status, a.Body)
+	}
+	text, _ := body[name].(string)
+	return text
+}
+
+func TestALoginWithAPasskeyAlone(t *testing.T) {
+	s := serve(t, "passkeys")
+	token := s.Login("ann", "pw")
+	o := s.begin("register", token)
+	if p := o.PublicKey; p.RP.ID != party || p.RP.Name != "Frontend" || p.User.Name != "ann" || p.Selection.ResidentKey != "required" ||
+		p.Selection.UserVerification != "required" || p.Attestation != "none" {
+		t.Errorf("options %+v", p)
+	}
+	phone := newAuthenticator(t, party, origin)
+	a := s.send("passkeys/register/complete", token, phone.create(o), "name", " Ann's phone ")
+	a.Want(t, http.StatusCreated)
+	if member(t, a, "name") != "Ann's phone" || strings.Contains(a.Body, "recovery_codes") {
+		t.Errorf("added %s", a.Body)
+	}
+	if o := s.begin("register", token); len(o.PublicKey.Exclude) != 1 || o.PublicKey.Exclude[0].ID != text(phone.id) {
+		t.Errorf("excluded %+v", o)
+	}
+	if o := s.begin("login", ""); o.PublicKey.RPID != party || len(o.PublicKey.Allow) != 0 || o.PublicKey.UserVerification != "required" {
+		t.Errorf("options %+v", o)
+	}
+	a = s.enter(phone)
+	a.Want(t, http.StatusOK)
+	s.Get("/auth/me", a.Token(t)).Want(t, http.StatusOK)
+	e := s.Get("/secret/x", a.Token(t)).Echo(t) // the gate's mfa
+	claims := strings.Split(e.Header.Get("X-Djoser-Jwt-Assertion"), ".")[1]
+	if got := decode(t, claims); !strings.Contains(got, `"amr":["hwk","user","mfa"]`) {
+		t.Errorf("claims %s", got)
+	}
+	if list := s.list(token); len(list) != 1 || list[0].Used == nil || list[0].Name != "Ann's phone" {
+		t.Errorf("listed %+v", list)
+	}
+	s.Login("ann", "pw") // without mfa, the password is enough
+
+	id := s.list(token)[0].ID
+	s.JSON("PATCH", "/auth/passkeys/"+id, token, `{"name": "Old phone"}`).Want(t, http.StatusOK)
+	if s.list(token)[0].Name != "Old phone" {
+		t.Error("not renamed")
+	}
+	s.JSON("PATCH", "/auth/passkeys/0000", token, `{"name": "x"}`).Want(t, http.StatusNotFound)
+	s.JSON("PATCH", "/auth/passkeys/"+id, token, `{"name": " "}`).Want(t, http.StatusBadRequest)
+	s.Do("DELETE", "/auth/passkeys/"+id, "", "Authorization", "Token "+token).Want(t, http.StatusNoContent)
+	s.enter(phone).Want(t, http.StatusBadRequest, refused)
+
+	// A form has the credential as a text.
+	other := newAuthenticator(t, party, origin)
+	s.Post("/auth/passkeys/register/complete", token, "credential", other.create(s.begin("register", token))).Want(t, http.StatusCreated)
+	s.Post("/auth/passkeys/login/complete", "", "credential", other.get(s.begin("login", ""))).Want(t, http.StatusOK)
+}
+
+func TestAPasskeyAsTheSecondFactor(t *testing.T) {
+	s := serve(t, "passkeys\nmfa\nendpoints classic v2\njwt")
+	token := s.Login("ann", "pw")
+	phone := newAuthenticator(t, party, origin)
+	a := s.send("passkeys/register/complete", token, phone.create(s.begin("register", token)))
+	a.Want(t, http.StatusCreated)
+	var made struct {
+		Codes []string `json:"recovery_codes"`
+	}
+	if err := json.Unmarshal([]byte(a.Body), &made); err != nil || len(made.Codes) != 10 {
+		t.Fatalf("codes %s", a.Body)
+	}
+	s.Get("/secret/x", token).Want(t, http.StatusOK) // it proved the factor
+
+	asked := func(path string) string {
+		t.Helper()
+		a := s.Post("/auth/"+path, "", "username", "ann", "password", "pw")
+		if !strings.Contains(a.Body, `"mfa_required": true`) || strings.Contains(a.Body, "auth_token") {
+			t.Fatalf("%d %s", a.Status, a.Body)
+		}
+		return member(t, a, "ephemeral_token")
+	}
+	for _, path := range []string{"login", "jwt/create/"} {
+		ephemeral := asked(path)
+		o := s.begin("login", "", "ephemeral_token", ephemeral)
+		if len(o.PublicKey.Allow) != 1 || o.PublicKey.Allow[0].ID != text(phone.id) {
+			t.Errorf("options %+v", o)
+		}
+		a := s.send("passkeys/login/complete", "", phone.get(o), "ephemeral_token", ephemeral)
+		a.Want(t, http.StatusOK)
+		header := "Bearer "
+		if path == "login" {
+			header = "Token " + a.Token(t)
+		} else {
+			header += member(t, a, "access")
+		}
+		e := s.Do("GET", "/secret/x", "", "Authorization", header).Echo(t)
+		if got := decode(t, strings.Split(e.Header.Get("X-Djoser-Jwt-Assertion"), ".")[1]); !strings.Contains(got, `"amr":["pwd","hwk","user","mfa"]`) {
+			t.Errorf("claims %s", got)
+		}
+		s.begin401(ephemeral) // used
+	}
+	a = s.enter(phone)
+	member(t, a, "access") // with jwt, as after a log-in with a provider
+
+	// A recovery code is a second factor, too, and makes others.
+	s.Post("/auth/mfa/verify", "", "ephemeral_token", asked("login"), "code", made.Codes[0]).Want(t, http.StatusOK)
+	s.Post("/auth/mfa/recovery-codes/regenerate", token, "code", made.Codes[1]).Want(t, http.StatusOK)
+	s.Post("/auth/mfa/recovery-codes/regenerate", token, "credential", phone.get(s.begin("login", token))).Want(t, http.StatusOK)
+
+	// An app beside it.
+	app := &testsite.App{Secret: member(t, s.Get("/auth/mfa/totp/activate", token), "secret"), Now: time.Now}
+	s.Post("/auth/mfa/totp/activate", token, "code", app.Code(t)).Want(t, http.StatusOK)
+	s.Post("/auth/mfa/totp/deactivate", token, "credential", phone.get(s.begin("login", token))).Want(t, http.StatusOK)
+	asked("login") // the passkey is left
+
+	// A log-in becomes fresh.
+	s.Post("/auth/reauthenticate", token, "credential", phone.get(s.begin("login", token))).Want(t, http.StatusOK)
+	s.Get("/fresh/x", token).Want(t, http.StatusOK)
+}
+
+// begin401 checks that an ephemeral token gets no options.
+func (s *server) begin401(ephemeral string) {
+	s.T.Helper()
+	s.Post("/auth/passkeys/login/begin", "", "ephemeral_token", ephemeral).Want(s.T, http.StatusBadRequest, `{"ephemeral_token": ["Invalid or expired token."]}`)
+}
+
+func TestAttacksOnPasskeys(t *testing.T) {
+	s := serve(t, "passkeys\nmfa")
+	s.Register("eve", "pw")
+	ann, eve := s.Login("ann", "pw"), s.Login("eve", "pw")
+	complete := func(a *authenticator, o options) testsite.Answer {
+		return s.send("passkeys/register/complete", ann, a.create(o))
+	}
+	for name, spoil := range map[string]func(a *authenticator, o *options){
+		"of another origin":        func(a *authenticator, _ *options) { a.origin = "https://frontend.com.evil.example" },
+		"of another port":          func(a *authenticator, _ *options) { a.origin = "https://frontend.com:8443" },
+		"of plain HTTP":            func(a *authenticator, _ *options) { a.origin = "http://frontend.com" },
+		"of a host below":          func(a *authenticator, _ *options) { a.origin = "https://evil.frontend.com" },
+		"of another relying party": func(a *authenticator, _ *options) { a.rp = "evil.example" },
+		"of an unverified user":    func(a *authenticator, _ *options) { a.unverified = true },
+		"of another ceremony":      func(a *authenticator, _ *options) { a.typ = "webauthn.get" },
+		"of a made-up challenge":   func(_ *authenticator, o *options) { o.PublicKey.Challenge = text(make([]byte, 56)) },
+		"of a log-in's challenge":  func(_ *authenticator, o *options) { *o = s.begin("login", "") },
+		"of another account":       func(_ *authenticator, o *options) { *o = s.begin("register", eve) },
+		"of another log-in":        func(_ *authenticator, o *options) { *o = s.begin("register", s.Login("ann", "pw")) },
+	} {
+		a, o := newAuthenticator(t, party, origin), s.begin("register", ann)
+		spoil(a, &o)
+		if got := complete(a, o); got.Status != http.StatusBadRequest || got.Body != refused {
+			t.Errorf("a new passkey %s: %d %s", name, got.Status, got.Body)
+		}
+	}
+	for name, body := range map[string]string{
+		"no object": `"x"`, "a number": "1", "an empty object": "{}", "deep": strings.Repeat(`{"response":`, 20) + "{}" + strings.Repeat("}", 20),
+		"bad base64": `{"id":"*","rawId":"*","type":"public-key","response":{"clientDataJSON":"*"}}`,
+		"no JSON":    `{"id":"AA","rawId":"AA","type":"public-key","response":{"clientDataJSON":"AA"}}`,
+	} {
+		for _, path := range []string{"passkeys/register/complete", "passkeys/login/complete"} {
+			if got := s.send(path, ann, body); got.Status != http.StatusBadRequest {
+				t.Errorf("%s at %s: %d %s", name, path, got.Status, got.Body)
+			}
+		}
+	}
+
+	phone, eves := s.add(ann), s.add(eve)
+	for name, spoil := range map[string]func(a *authenticator, o *options){
+		"of another origin":        func(a *authenticator, _ *options) { a.origin = "https://evil.example" },
+		"of another relying party": func(a *authenticator, _ *options) { a.rp = "evil.example" },
+		"of an unverified user":    func(a *authenticator, _ *options) { a.unverified = true },
+		"of another ceremony":      func(a *authenticator, _ *options) { a.typ = "webauthn.create" },
+		"of another key":           func(a *authenticator, _ *options) { a.key = eves.key },
+		"of an unknown credential": func(a *authenticator, _ *options) { a.id = []byte("unknown") },
+		"for another account":      func(a *authenticator, _ *options) { a.handle = eves.handle },
+		"for nobody":               func(a *authenticator, _ *options) { a.handle = "" },
+		"of a new one's challenge": func(_ *authenticator, o *options) { *o = s.begin("register", ann) },
+		"of a second step":         func(_ *authenticator, o *options) { *o = s.begin("login", "", "ephemeral_token", s.asked("ann")) },
+	} {
+		a, o := *phone, s.begin("login", "")
+		spoil(&a, &o)
+		if got := s.send("passkeys/login/complete", "", a.get(o)); got.Status != http.StatusBadRequest || got.Body != refused {
+			t.Errorf("a log-in %s: %d %s", name, got.Status, got.Body)
+		}
+	}
+
+	// A challenge is good once, and only the last one of several.
+	o := s.begin("login", "")
+	answer := phone.get(o)
+	s.send("passkeys/login/complete", "", answer).Want(t, http.StatusOK)
+	s.send("passkeys/login/complete", "", answer).Want(t, http.StatusBadRequest, refused)
+	s.send("passkeys/login/complete", "", phone.get(o)).Want(t, http.StatusBadRequest, refused)
+	s.load("passkeys\nmfa") // a reload forgets nothing
+	s.send("passkeys/login/complete", "", answer).Want(t, http.StatusBadRequest, refused)
+	s.send("passkeys/login/complete", "", phone.get(s.begin("login", ""))).Want(t, http.StatusOK)
+
+	// The second step of one account isn't finished by another's passkey, nor without the
+	// token that it was for.
+	ephemeral := s.asked("ann")
+	o = s.begin("login", "", "ephemeral_token", ephemeral)
+	s.send("passkeys/login/complete", "", eves.get(o), "ephemeral_token", ephemeral).Want(t, http.StatusBadRequest, refused)
+	s.send("passkeys/login/complete", "", phone.get(o), "ephemeral_token", s.asked("eve")).Want(t, http.StatusBadRequest, refused)
+	s.send("passkeys/login/complete", "", phone.get(o), "ephemeral_token", ephemeral).Want(t, http.StatusOK)
+	s.begin401(ephemeral)
+	s.begin401("x")
+	s.begin401("OTk.token.0-0")
+
+	// Nobody adds the passkey of somebody else.
+	eves.handle = ""
+	s.send("passkeys/register/complete", ann, eves.create(s.begin("register", ann))).Want(t, http.StatusBadRequest, `{"credential": ["This passkey has been added already."]}`)
+}
+
+// asked logs in by the password, and returns the ephemeral token.
+func (s *server) asked(name string) string {
+	s.T.Helper()
+	return member(s.T, s.Post("/auth/login", "", "username", name, "password", "pw"), "ephemeral_token")
+}
+
+func TestAClonedPasskeyIsNoticed(t *testing.T) {
+	s := serve(t, "passkeys")
+	token := s.Login("ann", "pw")
+	phone := newAuthenticator(t, party, origin)
+	phone.counter = 5
+	s.send("passkeys/register/complete", token, phone.create(s.begin("register", token))).Want(t, http.StatusCreated)
+	clone := *phone
+	s.enter(phone).Want(t, http.StatusOK)
+	s.enter(phone).Want(t, http.StatusOK)
+	s.enter(&clone).Want(t, http.StatusBadRequest, refused)
+	clone.counter = 0
+	s.enter(&clone).Want(t, http.StatusBadRequest, refused)
+	s.enter(phone).Want(t, http.StatusOK)
+}
+
+func TestOneAnswerInARaceLogsInOnce(t *testing.T) {
+	s := serve(t, "passkeys")
+	phone := s.add(s.Login("ann", "pw"))
+	answer := phone.get(s.begin("login", ""))
+	var good int
+	var mu sync.Mutex
+	var tries sync.WaitGroup
+	for range 8 {
+		tries.Go(func() {
+			if s.send("passkeys/login/complete", "", answer).Status == http.StatusOK {
+				mu.Lock()
+				defer mu.Unlock()
+				good++
+			}
+		})
+	}
+	tries.Wait()
+	if good != 1 {
+		t.Errorf("good %d times", good)
+	}
+}
+
+func TestWithoutTheSettingThereAreNoEndpoints(t *testing.T) {
+	s := serve(t, "passkeys off")
+	token := s.Login("ann", "pw")
+	s.Get("/auth/passkeys", token).Want(t, http.StatusNotFound)
+	s.Post("/auth/passkeys/login/begin", "").Want(t, http.StatusNotFound)
+	if a := s.Get("/auth/openapi.json", ""); strings.Contains(strings.ToLower(a.Body), "passkey") {
+		t.Error("described")
+	}
+	s.load("passkeys")
+	if a := s.Get("/auth/openapi.json", ""); !slices.Contains(testsite.ParseOpenAPI(t, a.Body).Methods("/passkeys/login/complete"), "POST") {
+		t.Errorf("methods %v", testsite.ParseOpenAPI(t, a.Body).Methods("/passkeys/login/complete"))
+	}
+}
