@@ -274,7 +274,7 @@ func (r *Request) AddPasskey(ctx context.Context, id uint64, login Digest, name 
 		added.Name, added.Created = name, now
 		acc.Passkeys = append(acc.Passkeys, *added)
 		change.Prove = &Proof{Digest: login, At: now, MFA: true}
-		a.notify(change, PurposePasskeyAdded, acc, c)
+		a.notifyAbout(change, PurposePasskeyAdded, acc, name, c)
 		return nil
 	})
 	if err != nil {
@@ -309,9 +309,9 @@ func (r *Request) RemovePasskey(ctx context.Context, id uint64, passkey string) 
 		case len(acc.Passkeys) == 1 && len(acc.Identities) == 0 && !acc.HasPassword():
 			return ErrLastWay
 		}
+		a.notifyAbout(change, PurposePasskeyRemoved, acc, acc.Passkeys[i].Name, c)
 		acc.Passkeys = slices.Delete(acc.Passkeys, i, i+1)
 		acc.TidyFactor()
-		a.notify(change, PurposePasskeyRemoved, acc, c)
 		return nil
 	})
 	return err

@@ -279,6 +279,9 @@ func (u *userView) show(w io.Writer) {
 	for _, i := range u.Identities {
 		line("logs in with "+i.Provider, fmt.Sprintf("%s (%s), since %s", i.Name, i.ID, shortTime(&i.Linked)))
 	}
+	for _, p := range u.Passkeys {
+		line("passkey", p.Name)
+	}
 	line("groups", strings.Join(u.Groups, ", "))
 	line("joined", shortTime(u.DateJoined))
 	line("last login", shortTime(u.LastLogin))

@@ -37,7 +37,8 @@ type userView struct {
 	Password       string         `json:"password"` // usable or unusable
 	MFA            bool           `json:"mfa"`      // has a second factor
 
-	Factor     *serializers.FactorStatus `json:"factor,omitempty"`     // without a second factor: none
+	Factor     *serializers.FactorStatus `json:"factor,omitempty"` // without a second factor: none
+	Passkeys   []serializers.Passkey     `json:"passkeys,omitempty"`
 	Identities []serializers.Identity    `json:"identities,omitempty"` // who may log in with providers
 
 	// Reserved are names that the user gave up.
@@ -54,15 +55,16 @@ func (m *request) describe(acc *account.Account) *userView {
 		ID: acc.ID, Name: m.accounts.Model.Name(acc), Fields: make(map[string]any),
 		IsActive: acc.IsActive, Waiting: acc.Waiting, EmailConfirmed: acc.EmailConfirmed, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
 		Groups: append([]string{}, acc.Groups...), DateJoined: drf.TimeOrNil(acc.DateJoined), LastLogin: drf.TimeOrNil(acc.LastLogin),
-		PendingEmail: acc.PendingEmail, Password: account.PasswordState(acc), MFA: acc.Factor.IsActive(),
+		PendingEmail: acc.PendingEmail, Password: account.PasswordState(acc), MFA: m.accounts.Rules.NeedsFactor(acc),
 	}
 	for _, f := range m.accounts.Model.Declared {
 		u.Fields[f.Name] = f.Value(acc)
 	}
-	if u.MFA {
+	if acc.Factor.IsActive() {
 		status := serializers.RepresentFactor(acc.Factor)
 		u.Factor = &status
 	}
+	u.Passkeys = serializers.RepresentPasskeys(acc)
 	for _, i := range acc.Identities {
 		u.Identities = append(u.Identities, serializers.RepresentIdentity(i))
 	}
@@ -378,7 +380,7 @@ func (m *request) confirmEmail() (any, error) {
 func (m *request) resetMFA() (any, error) {
 	acc, err := m.accounts.ResetFactor(m.r.Context(), m.user.ID)
 	if errors.Is(err, account.ErrNoFactor) {
-		return nil, &apiError{http.StatusConflict, "the user has no second factor", nil}
+		return nil, &apiError{http.StatusConflict, "the user has no second factor and no passkey", nil}
 	}
 	return m.done(acc, err)
 }

@@ -1,6 +1,7 @@
 package passkeys_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -57,7 +58,7 @@ reverse_proxy ` + testsite.BackEnd(s.T))
 }
 
 // begin asks for the options of a ceremony.
-func (s *server) begin(path, token string, form ...string) (o options) {
+func (s *server) begin(path, token string, form ...string) (o testsite.PasskeyOptions) {
 	s.T.Helper()
 	a := s.Post("/auth/passkeys/"+path+"/begin", token, form...)
 	a.Want(s.T, http.StatusOK)
@@ -79,17 +80,17 @@ func (s *server) send(path, token, credential string, members ...string) testsit
 }
 
 // add adds a new passkey to the account of a token.
-func (s *server) add(token string, form ...string) *authenticator {
+func (s *server) add(token string, form ...string) *testsite.Authenticator {
 	s.T.Helper()
-	a := newAuthenticator(s.T, party, origin)
-	s.send("passkeys/register/complete", token, a.create(s.begin("register", token, form...)), "name", "Phone").Want(s.T, http.StatusCreated)
+	a := testsite.NewAuthenticator(s.T, party, origin)
+	s.send("passkeys/register/complete", token, a.Create(s.begin("register", token, form...)), "name", "Phone").Want(s.T, http.StatusCreated)
 	return a
 }
 
 // enter logs in with a passkey alone.
-func (s *server) enter(a *authenticator) testsite.Answer {
+func (s *server) enter(a *testsite.Authenticator) testsite.Answer {
 	s.T.Helper()
-	return s.send("passkeys/login/complete", "", a.get(s.begin("login", "")))
+	return s.send("passkeys/login/complete", "", a.Get(s.begin("login", "")))
 }
 
 // list returns the passkeys of an account.
@@ -123,13 +124,13 @@ func TestALoginWithAPasskeyAlone(t *testing.T) {
 		p.Selection.UserVerification != "required" || p.Attestation != "none" {
 		t.Errorf("options %+v", p)
 	}
-	phone := newAuthenticator(t, party, origin)
-	a := s.send("passkeys/register/complete", token, phone.create(o), "name", " Ann's phone ")
+	phone := testsite.NewAuthenticator(t, party, origin)
+	a := s.send("passkeys/register/complete", token, phone.Create(o), "name", " Ann's phone ")
 	a.Want(t, http.StatusCreated)
 	if member(t, a, "name") != "Ann's phone" || strings.Contains(a.Body, "recovery_codes") {
 		t.Errorf("added %s", a.Body)
 	}
-	if o := s.begin("register", token); len(o.PublicKey.Exclude) != 1 || o.PublicKey.Exclude[0].ID != text(phone.id) {
+	if o := s.begin("register", token); len(o.PublicKey.Exclude) != 1 || o.PublicKey.Exclude[0].ID != base64.RawURLEncoding.EncodeToString(phone.ID) {
 		t.Errorf("excluded %+v", o)
 	}
 	if o := s.begin("login", ""); o.PublicKey.RPID != party || len(o.PublicKey.Allow) != 0 || o.PublicKey.UserVerification != "required" {
@@ -159,16 +160,16 @@ func TestALoginWithAPasskeyAlone(t *testing.T) {
 	s.enter(phone).Want(t, http.StatusBadRequest, refused)
 
 	// A form has the credential as a text.
-	other := newAuthenticator(t, party, origin)
-	s.Post("/auth/passkeys/register/complete", token, "credential", other.create(s.begin("register", token))).Want(t, http.StatusCreated)
-	s.Post("/auth/passkeys/login/complete", "", "credential", other.get(s.begin("login", ""))).Want(t, http.StatusOK)
+	other := testsite.NewAuthenticator(t, party, origin)
+	s.Post("/auth/passkeys/register/complete", token, "credential", other.Create(s.begin("register", token))).Want(t, http.StatusCreated)
+	s.Post("/auth/passkeys/login/complete", "", "credential", other.Get(s.begin("login", ""))).Want(t, http.StatusOK)
 }
 
 func TestAPasskeyAsTheSecondFactor(t *testing.T) {
 	s := serve(t, "passkeys\nmfa\nendpoints classic v2\njwt")
 	token := s.Login("ann", "pw")
-	phone := newAuthenticator(t, party, origin)
-	a := s.send("passkeys/register/complete", token, phone.create(s.begin("register", token)))
+	phone := testsite.NewAuthenticator(t, party, origin)
+	a := s.send("passkeys/register/complete", token, phone.Create(s.begin("register", token)))
 	a.Want(t, http.StatusCreated)
 	var made struct {
 		Codes []string `json:"recovery_codes"`
@@ -189,10 +190,10 @@ func TestAPasskeyAsTheSecondFactor(t *testing.T) {
 	for _, path := range []string{"login", "jwt/create/"} {
 		ephemeral := asked(path)
 		o := s.begin("login", "", "ephemeral_token", ephemeral)
-		if len(o.PublicKey.Allow) != 1 || o.PublicKey.Allow[0].ID != text(phone.id) {
+		if len(o.PublicKey.Allow) != 1 || o.PublicKey.Allow[0].ID != base64.RawURLEncoding.EncodeToString(phone.ID) {
 			t.Errorf("options %+v", o)
 		}
-		a := s.send("passkeys/login/complete", "", phone.get(o), "ephemeral_token", ephemeral)
+		a := s.send("passkeys/login/complete", "", phone.Get(o), "ephemeral_token", ephemeral)
 		a.Want(t, http.StatusOK)
 		header := "Bearer "
 		if path == "login" {
@@ -212,16 +213,16 @@ func TestAPasskeyAsTheSecondFactor(t *testing.T) {
 	// A recovery code is a second factor, too, and makes others.
 	s.Post("/auth/mfa/verify", "", "ephemeral_token", asked("login"), "code", made.Codes[0]).Want(t, http.StatusOK)
 	s.Post("/auth/mfa/recovery-codes/regenerate", token, "code", made.Codes[1]).Want(t, http.StatusOK)
-	s.Post("/auth/mfa/recovery-codes/regenerate", token, "credential", phone.get(s.begin("login", token))).Want(t, http.StatusOK)
+	s.Post("/auth/mfa/recovery-codes/regenerate", token, "credential", phone.Get(s.begin("login", token))).Want(t, http.StatusOK)
 
 	// An app beside it.
 	app := &testsite.App{Secret: member(t, s.Get("/auth/mfa/totp/activate", token), "secret"), Now: time.Now}
 	s.Post("/auth/mfa/totp/activate", token, "code", app.Code(t)).Want(t, http.StatusOK)
-	s.Post("/auth/mfa/totp/deactivate", token, "credential", phone.get(s.begin("login", token))).Want(t, http.StatusOK)
+	s.Post("/auth/mfa/totp/deactivate", token, "credential", phone.Get(s.begin("login", token))).Want(t, http.StatusOK)
 	asked("login") // the passkey is left
 
 	// A log-in becomes fresh.
-	s.Post("/auth/reauthenticate", token, "credential", phone.get(s.begin("login", token))).Want(t, http.StatusOK)
+	s.Post("/auth/reauthenticate", token, "credential", phone.Get(s.begin("login", token))).Want(t, http.StatusOK)
 	s.Get("/fresh/x", token).Want(t, http.StatusOK)
 }
 
@@ -235,23 +236,29 @@ func TestAttacksOnPasskeys(t *testing.T) {
 	s := serve(t, "passkeys\nmfa")
 	s.Register("eve", "pw")
 	ann, eve := s.Login("ann", "pw"), s.Login("eve", "pw")
-	complete := func(a *authenticator, o options) testsite.Answer {
-		return s.send("passkeys/register/complete", ann, a.create(o))
+	complete := func(a *testsite.Authenticator, o testsite.PasskeyOptions) testsite.Answer {
+		return s.send("passkeys/register/complete", ann, a.Create(o))
 	}
-	for name, spoil := range map[string]func(a *authenticator, o *options){
-		"of another origin":        func(a *authenticator, _ *options) { a.origin = "https://frontend.com.evil.example" },
-		"of another port":          func(a *authenticator, _ *options) { a.origin = "https://frontend.com:8443" },
-		"of plain HTTP":            func(a *authenticator, _ *options) { a.origin = "http://frontend.com" },
-		"of a host below":          func(a *authenticator, _ *options) { a.origin = "https://evil.frontend.com" },
-		"of another relying party": func(a *authenticator, _ *options) { a.rp = "evil.example" },
-		"of an unverified user":    func(a *authenticator, _ *options) { a.unverified = true },
-		"of another ceremony":      func(a *authenticator, _ *options) { a.typ = "webauthn.get" },
-		"of a made-up challenge":   func(_ *authenticator, o *options) { o.PublicKey.Challenge = text(make([]byte, 56)) },
-		"of a log-in's challenge":  func(_ *authenticator, o *options) { *o = s.begin("login", "") },
-		"of another account":       func(_ *authenticator, o *options) { *o = s.begin("register", eve) },
-		"of another log-in":        func(_ *authenticator, o *options) { *o = s.begin("register", s.Login("ann", "pw")) },
+	for name, spoil := range map[string]func(a *testsite.Authenticator, o *testsite.PasskeyOptions){
+		"of another origin": func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) {
+			a.Origin = "https://frontend.com.evil.example"
+		},
+		"of another port":          func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Origin = "https://frontend.com:8443" },
+		"of plain HTTP":            func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Origin = "http://frontend.com" },
+		"of a host below":          func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Origin = "https://evil.frontend.com" },
+		"of another relying party": func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.RP = "evil.example" },
+		"of an unverified user":    func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Unverified = true },
+		"of another ceremony":      func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Type = "webauthn.get" },
+		"of a made-up challenge": func(_ *testsite.Authenticator, o *testsite.PasskeyOptions) {
+			o.PublicKey.Challenge = base64.RawURLEncoding.EncodeToString(make([]byte, 56))
+		},
+		"of a log-in's challenge": func(_ *testsite.Authenticator, o *testsite.PasskeyOptions) { *o = s.begin("login", "") },
+		"of another account":      func(_ *testsite.Authenticator, o *testsite.PasskeyOptions) { *o = s.begin("register", eve) },
+		"of another log-in": func(_ *testsite.Authenticator, o *testsite.PasskeyOptions) {
+			*o = s.begin("register", s.Login("ann", "pw"))
+		},
 	} {
-		a, o := newAuthenticator(t, party, origin), s.begin("register", ann)
+		a, o := testsite.NewAuthenticator(t, party, origin), s.begin("register", ann)
 		spoil(a, &o)
 		if got := complete(a, o); got.Status != http.StatusBadRequest || got.Body != refused {
 			t.Errorf("a new passkey %s: %d %s", name, got.Status, got.Body)
@@ -270,49 +277,51 @@ func TestAttacksOnPasskeys(t *testing.T) {
 	}
 
 	phone, eves := s.add(ann), s.add(eve)
-	for name, spoil := range map[string]func(a *authenticator, o *options){
-		"of another origin":        func(a *authenticator, _ *options) { a.origin = "https://evil.example" },
-		"of another relying party": func(a *authenticator, _ *options) { a.rp = "evil.example" },
-		"of an unverified user":    func(a *authenticator, _ *options) { a.unverified = true },
-		"of another ceremony":      func(a *authenticator, _ *options) { a.typ = "webauthn.create" },
-		"of another key":           func(a *authenticator, _ *options) { a.key = eves.key },
-		"of an unknown credential": func(a *authenticator, _ *options) { a.id = []byte("unknown") },
-		"for another account":      func(a *authenticator, _ *options) { a.handle = eves.handle },
-		"for nobody":               func(a *authenticator, _ *options) { a.handle = "" },
-		"of a new one's challenge": func(_ *authenticator, o *options) { *o = s.begin("register", ann) },
-		"of a second step":         func(_ *authenticator, o *options) { *o = s.begin("login", "", "ephemeral_token", s.asked("ann")) },
+	for name, spoil := range map[string]func(a *testsite.Authenticator, o *testsite.PasskeyOptions){
+		"of another origin":        func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Origin = "https://evil.example" },
+		"of another relying party": func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.RP = "evil.example" },
+		"of an unverified user":    func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Unverified = true },
+		"of another ceremony":      func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Type = "webauthn.create" },
+		"of another key":           func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Key = eves.Key },
+		"of an unknown credential": func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.ID = []byte("unknown") },
+		"for another account":      func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Handle = eves.Handle },
+		"for nobody":               func(a *testsite.Authenticator, _ *testsite.PasskeyOptions) { a.Handle = "" },
+		"of a new one's challenge": func(_ *testsite.Authenticator, o *testsite.PasskeyOptions) { *o = s.begin("register", ann) },
+		"of a second step": func(_ *testsite.Authenticator, o *testsite.PasskeyOptions) {
+			*o = s.begin("login", "", "ephemeral_token", s.asked("ann"))
+		},
 	} {
 		a, o := *phone, s.begin("login", "")
 		spoil(&a, &o)
-		if got := s.send("passkeys/login/complete", "", a.get(o)); got.Status != http.StatusBadRequest || got.Body != refused {
+		if got := s.send("passkeys/login/complete", "", a.Get(o)); got.Status != http.StatusBadRequest || got.Body != refused {
 			t.Errorf("a log-in %s: %d %s", name, got.Status, got.Body)
 		}
 	}
 
 	// A challenge is good once, and only the last one of several.
 	o := s.begin("login", "")
-	answer := phone.get(o)
+	answer := phone.Get(o)
 	s.send("passkeys/login/complete", "", answer).Want(t, http.StatusOK)
 	s.send("passkeys/login/complete", "", answer).Want(t, http.StatusBadRequest, refused)
-	s.send("passkeys/login/complete", "", phone.get(o)).Want(t, http.StatusBadRequest, refused)
+	s.send("passkeys/login/complete", "", phone.Get(o)).Want(t, http.StatusBadRequest, refused)
 	s.load("passkeys\nmfa") // a reload forgets nothing
 	s.send("passkeys/login/complete", "", answer).Want(t, http.StatusBadRequest, refused)
-	s.send("passkeys/login/complete", "", phone.get(s.begin("login", ""))).Want(t, http.StatusOK)
+	s.send("passkeys/login/complete", "", phone.Get(s.begin("login", ""))).Want(t, http.StatusOK)
 
 	// The second step of one account isn't finished by another's passkey, nor without the
 	// token that it was for.
 	ephemeral := s.asked("ann")
 	o = s.begin("login", "", "ephemeral_token", ephemeral)
-	s.send("passkeys/login/complete", "", eves.get(o), "ephemeral_token", ephemeral).Want(t, http.StatusBadRequest, refused)
-	s.send("passkeys/login/complete", "", phone.get(o), "ephemeral_token", s.asked("eve")).Want(t, http.StatusBadRequest, refused)
-	s.send("passkeys/login/complete", "", phone.get(o), "ephemeral_token", ephemeral).Want(t, http.StatusOK)
+	s.send("passkeys/login/complete", "", eves.Get(o), "ephemeral_token", ephemeral).Want(t, http.StatusBadRequest, refused)
+	s.send("passkeys/login/complete", "", phone.Get(o), "ephemeral_token", s.asked("eve")).Want(t, http.StatusBadRequest, refused)
+	s.send("passkeys/login/complete", "", phone.Get(o), "ephemeral_token", ephemeral).Want(t, http.StatusOK)
 	s.begin401(ephemeral)
 	s.begin401("x")
 	s.begin401("OTk.token.0-0")
 
 	// Nobody adds the passkey of somebody else.
-	eves.handle = ""
-	s.send("passkeys/register/complete", ann, eves.create(s.begin("register", ann))).Want(t, http.StatusBadRequest, `{"credential": ["This passkey has been added already."]}`)
+	eves.Handle = ""
+	s.send("passkeys/register/complete", ann, eves.Create(s.begin("register", ann))).Want(t, http.StatusBadRequest, `{"credential": ["This passkey has been added already."]}`)
 }
 
 // asked logs in by the password, and returns the ephemeral token.
@@ -324,14 +333,14 @@ func (s *server) asked(name string) string {
 func TestAClonedPasskeyIsNoticed(t *testing.T) {
 	s := serve(t, "passkeys")
 	token := s.Login("ann", "pw")
-	phone := newAuthenticator(t, party, origin)
-	phone.counter = 5
-	s.send("passkeys/register/complete", token, phone.create(s.begin("register", token))).Want(t, http.StatusCreated)
+	phone := testsite.NewAuthenticator(t, party, origin)
+	phone.Counter = 5
+	s.send("passkeys/register/complete", token, phone.Create(s.begin("register", token))).Want(t, http.StatusCreated)
 	clone := *phone
 	s.enter(phone).Want(t, http.StatusOK)
 	s.enter(phone).Want(t, http.StatusOK)
 	s.enter(&clone).Want(t, http.StatusBadRequest, refused)
-	clone.counter = 0
+	clone.Counter = 0
 	s.enter(&clone).Want(t, http.StatusBadRequest, refused)
 	s.enter(phone).Want(t, http.StatusOK)
 }
@@ -339,7 +348,7 @@ func TestAClonedPasskeyIsNoticed(t *testing.T) {
 func TestOneAnswerInARaceLogsInOnce(t *testing.T) {
 	s := serve(t, "passkeys")
 	phone := s.add(s.Login("ann", "pw"))
-	answer := phone.get(s.begin("login", ""))
+	answer := phone.Get(s.begin("login", ""))
 	var good int
 	var mu sync.Mutex
 	var tries sync.WaitGroup
@@ -370,4 +379,14 @@ func TestWithoutTheSettingThereAreNoEndpoints(t *testing.T) {
 	if a := s.Get("/auth/openapi.json", ""); !slices.Contains(testsite.ParseOpenAPI(t, a.Body).Methods("/passkeys/login/complete"), "POST") {
 		t.Errorf("methods %v", testsite.ParseOpenAPI(t, a.Body).Methods("/passkeys/login/complete"))
 	}
+}
+
+// decode returns what base64url stands for.
+func decode(t testing.TB, s string) string {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
