@@ -22,7 +22,7 @@ const offerAge = 30 * 24 * 3600
 // to the offer first. Who wanted to change something here isn't kept from it.
 func (v *visit) welcome(acc *account.Account, to string) string {
 	offer := pageNamed("mfa_offer")
-	if _, err := v.Cookie(offerCookie); err == nil || acc.Factor.IsActive() || !v.offers(offer) || v.isChange(to) {
+	if _, err := v.Cookie(offerCookie); err == nil || v.accounts.Rules.NeedsFactor(acc) || !v.offers(offer) || v.isChange(to) {
 		return to
 	}
 	return v.url(offer.path) + "?" + url.Values{"next": {to}}.Encode()

@@ -110,7 +110,6 @@ func TestPasskeysInABrowser(t *testing.T) {
 	tab.Want("This passkey isn't known here")
 	tab.Go(site + "/account/login")
 	login()
-	tab.Want("Home of")
 
 	// Without JavaScript the pages go on to work, and say what doesn't.
 	tab.Show(browser.Options{NoScript: true})
