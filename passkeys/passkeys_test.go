@@ -24,7 +24,6 @@ const (
 
 type server struct {
 	*testsite.Site
-	logs string
 }
 
 // serve runs a site with passkeys and Ann.
