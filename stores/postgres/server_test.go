@@ -64,6 +64,9 @@ func sharedServer(t testing.TB) *server {
 // ownServer starts a server that a test may end.
 func ownServer(t testing.TB) *server {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	s, err := newServer()
 	skipOrFail(t, err)
 	t.Cleanup(s.end)
