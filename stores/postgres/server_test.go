@@ -320,8 +320,9 @@ func startProxy(t testing.TB, s *server) *proxy {
 		for {
 			n, err := from.Read(buf)
 			p.hang.RLock()
+			_, writeErr := to.Write(buf[:n])
 			p.hang.RUnlock()
-			if _, writeErr := to.Write(buf[:n]); err != nil || writeErr != nil {
+			if err != nil || writeErr != nil {
 				return
 			}
 		}
