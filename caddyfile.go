@@ -277,7 +277,7 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 	if ours, err := s.V2Settings.unmarshalLine(d, name); ours {
 		return err
 	}
-	return d.Errf("unknown setting '%s': use one of %s", name, settingNames)
+	return directive.Unknown(d, name, "djoser", strings.Split(settingNames, ", ")...)
 }
 
 func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
@@ -298,7 +298,7 @@ func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
 			}
 			s.Throttle.Endpoints[name] = rates
 		default:
-			return d.Errf("unknown word '%s' in throttle: use wrong_passwords, %s", name, strings.Join(api.CountedNames(), ", "))
+			return directive.Unknown(d, name, "throttle", append([]string{"wrong_passwords"}, api.CountedNames()...)...)
 		}
 		return nil
 	})
@@ -331,7 +331,7 @@ func unmarshalUserModel(d *caddyfile.Dispenser, u *account.UserModel) error {
 			_, err = model.DeclareAll(u.Fields, api.FirstSegments())
 			return directive.Refused(&place, err)
 		}
-		return d.Errf("unknown word '%s' in user_model: use username_field, required_fields or field", name)
+		return directive.Unknown(d, name, "user_model", "username_field", "required_fields", "field")
 	})
 	if err != nil {
 		return err
@@ -379,7 +379,7 @@ func unmarshalField(d *caddyfile.Dispenser) (f account.FieldSettings, err error)
 		case "choices":
 			return directive.ListArg(d, &f.Choices)
 		}
-		return d.Errf("unknown word '%s' in field %s: use max_length, unique, blank, default, choices, read_only, case_insensitive or single_script", name, f.Name)
+		return directive.Unknown(d, name, "field "+f.Name, "max_length", "unique", "blank", "default", "choices", "read_only", "case_insensitive", "single_script")
 	})
 }
 
@@ -406,7 +406,7 @@ func (p *PasswordSettings) unmarshal(d *caddyfile.Dispenser) error {
 		case "queue":
 			return directive.IntArg(d, &p.Queue, 1, maxQueue)
 		}
-		return d.Errf("unknown word '%s' in password: use hasher, min_length, max_length, validators, pwned_url, workers or queue", name)
+		return directive.Unknown(d, name, "password", "hasher", "min_length", "max_length", "validators", "pwned_url", "workers", "queue")
 	})
 }
 
@@ -445,7 +445,7 @@ func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 			h.Parallelism = uint8(n)
 			return err
 		}
-		return d.Errf("unknown word '%s' in hasher argon2id: use memory, iterations or parallelism", name)
+		return directive.Unknown(d, name, "hasher argon2id", "memory", "iterations", "parallelism")
 	})
 	if err != nil {
 		return err
@@ -496,6 +496,6 @@ func (s *Settings) unmarshalCORS(d *caddyfile.Dispenser) error {
 		if name == "headers" {
 			return directive.CheckedListArg(d, &s.CORSHeaders, directive.Expandable(cors.CheckHeader))
 		}
-		return d.Errf("unknown word '%s' in cors: use headers", name)
+		return directive.Unknown(d, name, "cors", "headers")
 	})
 }

@@ -94,7 +94,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		noBlock  = "unexpected '{': this line takes no block"
 		aPath    = "the prefix can't be taken from this matcher: use one path such as /auth/*, or add prefix to the block"
 	)
-	endpoints := strings.Join(api.EndpointNames(), ", ")
+	endpoints := directive.Suggest("", api.EndpointNames())
 	stores := strings.Join(directive.Engines("djoser.stores."), ", ") // some tests add their own
 	for _, c := range []struct {
 		text, want string
@@ -107,7 +107,35 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{":8080 {\ndjoser /auth\n}", aPath, 2},
 		{":8080 {\ndjoser /a*/b/*\n}", aPath, 2},
 		{":8080 {\n@two path /a/* /b/*\ndjoser @two\n}", aPath, 3},
-		{inBlock("nonsense"), "unknown setting 'nonsense': use one of " + settingNames, 3},
+		{inBlock("nonsense"), "unknown word 'nonsense' in djoser" + directive.Suggest("nonsense", strings.Split(settingNames, ", ")), 3},
+
+		// Nearly right words, in every block.
+		{inBlock("sitename X"), "unknown word 'sitename' in djoser: did you mean site_name?", 3},
+		{inBlock("site-name X"), "unknown word 'site-name' in djoser: did you mean site_name?", 3},
+		{inBlock("siteName X"), "unknown word 'siteName' in djoser: did you mean site_name?", 3},
+		{inBlock("send_activation_mail"), "unknown word 'send_activation_mail' in djoser: did you mean send_activation_email?", 3},
+		{inBlock("dommain x"), "unknown word 'dommain' in djoser: did you mean domain?", 3},
+		{inBlock("endpoint v2"), "unknown word 'endpoint' in djoser: did you mean endpoints?", 3},
+		{inBlock("user_model {\nrequired_field email\n}"), "unknown word 'required_field' in user_model: did you mean required_fields?", 4},
+		{inBlock("user_model {\nfield a char {\nmaxlength 3\n}\n}"), "unknown word 'maxlength' in field a: did you mean max_length?", 5},
+		{inBlock("password {\nvalidator off\n}"), "unknown word 'validator' in password: did you mean validators?", 4},
+		{inBlock("password {\nhasher argon2id {\nmemroy 19MiB\n}\n}"), "unknown word 'memroy' in hasher argon2id: did you mean memory?", 5},
+		{inBlock("token {\ncookies\n}"), "unknown word 'cookies' in token: did you mean cookie?", 4},
+		{inBlock("jwt {\nacess 5m\n}"), "unknown word 'acess' in jwt: did you mean access?", 4},
+		{inBlock("provider github {\nclientid x\n}"), "unknown word 'clientid' in provider: did you mean client_id?", 4},
+		{inBlock("throttle {\nwrong_password 1/1m\n}"), "unknown word 'wrong_password' in throttle: did you mean wrong_passwords?", 4},
+		{inBlock("cors https://a.example {\nheader X\n}"), "unknown word 'header' in cors: did you mean headers?", 4},
+		{inBlock("mailer smtp a:25 {\nuser x\n}"), "unknown word 'user' in mailer smtp: use username, password, auth, tls, trusted_ca, helo, local_recipients, timeout or retry", 4},
+		{inBlock("mailer smtp a:25 {\ntrusted-ca x\n}"), "unknown word 'trusted-ca' in mailer smtp: did you mean trusted_ca?", 4},
+		{inBlock("disable pasword_reset"), "disable: unknown endpoint pasword_reset: did you mean password_reset?", 3},
+		{inGate("groups editors"), "unknown word 'groups' in djoser_auth: did you mean group?", 3},
+		{inGate("super_user"), "unknown word 'super_user' in djoser_auth: did you mean superuser?", 3},
+		{inGate("assertion {\naudiance x\n}"), "unknown word 'audiance' in assertion: did you mean audience?", 4},
+		{inMatcher("staf"), "unknown word 'staf' in djoser_token: did you mean staff?", 3},
+		{":8080 {\ndjoser_pages /account/* {\ncolour x\n}\n}", "unknown word 'colour' in djoser_pages: did you mean color?", 3},
+		{inBlock("store /var/lib/accounts"), "store needs the name of an engine before /var/lib/accounts: 'store badger /var/lib/accounts'", 3},
+		{inBlock("mailer /var/mails"), "mailer needs the name of an engine before /var/mails: 'mailer file /var/mails'", 3},
+
 		{inBlock("domain a.b\ndomain b.c"), "duplicate domain", 4},
 		{inBlock("domain a.b {\nx\n}"), noBlock, 3},
 		{inBlock("set_password_retype {\n}"), noBlock, 3},
@@ -147,8 +175,8 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock("disable"), "disable needs at least one value", 3},
 		{inBlock("disable {\nme\n}"), "disable needs at least one value", 3},
 		{inBlock(`disable me ""`), "disable has an empty value: leave it out", 3},
-		{inBlock("disable me nothing"), "disable: unknown endpoint nothing: use " + endpoints, 3},
-		{inBlock("disable {env.X}"), "disable: unknown endpoint {env.X}: use " + endpoints, 3},
+		{inBlock("disable me nothing"), "disable: unknown endpoint nothing" + endpoints, 3},
+		{inBlock("disable {env.X}"), "disable: unknown endpoint {env.X}" + endpoints, 3},
 		{inBlock("cors"), "cors needs at least one value", 3},
 		{inBlock("cors *"), `cors "*": name each front end by its origin, such as https://app.example.com, without a path or a slash at the end`, 3},
 
@@ -202,7 +230,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock("token {\ncookie \"\"\n}"), `token cookie "": a name has letters, digits, and characters such as _ - . and at most 64 of them`, 4},
 		{inBlock("token {\ncookie __host-x\n}"), "token cookie __host-x: leave out __host-: over HTTPS, __Host- is put before the name", 4},
 		{inBlock("token {\ncookie a b\n}"), "unexpected argument 'b' after cookie: a value with spaces must be quoted", 4},
-		{inBlock("token {\ncookie {\nhost x\n}\n}"), "unknown word 'host' in cookie: use hosts", 5},
+		{inBlock("token {\ncookie {\nhost x\n}\n}"), "unknown word 'host' in cookie: did you mean hosts?", 5},
 		{inBlock("token {\ncookie a {\nhosts https://wiki.example.com\n}\n}"), `token cookie hosts: "https://wiki.example.com" is not a host: write it in small letters, without a scheme or a path, such as wiki.example.com or *.apps.example.com`, 5},
 		{inBlock("token {\ncookie {\nhosts\n}\n}"), "hosts needs at least one value", 5},
 		{inBlock("token {\nnamed_ttl never\n}"), "named_ttl is 'never': " + duration, 4},
@@ -210,7 +238,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock("token {\nschemes \"a b\"\n}"), `token schemes: "a b" is not the name of a scheme`, 4},
 		{inBlock("throttle"), "throttle needs a block: 'throttle {' and its lines", 3},
 		{inBlock("throttle on"), "unexpected argument 'on': throttle takes a block", 3},
-		{inBlock("throttle {\nlogins 1/1m\n}"), "unknown word 'logins' in throttle: use wrong_passwords, " + strings.Join(api.CountedNames(), ", "), 4},
+		{inBlock("throttle {\nlogins 1/1m\n}"), "unknown word 'logins' in throttle: did you mean login?", 4},
 		{inBlock("throttle {\nlogin\n}"), "login needs a rate, such as 10/1m, or off", 4},
 		{inBlock("throttle {\nlogin 10\n}"), `login: rate "10": it must be a number and a time, such as 10/1m, of at most 10000 and 30d`, 4},
 

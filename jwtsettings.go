@@ -69,7 +69,7 @@ func (s *JWTSettings) unmarshal(d *caddyfile.Dispenser) error {
 		case "issuer":
 			return directive.TextArg(d, &s.Issuer)
 		}
-		return d.Errf("unknown word '%s' in jwt: use access, refresh, rotate, header_types, algorithm, key or issuer", name)
+		return directive.Unknown(d, name, "jwt", "access", "refresh", "rotate", "header_types", "algorithm", "key", "issuer")
 	})
 }
 

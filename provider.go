@@ -82,7 +82,7 @@ func (s *Settings) unmarshalProvider(d *caddyfile.Dispenser) error {
 		case "redirect_uris":
 			return directive.CheckedListArg(d, &p.RedirectURIs, directive.Expandable(social.CheckRedirectURI))
 		}
-		return d.Errf("unknown word '%s' in provider: use client_id, client_secret, redirect_uris, label or url", name)
+		return directive.Unknown(d, name, "provider", "client_id", "client_secret", "redirect_uris", "label", "url")
 	})
 	if err != nil {
 		return err

@@ -411,7 +411,7 @@ func checkEndpointName(name string) error {
 	if slices.Contains(api.EndpointNames(), name) {
 		return nil
 	}
-	return fmt.Errorf("disable: unknown endpoint %s: use %s", name, strings.Join(api.EndpointNames(), ", "))
+	return fmt.Errorf("disable: unknown endpoint %s%s", name, directive.Suggest(name, api.EndpointNames()))
 }
 
 func checkValidator(name string) error {

@@ -209,7 +209,7 @@ func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
 			t.Cookie = new(CookieSettings)
 			return t.Cookie.unmarshal(d)
 		}
-		return d.Errf("unknown word '%s' in token: use ttl, idle, per_user, named_ttl, named_per_user, schemes or cookie", name)
+		return directive.Unknown(d, name, "token", "ttl", "idle", "per_user", "named_ttl", "named_per_user", "schemes", "cookie")
 	})
 }
 
@@ -224,6 +224,6 @@ func (c *CookieSettings) unmarshal(d *caddyfile.Dispenser) error {
 		if name == "hosts" {
 			return directive.CheckedListArg(d, &c.Hosts, directive.Expandable(checkCookieHost))
 		}
-		return d.Errf("unknown word '%s' in cookie: use hosts", name)
+		return directive.Unknown(d, name, "cookie", "hosts")
 	})
 }

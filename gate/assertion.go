@@ -55,7 +55,7 @@ func (g *Gate) unmarshalAssertion(d *caddyfile.Dispenser) error {
 		case "header":
 			return directive.CheckedArg(d, &a.Header, checkAssertionHeader)
 		}
-		return d.Errf("unknown word '%s' in assertion: use audience or header", name)
+		return directive.Unknown(d, name, "assertion", "audience", "header")
 	})
 	if err == nil && a.Audience == "" {
 		err = d.Errf("assertion: %w", errNoAudience)

@@ -97,7 +97,7 @@ func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if known, err := g.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_auth: use realm, staff, superuser, user, group, scope, fresh, mfa, unconfirmed_email, encoded_slashes, optional, basic, login_url, headers, assertion, keep_authorization or early_data", name)
+		return directive.Unknown(d, name, "djoser_auth", "realm", "staff", "superuser", "user", "group", "scope", "fresh", "mfa", "unconfirmed_email", "encoded_slashes", "optional", "basic", "login_url", "headers", "assertion", "keep_authorization", "early_data")
 	})
 }
 
@@ -148,7 +148,7 @@ func (m *MatchToken) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if known, err := m.unmarshalRight(d, name); known {
 			return err
 		}
-		return d.Errf("unknown word '%s' in djoser_token: use realm, staff, superuser, user, group, scope, fresh, mfa, unconfirmed_email or encoded_slashes", name)
+		return directive.Unknown(d, name, "djoser_token", "realm", "staff", "superuser", "user", "group", "scope", "fresh", "mfa", "unconfirmed_email", "encoded_slashes")
 	})
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func (f *FileMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "retry":
 			return directive.DurationArg(d, &f.Retry)
 		}
-		return d.Errf("unknown setting '%s' of mailer file: use local_recipients or retry", name)
+		return directive.Unknown(d, name, "mailer file", "local_recipients", "retry")
 	})
 }
 

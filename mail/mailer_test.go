@@ -64,7 +64,7 @@ func TestMailerSettings(t *testing.T) {
 		{"file /mails", ""},
 		{"file", "mailer file needs the folder for the mails: mailer file <dir>, at Testfile:1"},
 		{"file /a /b", "unexpected argument '/b' after mailer file: a value with spaces must be quoted, at Testfile:1"},
-		{"file /a {\nmode 0600\n}", "unknown setting 'mode' of mailer file: use local_recipients or retry, at Testfile:2"},
+		{"file /a {\nmode 0600\n}", "unknown word 'mode' in mailer file: use local_recipients or retry, at Testfile:2"},
 		{"file /a {\nretry 0\n}", "retry is '0': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
 		{"file {env.TEST_UNSET_FOLDER}", "mailer file: dir: {env.TEST_UNSET_FOLDER} is not set in the environment"},
 
@@ -97,7 +97,7 @@ func TestMailerSettings(t *testing.T) {
 		{"smtp h:25 {\ntrusted_ca\n}", "trusted_ca needs at least one value, at Testfile:2"},
 		{"smtp h:25 {\ntimeout soon\n}", "timeout is 'soon': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
 		{"smtp h:25 {\nretry -1h\n}", "retry is '-1h': it must be a duration of at least a second, such as 30m, 12h or 3d, at Testfile:2"},
-		{"smtp h:25 {\nstarttls\n}", "unknown setting 'starttls' of mailer smtp: use username, password, auth, tls, trusted_ca, helo, local_recipients, timeout or retry, at Testfile:2"},
+		{"smtp h:25 {\nstarttls\n}", "unknown word 'starttls' in mailer smtp: use username, password, auth, tls, trusted_ca, helo, local_recipients, timeout or retry, at Testfile:2"},
 		{"smtp h:25 {\ntls starttls {\nx\n}\n}", "unexpected '{': this line takes no block, at Testfile:2"},
 		{"smtp h:25 {\ntls none\n}", "mailer smtp: tls none is for a server on this machine; on the way to h, the links in mails could be read: if you accept that, say tls none force"},
 		{"smtp h:25 {\nusername me\n}", "mailer smtp: there is a username, but no password"},

@@ -170,7 +170,7 @@ func (s *SMTPMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "retry":
 			return directive.DurationArg(d, &s.Retry)
 		}
-		return d.Errf("unknown setting '%s' of mailer smtp: use username, password, auth, tls, trusted_ca, helo, local_recipients, timeout or retry", name)
+		return directive.Unknown(d, name, "mailer smtp", "username", "password", "auth", "tls", "trusted_ca", "helo", "local_recipients", "timeout", "retry")
 	})
 }
 

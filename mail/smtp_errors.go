@@ -58,9 +58,16 @@ func noSuchRecipient(code string) bool {
 	return strings.HasPrefix(code, "5.1.") || code == "5.2.1"
 }
 
+// unknownAuthority is the end of an error of crypto/tls.
+const unknownAuthority = "certificate signed by unknown authority"
+
 // smtpErrorText returns the text of an error on one line, without the
 // recipient's address that the library appends.
 func smtpErrorText(err error) string {
 	text, _, _ := strings.Cut(singleLine(err.Error()), ", affected ")
-	return shorten(text, 500)
+	text = shorten(text, 500)
+	if strings.HasSuffix(text, unknownAuthority) {
+		text += ": if the mail server has a certificate of your own authority, name its file with trusted_ca"
+	}
+	return text
 }

@@ -67,7 +67,7 @@ func (p *Pages) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err err
 		case "templates":
 			return directive.TextArg(d, &p.Templates)
 		}
-		return d.Errf("unknown word '%s' in djoser_pages: use realm, prefix, home, site_name, logo, color, languages or templates", name)
+		return directive.Unknown(d, name, "djoser_pages", "realm", "prefix", "home", "site_name", "logo", "color", "languages", "templates")
 	})
 }
 

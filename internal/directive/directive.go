@@ -190,6 +190,9 @@ func ModuleArg(d *caddyfile.Dispenser, namespace string, value *json.RawMessage)
 	}
 	engine := d.Val()
 	if _, err := caddy.GetModule(namespace + engine); err != nil {
+		if strings.HasPrefix(engine, "/") {
+			return d.Errf("%s needs the name of an engine before %s: '%s %s %s'", name, engine, name, firstWithPath(namespace), engine)
+		}
 		return d.Errf("unknown %s '%s': use %s, or build Caddy with the module %s", name, engine, strings.Join(Engines(namespace), ", "), namespace+engine)
 	}
 	module, err := caddyfile.UnmarshalModule(d, namespace+engine)
@@ -198,6 +201,16 @@ func ModuleArg(d *caddyfile.Dispenser, namespace string, value *json.RawMessage)
 	}
 	*value = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
 	return nil
+}
+
+// firstWithPath is the engine in a namespace that takes a folder.
+func firstWithPath(namespace string) string {
+	for _, engine := range []string{"badger", "file"} {
+		if _, err := caddy.GetModule(namespace + engine); err == nil {
+			return engine
+		}
+	}
+	return Engines(namespace)[0]
 }
 
 // Engines returns the names of the modules in a namespace.
