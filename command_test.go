@@ -133,7 +133,7 @@ func TestCommandsManageTheUsersOfARunningServer(t *testing.T) {
 	in.djoser("no\n", "user", "delete", "alicia").Want(t, 1, "nothing was changed")
 	in.djoser("yes\n", "user", "delete", "alicia").Want(t, 0, "Deleted alicia.")
 	in.djoser("", "user", "show", "alicia").Want(t, 3, "no such user")
-	if out := in.ok("check"); !strings.HasPrefix(out, "0 users, 0 tokens") {
+	if out := in.ok("check"); !strings.HasPrefix(out, "0 users, 0 tokens") || !strings.HasSuffix(out, "\nok\n") {
 		t.Errorf("check: %s", out)
 	}
 }
@@ -153,6 +153,9 @@ func TestCommandsRefuseWhatTheApiRefuses(t *testing.T) {
 	in.djoser("", "user", "deactvate", "alice").Want(t, 1, "unknown command 'deactvate' after 'caddy djoser user': use add, list, ")
 	in.djoser("", "chek").Want(t, 1, "unknown command 'chek' after 'caddy djoser': use ")
 	in.djoser("", "tokn", "list", "alice").Want(t, 1, "unknown command 'tokn'")
+	in.djoser("", "user", "show").Want(t, 1, "NAME is missing: 'caddy djoser user show NAME'")
+	in.djoser("", "repair", "a").Want(t, 1, "NEW is missing: 'caddy djoser repair DAMAGED NEW'")
+	in.djoser("", "import", "a", "b").Want(t, 1, "unexpected argument 'b' after 'caddy djoser import FILE'")
 	in.djoser("").Want(t, 0, "Usage:")
 	in.djoser("", "stats", "--address", "127.0.0.1:1").Want(t, 1, "no server at 127.0.0.1:1")
 }

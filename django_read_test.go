@@ -106,8 +106,11 @@ func TestUsersWithUUIDsAreImportedByName(t *testing.T) {
 		user("ann"), user("ben"), tokenRow(1, `["ann"]`), tokenRow(2, `["ben"]`))
 	file := filepath.Join(in.Dir, "dump.json")
 	os.WriteFile(file, []byte(dump), 0o600)
+	if out := in.ok("import", file, "--dry-run"); !strings.Contains(out, "groups     1    1        0") || !strings.Contains(out, "Nothing was changed") {
+		t.Error(out)
+	}
 	in.ok("import", file)
-	if out := in.ok("import", file); !strings.Contains(out, "users     2    0        2") || !strings.Contains(out, "tokens     2    0        2") {
+	if out := in.ok("import", file); !strings.Contains(out, "users     2    0        2") || !strings.Contains(out, "groups     1    0        1") || !strings.HasSuffix(out, "Imported.\n") || !strings.Contains(out, "tokens     2    0        2") {
 		t.Error(out)
 	}
 	in.Start()

@@ -65,6 +65,20 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// exactArgs refuses another number of arguments, and says what is missing.
+func exactArgs(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		names := strings.Fields(cmd.Use)[1:]
+		switch {
+		case len(args) < n:
+			return fmt.Errorf("%s is missing: '%s %s'", names[len(args)], cmd.CommandPath(), strings.Join(names, " "))
+		case len(args) > n:
+			return fmt.Errorf("unexpected argument '%s' after '%s %s'", args[n], cmd.CommandPath(), strings.Join(names, " "))
+		}
+		return nil
+	}
+}
+
 // Exit statuses of the commands. Caddy itself uses 2.
 const (
 	exitNoUser = 3

@@ -34,7 +34,7 @@ is not changed, so an import can be repeated.`,
 		Example: `  caddy djoser import dump.json --dry-run
   caddy djoser import dump.json
   caddy djoser import dump.json --model members.member --skip`,
-		Args: cobra.ExactArgs(1),
+		Args: exactArgs(1),
 	}
 	cmd.Flags().Bool("dry-run", false, "Only check the file and list its problems")
 	cmd.Flags().Bool("skip", false, "Leave out the rows that can't be imported, instead of importing nothing")
@@ -64,7 +64,13 @@ func (c *cliContext) importFile(name string) error {
 	}
 	refused := report.Refused()
 	if dryRun || refused > 0 && !skip {
-		if err := c.print(report, func(w io.Writer) { showReport(w, report) }); err != nil {
+		show := func(w io.Writer) {
+			showReport(w, report)
+			if refused == 0 {
+				fmt.Fprintln(w, "Nothing was changed: this was a dry run.")
+			}
+		}
+		if err := c.print(report, show); err != nil {
 			return err
 		}
 		if refused > 0 {
@@ -101,7 +107,11 @@ func (c *cliContext) importChecked(d *dump, report *django.ImportReport) error {
 		part.Problems = slices.DeleteFunc(part.Problems, func(p django.Problem) bool { return p.Warning })
 		done.Merge(part)
 	}
-	if err := c.print(done, func(w io.Writer) { showReport(w, done) }); err != nil {
+	show := func(w io.Writer) {
+		showReport(w, done)
+		fmt.Fprintln(w, "Imported.")
+	}
+	if err := c.print(done, show); err != nil {
 		return err
 	}
 	if late > 0 {
@@ -213,7 +223,7 @@ func exportCommand(run runner) *cobra.Command {
 since only their digests are stored, nor are second factors. The file contains password hashes, and must
 not exist yet. A running server writes the file itself, as its user.`,
 		Example: "  caddy djoser export /var/backups/djoser/users.json\n  caddy djoser export /var/backups/djoser/members.json --model members.member",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactArgs(1),
 	}
 	cmd.Flags().String("model", "", "The project's user model, as app.model (default: auth.user)")
 	cmd.RunE = run(func(c *cliContext, args []string) error {

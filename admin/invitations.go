@@ -112,7 +112,7 @@ A new invitation replaces the one before. 'user list --invited' lists them.`,
 		Example: `  caddy djoser invite alice@example.com --group editors
   caddy djoser invite bob@example.com --print
   caddy djoser invite bob@example.com --revoke`,
-		Args: cobra.ExactArgs(1),
+		Args: exactArgs(1),
 	}
 	cmd.Flags().StringArray("group", nil, "A group of the new user; may be repeated")
 	cmd.Flags().Bool("print", false, "Print the link instead of mailing it; the address is then confirmed like any other")

@@ -25,7 +25,7 @@ settings, or the value of DJOSER alone; - is standard input. No secret is writte
     names = "DJOSER SIMPLE_JWT DOMAIN SITE_NAME DEFAULT_FROM_EMAIL EMAIL_HOST EMAIL_PORT"
     print(json.dumps({n: getattr(settings, n, None) for n in names.split()}, default=str))'`,
 		Example: "  caddy djoser settings settings.json",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dump, err := readSettings(cmd, args[0])
 			if err != nil {

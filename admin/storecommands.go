@@ -25,7 +25,7 @@ func backupCommand(run runner) *cobra.Command {
 contains password hashes and the key that signs links: only its owner can read
 it. It must not exist yet. A running server writes the file itself, as its user.`,
 		Example: "  caddy djoser backup /var/backups/djoser/$(date +%F).bak",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactArgs(1),
 		RunE: run(func(c *cliContext, args []string) error {
 			file, err := filepath.Abs(args[0])
 			if err != nil {
@@ -87,7 +87,7 @@ made, too, all or up to a time. The journal is the folder "journal" in the store
 folder.`,
 		Example: `  caddy djoser restore /var/backups/djoser/2030-01-01.bak --config /etc/caddy/Caddyfile
   caddy djoser restore monday.bak --journal /var/lib/caddy/broken/journal --until 2030-01-01T12:30:00Z`,
-		Args: cobra.ExactArgs(1),
+		Args: exactArgs(1),
 	}
 	folder := cmd.Flags().String("journal", "", "Folder of the journal with the changes after the backup")
 	moment := cmd.Flags().String("until", "", "Time of the last change to make, such as 2030-01-01T12:30:00Z (default: all of the journal)")
@@ -162,7 +162,7 @@ listed, and then the exit status is 4.
 
 While it runs, it needs free space for three times the store.`,
 		Example: "  caddy djoser repair /var/lib/caddy/.local/share/caddy/djoser/default /var/lib/caddy/repaired --backup /var/backups/djoser/monday.bak",
-		Args:    cobra.ExactArgs(2),
+		Args:    exactArgs(2),
 	}
 	backup := cmd.Flags().String("backup", "", "Backup for what can't be read")
 	cmd.RunE = run(func(c *cliContext, args []string) error {
@@ -219,6 +219,9 @@ func (c *cliContext) showReport(result *checkReport, format string) error {
 			fmt.Fprintf(w, "… and %d more faults\n", result.More)
 		}
 		fmt.Fprintf(w, "%d users, %d tokens, %d mails.\n", result.Accounts, result.Tokens, result.Mails)
+		if len(result.Faults) == 0 {
+			fmt.Fprintln(w, "ok")
+		}
 	})
 	if n := len(result.Faults) + result.More; n > 0 && err == nil {
 		return &exitError{exitFaults, fmt.Sprintf(format, n)}

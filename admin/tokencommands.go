@@ -19,7 +19,7 @@ func tokenCommand(run runner) *cobra.Command {
 		Use:     "list NAME",
 		Short:   "Lists the logins of a user",
 		Example: "  caddy djoser token list alice",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactArgs(1),
 		RunE: run(func(c *cliContext, args []string) error {
 			var answer struct {
 				Tokens []*tokenView `json:"tokens"`
@@ -37,7 +37,7 @@ func tokenCommand(run runner) *cobra.Command {
 Makes a named token for a program of a user, such as git or a calendar, and
 prints it. It is shown only this once.`,
 		Example: "  caddy djoser token add alice --name calendar --expires 90d --scope dav",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactArgs(1),
 	}
 	add.Flags().String("name", "", "Name to know the token by (required)")
 	add.Flags().String("expires", "", "When it ends: a time from now such as 90d, a date, or a date and time such as 2027-01-31T12:00:00Z (default: never, or named_ttl)")

@@ -84,7 +84,7 @@ standard input if that isn't a terminal.`,
 		Example: `  caddy djoser user add alice --email alice@example.com --staff --group editors
   caddy djoser user add bob --unusable --field company="Bob & Sons"
   head -c 18 /dev/urandom | base64 | caddy djoser user add robot`,
-		Args: cobra.ExactArgs(1),
+		Args: exactArgs(1),
 	}
 	editFlags(cmd)
 	cmd.Flags().Bool("unusable", false, "Give the user no password")
@@ -247,7 +247,7 @@ func userShow(run runner) *cobra.Command {
 		Use:     "show NAME",
 		Short:   "Shows a user",
 		Example: "  caddy djoser user show alice\n  caddy djoser user show id:42 --json",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactArgs(1),
 		RunE: run(func(c *cliContext, args []string) error {
 			var u userView
 			if err := c.do(http.MethodGet, userPath(args[0]), nil, &u); err != nil {
@@ -299,7 +299,7 @@ func userEdit(run runner) *cobra.Command {
 		Example: `  caddy djoser user edit alice --staff --group editors
   caddy djoser user edit alice --superuser=false --remove-group editors
   caddy djoser user edit alice --name alicia --email alicia@example.com`,
-		Args: cobra.ExactArgs(1),
+		Args: exactArgs(1),
 	}
 	editFlags(cmd)
 	cmd.Flags().String("name", "", "New name to log in with")
@@ -334,7 +334,7 @@ func userSetPassword(run runner) *cobra.Command {
 		Long: `Sets the password of a user, and ends every login. It is asked for, or read
 from standard input if that isn't a terminal.`,
 		Example: "  caddy djoser user set-password alice\n  caddy djoser user set-password alice --unusable",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactArgs(1),
 	}
 	cmd.Flags().Bool("unusable", false, "Remove the password instead")
 	cmd.RunE = run(func(c *cliContext, args []string) error {
@@ -366,7 +366,7 @@ func userVerb(run runner, verb, short, method, path, done string) *cobra.Command
 	return &cobra.Command{
 		Use:   verb + " NAME",
 		Short: short,
-		Args:  cobra.ExactArgs(1),
+		Args:  exactArgs(1),
 		RunE: run(func(c *cliContext, args []string) error {
 			return c.change(method, userPath(args[0])+path, nil, done)
 		}),
@@ -434,7 +434,7 @@ func userDelete(run runner) *cobra.Command {
 		Use:     "delete NAME",
 		Short:   "Deletes a user, with every login",
 		Example: "  caddy djoser user delete alice\n  caddy djoser user delete id:42 --yes",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactArgs(1),
 	}
 	cmd.Flags().Bool("yes", false, "Don't ask")
 	cmd.RunE = run(func(c *cliContext, args []string) error {
@@ -459,7 +459,7 @@ func userFreeName(run runner) *cobra.Command {
 		Long: `Frees a name that is reserved for the user who gave it up, or for a deleted user
 (reserve_usernames). Then anybody can take it.`,
 		Example: "  caddy djoser user free-name bob\n  caddy djoser user free-name bob@example.com --field email",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactArgs(1),
 	}
 	cmd.Flags().String("field", "", "Field of the name (default: the username field)")
 	cmd.RunE = run(func(c *cliContext, args []string) error {

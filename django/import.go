@@ -130,6 +130,7 @@ type importer struct {
 	permissions  map[uint64]string
 	groups       map[uint64]string
 	stored       map[uint64]string          // groups of the store
+	storedNames  map[string]bool
 	noted        map[string]bool            // names of groups that were imported
 	codeDevices  map[uint64]json.RawMessage // users
 	groupRows    map[int]bool               // rows of groups that were read
@@ -150,7 +151,7 @@ func Import(ctx context.Context, a *account.Service, r io.Reader, options Import
 	im := &importer{
 		accounts: a, options: options, model: strings.ToLower(cmp.Or(options.Model, DefaultModel)),
 		contentTypes: make(map[uint64][2]string), permissions: make(map[uint64]string),
-		groups: make(map[uint64]string), stored: make(map[uint64]string), noted: make(map[string]bool),
+		groups: make(map[uint64]string), stored: make(map[uint64]string), storedNames: make(map[string]bool), noted: make(map[string]bool),
 		groupRows: make(map[int]bool),
 		report:    ImportReport{LeftOut: make(map[string]int), Problems: []Problem{}},
 		fields:    make(map[string]bool), devices: make(map[uint64]device), linked: make(map[uint64]int),
@@ -181,6 +182,7 @@ func (im *importer) loadGroups(ctx context.Context) error {
 	groups, err := s.Groups(ctx)
 	for _, g := range groups {
 		im.stored[g.ID] = g.Name
+		im.storedNames[g.Name] = true
 	}
 	return err
 }
@@ -427,18 +429,22 @@ func (im *importer) group(ctx context.Context, row *Row) error {
 	im.noted[name] = true
 	other := im.stored[id]
 	clash := id != 0 && other != "" && other != name
+	present := im.storedNames[name]
 	if im.options.Phase == PhaseCheck {
 		im.checkGroup(row, name)
 		if clash {
 			im.problem(row, true, "the id belongs to another group here, %s: Django will give this one a new id", other)
 		}
-	} else if s := groupStore(im.accounts.Store); s != nil {
+	} else if s := groupStore(im.accounts.Store); s != nil && !present {
 		if clash {
 			id = 0
 		}
 		if err := s.PutGroup(ctx, &account.Group{ID: id, Name: name, Permissions: permissions}); err != nil {
 			return err
 		}
+	}
+	if present {
+		return im.count(row, Tally{Rows: 1, Present: 1})
 	}
 	return im.count(row, Tally{Rows: 1, Added: 1})
 }
