@@ -110,6 +110,29 @@ func TestExamplesSendBrowsersToTheirLogIn(t *testing.T) {
 	}
 }
 
+func TestTheProbeAndTheMailsOfTheDockerExample(t *testing.T) {
+	s := testsite.New(t)
+	mails := testsite.StartSMTP(t, "none", nil)
+	text, err := os.ReadFile("docker/Caddyfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe := *s
+	probe.Addr = testsite.FreeAddress(t)
+	site := strings.NewReplacer(
+		"http://localhost:8080", "http://"+s.Addr, "localhost:8080", s.Addr, "http://:8081", "http://"+probe.Addr,
+		"mails:1025", mails.Addr, "send_activation_email", "send_activation_email\nstore badger {$DIR}/store"+testsite.Cheap,
+	).Replace(string(text))
+	if err := s.LoadFile(testsite.Options + site); err != nil {
+		t.Fatalf("%v in\n%s", err, site)
+	}
+	probe.Get("/auth/health", "").Want(t, http.StatusOK)
+	s.Post("/auth/register", "", "username", "alice", "email", "alice@example.com", "password", password).Want(t, http.StatusCreated)
+	if link := mails.Link(t, 1, "alice@example.com"); !strings.HasPrefix(link, "http://"+s.Addr+"/account/activate/") {
+		t.Errorf("the link is %s", link)
+	}
+}
+
 func TestThePublicPartOfTheStaticSiteIsOpen(t *testing.T) {
 	e := run(t, "static")
 	if err := os.MkdirAll(filepath.Join(e.Dir, "handbook", "public"), 0o700); err != nil {
