@@ -129,7 +129,7 @@ type importer struct {
 	contentTypes map[uint64][2]string // app label, model
 	permissions  map[uint64]string
 	groups       map[uint64]string
-	stored       map[uint64]string          // groups of the store
+	stored       map[uint64]string // groups of the store
 	storedNames  map[string]bool
 	noted        map[string]bool            // names of groups that were imported
 	codeDevices  map[uint64]json.RawMessage // users
