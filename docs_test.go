@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	_ "github.com/caddy-djoser/djoser/stores/postgres" // in docs/scaling.md
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -52,6 +53,7 @@ func TestEveryCaddyfileInTheDocumentsLoads(t *testing.T) {
 func validate(t *testing.T, text string) error {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	t.Setenv("SMTP_USER", "user")
+	t.Setenv("DATABASE_URL", "postgres://caddy@db.example.com/accounts")
 	for _, name := range []string{"SMTP_PASSWORD", "GOOGLE_SECRET", "GITHUB_SECRET", "CORP_SECRET"} {
 		t.Setenv(name, "secret")
 	}
