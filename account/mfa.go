@@ -113,8 +113,9 @@ func kindOf(t *Token) string {
 	return kind
 }
 
-// VerifyFactor finishes a log-in that needs a second factor. It returns an auth token or a session, as the log-in would have; the session
-// has the id; with an empty one, there are none here. Wrong codes count as wrong passwords do.
+// VerifyFactor finishes a log-in that needs a second factor. It returns an auth token or a
+// session, as the log-in would have; the session has the id; with an empty one, there are
+// none here. Wrong codes count as wrong passwords do.
 // Errors: ErrLink for the ephemeral token, those of withFactor.
 func (r *Request) VerifyFactor(ctx context.Context, ephemeral string, f FactorAnswer, id string) (acc *Account, token string, session *Session, err error) {
 	a, c := r.accounts, r.event.Client

@@ -104,6 +104,14 @@ http://` + otherSite + ` {
 		}
 		respond "hello"
 	}
+	handle /assertion {
+		djoser_auth {
+			assertion {
+				audience https://wiki.example.com
+			}
+		}
+		reverse_proxy ` + origin + `
+	}
 	handle /bare {
 		djoser_auth {
 			headers off
@@ -183,6 +191,7 @@ func comparisons(token string) []comparison {
 		{"gated proxy / proxy", "requests/s", *rates, proxy, openProxy},
 		{"gated proxy / the same headers by Caddy", "requests/s", *rates, proxy, to(otherSite, "/headers")},
 		{"gated proxy, headers off / proxy", "requests/s", *rates, to(otherSite, "/bare"), openProxy},
+		{"gated proxy with an assertion / without", "requests/s", *rates, to(otherSite, "/assertion"), proxy},
 		{"gated respond / forward_auth", "requests/s", *rates, respond, to(otherSite, "/forward")},
 		{"logins / hashes", "a second", *pairs, loginRate, hashRate()},
 		{"p99 of a gated proxy, logins / quiet", "ms", *pairs, whileLoggingIn(busy), busy},
