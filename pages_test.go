@@ -556,7 +556,7 @@ func TestMistakesInPagesAreExplained(t *testing.T) {
 		"languages xx-klingon-zzzzzzzzzz": "is no language",
 		"languages":                       "needs at least one value",
 		"logo":                            "logo needs a value",
-		"colour red":                      "unknown word 'colour' in djoser_pages: use realm, prefix, home",
+		"colour red":                      "unknown word 'colour' in djoser_pages: did you mean color?",
 		"prefix /a*":                      "it must be a path such as",
 	} {
 		_, err := testsite.Adapt("http://x.test {\n" + withPages(settings, line) + "}")

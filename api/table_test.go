@@ -46,6 +46,13 @@ func Example() {
 	// mfa                    POST       mfa/totp/deactivate    mfa/totp/deactivate            a token
 	// mfa                    POST       mfa/recovery-codes/regenerate mfa/recovery-codes/regenerate  a token
 	// reauthenticate         POST       reauthenticate         reauthenticate                 a token
+	// passkeys               GET HEAD   passkeys               passkeys                       a token
+	// passkeys               POST       passkeys/register/begin passkeys/register/begin        a token
+	// passkeys               POST       passkeys/register/complete passkeys/register/complete     a token
+	// passkeys               POST       passkeys/login/begin   passkeys/login/begin           anybody
+	// passkeys               POST       passkeys/login/complete passkeys/login/complete        anybody
+	// passkeys               PATCH      passkeys/{id}          passkeys/{id}                  a token
+	// passkeys               DELETE     passkeys/{id}          passkeys/{id}                  a token
 	// users                  GET HEAD   -                      users/{id}                     user
 	// users                  PUT PATCH  -                      users/{id}                     user
 	// users                  DELETE     -                      users/{id}                     user_delete

@@ -21,8 +21,10 @@ type testApp struct {
 	realm Realm
 }
 
-func (a *testApp) PagesRealm(string) (*Realm, error)         { return &a.realm, nil }
-func (a *testApp) Accounts(string) (*account.Service, error) { return &account.Service{}, nil }
+func (a *testApp) PagesRealm(string) (*Realm, error) { return &a.realm, nil }
+func (a *testApp) Accounts(string) (*account.Service, error) {
+	return &account.Service{Now: time.Now}, nil
+}
 
 // newTestPages returns pages with all settings but an app's.
 func newTestPages(t testing.TB) *Pages {

@@ -36,8 +36,8 @@ func (v *visit) askConfirm(next string) error {
 	return v.redirect(v.url("confirm?" + url.Values{"next": {next}}.Encode()))
 }
 
-// showConfirm asks for a code, or for the password; or for a passkey, if there is one. Who has neither logs in again, with a
-// provider.
+// showConfirm asks for a code, or for the password; or for a passkey, if there is one. Who has
+// neither logs in again, with a provider.
 func showConfirm(v *visit, w *View) error {
 	acc, err := v.account()
 	switch {
