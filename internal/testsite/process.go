@@ -79,7 +79,7 @@ func (p *Process) Start() {
 	cmd, ended := p.cmd, p.ended
 	go func() { ended <- cmd.Wait() }()
 	p.T.Cleanup(p.Stop)
-	for range 1000 {
+	for range 3000 { // a minute: under the race detector, a busy machine is slow
 		// The ports open earlier, but commands aren't answered yet.
 		if text, _ := os.ReadFile(file.Name()); bytes.Contains(text, []byte("serving initial configuration")) {
 			return
