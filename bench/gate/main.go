@@ -112,6 +112,13 @@ http://` + otherSite + ` {
 		}
 		reverse_proxy ` + origin + `
 	}
+	# About as many bytes as an assertion has, which the back end reads.
+	handle /bytes {
+		djoser_auth
+		reverse_proxy ` + origin + ` {
+			header_up X-Djoser-Jwt-Assertion ` + strings.Repeat("x", 480) + `
+		}
+	}
 	handle /bare {
 		djoser_auth {
 			headers off
@@ -192,6 +199,7 @@ func comparisons(token string) []comparison {
 		{"gated proxy / the same headers by Caddy", "requests/s", *rates, proxy, to(otherSite, "/headers")},
 		{"gated proxy, headers off / proxy", "requests/s", *rates, to(otherSite, "/bare"), openProxy},
 		{"gated proxy with an assertion / without", "requests/s", *rates, to(otherSite, "/assertion"), proxy},
+		{"gated proxy with an assertion / with 480 bytes", "requests/s", *rates, to(otherSite, "/assertion"), to(otherSite, "/bytes")},
 		{"gated respond / forward_auth", "requests/s", *rates, respond, to(otherSite, "/forward")},
 		{"logins / hashes", "a second", *pairs, loginRate, hashRate()},
 		{"p99 of a gated proxy, logins / quiet", "ms", *pairs, whileLoggingIn(busy), busy},
