@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/admin"
 	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -75,7 +75,7 @@ func openOffline(config []byte, name string) (*admin.OfflineRealm, error) {
 	realm.mailer = nil
 	return &admin.OfflineRealm{
 		Realms: app, Location: realm.location, Model: realm.model,
-		OpenStore: func(ctx context.Context) (account.Store, error) {
+		OpenStore: func(ctx context.Context) (model.Store, error) {
 			return realm.engine.Open(ctx, realm.location, realm.log)
 		},
 		Close: func() error {

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/gate"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 	"github.com/caddy-djoser/djoser/jwt"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -53,7 +53,7 @@ func TestTheBackEndGetsASignedAssertion(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/* {\n"+wiki+"}\nreverse_proxy "+testsite.BackEnd(t)))
 	before := time.Now().Unix()
 	token := s.Register("ann", "pw")
-	change(t, "ann", func(a *account.Account) {
+	change(t, "ann", func(a *model.Account) {
 		a.EmailConfirmed, a.IsStaff, a.Groups = true, true, []string{"editors", "a,b"}
 	})
 
@@ -146,7 +146,7 @@ func TestAssertionsChangeWithTheAccount(t *testing.T) {
 	if sid := s.checked(s.assertion("/api/x", s.Login("ann", "pw")))["sid"]; sid == s.checked(first)["sid"] {
 		t.Error("two log-ins have the same sid")
 	}
-	change(t, "ann", func(a *account.Account) { a.Groups = []string{"editors"} })
+	change(t, "ann", func(a *model.Account) { a.Groups = []string{"editors"} })
 	if groups := s.checked(s.assertion("/api/x", token))["groups"]; !slices.Equal(groups.([]any), []any{"editors"}) {
 		t.Errorf("after a change, the groups are %v", groups)
 	}

@@ -18,10 +18,10 @@ import (
 
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/admin"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 
 	"github.com/caddyserver/caddy/v2"
@@ -191,10 +191,10 @@ func attackFallbackLogin(t *testing.T) {
 	refused(`{"email": "ann@example.com", "password": "pw"}`)
 	refused(`{"username": "ANN", "password": "pw"}`)
 	refused(`{"username": ["ann"], "password": {"": "pw"}}`)
-	change(t, "ann", func(a *account.Account) { a.IsActive = false })
+	change(t, "ann", func(a *model.Account) { a.IsActive = false })
 	refused(`{"username": "ann", "password": "pw"}`)
 	s.Get("/auth/me", token).Want(t, 401)
-	change(t, "ann", func(a *account.Account) { a.IsActive, a.Password = true, "!" })
+	change(t, "ann", func(a *model.Account) { a.IsActive, a.Password = true, "!" })
 	for _, pass := range []string{"pw", "!", "", "null"} {
 		refused(fmt.Sprintf(`{"username": "ann", "password": %q}`, pass))
 	}
@@ -208,7 +208,7 @@ func attackMassAssignment(t *testing.T) {
 	token := s.Login("eve", "pw")
 	s.JSON("PATCH", "/auth/me", token, `{"username": "ann", "password": "x", `+extra+`}`).Want(t, 200)
 	s.JSON("PUT", "/auth/me", token, `{"email": "e@b.example", "username": "ann", `+extra+`}`).Want(t, 200)
-	acc, err := runningRealm(t, "default").accounts.Store.AccountByKey(context.Background(), account.Key{Field: "username", Value: "eve"})
+	acc, err := runningRealm(t, "default").accounts.Store.AccountByKey(context.Background(), model.Key{Field: "username", Value: "eve"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func attackHostileHash(t *testing.T) {
 		"bcrypt$$2b$31$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
 		"plain$pw", "pw", "md5$$pw", strings.Repeat("$", 5000),
 	} {
-		change(t, "ann", func(a *account.Account) { a.Password = hash })
+		change(t, "ann", func(a *model.Account) { a.Password = hash })
 		s.Post("/auth/login", "", "username", "ann", "password", "pw").
 			Want(t, 400, `{"non_field_errors": ["Unable to login with provided credentials."]}`)
 	}
@@ -642,12 +642,12 @@ func (s *countedStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return s.Store.UnmarshalCaddyfile(d)
 }
 
-func (s *countedStore) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+func (s *countedStore) Open(ctx context.Context, location string, log *zap.Logger) (model.Store, error) {
 	store, err := s.Store.Open(ctx, location, log)
 	return countingStore{store}, err
 }
 
-type countingStore struct{ account.Store }
+type countingStore struct{ model.Store }
 
 // count leaves out calls of the outbox after the answer.
 func (countingStore) count(ctx context.Context, name string) {
@@ -659,27 +659,27 @@ func (countingStore) count(ctx context.Context, name string) {
 	storeCalls.byName[name]++
 }
 
-func (s countingStore) Account(ctx context.Context, id uint64) (*account.Account, error) {
+func (s countingStore) Account(ctx context.Context, id uint64) (*model.Account, error) {
 	s.count(ctx, "Account")
 	return s.Store.Account(ctx, id)
 }
 
-func (s countingStore) AccountByKey(ctx context.Context, key account.Key) (*account.Account, error) {
+func (s countingStore) AccountByKey(ctx context.Context, key model.Key) (*model.Account, error) {
 	s.count(ctx, "AccountByKey")
 	return s.Store.AccountByKey(ctx, key)
 }
 
-func (s countingStore) AccountsByEmail(ctx context.Context, email string, limit int) ([]*account.Account, error) {
+func (s countingStore) AccountsByEmail(ctx context.Context, email string, limit int) ([]*model.Account, error) {
 	s.count(ctx, "AccountsByEmail")
 	return s.Store.AccountsByEmail(ctx, email, limit)
 }
 
-func (s countingStore) Tokens(ctx context.Context, owner uint64) ([]*account.Token, error) {
+func (s countingStore) Tokens(ctx context.Context, owner uint64) ([]*model.Token, error) {
 	s.count(ctx, "Tokens")
 	return s.Store.Tokens(ctx, owner)
 }
 
-func (s countingStore) Commit(ctx context.Context, c *account.Change) error {
+func (s countingStore) Commit(ctx context.Context, c *model.Change) error {
 	s.count(ctx, "Commit")
 	return s.Store.Commit(ctx, c)
 }
@@ -694,7 +694,7 @@ func attackTellingAccounts(t *testing.T) {
 		accounts := runningRealm(t, "secretive").accounts
 		for _, name := range []string{"normal", "inactive", "waiting", "unusable"} {
 			s.Post("/auth/register", "", "username", name, "password", "pw", "email", name+"@b.example").Want(t, 201)
-			acc, err := accounts.Store.AccountByKey(t.Context(), account.Key{Field: "username", Value: name})
+			acc, err := accounts.Store.AccountByKey(t.Context(), model.Key{Field: "username", Value: name})
 			if err == nil && name != "waiting" {
 				acc, err = accounts.Enable(t.Context(), acc.ID)
 			}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/internal/cors"
 	"github.com/caddy-djoser/djoser/internal/directive"
@@ -243,7 +242,7 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 	case "passkeys":
 		return s.unmarshalPasskeys(d)
 	case "user_model":
-		s.UserModel = new(account.UserModel)
+		s.UserModel = new(model.UserModel)
 		return unmarshalUserModel(d, s.UserModel)
 	case "password":
 		return s.Password.unmarshal(d)
@@ -312,7 +311,7 @@ func (s *Settings) unmarshalCache(d *caddyfile.Dispenser) error {
 	return directive.IntArg(d, &s.Cache, 1, math.MaxInt32)
 }
 
-func unmarshalUserModel(d *caddyfile.Dispenser, u *account.UserModel) error {
+func unmarshalUserModel(d *caddyfile.Dispenser, u *model.UserModel) error {
 	place := *d
 	err := directive.Block(d, "user_model", func(name string) error {
 		switch name {
@@ -342,7 +341,7 @@ func unmarshalUserModel(d *caddyfile.Dispenser, u *account.UserModel) error {
 	return nil
 }
 
-func unmarshalField(d *caddyfile.Dispenser) (f account.FieldSettings, err error) {
+func unmarshalField(d *caddyfile.Dispenser) (f model.FieldSettings, err error) {
 	if !d.NextArg() {
 		return f, d.Err("field needs a name, such as 'field company char'")
 	}

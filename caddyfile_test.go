@@ -11,11 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/gate"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -513,7 +513,7 @@ func TestTheProviderAuthenticatesForCaddysOwnHandler(t *testing.T) {
 	token := s.Register("ann", "pw")
 	s.Get("/private", "").Want(t, 401)
 	s.Get("/private", token).Want(t, 401)
-	change(t, "ann", func(a *account.Account) { a.Groups = []string{"readers"} })
+	change(t, "ann", func(a *model.Account) { a.Groups = []string{"readers"} })
 	s.Get("/private", token).Want(t, 200, "1 ann")
 }
 

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // attackForeignAddress enters another person's address, so that a back end that
@@ -36,7 +36,7 @@ func TestConfirmedAddressesReachBackEnds(t *testing.T) {
 	}
 	email("/api/x", "")
 	email("/all/x", "alice@example.com")
-	change(t, "alice", func(a *account.Account) { a.EmailConfirmed = true })
+	change(t, "alice", func(a *model.Account) { a.EmailConfirmed = true })
 	email("/api/x", "alice@example.com")
 	s.JSON(http.MethodPatch, "/auth/me", token, `{"email": "other@example.com"}`).Want(t, 200)
 	email("/api/x", "")
@@ -72,7 +72,7 @@ func TestAnAdministratorConfirmsAddresses(t *testing.T) {
 func TestAResetConfirmsTheAddress(t *testing.T) {
 	s := serve(t, realmAnd(""))
 	s.Register("alice", "secret")
-	change(t, "alice", func(a *account.Account) {
+	change(t, "alice", func(a *model.Account) {
 		if a.EmailConfirmed {
 			t.Error("a registration confirmed its own address")
 		}
@@ -80,7 +80,7 @@ func TestAResetConfirmsTheAddress(t *testing.T) {
 	s.Post("/auth/password/reset", "", "email", "alice@example.com").Want(t, 200)
 	link := s.linkTo(t, "alice@example.com")
 	s.JSON("POST", "/auth/password/reset/confirm", "", strings.TrimSuffix(link, "}")+`, "new_password": "another-Secret"}`).Want(t, 200)
-	change(t, "alice", func(a *account.Account) {
+	change(t, "alice", func(a *model.Account) {
 		if !a.EmailConfirmed {
 			t.Error("a reset by mail didn't confirm the address")
 		}

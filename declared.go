@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"slices"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -15,9 +15,9 @@ import (
 // handlers that Caddy hasn't provisioned yet. So the use of a realm can be checked before
 // the realm is provisioned, also by caddy validate.
 type declaration struct {
-	known  bool                      // was read
-	models map[string]*account.Model // of the realms; nil if the settings are invalid: provisioning returns the error
-	pages  map[string]bool           // realms that have pages
+	known  bool                    // was read
+	models map[string]*model.Model // of the realms; nil if the settings are invalid: provisioning returns the error
+	pages  map[string]bool         // realms that have pages
 }
 
 // declare reads the declaration, unless that was done, or no HTTP server is being
@@ -31,7 +31,7 @@ func (a *App) declare(ctx caddy.Context) {
 	if !ok {
 		return
 	}
-	a.declared = declaration{true, make(map[string]*account.Model), make(map[string]bool)}
+	a.declared = declaration{true, make(map[string]*model.Model), make(map[string]bool)}
 	for _, server := range app.Servers {
 		text, err := json.Marshal([]any{server.Routes, server.Errors, server.NamedRoutes})
 		if err == nil {
@@ -86,7 +86,7 @@ func (d *declaration) add(text json.RawMessage) {
 	var h struct {
 		Realm    string
 		Settings *struct {
-			UserModel *account.UserModel `json:"user_model"`
+			UserModel *model.UserModel `json:"user_model"`
 		}
 	}
 	if err := json.Unmarshal(text, &h); h.Settings == nil && err == nil || directive.ExpandRealm(&h.Realm) != nil {

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/django"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 func userRow(pk any, name, more string) string {
@@ -90,11 +90,11 @@ func attackLastID(t *testing.T) {
 	in.Start()
 	file := filepath.Join(in.Dir, "dump.json")
 	row := `[{"model": "auth.user", "pk": %d, "fields": {"username": "last", "password": "!"}}]`
-	os.WriteFile(file, fmt.Appendf(nil, row, uint64(account.MaxID)), 0o600)
+	os.WriteFile(file, fmt.Appendf(nil, row, uint64(model.MaxID)), 0o600)
 	in.djoser("", "import", file).Want(t, 4, "its primary key is too large")
 	in.djoser("", "import", file, "--skip").Want(t, 0)
 	for _, phase := range []string{"check", "users", "tokens"} {
-		in.ask("POST", "default/import?phase="+phase, fmt.Sprintf(row, uint64(account.MaxID)))
+		in.ask("POST", "default/import?phase="+phase, fmt.Sprintf(row, uint64(model.MaxID)))
 	}
 	in.Register("bob", "pw")
 
@@ -129,7 +129,7 @@ func TestGroupNamesHaveDjangosMaximumLength(t *testing.T) {
 	in := install(t, settings)
 	in.Start()
 	file := filepath.Join(in.Dir, "dump.json")
-	long := strings.Repeat("\u00fc", account.MaxGroup+1)
+	long := strings.Repeat("\u00fc", model.MaxGroup+1)
 	for _, dump := range []string{
 		`[{"model": "auth.group", "pk": 1, "fields": {"name": "` + long + `"}}]`,
 		`[{"model": "auth.user", "pk": 1, "fields": {"username": "ann", "groups": [["` + long + `"]]}}]`,

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 
 	"github.com/caddy-djoser/djoser/password"
@@ -383,7 +383,7 @@ func TestSettingsPageHasEverySetting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []any{Handler{}, Settings{}, V2Settings{}, JWTSettings{}, ProviderSettings{}, PasskeySettings{}, PasswordSettings{}, TokenSettings{}, throttle.Settings{}, account.UserModel{}, account.FieldSettings{}, badger.Store{}, password.Argon2id{}} {
+	for _, v := range []any{Handler{}, Settings{}, V2Settings{}, JWTSettings{}, ProviderSettings{}, PasskeySettings{}, PasswordSettings{}, TokenSettings{}, throttle.Settings{}, model.UserModel{}, model.FieldSettings{}, badger.Store{}, password.Argon2id{}} {
 		typ := reflect.TypeOf(v)
 		for i := range typ.NumField() {
 			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")

@@ -28,9 +28,9 @@ import (
 
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/quic-go/quic-go/http3"
@@ -591,11 +591,11 @@ func TestHeadersCanBeLeftOut(t *testing.T) {
 func TestBackEndsGetGroupsAndFlags(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))
 	token := s.Register("alice", "secret")
-	change(t, "alice", func(a *account.Account) { a.Groups, a.IsStaff, a.IsSuperuser = []string{"editors"}, true, true })
+	change(t, "alice", func(a *model.Account) { a.Groups, a.IsStaff, a.IsSuperuser = []string{"editors"}, true, true })
 	if got := s.Get("/api/", token).Echo(t).Header.Get("Remote-Groups"); got != "editors,staff,superuser" {
 		t.Errorf("Remote-Groups is %q", got)
 	}
-	change(t, "alice", func(a *account.Account) { a.IsStaff, a.IsSuperuser = false, false })
+	change(t, "alice", func(a *model.Account) { a.IsStaff, a.IsSuperuser = false, false })
 	if got := s.Get("/api/", token).Echo(t).Header.Get("Remote-Groups"); got != "editors" {
 		t.Errorf("Remote-Groups is %q", got)
 	}

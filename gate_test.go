@@ -13,19 +13,19 @@ import (
 
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // change changes an account in the store.
-func change(t *testing.T, username string, alter func(*account.Account)) {
+func change(t *testing.T, username string, alter func(*model.Account)) {
 	t.Helper()
 	r := runningRealm(t, "default")
-	acc, err := r.accounts.Store.AccountByKey(context.Background(), account.Key{Field: "username", Value: username})
+	acc, err := r.accounts.Store.AccountByKey(context.Background(), model.Key{Field: "username", Value: username})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.accounts.Update(context.Background(), acc.ID, func(a *account.Account, _ *account.Change) error {
+	_, err = r.accounts.Update(context.Background(), acc.ID, func(a *model.Account, _ *model.Change) error {
 		alter(a)
 		return nil
 	})
@@ -147,13 +147,13 @@ func TestRightsAreAlternatives(t *testing.T) {
 	s.Get("/any", bob).Want(t, 204)
 	s.Get("/fresh", bob).Want(t, 204)
 
-	change(t, "alice", func(a *account.Account) { a.IsStaff = true })
+	change(t, "alice", func(a *model.Account) { a.IsStaff = true })
 	s.Get("/staff", alice).Want(t, 204)
-	change(t, "alice", func(a *account.Account) { a.IsStaff = false })
+	change(t, "alice", func(a *model.Account) { a.IsStaff = false })
 	s.Get("/staff", alice).Want(t, 403)
-	for _, grant := range []func(*account.Account){
-		func(a *account.Account) { a.Groups = []string{"editors"} },
-		func(a *account.Account) { a.Groups = nil; a.IsSuperuser = true },
+	for _, grant := range []func(*model.Account){
+		func(a *model.Account) { a.Groups = []string{"editors"} },
+		func(a *model.Account) { a.Groups = nil; a.IsSuperuser = true },
 	} {
 		change(t, "alice", grant)
 		s.Get("/any", alice).Want(t, 204)
@@ -166,14 +166,14 @@ func TestTheEndOfATokenCountsFromTheNextRequest(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api\nrespond /api 204"))
 	for name, end := range map[string]func(token string){
 		"logout":       func(token string) { s.Post("/auth/logout", token).Want(t, 200) },
-		"deactivation": func(string) { change(t, "deactivation", func(a *account.Account) { a.IsActive = false }) },
+		"deactivation": func(string) { change(t, "deactivation", func(a *model.Account) { a.IsActive = false }) },
 		"deletion": func(string) {
 			accounts := runningRealm(t, "default").accounts
-			acc, err := accounts.Store.AccountByKey(context.Background(), account.Key{Field: "username", Value: "deletion"})
+			acc, err := accounts.Store.AccountByKey(context.Background(), model.Key{Field: "username", Value: "deletion"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := accounts.Commit(context.Background(), &account.Change{Account: acc, Delete: true}); err != nil {
+			if err := accounts.Commit(context.Background(), &model.Change{Account: acc, Delete: true}); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -299,14 +299,14 @@ func TestAGroupThatABackEndMayMistakeIsNotPassedOn(t *testing.T) {
 		djoser_auth /placeholder
 		respond /placeholder {http.auth.user.groups}`))
 	token := s.Register("alice", "secret")
-	change(t, "alice", func(a *account.Account) {
+	change(t, "alice", func(a *model.Account) {
 		a.Groups = []string{"", "a,staff", "editors", "staff", " staff", "Superuser", "staff\t", "x\nstaff", "\u00a0admins", "staffers"}
 	})
 	if got := s.Get("/api/x", token).Echo(t).Header.Get("Remote-Groups"); got != "editors,staffers" {
 		t.Errorf("Remote-Groups is %q", got)
 	}
 	s.Get("/placeholder", token).Want(t, 200, "editors,staffers")
-	change(t, "alice", func(a *account.Account) { a.IsStaff = true })
+	change(t, "alice", func(a *model.Account) { a.IsStaff = true })
 	if got := s.Get("/api/x", token).Echo(t).Header.Get("Remote-Groups"); got != "editors,staffers,staff" {
 		t.Errorf("Remote-Groups of staff is %q", got)
 	}
@@ -355,7 +355,7 @@ func TestMatchersSetPlaceholdersAndTouchNoHeader(t *testing.T) {
 		respond 404
 	`))
 	token := s.Register("alice", "secret")
-	change(t, "alice", func(a *account.Account) { a.Groups, a.EmailConfirmed = []string{"editors", "writers"}, true })
+	change(t, "alice", func(a *model.Account) { a.Groups, a.EmailConfirmed = []string{"editors", "writers"}, true })
 	s.Do("GET", "/hello", "", "Authorization", "Token "+token, "Remote-User", "kept").
 		Want(t, 200, "1 alice alice@example.com false editors,writers kept")
 	s.Get("/hello", "").Want(t, 404)

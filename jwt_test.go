@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 	"github.com/caddy-djoser/djoser/jwt"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -137,13 +137,13 @@ func TestASessionEndsLikeALogin(t *testing.T) {
 }
 
 // endAll ends the log-ins of account 1.
-func endAll(t *testing.T, r *realm) *account.Change {
+func endAll(t *testing.T, r *realm) *model.Change {
 	t.Helper()
 	acc, err := r.accounts.Store.Account(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &account.Change{Account: acc, Signature: r.model.Signature(), EndTokens: true}
+	return &model.Change{Account: acc, Signature: r.model.Signature(), EndTokens: true}
 }
 
 // attackUsedRefreshToken uses a stolen refresh token after its owner, which ends the session.
@@ -190,7 +190,7 @@ func TestRefreshingExtendsARotatingSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(tokens, func(t *account.Token) bool { return t.Generation > 0 })
+	i := slices.IndexFunc(tokens, func(t *model.Token) bool { return t.Generation > 0 })
 	if c := claimsOf(t, p.Refresh); i < 0 || tokens[i].Generation != 2 || tokens[i].Renewed.IsZero() || c.ExpiresAt().Unix() != tokens[i].Expires.Unix() {
 		t.Errorf("%+v with %+v", tokens, c)
 	}

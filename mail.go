@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/mail"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -60,15 +61,15 @@ func (r *realm) delivery() *mail.Delivery {
 	return &mail.Delivery{
 		Mailer:    r.mailer,
 		Compose:   r.compose,
-		Delivered: func(m *account.Mail) { r.metrics.Mailed("sent", m) },
-		Failed:    func(m *account.Mail, _ error) { r.metrics.Mailed("failed", m) },
+		Delivered: func(m *model.Mail) { r.metrics.Mailed("sent", m) },
+		Failed:    func(m *model.Mail, _ error) { r.metrics.Mailed("failed", m) },
 	}
 }
 
 // linkProtocol returns the scheme of the links in a mail. It is https if the
 // endpoints are served with TLS, even if the mail was requested over plain HTTP:
 // anybody could request one for somebody else in that way.
-func (r *realm) linkProtocol(m *account.Mail) string {
+func (r *realm) linkProtocol(m *model.Mail) string {
 	if r.settings.Protocol == "" && r.hasTLS != nil && r.hasTLS() {
 		return "https"
 	}
@@ -77,13 +78,13 @@ func (r *realm) linkProtocol(m *account.Mail) string {
 
 // compose makes the mail of an outbox entry from the accounts' current state. It
 // returns nil if the mail is no longer needed.
-func (r *realm) compose(ctx context.Context, m *account.Mail) (*mail.Message, error) {
+func (r *realm) compose(ctx context.Context, m *model.Mail) (*mail.Message, error) {
 	accounts, to, err := r.accounts.Named(ctx, m)
 	if err != nil || len(accounts) == 0 {
 		return nil, err
 	}
 	d := mail.Data{Purpose: m.Purpose, To: to, Protocol: r.linkProtocol(m), Language: m.Language, About: m.About}
-	if p := r.api.Provider(m.About); p != nil && (m.Purpose == account.PurposeIdentityLinked || m.Purpose == account.PurposeIdentityRemoved) {
+	if p := r.api.Provider(m.About); p != nil && (m.Purpose == model.PurposeIdentityLinked || m.Purpose == model.PurposeIdentityRemoved) {
 		d.About = p.Label
 	}
 	for _, acc := range accounts {

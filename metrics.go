@@ -5,9 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -119,7 +119,7 @@ func (m *realmMetrics) pwnedChecked(outcome string) {
 
 // Mailed implements account.Reporter. It leaves out mails without a recipient, which
 // are queued to hide which addresses have an account.
-func (m *realmMetrics) Mailed(outcome string, mails ...*account.Mail) {
+func (m *realmMetrics) Mailed(outcome string, mails ...*model.Mail) {
 	for _, mail := range mails {
 		if mail.Account != 0 || mail.Address != "" {
 			mailsTotal.WithLabelValues(m.realm, string(mail.Purpose), outcome).Inc()
@@ -192,7 +192,7 @@ func (s storeCollector) Collect(ch chan<- prometheus.Metric) {
 			continue
 		}
 		stats, err := shared.Stats(ctx)
-		if shared.fault.Load() != nil || errors.Is(err, account.ErrUnavailable) {
+		if shared.fault.Load() != nil || errors.Is(err, model.ErrUnavailable) {
 			gauge(storeHealthy, 0)
 		} else {
 			gauge(storeHealthy, 1)

@@ -30,12 +30,12 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/admin"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/gate"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/mail"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/pages"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
@@ -82,7 +82,7 @@ type App struct {
 // use is a place that uses a realm.
 type use struct {
 	realm, where string
-	check        func(*account.Model) error // nil: the realm must only exist
+	check        func(*model.Model) error // nil: the realm must only exist
 }
 
 // CaddyModule returns the Caddy module information.
@@ -127,7 +127,7 @@ func (a *App) CheckProxies(ctx caddy.Context) { a.proxies.check(ctx) }
 
 // Refer checks that a realm is defined and passes check. Outside of HTTP servers,
 // where the definitions aren't known yet, it does so at Start.
-func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*account.Model) error) error {
+func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*model.Model) error) error {
 	a.declare(ctx)
 	u := use{realm, where, check}
 	if !a.declared.known {
@@ -330,7 +330,7 @@ var (
 	_ caddy.CleanerUpper          = (*App)(nil)
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
-	_ account.Store               = (*authn.Cache)(nil)
+	_ model.Store                 = (*authn.Cache)(nil)
 )
 
 // proxies are the servers whose trusted_proxies were checked.

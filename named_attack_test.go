@@ -119,7 +119,7 @@ func attackEndedLogin(t *testing.T) {
 	r := runningRealm(t, "default").accounts
 	digest, _ := model.DigestOf(login)
 	add := func() error {
-		_, err := r.AddNamed(t.Context(), 1, digest, &account.Token{Name: "x"}, account.Client{})
+		_, err := r.AddNamed(t.Context(), 1, digest, &model.Token{Name: "x"}, account.Client{})
 		return err
 	}
 	if err := add(); err != nil {
@@ -128,13 +128,13 @@ func attackEndedLogin(t *testing.T) {
 	if _, err := r.GivePassword(t.Context(), 1, "pw2"); err != nil {
 		t.Fatal(err)
 	}
-	if err := add(); err != account.ErrNotFound {
+	if err := add(); err != model.ErrNotFound {
 		t.Errorf("after a reset: %v", err)
 	}
 	if tokens, err := r.Store.Tokens(t.Context(), 1); err != nil || len(tokens) != 0 {
 		t.Errorf("%d tokens, %v", len(tokens), err)
 	}
-	digest = account.Digest{}
+	digest = model.Digest{}
 	if _, err := r.Disable(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}

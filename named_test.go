@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // namedSite is a site with gates with and without scopes, and Ann, who is staff.
@@ -173,7 +174,7 @@ func TestManyNamedTokensAtOnceKeepToTheLimit(t *testing.T) {
 	errs := make(chan error)
 	for range 8 {
 		go func() {
-			_, err := r.AddNamed(t.Context(), 1, account.Digest{}, &account.Token{Name: "x"}, account.Client{})
+			_, err := r.AddNamed(t.Context(), 1, model.Digest{}, &model.Token{Name: "x"}, account.Client{})
 			errs <- err
 		}()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // attackLoginFlood logs in from as many networks as one customer has.
@@ -46,12 +47,12 @@ func attackLoginFlood(t *testing.T) {
 
 // slowTokens is a store that lists tokens slowly.
 type slowTokens struct {
-	account.Store
+	model.Store
 	asked atomic.Int32
 	done  chan struct{}
 }
 
-func (s *slowTokens) Tokens(ctx context.Context, id uint64) ([]*account.Token, error) {
+func (s *slowTokens) Tokens(ctx context.Context, id uint64) ([]*model.Token, error) {
 	s.asked.Add(1)
 	<-s.done
 	return s.Store.Tokens(ctx, id)

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 )
 
@@ -15,7 +15,7 @@ func attackDjangoTiming(t *testing.T) {
 	s.Register("old", "pw")
 	s.Register("new", "pw")
 	const hash = "pbkdf2_sha256$100000$salt$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-	change(t, "old", func(a *account.Account) { a.Password = hash })
+	change(t, "old", func(a *model.Account) { a.Password = hash })
 	for _, name := range []string{"new", "nobody", "old"} {
 		s.Post("/auth/login", "", "username", name, "password", "wrong").Want(t, 400)
 	}

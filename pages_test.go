@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // browser is a browser without JavaScript: it keeps cookies, and sends forms.
@@ -470,7 +471,7 @@ func TestPermissionsHoldOnPages(t *testing.T) {
 	accounts := runningRealm(t, "default").accounts
 	staff := true
 	for name, patch := range map[string]*account.Patch{"ann": {}, "root": {Staff: &staff}} {
-		patch.Fields = account.Values{"username": name, "email": name + "@example.com"}
+		patch.Fields = model.Values{"username": name, "email": name + "@example.com"}
 		if _, err := accounts.Create(t.Context(), patch, "pw"); err != nil {
 			t.Fatal(err)
 		}
@@ -490,7 +491,7 @@ func TestPermissionsHoldOnPages(t *testing.T) {
 	wantPage(t, b.send("/account/username", "new_username", "eve", "current_password", "pw"), 404)
 	wantPage(t, b.send("/account/delete", "current_password", "pw"), 404)
 	wantPage(t, b.visit("/account/profile"), 200)
-	if _, err := accounts.Find(t.Context(), "eve"); !errors.Is(err, account.ErrNotFound) {
+	if _, err := accounts.Find(t.Context(), "eve"); !errors.Is(err, model.ErrNotFound) {
 		t.Errorf("the account eve was made: %v", err)
 	}
 

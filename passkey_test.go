@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 	_ "github.com/caddy-djoser/djoser/passkeys"
 )
 
@@ -38,7 +39,7 @@ func (s *server) loginByPasskey(key *testsite.Authenticator) testsite.Answer {
 	return s.Post("/auth/passkeys/login/complete", "", "credential", key.Get(s.passkeyOptions("login", "")))
 }
 
-func passkeysOf(t *testing.T, id uint64) []account.Passkey {
+func passkeysOf(t *testing.T, id uint64) []model.Passkey {
 	t.Helper()
 	acc, err := runningRealm(t, "default").accounts.Store.Account(t.Context(), id)
 	if err != nil {
@@ -103,7 +104,7 @@ func TestAResetRemovesNoPasskeyThatIsAFactor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			link := a.LinkTo(&account.Mail{Purpose: account.PurposePasswordReset}, acc, acc.Email)
+			link := a.LinkTo(&model.Mail{Purpose: model.PurposePasswordReset}, acc, acc.Email)
 			s.Post("/auth/password/reset/confirm", "", "uid", account.EncodeUID(1), "token", link, "new_password", "pw2").Want(t, http.StatusOK)
 			login := s.Post("/auth/login", "", "username", "ann", "password", "pw2")
 			if !withFactor { // whoever claimed the address may have added it
@@ -151,12 +152,12 @@ func TestPasskeysEndWithTheAccount(t *testing.T) {
 // adds a passkey.
 func TestAChangeOfAddressThatIsTakenBackTakesPasskeys(t *testing.T) {
 	now := time.Now()
-	acc := &account.Account{
-		FormerEmails: []account.FormerEmail{{Address: "ann@example.com", Changed: now}},
-		Passkeys:     []account.Passkey{{Name: "own", Created: now.Add(-time.Hour)}, {Name: "thief's", Created: now.Add(time.Minute)}},
-		Factor:       &account.Factor{Recovery: []account.Digest{{1}}},
+	acc := &model.Account{
+		FormerEmails: []model.FormerEmail{{Address: "ann@example.com", Changed: now}},
+		Passkeys:     []model.Passkey{{Name: "own", Created: now.Add(-time.Hour)}, {Name: "thief's", Created: now.Add(time.Minute)}},
+		Factor:       &model.Factor{Recovery: []model.Digest{{1}}},
 	}
-	acc.TakeBack(0, new(account.Change))
+	acc.TakeBack(0, new(model.Change))
 	if len(acc.Passkeys) != 1 || acc.Passkeys[0].Name != "own" || acc.Factor == nil {
 		t.Errorf("%+v", acc.Passkeys)
 	}

@@ -23,8 +23,8 @@ func oldLogin(t *testing.T, id uint64) (token string) {
 	}
 	token = model.NewToken()
 	digest, _ := model.DigestOf(token)
-	old := &account.Token{Digest: digest, Account: id, Created: time.Now().Add(-model.ProofAge - time.Minute)}
-	if err := accounts.Commit(t.Context(), &account.Change{Token: old, Serial: acc.Serial}); err != nil {
+	old := &model.Token{Digest: digest, Account: id, Created: time.Now().Add(-model.ProofAge - time.Minute)}
+	if err := accounts.Commit(t.Context(), &model.Change{Token: old, Serial: acc.Serial}); err != nil {
 		t.Fatal(err)
 	}
 	return token
@@ -180,7 +180,7 @@ func TestAProofIsOfOneLogin(t *testing.T) {
 		_, err := req.Proved(t.Context(), token)
 		return err
 	})
-	if err != account.ErrNotFound {
+	if err != model.ErrNotFound {
 		t.Errorf("a log-in that has ended: %v", err)
 	}
 }

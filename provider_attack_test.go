@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 const (
@@ -316,7 +317,7 @@ func TestProvidersKeepToThePermissions(t *testing.T) {
 	wantPage(t, b.visit(back), 403)
 
 	// Who has an account logs in.
-	if _, err := runningRealm(t, "default").accounts.Create(t.Context(), &account.Patch{Fields: account.Values{"username": "ann", "email": annSmith.Email}}, ""); err != nil {
+	if _, err := runningRealm(t, "default").accounts.Create(t.Context(), &account.Patch{Fields: model.Values{"username": "ann", "email": annSmith.Email}}, ""); err != nil {
 		t.Fatal(err)
 	}
 	p.logIn(annSmith.Username).Want(t, http.StatusCreated)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 const frontEnd = "https://app.example.com/back"
@@ -78,7 +79,7 @@ func (p *providerSite) logIn(username string) testsite.Answer {
 }
 
 // account returns an account as it is stored.
-func (p *providerSite) account(id uint64) *account.Account {
+func (p *providerSite) account(id uint64) *model.Account {
 	p.T.Helper()
 	acc, err := runningRealm(p.T.(*testing.T), "default").accounts.Store.Account(p.T.Context(), id)
 	if err != nil {
@@ -90,12 +91,12 @@ func (p *providerSite) account(id uint64) *account.Account {
 // confirm confirms the address of an account, as an administrator does.
 func (p *providerSite) confirm(id uint64) {
 	p.T.Helper()
-	p.update(id, func(acc *account.Account) { acc.EmailConfirmed = true })
+	p.update(id, func(acc *model.Account) { acc.EmailConfirmed = true })
 }
 
-func (p *providerSite) update(id uint64, change func(*account.Account)) {
+func (p *providerSite) update(id uint64, change func(*model.Account)) {
 	p.T.Helper()
-	_, err := runningRealm(p.T.(*testing.T), "default").accounts.Update(p.T.Context(), id, func(acc *account.Account, _ *account.Change) error {
+	_, err := runningRealm(p.T.(*testing.T), "default").accounts.Update(p.T.Context(), id, func(acc *model.Account, _ *model.Change) error {
 		change(acc)
 		return nil
 	})
@@ -181,7 +182,7 @@ func TestAnAddressLinksOnlyIfBothSidesHaveConfirmedIt(t *testing.T) {
 	if m := jsonOf(t, p.logIn("eve"), http.StatusCreated); m["user"] != "eve" {
 		t.Fatalf("an address that the provider doesn't vouch for: %v", m)
 	}
-	p.update(2, func(acc *account.Account) { acc.Email = "" })
+	p.update(2, func(acc *model.Account) { acc.Email = "" })
 	p.confirm(1)
 	if m := jsonOf(t, p.logIn(annSmith.Username), http.StatusCreated); m["user"] != "ann" || len(p.account(1).Identities) != 1 {
 		t.Fatalf("%v", m)
@@ -189,9 +190,9 @@ func TestAnAddressLinksOnlyIfBothSidesHaveConfirmedIt(t *testing.T) {
 	p.Login("ann", "pw") // the password stays
 
 	// A deactivated account neither lets in nor gives way to a new one.
-	p.update(1, func(acc *account.Account) { acc.IsActive = false })
+	p.update(1, func(acc *model.Account) { acc.IsActive = false })
 	p.logIn(annSmith.Username).Want(t, http.StatusBadRequest, `{"non_field_errors": ["User account is disabled."]}`)
-	p.update(1, func(acc *account.Account) { acc.Identities = nil })
+	p.update(1, func(acc *model.Account) { acc.Identities = nil })
 	p.logIn(annSmith.Username).Want(t, http.StatusBadRequest, `{"non_field_errors": ["User account is disabled."]}`)
 }
 

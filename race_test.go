@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // clients is how many clients act at once.
@@ -53,7 +53,7 @@ func TestOneOfManyGetsAName(t *testing.T) {
 		}), 201)
 
 		// The account is the winner's in all fields.
-		acc, err := runningRealm(t, "default").accounts.Store.AccountByKey(context.Background(), account.Key{Field: "username", Value: name})
+		acc, err := runningRealm(t, "default").accounts.Store.AccountByKey(context.Background(), model.Key{Field: "username", Value: name})
 		if err != nil {
 			t.Fatal(err)
 		}

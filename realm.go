@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/jwt"
 	"github.com/caddy-djoser/djoser/mail"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/pages"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/serializers"
@@ -32,7 +33,7 @@ type realm struct {
 	name       string
 	definition []byte
 	settings   *Settings
-	model      *account.Model
+	model      *model.Model
 	auth       authn.Authenticator
 	api        api.API
 	pages      pages.Realm
@@ -176,7 +177,7 @@ func (r *realm) tryOpen() (*sharedStore, error) {
 		return shared, nil
 	}
 	if r.closed {
-		return nil, account.ErrClosed
+		return nil, model.ErrClosed
 	}
 	ctx := context.Background()
 	value, shares, err := stores.LoadOrNew(r.location, func() (caddy.Destructor, error) { return r.newSharedStore(ctx) })
@@ -239,7 +240,7 @@ func (r *realm) retry(ctx context.Context, err error) {
 }
 
 func (r *realm) setDown(err error) {
-	err = fmt.Errorf("%w: %w", account.ErrUnavailable, err)
+	err = fmt.Errorf("%w: %w", model.ErrUnavailable, err)
 	r.down.Store(&err)
 }
 

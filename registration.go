@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/mail"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
@@ -47,13 +48,13 @@ func checkRegistration(r account.Registration) error {
 }
 
 // validateRegistration checks the settings of who may sign up.
-func (s *Settings) validateRegistration(model *account.Model) error {
+func (s *Settings) validateRegistration(m *model.Model) error {
 	if err := checkRegistration(s.Registration); err != nil {
 		return err
 	}
-	isID := func(f *account.Field) bool { return f.Name == "id" }
+	isID := func(f *model.Field) bool { return f.Name == "id" }
 	switch {
-	case s.Registration.TakesInvitations() && model.Field("invitation") != nil:
+	case s.Registration.TakesInvitations() && m.Field("invitation") != nil:
 		return fmt.Errorf("user_model: field invitation: the name is reserved with 'registration %s'", s.Registration)
 	case len(s.Approvers) > 0 && s.Registration != account.RegistrationApprove:
 		return errors.New("approvers are for 'registration approve'")
@@ -61,9 +62,9 @@ func (s *Settings) validateRegistration(model *account.Model) error {
 		return errors.New("mailer is missing, though 'registration approve' names addresses to tell")
 	case s.QuietRegistration && !s.SendActivationEmail:
 		return errors.New("quiet_registration needs send_activation_email: without it, a registration shows whether its address is taken")
-	case s.QuietRegistration && model.Username.IsAddress() && s.hasV2():
+	case s.QuietRegistration && m.Username.IsAddress() && s.hasV2():
 		return errors.New("quiet_registration doesn't work with 'endpoints v2' where people log in with their address: the answer has the id of the new account, and an address that is taken gets none")
-	case s.QuietRegistration && slices.ContainsFunc(model.Required, isID):
+	case s.QuietRegistration && slices.ContainsFunc(m.Required, isID):
 		return errors.New("quiet_registration: take id out of required_fields, since an address that is taken gets no account with an id")
 	}
 	for i, address := range s.Approvers {

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // rename changes the username of the token's account.
@@ -69,7 +69,7 @@ func attackFormerAddress(t *testing.T) {
 func attackReserveOthers(t *testing.T) {
 	s := serve(t, site(settings+"reserve_usernames 90d\nuser_model {\nfield email email {\nunique\n}\n}\n"))
 	mallory := s.Register("mallory", "pw")
-	for i := range account.MaxReserved + 2 {
+	for i := range model.MaxReserved + 2 {
 		s.JSON("PATCH", "/auth/me", mallory, fmt.Sprintf(`{"email": "person%d@b.example"}`, i)).Want(t, 200)
 	}
 	register := func(name, email string) answer {
@@ -78,9 +78,9 @@ func attackReserveOthers(t *testing.T) {
 	register("person3", "person3@b.example").Want(t, 201)
 
 	// A confirmed address was hers, and stays reserved.
-	change(t, "mallory", func(a *account.Account) { a.EmailConfirmed = true })
+	change(t, "mallory", func(a *model.Account) { a.EmailConfirmed = true })
 	s.JSON("PATCH", "/auth/me", mallory, `{"email": "person4@b.example"}`).Want(t, 200)
-	register("other", fmt.Sprintf("person%d@b.example", account.MaxReserved+1)).Want(t, 400)
+	register("other", fmt.Sprintf("person%d@b.example", model.MaxReserved+1)).Want(t, 400)
 
 	// Deleting her account doesn't keep an address from its owner.
 	r := runningRealm(t, "default")
@@ -88,14 +88,14 @@ func attackReserveOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	register("person4", "person4@b.example").Want(t, 201)
-	register("other", fmt.Sprintf("person%d@b.example", account.MaxReserved+1)).Want(t, 400)
+	register("other", fmt.Sprintf("person%d@b.example", model.MaxReserved+1)).Want(t, 400)
 	register("mallory", "").Want(t, 400)
 }
 
 func TestReservedNamesAreLimited(t *testing.T) {
 	s := serve(t, site(settings))
 	bob, mallory := s.Register("bob", "pw"), s.Register("mallory", "pw")
-	for i := range account.MaxReserved {
+	for i := range model.MaxReserved {
 		s.rename(bob, fmt.Sprint("bob", i)).Want(t, 200)
 	}
 	s.rename(bob, "more").Want(t, 400, `{"username": ["You have given up too many names: take one of them again."]}`)
@@ -104,7 +104,7 @@ func TestReservedNamesAreLimited(t *testing.T) {
 	s.rename(mallory, "bob").Want(t, 400, nameTaken)
 	s.JSON("PATCH", "/auth/me", bob, `{"email": "other@example.com"}`).Want(t, 200)
 	// An unchanged value is not given up.
-	for range account.MaxReserved + 1 {
+	for range model.MaxReserved + 1 {
 		s.rename(bob, "bob3").Want(t, 200)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/cors"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/mail"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/throttle"
 	"github.com/caddyserver/caddy/v2"
@@ -115,7 +116,7 @@ type Settings struct {
 	Passkeys *PasskeySettings `json:"passkeys,omitempty"`
 
 	// UserModel describes the accounts. Default: Django's own User.
-	UserModel *account.UserModel `json:"user_model,omitempty"`
+	UserModel *model.UserModel `json:"user_model,omitempty"`
 
 	// StoreRaw is the store of accounts and tokens. Default: badger.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=djoser.stores inline_key=engine"`
@@ -334,14 +335,14 @@ func (s *Settings) sendsResets() bool      { return !slices.Contains(s.Disable, 
 func (s *Settings) sendsActivations() bool { return s.SendActivationEmail }
 
 // validate checks the settings. It expects defaults and values of placeholders.
-func (s *Settings) validate(model *account.Model) error {
-	if err := s.validateMails(model); err != nil {
+func (s *Settings) validate(m *model.Model) error {
+	if err := s.validateMails(m); err != nil {
 		return err
 	}
-	if err := s.V2Settings.validate(model); err != nil {
+	if err := s.V2Settings.validate(m); err != nil {
 		return err
 	}
-	if err := s.validateRegistration(model); err != nil {
+	if err := s.validateRegistration(m); err != nil {
 		return err
 	}
 	if err := s.validateProviders(); err != nil {
@@ -428,13 +429,13 @@ func checkProtocol(protocol string) error {
 	return fmt.Errorf("protocol is %q: it must be http or https", protocol)
 }
 
-func (s *Settings) validateMails(model *account.Model) error {
+func (s *Settings) validateMails(m *model.Model) error {
 	if s.Protocol != "" {
 		if err := checkProtocol(s.Protocol); err != nil {
 			return err
 		}
 	}
-	if s.SendActivationEmail && model.Username.Name != "email" && !slices.ContainsFunc(model.Required, isEmail) {
+	if s.SendActivationEmail && m.Username.Name != "email" && !slices.ContainsFunc(m.Required, isEmail) {
 		return errors.New("send_activation_email needs an address: put email into required_fields of user_model")
 	}
 	if err := s.checkComplete(); err != nil {
@@ -517,7 +518,7 @@ func missingURL(name, why string) error {
 		name, why, strings.TrimSuffix(name, "_url"))
 }
 
-func isEmail(f *account.Field) bool { return f.Name == "email" && !f.ReadOnly }
+func isEmail(f *model.Field) bool { return f.Name == "email" && !f.ReadOnly }
 
 // checkDomain refuses a domain that isn't a host, optionally with a path.
 func checkDomain(domain string) error {

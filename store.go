@@ -32,22 +32,22 @@ type StoreModule interface {
 
 // Types of package account that a store needs.
 type (
-	Store       = account.Store
-	GroupStore  = account.GroupStore
-	BackupStore = account.BackupStore
-	FaultStore  = account.FaultStore
+	Store       = model.Store
+	GroupStore  = model.GroupStore
+	BackupStore = model.BackupStore
+	FaultStore  = model.FaultStore
 
-	Account     = account.Account
-	FormerEmail = account.FormerEmail
-	Token       = account.Token
-	Digest      = account.Digest
-	Mail        = account.Mail
-	Purpose     = account.Purpose
-	Change      = account.Change
-	Key         = account.Key
-	Group       = account.Group
-	Stats       = account.Stats
-	TakenError  = account.TakenError
+	Account     = model.Account
+	FormerEmail = model.FormerEmail
+	Token       = model.Token
+	Digest      = model.Digest
+	Mail        = model.Mail
+	Purpose     = model.Purpose
+	Change      = model.Change
+	Key         = model.Key
+	Group       = model.Group
+	Stats       = model.Stats
+	TakenError  = model.TakenError
 )
 
 // BadgerStore is the embedded store, for stores that wrap it.
@@ -55,37 +55,37 @@ type BadgerStore = badger.Store
 
 // Purposes of a Mail.
 const (
-	PurposeActivation    = account.PurposeActivation
-	PurposeEmailChange   = account.PurposeEmailChange
-	PurposePasswordReset = account.PurposePasswordReset
-	PurposeEmailNotice   = account.PurposeEmailNotice
+	PurposeActivation    = model.PurposeActivation
+	PurposeEmailChange   = model.PurposeEmailChange
+	PurposePasswordReset = model.PurposePasswordReset
+	PurposeEmailNotice   = model.PurposeEmailNotice
 
-	PurposeUsernameReset   = account.PurposeUsernameReset
-	PurposeConfirmation    = account.PurposeConfirmation
-	PurposePasswordChanged = account.PurposePasswordChanged
-	PurposeFactorOn        = account.PurposeFactorOn
-	PurposeFactorOff       = account.PurposeFactorOff
-	PurposeTokenMade       = account.PurposeTokenMade
-	PurposeIdentityLinked  = account.PurposeIdentityLinked
-	PurposeIdentityRemoved = account.PurposeIdentityRemoved
-	PurposePasskeyAdded    = account.PurposePasskeyAdded
-	PurposePasskeyRemoved  = account.PurposePasskeyRemoved
-	PurposeUsernameChanged = account.PurposeUsernameChanged
-	PurposeInvitation      = account.PurposeInvitation
-	PurposeWaiting         = account.PurposeWaiting
-	PurposeApproved        = account.PurposeApproved
-	PurposeRejected        = account.PurposeRejected
-	PurposeAccountExists   = account.PurposeAccountExists
+	PurposeUsernameReset   = model.PurposeUsernameReset
+	PurposeConfirmation    = model.PurposeConfirmation
+	PurposePasswordChanged = model.PurposePasswordChanged
+	PurposeFactorOn        = model.PurposeFactorOn
+	PurposeFactorOff       = model.PurposeFactorOff
+	PurposeTokenMade       = model.PurposeTokenMade
+	PurposeIdentityLinked  = model.PurposeIdentityLinked
+	PurposeIdentityRemoved = model.PurposeIdentityRemoved
+	PurposePasskeyAdded    = model.PurposePasskeyAdded
+	PurposePasskeyRemoved  = model.PurposePasskeyRemoved
+	PurposeUsernameChanged = model.PurposeUsernameChanged
+	PurposeInvitation      = model.PurposeInvitation
+	PurposeWaiting         = model.PurposeWaiting
+	PurposeApproved        = model.PurposeApproved
+	PurposeRejected        = model.PurposeRejected
+	PurposeAccountExists   = model.PurposeAccountExists
 )
 
 // Errors of a Store.
 var (
-	ErrNotFound    = account.ErrNotFound
-	ErrConflict    = account.ErrConflict
-	ErrModel       = account.ErrModel
-	ErrFull        = account.ErrFull
-	ErrUnavailable = account.ErrUnavailable
-	ErrClosed      = account.ErrClosed
+	ErrNotFound    = model.ErrNotFound
+	ErrConflict    = model.ErrConflict
+	ErrModel       = model.ErrModel
+	ErrFull        = model.ErrFull
+	ErrUnavailable = model.ErrUnavailable
+	ErrClosed      = model.ErrClosed
 )
 
 // Interface guard
@@ -166,7 +166,7 @@ func (s *sharedStore) apply(ctx context.Context, r *realm) error {
 
 // watch reports the faults of the store from now on.
 func (s *sharedStore) watch() {
-	store, ok := model.As[account.FaultStore](s)
+	store, ok := model.As[model.FaultStore](s)
 	if !ok {
 		return
 	}
@@ -270,7 +270,7 @@ func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 
 // introduce logs which store was opened. An empty one may be the wrong one, which
 // shows when the first unknown token comes in.
-func (r *realm) introduce(shared *sharedStore, stats account.Stats) {
+func (r *realm) introduce(shared *sharedStore, stats model.Stats) {
 	log := r.log.With(zap.String("store", r.location))
 	if stats.Accounts > 0 || stats.Tokens > 0 {
 		log.Info("opened the store", zap.Uint64("accounts", stats.Accounts))

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
@@ -32,21 +31,21 @@ func (sealedStores) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "djoser.stores.sealed", New: func() caddy.Module { return new(sealedStores) }}
 }
 
-func (w *wrappedStores) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+func (w *wrappedStores) Open(ctx context.Context, location string, log *zap.Logger) (model.Store, error) {
 	s, err := w.Store.Open(ctx, location, log)
 	return &wrappedStore{&wrappedStore{s}}, err
 }
 
-func (w *sealedStores) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+func (w *sealedStores) Open(ctx context.Context, location string, log *zap.Logger) (model.Store, error) {
 	s, err := w.Store.Open(ctx, location, log)
 	return &sealedStore{s}, err
 }
 
-type wrappedStore struct{ account.Store }
+type wrappedStore struct{ model.Store }
 
-func (s *wrappedStore) Unwrap() account.Store { return s.Store }
+func (s *wrappedStore) Unwrap() model.Store { return s.Store }
 
-type sealedStore struct{ account.Store }
+type sealedStore struct{ model.Store }
 
 func TestAWrappedStoreHasBackupsAndGroups(t *testing.T) {
 	in := install(t, strings.Replace(settings, "store badger", "store wrapped", 1))
@@ -78,8 +77,8 @@ func TestAStoreWithoutBackupsAndGroupsSaysSo(t *testing.T) {
 }
 
 func TestAsEndsWhereNothingIsWrapped(t *testing.T) {
-	for _, s := range []account.Store{nil, &sealedStore{}, &wrappedStore{}, &wrappedStore{&wrappedStore{}}} {
-		if found, ok := model.As[account.BackupStore](s); ok || found != nil {
+	for _, s := range []model.Store{nil, &sealedStore{}, &wrappedStore{}, &wrappedStore{&wrappedStore{}}} {
+		if found, ok := model.As[model.BackupStore](s); ok || found != nil {
 			t.Errorf("%T: %v", s, found)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -122,7 +122,7 @@ func (stuckStores) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "djoser.stores.stuck", New: func() caddy.Module { return new(stuckStores) }}
 }
 
-func (w *stuckStores) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+func (w *stuckStores) Open(ctx context.Context, location string, log *zap.Logger) (model.Store, error) {
 	s, err := w.Store.Open(ctx, location, log)
 	return &stuckStore{wrappedStore{s}}, err
 }
@@ -334,7 +334,7 @@ func TestASweepDeletesWhatWasNeverActivated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.accounts.Update(t.Context(), ann.ID, func(acc *account.Account, _ *account.Change) error {
+	_, err = r.accounts.Update(t.Context(), ann.ID, func(acc *model.Account, _ *model.Change) error {
 		acc.DateJoined = acc.DateJoined.Add(-r.accounts.Links.TTL - 8*24*time.Hour)
 		return nil
 	})
@@ -342,7 +342,7 @@ func TestASweepDeletesWhatWasNeverActivated(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.shared.Load().sweep(t.Context())
-	if _, err := r.accounts.Store.Account(t.Context(), ann.ID); err != account.ErrNotFound {
+	if _, err := r.accounts.Store.Account(t.Context(), ann.ID); err != model.ErrNotFound {
 		t.Errorf("ann: %v", err)
 	}
 	if _, err := r.accounts.Find(t.Context(), "bob"); err != nil {

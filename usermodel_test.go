@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -424,7 +425,7 @@ func TestModelChangesOverStoredAccounts(t *testing.T) {
 		t.Errorf("stored %v", acc.Fields)
 	}
 	for id, email := range map[uint64]string{2: "bob@example.com", 3: "cid@example.com"} {
-		_, err := runningRealm(t, "default").accounts.Patch(ctx, id, &account.Patch{Fields: account.Values{"email": email}})
+		_, err := runningRealm(t, "default").accounts.Patch(ctx, id, &account.Patch{Fields: model.Values{"email": email}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // misleading are usernames with a meaning in paths or commands.
@@ -57,7 +57,7 @@ func attackUsernamePaths(t *testing.T) {
 func TestAccountsKeepOldUsernames(t *testing.T) {
 	s := serve(t, site(settings))
 	s.Register("ann", "pw")
-	change(t, "ann", func(a *account.Account) { a.Username = "-ann" })
+	change(t, "ann", func(a *model.Account) { a.Username = "-ann" })
 	token := s.Login("-ann", "pw")
 	s.JSON("PATCH", "/auth/me", token, `{"email": "new@b.example"}`).Want(t, 200)
 	s.Post("/auth/password", token, "new_password", "new", "current_password", "pw").Want(t, 200)

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/mail"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
@@ -151,7 +151,7 @@ func (s *V2Settings) hasV2() bool { return slices.Contains(s.layouts(), api.V2) 
 func (s *V2Settings) hidesUsers() bool { return s.HideUsers == nil || *s.HideUsers }
 
 // validate checks the settings.
-func (s *V2Settings) validate(model *account.Model) error {
+func (s *V2Settings) validate(m *model.Model) error {
 	for _, name := range s.Endpoints {
 		if err := checkLayout(name); err != nil {
 			return err
@@ -162,7 +162,7 @@ func (s *V2Settings) validate(model *account.Model) error {
 			return err
 		}
 	}
-	if _, err := s.loginField(model); err != nil {
+	if _, err := s.loginField(m); err != nil {
 		return err
 	}
 	if s.JWT != nil {
@@ -177,17 +177,17 @@ func (s *V2Settings) validate(model *account.Model) error {
 }
 
 // loginField returns the field that people log in with, nil for the username field.
-func (s *V2Settings) loginField(model *account.Model) (*account.Field, error) {
-	if s.LoginField == "" || s.LoginField == model.Username.Name {
+func (s *V2Settings) loginField(m *model.Model) (*model.Field, error) {
+	if s.LoginField == "" || s.LoginField == m.Username.Name {
 		return nil, nil
 	}
-	f := model.Field(s.LoginField)
+	f := m.Field(s.LoginField)
 	switch {
 	case f == nil:
 		return nil, fmt.Errorf("login_field %s is not a field of user_model", s.LoginField)
 	case !f.Unique && f.Name != "email":
 		return nil, fmt.Errorf("login_field %s: several accounts may have the same, so it must be unique: put 'unique' into the block of field %s in user_model", f.Name, f.Name)
-	case !slices.Contains(model.Required, f):
+	case !slices.Contains(m.Required, f):
 		return nil, fmt.Errorf("login_field %s: nobody can set it: put it into required_fields of user_model", f.Name)
 	}
 	return f, nil

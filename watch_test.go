@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/gate"
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
@@ -24,7 +23,7 @@ type hangingStore struct {
 }
 
 // the only token that is answered; nil: all
-var answered atomic.Pointer[account.Digest]
+var answered atomic.Pointer[model.Digest]
 
 func init() { caddy.RegisterModule(hangingStore{}) }
 
@@ -32,14 +31,14 @@ func (hangingStore) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "djoser.stores.hanging", New: func() caddy.Module { return new(hangingStore) }}
 }
 
-func (s *hangingStore) Open(ctx context.Context, location string, log *zap.Logger) (account.Store, error) {
+func (s *hangingStore) Open(ctx context.Context, location string, log *zap.Logger) (model.Store, error) {
 	store, err := s.Store.Open(ctx, location, log)
 	return hangingReads{store}, err
 }
 
-type hangingReads struct{ account.Store }
+type hangingReads struct{ model.Store }
 
-func (s hangingReads) Token(ctx context.Context, d account.Digest) (*account.Token, *account.Account, error) {
+func (s hangingReads) Token(ctx context.Context, d model.Digest) (*model.Token, *model.Account, error) {
 	if only := answered.Load(); only != nil && *only != d {
 		<-ctx.Done()
 		return nil, nil, ctx.Err()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // heapBytes is how much the process has allocated so far.
@@ -70,11 +71,11 @@ func attackLongTexts(t *testing.T) {
 	}
 	`
 	both := "set_username_retype\nset_password_retype\npassword_reset_confirm_retype\nsend_activation_email\n"
-	for _, model := range []string{members, "user_model {\nfield username {\ncase_insensitive\nsingle_script\n}\n}\n"} {
-		s := serve(t, site(both+model+settings))
+	for _, users := range []string{members, "user_model {\nfield username {\ncase_insensitive\nsingle_script\n}\n}\n"} {
+		s := serve(t, site(both+users+settings))
 		r := runningRealm(t, "default")
 		password := "pw"
-		known := account.Values{r.model.Username.Name: "ann@b.example"}
+		known := model.Values{r.model.Username.Name: "ann@b.example"}
 		acc, err := r.accounts.Create(t.Context(), &account.Patch{Fields: known}, password)
 		if err != nil {
 			t.Fatal(err)
@@ -180,7 +181,7 @@ func attackBadLink(t *testing.T) {
 	s := serve(t, strings.Replace(site(settings), "validators off", "min_length 1\nvalidators similar", 1))
 	s.Post("/auth/register", "", "username", "johndoe", "password", "pw", "email", "jane.roe@corp.example").Want(t, 201)
 	s.Post("/auth/register", "", "username", "away", "password", "pw", "email", "a@b.example").Want(t, 201)
-	change(t, "away", func(a *account.Account) { a.IsActive = false })
+	change(t, "away", func(a *model.Account) { a.IsActive = false })
 	for uid, want := range map[string]string{
 		account.EncodeUID(1): `{"non_field_errors": ["Invalid token for given user."]}`,
 		account.EncodeUID(2): `{"non_field_errors": ["Invalid token for given user."]}`,

@@ -11,14 +11,14 @@ import (
 // token is empty unless the account is logged in at once; one that waits for approval
 // isn't. Errors: ErrLink, *TakenError, *TooSoonError; ErrUsed if the link has activated
 // the account before.
-func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Account, string, error) {
+func (r *Request) Activate(ctx context.Context, acc *model.Account, link string) (*model.Account, string, error) {
 	a, c := r.accounts, r.event.Client
 	if err := a.allowPair("activate", EncodeUID(acc.ID), c); err != nil {
 		return nil, "", err
 	}
 	r.event.Account = acc
 	var token string
-	acc, err := a.useLink(ctx, acc.ID, func(acc *Account, change *Change) (takenBack bool, err error) {
+	acc, err := a.useLink(ctx, acc.ID, func(acc *model.Account, change *model.Change) (takenBack bool, err error) {
 		purpose, former := a.purposeOf(acc, link)
 		used := a.wasActivation(acc, link)
 		switch purpose {
@@ -27,11 +27,11 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 				return false, ErrUsed
 			}
 			return false, ErrLink
-		case PurposeEmailNotice:
+		case model.PurposeEmailNotice:
 			r.event.Name = "email_taken_back"
 			acc.TakeBack(former, change)
 			return true, nil
-		case PurposeEmailChange:
+		case model.PurposeEmailChange:
 			r.event.Name = "email_confirmed"
 		}
 		if acc.Waiting {
@@ -40,8 +40,8 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 		a.settle(acc, change, c)
 		acc.Email, acc.PendingEmail, acc.EmailConfirmed = acc.PendingEmail, "", true
 		acc.Serial++
-		if acc.IsActive && a.Rules.SendConfirmationEmail && purpose == PurposeActivation {
-			a.notify(change, PurposeConfirmation, acc, c)
+		if acc.IsActive && a.Rules.SendConfirmationEmail && purpose == model.PurposeActivation {
+			a.notify(change, model.PurposeConfirmation, acc, c)
 		}
 		if acc.IsActive && a.Rules.LoginAfterActivation && !r.noLogin {
 			value, t := newLogin(model.MethodLink)
@@ -60,11 +60,11 @@ func (r *Request) Activate(ctx context.Context, acc *Account, link string) (*Acc
 }
 
 // waitsForActivation reports whether an account is new, not deactivated.
-func waitsForActivation(acc *Account) bool { return !acc.IsActive && acc.PendingEmail != "" }
+func waitsForActivation(acc *model.Account) bool { return !acc.IsActive && acc.PendingEmail != "" }
 
 // wasActivation reports whether a link has activated the account: it is good for the serial
 // before. The account has not been changed since.
-func (a *Service) wasActivation(acc *Account, link string) bool {
-	before := &Account{ID: acc.ID, Serial: acc.Serial - 1}
-	return a.Links.check(PurposeActivation, before, acc.Email, link) && acc.IsActive
+func (a *Service) wasActivation(acc *model.Account, link string) bool {
+	before := &model.Account{ID: acc.ID, Serial: acc.Serial - 1}
+	return a.Links.check(model.PurposeActivation, before, acc.Email, link) && acc.IsActive
 }

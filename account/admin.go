@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 )
 
@@ -18,7 +19,7 @@ var operator = password.Caller{Known: true}
 
 // Patch is a change of an account by an administrator. Nil fields don't change.
 type Patch struct {
-	Fields     Values // of the user model, checked
+	Fields     model.Values // of the user model, checked
 	Active     *bool
 	Staff      *bool
 	Superuser  *bool
@@ -28,7 +29,7 @@ type Patch struct {
 	DropGroups []string
 }
 
-func (p *Patch) apply(m *Model, acc *Account) {
+func (p *Patch) apply(m *model.Model, acc *model.Account) {
 	before := acc.Email
 	for _, f := range m.Declared {
 		if value, ok := p.Fields[f.Name]; ok {
@@ -58,8 +59,8 @@ func setIf(value *bool, to *bool) {
 }
 
 // Create creates an account. With an empty password, it can't log in until it gets one.
-func (a *Service) Create(ctx context.Context, p *Patch, pass string) (*Account, error) {
-	acc := &Account{Password: password.Unusable(), IsActive: true, DateJoined: a.Now()}
+func (a *Service) Create(ctx context.Context, p *Patch, pass string) (*model.Account, error) {
+	acc := &model.Account{Password: password.Unusable(), IsActive: true, DateJoined: a.Now()}
 	if pass != "" {
 		hash, err := a.hash(ctx, operator, pass)
 		if err != nil {
@@ -70,7 +71,7 @@ func (a *Service) Create(ctx context.Context, p *Patch, pass string) (*Account, 
 	p.apply(a.Model, acc)
 	a.Model.SetDefaults(acc)
 	setIf(&acc.IsActive, p.Active)
-	change := &Change{Account: acc}
+	change := &model.Change{Account: acc}
 	if err := a.Model.SetKeys(change); err != nil {
 		return nil, err
 	}
@@ -79,8 +80,8 @@ func (a *Service) Create(ctx context.Context, p *Patch, pass string) (*Account, 
 
 // Patch changes an account. A new address counts at once, and invalidates links to the
 // old one.
-func (a *Service) Patch(ctx context.Context, id uint64, p *Patch) (*Account, error) {
-	return a.Update(ctx, id, func(acc *Account, _ *Change) error {
+func (a *Service) Patch(ctx context.Context, id uint64, p *Patch) (*model.Account, error) {
+	return a.Update(ctx, id, func(acc *model.Account, _ *model.Change) error {
 		before := acc.Email
 		p.apply(a.Model, acc)
 		if acc.Email != before {
@@ -94,7 +95,7 @@ func (a *Service) Patch(ctx context.Context, id uint64, p *Patch) (*Account, err
 
 // GivePassword sets a password, or an unusable one if it is empty, and ends every log-in
 // of the account.
-func (a *Service) GivePassword(ctx context.Context, id uint64, pass string) (*Account, error) {
+func (a *Service) GivePassword(ctx context.Context, id uint64, pass string) (*model.Account, error) {
 	hash := password.Unusable()
 	if pass != "" {
 		var err error
@@ -102,7 +103,7 @@ func (a *Service) GivePassword(ctx context.Context, id uint64, pass string) (*Ac
 			return nil, err
 		}
 	}
-	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+	return a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		acc.Password = hash
 		acc.Serial++
 		change.EndTokens = true
@@ -111,8 +112,8 @@ func (a *Service) GivePassword(ctx context.Context, id uint64, pass string) (*Ac
 }
 
 // Enable activates an account, as its activation link would.
-func (a *Service) Enable(ctx context.Context, id uint64) (*Account, error) {
-	return a.Update(ctx, id, func(acc *Account, _ *Change) error {
+func (a *Service) Enable(ctx context.Context, id uint64) (*model.Account, error) {
+	return a.Update(ctx, id, func(acc *model.Account, _ *model.Change) error {
 		if acc.IsActive {
 			return nil
 		}
@@ -124,8 +125,8 @@ func (a *Service) Enable(ctx context.Context, id uint64) (*Account, error) {
 }
 
 // ConfirmEmail confirms the address of an account.
-func (a *Service) ConfirmEmail(ctx context.Context, id uint64) (*Account, error) {
-	return a.Update(ctx, id, func(acc *Account, _ *Change) error {
+func (a *Service) ConfirmEmail(ctx context.Context, id uint64) (*model.Account, error) {
+	return a.Update(ctx, id, func(acc *model.Account, _ *model.Change) error {
 		if acc.Email == "" {
 			return ErrMail("the account has no address")
 		}
@@ -135,8 +136,8 @@ func (a *Service) ConfirmEmail(ctx context.Context, id uint64) (*Account, error)
 }
 
 // Disable deactivates an account, and ends every log-in. No link can undo it.
-func (a *Service) Disable(ctx context.Context, id uint64) (*Account, error) {
-	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+func (a *Service) Disable(ctx context.Context, id uint64) (*model.Account, error) {
+	return a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		acc.IsActive, acc.Provisional, acc.Waiting = false, false, false
 		acc.PendingEmail = ""
 		acc.Serial++
@@ -146,13 +147,13 @@ func (a *Service) Disable(ctx context.Context, id uint64) (*Account, error) {
 }
 
 // Remove deletes an account, with its tokens and mails.
-func (a *Service) Remove(ctx context.Context, id uint64) (*Account, error) {
-	return a.remove(ctx, id, func(*Account) error { return nil })
+func (a *Service) Remove(ctx context.Context, id uint64) (*model.Account, error) {
+	return a.remove(ctx, id, func(*model.Account) error { return nil })
 }
 
 // remove deletes an account unless check returns an error.
-func (a *Service) remove(ctx context.Context, id uint64, check func(*Account) error) (*Account, error) {
-	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+func (a *Service) remove(ctx context.Context, id uint64, check func(*model.Account) error) (*model.Account, error) {
+	return a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		change.Delete = true
 		a.hold(acc, change)
 		return check(acc)
@@ -161,8 +162,8 @@ func (a *Service) remove(ctx context.Context, id uint64, check func(*Account) er
 
 // RevokeAll ends every token of an account, named ones too, but not one that is made
 // meanwhile.
-func (a *Service) RevokeAll(ctx context.Context, id uint64) (*Account, error) {
-	return a.Update(ctx, id, func(_ *Account, change *Change) error {
+func (a *Service) RevokeAll(ctx context.Context, id uint64) (*model.Account, error) {
+	return a.Update(ctx, id, func(_ *model.Account, change *model.Change) error {
 		change.EndTokens = true
 		return nil
 	})
@@ -176,10 +177,10 @@ func (a *Service) Revoke(ctx context.Context, account uint64, id string) error {
 	}
 	for _, t := range tokens {
 		if t.Digest.ID() == id {
-			return a.Commit(ctx, &Change{EndToken: &t.Digest})
+			return a.Commit(ctx, &model.Change{EndToken: &t.Digest})
 		}
 	}
-	return ErrNotFound
+	return model.ErrNotFound
 }
 
 // ErrMail is the reason why an account can't get a mail.
@@ -189,8 +190,8 @@ func (e ErrMail) Error() string { return string(e) }
 
 // SendActivation sends an activation link to an account that isn't active, even if it
 // was deactivated.
-func (a *Service) SendActivation(ctx context.Context, id uint64, c Client) (*Account, error) {
-	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+func (a *Service) SendActivation(ctx context.Context, id uint64, c Client) (*model.Account, error) {
+	return a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		switch {
 		case acc.IsActive:
 			return ErrMail("the account is active")
@@ -203,13 +204,13 @@ func (a *Service) SendActivation(ctx context.Context, id uint64, c Client) (*Acc
 		if acc.PendingEmail == "" {
 			return ErrMail("the account has no address")
 		}
-		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
+		change.Mails = append(change.Mails, a.mail(model.PurposeActivation, acc, c))
 		return nil
 	})
 }
 
 // SendReset sends a reset link to an account.
-func (a *Service) SendReset(ctx context.Context, id uint64, c Client) (*Account, error) {
+func (a *Service) SendReset(ctx context.Context, id uint64, c Client) (*model.Account, error) {
 	acc, err := a.Store.Account(ctx, id)
 	switch {
 	case err != nil:
@@ -221,11 +222,11 @@ func (a *Service) SendReset(ctx context.Context, id uint64, c Client) (*Account,
 	case !password.Usable(acc.Password):
 		return acc, ErrMail("the account has no usable password: set one, since a link doesn't")
 	}
-	return acc, a.Commit(ctx, &Change{Mails: []*Mail{a.mail(PurposePasswordReset, acc, c)}})
+	return acc, a.Commit(ctx, &model.Change{Mails: []*model.Mail{a.mail(model.PurposePasswordReset, acc, c)}})
 }
 
 // Find returns an account by what it logs in with, or by id:<number>.
-func (a *Service) Find(ctx context.Context, name string) (*Account, error) {
+func (a *Service) Find(ctx context.Context, name string) (*model.Account, error) {
 	if id, ok := idName(name); ok {
 		return a.Store.Account(ctx, id)
 	}
@@ -237,7 +238,7 @@ var ErrNoUser = errors.New("no such user")
 
 // NoUser turns ErrNotFound into ErrNoUser with the name.
 func NoUser(name string, err error) error {
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return fmt.Errorf("%w: %s", ErrNoUser, name)
 	}
 	return err
@@ -254,7 +255,7 @@ func idName(name string) (uint64, bool) {
 }
 
 // PasswordState describes the hash of an account: usable, unusable, or unknown.
-func PasswordState(acc *Account) string {
+func PasswordState(acc *model.Account) string {
 	if password.Usable(acc.Password) {
 		return "usable"
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Registration is who may sign up.
@@ -37,7 +39,7 @@ var ErrNotWaiting = errors.New("the user doesn't wait for approval")
 
 // settle ends that an account is provisional, since its address was confirmed, and
 // activates it unless it waits for approval.
-func (a *Service) settle(acc *Account, change *Change, c Client) {
+func (a *Service) settle(acc *model.Account, change *model.Change, c Client) {
 	asks := acc.Waiting && acc.Provisional
 	acc.Provisional = false
 	acc.IsActive = !acc.Waiting
@@ -47,12 +49,12 @@ func (a *Service) settle(acc *Account, change *Change, c Client) {
 }
 
 // askApprovers mails the approvers that an account waits.
-func (a *Service) askApprovers(acc *Account, change *Change, c Client) {
+func (a *Service) askApprovers(acc *model.Account, change *model.Change, c Client) {
 	if !a.Rules.SendsMails {
 		return
 	}
 	for _, address := range a.Rules.Approvers {
-		m := a.mail(PurposeWaiting, acc, c)
+		m := a.mail(model.PurposeWaiting, acc, c)
 		m.Address = address
 		change.Mails = append(change.Mails, m)
 	}
@@ -60,8 +62,8 @@ func (a *Service) askApprovers(acc *Account, change *Change, c Client) {
 
 // Approve lets in an account that waits, and tells its owner. If its address isn't
 // confirmed yet, the activation link will let it in. Errors: ErrNotWaiting.
-func (a *Service) Approve(ctx context.Context, id uint64, c Client) (*Account, error) {
-	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+func (a *Service) Approve(ctx context.Context, id uint64, c Client) (*model.Account, error) {
+	return a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		if !acc.Waiting {
 			return ErrNotWaiting
 		}
@@ -72,7 +74,7 @@ func (a *Service) Approve(ctx context.Context, id uint64, c Client) (*Account, e
 		acc.IsActive = true
 		acc.Serial++
 		if a.Rules.SendsMails && acc.Email != "" {
-			change.Mails = append(change.Mails, a.mail(PurposeApproved, acc, c))
+			change.Mails = append(change.Mails, a.mail(model.PurposeApproved, acc, c))
 		}
 		return nil
 	})
@@ -80,9 +82,9 @@ func (a *Service) Approve(ctx context.Context, id uint64, c Client) (*Account, e
 
 // Reject deletes an account that waits, and tells its owner, unless the address was never
 // confirmed though it had to be. Errors: ErrNotWaiting.
-func (a *Service) Reject(ctx context.Context, id uint64, c Client) (*Account, error) {
+func (a *Service) Reject(ctx context.Context, id uint64, c Client) (*model.Account, error) {
 	told := false
-	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) error {
+	acc, err := a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		if !acc.Waiting {
 			return ErrNotWaiting
 		}
@@ -93,7 +95,7 @@ func (a *Service) Reject(ctx context.Context, id uint64, c Client) (*Account, er
 	if err != nil || !told || !a.Rules.SendsMails {
 		return acc, err
 	}
-	m := a.mail(PurposeRejected, &Account{}, c) // the account's own mails end with it
+	m := a.mail(model.PurposeRejected, &model.Account{}, c) // the account's own mails end with it
 	m.Address = acc.Email
-	return acc, a.Commit(ctx, &Change{Mails: []*Mail{m}})
+	return acc, a.Commit(ctx, &model.Change{Mails: []*model.Mail{m}})
 }

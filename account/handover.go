@@ -22,17 +22,17 @@ type HandOver struct {
 const handOverTTL = time.Minute
 
 // purposeHandOver is the purpose of these links. They are in no mail.
-const purposeHandOver Purpose = "hand_over"
+const purposeHandOver model.Purpose = "hand_over"
 
 // SignHandOver returns a link for a log-in. It is good for a minute, for one host and for
 // the browser with the nonce, and ends with the log-in. Errors: ErrNotFound.
-func (a *Service) SignHandOver(ctx context.Context, login Digest, h HandOver) (link string, err error) {
+func (a *Service) SignHandOver(ctx context.Context, login model.Digest, h HandOver) (link string, err error) {
 	t, acc, err := a.Store.Token(ctx, login)
 	if err != nil {
 		return "", err
 	}
 	if !t.IsLogin() || t.IsNamed() {
-		return "", ErrNotFound
+		return "", model.ErrNotFound
 	}
 	links := a.handOverLinks()
 	return hex.EncodeToString(login[:]) + "." + links.sign(purposeHandOver, acc, h.signed(login)), nil
@@ -43,7 +43,7 @@ func (a *Service) handOverLinks() Links {
 }
 
 // signed returns what a link is signed over, in addition to the account.
-func (h *HandOver) signed(login Digest) string {
+func (h *HandOver) signed(login model.Digest) string {
 	return strings.Join([]string{hex.EncodeToString(login[:]), h.Nonce, h.Host}, " ")
 }
 
@@ -52,12 +52,12 @@ func (h *HandOver) signed(login Digest) string {
 func (r *Request) TakeHandOver(ctx context.Context, link string, h HandOver) (token string, err error) {
 	a, c := r.accounts, r.event.Client
 	text, signature, _ := strings.Cut(link, ".")
-	var login Digest
+	var login model.Digest
 	if n, err := hex.Decode(login[:], []byte(text[:min(len(text), 2*len(login))])); err != nil || n != len(login) || len(text) != 2*n {
 		return "", ErrLink
 	}
 	parent, acc, err := a.Store.Token(ctx, login)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return "", ErrLink
 	}
 	if err != nil {
@@ -70,15 +70,15 @@ func (r *Request) TakeHandOver(ctx context.Context, link string, h HandOver) (to
 	r.event.Account = acc
 	token = model.NewToken()
 	digest, _ := model.DigestOf(token)
-	err = a.Commit(ctx, &Change{
-		Token: &Token{
+	err = a.Commit(ctx, &model.Change{
+		Token: &model.Token{
 			Digest: digest, Account: acc.ID, Created: parent.Created, Expires: parent.Expires,
 			Address: c.Address, Agent: CutAgent(c.Agent), Parent: login, Host: h.Host,
 			MFA: parent.MFA, Passkey: parent.Passkey, Proved: parent.Proved, ProvedFactor: parent.ProvedFactor, Method: parent.Method,
 		},
 		Serial: acc.Serial, NoLogin: true,
 	})
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+	if errors.Is(err, model.ErrConflict) || errors.Is(err, model.ErrNotFound) {
 		return "", ErrLink // logged out, or something else that ends links
 	}
 	return token, err

@@ -10,10 +10,10 @@ import (
 )
 
 // handedOver is a realm with a log-in, and a link for a host.
-func handedOver(t *testing.T) (r *realm, login account.Digest, h account.HandOver, link string) {
+func handedOver(t *testing.T) (r *realm, login model.Digest, h account.HandOver, link string) {
 	t.Helper()
 	r = newRealm(t, nil)
-	if _, _, err := r.tryRegister(account.Values{"username": "alice", "email": "alice@example.com"}, "secret"); err != nil {
+	if _, _, err := r.tryRegister(model.Values{"username": "alice", "email": "alice@example.com"}, "secret"); err != nil {
 		t.Fatal(err)
 	}
 	_, token, err := r.login(here, "alice", "secret")
@@ -52,23 +52,23 @@ func TestAHandOverIsAsOldAsItsLogIn(t *testing.T) {
 	if err != nil || !child.Created.Equal(parent.Created) || !child.Expires.Equal(parent.Expires) || child.Parent != login || child.Host != h.Host {
 		t.Errorf("%+v of %+v, %v", child, parent, err)
 	}
-	if _, err := r.SignHandOver(t.Context(), digest, h); !errors.Is(err, account.ErrNotFound) {
+	if _, err := r.SignHandOver(t.Context(), digest, h); !errors.Is(err, model.ErrNotFound) {
 		t.Errorf("a token that was handed over is handed over: %v", err)
 	}
 }
 
 func TestALinkOfAHandOverIsForOneMinuteHostAndBrowser(t *testing.T) {
-	for name, test := range map[string]func(r *realm, login account.Digest, h *account.HandOver){
-		"after a minute":     func(r *realm, _ account.Digest, _ *account.HandOver) { r.pass(time.Minute) },
-		"at another host":    func(_ *realm, _ account.Digest, h *account.HandOver) { h.Host = "wiki.example.com:8443" },
-		"in another browser": func(_ *realm, _ account.Digest, h *account.HandOver) { h.Nonce = "digest of another nonce" },
-		"without a nonce":    func(_ *realm, _ account.Digest, h *account.HandOver) { h.Nonce = "" },
-		"after the log-out": func(r *realm, login account.Digest, _ *account.HandOver) {
-			if err := r.Commit(r.t.Context(), &account.Change{EndToken: &login}); err != nil {
+	for name, test := range map[string]func(r *realm, login model.Digest, h *account.HandOver){
+		"after a minute":     func(r *realm, _ model.Digest, _ *account.HandOver) { r.pass(time.Minute) },
+		"at another host":    func(_ *realm, _ model.Digest, h *account.HandOver) { h.Host = "wiki.example.com:8443" },
+		"in another browser": func(_ *realm, _ model.Digest, h *account.HandOver) { h.Nonce = "digest of another nonce" },
+		"without a nonce":    func(_ *realm, _ model.Digest, h *account.HandOver) { h.Nonce = "" },
+		"after the log-out": func(r *realm, login model.Digest, _ *account.HandOver) {
+			if err := r.Commit(r.t.Context(), &model.Change{EndToken: &login}); err != nil {
 				r.t.Fatal(err)
 			}
 		},
-		"after all log-ins were ended": func(r *realm, _ account.Digest, _ *account.HandOver) {
+		"after all log-ins were ended": func(r *realm, _ model.Digest, _ *account.HandOver) {
 			if _, err := r.RevokeAll(r.t.Context(), 1); err != nil {
 				r.t.Fatal(err)
 			}

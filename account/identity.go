@@ -18,11 +18,11 @@ import (
 
 // Person is an identity, and what the provider says of it.
 type Person struct {
-	Identity
+	model.Identity
 	Email         string
 	EmailVerified bool
-	Username      string // a wish
-	Values        Values // of other fields
+	Username      string       // a wish
+	Values        model.Values // of other fields
 }
 
 // MaxIdentities is the maximum number of identities of an account.
@@ -54,7 +54,7 @@ func (a *Service) ProviderKey() ([]byte, error) {
 // which then gets the identity; or else to a new one, as far as registration lets in. The
 // token is empty if that waits. code is that of an invitation, or empty. Errors:
 // ErrAddressClaimed, ErrDisabled, ErrWaiting, those of Register.
-func (r *Request) LoginBy(ctx context.Context, p Person, code string) (acc *Account, token string, err error) {
+func (r *Request) LoginBy(ctx context.Context, p Person, code string) (acc *model.Account, token string, err error) {
 	token, t := newLogin(model.MethodProvider)
 	if acc, err = r.loginBy(ctx, p, code, t); err != nil || !acc.IsActive {
 		token = ""
@@ -63,7 +63,7 @@ func (r *Request) LoginBy(ctx context.Context, p Person, code string) (acc *Acco
 }
 
 // LoginSessionBy is LoginBy for a session with a new id; nil if the account waits.
-func (r *Request) LoginSessionBy(ctx context.Context, p Person, code, id string) (*Account, *Session, error) {
+func (r *Request) LoginSessionBy(ctx context.Context, p Person, code, id string) (*model.Account, *Session, error) {
 	s := newSession(id, model.MethodProvider)
 	acc, err := r.loginBy(ctx, p, code, s.Token)
 	if err != nil || !acc.IsActive {
@@ -73,12 +73,12 @@ func (r *Request) LoginSessionBy(ctx context.Context, p Person, code, id string)
 }
 
 // loginBy tries again if another request was faster.
-func (r *Request) loginBy(ctx context.Context, p Person, code string, t *Token) (*Account, error) {
+func (r *Request) loginBy(ctx context.Context, p Person, code string, t *model.Token) (*model.Account, error) {
 	for range attempts {
 		r.event.Account = nil
 		acc, err := r.enterBy(ctx, p, code, t)
-		taken := new(TakenError)
-		if errors.As(err, &taken) && taken.Field == p.Key().Field || errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		taken := new(model.TakenError)
+		if errors.As(err, &taken) && taken.Field == p.Key().Field || errors.Is(err, model.ErrConflict) || errors.Is(err, model.ErrNotFound) {
 			continue
 		}
 		r.event.Account = acc
@@ -87,16 +87,16 @@ func (r *Request) loginBy(ctx context.Context, p Person, code string, t *Token) 
 		}
 		return acc, err
 	}
-	return nil, ErrConflict
+	return nil, model.ErrConflict
 }
 
-func (r *Request) enterBy(ctx context.Context, p Person, code string, t *Token) (*Account, error) {
+func (r *Request) enterBy(ctx context.Context, p Person, code string, t *model.Token) (*model.Account, error) {
 	a := r.accounts
-	if err := a.makeWay(ctx, []Key{p.Key()}); err != nil {
+	if err := a.makeWay(ctx, []model.Key{p.Key()}); err != nil {
 		return nil, err
 	}
 	acc, err := a.Store.AccountByKey(ctx, p.Key())
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		acc, err = a.confirmedOwner(ctx, p)
 	}
 	switch {
@@ -111,7 +111,7 @@ func (r *Request) enterBy(ctx context.Context, p Person, code string, t *Token) 
 	case !acc.HasIdentity(p.Identity):
 		return r.linkAndLogIn(ctx, acc, p, t)
 	}
-	change := &Change{Serial: acc.Serial}
+	change := &model.Change{Serial: acc.Serial}
 	if err := a.addLogin(change, acc, r.event.Client, t); err != nil {
 		return acc, err
 	}
@@ -122,7 +122,7 @@ func (r *Request) enterBy(ctx context.Context, p Person, code string, t *Token) 
 // if no account has the address. Provisional accounts only claim it. An account that was
 // made by somebody else for the address must not get the person's identity, nor the
 // person's data. Errors: ErrAddressClaimed.
-func (a *Service) confirmedOwner(ctx context.Context, p Person) (*Account, error) {
+func (a *Service) confirmedOwner(ctx context.Context, p Person) (*model.Account, error) {
 	if !p.EmailVerified || p.Email == "" {
 		return nil, nil
 	}
@@ -130,7 +130,7 @@ func (a *Service) confirmedOwner(ctx context.Context, p Person) (*Account, error
 	if err != nil {
 		return nil, err
 	}
-	found = slices.DeleteFunc(found, func(acc *Account) bool { return acc.Provisional })
+	found = slices.DeleteFunc(found, func(acc *model.Account) bool { return acc.Provisional })
 	if len(found) == 0 {
 		return nil, nil
 	}
@@ -144,10 +144,10 @@ func (a *Service) confirmedOwner(ctx context.Context, p Person) (*Account, error
 
 // linkAndLogIn links a person to the account that has confirmed the address. One that needs a
 // second factor isn't linked.
-func (r *Request) linkAndLogIn(ctx context.Context, owner *Account, p Person, t *Token) (*Account, error) {
-	acc, err := r.accounts.Update(ctx, owner.ID, func(acc *Account, change *Change) error {
+func (r *Request) linkAndLogIn(ctx context.Context, owner *model.Account, p Person, t *model.Token) (*model.Account, error) {
+	acc, err := r.accounts.Update(ctx, owner.ID, func(acc *model.Account, change *model.Change) error {
 		if acc.Serial != owner.Serial || !acc.EmailConfirmed {
-			return ErrConflict
+			return model.ErrConflict
 		}
 		if err := r.accounts.addLogin(change, acc, r.event.Client, t); err != nil {
 			return err
@@ -162,28 +162,28 @@ func (r *Request) linkAndLogIn(ctx context.Context, owner *Account, p Person, t 
 }
 
 // also reports another event of the request, which has succeeded.
-func (r *Request) also(name string, acc *Account) {
+func (r *Request) also(name string, acc *model.Account) {
 	e := r.event
 	e.Name, e.Account, e.Outcome = name, acc, OutcomeOK
 	r.accounts.Reporter.Report(e)
 }
 
 // registerBy makes an account without a password.
-func (r *Request) registerBy(ctx context.Context, p Person, code string, t *Token) (*Account, error) {
+func (r *Request) registerBy(ctx context.Context, p Person, code string, t *model.Token) (*model.Account, error) {
 	if r.noRegistration {
 		return nil, ErrRegistrationClosed
 	}
 	a, f := r.accounts, r.accounts.Model.Field("email")
 	v := maps.Clone(p.Values)
 	if v == nil {
-		v = make(Values)
+		v = make(model.Values)
 	}
 	if email, messages := f.Parse(p.Email); len(messages) == 0 && p.Email != "" {
 		v["email"] = email
 	}
 	needed := a.Rules.SendActivationEmail || f == a.Model.Username
 	if needed && v.Text("email") == "" {
-		return nil, &FieldError{Field: "email", Messages: []string{fieldtype.MsgRequired}}
+		return nil, &model.FieldError{Field: "email", Messages: []string{fieldtype.MsgRequired}}
 	}
 	invitation, err := a.maySignUp(ctx, v, code)
 	if err != nil {
@@ -198,12 +198,12 @@ func (r *Request) registerBy(ctx context.Context, p Person, code string, t *Toke
 			continue
 		}
 		v[a.Model.Username.Name] = name
-		acc := &Account{
+		acc := &model.Account{
 			Password: password.Unusable(), DateJoined: a.Now(),
-			EmailConfirmed: p.EmailVerified && v.Text("email") != "", Identities: []Identity{a.now(p.Identity)},
+			EmailConfirmed: p.EmailVerified && v.Text("email") != "", Identities: []model.Identity{a.now(p.Identity)},
 		}
 		err = a.register(ctx, acc, v, invitation, r.event.Client, t)
-		switch taken := new(TakenError); {
+		switch taken := new(model.TakenError); {
 		case errors.As(err, &taken) && taken.Field == a.Model.Username.Name:
 			continue
 		case err != nil:
@@ -219,16 +219,16 @@ func (r *Request) registerBy(ctx context.Context, p Person, code string, t *Toke
 }
 
 // now returns an identity that is linked now.
-func (a *Service) now(i Identity) Identity {
+func (a *Service) now(i model.Identity) model.Identity {
 	i.Linked = a.Now().Truncate(time.Microsecond)
 	return i
 }
 
 // Link links an identity to an account that has logged in, whose password hasn't changed
 // since. Errors: *TakenError, ErrManyIdentities, ErrPassword.
-func (r *Request) Link(ctx context.Context, checked *Account, i Identity) (*Account, error) {
+func (r *Request) Link(ctx context.Context, checked *model.Account, i model.Identity) (*model.Account, error) {
 	r.event.Name = "identity_linked"
-	return r.accounts.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
+	return r.accounts.Update(ctx, checked.ID, func(acc *model.Account, change *model.Change) error {
 		if !stillChecked(acc, checked) {
 			return ErrPassword
 		}
@@ -237,7 +237,7 @@ func (r *Request) Link(ctx context.Context, checked *Account, i Identity) (*Acco
 }
 
 // link adds an identity to an account, and tells the owner.
-func (a *Service) link(acc *Account, i Identity, change *Change, c Client) error {
+func (a *Service) link(acc *model.Account, i model.Identity, change *model.Change, c Client) error {
 	if acc.HasIdentity(i) {
 		return nil
 	}
@@ -246,25 +246,25 @@ func (a *Service) link(acc *Account, i Identity, change *Change, c Client) error
 	}
 	acc.Identities = append(acc.Identities, a.now(i))
 	acc.Unlinked = slices.DeleteFunc(acc.Unlinked, i.Key().Same)
-	a.notifyAbout(change, PurposeIdentityLinked, acc, i.Provider, c)
+	a.notifyAbout(change, model.PurposeIdentityLinked, acc, i.Provider, c)
 	return nil
 }
 
 // Unlink takes an identity from an account; see Link. It doesn't come back by its address.
 // Errors: ErrNotFound, ErrLastWay, ErrPassword.
-func (r *Request) Unlink(ctx context.Context, checked *Account, id string) error {
+func (r *Request) Unlink(ctx context.Context, checked *model.Account, id string) error {
 	a := r.accounts
-	_, err := a.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
-		at := slices.IndexFunc(acc.Identities, func(i Identity) bool { return i.ID() == id })
+	_, err := a.Update(ctx, checked.ID, func(acc *model.Account, change *model.Change) error {
+		at := slices.IndexFunc(acc.Identities, func(i model.Identity) bool { return i.ID() == id })
 		switch {
 		case !stillChecked(acc, checked):
 			return ErrPassword
 		case at < 0:
-			return ErrNotFound
+			return model.ErrNotFound
 		case len(acc.Identities) == 1 && !acc.HasPassword() && (a.RelyingParty == nil || len(acc.Passkeys) == 0):
 			return ErrLastWay
 		}
-		a.notifyAbout(change, PurposeIdentityRemoved, acc, acc.Identities[at].Provider, r.event.Client)
+		a.notifyAbout(change, model.PurposeIdentityRemoved, acc, acc.Identities[at].Provider, r.event.Client)
 		acc.Unlinked = append(acc.Unlinked, acc.Identities[at].Key())
 		acc.Unlinked = acc.Unlinked[max(0, len(acc.Unlinked)-MaxIdentities):]
 		acc.Identities = slices.Delete(acc.Identities, at, at+1)

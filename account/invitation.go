@@ -26,18 +26,20 @@ var (
 // links. So it needs no record of its own, and a mail can be sent again.
 
 // Code returns the code of an invitation.
-func (l *Links) Code(i *Invitation) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(i.Address)) + "." + l.sign(PurposeInvitation, signee(i), i.Address)
+func (l *Links) Code(i *model.Invitation) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(i.Address)) + "." + l.sign(model.PurposeInvitation, signee(i), i.Address)
 }
 
 // signee returns the account to sign for: one that is invited again has another serial.
-func signee(i *Invitation) *Account { return &Account{Serial: uint64(i.Created.UnixMicro())} }
+func signee(i *model.Invitation) *model.Account {
+	return &model.Account{Serial: uint64(i.Created.UnixMicro())}
+}
 
 // maxCode is the maximum length of a code.
 const maxCode = (fieldtype.MaxAddress*4+2)/3 + 1 + maxLinkToken
 
 // invitation returns the invitation of a code. Errors: ErrUninvited, those of the store.
-func (a *Service) invitation(ctx context.Context, code string) (*Invitation, error) {
+func (a *Service) invitation(ctx context.Context, code string) (*model.Invitation, error) {
 	s, err := a.invitations()
 	if err != nil {
 		return nil, err
@@ -48,20 +50,20 @@ func (a *Service) invitation(ctx context.Context, code string) (*Invitation, err
 		return nil, ErrUninvited
 	}
 	i, err := s.Invitation(ctx, string(address))
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return nil, ErrUninvited
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !a.Links.check(PurposeInvitation, signee(i), i.Address, token) || !a.Now().Before(i.Expires) {
+	if !a.Links.check(model.PurposeInvitation, signee(i), i.Address, token) || !a.Now().Before(i.Expires) {
 		return nil, ErrUninvited
 	}
 	return i, nil
 }
 
-func (a *Service) invitations() (InvitationStore, error) {
-	s, ok := model.As[InvitationStore](a.Store)
+func (a *Service) invitations() (model.InvitationStore, error) {
+	s, ok := model.As[model.InvitationStore](a.Store)
 	if !ok {
 		return nil, ErrNoInvitations
 	}
@@ -70,7 +72,7 @@ func (a *Service) invitations() (InvitationStore, error) {
 
 // accept puts into the values of a new account what its invitation is for. Errors:
 // ErrUninvited if they have another address.
-func accept(i *Invitation, m *Model, v Values) error {
+func accept(i *model.Invitation, m *model.Model, v model.Values) error {
 	given := v.Text("email")
 	if given != "" && !strings.EqualFold(fieldtype.NormalizeEmail(given), fieldtype.NormalizeEmail(i.Address)) || m.Field("email") == nil {
 		return ErrUninvited
@@ -82,22 +84,22 @@ func accept(i *Invitation, m *Model, v Values) error {
 // Invite makes an invitation, which replaces an earlier one of the address, and mails
 // its link unless it is returned to be passed on. Errors: *FieldError,
 // ErrNoInvitations.
-func (a *Service) Invite(ctx context.Context, address string, groups []string, pass bool, c Client) (*Invitation, error) {
+func (a *Service) Invite(ctx context.Context, address string, groups []string, pass bool, c Client) (*model.Invitation, error) {
 	if _, err := a.invitations(); err != nil {
 		return nil, err
 	}
 	address, messages := ParseAddress(address)
 	if len(messages) > 0 {
-		return nil, &FieldError{Field: "address", Messages: messages}
+		return nil, &model.FieldError{Field: "address", Messages: messages}
 	}
 	slices.Sort(groups)
 	now := a.Now().Truncate(time.Microsecond)
-	i := &Invitation{Address: address, Groups: slices.Compact(groups), Mailed: !pass, Created: now, Expires: now.Add(a.Links.TTL)}
-	change := &Change{Invite: i}
+	i := &model.Invitation{Address: address, Groups: slices.Compact(groups), Mailed: !pass, Created: now, Expires: now.Add(a.Links.TTL)}
+	change := &model.Change{Invite: i}
 	if i.Mailed {
-		m := a.mail(PurposeInvitation, &Account{}, c)
+		m := a.mail(model.PurposeInvitation, &model.Account{}, c)
 		m.Address = address
-		change.Mails = []*Mail{m}
+		change.Mails = []*model.Mail{m}
 	}
 	return i, a.Commit(ctx, change)
 }
@@ -113,7 +115,7 @@ func ParseAddress(text string) (string, []string) {
 }
 
 // Uninvite ends an invitation. Errors: ErrNotFound, ErrNoInvitations.
-func (a *Service) Uninvite(ctx context.Context, address string) (*Invitation, error) {
+func (a *Service) Uninvite(ctx context.Context, address string) (*model.Invitation, error) {
 	s, err := a.invitations()
 	if err != nil {
 		return nil, err
@@ -122,29 +124,29 @@ func (a *Service) Uninvite(ctx context.Context, address string) (*Invitation, er
 	if err != nil {
 		return nil, err
 	}
-	return i, a.Commit(ctx, &Change{Uninvite: i})
+	return i, a.Commit(ctx, &model.Change{Uninvite: i})
 }
 
 // Invitations returns the invitations that are open, in order of their addresses.
-func (a *Service) Invitations(ctx context.Context) ([]*Invitation, error) {
+func (a *Service) Invitations(ctx context.Context) ([]*model.Invitation, error) {
 	s, err := a.invitations()
 	if err != nil {
 		return nil, err
 	}
 	all, err := s.Invitations(ctx)
-	slices.SortFunc(all, func(x, y *Invitation) int { return strings.Compare(x.Address, y.Address) })
+	slices.SortFunc(all, func(x, y *model.Invitation) int { return strings.Compare(x.Address, y.Address) })
 	return all, err
 }
 
 // invitedTo returns the account that the mail of an invitation is about, if it is still
 // open and its code was only mailed.
-func (a *Service) invitedTo(ctx context.Context, address string) ([]*Account, error) {
+func (a *Service) invitedTo(ctx context.Context, address string) ([]*model.Account, error) {
 	s, err := a.invitations()
 	if err != nil {
 		return nil, err
 	}
 	i, err := s.Invitation(ctx, address)
-	if errors.Is(err, ErrNotFound) || err == nil && !i.Mailed {
+	if errors.Is(err, model.ErrNotFound) || err == nil && !i.Mailed {
 		return nil, nil
 	}
 	if err != nil {
@@ -152,5 +154,5 @@ func (a *Service) invitedTo(ctx context.Context, address string) ([]*Account, er
 	}
 	acc := signee(i)
 	acc.Email = i.Address
-	return []*Account{acc}, nil
+	return []*model.Account{acc}, nil
 }

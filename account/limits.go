@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/throttle"
 )
 
@@ -32,7 +33,7 @@ func (e *TooSoonError) Error() string { return "asked too often" }
 
 // allow counts a request to an endpoint for the networks of the client, and a change
 // of an account's fields also for the account.
-func (a *Service) allow(endpoint string, c Client, acc *Account) error {
+func (a *Service) allow(endpoint string, c Client, acc *model.Account) error {
 	limits := a.networkLimits("address", endpoint, c)
 	if endpoint == "me" && acc != nil && len(limits) > 0 {
 		limits = append(limits, throttle.Limit{Key: throttle.Key{"me", strconv.FormatUint(acc.ID, 10)}, Rates: pairRates})

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // EncodeUID returns the uid of a link: the account's id in decimal digits, in base64url
@@ -41,7 +43,7 @@ type Links struct {
 	Now func() time.Time
 }
 
-func (l *Links) sign(p Purpose, a *Account, address string) string {
+func (l *Links) sign(p model.Purpose, a *model.Account, address string) string {
 	return l.token(p, a, address, l.Now().Unix())
 }
 
@@ -49,7 +51,7 @@ func (l *Links) sign(p Purpose, a *Account, address string) string {
 const maxLinkToken = 12 + 1 + 40
 
 // check checks a token in constant time.
-func (l *Links) check(p Purpose, a *Account, address, token string) bool {
+func (l *Links) check(p model.Purpose, a *model.Account, address, token string) bool {
 	if len(token) > maxLinkToken {
 		return false
 	}
@@ -59,11 +61,11 @@ func (l *Links) check(p Purpose, a *Account, address, token string) bool {
 		return false
 	}
 	age := l.Now().Sub(time.Unix(made, 0))
-	fresh := age < l.TTL && age > -MaxSetBack
+	fresh := age < l.TTL && age > -model.MaxSetBack
 	return hmac.Equal([]byte(l.token(p, a, address, made)), []byte(token)) && fresh
 }
 
-func (l *Links) token(p Purpose, a *Account, address string, made int64) string {
+func (l *Links) token(p model.Purpose, a *model.Account, address string, made int64) string {
 	mac := hmac.New(sha256.New, l.Key)
 	var b []byte
 	for _, s := range []string{string(p), address} {
@@ -78,23 +80,23 @@ func (l *Links) token(p Purpose, a *Account, address string, made int64) string 
 }
 
 // Linked returns the account of the uid in a link, or ErrNotFound.
-func (r *Request) Linked(ctx context.Context, uid string) (*Account, error) {
+func (r *Request) Linked(ctx context.Context, uid string) (*model.Account, error) {
 	id, ok := decodeUID(uid)
 	if !ok {
-		return nil, ErrNotFound
+		return nil, model.ErrNotFound
 	}
 	return r.accounts.Store.Account(ctx, id)
 }
 
 // LinkOf returns the account and the purpose of a link that is good now. It uses nothing
 // up. Errors: ErrLink, those of Store.Account.
-func (a *Service) LinkOf(ctx context.Context, uid, link string) (*Account, Purpose, error) {
+func (a *Service) LinkOf(ctx context.Context, uid, link string) (*model.Account, model.Purpose, error) {
 	id, ok := decodeUID(uid)
 	if !ok {
 		return nil, "", ErrLink
 	}
 	acc, err := a.Store.Account(ctx, id)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return nil, "", ErrLink
 	}
 	if err != nil {
@@ -102,7 +104,7 @@ func (a *Service) LinkOf(ctx context.Context, uid, link string) (*Account, Purpo
 	}
 	purpose, _ := a.purposeOf(acc, link)
 	if _, ok := a.checkReset(acc, link); ok && purpose == "" {
-		purpose = PurposePasswordReset
+		purpose = model.PurposePasswordReset
 	}
 	if purpose == "" {
 		return nil, "", ErrLink
@@ -113,15 +115,15 @@ func (a *Service) LinkOf(ctx context.Context, uid, link string) (*Account, Purpo
 // purposeOf returns what a link does that is for Activate, and the change that it takes
 // back. The purpose is empty if it does nothing. It checks the link first, so that a bad
 // one costs the same for every account.
-func (a *Service) purposeOf(acc *Account, link string) (p Purpose, former int) {
-	p = PurposeActivation
+func (a *Service) purposeOf(acc *model.Account, link string) (p model.Purpose, former int) {
+	p = model.PurposeActivation
 	if acc.IsActive {
-		p = PurposeEmailChange
+		p = model.PurposeEmailChange
 	}
 	good, former := a.Links.check(p, acc, acc.PendingEmail, link), a.former(acc, link)
 	switch {
 	case former >= 0 && acc.IsActive:
-		return PurposeEmailNotice, former
+		return model.PurposeEmailNotice, former
 	case !good || acc.PendingEmail == "" || a.ended(acc):
 		return "", -1
 	}
@@ -130,13 +132,13 @@ func (a *Service) purposeOf(acc *Account, link string) (p Purpose, former int) {
 
 // useLink is Update by a link. If an address can't be taken back, because another
 // account has it by now, it still ends every log-in.
-func (a *Service) useLink(ctx context.Context, id uint64, use func(*Account, *Change) (takenBack bool, err error)) (*Account, error) {
+func (a *Service) useLink(ctx context.Context, id uint64, use func(*model.Account, *model.Change) (takenBack bool, err error)) (*model.Account, error) {
 	takenBack := false
-	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) (err error) {
+	acc, err := a.Update(ctx, id, func(acc *model.Account, change *model.Change) (err error) {
 		takenBack, err = use(acc, change)
 		return err
 	})
-	if takenBack && errors.As(err, new(*TakenError)) {
+	if takenBack && errors.As(err, new(*model.TakenError)) {
 		_, ended := a.RevokeAll(ctx, id)
 		err = errors.Join(err, ended)
 	}

@@ -11,31 +11,31 @@ import (
 
 func TestALinkIsForOneThingOnly(t *testing.T) {
 	l := testLinks()
-	acc := &Account{ID: 7, Serial: 3}
-	token := l.sign(PurposeActivation, acc, "a@b.example")
-	if !l.check(PurposeActivation, acc, "a@b.example", token) {
+	acc := &model.Account{ID: 7, Serial: 3}
+	token := l.sign(model.PurposeActivation, acc, "a@b.example")
+	if !l.check(model.PurposeActivation, acc, "a@b.example", token) {
 		t.Fatal("the link is not good")
 	}
 	stamp, mac, _ := strings.Cut(token, "-")
 	for name, ok := range map[string]bool{
-		"another purpose": l.check(PurposePasswordReset, acc, "a@b.example", token),
-		"another address": l.check(PurposeActivation, acc, "A@b.example", token),
-		"another account": l.check(PurposeActivation, &Account{ID: 8, Serial: 3}, "a@b.example", token),
-		"a used link":     l.check(PurposeActivation, &Account{ID: 7, Serial: 4}, "a@b.example", token),
-		"upper case":      l.check(PurposeActivation, acc, "a@b.example", strings.ToUpper(token)),
-		"a later time":    l.check(PurposeActivation, acc, "a@b.example", stamp+"0-"+mac),
-		"another writing": l.check(PurposeActivation, acc, "a@b.example", "0"+token),
-		"a sign":          l.check(PurposeActivation, acc, "a@b.example", "+"+token),
-		"no mac":          l.check(PurposeActivation, acc, "a@b.example", stamp+"-"),
-		"a longer mac":    l.check(PurposeActivation, acc, "a@b.example", token+"00"),
-		"nothing":         l.check(PurposeActivation, acc, "a@b.example", ""),
+		"another purpose": l.check(model.PurposePasswordReset, acc, "a@b.example", token),
+		"another address": l.check(model.PurposeActivation, acc, "A@b.example", token),
+		"another account": l.check(model.PurposeActivation, &model.Account{ID: 8, Serial: 3}, "a@b.example", token),
+		"a used link":     l.check(model.PurposeActivation, &model.Account{ID: 7, Serial: 4}, "a@b.example", token),
+		"upper case":      l.check(model.PurposeActivation, acc, "a@b.example", strings.ToUpper(token)),
+		"a later time":    l.check(model.PurposeActivation, acc, "a@b.example", stamp+"0-"+mac),
+		"another writing": l.check(model.PurposeActivation, acc, "a@b.example", "0"+token),
+		"a sign":          l.check(model.PurposeActivation, acc, "a@b.example", "+"+token),
+		"no mac":          l.check(model.PurposeActivation, acc, "a@b.example", stamp+"-"),
+		"a longer mac":    l.check(model.PurposeActivation, acc, "a@b.example", token+"00"),
+		"nothing":         l.check(model.PurposeActivation, acc, "a@b.example", ""),
 	} {
 		if ok {
 			t.Errorf("%s is good", name)
 		}
 	}
 	l.Now = func() time.Time { return time.Unix(1_700_000_000, 0).Add(l.TTL) }
-	if l.check(PurposeActivation, acc, "a@b.example", token) {
+	if l.check(model.PurposeActivation, acc, "a@b.example", token) {
 		t.Error("the link is good after its time")
 	}
 }
@@ -44,8 +44,8 @@ func TestALinkIsForOneThingOnly(t *testing.T) {
 // but the signed one is taken.
 func FuzzLink(f *testing.F) {
 	l := testLinks()
-	acc := &Account{ID: 1, Serial: 1}
-	good := l.sign(PurposePasswordReset, acc, "a@b.example")
+	acc := &model.Account{ID: 1, Serial: 1}
+	good := l.sign(model.PurposePasswordReset, acc, "a@b.example")
 	f.Add("MQ", good)
 	f.Add("MQ==", strings.ToUpper(good))
 	f.Add("", "-")
@@ -54,10 +54,10 @@ func FuzzLink(f *testing.F) {
 		if id, ok := decodeUID(uid); ok && EncodeUID(id) != uid {
 			t.Errorf("%q is another uid of %d", uid, id)
 		}
-		if l.check(PurposePasswordReset, acc, "a@b.example", token) && token != good {
+		if l.check(model.PurposePasswordReset, acc, "a@b.example", token) && token != good {
 			t.Errorf("%q is good", token)
 		}
-		if d, ok := model.DigestOf(token); ok && (len(token) != TokenLength || d == Digest{}) {
+		if d, ok := model.DigestOf(token); ok && (len(token) != model.TokenLength || d == model.Digest{}) {
 			t.Errorf("%q has a digest", token)
 		}
 	})
@@ -88,7 +88,7 @@ func TestLongLinksThatNothingParses(t *testing.T) {
 	link := testLinks()
 	for name, parse := range map[string]func() bool{
 		"uid":   func() bool { _, ok := decodeUID(long); return ok },
-		"token": func() bool { return link.check(PurposeActivation, &Account{}, "", long) },
+		"token": func() bool { return link.check(model.PurposeActivation, &model.Account{}, "", long) },
 	} {
 		if n := testing.AllocsPerRun(10, func() { parse() }); parse() || n != 0 {
 			t.Errorf("%s: taken, or %v allocations", name, n)

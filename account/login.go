@@ -16,7 +16,7 @@ import (
 // Login returns an auth token by name and password. The name is a value of the field: the
 // username field, or another one that is unique or an address. Errors: ErrCredentials,
 // ErrDisabled, *TooSoonError, password.ErrBusy.
-func (r *Request) Login(ctx context.Context, field *Field, name, pass string) (acc *Account, token string, err error) {
+func (r *Request) Login(ctx context.Context, field *model.Field, name, pass string) (acc *model.Account, token string, err error) {
 	token, t := newLogin(model.MethodPassword)
 	if acc, err = r.login(ctx, field, name, pass, t); err != nil {
 		return acc, "", err
@@ -28,7 +28,7 @@ func (r *Request) Login(ctx context.Context, field *Field, name, pass string) (a
 // counts the attempt, verifies the password, forgives earlier attempts if it was right, and
 // commits the log-in; Do, around it, counts the request and reports the
 // outcome. An unknown name costs as much as a known one.
-func (r *Request) login(ctx context.Context, field *Field, name, pass string, t *Token) (*Account, error) {
+func (r *Request) login(ctx context.Context, field *model.Field, name, pass string, t *model.Token) (*model.Account, error) {
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
 	who := a.loginName(field, name)
@@ -54,12 +54,12 @@ func (r *Request) login(ctx context.Context, field *Field, name, pass string, t 
 
 // loginName is what an account logs in with.
 type loginName struct {
-	field   *Field
-	key     Key
+	field   *model.Field
+	key     model.Key
 	counted string // in throttles
 }
 
-func (a *Service) loginName(f *Field, name string) loginName {
+func (a *Service) loginName(f *model.Field, name string) loginName {
 	if f == a.Model.Username {
 		key := f.Key(a.Model.Normalize(name))
 		return loginName{f, key, key.Value}
@@ -70,7 +70,7 @@ func (a *Service) loginName(f *Field, name string) loginName {
 
 // find returns the account with the name, or ErrNotFound. Of several with an address that
 // isn't unique, it is an active one that has confirmed it, or else the oldest active one.
-func (n loginName) find(ctx context.Context, a *Service) (*Account, error) {
+func (n loginName) find(ctx context.Context, a *Service) (*model.Account, error) {
 	if n.field.Unique {
 		return a.Store.AccountByKey(ctx, n.key)
 	}
@@ -79,11 +79,11 @@ func (n loginName) find(ctx context.Context, a *Service) (*Account, error) {
 		return nil, err
 	}
 	if len(found) == 0 || n.key.Value == "" {
-		return nil, ErrNotFound
+		return nil, model.ErrNotFound
 	}
-	for _, better := range []func(*Account) bool{
-		func(acc *Account) bool { return acc.EmailConfirmed && acc.IsActive },
-		func(acc *Account) bool { return acc.IsActive },
+	for _, better := range []func(*model.Account) bool{
+		func(acc *model.Account) bool { return acc.EmailConfirmed && acc.IsActive },
+		func(acc *model.Account) bool { return acc.IsActive },
 	} {
 		if i := slices.IndexFunc(found, better); i >= 0 {
 			return found[i], nil
@@ -94,9 +94,9 @@ func (n loginName) find(ctx context.Context, a *Service) (*Account, error) {
 
 // logIn verifies a password, and commits a log-in. With an error, the account is returned if it
 // exists. Errors: those of Login, *FactorError.
-func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Client, t *Token) (*Account, error) {
+func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Client, t *model.Token) (*model.Account, error) {
 	acc, err := name.find(ctx, a)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return nil, err
 	}
 	ok, weak, took, err := a.verify(ctx, c.caller(), acc, pass)
@@ -109,7 +109,7 @@ func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Clie
 	case !acc.IsActive:
 		return acc, ErrDisabled
 	}
-	change := &Change{Serial: acc.Serial}
+	change := &model.Change{Serial: acc.Serial}
 	if err = a.addLogin(change, acc, c, t); err == nil {
 		err = a.commitLogin(ctx, change, acc)
 	}
@@ -122,7 +122,7 @@ func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Clie
 // CheckPassword checks the current password of an account, and counts the attempt. It
 // returns the account whose password was checked. Errors: ErrPassword, *TooSoonError,
 // password.ErrBusy.
-func (r *Request) CheckPassword(ctx context.Context, id uint64, pass string) (*Account, error) {
+func (r *Request) CheckPassword(ctx context.Context, id uint64, pass string) (*model.Account, error) {
 	a, c := r.accounts, r.event.Client
 	c.known = true // has a token
 	try, err := a.tryCurrent(r.event.Action, id)
@@ -149,14 +149,14 @@ func (r *Request) CheckPassword(ctx context.Context, id uint64, pass string) (*A
 
 // commitLogin commits a token, unless the account's password or activity changed
 // meanwhile.
-func (a *Service) commitLogin(ctx context.Context, change *Change, checked *Account) error {
+func (a *Service) commitLogin(ctx context.Context, change *model.Change, checked *model.Account) error {
 	for range attempts {
 		err := a.Commit(ctx, change)
-		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		if !errors.Is(err, model.ErrConflict) && !errors.Is(err, model.ErrNotFound) {
 			return err
 		}
 		acc, err := a.Store.Account(ctx, checked.ID)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err != nil && !errors.Is(err, model.ErrNotFound) {
 			return err
 		}
 		if err != nil || !stillChecked(acc, checked) {
@@ -164,23 +164,23 @@ func (a *Service) commitLogin(ctx context.Context, change *Change, checked *Acco
 		}
 		change.Serial = acc.Serial // something else changed, such as the address
 	}
-	return ErrConflict
+	return model.ErrConflict
 }
 
 // stillChecked reports whether a check of the password is still valid.
-func stillChecked(acc, checked *Account) bool {
+func stillChecked(acc, checked *model.Account) bool {
 	return acc.IsActive && acc.Password == checked.Password
 }
 
 // upgrade replaces a hash that is weaker than the settings require. It ignores errors:
 // the next log-in tries again.
-func (a *Service) upgrade(ctx context.Context, acc *Account, pass string, c Client) {
+func (a *Service) upgrade(ctx context.Context, acc *model.Account, pass string, c Client) {
 	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return
 	}
 	old := acc.Password
-	_, _ = a.Update(ctx, acc.ID, func(stored *Account, _ *Change) error {
+	_, _ = a.Update(ctx, acc.ID, func(stored *model.Account, _ *model.Change) error {
 		if stored.Password != old {
 			return ErrCredentials
 		}
@@ -190,9 +190,9 @@ func (a *Service) upgrade(ctx context.Context, acc *Account, pass string, c Clie
 }
 
 // Logout ends one token.
-func (r *Request) Logout(ctx context.Context, digest Digest) error {
-	err := r.accounts.Commit(ctx, &Change{EndToken: &digest})
-	if errors.Is(err, ErrNotFound) {
+func (r *Request) Logout(ctx context.Context, digest model.Digest) error {
+	err := r.accounts.Commit(ctx, &model.Change{EndToken: &digest})
+	if errors.Is(err, model.ErrNotFound) {
 		return nil // another request ended it
 	}
 	return err
@@ -205,8 +205,8 @@ func (r *Request) LogoutAll(ctx context.Context, id uint64) error {
 }
 
 // LogoutOthers ends every log-in of an account but one. Named tokens stay.
-func (r *Request) LogoutOthers(ctx context.Context, id uint64, keep Digest) error {
-	_, err := r.accounts.Update(ctx, id, func(_ *Account, change *Change) error {
+func (r *Request) LogoutOthers(ctx context.Context, id uint64, keep model.Digest) error {
+	_, err := r.accounts.Update(ctx, id, func(_ *model.Account, change *model.Change) error {
 		change.EndTokens, change.Keep, change.KeepNamed = true, keep, true
 		return nil
 	})
@@ -228,7 +228,7 @@ func (a *Service) hash(ctx context.Context, who password.Caller, pass string) (h
 
 // verify checks a password, and measures how long that took. Without an account, or
 // with an unusable or unknown hash, it does the same work as for a new hash.
-func (a *Service) verify(ctx context.Context, who password.Caller, acc *Account, pass string) (ok, weak bool, took time.Duration, err error) {
+func (a *Service) verify(ctx context.Context, who password.Caller, acc *model.Account, pass string) (ok, weak bool, took time.Duration, err error) {
 	err = a.Reporter.Hash(ctx, a.Pool, who, func() {
 		begin := time.Now()
 		broken := acc == nil || !password.Usable(acc.Password)
@@ -325,7 +325,7 @@ func knownKey(name string, c Client) throttle.Key {
 // know records that the owner of an account, who had the password or a link from the
 // mailbox, uses the client's address. Attacks from elsewhere don't lock out a known
 // client.
-func (a *Service) know(acc *Account, c Client) {
+func (a *Service) know(acc *model.Account, c Client) {
 	a.knowAs(a.Model.Username.Key(a.Model.Name(acc)).Value, c)
 }
 
@@ -364,15 +364,15 @@ func (a *Service) hasLoggedIn(ctx context.Context, name loginName, c Client) (bo
 	acc, err := name.find(ctx, a)
 	if err == nil {
 		id = acc.ID
-	} else if !errors.Is(err, ErrNotFound) {
+	} else if !errors.Is(err, model.ErrNotFound) {
 		return false, err
 	}
 	tokens, err := a.Store.Tokens(ctx, id)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return false, err
 	}
 	here := throttle.Network(c.Address)
-	return slices.ContainsFunc(tokens, func(t *Token) bool { return throttle.Network(t.Address) == here }), nil
+	return slices.ContainsFunc(tokens, func(t *model.Token) bool { return throttle.Network(t.Address) == here }), nil
 }
 
 // pace makes a wrong password take the same time for every name. Until its owner logs

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/throttle"
 )
@@ -33,16 +34,16 @@ func TestPaceForgetsABusyMoment(t *testing.T) {
 // djangoStore has one account, old, with a hash from Django, and one, new, with a hash
 // of ours.
 type djangoStore struct {
-	Store
+	model.Store
 	hashes map[string]string
 }
 
-func (s djangoStore) AccountByKey(_ context.Context, key Key) (*Account, error) {
+func (s djangoStore) AccountByKey(_ context.Context, key model.Key) (*model.Account, error) {
 	hash, ok := s.hashes[key.Value]
 	if !ok {
-		return nil, ErrNotFound
+		return nil, model.ErrNotFound
 	}
-	return &Account{ID: 1, Password: hash, IsActive: true}, nil
+	return &model.Account{ID: 1, Password: hash, IsActive: true}, nil
 }
 
 type plainReporter struct{ Reporter }
@@ -56,7 +57,7 @@ func (plainReporter) Hash(ctx context.Context, pool *password.Pool, who password
 // Hashes from Django take longer than those of unknown names, and must not show which
 // accounts came from there.
 func TestAWrongPasswordTakesAsLongForEveryName(t *testing.T) {
-	model, err := (*UserModel)(nil).Resolve(nil)
+	m, err := (*model.UserModel)(nil).Resolve(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,13 +71,13 @@ func TestAWrongPasswordTakesAsLongForEveryName(t *testing.T) {
 			"new": ours,
 			"old": "pbkdf2_sha256$100000$salt$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
 		}},
-		Model: model, Hasher: hasher, Pool: password.NewPool(1, 100), Reporter: plainReporter{},
+		Model: m, Hasher: hasher, Pool: password.NewPool(1, 100), Reporter: plainReporter{},
 		Throttles: NewThrottles(time.Now), Rates: &throttle.Settings{Off: true},
 	}
 	refused := func(name string) time.Duration {
 		begin := time.Now()
 		err := a.Do(Event{Action: "login"}, func(r *Request) error {
-			_, _, err := r.Login(t.Context(), model.Username, name, "wrong")
+			_, _, err := r.Login(t.Context(), m.Username, name, "wrong")
 			return err
 		})
 		if !errors.Is(err, ErrCredentials) {

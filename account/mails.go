@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/throttle"
 )
@@ -40,16 +41,16 @@ var (
 
 // mayChange counts a new address of an account, and returns how long to wait for
 // another one.
-func (a *Service) mayChange(acc *Account) (wait time.Duration, ok bool) {
+func (a *Service) mayChange(acc *model.Account) (wait time.Duration, ok bool) {
 	if a.Rates.Off {
 		return 0, true
 	}
-	key := throttle.Key{"mail", string(PurposeEmailChange), strconv.FormatUint(acc.ID, 10)}
+	key := throttle.Key{"mail", string(model.PurposeEmailChange), strconv.FormatUint(acc.ID, 10)}
 	return a.Throttles.mails.Allow(throttle.Limit{Key: key, Rates: changeRates})
 }
 
 // mayAsk counts a mail requested for an address.
-func (a *Service) mayAsk(address string, p Purpose) bool {
+func (a *Service) mayAsk(address string, p model.Purpose) bool {
 	if a.Rates.Off {
 		return true
 	}
@@ -63,11 +64,11 @@ func (a *Service) mayAsk(address string, p Purpose) bool {
 // can cause: mails about an account with a confirmed address, and resets for the
 // address itself, which have limits of their own. Notices are counted apart, and those of
 // what one can do again and again apart from them.
-func (a *Service) mayReach(m *Mail, to string, named []*Account) bool {
-	if m.Purpose == PurposeInvitation {
+func (a *Service) mayReach(m *model.Mail, to string, named []*model.Account) bool {
+	if m.Purpose == model.PurposeInvitation {
 		return true // only administrators send them
 	}
-	owned := (m.Purpose == PurposePasswordReset || m.Purpose == PurposeUsernameReset) && (named[0].EmailConfirmed || !strings.Contains(to, "+"))
+	owned := (m.Purpose == model.PurposePasswordReset || m.Purpose == model.PurposeUsernameReset) && (named[0].EmailConfirmed || !strings.Contains(to, "+"))
 	if a.Rates.Off || owned || m.Attempts > 0 {
 		return true
 	}
@@ -96,12 +97,12 @@ func mailboxOf(address string) string {
 }
 
 // notify adds a notice to the current address, if there is one.
-func (a *Service) notify(change *Change, p Purpose, acc *Account, c Client) {
+func (a *Service) notify(change *model.Change, p model.Purpose, acc *model.Account, c Client) {
 	a.notifyAbout(change, p, acc, "", c)
 }
 
 // notifyAbout is notify for a notice about something.
-func (a *Service) notifyAbout(change *Change, p Purpose, acc *Account, about string, c Client) {
+func (a *Service) notifyAbout(change *model.Change, p model.Purpose, acc *model.Account, about string, c Client) {
 	if acc.Email == "" || !a.Rules.SendsMails {
 		return
 	}
@@ -118,7 +119,7 @@ func (r *Request) RequestReset(ctx context.Context, email string) error {
 	if err := a.allowPair("password_reset", strings.ToLower(email), c); err != nil {
 		return err
 	}
-	return a.requestMail(ctx, email, PurposePasswordReset, c)
+	return a.requestMail(ctx, email, model.PurposePasswordReset, c)
 }
 
 // RequestUsernameReset requests a mail with links to choose another username for each
@@ -129,14 +130,14 @@ func (r *Request) RequestUsernameReset(ctx context.Context, email string) error 
 	if err := a.allowPair("username_reset", strings.ToLower(email), c); err != nil {
 		return err
 	}
-	return a.requestMail(ctx, email, PurposeUsernameReset, c)
+	return a.requestMail(ctx, email, model.PurposeUsernameReset, c)
 }
 
 // Reaches reports whether a mail that is requested for an address would be about an
 // account.
-func (r *Request) Reaches(ctx context.Context, email string, p Purpose) (bool, error) {
+func (r *Request) Reaches(ctx context.Context, email string, p model.Purpose) (bool, error) {
 	a := r.accounts
-	m := a.mail(p, &Account{}, r.event.Client)
+	m := a.mail(p, &model.Account{}, r.event.Client)
 	m.Address = fieldtype.NormalizeEmail(email)
 	found, err := a.foundFor(ctx, m)
 	if err != nil {
@@ -154,22 +155,22 @@ func (r *Request) ResendActivation(ctx context.Context, email string) error {
 	if err := a.allowPair("activate_resend", strings.ToLower(email), c); err != nil {
 		return err
 	}
-	return a.requestMail(ctx, email, PurposeActivation, c)
+	return a.requestMail(ctx, email, model.PurposeActivation, c)
 }
 
 // requestMail adds an entry with only the address to the outbox. Its accounts are looked
 // up when the mail is sent, so that a request does the same work for any address.
-func (a *Service) requestMail(ctx context.Context, email string, p Purpose, c Client) error {
-	m := a.mail(p, &Account{}, c)
+func (a *Service) requestMail(ctx context.Context, email string, p model.Purpose, c Client) error {
+	m := a.mail(p, &model.Account{}, c)
 	if address := fieldtype.NormalizeEmail(email); a.mayAsk(address, p) {
 		m.Address = address
 	}
-	return a.Commit(ctx, &Change{Mails: []*Mail{m}})
+	return a.Commit(ctx, &model.Change{Mails: []*model.Mail{m}})
 }
 
 // Named returns the current accounts and the recipient of a mail. There are no accounts
 // if there is nothing to send any more.
-func (a *Service) Named(ctx context.Context, m *Mail) ([]*Account, string, error) {
+func (a *Service) Named(ctx context.Context, m *model.Mail) ([]*model.Account, string, error) {
 	found, err := a.foundFor(ctx, m)
 	if err != nil {
 		return nil, "", err
@@ -181,20 +182,20 @@ func (a *Service) Named(ctx context.Context, m *Mail) ([]*Account, string, error
 	return named, to, nil
 }
 
-func (a *Service) foundFor(ctx context.Context, m *Mail) ([]*Account, error) {
+func (a *Service) foundFor(ctx context.Context, m *model.Mail) ([]*model.Account, error) {
 	switch {
-	case m.Purpose == PurposeInvitation:
+	case m.Purpose == model.PurposeInvitation:
 		return a.invitedTo(ctx, m.Address)
-	case m.Purpose == PurposeRejected:
-		return []*Account{{Email: m.Address}}, nil // it was deleted
-	case m.Account == 0 || m.Purpose == PurposeAccountExists:
+	case m.Purpose == model.PurposeRejected:
+		return []*model.Account{{Email: m.Address}}, nil // it was deleted
+	case m.Account == 0 || m.Purpose == model.PurposeAccountExists:
 		return a.Store.AccountsByEmail(ctx, m.Address, maxFound)
 	}
 	acc, err := a.Store.Account(ctx, m.Account)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return nil, nil
 	}
-	return []*Account{acc}, err
+	return []*model.Account{acc}, err
 }
 
 // chooseNamed chooses the accounts of a mail. If an account has confirmed the address,
@@ -203,15 +204,15 @@ func (a *Service) foundFor(ctx context.Context, m *Mail) ([]*Account, error) {
 //
 // The recipient is the address as stored, if possible as requested, since some hosts
 // distinguish Ann@ and ann@.
-func (a *Service) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
-	found = slices.DeleteFunc(found, func(acc *Account) bool {
+func (a *Service) chooseNamed(m *model.Mail, found []*model.Account) ([]*model.Account, string) {
+	found = slices.DeleteFunc(found, func(acc *model.Account) bool {
 		_, ok := recipient(m, acc)
 		return !ok || a.ended(acc)
 	})
-	confirmed := func(acc *Account) bool { return acc.EmailConfirmed }
-	resets := m.Purpose == PurposePasswordReset || m.Purpose == PurposeUsernameReset
+	confirmed := func(acc *model.Account) bool { return acc.EmailConfirmed }
+	resets := m.Purpose == model.PurposePasswordReset || m.Purpose == model.PurposeUsernameReset
 	if resets && slices.ContainsFunc(found, confirmed) {
-		found = slices.DeleteFunc(found, func(acc *Account) bool { return !acc.EmailConfirmed })
+		found = slices.DeleteFunc(found, func(acc *model.Account) bool { return !acc.EmailConfirmed })
 	}
 	if len(found) == 0 {
 		return nil, ""
@@ -223,7 +224,7 @@ func (a *Service) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 			break
 		}
 	}
-	found = slices.DeleteFunc(found, func(acc *Account) bool {
+	found = slices.DeleteFunc(found, func(acc *model.Account) bool {
 		address, _ := recipient(m, acc)
 		return fieldtype.NormalizeEmail(address) != fieldtype.NormalizeEmail(to)
 	})
@@ -237,24 +238,24 @@ func (a *Service) chooseNamed(m *Mail, found []*Account) ([]*Account, string) {
 
 // recipient returns the current recipient of a mail about an account, if it still should
 // be sent.
-func recipient(m *Mail, acc *Account) (string, bool) {
+func recipient(m *model.Mail, acc *model.Account) (string, bool) {
 	switch m.Purpose {
-	case PurposeActivation:
+	case model.PurposeActivation:
 		return acc.PendingEmail, waitsForActivation(acc)
-	case PurposeEmailChange:
+	case model.PurposeEmailChange:
 		return acc.PendingEmail, acc.IsActive && acc.PendingEmail != ""
-	case PurposePasswordReset:
+	case model.PurposePasswordReset:
 		return acc.Email, acc.Email != "" && (acc.IsActive || acc.Provisional) && acc.MayHavePassword()
-	case PurposeUsernameReset:
+	case model.PurposeUsernameReset:
 		return acc.Email, acc.Email != "" && acc.IsActive && password.Usable(acc.Password)
-	case PurposeEmailNotice, PurposeConfirmation, PurposePasswordChanged, PurposeUsernameChanged, PurposeFactorOn, PurposeFactorOff,
-		PurposePasskeyAdded, PurposePasskeyRemoved, PurposeTokenMade, PurposeIdentityLinked, PurposeIdentityRemoved:
+	case model.PurposeEmailNotice, model.PurposeConfirmation, model.PurposePasswordChanged, model.PurposeUsernameChanged, model.PurposeFactorOn, model.PurposeFactorOff,
+		model.PurposePasskeyAdded, model.PurposePasskeyRemoved, model.PurposeTokenMade, model.PurposeIdentityLinked, model.PurposeIdentityRemoved:
 		return m.Address, m.Address != ""
-	case PurposeWaiting:
+	case model.PurposeWaiting:
 		return m.Address, acc.Waiting
-	case PurposeApproved, PurposeAccountExists:
+	case model.PurposeApproved, model.PurposeAccountExists:
 		return acc.Email, acc.Email != "" && acc.IsActive
-	case PurposeRejected, PurposeInvitation:
+	case model.PurposeRejected, model.PurposeInvitation:
 		return acc.Email, acc.Email != ""
 	}
 	return "", false

@@ -5,15 +5,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/throttle"
 )
 
 func TestAccountsThatAMailNames(t *testing.T) {
-	account := func(id uint64, email string, confirmed bool) *Account {
-		return &Account{ID: id, Email: email, EmailConfirmed: confirmed, IsActive: true, Password: "hash"}
+	account := func(id uint64, email string, confirmed bool) *model.Account {
+		return &model.Account{ID: id, Email: email, EmailConfirmed: confirmed, IsActive: true, Password: "hash"}
 	}
-	waiting := func(id uint64, email string) *Account {
-		return &Account{ID: id, Email: email, PendingEmail: email, Password: "hash"}
+	waiting := func(id uint64, email string) *model.Account {
+		return &model.Account{ID: id, Email: email, PendingEmail: email, Password: "hash"}
 	}
 	gone := account(9, "ann@a.example", true)
 	gone.IsActive = false
@@ -21,22 +22,22 @@ func TestAccountsThatAMailNames(t *testing.T) {
 	none.Password = "!"
 	for _, c := range []struct {
 		name    string
-		purpose Purpose
+		purpose model.Purpose
 		asked   string
-		found   []*Account
+		found   []*model.Account
 		to      string
 		ids     []uint64
 	}{
-		{"nobody", PurposePasswordReset, "ann@a.example", nil, "", nil},
-		{"all", PurposePasswordReset, "ann@a.example", []*Account{account(1, "ann@a.example", false), account(2, "ann@a.example", false)}, "ann@a.example", []uint64{1, 2}},
-		{"the confirmed", PurposePasswordReset, "ann@a.example", []*Account{account(1, "ann@a.example", false), account(2, "ann@a.example", true), account(3, "ann@a.example", true)}, "ann@a.example", []uint64{2, 3}},
-		{"who can't have a reset doesn't count", PurposePasswordReset, "ann@a.example", []*Account{account(1, "ann@a.example", false), none, gone}, "ann@a.example", []uint64{1}},
-		{"as it was asked for", PurposePasswordReset, "ann@a.example", []*Account{account(1, "ANN@a.example", false), account(2, "ann@a.example", false)}, "ann@a.example", []uint64{2}},
-		{"as it is stored", PurposePasswordReset, "aNN@a.example", []*Account{account(1, "ANN@a.example", false), account(2, "ann@a.example", false)}, "ANN@a.example", []uint64{1}},
-		{"as a version before stored it", PurposePasswordReset, "ann@a.example", []*Account{account(1, "ann@A.example", false)}, "ann@A.example", []uint64{1}},
-		{"who waits", PurposeActivation, "ann@a.example", []*Account{account(1, "ann@a.example", true), waiting(2, "ann@a.example"), waiting(3, "ann@a.example")}, "ann@a.example", []uint64{2, 3}},
+		{"nobody", model.PurposePasswordReset, "ann@a.example", nil, "", nil},
+		{"all", model.PurposePasswordReset, "ann@a.example", []*model.Account{account(1, "ann@a.example", false), account(2, "ann@a.example", false)}, "ann@a.example", []uint64{1, 2}},
+		{"the confirmed", model.PurposePasswordReset, "ann@a.example", []*model.Account{account(1, "ann@a.example", false), account(2, "ann@a.example", true), account(3, "ann@a.example", true)}, "ann@a.example", []uint64{2, 3}},
+		{"who can't have a reset doesn't count", model.PurposePasswordReset, "ann@a.example", []*model.Account{account(1, "ann@a.example", false), none, gone}, "ann@a.example", []uint64{1}},
+		{"as it was asked for", model.PurposePasswordReset, "ann@a.example", []*model.Account{account(1, "ANN@a.example", false), account(2, "ann@a.example", false)}, "ann@a.example", []uint64{2}},
+		{"as it is stored", model.PurposePasswordReset, "aNN@a.example", []*model.Account{account(1, "ANN@a.example", false), account(2, "ann@a.example", false)}, "ANN@a.example", []uint64{1}},
+		{"as a version before stored it", model.PurposePasswordReset, "ann@a.example", []*model.Account{account(1, "ann@A.example", false)}, "ann@A.example", []uint64{1}},
+		{"who waits", model.PurposeActivation, "ann@a.example", []*model.Account{account(1, "ann@a.example", true), waiting(2, "ann@a.example"), waiting(3, "ann@a.example")}, "ann@a.example", []uint64{2, 3}},
 	} {
-		named, to := (&Service{}).chooseNamed(&Mail{Purpose: c.purpose, Address: c.asked}, c.found)
+		named, to := (&Service{}).chooseNamed(&model.Mail{Purpose: c.purpose, Address: c.asked}, c.found)
 		var ids []uint64
 		for _, acc := range named {
 			ids = append(ids, acc.ID)
@@ -49,11 +50,11 @@ func TestAccountsThatAMailNames(t *testing.T) {
 	// However many have the address, each gets its turn, and the oldest always.
 	named := make(map[uint64]bool)
 	for range 1000 {
-		var many []*Account
+		var many []*model.Account
 		for id := range uint64(100) {
 			many = append(many, account(id+1, "ann@a.example", false))
 		}
-		chosen, _ := (&Service{}).chooseNamed(&Mail{Purpose: PurposePasswordReset, Address: "ann@a.example"}, many)
+		chosen, _ := (&Service{}).chooseNamed(&model.Mail{Purpose: model.PurposePasswordReset, Address: "ann@a.example"}, many)
 		if len(chosen) != maxNamed {
 			t.Fatalf("%d named", len(chosen))
 		}
@@ -72,39 +73,39 @@ func TestAccountsThatAMailNames(t *testing.T) {
 func TestMailsToAMailboxAreLimited(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	a := &Service{Rates: new(throttle.Settings), Throttles: NewThrottles(func() time.Time { return now })}
-	reach := func(p Purpose, to string, confirmed bool) bool {
-		return a.mayReach(&Mail{Purpose: p}, to, []*Account{{EmailConfirmed: confirmed}})
+	reach := func(p model.Purpose, to string, confirmed bool) bool {
+		return a.mayReach(&model.Mail{Purpose: p}, to, []*model.Account{{EmailConfirmed: confirmed}})
 	}
-	for i, purpose := range []Purpose{PurposeActivation, PurposeEmailChange, PurposeActivation, PurposePasswordReset, PurposeActivation} {
+	for i, purpose := range []model.Purpose{model.PurposeActivation, model.PurposeEmailChange, model.PurposeActivation, model.PurposePasswordReset, model.PurposeActivation} {
 		if !reach(purpose, fmt.Sprintf("Bob+%d@b.example", i), false) {
 			t.Errorf("mail %d is too many", i)
 		}
 	}
 	for _, c := range []struct {
-		purpose   Purpose
+		purpose   model.Purpose
 		to        string
 		confirmed bool
 		want      bool
 	}{
-		{PurposeActivation, "bob@b.example", false, false},
-		{PurposeActivation, "BOB+x+y@B.example", false, false},
-		{PurposeActivation, "b.o.b@b.example", false, false},
-		{PurposePasswordReset, "bob+x@b.example", false, false},
+		{model.PurposeActivation, "bob@b.example", false, false},
+		{model.PurposeActivation, "BOB+x+y@B.example", false, false},
+		{model.PurposeActivation, "b.o.b@b.example", false, false},
+		{model.PurposePasswordReset, "bob+x@b.example", false, false},
 		// What the owner has a claim to.
-		{PurposePasswordReset, "bob@b.example", false, true},
-		{PurposePasswordReset, "bob+x@b.example", true, true},
-		{PurposeEmailNotice, "bob@b.example", false, true},
-		{PurposeActivation, "ann@b.example", false, true},
+		{model.PurposePasswordReset, "bob@b.example", false, true},
+		{model.PurposePasswordReset, "bob+x@b.example", true, true},
+		{model.PurposeEmailNotice, "bob@b.example", false, true},
+		{model.PurposeActivation, "ann@b.example", false, true},
 	} {
 		if got := reach(c.purpose, c.to, c.confirmed); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}
-	if again := (&Mail{Purpose: PurposeActivation, Attempts: 1}); !a.mayReach(again, "bob@b.example", []*Account{{}}) {
+	if again := (&model.Mail{Purpose: model.PurposeActivation, Attempts: 1}); !a.mayReach(again, "bob@b.example", []*model.Account{{}}) {
 		t.Error("a mail that is tried again is counted again")
 	}
 	now = now.Add(time.Minute)
-	if !reach(PurposeActivation, "bob@b.example", false) {
+	if !reach(model.PurposeActivation, "bob@b.example", false) {
 		t.Error("still too many")
 	}
 }

@@ -23,7 +23,7 @@ var (
 )
 
 // NeedsFactor reports whether a log-in to an account needs a second factor.
-func (r *Rules) NeedsFactor(acc *Account) bool {
+func (r *Rules) NeedsFactor(acc *model.Account) bool {
 	return acc.Factor.IsActive() || r.MFA && len(acc.Passkeys) > 0
 }
 
@@ -48,7 +48,7 @@ const (
 )
 
 // purposeFactor is the purpose of ephemeral tokens. They are in no mail.
-const purposeFactor Purpose = "second_factor"
+const purposeFactor model.Purpose = "second_factor"
 
 func (a *Service) ephemeralLinks() Links {
 	return Links{Key: a.Links.Key, TTL: ephemeralTTL, Now: a.Links.Now}
@@ -56,12 +56,12 @@ func (a *Service) ephemeralLinks() Links {
 
 // ephemeral returns a token that stands for the right password of an account, for one kind of
 // log-in. It ends with the next code that is used, so that it is good once.
-func (a *Service) ephemeral(acc *Account, kind string) string {
+func (a *Service) ephemeral(acc *model.Account, kind string) string {
 	links := a.ephemeralLinks()
 	return EncodeUID(acc.ID) + "." + kind + "." + links.sign(purposeFactor, acc, signedWith(acc, kind))
 }
 
-func signedWith(acc *Account, kind string) string {
+func signedWith(acc *model.Account, kind string) string {
 	if f := acc.Factor; f != nil {
 		kind = fmt.Sprint(kind, f.Step, len(f.Recovery))
 	}
@@ -73,7 +73,7 @@ func signedWith(acc *Account, kind string) string {
 
 // isEphemeral reports whether a signature is that of an ephemeral token. It checks that first,
 // so that a bad one costs the same for every account.
-func (a *Service) isEphemeral(acc *Account, kind, signature string) bool {
+func (a *Service) isEphemeral(acc *model.Account, kind, signature string) bool {
 	links := a.ephemeralLinks()
 	good := links.check(purposeFactor, acc, signedWith(acc, kind), signature)
 	return good && acc.IsActive && a.Rules.NeedsFactor(acc)
@@ -81,7 +81,7 @@ func (a *Service) isEphemeral(acc *Account, kind, signature string) bool {
 
 // ephemeralOwner returns the account of an ephemeral token, and what else it says. Errors:
 // ErrLink.
-func (a *Service) ephemeralOwner(ctx context.Context, ephemeral string) (acc *Account, kind, signature string, err error) {
+func (a *Service) ephemeralOwner(ctx context.Context, ephemeral string) (acc *model.Account, kind, signature string, err error) {
 	uid, rest, _ := strings.Cut(ephemeral, ".")
 	kind, signature, _ = strings.Cut(rest, ".")
 	id, ok := decodeUID(uid)
@@ -89,7 +89,7 @@ func (a *Service) ephemeralOwner(ctx context.Context, ephemeral string) (acc *Ac
 		return nil, "", "", ErrLink
 	}
 	acc, err = a.Store.Account(ctx, id)
-	if errors.Is(err, ErrNotFound) || err == nil && !a.isEphemeral(acc, kind, signature) {
+	if errors.Is(err, model.ErrNotFound) || err == nil && !a.isEphemeral(acc, kind, signature) {
 		return nil, "", "", ErrLink
 	}
 	return acc, kind, signature, err
@@ -102,7 +102,7 @@ const (
 )
 
 // kindOf returns the kind of a log-in.
-func kindOf(t *Token) string {
+func kindOf(t *model.Token) string {
 	kind := kindToken
 	if t.Generation > 0 {
 		kind = kindSession
@@ -117,7 +117,7 @@ func kindOf(t *Token) string {
 // session, as the log-in would have; the session has the id; with an empty one, there are
 // none here. Wrong codes count as wrong passwords do.
 // Errors: ErrLink for the ephemeral token, those of withFactor.
-func (r *Request) VerifyFactor(ctx context.Context, ephemeral string, f FactorAnswer, id string) (acc *Account, token string, session *Session, err error) {
+func (r *Request) VerifyFactor(ctx context.Context, ephemeral string, f FactorAnswer, id string) (acc *model.Account, token string, session *Session, err error) {
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
 	acc, kind, signature, err := a.ephemeralOwner(ctx, ephemeral)
@@ -135,7 +135,7 @@ func (r *Request) VerifyFactor(ctx context.Context, ephemeral string, f FactorAn
 		token, t = "", session.Token
 	}
 	t.MFA, t.Passkey = true, f.Passkey != nil
-	acc, err = a.withFactor(ctx, acc, c, f, func(acc *Account, change *Change) error {
+	acc, err = a.withFactor(ctx, acc, c, f, func(acc *model.Account, change *model.Change) error {
 		if !a.isEphemeral(acc, kind, signature) {
 			return ErrLink
 		}
@@ -154,7 +154,7 @@ func (r *Request) VerifyFactor(ctx context.Context, ephemeral string, f FactorAn
 // withFactor changes an account by a second factor, with which change calls useFactor. It
 // counts wrong codes. Nobody guesses the answer of a passkey. Errors: ErrCode, ErrPasskey,
 // ErrNoFactor, *TooSoonError.
-func (a *Service) withFactor(ctx context.Context, acc *Account, c Client, f FactorAnswer, change func(*Account, *Change) error) (*Account, error) {
+func (a *Service) withFactor(ctx context.Context, acc *model.Account, c Client, f FactorAnswer, change func(*model.Account, *model.Change) error) (*model.Account, error) {
 	if f.Passkey != nil {
 		return a.Update(ctx, acc.ID, change)
 	}
@@ -162,7 +162,7 @@ func (a *Service) withFactor(ctx context.Context, acc *Account, c Client, f Fact
 	if err != nil {
 		return nil, err
 	}
-	changed, err := a.Update(ctx, acc.ID, func(acc *Account, ch *Change) error {
+	changed, err := a.Update(ctx, acc.ID, func(acc *model.Account, ch *model.Change) error {
 		if !a.Rules.NeedsFactor(acc) {
 			return ErrNoFactor
 		}
@@ -179,7 +179,7 @@ func (a *Service) withFactor(ctx context.Context, acc *Account, c Client, f Fact
 }
 
 // useFactor uses up what proves a second factor. about is what a passkey's challenge is for.
-func (a *Service) useFactor(acc *Account, about string, f FactorAnswer) error {
+func (a *Service) useFactor(acc *model.Account, about string, f FactorAnswer) error {
 	if f.Passkey != nil {
 		return a.usePasskey(acc, about, f.Passkey)
 	}
@@ -187,7 +187,7 @@ func (a *Service) useFactor(acc *Account, about string, f FactorAnswer) error {
 }
 
 // useCode uses up a code of an account's app, or a recovery code.
-func (a *Service) useCode(acc *Account, code string) error {
+func (a *Service) useCode(acc *model.Account, code string) error {
 	f, now := acc.Factor, a.Now()
 	if f == nil {
 		return ErrCode
@@ -214,7 +214,7 @@ var codeRates = []throttle.Rate{{Times: 5, Per: time.Minute}, {Times: 20, Per: t
 
 // tryCode begins an attempt at a code. The owner's networks aren't limited by the attempts of
 // others.
-func (a *Service) tryCode(ctx context.Context, acc *Account, c Client) (*attempt, error) {
+func (a *Service) tryCode(ctx context.Context, acc *model.Account, c Client) (*attempt, error) {
 	if len(a.Rates.Endpoint("login")) == 0 {
 		return a.try(nil, nil)
 	}
@@ -227,13 +227,13 @@ func (a *Service) tryCode(ctx context.Context, acc *Account, c Client) (*attempt
 
 // BeginFactor returns the secret for an app, which ConfirmFactor confirms within ten minutes
 // by the same log-in. Errors: ErrFactorSet.
-func (a *Service) BeginFactor(ctx context.Context, id uint64, login Digest) (secret []byte, err error) {
-	_, err = a.Update(ctx, id, func(acc *Account, _ *Change) error {
+func (a *Service) BeginFactor(ctx context.Context, id uint64, login model.Digest) (secret []byte, err error) {
+	_, err = a.Update(ctx, id, func(acc *model.Account, _ *model.Change) error {
 		if acc.Factor.IsActive() {
 			return ErrFactorSet
 		}
 		if !a.isPending(acc.Factor, login) {
-			acc.Factor = &Factor{Recovery: recoveryOf(acc), Pending: mfa.NewSecret(), PendingUntil: a.Now().Add(pendingTTL), PendingFor: login}
+			acc.Factor = &model.Factor{Recovery: recoveryOf(acc), Pending: mfa.NewSecret(), PendingUntil: a.Now().Add(pendingTTL), PendingFor: login}
 		}
 		secret = acc.Factor.Pending
 		return nil
@@ -242,19 +242,19 @@ func (a *Service) BeginFactor(ctx context.Context, id uint64, login Digest) (sec
 }
 
 // isPending reports whether a log-in may confirm the factor.
-func (a *Service) isPending(f *Factor, login Digest) bool {
+func (a *Service) isPending(f *model.Factor, login model.Digest) bool {
 	return f != nil && hmac.Equal(f.PendingFor[:], login[:]) && a.Now().Before(f.PendingUntil)
 }
 
 // ConfirmFactor sets up the second factor with a code of the app, and returns recovery codes.
 // The log-in has proved the factor then. Errors: ErrCode, ErrFactorSet, *TooSoonError.
-func (r *Request) ConfirmFactor(ctx context.Context, id uint64, login Digest, code string) (codes []string, err error) {
+func (r *Request) ConfirmFactor(ctx context.Context, id uint64, login model.Digest, code string) (codes []string, err error) {
 	a, c := r.accounts, r.event.Client
 	try, err := a.tryCurrent(r.event.Action, id)
 	if err != nil {
 		return nil, err
 	}
-	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) error {
+	acc, err := a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		f, now := acc.Factor, a.Now()
 		if f.IsActive() {
 			return ErrFactorSet
@@ -266,10 +266,10 @@ func (r *Request) ConfirmFactor(ctx context.Context, id uint64, login Digest, co
 		if !ok {
 			return ErrCode
 		}
-		acc.Factor = &Factor{Secret: f.Pending, Step: step, Created: now, Used: now}
+		acc.Factor = &model.Factor{Secret: f.Pending, Step: step, Created: now, Used: now}
 		codes = a.newCodes(acc)
-		change.Prove = &Proof{Digest: login, At: now, MFA: true}
-		a.notify(change, PurposeFactorOn, acc, c)
+		change.Prove = &model.Proof{Digest: login, At: now, MFA: true}
+		a.notify(change, model.PurposeFactorOn, acc, c)
 		return nil
 	})
 	if err != nil {
@@ -281,7 +281,7 @@ func (r *Request) ConfirmFactor(ctx context.Context, id uint64, login Digest, co
 }
 
 // recoveryOf returns the recovery codes of an account, which it may have without an app.
-func recoveryOf(acc *Account) []Digest {
+func recoveryOf(acc *model.Account) []model.Digest {
 	if acc.Factor == nil {
 		return nil
 	}
@@ -289,10 +289,10 @@ func recoveryOf(acc *Account) []Digest {
 }
 
 // newCodes replaces the recovery codes of an account.
-func (a *Service) newCodes(acc *Account) []string {
+func (a *Service) newCodes(acc *model.Account) []string {
 	codes := mfa.NewRecoveryCodes()
 	if acc.Factor == nil {
-		acc.Factor = new(Factor)
+		acc.Factor = new(model.Factor)
 	}
 	acc.Factor.Recovery = nil
 	for _, code := range codes {
@@ -304,27 +304,27 @@ func (a *Service) newCodes(acc *Account) []string {
 
 // RemoveFactor removes the app, by a second factor. With passkeys, the recovery codes stay.
 // Errors: those of withFactor.
-func (r *Request) RemoveFactor(ctx context.Context, acc *Account, f FactorAnswer) error {
+func (r *Request) RemoveFactor(ctx context.Context, acc *model.Account, f FactorAnswer) error {
 	a, c := r.accounts, r.event.Client
-	_, err := a.withFactor(ctx, acc, c, f, func(acc *Account, change *Change) error {
+	_, err := a.withFactor(ctx, acc, c, f, func(acc *model.Account, change *model.Change) error {
 		if !acc.Factor.IsActive() {
 			return ErrNoFactor
 		}
 		if err := a.useFactor(acc, aboutLogin, f); err != nil {
 			return err
 		}
-		acc.Factor = &Factor{Recovery: acc.Factor.Recovery}
+		acc.Factor = &model.Factor{Recovery: acc.Factor.Recovery}
 		acc.TidyFactor()
-		a.notify(change, PurposeFactorOff, acc, c)
+		a.notify(change, model.PurposeFactorOff, acc, c)
 		return nil
 	})
 	return err
 }
 
 // NewRecoveryCodes replaces the recovery codes, by a second factor. Errors: those of withFactor.
-func (r *Request) NewRecoveryCodes(ctx context.Context, acc *Account, f FactorAnswer) (codes []string, err error) {
+func (r *Request) NewRecoveryCodes(ctx context.Context, acc *model.Account, f FactorAnswer) (codes []string, err error) {
 	a, c := r.accounts, r.event.Client
-	_, err = a.withFactor(ctx, acc, c, f, func(acc *Account, _ *Change) error {
+	_, err = a.withFactor(ctx, acc, c, f, func(acc *model.Account, _ *model.Change) error {
 		if !a.Rules.NeedsFactor(acc) {
 			return ErrNoFactor
 		}
@@ -342,15 +342,15 @@ func (r *Request) NewRecoveryCodes(ctx context.Context, acc *Account, f FactorAn
 
 // ResetFactor removes the second factor and the passkeys of an account for an administrator,
 // ends every log-in, and tells the owner. Errors: ErrNoFactor.
-func (a *Service) ResetFactor(ctx context.Context, id uint64) (*Account, error) {
-	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+func (a *Service) ResetFactor(ctx context.Context, id uint64) (*model.Account, error) {
+	return a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		if !acc.Factor.IsActive() && len(acc.Passkeys) == 0 {
 			return ErrNoFactor
 		}
 		acc.Factor, acc.Passkeys = nil, nil
 		acc.Serial++
 		change.EndTokens = true
-		a.notify(change, PurposeFactorOff, acc, Client{})
+		a.notify(change, model.PurposeFactorOff, acc, Client{})
 		return nil
 	})
 }

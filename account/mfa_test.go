@@ -27,9 +27,9 @@ func TestALoginWithASecondFactorIsOneTransaction(t *testing.T) {
 	r := newRealm(t, func(a *account.Service) { a.Rules.MFA = true })
 	ann := r.register("ann", "pw", "")
 	code := mfa.NewRecoveryCodes()[0]
-	_, err := r.Update(t.Context(), ann.ID, func(acc *account.Account, _ *account.Change) error {
+	_, err := r.Update(t.Context(), ann.ID, func(acc *model.Account, _ *model.Change) error {
 		digest, _ := mfa.RecoveryDigest(r.Links.Key, acc.ID, code)
-		acc.Factor = &account.Factor{Secret: mfa.NewSecret(), Recovery: []account.Digest{digest}}
+		acc.Factor = &model.Factor{Secret: mfa.NewSecret(), Recovery: []model.Digest{digest}}
 		return nil
 	})
 	if err != nil {

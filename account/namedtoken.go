@@ -16,10 +16,10 @@ const NamedPrefix = "djoser_"
 
 // NamedDigest returns the digest of a named token, if text has the form of one. It is no
 // auth token's.
-func NamedDigest(text string) (Digest, bool) {
+func NamedDigest(text string) (model.Digest, bool) {
 	digits, found := strings.CutPrefix(text, NamedPrefix)
 	if _, ok := model.DigestOf(digits); !found || !ok {
-		return Digest{}, false
+		return model.Digest{}, false
 	}
 	return sha256.Sum256([]byte(text)), true
 }
@@ -34,32 +34,32 @@ var ErrTooManyTokens = errors.New("too many named tokens")
 // log-ins, and that can't change the account. It adds what t lacks besides its name, scopes
 // and when it expires. The owner asks with a log-in, which must not end meanwhile; zero: an
 // administrator does. Errors: ErrNotFound, ErrDisabled, ErrTooManyTokens.
-func (a *Service) AddNamed(ctx context.Context, id uint64, login Digest, t *Token, c Client) (value string, err error) {
+func (a *Service) AddNamed(ctx context.Context, id uint64, login model.Digest, t *model.Token, c Client) (value string, err error) {
 	value = NamedPrefix + model.NewToken()
 	t.Digest, _ = NamedDigest(value)
 	t.Created, t.Address, t.Agent = a.Now(), c.Address, CutAgent(c.Agent)
-	_, err = a.Update(ctx, id, func(acc *Account, change *Change) error {
+	_, err = a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		tokens, err := a.Store.Tokens(ctx, id)
 		if err != nil {
 			return err
 		}
-		named := slices.DeleteFunc(slices.Clone(tokens), func(t *Token) bool { return !t.IsNamed() })
+		named := slices.DeleteFunc(slices.Clone(tokens), func(t *model.Token) bool { return !t.IsNamed() })
 		switch {
-		case login != Digest{} && !slices.ContainsFunc(tokens, func(t *Token) bool { return t.Digest == login }):
-			return ErrNotFound
+		case login != model.Digest{} && !slices.ContainsFunc(tokens, func(t *model.Token) bool { return t.Digest == login }):
+			return model.ErrNotFound
 		case !acc.IsActive:
 			return ErrDisabled
 		case len(named) >= a.Rules.NamedPerUser:
 			return ErrTooManyTokens
 		}
 		change.Token, change.NoLogin = t, true
-		a.notifyAbout(change, PurposeTokenMade, acc, t.Name, c)
+		a.notifyAbout(change, model.PurposeTokenMade, acc, t.Name, c)
 		return nil
 	})
 	return value, err
 }
 
 // MakeNamed is AddNamed for the owner.
-func (r *Request) MakeNamed(ctx context.Context, id uint64, login Digest, t *Token) (value string, err error) {
+func (r *Request) MakeNamed(ctx context.Context, id uint64, login model.Digest, t *model.Token) (value string, err error) {
 	return r.accounts.AddNamed(ctx, id, login, t, r.event.Client)
 }

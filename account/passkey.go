@@ -33,11 +33,11 @@ type RelyingParty struct {
 type WebAuthn interface {
 	// Registered returns the passkey in the answer to a challenge, after all checks of the
 	// relying party.
-	Registered(rp *RelyingParty, challenge, answer []byte) (*Passkey, error)
+	Registered(rp *RelyingParty, challenge, answer []byte) (*model.Passkey, error)
 
 	// Signed checks the answer of a passkey to a challenge, and returns its new counter,
 	// which the caller checks.
-	Signed(rp *RelyingParty, p *Passkey, challenge, answer []byte) (counter uint32, err error)
+	Signed(rp *RelyingParty, p *model.Passkey, challenge, answer []byte) (counter uint32, err error)
 }
 
 // Errors about passkeys. Each is an ErrRefused.
@@ -67,7 +67,7 @@ const aboutLogin = "login"
 func aboutFactor(ephemeral string) string { return "factor " + ephemeral }
 
 // aboutPasskey is for a new passkey, by one log-in of an account.
-func aboutPasskey(acc *Account, login Digest) string {
+func aboutPasskey(acc *model.Account, login model.Digest) string {
 	return fmt.Sprintf("new %d %d %x", acc.ID, acc.Serial, login)
 }
 
@@ -86,7 +86,7 @@ func (a *Service) checkChallenge(about string, challenge []byte) (made time.Time
 	said, mac := challenge[:challengeBytes-sha256.Size], challenge[challengeBytes-sha256.Size:]
 	made = time.UnixMicro(int64(binary.BigEndian.Uint64(said[16:])))
 	age := a.Now().Sub(made)
-	return made, hmac.Equal(mac, a.passkeyMAC("challenge "+about, said)) && age < challengeTTL && age > -MaxSetBack
+	return made, hmac.Equal(mac, a.passkeyMAC("challenge "+about, said)) && age < challengeTTL && age > -model.MaxSetBack
 }
 
 func (a *Service) passkeyMAC(about string, data []byte) []byte {
@@ -98,7 +98,7 @@ func (a *Service) passkeyMAC(about string, data []byte) []byte {
 
 // PasskeyHandle returns by what authenticators know an account. It tells them nothing else,
 // and is another one in each realm of a host.
-func (a *Service) PasskeyHandle(acc *Account) []byte {
+func (a *Service) PasskeyHandle(acc *model.Account) []byte {
 	return a.passkeyMAC("user", binary.BigEndian.AppendUint64(nil, acc.ID))
 }
 
@@ -107,14 +107,14 @@ func (a *Service) LoginChallenge() []byte { return a.challenge(aboutLogin) }
 
 // FactorChallenge returns a challenge for VerifyFactor, and the account, whose passkeys can
 // answer it. Errors: ErrLink.
-func (a *Service) FactorChallenge(ctx context.Context, ephemeral string) (acc *Account, challenge []byte, err error) {
+func (a *Service) FactorChallenge(ctx context.Context, ephemeral string) (acc *model.Account, challenge []byte, err error) {
 	acc, _, _, err = a.ephemeralOwner(ctx, ephemeral)
 	return acc, a.challenge(aboutFactor(ephemeral)), err
 }
 
 // NewPasskeyChallenge returns a challenge for AddPasskey, by the same log-in, and the account.
 // Errors: ErrManyPasskeys.
-func (a *Service) NewPasskeyChallenge(ctx context.Context, login *Token) (acc *Account, challenge []byte, err error) {
+func (a *Service) NewPasskeyChallenge(ctx context.Context, login *model.Token) (acc *model.Account, challenge []byte, err error) {
 	acc, err = a.Store.Account(ctx, login.Account)
 	switch {
 	case err != nil:
@@ -162,8 +162,8 @@ func base64URL(text string) ([]byte, error) {
 }
 
 // passkeyOf returns the account's passkey with the id of a credential, or nil.
-func passkeyOf(acc *Account, credential []byte) *Passkey {
-	i := slices.IndexFunc(acc.Passkeys, func(p Passkey) bool { return bytes.Equal(p.Credential, credential) })
+func passkeyOf(acc *model.Account, credential []byte) *model.Passkey {
+	i := slices.IndexFunc(acc.Passkeys, func(p model.Passkey) bool { return bytes.Equal(p.Credential, credential) })
 	if i < 0 {
 		return nil
 	}
@@ -171,7 +171,7 @@ func passkeyOf(acc *Account, credential []byte) *Passkey {
 }
 
 // takeChallenge uses up a challenge, and every earlier one of the account.
-func (a *Service) takeChallenge(acc *Account, about string, challenge []byte) bool {
+func (a *Service) takeChallenge(acc *model.Account, about string, challenge []byte) bool {
 	made, ok := a.checkChallenge(about, challenge)
 	if !ok || !made.After(acc.Challenged) {
 		return false
@@ -181,7 +181,7 @@ func (a *Service) takeChallenge(acc *Account, about string, challenge []byte) bo
 }
 
 // usePasskey uses up the answer of one of an account's passkeys. Errors: ErrPasskey, ErrCloned.
-func (a *Service) usePasskey(acc *Account, about string, answer []byte) error {
+func (a *Service) usePasskey(acc *model.Account, about string, answer []byte) error {
 	said, ok := readPasskeyAnswer(answer)
 	if !ok || a.RelyingParty == nil || !a.takeChallenge(acc, about, said.challenge) {
 		return ErrPasskey
@@ -206,16 +206,16 @@ func (a *Service) usePasskey(acc *Account, about string, answer []byte) error {
 // LoginByPasskey logs in by the answer of a passkey alone, which is two factors: the
 // authenticator, and what it has checked of its user. It returns an auth token, or a session
 // with the id unless that is empty. Errors: ErrPasskey, ErrCloned, ErrDisabled.
-func (r *Request) LoginByPasskey(ctx context.Context, answer []byte, id string) (acc *Account, token string, session *Session, err error) {
+func (r *Request) LoginByPasskey(ctx context.Context, answer []byte, id string) (acc *model.Account, token string, session *Session, err error) {
 	a, c := r.accounts, r.event.Client
 	r.event.Account = nil // not that of the request's token
 	said, ok := readPasskeyAnswer(answer)
 	if _, fresh := a.checkChallenge(aboutLogin, said.challenge); !ok || !fresh {
 		return nil, "", nil, ErrPasskey
 	}
-	owned := Passkey{Credential: said.credential}
+	owned := model.Passkey{Credential: said.credential}
 	owner, err := a.Store.AccountByKey(ctx, owned.Key())
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return nil, "", nil, ErrPasskey
 	}
 	if err != nil {
@@ -228,7 +228,7 @@ func (r *Request) LoginByPasskey(ctx context.Context, answer []byte, id string) 
 		token, t = "", session.Token
 	}
 	t.MFA, t.Passkey = true, true
-	acc, err = a.Update(ctx, owner.ID, func(acc *Account, change *Change) error {
+	acc, err = a.Update(ctx, owner.ID, func(acc *model.Account, change *model.Change) error {
 		if err := a.usePasskey(acc, aboutLogin, answer); err != nil {
 			return err
 		}
@@ -237,7 +237,7 @@ func (r *Request) LoginByPasskey(ctx context.Context, answer []byte, id string) 
 		}
 		return a.addLogin(change, acc, c, t)
 	})
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		err = ErrPasskey
 	}
 	if err != nil {
@@ -250,9 +250,9 @@ func (r *Request) LoginByPasskey(ctx context.Context, answer []byte, id string) 
 // AddPasskey adds a passkey to an account, by the log-in that NewPasskeyChallenge was for. With
 // mfa, it is a second factor: the log-in has proved it then, and the first one comes with
 // recovery codes. Errors: ErrPasskey, ErrManyPasskeys, *TakenError.
-func (r *Request) AddPasskey(ctx context.Context, id uint64, login Digest, name string, answer []byte) (added *Passkey, codes []string, err error) {
+func (r *Request) AddPasskey(ctx context.Context, id uint64, login model.Digest, name string, answer []byte) (added *model.Passkey, codes []string, err error) {
 	a, c := r.accounts, r.event.Client
-	acc, err := a.Update(ctx, id, func(acc *Account, change *Change) (err error) {
+	acc, err := a.Update(ctx, id, func(acc *model.Account, change *model.Change) (err error) {
 		said, ok := readPasskeyAnswer(answer)
 		if !ok || a.RelyingParty == nil || !a.takeChallenge(acc, aboutPasskey(acc, login), said.challenge) {
 			return ErrPasskey
@@ -264,7 +264,7 @@ func (r *Request) AddPasskey(ctx context.Context, id uint64, login Digest, name 
 			return fmt.Errorf("%w: %w", ErrPasskey, err)
 		}
 		if passkeyOf(acc, added.Credential) != nil {
-			return &TakenError{Field: model.PasskeyField}
+			return &model.TakenError{Field: model.PasskeyField}
 		}
 		codes = nil
 		if a.Rules.MFA && !a.Rules.NeedsFactor(acc) {
@@ -273,8 +273,8 @@ func (r *Request) AddPasskey(ctx context.Context, id uint64, login Digest, name 
 		now := a.Now().Truncate(time.Microsecond)
 		added.Name, added.Created = name, now
 		acc.Passkeys = append(acc.Passkeys, *added)
-		change.Prove = &Proof{Digest: login, At: now, MFA: true}
-		a.notifyAbout(change, PurposePasskeyAdded, acc, name, c)
+		change.Prove = &model.Proof{Digest: login, At: now, MFA: true}
+		a.notifyAbout(change, model.PurposePasskeyAdded, acc, name, c)
 		return nil
 	})
 	if err != nil {
@@ -285,11 +285,11 @@ func (r *Request) AddPasskey(ctx context.Context, id uint64, login Digest, name 
 }
 
 // RenamePasskey gives a passkey of an account another name. Errors: ErrNotFound.
-func (r *Request) RenamePasskey(ctx context.Context, id uint64, passkey, name string) (renamed *Passkey, err error) {
-	_, err = r.accounts.Update(ctx, id, func(acc *Account, _ *Change) error {
+func (r *Request) RenamePasskey(ctx context.Context, id uint64, passkey, name string) (renamed *model.Passkey, err error) {
+	_, err = r.accounts.Update(ctx, id, func(acc *model.Account, _ *model.Change) error {
 		i := passkeyIndex(acc, passkey)
 		if i < 0 {
-			return ErrNotFound
+			return model.ErrNotFound
 		}
 		acc.Passkeys[i].Name = name
 		renamed = &acc.Passkeys[i]
@@ -301,15 +301,15 @@ func (r *Request) RenamePasskey(ctx context.Context, id uint64, passkey, name st
 // RemovePasskey removes a passkey of an account. Errors: ErrNotFound, ErrLastWay.
 func (r *Request) RemovePasskey(ctx context.Context, id uint64, passkey string) error {
 	a, c := r.accounts, r.event.Client
-	_, err := a.Update(ctx, id, func(acc *Account, change *Change) error {
+	_, err := a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		i := passkeyIndex(acc, passkey)
 		switch {
 		case i < 0:
-			return ErrNotFound
+			return model.ErrNotFound
 		case len(acc.Passkeys) == 1 && len(acc.Identities) == 0 && !acc.HasPassword():
 			return ErrLastWay
 		}
-		a.notifyAbout(change, PurposePasskeyRemoved, acc, acc.Passkeys[i].Name, c)
+		a.notifyAbout(change, model.PurposePasskeyRemoved, acc, acc.Passkeys[i].Name, c)
 		acc.Passkeys = slices.Delete(acc.Passkeys, i, i+1)
 		acc.TidyFactor()
 		return nil
@@ -318,6 +318,6 @@ func (r *Request) RemovePasskey(ctx context.Context, id uint64, passkey string) 
 }
 
 // passkeyIndex returns the index of the passkey with an id for its owner, or -1.
-func passkeyIndex(acc *Account, id string) int {
-	return slices.IndexFunc(acc.Passkeys, func(p Passkey) bool { return p.ID() == id })
+func passkeyIndex(acc *model.Account, id string) int {
+	return slices.IndexFunc(acc.Passkeys, func(p model.Passkey) bool { return p.ID() == id })
 }

@@ -3,12 +3,14 @@ package account
 import (
 	"context"
 	"errors"
+
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // SetFields changes fields of an account. Errors: *TakenError, *TooSoonError.
-func (r *Request) SetFields(ctx context.Context, id uint64, v Values) (*Account, error) {
+func (r *Request) SetFields(ctx context.Context, id uint64, v model.Values) (*model.Account, error) {
 	a := r.accounts
-	return a.Update(ctx, id, func(acc *Account, change *Change) error {
+	return a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		before := acc.Email
 		for _, f := range a.Model.Required {
 			if value, ok := v[f.Name]; ok {
@@ -25,13 +27,13 @@ func (r *Request) SetFields(ctx context.Context, id uint64, v Values) (*Account,
 // Like SetPassword it takes the account whose password was checked: it fails if the
 // password was reset or the account deactivated meanwhile. Errors: *FieldError,
 // ErrPassword, *TakenError.
-func (r *Request) SetUsername(ctx context.Context, checked *Account, name string) (*Account, error) {
+func (r *Request) SetUsername(ctx context.Context, checked *model.Account, name string) (*model.Account, error) {
 	a := r.accounts
 	name, err := a.Model.CheckUsername(name)
 	if err != nil {
 		return nil, err
 	}
-	return a.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
+	return a.Update(ctx, checked.ID, func(acc *model.Account, change *model.Change) error {
 		if !stillChecked(acc, checked) {
 			return ErrPassword
 		}
@@ -40,12 +42,12 @@ func (r *Request) SetUsername(ctx context.Context, checked *Account, name string
 }
 
 // rename sets a username.
-func (a *Service) rename(ctx context.Context, acc *Account, name string, change *Change, c Client) error {
+func (a *Service) rename(ctx context.Context, acc *model.Account, name string, change *model.Change, c Client) error {
 	if name == a.Model.Name(acc) {
 		return nil
 	}
 	if a.Rules.UsernameChangedEmailConfirmation {
-		a.notify(change, PurposeUsernameChanged, acc, c)
+		a.notify(change, model.PurposeUsernameChanged, acc, c)
 	}
 	before := acc.Email
 	a.Model.Username.Set(acc, name)
@@ -62,7 +64,7 @@ func (r *Request) UsernameTaken(ctx context.Context, name string, own uint64) (b
 		key.Reserved = reserved
 		holder, err := a.Store.AccountByKey(ctx, key)
 		switch {
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, model.ErrNotFound):
 		case err != nil:
 			return false, err
 		case reserved && holder.ID == own, a.ended(holder):
@@ -76,7 +78,7 @@ func (r *Request) UsernameTaken(ctx context.Context, name string, own uint64) (b
 // SetPassword changes a password. keep is the token of the request, which
 // logout_on_password_change doesn't end. Errors: *FieldError, ErrPassword,
 // password.ErrBusy.
-func (r *Request) SetPassword(ctx context.Context, checked *Account, pass string, keep Digest) (*Account, error) {
+func (r *Request) SetPassword(ctx context.Context, checked *model.Account, pass string, keep model.Digest) (*model.Account, error) {
 	a, c := r.accounts, r.event.Client
 	if err := a.CheckNewPassword("new_password", pass, a.Model.Texts(checked)); err != nil {
 		return nil, err
@@ -86,7 +88,7 @@ func (r *Request) SetPassword(ctx context.Context, checked *Account, pass string
 	if err != nil {
 		return nil, err
 	}
-	return a.Update(ctx, checked.ID, func(acc *Account, change *Change) error {
+	return a.Update(ctx, checked.ID, func(acc *model.Account, change *model.Change) error {
 		if !stillChecked(acc, checked) {
 			return ErrPassword
 		}
@@ -94,7 +96,7 @@ func (r *Request) SetPassword(ctx context.Context, checked *Account, pass string
 		acc.Serial++
 		change.EndTokens, change.Keep, change.KeepNamed = a.Rules.LogoutOnPasswordChange, keep, true
 		if a.Rules.PasswordChangedEmailConfirmation {
-			a.notify(change, PurposePasswordChanged, acc, c)
+			a.notify(change, model.PurposePasswordChanged, acc, c)
 		}
 		return nil
 	})
@@ -102,8 +104,8 @@ func (r *Request) SetPassword(ctx context.Context, checked *Account, pass string
 
 // Delete deletes an account, as Remove does. Like SetPassword it takes the account whose
 // password was checked. Errors: ErrPassword.
-func (r *Request) Delete(ctx context.Context, checked *Account) error {
-	_, err := r.accounts.remove(ctx, checked.ID, func(acc *Account) error {
+func (r *Request) Delete(ctx context.Context, checked *model.Account) error {
+	_, err := r.accounts.remove(ctx, checked.ID, func(acc *model.Account) error {
 		if !stillChecked(acc, checked) {
 			return ErrPassword
 		}
@@ -120,7 +122,7 @@ func (r *Request) DeleteOther(ctx context.Context, id uint64) error {
 
 // emailChanged handles a new address. With send_activation_email it counts only after
 // it was confirmed.
-func (a *Service) emailChanged(ctx context.Context, acc *Account, before string, change *Change, c Client) error {
+func (a *Service) emailChanged(ctx context.Context, acc *model.Account, before string, change *model.Change, c Client) error {
 	if acc.Email == before {
 		return nil
 	}
@@ -132,7 +134,7 @@ func (a *Service) emailChanged(ctx context.Context, acc *Account, before string,
 		if wait, ok := a.mayChange(acc); !ok {
 			return &TooSoonError{wait}
 		}
-		change.Mails = append(change.Mails, a.mail(PurposeEmailChange, acc, c))
+		change.Mails = append(change.Mails, a.mail(model.PurposeEmailChange, acc, c))
 		a.tellFormer(acc, before, change, c)
 		return a.checkFree(ctx, a.Model.Field("email"), acc.PendingEmail, acc)
 	}
@@ -144,7 +146,7 @@ func (a *Service) emailChanged(ctx context.Context, acc *Account, before string,
 
 // checkFree returns a *TakenError if another account has a value of a unique field.
 // It is for values that aren't keys yet.
-func (a *Service) checkFree(ctx context.Context, f *Field, value string, acc *Account) error {
+func (a *Service) checkFree(ctx context.Context, f *model.Field, value string, acc *model.Account) error {
 	if !f.Unique {
 		return nil
 	}
@@ -153,11 +155,11 @@ func (a *Service) checkFree(ctx context.Context, f *Field, value string, acc *Ac
 		key.Reserved = reserved
 		other, err := a.Store.AccountByKey(ctx, key)
 		switch {
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, model.ErrNotFound):
 		case err != nil:
 			return err
 		case other.ID != acc.ID:
-			return &TakenError{Field: f.Name}
+			return &model.TakenError{Field: f.Name}
 		}
 	}
 	return nil

@@ -3,6 +3,8 @@ package account
 import (
 	"context"
 	"fmt"
+
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Who has a log-in isn't always its owner. What lasts beyond the log-in, or locks the owner
@@ -14,7 +16,7 @@ var ErrStale = fmt.Errorf("%w: the log-in is too long ago", ErrRefused)
 
 // Proved returns the account of a log-in whose owner proved lately who he is, as it is
 // stored. Errors: ErrStale, ErrNotFound if the log-in has ended.
-func (r *Request) Proved(ctx context.Context, login *Token) (*Account, error) {
+func (r *Request) Proved(ctx context.Context, login *model.Token) (*model.Account, error) {
 	t, acc, err := r.accounts.Store.Token(ctx, login.Login())
 	if err == nil && !t.IsProved(r.accounts.Now()) {
 		return nil, ErrStale
@@ -29,7 +31,7 @@ var ErrFactorNeeded = fmt.Errorf("%w: a second factor is needed", ErrStale)
 
 // ProvedFactor is Proved for a change of the factors. It returns the account with ErrStale, too.
 // Errors: ErrFactorNeeded, those of Proved.
-func (r *Request) ProvedFactor(ctx context.Context, login *Token) (*Account, error) {
+func (r *Request) ProvedFactor(ctx context.Context, login *model.Token) (*model.Account, error) {
 	a := r.accounts
 	t, acc, err := a.Store.Token(ctx, login.Login())
 	switch {
@@ -44,19 +46,19 @@ func (r *Request) ProvedFactor(ctx context.Context, login *Token) (*Account, err
 }
 
 // ProveByFactor marks a log-in by a second factor. Errors: those of withFactor.
-func (r *Request) ProveByFactor(ctx context.Context, acc *Account, login Digest, f FactorAnswer) error {
+func (r *Request) ProveByFactor(ctx context.Context, acc *model.Account, login model.Digest, f FactorAnswer) error {
 	a := r.accounts
-	_, err := a.withFactor(ctx, acc, r.event.Client, f, func(acc *Account, change *Change) error {
-		change.Prove = &Proof{Digest: login, At: a.Now(), MFA: true}
+	_, err := a.withFactor(ctx, acc, r.event.Client, f, func(acc *model.Account, change *model.Change) error {
+		change.Prove = &model.Proof{Digest: login, At: a.Now(), MFA: true}
 		return a.useFactor(acc, aboutLogin, f)
 	})
 	return err
 }
 
 // ProveByPassword marks a log-in by the password. Errors: those of CheckPassword.
-func (r *Request) ProveByPassword(ctx context.Context, id uint64, login Digest, pass string) error {
+func (r *Request) ProveByPassword(ctx context.Context, id uint64, login model.Digest, pass string) error {
 	if _, err := r.CheckPassword(ctx, id, pass); err != nil {
 		return err
 	}
-	return r.accounts.Commit(ctx, &Change{Prove: &Proof{Digest: login, At: r.accounts.Now()}})
+	return r.accounts.Commit(ctx, &model.Change{Prove: &model.Proof{Digest: login, At: r.accounts.Now()}})
 }

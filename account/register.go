@@ -18,7 +18,7 @@ import (
 // unless the account is logged in at once. code is that of an invitation, or empty.
 // Errors: *FieldError, *TakenError, *TooSoonError, password.ErrBusy,
 // ErrRegistrationClosed, ErrUninvited.
-func (r *Request) Register(ctx context.Context, v Values, pass, code string) (*Account, string, error) {
+func (r *Request) Register(ctx context.Context, v model.Values, pass, code string) (*model.Account, string, error) {
 	a, c := r.accounts, r.event.Client
 	// Before anything else: it tells nothing of accounts to those who may not sign up.
 	invitation, err := a.maySignUp(ctx, v, code)
@@ -41,9 +41,9 @@ func (r *Request) Register(ctx context.Context, v Values, pass, code string) (*A
 	if err != nil {
 		return nil, "", err
 	}
-	acc := &Account{Password: hash, DateJoined: a.Now()}
+	acc := &model.Account{Password: hash, DateJoined: a.Now()}
 	var token string
-	var t *Token
+	var t *model.Token
 	if a.Rules.LoginAfterRegistration && !r.noLogin {
 		token, t = newLogin(model.MethodPassword)
 	}
@@ -61,7 +61,7 @@ func (r *Request) Register(ctx context.Context, v Values, pass, code string) (*A
 }
 
 // maySignUp returns the invitation of a code, or nil if there is none and none is needed.
-func (a *Service) maySignUp(ctx context.Context, v Values, code string) (*Invitation, error) {
+func (a *Service) maySignUp(ctx context.Context, v model.Values, code string) (*model.Invitation, error) {
 	switch {
 	case a.Rules.Registration == RegistrationClosed:
 		return nil, ErrRegistrationClosed
@@ -79,7 +79,7 @@ func (a *Service) maySignUp(ctx context.Context, v Values, code string) (*Invita
 
 // register fills in a new account and creates it. invitation is nil if there is none.
 // t is that of a log-in, if the account needs no activation or approval; nil: none.
-func (a *Service) register(ctx context.Context, acc *Account, v Values, invitation *Invitation, c Client, t *Token) error {
+func (a *Service) register(ctx context.Context, acc *model.Account, v model.Values, invitation *model.Invitation, c Client, t *model.Token) error {
 	if invitation != nil {
 		acc.Groups, acc.EmailConfirmed = invitation.Groups, acc.EmailConfirmed || invitation.Mailed
 	}
@@ -92,7 +92,7 @@ func (a *Service) register(ctx context.Context, acc *Account, v Values, invitati
 		}
 	}
 	a.Model.SetDefaults(acc)
-	change := &Change{Account: acc, Uninvite: invitation}
+	change := &model.Change{Account: acc, Uninvite: invitation}
 	if err := a.Model.SetKeys(change); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (a *Service) register(ctx context.Context, acc *Account, v Values, invitati
 		a.askApprovers(acc, change, c)
 	}
 	if acc.IsActive && a.Rules.SendConfirmationEmail {
-		a.notify(change, PurposeConfirmation, acc, c)
+		a.notify(change, model.PurposeConfirmation, acc, c)
 	}
 	if acc.IsActive && t != nil {
 		if err := a.addLogin(change, acc, c, t); err != nil {
@@ -120,21 +120,21 @@ func (a *Service) register(ctx context.Context, acc *Account, v Values, invitati
 		return err
 	}
 	if acc.Provisional {
-		a.mayAsk(address, PurposeActivation) // counts this mail as a requested one
+		a.mayAsk(address, model.PurposeActivation) // counts this mail as a requested one
 	}
 	acc.Email = address
 	return nil
 }
 
 // askActivation mails an activation link to the address of a new account.
-func (a *Service) askActivation(ctx context.Context, acc *Account, change *Change, c Client) error {
+func (a *Service) askActivation(ctx context.Context, acc *model.Account, change *model.Change, c Client) error {
 	acc.PendingEmail = acc.Email
 	if a.quietNames() && change.Uninvite == nil {
-		change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
+		change.Mails = append(change.Mails, a.mail(model.PurposeActivation, acc, c))
 		return nil // Commit tells
 	}
 	err := a.checkFree(ctx, a.Model.Field("email"), acc.Email, acc)
-	if a.Rules.QuietRegistration && change.Uninvite == nil && errors.As(err, new(*TakenError)) {
+	if a.Rules.QuietRegistration && change.Uninvite == nil && errors.As(err, new(*model.TakenError)) {
 		// An account without the address, which no link can activate, answers like any
 		// other to whatever somebody tries to learn more: it takes its username, and its
 		// password is right.
@@ -145,7 +145,7 @@ func (a *Service) askActivation(ctx context.Context, acc *Account, change *Chang
 	if err != nil {
 		return err
 	}
-	change.Mails = append(change.Mails, a.mail(PurposeActivation, acc, c))
+	change.Mails = append(change.Mails, a.mail(model.PurposeActivation, acc, c))
 	return nil
 }
 
@@ -155,8 +155,8 @@ func (a *Service) quietNames() bool {
 }
 
 // tellOwner returns the mail to the owner of an address with which somebody registered.
-func (a *Service) tellOwner(address string, c Client) *Mail {
-	m := a.mail(PurposeAccountExists, &Account{}, c)
+func (a *Service) tellOwner(address string, c Client) *model.Mail {
+	m := a.mail(model.PurposeAccountExists, &model.Account{}, c)
 	m.Address = address
 	return m
 }
@@ -164,45 +164,45 @@ func (a *Service) tellOwner(address string, c Client) *Mail {
 // commitQuietly commits a new account. If people log in with their addresses, and another
 // account has the address, quiet_registration commits only a mail to its owner; unless a
 // provider says that it is the new account's, which then may know.
-func (a *Service) commitQuietly(ctx context.Context, change *Change, address string, c Client) error {
+func (a *Service) commitQuietly(ctx context.Context, change *model.Change, address string, c Client) error {
 	err := a.Commit(ctx, change)
-	if change.Uninvite != nil && errors.Is(err, ErrNotFound) {
+	if change.Uninvite != nil && errors.Is(err, model.ErrNotFound) {
 		return ErrUninvited // used meanwhile
 	}
-	if change.Uninvite != nil || change.Account.EmailConfirmed || !a.quietNames() || !errors.As(err, new(*TakenError)) {
+	if change.Uninvite != nil || change.Account.EmailConfirmed || !a.quietNames() || !errors.As(err, new(*model.TakenError)) {
 		return err
 	}
-	return a.Commit(ctx, &Change{Mails: []*Mail{a.tellOwner(address, c)}})
+	return a.Commit(ctx, &model.Change{Mails: []*model.Mail{a.tellOwner(address, c)}})
 }
 
 // ended reports whether a provisional account has expired.
-func (a *Service) ended(acc *Account) bool { return a.endedFor(acc, 0) }
+func (a *Service) ended(acc *model.Account) bool { return a.endedFor(acc, 0) }
 
 // endedFor reports whether a provisional account has expired some time ago.
-func (a *Service) endedFor(acc *Account, ago time.Duration) bool {
+func (a *Service) endedFor(acc *model.Account, ago time.Duration) bool {
 	return acc.Provisional && a.Now().Sub(acc.DateJoined) > a.Links.TTL+ago
 }
 
 // dropEnded deletes a provisional account if it has expired, and reports whether it did.
 func (a *Service) dropEnded(ctx context.Context, id uint64) (bool, error) {
-	_, err := a.Update(ctx, id, func(acc *Account, change *Change) error {
+	_, err := a.Update(ctx, id, func(acc *model.Account, change *model.Change) error {
 		if !a.ended(acc) {
 			return ErrLink
 		}
 		change.Delete = true
 		return nil
 	})
-	if errors.Is(err, ErrLink) || errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrLink) || errors.Is(err, model.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
 // makeWay deletes expired provisional accounts that have a key of a new account.
-func (a *Service) makeWay(ctx context.Context, keys []Key) error {
+func (a *Service) makeWay(ctx context.Context, keys []model.Key) error {
 	for _, key := range keys {
 		holder, err := a.Store.AccountByKey(ctx, key)
-		if errors.Is(err, ErrNotFound) {
+		if errors.Is(err, model.ErrNotFound) {
 			continue
 		}
 		if err != nil {

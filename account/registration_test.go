@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // signUp registers with an invitation.
-func (r *realm) signUp(name, email, code string) (acc *account.Account, err error) {
+func (r *realm) signUp(name, email, code string) (acc *model.Account, err error) {
 	err = r.do("register", func(req *account.Request) error {
-		v := account.Values{"username": name, "email": email, "groups": []string{"admins"}}
+		v := model.Values{"username": name, "email": email, "groups": []string{"admins"}}
 		acc, _, err = req.Register(r.t.Context(), v, "secret-Pw1", code)
 		return err
 	})
@@ -26,7 +27,7 @@ func (r *realm) invite(address string, groups ...string) string {
 	if _, err := r.Invite(r.t.Context(), address, groups, false, here); err != nil {
 		r.t.Fatal(err)
 	}
-	return r.link(account.PurposeInvitation)
+	return r.link(model.PurposeInvitation)
 }
 
 // purposes returns the purposes of the mails in the outbox that have somebody to go to,
@@ -141,13 +142,13 @@ func TestAPrintedInvitationDoesNotConfirmTheAddress(t *testing.T) {
 	if err != nil || acc.IsActive || acc.EmailConfirmed || acc.Waiting {
 		t.Fatalf("%+v %v", acc, err)
 	}
-	if acc, _, err := r.activate(acc, r.link(account.PurposeActivation)); err != nil || !acc.IsActive {
+	if acc, _, err := r.activate(acc, r.link(model.PurposeActivation)); err != nil || !acc.IsActive {
 		t.Errorf("%+v %v", acc, err)
 	}
 }
 
 func TestNothingButApprovalLetsAWaitingAccountIn(t *testing.T) {
-	for _, by := range []account.Purpose{account.PurposeActivation, account.PurposePasswordReset} {
+	for _, by := range []model.Purpose{model.PurposeActivation, model.PurposePasswordReset} {
 		t.Run(string(by), func(t *testing.T) {
 			r := newRealm(t, registration(account.RegistrationApprove))
 			acc := r.register("ann", "secret-Pw1", "ann@example.com")
@@ -156,7 +157,7 @@ func TestNothingButApprovalLetsAWaitingAccountIn(t *testing.T) {
 			}
 			var token string
 			var err error
-			if by == account.PurposeActivation {
+			if by == model.PurposeActivation {
 				acc, token, err = r.activate(acc, r.link(by))
 			} else {
 				r.askReset("ann@example.com")
@@ -197,7 +198,7 @@ func TestNothingButApprovalLetsAWaitingAccountIn(t *testing.T) {
 func TestARejectedAccountIsGoneAndItsOwnerTold(t *testing.T) {
 	r := newRealm(t, registration(account.RegistrationApprove))
 	acc := r.register("ann", "secret-Pw1", "ann@example.com")
-	if acc, _, err := r.activate(acc, r.link(account.PurposeActivation)); err != nil || acc.IsActive {
+	if acc, _, err := r.activate(acc, r.link(model.PurposeActivation)); err != nil || acc.IsActive {
 		t.Fatal(err)
 	}
 	if _, err := r.Reject(t.Context(), acc.ID, here); err != nil {
@@ -223,7 +224,7 @@ func TestAQuietRegistrationAnswersTheSameForAKnownAddress(t *testing.T) {
 			r := newRealm(t, func(s *account.Service) {
 				registration(account.RegistrationOpen)(s)
 				s.Rules.QuietRegistration = true
-				u := &account.UserModel{UsernameField: username, Fields: []account.FieldSettings{{Name: "email", Unique: &on}}}
+				u := &model.UserModel{UsernameField: username, Fields: []model.FieldSettings{{Name: "email", Unique: &on}}}
 				var err error
 				if s.Model, err = u.Resolve(nil); err != nil {
 					t.Fatal(err)
@@ -233,14 +234,14 @@ func TestAQuietRegistrationAnswersTheSameForAKnownAddress(t *testing.T) {
 				}
 			})
 			known := r.register("ann", "secret-Pw1", "ann@example.com")
-			if _, _, err := r.activate(known, r.link(account.PurposeActivation)); err != nil {
+			if _, _, err := r.activate(known, r.link(model.PurposeActivation)); err != nil {
 				t.Fatal(err)
 			}
 			loginErr := make(map[string]error)
 			for i, email := range []string{"ANN@example.com", "new@example.com"} {
 				for range 2 { // the second tells no more than the first
-					acc, _, err := r.tryRegister(account.Values{"username": "eve" + string(rune('a'+i)), "email": email}, "secret-Pw2")
-					if username == "username" && errors.As(err, new(*account.TakenError)) {
+					acc, _, err := r.tryRegister(model.Values{"username": "eve" + string(rune('a'+i)), "email": email}, "secret-Pw2")
+					if username == "username" && errors.As(err, new(*model.TakenError)) {
 						continue
 					}
 					if err != nil || acc.IsActive || acc.Email != email {

@@ -4,12 +4,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 )
 
 // ResetPassword uses a link to set a password, and ends every log-in of the account.
 // Errors: ErrLink, *FieldError, *TooSoonError, password.ErrBusy.
-func (r *Request) ResetPassword(ctx context.Context, acc *Account, link, pass string) (*Account, error) {
+func (r *Request) ResetPassword(ctx context.Context, acc *model.Account, link, pass string) (*model.Account, error) {
 	a, c := r.accounts, r.event.Client
 	if err := a.allowPair("password_reset_confirm", EncodeUID(acc.ID), c); err != nil {
 		return nil, err
@@ -31,12 +32,12 @@ func (r *Request) ResetPassword(ctx context.Context, acc *Account, link, pass st
 	return acc, err
 }
 
-func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass string, c Client) (*Account, error) {
+func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass string, c Client) (*model.Account, error) {
 	hash, err := a.hash(ctx, c.caller(), pass)
 	if err != nil {
 		return nil, err
 	}
-	return a.useLink(ctx, id, func(acc *Account, change *Change) (takenBack bool, err error) {
+	return a.useLink(ctx, id, func(acc *model.Account, change *model.Change) (takenBack bool, err error) {
 		former, ok := a.checkReset(acc, link)
 		if !ok {
 			return false, ErrLink
@@ -58,7 +59,7 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 		acc.Serial++
 		change.EndTokens = true
 		if a.Rules.PasswordChangedEmailConfirmation {
-			a.notify(change, PurposePasswordChanged, acc, c)
+			a.notify(change, model.PurposePasswordChanged, acc, c)
 		}
 		return false, nil
 	})
@@ -67,7 +68,7 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 // ResetUsername uses a link to rename an account. It confirms no address: whoever knows
 // the password may have claimed it. Errors: ErrLink, *FieldError, *TakenError,
 // *TooSoonError.
-func (r *Request) ResetUsername(ctx context.Context, acc *Account, link, name string) (*Account, error) {
+func (r *Request) ResetUsername(ctx context.Context, acc *model.Account, link, name string) (*model.Account, error) {
 	a, c := r.accounts, r.event.Client
 	if err := a.allowPair("username_reset_confirm", EncodeUID(acc.ID), c); err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func (r *Request) ResetUsername(ctx context.Context, acc *Account, link, name st
 	if err != nil {
 		return nil, err
 	}
-	return a.Update(ctx, acc.ID, func(acc *Account, change *Change) error {
+	return a.Update(ctx, acc.ID, func(acc *model.Account, change *model.Change) error {
 		if !a.checkUsernameReset(acc, link) {
 			return ErrLink
 		}
@@ -91,21 +92,21 @@ func (r *Request) ResetUsername(ctx context.Context, acc *Account, link, name st
 
 // checkUsernameReset reports whether a link may rename an account. It checks the link
 // first, so that a bad one costs the same for every account.
-func (a *Service) checkUsernameReset(acc *Account, link string) bool {
-	good := a.Links.check(PurposeUsernameReset, acc, acc.Email, link)
+func (a *Service) checkUsernameReset(acc *model.Account, link string) bool {
+	good := a.Links.check(model.PurposeUsernameReset, acc, acc.Email, link)
 	return good && acc.IsActive && password.Usable(acc.Password)
 }
 
 // checkReset reports whether a reset link is valid, and returns the change that it takes
 // back, as former does. It checks the link first, so that a bad one costs the same for
 // every account.
-func (a *Service) checkReset(acc *Account, link string) (former int, ok bool) {
-	good := a.Links.check(PurposePasswordReset, acc, acc.Email, link)
+func (a *Service) checkReset(acc *model.Account, link string) (former int, ok bool) {
+	good := a.Links.check(model.PurposePasswordReset, acc, acc.Email, link)
 	former = a.former(acc, link)
 	return former, former >= 0 && acc.IsActive || good && a.resettable(acc)
 }
 
 // resettable reports whether the owner of an account's address may reset its password.
-func (a *Service) resettable(acc *Account) bool {
+func (a *Service) resettable(acc *model.Account) bool {
 	return (acc.IsActive || acc.Provisional && !a.ended(acc)) && acc.MayHavePassword()
 }

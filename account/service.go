@@ -21,8 +21,8 @@ import (
 // do are the methods of Request, which Do makes; the other methods are for
 // administrators and for what runs in the background.
 type Service struct {
-	Store      Store
-	Model      *Model
+	Store      model.Store
+	Model      *model.Model
 	Rules      Rules
 	Links      Links
 	Hasher     password.Argon2id
@@ -48,7 +48,7 @@ type Reporter interface {
 	Hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error
 
 	// Mailed counts mails that were queued, sent or failed.
-	Mailed(outcome string, mails ...*Mail)
+	Mailed(outcome string, mails ...*model.Mail)
 }
 
 // Rules are the settings of a realm that the Service follows. See the settings of the
@@ -113,11 +113,11 @@ func (c Client) caller() password.Caller {
 
 // Event is a request to an account, and its outcome.
 type Event struct {
-	Action  string   // what was requested, such as login; admin_… by an administrator
-	Name    string   // of what happened, such as logged_in
-	Outcome string   // ok, or why it didn't happen
-	Account *Account // nil: unknown
-	By      string   // owner (default) or admin
+	Action  string         // what was requested, such as login; admin_… by an administrator
+	Name    string         // of what happened, such as logged_in
+	Outcome string         // ok, or why it didn't happen
+	Account *model.Account // nil: unknown
+	By      string         // owner (default) or admin
 	Client  Client
 }
 
@@ -182,7 +182,7 @@ func outcomeOf(err error) string {
 		return OutcomeBusy
 	case errors.As(err, new(*TooSoonError)):
 		return OutcomeThrottled
-	case errors.As(err, new(*TakenError)):
+	case errors.As(err, new(*model.TakenError)):
 		return OutcomeTaken
 	case errors.Is(err, ErrCredentials), errors.Is(err, ErrPassword):
 		return OutcomeWrong
@@ -198,8 +198,8 @@ func outcomeOf(err error) string {
 		return OutcomeLink
 	case errors.Is(err, ErrReused):
 		return OutcomeReused
-	case errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound), errors.Is(err, ErrFactorSet), errors.Is(err, ErrNoFactor), errors.Is(err, ErrTooManyTokens),
-		errors.As(err, new(*FieldError)), errors.As(err, new(*NamesError)):
+	case errors.Is(err, ErrRefused), errors.Is(err, model.ErrNotFound), errors.Is(err, ErrFactorSet), errors.Is(err, ErrNoFactor), errors.Is(err, ErrTooManyTokens),
+		errors.As(err, new(*model.FieldError)), errors.As(err, new(*model.NamesError)):
 		return OutcomeRefused
 	}
 	return OutcomeError
@@ -214,7 +214,7 @@ const attempts = 20
 
 // Update reads an account, lets change modify it and the transaction, and writes it.
 // If the account was changed meanwhile, it starts again.
-func (a *Service) Update(ctx context.Context, id uint64, change func(*Account, *Change) error) (*Account, error) {
+func (a *Service) Update(ctx context.Context, id uint64, change func(*model.Account, *model.Change) error) (*model.Account, error) {
 	unlock, err := a.locks.lock(ctx, id)
 	if err != nil {
 		return nil, err
@@ -226,7 +226,7 @@ func (a *Service) Update(ctx context.Context, id uint64, change func(*Account, *
 			return nil, err
 		}
 		before := acc.Clone()
-		c := &Change{Account: acc}
+		c := &model.Change{Account: acc}
 		former := a.Model.OwnNames(acc)
 		if err := change(acc, c); err != nil {
 			return nil, err
@@ -237,16 +237,16 @@ func (a *Service) Update(ctx context.Context, id uint64, change func(*Account, *
 		if c.IsPlain() && reflect.DeepEqual(acc, before) {
 			return acc, nil
 		}
-		if err := a.Commit(ctx, c); !errors.Is(err, ErrConflict) {
+		if err := a.Commit(ctx, c); !errors.Is(err, model.ErrConflict) {
 			return acc, err
 		}
 	}
-	return nil, ErrConflict
+	return nil, model.ErrConflict
 }
 
 // rekey updates the unique keys of a changed account. Keys of former names become
 // reserved.
-func (a *Service) rekey(c *Change, former []Key) error {
+func (a *Service) rekey(c *model.Change, former []model.Key) error {
 	if c.Delete {
 		return nil
 	}
@@ -257,7 +257,7 @@ func (a *Service) rekey(c *Change, former []Key) error {
 }
 
 // Commit applies a change, and wakes the outbox if the change has mails.
-func (a *Service) Commit(ctx context.Context, c *Change) error {
+func (a *Service) Commit(ctx context.Context, c *model.Change) error {
 	if err := a.Store.Commit(ctx, c); err != nil {
 		return err
 	}
@@ -269,16 +269,16 @@ func (a *Service) Commit(ctx context.Context, c *Change) error {
 }
 
 // newLogin returns a new auth token and its record, for addLogin.
-func newLogin(m model.Method) (value string, t *Token) {
+func newLogin(m model.Method) (value string, t *model.Token) {
 	value = model.NewToken()
 	digest, _ := model.DigestOf(value)
-	return value, &Token{Digest: digest, Method: m}
+	return value, &model.Token{Digest: digest, Method: m}
 }
 
 // addLogin adds a log-in to the change: the record of an auth token or a session. Every way to
 // log in goes through it, so none gets round a second factor. Errors: *FactorError, unless the
 // record says that the factor was proved.
-func (a *Service) addLogin(change *Change, acc *Account, c Client, t *Token) error {
+func (a *Service) addLogin(change *model.Change, acc *model.Account, c Client, t *model.Token) error {
 	if a.Rules.NeedsFactor(acc) && !t.MFA {
 		return &FactorError{a.ephemeral(acc, kindOf(t))}
 	}
@@ -297,9 +297,9 @@ func CutAgent(agent string) string {
 	return strings.ToValidUTF8(agent[:min(len(agent), maxAgent)], "")
 }
 
-func (a *Service) mail(p Purpose, acc *Account, c Client) *Mail {
+func (a *Service) mail(p model.Purpose, acc *model.Account, c Client) *model.Mail {
 	now := a.Now()
-	return &Mail{
+	return &model.Mail{
 		Account: acc.ID, Purpose: p, Protocol: c.Protocol, Language: c.Language,
 		Source: throttle.Source(c.Address), Created: now, Due: now,
 	}

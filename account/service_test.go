@@ -42,7 +42,7 @@ func (r *realm) Hash(ctx context.Context, pool *password.Pool, who password.Call
 }
 
 // Mailed implements account.Reporter.
-func (r *realm) Mailed(string, ...*account.Mail) {}
+func (r *realm) Mailed(string, ...*model.Mail) {}
 
 // newRealm makes a service with cheap hashes and no limits, which change alters.
 func newRealm(t *testing.T, change func(*account.Service)) *realm {
@@ -52,11 +52,11 @@ func newRealm(t *testing.T, change func(*account.Service)) *realm {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	model, err := (*account.UserModel)(nil).Resolve(nil)
+	m, err := (*model.UserModel)(nil).Resolve(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := model.Reindex(t.Context(), store); err != nil {
+	if _, err := m.Reindex(t.Context(), store); err != nil {
 		t.Fatal(err)
 	}
 	r := &realm{t: t, now: time.Now().Truncate(time.Second)}
@@ -66,7 +66,7 @@ func newRealm(t *testing.T, change func(*account.Service)) *realm {
 		return r.now
 	}
 	r.Service = &account.Service{
-		Store: store, Model: model, Reporter: r, WakeMail: func() {}, Now: clock,
+		Store: store, Model: m, Reporter: r, WakeMail: func() {}, Now: clock,
 		Rules:     account.Rules{TokensPerUser: 10, SendsMails: true},
 		Links:     account.Links{Key: []byte(strings.Repeat("k", 32)), TTL: 72 * time.Hour, Now: clock},
 		Hasher:    password.Argon2id{Memory: 8, Iterations: 1, Parallelism: 1},
@@ -98,7 +98,7 @@ func (r *realm) do(action string, do func(*account.Request) error) error {
 }
 
 // login logs in as the endpoints do.
-func (r *realm) login(c account.Client, name, pass string) (acc *account.Account, token string, err error) {
+func (r *realm) login(c account.Client, name, pass string) (acc *model.Account, token string, err error) {
 	err = r.Do(account.Event{Action: "login", Name: "logged_in", Client: c}, func(req *account.Request) error {
 		acc, token, err = req.Login(r.t.Context(), r.Model.Username, name, pass)
 		return err
@@ -107,7 +107,7 @@ func (r *realm) login(c account.Client, name, pass string) (acc *account.Account
 }
 
 // tryRegister registers an account.
-func (r *realm) tryRegister(v account.Values, pass string) (acc *account.Account, token string, err error) {
+func (r *realm) tryRegister(v model.Values, pass string) (acc *model.Account, token string, err error) {
 	err = r.do("register", func(req *account.Request) error {
 		acc, token, err = req.Register(r.t.Context(), v, pass, "")
 		return err
@@ -116,9 +116,9 @@ func (r *realm) tryRegister(v account.Values, pass string) (acc *account.Account
 }
 
 // register makes an account, which nothing reports.
-func (r *realm) register(name, pass, email string) *account.Account {
+func (r *realm) register(name, pass, email string) *model.Account {
 	r.t.Helper()
-	acc, _, err := r.tryRegister(account.Values{"username": name, "email": email}, pass)
+	acc, _, err := r.tryRegister(model.Values{"username": name, "email": email}, pass)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func (r *realm) register(name, pass, email string) *account.Account {
 }
 
 // activate uses a link.
-func (r *realm) activate(acc *account.Account, link string) (got *account.Account, token string, err error) {
+func (r *realm) activate(acc *model.Account, link string) (got *model.Account, token string, err error) {
 	err = r.Do(account.Event{Action: "activate", Name: "user_activated", Client: here}, func(req *account.Request) error {
 		got, token, err = req.Activate(r.t.Context(), acc, link)
 		return err
@@ -145,7 +145,7 @@ func (r *realm) askReset(address string) {
 }
 
 // reset uses a link to set a password.
-func (r *realm) reset(acc *account.Account, link, pass string) (got *account.Account, err error) {
+func (r *realm) reset(acc *model.Account, link, pass string) (got *model.Account, err error) {
 	err = r.do("password_reset_confirm", func(req *account.Request) error {
 		got, err = req.ResetPassword(r.t.Context(), acc, link, pass)
 		return err
@@ -161,7 +161,7 @@ func (r *realm) lastEvent() account.Event {
 }
 
 // link takes the newest mail of a purpose out of the outbox and returns its link.
-func (r *realm) link(p account.Purpose) string {
+func (r *realm) link(p model.Purpose) string {
 	r.t.Helper()
 	mails, err := r.Store.Mails(r.t.Context(), r.now.Add(time.Hour), 100)
 	if err != nil {
@@ -189,7 +189,7 @@ func (r *realm) alive(token string) bool {
 	r.t.Helper()
 	digest, _ := model.DigestOf(token)
 	_, _, err := r.Store.Token(r.t.Context(), digest)
-	if err != nil && !errors.Is(err, account.ErrNotFound) {
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		r.t.Fatal(err)
 	}
 	return err == nil
@@ -343,7 +343,7 @@ func TestARegistrationIsCheckedAsAWhole(t *testing.T) {
 		s.Validators = password.Validators{MinLength: 8, Similar: true}
 		s.Rules.LoginAfterRegistration = true
 	})
-	acc, token, err := r.tryRegister(account.Values{"username": "ann", "email": "ann@a.example"}, "long enough")
+	acc, token, err := r.tryRegister(model.Values{"username": "ann", "email": "ann@a.example"}, "long enough")
 	if err != nil || !acc.IsActive || !r.alive(token) {
 		t.Fatalf("%+v, %q, %v", acc, token, err)
 	}
@@ -356,8 +356,8 @@ func TestARegistrationIsCheckedAsAWhole(t *testing.T) {
 		"short password":      {"bob", "short", "password"},
 		"similar password":    {"robertson", "robertson1", "password"},
 	} {
-		_, token, err := r.tryRegister(account.Values{"username": c.username}, c.pass)
-		taken, wrong := new(account.TakenError), new(account.FieldError)
+		_, token, err := r.tryRegister(model.Values{"username": c.username}, c.pass)
+		taken, wrong := new(model.TakenError), new(model.FieldError)
 		if token != "" || !(errors.As(err, &taken) && taken.Field == c.field || errors.As(err, &wrong) && wrong.Field == c.field) {
 			t.Errorf("%s: %q, %v", name, token, err)
 		}
@@ -372,7 +372,7 @@ func TestAnAccountIsActivatedByItsLinkOnce(t *testing.T) {
 	if _, _, err := r.login(here, "ann", "secret"); !errors.Is(err, account.ErrDisabled) {
 		t.Errorf("before the activation: %v", err)
 	}
-	link := r.link(account.PurposeActivation)
+	link := r.link(model.PurposeActivation)
 	if _, _, err := r.activate(acc, link+"x"); !errors.Is(err, account.ErrLink) {
 		t.Errorf("a bad link: %v", err)
 	}
@@ -388,12 +388,12 @@ func TestAnAccountIsActivatedByItsLinkOnce(t *testing.T) {
 func TestAnAccountWaitsForItsActivationAsLongAsItsLink(t *testing.T) {
 	r := newRealm(t, func(s *account.Service) { s.Rules.SendActivationEmail = true })
 	acc := r.register("ann", "secret", "ann@a.example")
-	link := r.link(account.PurposeActivation)
+	link := r.link(model.PurposeActivation)
 	again := func() error {
-		_, _, err := r.tryRegister(account.Values{"username": "ann", "email": "other@a.example"}, "secret")
+		_, _, err := r.tryRegister(model.Values{"username": "ann", "email": "other@a.example"}, "secret")
 		return err
 	}
-	if err := again(); !errors.As(err, new(*account.TakenError)) {
+	if err := again(); !errors.As(err, new(*model.TakenError)) {
 		t.Errorf("its name is free: %v", err)
 	}
 	r.pass(73 * time.Hour)
@@ -415,7 +415,7 @@ func TestAResetEndsEveryLoginAndUsesItsLinkUp(t *testing.T) {
 	for _, address := range []string{"nobody@a.example", "ann@a.example"} {
 		r.askReset(address)
 	}
-	link := r.link(account.PurposePasswordReset)
+	link := r.link(model.PurposePasswordReset)
 	if _, err := r.reset(acc, "x"+link, "other"); !errors.Is(err, account.ErrLink) {
 		t.Errorf("a bad link: %v", err)
 	}
@@ -439,13 +439,13 @@ func TestAChangedAddressIsTakenBackByItsOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = r.do("me", func(req *account.Request) error {
-		acc, err = req.SetFields(t.Context(), acc.ID, account.Values{"email": "thief@a.example"})
+		acc, err = req.SetFields(t.Context(), acc.ID, model.Values{"email": "thief@a.example"})
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := r.link(account.PurposeEmailNotice)
+	link := r.link(model.PurposeEmailNotice)
 	got, _, err := r.activate(acc, link)
 	if e := r.lastEvent(); err != nil || got.Email != "ann@a.example" || r.alive(stolen) || e.Name != "email_taken_back" {
 		t.Errorf("%+v, token alive: %t, %v, event %s", got, r.alive(stolen), err, e.Name)
@@ -466,10 +466,10 @@ func TestAPasswordThatWasCheckedIsCheckedAgainWhenItCounts(t *testing.T) {
 			return err
 		}
 		r.askReset("ann@a.example")
-		if _, err := r.reset(acc, r.link(account.PurposePasswordReset), "owner's"); err != nil {
+		if _, err := r.reset(acc, r.link(model.PurposePasswordReset), "owner's"); err != nil {
 			return err
 		}
-		if _, err := req.SetPassword(t.Context(), checked, "thief's", account.Digest{}); !errors.Is(err, account.ErrPassword) {
+		if _, err := req.SetPassword(t.Context(), checked, "thief's", model.Digest{}); !errors.Is(err, account.ErrPassword) {
 			t.Errorf("set password: %v", err)
 		}
 		if _, err := req.SetUsername(t.Context(), checked, "thief"); !errors.Is(err, account.ErrPassword) {
@@ -511,16 +511,16 @@ func TestOutcomesOfErrors(t *testing.T) {
 		{nil, "", account.OutcomeOK},
 		{account.ErrRefused, "", account.OutcomeRefused},
 		{fmt.Errorf("input: %w", account.ErrRefused), account.OutcomeWrong, account.OutcomeWrong},
-		{&account.FieldError{Field: "username"}, "", account.OutcomeRefused},
-		{&account.TakenError{Field: "username"}, "", account.OutcomeTaken},
+		{&model.FieldError{Field: "username"}, "", account.OutcomeRefused},
+		{&model.TakenError{Field: "username"}, "", account.OutcomeTaken},
 		{&account.TooSoonError{Wait: time.Second}, "", account.OutcomeThrottled},
 		{account.ErrLink, "", account.OutcomeLink},
-		{account.ErrNotFound, "", account.OutcomeRefused},
+		{model.ErrNotFound, "", account.OutcomeRefused},
 		{password.ErrBusy, "", account.OutcomeBusy},
-		{account.ErrFull, "", account.OutcomeError},
-		{account.ErrClosed, account.OutcomeWrong, account.OutcomeError},
+		{model.ErrFull, "", account.OutcomeError},
+		{model.ErrClosed, account.OutcomeWrong, account.OutcomeError},
 	} {
-		e := account.Event{Action: "me", Name: "user_changed", Outcome: c.preset, Account: &account.Account{ID: 7}}
+		e := account.Event{Action: "me", Name: "user_changed", Outcome: c.preset, Account: &model.Account{ID: 7}}
 		if err := r.Do(e, func(*account.Request) error { return c.err }); !errors.Is(err, c.err) {
 			t.Errorf("%v became %v", c.err, err)
 		}
@@ -559,16 +559,16 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 	})
 	acc := r.register("ann", "secret", "ann@a.example")
 	ctx := t.Context()
-	token, code := &account.Token{Account: acc.ID}, account.FactorAnswer{Code: "x"}
-	somebody := account.Person{Identity: account.Identity{Provider: "corp", Subject: "1"}, Email: "ann@a.example", EmailVerified: true}
+	token, code := &model.Token{Account: acc.ID}, account.FactorAnswer{Code: "x"}
+	somebody := account.Person{Identity: model.Identity{Provider: "corp", Subject: "1"}, Email: "ann@a.example", EmailVerified: true}
 	requests := map[string]func(*account.Request) error{
 		"Login": func(req *account.Request) error {
 			_, _, err := req.Login(ctx, r.Model.Username, "ann", "secret")
 			return err
 		},
-		"Logout":               func(req *account.Request) error { return req.Logout(ctx, account.Digest{}) },
+		"Logout":               func(req *account.Request) error { return req.Logout(ctx, model.Digest{}) },
 		"LogoutAll":            func(req *account.Request) error { return req.LogoutAll(ctx, acc.ID) },
-		"LogoutOthers":         func(req *account.Request) error { return req.LogoutOthers(ctx, acc.ID, account.Digest{}) },
+		"LogoutOthers":         func(req *account.Request) error { return req.LogoutOthers(ctx, acc.ID, model.Digest{}) },
 		"TakeHandOver":         func(req *account.Request) error { _, err := req.TakeHandOver(ctx, "x", account.HandOver{}); return err },
 		"EndToken":             func(req *account.Request) error { return req.EndToken(ctx, acc.ID, "") },
 		"Linked":               func(req *account.Request) error { _, err := req.Linked(ctx, "MQ"); return err },
@@ -585,14 +585,14 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 		"NoRegistration":       func(req *account.Request) error { req.NoRegistration(); return nil },
 		"UsernameTaken":        func(req *account.Request) error { _, err := req.UsernameTaken(ctx, "ann", 0); return err },
 		"Reaches":              func(req *account.Request) error { _, err := req.Reaches(ctx, "ann@a.example", "x"); return err },
-		"Delete":               func(req *account.Request) error { return req.Delete(ctx, &account.Account{ID: acc.ID}) },
+		"Delete":               func(req *account.Request) error { return req.Delete(ctx, &model.Account{ID: acc.ID}) },
 		"DeleteOther":          func(req *account.Request) error { return req.DeleteOther(ctx, acc.ID+99) },
 		"LoginSession": func(req *account.Request) error {
 			_, _, err := req.LoginSession(ctx, r.Model.Username, "ann", "secret", "x")
 			return err
 		},
 		"MakeNamed": func(req *account.Request) error {
-			_, err := req.MakeNamed(ctx, acc.ID, account.Digest{}, &account.Token{Name: "x"})
+			_, err := req.MakeNamed(ctx, acc.ID, model.Digest{}, &model.Token{Name: "x"})
 			return err
 		},
 		"CheckRefresh":   func(req *account.Request) error { _, err := req.CheckRefresh(ctx, "y", 1); return err },
@@ -605,27 +605,27 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 		"Proved":         func(req *account.Request) error { _, err := req.Proved(ctx, token); return err },
 		"VerifyFactor":   func(req *account.Request) error { _, _, _, err := req.VerifyFactor(ctx, "x", code, "z"); return err },
 		"ConfirmFactor": func(req *account.Request) error {
-			_, err := req.ConfirmFactor(ctx, acc.ID, account.Digest{}, "x")
+			_, err := req.ConfirmFactor(ctx, acc.ID, model.Digest{}, "x")
 			return err
 		},
 		"RemoveFactor":     func(req *account.Request) error { return req.RemoveFactor(ctx, acc, code) },
 		"NewRecoveryCodes": func(req *account.Request) error { _, err := req.NewRecoveryCodes(ctx, acc, code); return err },
-		"ProveByFactor":    func(req *account.Request) error { return req.ProveByFactor(ctx, acc, account.Digest{}, code) },
+		"ProveByFactor":    func(req *account.Request) error { return req.ProveByFactor(ctx, acc, model.Digest{}, code) },
 		"ProvedFactor":     func(req *account.Request) error { _, err := req.ProvedFactor(ctx, token); return err },
 		"LoginByPasskey":   func(req *account.Request) error { _, _, _, err := req.LoginByPasskey(ctx, nil, ""); return err },
 		"RenamePasskey":    func(req *account.Request) error { _, err := req.RenamePasskey(ctx, acc.ID, "x", "y"); return err },
 		"RemovePasskey":    func(req *account.Request) error { return req.RemovePasskey(ctx, acc.ID, "x") },
 		"AddPasskey": func(req *account.Request) error {
-			_, _, err := req.AddPasskey(ctx, acc.ID, account.Digest{}, "x", nil)
+			_, _, err := req.AddPasskey(ctx, acc.ID, model.Digest{}, "x", nil)
 			return err
 		},
-		"ProveByPassword": func(req *account.Request) error { return req.ProveByPassword(ctx, acc.ID, account.Digest{}, "secret") },
+		"ProveByPassword": func(req *account.Request) error { return req.ProveByPassword(ctx, acc.ID, model.Digest{}, "secret") },
 		"SetPassword": func(req *account.Request) error {
-			_, err := req.SetPassword(ctx, acc, "secret", account.Digest{})
+			_, err := req.SetPassword(ctx, acc, "secret", model.Digest{})
 			return err
 		},
 		"Register": func(req *account.Request) error {
-			_, _, err := req.Register(ctx, account.Values{"username": "bob"}, "secret", "")
+			_, _, err := req.Register(ctx, model.Values{"username": "bob"}, "secret", "")
 			return err
 		},
 	}

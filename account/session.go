@@ -13,16 +13,16 @@ import (
 // tokens, and refresh tokens to get more of them. They name it by its id. It ends like every
 // log-in, and they with it.
 type Session struct {
-	ID    string // of package jwt
-	Token *Token // its record
+	ID    string       // of package jwt
+	Token *model.Token // its record
 }
 
 // SessionDigest returns the digest of a session, under which its record is stored. It is no
 // auth token's.
-func SessionDigest(id string) Digest { return sha256.Sum256([]byte("session " + id)) }
+func SessionDigest(id string) model.Digest { return sha256.Sum256([]byte("session " + id)) }
 
 // LoginSession is Login for a session with a new id.
-func (r *Request) LoginSession(ctx context.Context, field *Field, name, pass, id string) (*Account, *Session, error) {
+func (r *Request) LoginSession(ctx context.Context, field *model.Field, name, pass, id string) (*model.Account, *Session, error) {
 	s := newSession(id, model.MethodPassword)
 	acc, err := r.login(ctx, field, name, pass, s.Token)
 	if err != nil {
@@ -33,7 +33,7 @@ func (r *Request) LoginSession(ctx context.Context, field *Field, name, pass, id
 
 // newSession returns a new session with an id, for addLogin.
 func newSession(id string, m model.Method) *Session {
-	return &Session{id, &Token{Digest: SessionDigest(id), Generation: 1, Method: m}}
+	return &Session{id, &model.Token{Digest: SessionDigest(id), Generation: 1, Method: m}}
 }
 
 // ErrReused means that a refresh token was used before, and is no longer good.
@@ -54,7 +54,7 @@ func (r *Request) CheckRefresh(ctx context.Context, id string, generation uint64
 	r.event.Account = acc
 	switch {
 	case !acc.IsActive, generation > t.Generation:
-		return nil, ErrNotFound
+		return nil, model.ErrNotFound
 	case generation == t.Generation:
 	case generation+1 == t.Generation && a.Now().Sub(t.Renewed) < reuseGrace:
 	default:
@@ -67,7 +67,7 @@ func (r *Request) CheckRefresh(ctx context.Context, id string, generation uint64
 func (r *Request) CheckSession(ctx context.Context, id string) error {
 	_, acc, err := r.accounts.Store.Token(ctx, SessionDigest(id))
 	if err == nil && !acc.IsActive {
-		return ErrNotFound
+		return model.ErrNotFound
 	}
 	return err
 }
@@ -82,7 +82,7 @@ func (r *Request) Refresh(ctx context.Context, id string, generation uint64) (*S
 		switch {
 		case errors.Is(err, ErrReused):
 			digest := SessionDigest(id)
-			if err := a.Commit(ctx, &Change{EndToken: &digest}); err != nil && !errors.Is(err, ErrNotFound) {
+			if err := a.Commit(ctx, &model.Change{EndToken: &digest}); err != nil && !errors.Is(err, model.ErrNotFound) {
 				return nil, err
 			}
 			return nil, ErrReused
@@ -91,9 +91,9 @@ func (r *Request) Refresh(ctx context.Context, id string, generation uint64) (*S
 		}
 		t := s.Token
 		now := a.Now()
-		err = a.Commit(ctx, &Change{Renew: &Renewal{Digest: t.Digest, Generation: t.Generation, Renewed: now, Expires: now.Add(a.Rules.SessionTTL)}})
+		err = a.Commit(ctx, &model.Change{Renew: &model.Renewal{Digest: t.Digest, Generation: t.Generation, Renewed: now, Expires: now.Add(a.Rules.SessionTTL)}})
 		switch {
-		case errors.Is(err, ErrConflict): // another tab was first
+		case errors.Is(err, model.ErrConflict): // another tab was first
 			continue
 		case err != nil:
 			return nil, err
@@ -101,5 +101,5 @@ func (r *Request) Refresh(ctx context.Context, id string, generation uint64) (*S
 		t.Generation, t.Renewed, t.Expires = t.Generation+1, now, now.Add(a.Rules.SessionTTL)
 		return s, nil
 	}
-	return nil, ErrConflict
+	return nil, model.ErrConflict
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 )
 
@@ -17,13 +18,13 @@ func TestSweepDeletesOnlyWhatWasNeverActivated(t *testing.T) {
 	})
 	ctx, week := t.Context(), 7*24*time.Hour
 	activated := r.register("activated", "secret", "activated@a.example")
-	if _, _, err := r.activate(activated, r.link(account.PurposeActivation)); err != nil {
+	if _, _, err := r.activate(activated, r.link(model.PurposeActivation)); err != nil {
 		t.Fatal(err)
 	}
 	var early sync.WaitGroup
 	for n := range 300 { // more than are read at a time
 		early.Go(func() {
-			if _, _, err := r.tryRegister(account.Values{"username": fmt.Sprint("early", n), "email": fmt.Sprint("early", n, "@a.example")}, "secret"); err != nil {
+			if _, _, err := r.tryRegister(model.Values{"username": fmt.Sprint("early", n), "email": fmt.Sprint("early", n, "@a.example")}, "secret"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -36,7 +37,7 @@ func TestSweepDeletesOnlyWhatWasNeverActivated(t *testing.T) {
 		t.Fatal(err, failed)
 	}
 	inactive, yes := false, true
-	made, err := r.Create(ctx, &account.Patch{Fields: account.Values{"username": "made"}, Active: &inactive}, "secret")
+	made, err := r.Create(ctx, &account.Patch{Fields: model.Values{"username": "made"}, Active: &inactive}, "secret")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestSweepDeletesOnlyWhatWasNeverActivated(t *testing.T) {
 	r.pass(week)
 	sweep(300)
 	sweep(0)
-	for _, acc := range []*account.Account{enabled, disabled, activated, made, confirmed, member, late} {
+	for _, acc := range []*model.Account{enabled, disabled, activated, made, confirmed, member, late} {
 		if _, err := r.Store.Account(ctx, acc.ID); err != nil {
 			t.Errorf("%s: %v", acc.Username, err)
 		}

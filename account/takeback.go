@@ -3,6 +3,8 @@ package account
 import (
 	"slices"
 	"time"
+
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // A change of an account's address sends a notice to the former address, with a link
@@ -15,18 +17,18 @@ const MaxFormerEmails = 5
 // tellFormer sends a notice to the former address, and records it for as long as links
 // are valid. The oldest addresses are kept, so that more changes don't push out the
 // owner's.
-func (a *Service) tellFormer(acc *Account, address string, change *Change, c Client) {
+func (a *Service) tellFormer(acc *model.Account, address string, change *model.Change, c Client) {
 	if address == "" || !a.Rules.SendsMails {
 		return
 	}
-	acc.FormerEmails = slices.DeleteFunc(acc.FormerEmails, func(f FormerEmail) bool {
+	acc.FormerEmails = slices.DeleteFunc(acc.FormerEmails, func(f model.FormerEmail) bool {
 		return a.Now().Sub(f.Changed) > a.Links.TTL
 	})
-	known := slices.ContainsFunc(acc.FormerEmails, func(f FormerEmail) bool { return f.Address == address })
+	known := slices.ContainsFunc(acc.FormerEmails, func(f model.FormerEmail) bool { return f.Address == address })
 	if !known && len(acc.FormerEmails) < MaxFormerEmails {
-		acc.FormerEmails = append(acc.FormerEmails, FormerEmail{Address: address, Changed: a.Now().Truncate(time.Microsecond)})
+		acc.FormerEmails = append(acc.FormerEmails, model.FormerEmail{Address: address, Changed: a.Now().Truncate(time.Microsecond)})
 	}
-	notice := a.mail(PurposeEmailNotice, acc, c)
+	notice := a.mail(model.PurposeEmailNotice, acc, c)
 	notice.Address = address
 	change.Mails = append(change.Mails, notice)
 }
@@ -35,13 +37,13 @@ func (a *Service) tellFormer(acc *Account, address string, change *Change, c Cli
 // without a link. That of a notice
 // depends on the change and not on the account's serial, so that a thief can't
 // invalidate it. It is empty if there is nothing to take back any more.
-func (a *Service) LinkTo(m *Mail, acc *Account, to string) string {
+func (a *Service) LinkTo(m *model.Mail, acc *model.Account, to string) string {
 	switch {
-	case m.Purpose == PurposeInvitation:
-		return a.Links.Code(&Invitation{Address: to, Created: time.UnixMicro(int64(acc.Serial))})
+	case m.Purpose == model.PurposeInvitation:
+		return a.Links.Code(&model.Invitation{Address: to, Created: time.UnixMicro(int64(acc.Serial))})
 	case m.Purpose.HasLink():
 		return a.Links.sign(m.Purpose, acc, to)
-	case m.Purpose != PurposeEmailNotice:
+	case m.Purpose != model.PurposeEmailNotice:
 		return ""
 	}
 	for _, f := range acc.FormerEmails {
@@ -53,20 +55,20 @@ func (a *Service) LinkTo(m *Mail, acc *Account, to string) string {
 }
 
 // changeOf returns the account to sign for a link that takes back a change.
-func changeOf(acc *Account, f FormerEmail) *Account {
-	return &Account{ID: acc.ID, Serial: uint64(f.Changed.UnixMicro())}
+func changeOf(acc *model.Account, f model.FormerEmail) *model.Account {
+	return &model.Account{ID: acc.ID, Serial: uint64(f.Changed.UnixMicro())}
 }
 
 // former returns the index of the change that a link takes back, or -1. It costs the
 // same for every account.
-func (a *Service) former(acc *Account, link string) int {
+func (a *Service) former(acc *model.Account, link string) int {
 	found := -1
 	for i := range MaxFormerEmails {
-		var f FormerEmail
+		var f model.FormerEmail
 		if i < len(acc.FormerEmails) {
 			f = acc.FormerEmails[i]
 		}
-		good := a.Links.check(PurposeEmailNotice, changeOf(acc, f), f.Address, link)
+		good := a.Links.check(model.PurposeEmailNotice, changeOf(acc, f), f.Address, link)
 		if good && i < len(acc.FormerEmails) {
 			found = i
 		}

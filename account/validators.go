@@ -3,6 +3,7 @@ package account
 import (
 	"unicode/utf8"
 
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 )
 
@@ -19,7 +20,7 @@ func (a *Service) CheckNewPassword(member, pass string, fields func(name string)
 		}
 	}
 	if messages := a.Validators.Validate(pass, attributes); len(messages) > 0 {
-		return &FieldError{Field: member, Messages: messages}
+		return &model.FieldError{Field: member, Messages: messages}
 	}
 	return nil
 }
@@ -29,5 +30,5 @@ func CheckWhole(member, pass string) error {
 	if utf8.ValidString(pass) {
 		return nil
 	}
-	return &FieldError{Field: member, Messages: []string{"Enter a valid password: it holds half a character."}}
+	return &model.FieldError{Field: member, Messages: []string{"Enter a valid password: it holds half a character."}}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/django"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -139,10 +140,10 @@ func asAPIError(err error) *apiError {
 	var (
 		admin *apiError
 		api   *drf.Error
-		taken *account.TakenError
-		wrong *account.FieldError
+		taken *model.TakenError
+		wrong *model.FieldError
 		mail  account.ErrMail
-		names *account.NamesError
+		names *model.NamesError
 	)
 	switch {
 	case errors.As(err, &admin):
@@ -157,13 +158,13 @@ func asAPIError(err error) *apiError {
 		return &apiError{http.StatusConflict, names.Error(), nil}
 	case errors.As(err, &mail):
 		return &apiError{http.StatusConflict, mail.Error(), nil}
-	case errors.Is(err, account.ErrNotFound), errors.Is(err, account.ErrNoUser):
+	case errors.Is(err, model.ErrNotFound), errors.Is(err, account.ErrNoUser):
 		return &apiError{http.StatusNotFound, err.Error(), nil}
-	case errors.Is(err, account.ErrConflict), errors.Is(err, account.ErrNotWaiting), errors.Is(err, account.ErrNoInvitations):
+	case errors.Is(err, model.ErrConflict), errors.Is(err, account.ErrNotWaiting), errors.Is(err, account.ErrNoInvitations):
 		return &apiError{http.StatusConflict, err.Error(), nil}
-	case errors.Is(err, account.ErrModel), errors.Is(err, account.ErrUnavailable):
+	case errors.Is(err, model.ErrModel), errors.Is(err, model.ErrUnavailable):
 		return &apiError{http.StatusServiceUnavailable, err.Error(), nil}
-	case errors.Is(err, account.ErrFull):
+	case errors.Is(err, model.ErrFull):
 		return &apiError{http.StatusInsufficientStorage, err.Error(), nil}
 	}
 	return &apiError{http.StatusInternalServerError, err.Error(), nil}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
 	"github.com/caddy-djoser/djoser/model"
 )
@@ -17,8 +16,8 @@ import (
 var errNoBackup = errors.New("this store has its own backup tools: see the manual of its database")
 
 // backupStore returns the store if it can be backed up.
-func backupStore(s account.Store) (account.BackupStore, error) {
-	b, ok := model.As[account.BackupStore](s)
+func backupStore(s model.Store) (model.BackupStore, error) {
+	b, ok := model.As[model.BackupStore](s)
 	if !ok {
 		return nil, errNoBackup
 	}
@@ -26,8 +25,8 @@ func backupStore(s account.Store) (account.BackupStore, error) {
 }
 
 // writeBackup writes a backup to a new file and reads it back.
-func writeBackup(ctx context.Context, s account.BackupStore, name string) (account.Stats, error) {
-	var stats account.Stats
+func writeBackup(ctx context.Context, s model.BackupStore, name string) (model.Stats, error) {
+	var stats model.Stats
 	err := atomicfile.Create(name, func(f *os.File) error {
 		if err := s.Backup(ctx, f); err != nil {
 			return err
@@ -64,7 +63,7 @@ type checkReport struct {
 	Took     time.Duration `json:"took_ns"`
 }
 
-func checkStore(ctx context.Context, s account.BackupStore, m *account.Model) (*checkReport, error) {
+func checkStore(ctx context.Context, s model.BackupStore, m *model.Model) (*checkReport, error) {
 	c := &checkReport{Faults: []string{}}
 	start := time.Now()
 	stats, err := s.Check(ctx, m.Signature(), m.Keys, c.add)
@@ -80,6 +79,6 @@ func (c *checkReport) add(fault string) {
 	c.Faults = append(c.Faults, fault)
 }
 
-func (c *checkReport) count(stats account.Stats, start time.Time) {
+func (c *checkReport) count(stats model.Stats, start time.Time) {
 	c.Accounts, c.Tokens, c.Mails, c.Took = stats.Accounts, stats.Tokens, stats.Mails, time.Since(start)
 }

@@ -20,6 +20,7 @@ import (
 	"unicode"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -30,8 +31,8 @@ import (
 type OfflineRealm struct {
 	Realms    Realms // only this realm; opens its store on first use
 	Location  string // of the store
-	Model     *account.Model
-	OpenStore func(context.Context) (account.Store, error) // without the rest of the realm
+	Model     *model.Model
+	OpenStore func(context.Context) (model.Store, error) // without the rest of the realm
 	Close     func() error
 }
 

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"os"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/django"
 	"github.com/caddy-djoser/djoser/internal/atomicfile"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // realmStats is how much a realm holds.
@@ -47,7 +47,7 @@ func (m *request) importDump() (any, error) {
 	}
 	defer m.longWork()()
 	report, err := django.Import(m.r.Context(), m.accounts, m.r.Body, django.ImportOptions{Model: query.Get("model"), Phase: phase, MFA: m.realm.MFA, Providers: m.realm.Providers})
-	if err != nil && !errors.Is(err, account.ErrFull) && !errors.Is(err, account.ErrUnavailable) {
+	if err != nil && !errors.Is(err, model.ErrFull) && !errors.Is(err, model.ErrUnavailable) {
 		return nil, badRequest("%v", err)
 	}
 	return report, err
@@ -78,7 +78,7 @@ func (m *request) exportDump() (any, error) {
 
 // fileProblem is the answer to a failure to write the file of a request.
 func fileProblem(err error) error {
-	if errors.Is(err, account.ErrFull) || errors.Is(err, account.ErrUnavailable) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, model.ErrFull) || errors.Is(err, model.ErrUnavailable) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return badRequest("%v", err)

@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/spf13/cobra"
 )
 
@@ -24,7 +24,7 @@ type invitationView struct {
 	Link    string    `json:"link,omitempty"` // of a new one, if it isn't mailed
 }
 
-func viewInvitation(i *account.Invitation) *invitationView {
+func viewInvitation(i *model.Invitation) *invitationView {
 	return &invitationView{i.Address, append([]string{}, i.Groups...), i.Mailed, i.Created.UTC(), i.Expires.UTC(), ""}
 }
 
@@ -84,7 +84,7 @@ func (m *request) canInvite(body *inviteBody) error {
 
 func (m *request) uninvite() (any, error) {
 	invitation, err := m.accounts.Uninvite(m.r.Context(), m.path[1])
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		err = NotFound(fmt.Sprintf("there is no invitation for %s", m.path[1]))
 	}
 	m.record(nil, err)

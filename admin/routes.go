@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // route is an action of the admin API.
@@ -135,9 +136,9 @@ func listRealms(realms Realms, r *http.Request) (any, error) {
 type request struct {
 	realm    *Realm
 	accounts *account.Service
-	path     []string         // after the realm
-	event    string           // of the route
-	user     *account.Account // named by the path, or nil
+	path     []string       // after the realm
+	event    string         // of the route
+	user     *model.Account // named by the path, or nil
 	w        http.ResponseWriter
 	r        *http.Request
 }
@@ -178,7 +179,7 @@ func (m *request) findUser() error {
 
 // record writes a change to the audit log, if its route has an event. Routes
 // without a user in their path call it themselves.
-func (m *request) record(acc *account.Account, err error) {
+func (m *request) record(acc *model.Account, err error) {
 	if m.event == "" {
 		return
 	}

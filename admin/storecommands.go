@@ -11,7 +11,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -49,7 +48,7 @@ func (c *cliContext) backup(file string) (*backupView, error) {
 		err := c.do(http.MethodPost, "/backup", &fileBody{File: file}, answer)
 		return answer, err
 	}
-	err := c.withStore(func(s account.BackupStore, _ *account.Model) error {
+	err := c.withStore(func(s model.BackupStore, _ *model.Model) error {
 		stats, err := writeBackup(c.ctx, s, file)
 		*answer = backupView{file, stats.Bytes, stats.Accounts, stats.Tokens, stats.Mails}
 		return err
@@ -58,7 +57,7 @@ func (c *cliContext) backup(file string) (*backupView, error) {
 }
 
 // withStore opens the store without the rest of the realm.
-func (c *cliContext) withStore(do func(account.BackupStore, *account.Model) error) error {
+func (c *cliContext) withStore(do func(model.BackupStore, *model.Model) error) error {
 	defer limitMemory()()
 	o, err := c.open()
 	if err != nil {
@@ -104,7 +103,7 @@ folder.`,
 			return err
 		}
 		defer f.Close()
-		return c.withStore(func(s account.BackupStore, m *account.Model) error {
+		return c.withStore(func(s model.BackupStore, m *model.Model) error {
 			if *folder == "" {
 				err = s.Restore(c.ctx, f)
 			} else {
@@ -132,8 +131,8 @@ func parseUntil(moment, journal string) (until time.Time, err error) {
 	return until, err
 }
 
-func (c *cliContext) restoreJournal(s account.BackupStore, backup io.ReadSeeker, journal string, until time.Time) error {
-	j, ok := model.As[account.JournalStore](s)
+func (c *cliContext) restoreJournal(s model.BackupStore, backup io.ReadSeeker, journal string, until time.Time) error {
+	j, ok := model.As[model.JournalStore](s)
 	if !ok {
 		return errors.New("this store has no journal")
 	}
@@ -149,7 +148,7 @@ func (c *cliContext) restoreJournal(s account.BackupStore, backup io.ReadSeeker,
 // repairer makes a new store of what can be read of a damaged one, and reports what
 // is missing. It is given by the root, since it is for folders that are no store of a
 // realm.
-type repairer func(ctx context.Context, damaged, fresh, backup string, report func(text string)) (account.Stats, error)
+type repairer func(ctx context.Context, damaged, fresh, backup string, report func(text string)) (model.Stats, error)
 
 func repairCommand(run runner, repair repairer) *cobra.Command {
 	cmd := &cobra.Command{
@@ -195,7 +194,7 @@ func checkCommand(run runner) *cobra.Command {
 				err := c.do(http.MethodPost, "/check", nil, result)
 				return c.showCheck(result, err)
 			}
-			return c.withStore(func(s account.BackupStore, m *account.Model) error {
+			return c.withStore(func(s model.BackupStore, m *model.Model) error {
 				return c.showCheck(checkStore(c.ctx, s, m))
 			})
 		}),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -48,7 +49,7 @@ func (m *request) addToken() (any, error) {
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
-	value, err := m.accounts.AddNamed(m.r.Context(), m.user.ID, account.Digest{}, t, m.client())
+	value, err := m.accounts.AddNamed(m.r.Context(), m.user.ID, model.Digest{}, t, m.client())
 	switch {
 	case errors.Is(err, account.ErrTooManyTokens), errors.Is(err, account.ErrDisabled):
 		return nil, badRequest("%v", err)
@@ -64,7 +65,7 @@ func (m *request) revokeTokens() (any, error) {
 
 func (m *request) revokeToken() (any, error) {
 	err := m.accounts.Revoke(m.r.Context(), m.user.ID, m.path[3])
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		err = NotFound("the user has no such token")
 	}
 	return m.done(m.user, err)

@@ -50,7 +50,7 @@ type reservedName struct {
 	Name  string `json:"name"`
 }
 
-func (m *request) describe(acc *account.Account) *userView {
+func (m *request) describe(acc *model.Account) *userView {
 	u := &userView{
 		ID: acc.ID, Name: m.accounts.Model.Name(acc), Fields: make(map[string]any),
 		IsActive: acc.IsActive, Waiting: acc.Waiting, EmailConfirmed: acc.EmailConfirmed, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
@@ -141,14 +141,14 @@ func (m *request) page(after uint64, limit int, filter *userFilter) (*userPage, 
 
 // userFilter are the conditions of a list of users.
 type userFilter struct {
-	model  *account.Model
+	model  *model.Model
 	search string
 	group  string
 	flags  map[string]bool
 }
 
-func newUserFilter(model *account.Model, query url.Values) (*userFilter, error) {
-	f := &userFilter{model: model, search: strings.ToLower(query.Get("search")), group: query.Get("group"), flags: make(map[string]bool)}
+func newUserFilter(m *model.Model, query url.Values) (*userFilter, error) {
+	f := &userFilter{model: m, search: strings.ToLower(query.Get("search")), group: query.Get("group"), flags: make(map[string]bool)}
 	for name, values := range query {
 		switch name {
 		case "after", "limit", "search", "group":
@@ -165,7 +165,7 @@ func newUserFilter(model *account.Model, query url.Values) (*userFilter, error) 
 	return f, nil
 }
 
-func (f *userFilter) lets(acc *account.Account) bool {
+func (f *userFilter) lets(acc *model.Account) bool {
 	for name, want := range f.flags {
 		has := map[string]bool{"active": acc.IsActive, "waiting": acc.Waiting, "staff": acc.IsStaff, "superuser": acc.IsSuperuser}[name]
 		if has != want {
@@ -175,7 +175,7 @@ func (f *userFilter) lets(acc *account.Account) bool {
 	if f.group != "" && !slices.Contains(acc.Groups, f.group) {
 		return false
 	}
-	return f.search == "" || slices.ContainsFunc(f.model.Declared, func(d *account.Field) bool {
+	return f.search == "" || slices.ContainsFunc(f.model.Declared, func(d *model.Field) bool {
 		text, ok := d.Value(acc).(string)
 		return ok && strings.Contains(strings.ToLower(text), f.search)
 	})
@@ -214,18 +214,18 @@ func (m *request) read(e *editBody) (*account.Patch, error) {
 
 func (e *editBody) checkGroups() error {
 	for _, name := range slices.Concat(e.Groups, e.AddGroups) {
-		if len(name) > account.MaxGroup || model.UnsafeGroup(name) {
-			return badRequest("group %q: a name has 1 to %d bytes without commas, line breaks, or white space around it, and is not staff or superuser", name, account.MaxGroup)
+		if len(name) > model.MaxGroup || model.UnsafeGroup(name) {
+			return badRequest("group %q: a name has 1 to %d bytes without commas, line breaks, or white space around it, and is not staff or superuser", name, model.MaxGroup)
 		}
 	}
-	if len(e.Groups) > account.MaxGroups || len(e.AddGroups) > account.MaxGroups {
-		return badRequest("too many groups: at most %d", account.MaxGroups)
+	if len(e.Groups) > model.MaxGroups || len(e.AddGroups) > model.MaxGroups {
+		return badRequest("too many groups: at most %d", model.MaxGroups)
 	}
 	return nil
 }
 
 // readFields checks the fields of the user model, including the name.
-func (m *request) readFields(e *editBody) (account.Values, error) {
+func (m *request) readFields(e *editBody) (model.Values, error) {
 	username := m.accounts.Model.Username.Name
 	fields := maps.Clone(e.Fields)
 	if e.Name != nil {
@@ -246,8 +246,8 @@ func (m *request) readFields(e *editBody) (account.Values, error) {
 	return checked, nil
 }
 
-func (m *request) parseFields(fields map[string]json.RawMessage) (account.Values, error) {
-	parsed, errs := make(account.Values), make(drf.FieldErrors)
+func (m *request) parseFields(fields map[string]json.RawMessage) (model.Values, error) {
+	parsed, errs := make(model.Values), make(drf.FieldErrors)
 	for name, raw := range fields {
 		f := m.accounts.Model.Field(name)
 		if f == nil {
@@ -320,7 +320,7 @@ func (m *request) editUser() (any, error) {
 }
 
 // done answers with the changed user.
-func (m *request) done(acc *account.Account, err error) (any, error) {
+func (m *request) done(acc *model.Account, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +339,7 @@ func (m *request) freeName() (any, error) {
 	}
 	name.Field = cmp.Or(name.Field, m.accounts.Model.Username.Name)
 	acc, err := m.accounts.FreeName(m.r.Context(), name.Field, name.Name)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return nil, NotFound(fmt.Sprintf("the %s %q is not reserved", name.Field, name.Name))
 	}
 	m.record(acc, err)

@@ -7,12 +7,13 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
 func showMe(c *call) (*response, error) { return c.userResponse(c.who.Account), nil }
 
-func (c *call) userResponse(acc *account.Account) *response {
+func (c *call) userResponse(acc *model.Account) *response {
 	return &response{status: http.StatusOK, body: c.serializers.Represent(acc), private: true}
 }
 
@@ -114,7 +115,7 @@ func serveNamedToken(c *call, req *account.Request, o *drf.Object) (*response, e
 
 func serveToken(c *call, req *account.Request, _ *drf.Object) (*response, error) {
 	err := req.EndToken(c.Context(), c.who.Account.ID, c.id)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return nil, drf.ErrUnknownPath
 	}
 	if err != nil {

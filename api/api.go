@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/jwt"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -73,7 +74,7 @@ type call struct {
 	accounts *account.Service
 	endpoint *endpoint // nil: none for the method, or OPTIONS
 	who      authn.Caller
-	account  *account.Account // that the path names
+	account  *model.Account // that the path names
 }
 
 // serve answers the request.

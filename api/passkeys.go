@@ -7,6 +7,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -29,7 +30,7 @@ func addPasskey(c *call, req *account.Request, o *drf.Object) (*response, error)
 }
 
 func beginPasskeyLogin(c *call, _ *account.Request, o *drf.Object) (*response, error) {
-	var token *account.Token
+	var token *model.Token
 	if c.who.Identity != nil {
 		token = c.who.Token
 	}
@@ -61,7 +62,7 @@ func (c *call) loggedIn(v *serializers.Verified) (*response, error) {
 
 func renamePasskey(c *call, req *account.Request, o *drf.Object) (*response, error) {
 	p, err := c.serializers.RenamePasskey(c.Context(), req, c.who.Token, c.id, o)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return nil, drf.ErrUnknownPath
 	}
 	return &response{status: http.StatusOK, body: p, private: true}, err
@@ -69,7 +70,7 @@ func renamePasskey(c *call, req *account.Request, o *drf.Object) (*response, err
 
 func removePasskey(c *call, req *account.Request, o *drf.Object) (*response, error) {
 	err := c.serializers.RemovePasskey(c.Context(), req, c.who.Token, c.id, o)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return nil, drf.ErrUnknownPath
 	}
 	return &response{status: http.StatusNoContent}, err

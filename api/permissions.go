@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -87,7 +87,7 @@ func (a *API) class(permission string) string {
 
 // Permits reports whether the permissions let an account take an action; nil: somebody who
 // hasn't logged in. It is for other ways to the actions of the endpoints, such as pages.
-func (a *API) Permits(action serializers.Action, who *account.Account) bool {
+func (a *API) Permits(action serializers.Action, who *model.Account) bool {
 	for _, e := range endpoints {
 		if e.Name != action.Name || e.Event != action.Event {
 			continue
@@ -98,7 +98,7 @@ func (a *API) Permits(action serializers.Action, who *account.Account) bool {
 }
 
 // permits is Permits for one of the setting permissions.
-func (a *API) permits(permission string, who *account.Account) bool {
+func (a *API) permits(permission string, who *model.Account) bool {
 	switch a.class(permission) {
 	case AllowAny:
 		return true
@@ -154,7 +154,7 @@ func (c *call) loadAccount() error {
 		return drf.ErrUnknownPath
 	}
 	acc, err := c.accounts.Store.Account(c.Context(), id)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return drf.ErrUnknownPath
 	}
 	if err != nil {
@@ -168,7 +168,7 @@ func (c *call) loadAccount() error {
 }
 
 // mayUse reports whether the sender has the permission for an account.
-func (c *call) mayUse(acc *account.Account) bool {
+func (c *call) mayUse(acc *model.Account) bool {
 	who := c.who.Account
 	switch c.class() {
 	case CurrentUserOrAdmin:

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/jwt"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 	"github.com/caddy-djoser/djoser/social"
 )
@@ -122,7 +123,7 @@ func serveIdentities(c *call) (*response, error) {
 
 func serveIdentity(c *call, req *account.Request, o *drf.Object) (*response, error) {
 	err := c.serializers.Unlink(c.Context(), req, c.who.Token, c.id, o)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return nil, drf.ErrUnknownPath
 	}
 	return &response{status: http.StatusNoContent}, err

@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // djoser 2's endpoints for accounts by id.
@@ -57,7 +58,7 @@ func number(query url.Values, name string, otherwise int) int {
 
 // page returns at most limit accounts after the first ones, in order of id, and reports
 // whether there are more.
-func page(ctx context.Context, store account.Store, offset, limit int) (accounts []*account.Account, more bool, err error) {
+func page(ctx context.Context, store model.Store, offset, limit int) (accounts []*model.Account, more bool, err error) {
 	const batch = 500
 	after := uint64(0)
 	for len(accounts) <= limit {

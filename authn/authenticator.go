@@ -11,7 +11,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/model"
 )
@@ -24,7 +23,7 @@ type Authenticator struct {
 	Now     func() time.Time
 	Cookie  *Cookie // nil: the realm has no cookie
 	JWT     *JWT    // nil: the realm has no JWT
-	Model   *account.Model
+	Model   *model.Model
 }
 
 // Caller is the sender of a request.
@@ -35,7 +34,7 @@ type Caller struct {
 }
 
 // Owner returns the account of the caller, or nil.
-func (c Caller) Owner() *account.Account {
+func (c Caller) Owner() *model.Account {
 	if c.Identity == nil {
 		return nil
 	}
@@ -106,10 +105,10 @@ func (a *Authenticator) byHeader(req *http.Request) (*Identity, error) {
 
 // identifyActive returns the identity of a token whose account is active. mayUse reports
 // whether the request may use the token.
-func (a *Authenticator) identifyActive(req *http.Request, digest account.Digest, mayUse func(*Identity) bool) (*Identity, error) {
+func (a *Authenticator) identifyActive(req *http.Request, digest model.Digest, mayUse func(*Identity) bool) (*Identity, error) {
 	id, err := a.Identify(req.Context(), digest)
 	switch {
-	case errors.Is(err, account.ErrNotFound):
+	case errors.Is(err, model.ErrNotFound):
 		return nil, drf.ErrInvalidToken
 	case err != nil:
 		return nil, err
@@ -137,7 +136,7 @@ func (a *Authenticator) byCookie(req *http.Request, cookies []string) (Caller, e
 	}
 	id, err := a.Identify(req.Context(), digest)
 	switch {
-	case errors.Is(err, account.ErrNotFound):
+	case errors.Is(err, model.ErrNotFound):
 		return Caller{Stale: true}, nil
 	case err != nil:
 		return Caller{}, err
@@ -162,7 +161,7 @@ func (a *Authenticator) CheckOrigin(req *http.Request) error {
 }
 
 // Identify returns the identity of a token, or ErrNotFound.
-func (a *Authenticator) Identify(ctx context.Context, digest account.Digest) (*Identity, error) {
+func (a *Authenticator) Identify(ctx context.Context, digest model.Digest) (*Identity, error) {
 	store, err := a.Open()
 	if err != nil {
 		return nil, err
@@ -175,7 +174,7 @@ const whiteSpace = " \t\n\v\f\r"
 
 // credentials returns the digest of the token in the Authorization header. It follows
 // REST framework's TokenAuthentication, and refuses several headers.
-func (a *Authenticator) credentials(headers []string) (digest account.Digest, found bool, err error) {
+func (a *Authenticator) credentials(headers []string) (digest model.Digest, found bool, err error) {
 	if len(headers) == 0 {
 		return digest, false, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/model"
 )
 
@@ -19,7 +18,7 @@ func FuzzAuthorization(f *testing.F) {
 		digest, found, err := a.credentials([]string{header})
 		words := strings.FieldsFunc(header, func(r rune) bool { return strings.ContainsRune(whiteSpace, r) })
 		taken := len(words) > 0 && a.takesScheme(words[0])
-		var want account.Digest
+		var want model.Digest
 		isToken := false
 		if len(words) == 2 {
 			want, isToken = model.DigestOf(words[1])

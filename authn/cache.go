@@ -8,14 +8,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Identity is the sender of a request: a token and its account. Requests share it, and
 // must not modify it.
 type Identity struct {
-	Account *account.Account // see trim
-	Token   *account.Token
+	Account *model.Account // see trim
+	Token   *model.Token
 	live    *liveAccount // nil: it isn't in the cache
 	dropped atomic.Bool  // was in the cache
 	touched atomic.Int64 // when the last use was noted, in Unix seconds
@@ -44,7 +44,7 @@ type liveAccount struct {
 // changed before it returns, and a look-up that ran meanwhile, by its generation, is not
 // cached. What other servers end is dropped when the store tells; see shared.go.
 type Cache struct {
-	account.Store
+	model.Store
 	Now  func() time.Time
 	size atomic.Int64 // maximum number of identities
 	idle atomic.Int64 // seconds that a token stays valid without use; 0: no limit
@@ -63,21 +63,21 @@ type Cache struct {
 	Stranger atomic.Pointer[func()]
 
 	usedMu  sync.Mutex
-	used    map[account.Digest]time.Time // uses to write
-	writing map[account.Digest]time.Time // uses that are being written
-	flushMu sync.Mutex                   // held while writing them
+	used    map[model.Digest]time.Time // uses to write
+	writing map[model.Digest]time.Time // uses that are being written
+	flushMu sync.Mutex                 // held while writing them
 	stop    chan struct{}
 	done    chan struct{}
 }
 
 type shard struct {
 	mu   sync.RWMutex
-	byID map[account.Digest]*Identity
+	byID map[model.Digest]*Identity
 	hits atomic.Uint64 // next to mu, in the same cache line
 
-	jwts map[account.Digest]checkedJWT // see jwt.go
+	jwts map[model.Digest]checkedJWT // see jwt.go
 
-	unknown map[account.Digest]int64 // when they were unknown, in Unix seconds
+	unknown map[model.Digest]int64 // when they were unknown, in Unix seconds
 }
 
 // maxUnknown is the maximum number of remembered unknown tokens.
@@ -90,23 +90,23 @@ const touchEvery = time.Hour
 const unknownFor = time.Minute
 
 // maxSetBack is account.MaxSetBack in seconds.
-const maxSetBack = int64(account.MaxSetBack / time.Second)
+const maxSetBack = int64(model.MaxSetBack / time.Second)
 
 // flushEvery is how often recorded uses are written.
 const flushEvery = time.Minute
 
 // NewCache returns a cache of a store. It is empty, and caches nothing before Resize.
-func NewCache(s account.Store, now func() time.Time) *Cache {
+func NewCache(s model.Store, now func() time.Time) *Cache {
 	c := &Cache{
 		Store: s, Now: now,
 		accounts: make(map[uint64]*liveAccount),
-		used:     make(map[account.Digest]time.Time),
+		used:     make(map[model.Digest]time.Time),
 		stop:     make(chan struct{}), done: make(chan struct{}),
 	}
 	for i := range c.shards {
-		c.shards[i].byID = make(map[account.Digest]*Identity)
-		c.shards[i].unknown = make(map[account.Digest]int64)
-		c.shards[i].jwts = make(map[account.Digest]checkedJWT)
+		c.shards[i].byID = make(map[model.Digest]*Identity)
+		c.shards[i].unknown = make(map[model.Digest]int64)
+		c.shards[i].jwts = make(map[model.Digest]checkedJWT)
 	}
 	c.followOthers()
 	go c.writeUses()
@@ -114,7 +114,7 @@ func NewCache(s account.Store, now func() time.Time) *Cache {
 }
 
 // Unwrap returns the store, for account.As.
-func (c *Cache) Unwrap() account.Store { return c.Store }
+func (c *Cache) Unwrap() model.Store { return c.Store }
 
 // Resize sets the maximum number of identities. If it is smaller than before, the cache is
 // emptied.
@@ -142,7 +142,7 @@ func (c *Cache) forget() {
 	clear(c.accounts)
 }
 
-func (c *Cache) shard(d *account.Digest) *shard { return &c.shards[d[0]%64] }
+func (c *Cache) shard(d *model.Digest) *shard { return &c.shards[d[0]%64] }
 
 // Hits returns how many tokens were checked without reading the store.
 func (c *Cache) Hits() uint64 {
@@ -155,7 +155,7 @@ func (c *Cache) Hits() uint64 {
 
 // Identify returns the identity of an unexpired token, or ErrNotFound. A token with a
 // parent is as valid as that, and its use is also the parent's.
-func (c *Cache) Identify(ctx context.Context, d account.Digest) (*Identity, error) {
+func (c *Cache) Identify(ctx context.Context, d model.Digest) (*Identity, error) {
 	id, err := c.identify(ctx, d)
 	if err != nil || id.Token.IsLogin() {
 		return id, err
@@ -167,7 +167,7 @@ func (c *Cache) Identify(ctx context.Context, d account.Digest) (*Identity, erro
 }
 
 // identify is Identify without regard to the parent.
-func (c *Cache) identify(ctx context.Context, d account.Digest) (*Identity, error) {
+func (c *Cache) identify(ctx context.Context, d model.Digest) (*Identity, error) {
 	s, now := c.shard(&d), c.Now()
 	s.mu.RLock()
 	id := s.byID[d]
@@ -176,7 +176,7 @@ func (c *Cache) identify(ctx context.Context, d account.Digest) (*Identity, erro
 	switch {
 	case unknown:
 		s.hits.Add(1)
-		return nil, account.ErrNotFound
+		return nil, model.ErrNotFound
 	case id != nil && !id.live.gone.Load() && !c.needsLook(id, now):
 		s.hits.Add(1)
 	default:
@@ -201,7 +201,7 @@ func (c *Cache) use(ctx context.Context, id *Identity, now time.Time) error {
 	used := id.touched.Load()
 	fromFuture := used >= now.Unix()+maxSetBack && id.Token.FromFuture(now)
 	if fromFuture || id.Token.Expired(now) {
-		return account.ErrNotFound
+		return model.ErrNotFound
 	}
 	if c.idled(used, now) && !id.Token.IsNamed() {
 		return c.endIdled(ctx, id.Token.Digest)
@@ -212,26 +212,26 @@ func (c *Cache) use(ctx context.Context, id *Identity, now time.Time) error {
 
 // isUnknown reports whether a token was unknown recently. Only recently: a wrong clock
 // may have ended it. The caller holds mu.
-func (s *shard) isUnknown(d account.Digest, now time.Time) bool {
+func (s *shard) isUnknown(d model.Digest, now time.Time) bool {
 	at, ok := s.unknown[d]
 	age := now.Unix() - at
 	return ok && age >= 0 && age < int64(unknownFor/time.Second)
 }
 
 // endIdled ends an idle token, so that it stays ended if the limit is raised later.
-func (c *Cache) endIdled(ctx context.Context, d account.Digest) error {
-	if err := c.Commit(ctx, &account.Change{EndToken: &d}); errors.Is(err, account.ErrClosed) {
+func (c *Cache) endIdled(ctx context.Context, d model.Digest) error {
+	if err := c.Commit(ctx, &model.Change{EndToken: &d}); errors.Is(err, model.ErrClosed) {
 		return err
 	}
-	return account.ErrNotFound // a full store ends it the next time
+	return model.ErrNotFound // a full store ends it the next time
 }
 
 // read looks up a token in the store, and caches the result.
-func (c *Cache) read(ctx context.Context, d account.Digest, now time.Time) (*Identity, error) {
+func (c *Cache) read(ctx context.Context, d model.Digest, now time.Time) (*Identity, error) {
 	c.Misses.Add(1)
 	generation := c.generation.Load()
 	token, acc, err := c.Store.Token(ctx, d)
-	if err != nil && !errors.Is(err, account.ErrNotFound) {
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return nil, err
 	}
 	if err != nil {
@@ -250,8 +250,8 @@ func (c *Cache) read(ctx context.Context, d account.Digest, now time.Time) (*Ide
 
 // trim returns an account with only what requests with a token need, so that the cache
 // has no password hashes.
-func trim(a *account.Account) {
-	*a = account.Account{
+func trim(a *model.Account) {
+	*a = model.Account{
 		ID: a.ID, Username: a.Username, Email: a.Email, EmailConfirmed: a.EmailConfirmed,
 		IsActive: a.IsActive, IsStaff: a.IsStaff, IsSuperuser: a.IsSuperuser,
 		Groups: a.Groups, Fields: a.Fields,
@@ -259,7 +259,7 @@ func trim(a *account.Account) {
 }
 
 // lastUse returns the last use of a token, even if it isn't written yet.
-func (c *Cache) lastUse(t *account.Token) time.Time {
+func (c *Cache) lastUse(t *model.Token) time.Time {
 	c.usedMu.Lock()
 	defer c.usedMu.Unlock()
 	last := t.Created
@@ -272,7 +272,7 @@ func (c *Cache) lastUse(t *account.Token) time.Time {
 }
 
 // keepUnknown remembers a token that was unknown at the generation.
-func (c *Cache) keepUnknown(d account.Digest, now time.Time, generation uint64) {
+func (c *Cache) keepUnknown(d model.Digest, now time.Time, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := min(int(c.size.Load()), maxUnknown)
@@ -294,7 +294,7 @@ func (c *Cache) keepUnknown(d account.Digest, now time.Time, generation uint64) 
 }
 
 // keep caches an identity that was read at the generation.
-func (c *Cache) keep(d account.Digest, id *Identity, generation uint64) {
+func (c *Cache) keep(d model.Digest, id *Identity, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := int(c.size.Load())
@@ -334,9 +334,9 @@ func (c *Cache) release(id *Identity) {
 	}
 }
 
-// Commit implements account.Store. It drops what the change touches even on an error: the
+// Commit implements model.Store. It drops what the change touches even on an error: the
 // change may have been applied although its caller didn't wait.
-func (c *Cache) Commit(ctx context.Context, change *account.Change) error {
+func (c *Cache) Commit(ctx context.Context, change *model.Change) error {
 	err := c.Store.Commit(ctx, change)
 	if change.Token != nil {
 		c.Stranger.Store(nil)
@@ -370,7 +370,7 @@ func (c *Cache) dropAccount(id uint64) {
 	}
 }
 
-func (c *Cache) dropToken(d account.Digest) {
+func (c *Cache) dropToken(d model.Digest) {
 	s := c.shard(&d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -397,8 +397,8 @@ func (c *Cache) idled(used int64, now time.Time) bool {
 	return idle > 0 && now.Unix()-used > idle+c.touchAfter()
 }
 
-// Token implements account.Store.
-func (c *Cache) Token(ctx context.Context, d account.Digest) (*account.Token, *account.Account, error) {
+// Token implements model.Store.
+func (c *Cache) Token(ctx context.Context, d model.Digest) (*model.Token, *model.Account, error) {
 	t, acc, err := c.Store.Token(ctx, d)
 	if err == nil && !t.IsNamed() && c.idled(c.lastUse(t).Unix(), c.Now()) {
 		return nil, nil, c.endIdled(ctx, d)
@@ -406,12 +406,12 @@ func (c *Cache) Token(ctx context.Context, d account.Digest) (*account.Token, *a
 	return t, acc, err
 }
 
-// Tokens implements account.Store.
-func (c *Cache) Tokens(ctx context.Context, owner uint64) ([]*account.Token, error) {
+// Tokens implements model.Store.
+func (c *Cache) Tokens(ctx context.Context, owner uint64) ([]*model.Token, error) {
 	c.flushUses()
 	tokens, err := c.Store.Tokens(ctx, owner)
 	now := c.Now()
-	return slices.DeleteFunc(tokens, func(t *account.Token) bool {
+	return slices.DeleteFunc(tokens, func(t *model.Token) bool {
 		return !t.IsNamed() && c.idled(c.lastUse(t).Unix(), now)
 	}), err
 }
@@ -448,7 +448,7 @@ func (c *Cache) flushUses() {
 	defer c.flushMu.Unlock()
 	c.usedMu.Lock()
 	used := c.used
-	c.used, c.writing = make(map[account.Digest]time.Time), used
+	c.used, c.writing = make(map[model.Digest]time.Time), used
 	c.usedMu.Unlock()
 	var err error
 	if len(used) > 0 {
@@ -467,7 +467,7 @@ func (c *Cache) flushUses() {
 	}
 }
 
-// Close implements account.Store.
+// Close implements model.Store.
 func (c *Cache) Close() error {
 	close(c.stop)
 	<-c.done

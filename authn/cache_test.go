@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"go.uber.org/zap"
@@ -35,12 +34,12 @@ func openCache(t testing.TB, size int) *Cache {
 }
 
 // addLogin makes an account with a token.
-func addLogin(t testing.TB, c *Cache, name string) (*account.Account, string) {
+func addLogin(t testing.TB, c *Cache, name string) (*model.Account, string) {
 	t.Helper()
 	token := model.NewToken()
 	digest, _ := model.DigestOf(token)
-	acc := &account.Account{Username: name, IsActive: true, DateJoined: time.Now(), Keys: []account.Key{{Field: "username", Value: name}}}
-	err := c.Commit(context.Background(), &account.Change{Account: acc, Token: &account.Token{Digest: digest, Created: time.Now()}})
+	acc := &model.Account{Username: name, IsActive: true, DateJoined: time.Now(), Keys: []model.Key{{Field: "username", Value: name}}}
+	err := c.Commit(context.Background(), &model.Change{Account: acc, Token: &model.Token{Digest: digest, Created: time.Now()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +78,7 @@ func TestNothingOutdatedIsServedWhileItChanges(t *testing.T) {
 	}
 	for n := range int64(200) {
 		acc.Fields = map[string]any{"n": n}
-		if err := c.Commit(context.Background(), &account.Change{Account: acc}); err != nil {
+		if err := c.Commit(context.Background(), &model.Change{Account: acc}); err != nil {
 			t.Fatal(err)
 		}
 		done.Store(n)
@@ -87,10 +86,10 @@ func TestNothingOutdatedIsServedWhileItChanges(t *testing.T) {
 	close(stop)
 	readers.Wait()
 
-	if err := c.Commit(context.Background(), &account.Change{EndToken: &digest}); err != nil {
+	if err := c.Commit(context.Background(), &model.Change{EndToken: &digest}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Identify(context.Background(), digest); !errors.Is(err, account.ErrNotFound) {
+	if _, err := c.Identify(context.Background(), digest); !errors.Is(err, model.ErrNotFound) {
 		t.Errorf("after the end of the token: %v", err)
 	}
 }
@@ -98,8 +97,8 @@ func TestNothingOutdatedIsServedWhileItChanges(t *testing.T) {
 func TestTheCacheKeepsNoPassword(t *testing.T) {
 	c := openCache(t, 100)
 	acc, token := addLogin(t, c, "alice")
-	acc.Password, acc.PendingEmail, acc.Keys = "hash", "new@example.com", []account.Key{{Field: "username", Value: "alice"}}
-	if err := c.Commit(t.Context(), &account.Change{Account: acc}); err != nil {
+	acc.Password, acc.PendingEmail, acc.Keys = "hash", "new@example.com", []model.Key{{Field: "username", Value: "alice"}}
+	if err := c.Commit(t.Context(), &model.Change{Account: acc}); err != nil {
 		t.Fatal(err)
 	}
 	digest, _ := model.DigestOf(token)
@@ -118,7 +117,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 	digest, _ := model.DigestOf(token)
 	for range 10_000 {
 		made, _ := model.DigestOf(model.NewToken())
-		if _, err := c.Identify(context.Background(), made); !errors.Is(err, account.ErrNotFound) {
+		if _, err := c.Identify(context.Background(), made); !errors.Is(err, model.ErrNotFound) {
 			t.Fatal(err)
 		}
 	}
@@ -141,10 +140,10 @@ func TestATokenThatWasUnknownIsKnownOnceItIsMade(t *testing.T) {
 	c := openCache(t, 100)
 	acc, _ := addLogin(t, c, "alice")
 	digest, _ := model.DigestOf(model.NewToken())
-	if _, err := c.Identify(context.Background(), digest); !errors.Is(err, account.ErrNotFound) {
+	if _, err := c.Identify(context.Background(), digest); !errors.Is(err, model.ErrNotFound) {
 		t.Fatal(err)
 	}
-	err := c.Commit(context.Background(), &account.Change{Token: &account.Token{Digest: digest, Account: acc.ID, Created: time.Now()}, Serial: acc.Serial})
+	err := c.Commit(context.Background(), &model.Change{Token: &model.Token{Digest: digest, Account: acc.ID, Created: time.Now()}, Serial: acc.Serial})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,14 +155,14 @@ func TestATokenThatWasUnknownIsKnownOnceItIsMade(t *testing.T) {
 // A machine may start with a wrong clock, which is set right a little later.
 // aheadStore is a store whose clock is ahead.
 type aheadStore struct {
-	account.Store
+	model.Store
 	ahead *time.Duration
 }
 
-func (s aheadStore) Token(ctx context.Context, d account.Digest) (*account.Token, *account.Account, error) {
+func (s aheadStore) Token(ctx context.Context, d model.Digest) (*model.Token, *model.Account, error) {
 	token, acc, err := s.Store.Token(ctx, d)
 	if err == nil && !token.Expires.IsZero() && token.Expires.Before(time.Now().Add(*s.ahead)) {
-		return nil, nil, account.ErrNotFound
+		return nil, nil, model.ErrNotFound
 	}
 	return token, acc, err
 }
@@ -175,12 +174,12 @@ func TestATokenIsKnownAgainOnceTheClockIsRight(t *testing.T) {
 	c.Store = aheadStore{c.Store, &ahead}
 	acc, _ := addLogin(t, c, "alice")
 	digest, _ := model.DigestOf(model.NewToken())
-	token := &account.Token{Digest: digest, Account: acc.ID, Created: time.Now(), Expires: time.Now().Add(time.Hour)}
-	if err := c.Commit(t.Context(), &account.Change{Token: token, Serial: acc.Serial}); err != nil {
+	token := &model.Token{Digest: digest, Account: acc.ID, Created: time.Now(), Expires: time.Now().Add(time.Hour)}
+	if err := c.Commit(t.Context(), &model.Change{Token: token, Serial: acc.Serial}); err != nil {
 		t.Fatal(err)
 	}
 	ahead = 2 * time.Hour
-	if _, err := c.Identify(t.Context(), digest); !errors.Is(err, account.ErrNotFound) {
+	if _, err := c.Identify(t.Context(), digest); !errors.Is(err, model.ErrNotFound) {
 		t.Fatalf("with a clock that is ahead: %v", err)
 	}
 	ahead = 0
@@ -199,7 +198,7 @@ func TestATokenIsAskedForAgainAfterAWhile(t *testing.T) {
 		asked uint64
 	}{{0, 1}, {unknownFor / 2, 1}, {2 * unknownFor, 2}} {
 		later = test.later
-		if _, err := c.Identify(t.Context(), digest); !errors.Is(err, account.ErrNotFound) {
+		if _, err := c.Identify(t.Context(), digest); !errors.Is(err, model.ErrNotFound) {
 			t.Fatal(err)
 		}
 		if asked := c.Misses.Load(); asked != test.asked {
@@ -241,7 +240,7 @@ func TestAClosedStoreKnowsNobody(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if id, err := c.Identify(t.Context(), digest); !errors.Is(err, account.ErrClosed) {
+	if id, err := c.Identify(t.Context(), digest); !errors.Is(err, model.ErrClosed) {
 		t.Errorf("%v, %v", id, err)
 	}
 }
@@ -250,15 +249,15 @@ func TestAnExpiredTokenIsUnknownThoughItIsCached(t *testing.T) {
 	c := openCache(t, 100)
 	acc, _ := addLogin(t, c, "alice")
 	digest, _ := model.DigestOf(model.NewToken())
-	token := &account.Token{Digest: digest, Account: acc.ID, Created: time.Now(), Expires: time.Now().Add(time.Hour)}
-	if err := c.Commit(context.Background(), &account.Change{Token: token, Serial: acc.Serial}); err != nil {
+	token := &model.Token{Digest: digest, Account: acc.ID, Created: time.Now(), Expires: time.Now().Add(time.Hour)}
+	if err := c.Commit(context.Background(), &model.Change{Token: token, Serial: acc.Serial}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Identify(context.Background(), digest); err != nil {
 		t.Fatal(err)
 	}
 	c.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
-	if _, err := c.Identify(context.Background(), digest); !errors.Is(err, account.ErrNotFound) {
+	if _, err := c.Identify(context.Background(), digest); !errors.Is(err, model.ErrNotFound) {
 		t.Errorf("after its time: %v", err)
 	}
 }
@@ -271,7 +270,7 @@ func TestATokenFromTheFutureIsUnknownThoughItIsCached(t *testing.T) {
 	for _, test := range []struct {
 		setBack time.Duration
 		err     error
-	}{{0, nil}, {59 * time.Minute, nil}, {61 * time.Minute, account.ErrNotFound}, {365 * 24 * time.Hour, account.ErrNotFound}, {0, nil}} {
+	}{{0, nil}, {59 * time.Minute, nil}, {61 * time.Minute, model.ErrNotFound}, {365 * 24 * time.Hour, model.ErrNotFound}, {0, nil}} {
 		c.Now = func() time.Time { return time.Now().Add(-test.setBack) }
 		if _, err := c.Identify(t.Context(), digest); !errors.Is(err, test.err) {
 			t.Errorf("the clock is set back by %v: %v", test.setBack, err)
@@ -300,7 +299,7 @@ func (c *Cache) spray(t *testing.T, n int) {
 	t.Helper()
 	for range n {
 		digest, _ := model.DigestOf(model.NewToken())
-		if _, err := c.Identify(t.Context(), digest); !errors.Is(err, account.ErrNotFound) {
+		if _, err := c.Identify(t.Context(), digest); !errors.Is(err, model.ErrNotFound) {
 			t.Fatal(err)
 		}
 	}
@@ -308,7 +307,7 @@ func (c *Cache) spray(t *testing.T, n int) {
 
 func TestMadeUpTokensPushNobodyOut(t *testing.T) {
 	c := openCache(t, 200)
-	var digests []account.Digest
+	var digests []model.Digest
 	for i := range 20 {
 		_, token := addLogin(t, c, fmt.Sprint("user", i))
 		digest, _ := model.DigestOf(token)
@@ -317,7 +316,7 @@ func TestMadeUpTokensPushNobodyOut(t *testing.T) {
 		}
 		digests = append(digests, digest)
 	}
-	digests = slices.DeleteFunc(digests, func(d account.Digest) bool { return c.shard(&d).byID[d] == nil }) // two in a small shard
+	digests = slices.DeleteFunc(digests, func(d model.Digest) bool { return c.shard(&d).byID[d] == nil }) // two in a small shard
 	c.spray(t, 2000)
 	before := c.Misses.Load()
 	for _, digest := range digests {
@@ -339,7 +338,7 @@ func TestMadeUpTokensPushNobodyOut(t *testing.T) {
 
 // idleCache is a cache whose tokens end after an hour without use, with a token and a
 // clock.
-func idleCache(t *testing.T) (c *Cache, digest account.Digest, now *time.Time) {
+func idleCache(t *testing.T) (c *Cache, digest model.Digest, now *time.Time) {
 	t.Helper()
 	c = openCache(t, 64)
 	c.EndIdle(time.Hour)
@@ -351,7 +350,7 @@ func idleCache(t *testing.T) (c *Cache, digest account.Digest, now *time.Time) {
 }
 
 // useAnew uses a token that the cache has to read from the store.
-func (c *Cache) useAnew(t *testing.T, digest account.Digest) {
+func (c *Cache) useAnew(t *testing.T, digest model.Digest) {
 	t.Helper()
 	if _, err := c.Identify(t.Context(), digest); err != nil {
 		t.Fatal(err)
@@ -376,14 +375,14 @@ func TestATokenInUseDoesNotEndThoughItsUsesAreNotWritten(t *testing.T) {
 
 // heldUses is a store that is told of uses when the test says so.
 type heldUses struct {
-	account.Store
+	model.Store
 	begun, goOn chan struct{}
 }
 
-func (s *heldUses) TouchTokens(context.Context, map[account.Digest]time.Time) error {
+func (s *heldUses) TouchTokens(context.Context, map[model.Digest]time.Time) error {
 	s.begun <- struct{}{}
 	<-s.goOn
-	return account.ErrFull
+	return model.ErrFull
 }
 
 func TestATokenInUseDoesNotEndWhileItsUsesAreWritten(t *testing.T) {
@@ -411,15 +410,15 @@ func TestAnEndByIdlenessStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	*now = now.Add(2 * time.Hour)
-	if _, err := c.Identify(t.Context(), digest); !errors.Is(err, account.ErrNotFound) {
+	if _, err := c.Identify(t.Context(), digest); !errors.Is(err, model.ErrNotFound) {
 		t.Fatal(err)
 	}
 	c.EndIdle(24 * time.Hour) // another configuration
 	*now = now.Add(2 * unknownFor)
-	if _, err := c.Identify(t.Context(), digest); !errors.Is(err, account.ErrNotFound) {
+	if _, err := c.Identify(t.Context(), digest); !errors.Is(err, model.ErrNotFound) {
 		t.Error("the token is back:", err)
 	}
-	if _, _, err := c.Store.Token(t.Context(), digest); !errors.Is(err, account.ErrNotFound) {
+	if _, _, err := c.Store.Token(t.Context(), digest); !errors.Is(err, model.ErrNotFound) {
 		t.Error("the store has the token still:", err)
 	}
 }
@@ -447,7 +446,7 @@ func BenchmarkTokenCheck(b *testing.B) {
 				for i := range headers {
 					token := model.NewToken()
 					digest, _ := model.DigestOf(token)
-					id := &Identity{Account: acc, Token: &account.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}
+					id := &Identity{Account: acc, Token: &model.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}
 					id.touched.Store(time.Now().Unix())
 					c.keep(digest, id, c.generation.Load())
 					headers[i] = way.before + token + way.after
@@ -479,8 +478,8 @@ func TestATokenThatWasHandedOverEndsAtOnce(t *testing.T) {
 			acc, token := addLogin(t, c, "alice")
 			parent, _ := model.DigestOf(token)
 			child, _ := model.DigestOf(model.NewToken())
-			err := c.Commit(t.Context(), &account.Change{
-				Token:   &account.Token{Digest: child, Account: acc.ID, Created: time.Now(), Parent: parent, Host: "wiki.example.com"},
+			err := c.Commit(t.Context(), &model.Change{
+				Token:   &model.Token{Digest: child, Account: acc.ID, Created: time.Now(), Parent: parent, Host: "wiki.example.com"},
 				NoLogin: true,
 			})
 			if err != nil {
@@ -489,10 +488,10 @@ func TestATokenThatWasHandedOverEndsAtOnce(t *testing.T) {
 			if id, err := c.Identify(t.Context(), child); err != nil || id.Token.Login() != parent {
 				t.Fatalf("%+v, %v", id, err)
 			}
-			if err := c.Commit(t.Context(), &account.Change{EndToken: &parent}); err != nil {
+			if err := c.Commit(t.Context(), &model.Change{EndToken: &parent}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := c.Identify(t.Context(), child); !errors.Is(err, account.ErrNotFound) {
+			if _, err := c.Identify(t.Context(), child); !errors.Is(err, model.ErrNotFound) {
 				t.Errorf("after the end of its log-in: %v", err)
 			}
 		})

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/model"
 )
 
@@ -100,7 +99,7 @@ func TestTheOneRuleOfCredentials(t *testing.T) {
 	acc, off := addLogin(t, c, "off")
 	digest, _ := model.DigestOf(off)
 	acc.IsActive = false
-	c.keep(digest, &Identity{Account: acc, Token: &account.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}, c.generation.Load())
+	c.keep(digest, &Identity{Account: acc, Token: &model.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}, c.generation.Load())
 	unknown := strings.Repeat("0", 40)
 	for _, test := range []struct {
 		header, cookie, want string

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/jwt"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // JWT is how a realm takes access tokens, as simplejwt does.
@@ -74,7 +75,7 @@ const keyLength = 43
 
 // keyOf returns the key of a token in the cache. The signature is its secret, so that is
 // what is hashed; a token without one has no key.
-func keyOf(token string) (key account.Digest, ok bool) {
+func keyOf(token string) (key model.Digest, ok bool) {
 	var buf [keyLength]byte
 	signature := token[strings.LastIndexByte(token, '.')+1:]
 	if len(signature) < keyLength {
@@ -106,7 +107,7 @@ func (c *Cache) identifyJWT(ctx context.Context, token string, by *JWT) (*Identi
 }
 
 // checkJWT checks an access token, and caches the result.
-func (c *Cache) checkJWT(ctx context.Context, key account.Digest, token string, by *JWT) (*Identity, error) {
+func (c *Cache) checkJWT(ctx context.Context, key model.Digest, token string, by *JWT) (*Identity, error) {
 	if token = strings.TrimRight(token, whiteSpace); strings.ContainsAny(token, whiteSpace) {
 		return nil, drf.ErrJWTHeader
 	}
@@ -124,7 +125,7 @@ func (c *Cache) checkJWT(ctx context.Context, key account.Digest, token string, 
 		return nil, drf.ErrJWTType
 	}
 	id, err := c.Identify(ctx, account.SessionDigest(claims.Session()))
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return nil, c.explainEnded(ctx, claims.User)
 	}
 	if err != nil {
@@ -140,7 +141,7 @@ func (c *Cache) checkJWT(ctx context.Context, key account.Digest, token string, 
 // explainEnded returns why the session of a token has ended.
 func (c *Cache) explainEnded(ctx context.Context, user uint64) error {
 	_, err := c.Store.Account(ctx, user)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return drf.ErrJWTNotFound
 	}
 	if err != nil {
@@ -150,14 +151,14 @@ func (c *Cache) explainEnded(ctx context.Context, user uint64) error {
 }
 
 func invalidIfEnded(err error) error {
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return drf.ErrJWTInvalid
 	}
 	return err
 }
 
 // keepJWT caches a token whose session is in the cache.
-func (c *Cache) keepJWT(key account.Digest, checked checkedJWT) {
+func (c *Cache) keepJWT(key model.Digest, checked checkedJWT) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !checked.session.isCurrent() {

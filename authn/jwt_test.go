@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/jwt"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // withJWT is an authenticator that takes JWT, and what makes them.
@@ -22,13 +23,13 @@ func withJWT(c *Cache, types ...string) (*Authenticator, *jwt.Issuer) {
 }
 
 // addSession makes an account with a session, and returns an access token of it.
-func addSession(t testing.TB, c *Cache, issuer *jwt.Issuer, name string) (acc *account.Account, session account.Digest, token string) {
+func addSession(t testing.TB, c *Cache, issuer *jwt.Issuer, name string) (acc *model.Account, session model.Digest, token string) {
 	t.Helper()
 	acc, _ = addLogin(t, c, name)
 	id := jwt.NewSession()
 	session = account.SessionDigest(id)
-	err := c.Commit(context.Background(), &account.Change{
-		Token:  &account.Token{Digest: session, Account: acc.ID, Created: time.Now(), Generation: 1, Expires: time.Now().Add(time.Hour)},
+	err := c.Commit(context.Background(), &model.Change{
+		Token:  &model.Token{Digest: session, Account: acc.ID, Created: time.Now(), Generation: 1, Expires: time.Now().Add(time.Hour)},
 		Serial: acc.Serial,
 	})
 	if err != nil {
@@ -48,21 +49,21 @@ func (a *Authenticator) by(header string) (Caller, error) {
 
 func TestAnAccessTokenEndsWithItsSession(t *testing.T) {
 	for name, end := range map[string]struct {
-		change func(*account.Account, account.Digest) *account.Change
+		change func(*model.Account, model.Digest) *model.Change
 		want   error
 	}{
-		"a log-out": {func(_ *account.Account, session account.Digest) *account.Change {
-			return &account.Change{EndToken: &session}
+		"a log-out": {func(_ *model.Account, session model.Digest) *model.Change {
+			return &model.Change{EndToken: &session}
 		}, drf.ErrJWTInvalid},
-		"a reset": {func(acc *account.Account, _ account.Digest) *account.Change {
-			return &account.Change{Account: acc, EndTokens: true}
+		"a reset": {func(acc *model.Account, _ model.Digest) *model.Change {
+			return &model.Change{Account: acc, EndTokens: true}
 		}, drf.ErrJWTInvalid},
-		"a deactivation": {func(acc *account.Account, _ account.Digest) *account.Change {
+		"a deactivation": {func(acc *model.Account, _ model.Digest) *model.Change {
 			acc.IsActive = false
-			return &account.Change{Account: acc}
+			return &model.Change{Account: acc}
 		}, drf.ErrJWTInactive},
-		"a deletion": {func(acc *account.Account, _ account.Digest) *account.Change {
-			return &account.Change{Account: acc, Delete: true}
+		"a deletion": {func(acc *model.Account, _ model.Digest) *model.Change {
+			return &model.Change{Account: acc, Delete: true}
 		}, drf.ErrJWTNotFound},
 	} {
 		for _, size := range []int{0, 100} {
@@ -160,8 +161,8 @@ func TestOnlySessionsHaveAccessTokens(t *testing.T) {
 	acc, session, _ := addSession(t, c, issuer, "alice")
 	id := jwt.NewSession()
 	// Not made by a log-in with JWT.
-	err := c.Commit(t.Context(), &account.Change{
-		Token: &account.Token{Digest: account.SessionDigest(id), Account: acc.ID, Created: time.Now()}, Serial: acc.Serial,
+	err := c.Commit(t.Context(), &model.Change{
+		Token: &model.Token{Digest: account.SessionDigest(id), Account: acc.ID, Created: time.Now()}, Serial: acc.Serial,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +185,7 @@ func TestAWordMayPrecedeBothKindsOfTokens(t *testing.T) {
 	a.Schemes = []string{"Token", "bearer"}
 	_, _, access := addSession(t, c, issuer, "alice")
 	_, token := addLogin(t, c, "bob")
-	unknown := strings.Repeat("0", account.TokenLength)
+	unknown := strings.Repeat("0", model.TokenLength)
 	for header, want := range map[string]error{
 		"JWT " + access:           nil,
 		"Bearer " + access:        nil,
@@ -219,8 +220,8 @@ func TestTheCacheOfAccessTokensIsBounded(t *testing.T) {
 	a, issuer := withJWT(c, "Bearer")
 	acc, _, _ := addSession(t, c, issuer, "alice")
 	id := jwt.NewSession()
-	err := c.Commit(t.Context(), &account.Change{
-		Token: &account.Token{Digest: account.SessionDigest(id), Account: acc.ID, Created: time.Now(), Generation: 1}, Serial: acc.Serial,
+	err := c.Commit(t.Context(), &model.Change{
+		Token: &model.Token{Digest: account.SessionDigest(id), Account: acc.ID, Created: time.Now(), Generation: 1}, Serial: acc.Serial,
 	})
 	if err != nil {
 		t.Fatal(err)

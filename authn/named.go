@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // namedToken is a named token as a client sent it.
@@ -74,7 +75,7 @@ func (a *Authenticator) sameOrigin(req *http.Request) bool {
 }
 
 // isName reports whether an account logs in with a name.
-func (a *Authenticator) isName(acc *account.Account, name string) bool {
+func (a *Authenticator) isName(acc *model.Account, name string) bool {
 	f := a.Model.Username
 	given, own := f.Key(a.Model.Normalize(name)).Value, f.Key(a.Model.Name(acc)).Value
 	return subtle.ConstantTimeCompare([]byte(given), []byte(own)) == 1

@@ -36,7 +36,7 @@ func TestNamedTokensStayWithoutUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = c.Commit(t.Context(), &account.Change{Token: &account.Token{Digest: digest, Account: stored.Account.ID, Created: *now, Name: "git"}, NoLogin: true})
+	err = c.Commit(t.Context(), &model.Change{Token: &model.Token{Digest: digest, Account: stored.Account.ID, Created: *now, Name: "git"}, NoLogin: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestNamedTokensStayWithoutUse(t *testing.T) {
 		*now = now.Add(3 * time.Hour)
 		c.useAnew(t, digest)
 	}
-	if _, err := c.Identify(t.Context(), login); err != account.ErrNotFound {
+	if _, err := c.Identify(t.Context(), login); err != model.ErrNotFound {
 		t.Errorf("the log-in: %v", err)
 	}
 	tokens, err := c.Tokens(t.Context(), stored.Account.ID)

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/model"
 )
 
@@ -66,5 +65,5 @@ func (c *Cache) needsLook(id *Identity, now time.Time) bool {
 // asked about it.
 func (c *Cache) inGrace(err error) bool {
 	return c.news != nil && c.news.age() < c.news.grace &&
-		errors.Is(err, account.ErrUnavailable) && !errors.Is(err, account.ErrClosed)
+		errors.Is(err, model.ErrUnavailable) && !errors.Is(err, model.ErrClosed)
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // The recorded cases of simplejwt.
@@ -51,6 +51,6 @@ func (a comparedAnswer) hideJWT() map[string]string {
 }
 
 // countAuthTokens counts the log-ins that simplejwt doesn't keep.
-func countAuthTokens(tokens []*account.Token) int {
-	return len(slices.DeleteFunc(tokens, func(t *account.Token) bool { return t.Generation > 0 }))
+func countAuthTokens(tokens []*model.Token) int {
+	return len(slices.DeleteFunc(tokens, func(t *model.Token) bool { return t.Generation > 0 }))
 }

@@ -136,7 +136,7 @@ func (r *replay) fill(s string) string {
 		if v, ok := r.vars[m[2:len(m)-2]]; ok {
 			return v
 		}
-		return strings.Repeat("0", account.TokenLength)
+		return strings.Repeat("0", model.TokenLength)
 	})
 }
 
@@ -224,12 +224,12 @@ func (r *replay) control(op, username string) {
 		return
 	}
 	all := r.accounts()
-	i := slices.IndexFunc(all, func(acc *account.Account) bool { return acc.Username == username })
+	i := slices.IndexFunc(all, func(acc *model.Account) bool { return acc.Username == username })
 	if i < 0 {
 		r.t.Fatalf("no account %q", username)
 	}
 	acc := all[i]
-	change := &account.Change{Account: acc, Signature: r.stored.Model.Signature()}
+	change := &model.Change{Account: acc, Signature: r.stored.Model.Signature()}
 	switch op {
 	case "set_inactive":
 		acc.IsActive, acc.PendingEmail = false, ""
@@ -254,22 +254,22 @@ func (r *replay) control(op, username string) {
 
 // makeAccount makes an active account.
 func (r *replay) makeAccount(username string) {
-	fields := account.Values{"username": username, "email": username + "@example.com"}
+	fields := model.Values{"username": username, "email": username + "@example.com"}
 	if _, err := r.stored.Create(context.Background(), &account.Patch{Fields: fields}, "secret-Pw1"); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
 // tokenFor adds a token of forty times the first letter of the name.
-func (r *replay) tokenFor(acc *account.Account) *account.Change {
-	digest, ok := model.DigestOf(strings.Repeat(acc.Username[:1], account.TokenLength))
+func (r *replay) tokenFor(acc *model.Account) *model.Change {
+	digest, ok := model.DigestOf(strings.Repeat(acc.Username[:1], model.TokenLength))
 	if !ok {
 		r.t.Fatalf("no token for %s", acc.Username)
 	}
-	return &account.Change{Serial: acc.Serial, Token: &account.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}
+	return &model.Change{Serial: acc.Serial, Token: &model.Token{Digest: digest, Account: acc.ID, Created: time.Now()}}
 }
 
-func (r *replay) accounts() []*account.Account {
+func (r *replay) accounts() []*model.Account {
 	r.t.Helper()
 	accounts, err := r.stored.Store.Accounts(context.Background(), 0, 1000)
 	if err != nil {

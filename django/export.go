@@ -11,11 +11,12 @@ import (
 	"slices"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Export writes the accounts and their groups as dumpdata does. Tokens
 // aren't in it: only their digests are known.
-func Export(ctx context.Context, a *account.Service, w io.Writer, model string) (*ImportReport, error) {
+func Export(ctx context.Context, a *account.Service, w io.Writer, djangoModel string) (*ImportReport, error) {
 	ex := &exporter{w: bufio.NewWriterSize(w, 256<<10)}
 	groups, err := exportedGroups(ctx, a.Store)
 	if err != nil {
@@ -29,9 +30,9 @@ func Export(ctx context.Context, a *account.Service, w io.Writer, model string) 
 		}
 		ex.report.Groups.Rows++
 	}
-	err = eachAccount(ctx, a.Store, func(acc *account.Account) error {
+	err = eachAccount(ctx, a.Store, func(acc *model.Account) error {
 		ex.report.Users.Rows++
-		return ex.row(accountRow(a.Model, acc, cmp.Or(model, DefaultModel), ids))
+		return ex.row(accountRow(a.Model, acc, cmp.Or(djangoModel, DefaultModel), ids))
 	})
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func Export(ctx context.Context, a *account.Service, w io.Writer, model string) 
 const exportPage = 500
 
 // eachAccount calls fn with every account, in order of id.
-func eachAccount(ctx context.Context, store account.Store, fn func(*account.Account) error) error {
+func eachAccount(ctx context.Context, store model.Store, fn func(*model.Account) error) error {
 	for after := uint64(0); ; {
 		page, err := store.Accounts(ctx, after, exportPage)
 		if err != nil {
@@ -63,8 +64,8 @@ func eachAccount(ctx context.Context, store account.Store, fn func(*account.Acco
 
 // exportedGroups are the groups that were imported, and the other groups of
 // accounts, which Django finds by name.
-func exportedGroups(ctx context.Context, store account.Store) ([]*account.Group, error) {
-	known := make(map[string]*account.Group)
+func exportedGroups(ctx context.Context, store model.Store) ([]*model.Group, error) {
+	known := make(map[string]*model.Group)
 	if s := groupStore(store); s != nil {
 		groups, err := s.Groups(ctx)
 		if err != nil {
@@ -74,20 +75,20 @@ func exportedGroups(ctx context.Context, store account.Store) ([]*account.Group,
 			known[g.Name] = g
 		}
 	}
-	err := eachAccount(ctx, store, func(acc *account.Account) error {
+	err := eachAccount(ctx, store, func(acc *model.Account) error {
 		for _, name := range acc.Groups {
 			if known[name] == nil {
-				known[name] = &account.Group{Name: name}
+				known[name] = &model.Group{Name: name}
 			}
 		}
 		return nil
 	})
 	groups := slices.Collect(maps.Values(known))
-	slices.SortFunc(groups, func(x, y *account.Group) int { return cmp.Or(cmp.Compare(x.ID, y.ID), cmp.Compare(x.Name, y.Name)) })
+	slices.SortFunc(groups, func(x, y *model.Group) int { return cmp.Or(cmp.Compare(x.ID, y.ID), cmp.Compare(x.Name, y.Name)) })
 	return groups, err
 }
 
-func groupRow(g *account.Group) (json.RawMessage, error) {
+func groupRow(g *model.Group) (json.RawMessage, error) {
 	var f, row PythonObject
 	f.Member("name", g.Name)
 	f.Member("permissions", permissionKeys(g.Permissions))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // DeviceModel is the model of authenticator apps in django-otp.
@@ -60,7 +61,7 @@ func (im *importer) device(ctx context.Context, row *Row) error {
 
 // factor makes a second factor from a row. Codes up to the last one that Django took are
 // refused: its last_t is the step of that.
-func (im *importer) factor(row *Row) (*account.Factor, error) {
+func (im *importer) factor(row *Row) (*model.Factor, error) {
 	confirmed, err := row.flag("confirmed", true)
 	if err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ func (im *importer) factor(row *Row) (*account.Factor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &account.Factor{Secret: secret, Step: uint64(max(last, 0)), Created: created}, im.checkDrift(row)
+	return &model.Factor{Secret: secret, Step: uint64(max(last, 0)), Created: created}, im.checkDrift(row)
 }
 
 func (im *importer) checkDrift(row *Row) error {
@@ -112,10 +113,10 @@ type device struct {
 
 // rememberDevice notes that an app can be imported, unless its user has a newer one. Of those
 // without a time the last in the dump is the newest, since dumpdata sorts by primary key.
-func (im *importer) rememberDevice(ctx context.Context, row *Row, user account.Key, owner uint64, created time.Time) error {
+func (im *importer) rememberDevice(ctx context.Context, row *Row, user model.Key, owner uint64, created time.Time) error {
 	this := device{row: row.Number, created: created}
 	stored, err := im.accounts.Store.Account(ctx, owner)
-	if err != nil && !errors.Is(err, account.ErrNotFound) {
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return err
 	}
 	this.present = err == nil && stored.Factor.IsActive()
@@ -145,11 +146,11 @@ func (im *importer) endDevices() {
 }
 
 // giveFactor gives an account its second factor from Django, unless it has one here.
-func (im *importer) giveFactor(ctx context.Context, row *Row, owner uint64, f *account.Factor) error {
+func (im *importer) giveFactor(ctx context.Context, row *Row, owner uint64, f *model.Factor) error {
 	if now := im.accounts.Now(); f.Created.IsZero() || f.Created.After(now) {
 		f.Created = now
 	}
-	_, err := im.accounts.Update(ctx, owner, func(acc *account.Account, _ *account.Change) error {
+	_, err := im.accounts.Update(ctx, owner, func(acc *model.Account, _ *model.Change) error {
 		if acc.Factor.IsActive() {
 			return account.ErrFactorSet
 		}
@@ -159,7 +160,7 @@ func (im *importer) giveFactor(ctx context.Context, row *Row, owner uint64, f *a
 	switch {
 	case errors.Is(err, account.ErrFactorSet):
 		return im.count(row, Tally{Rows: 1, Present: 1})
-	case errors.Is(err, account.ErrNotFound):
+	case errors.Is(err, model.ErrNotFound):
 		return im.refuse(row, "its user has been deleted meanwhile")
 	case err != nil:
 		return err

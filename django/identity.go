@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // IdentityModel is the model of log-ins with providers in social-auth-app-django, which djoser
@@ -70,14 +71,14 @@ func (im *importer) identity(ctx context.Context, row *Row) error {
 	if now := im.accounts.Now(); created.IsZero() || created.After(now) {
 		created = now
 	}
-	i := account.Identity{Provider: p.Name, Subject: uid, Linked: created}
+	i := model.Identity{Provider: p.Name, Subject: uid, Linked: created}
 	stored, err := im.accounts.Store.AccountByKey(ctx, i.Key())
 	switch {
 	case err == nil && stored.ID == owner:
 		return im.count(row, Tally{Rows: 1, Present: 1})
 	case err == nil:
 		return im.refuse(row, "it is linked to another account here")
-	case !errors.Is(err, account.ErrNotFound):
+	case !errors.Is(err, model.ErrNotFound):
 		return err
 	case im.options.Phase == PhaseCheck:
 		return im.rememberIdentity(ctx, row, user, owner, i)
@@ -87,12 +88,12 @@ func (im *importer) identity(ctx context.Context, row *Row) error {
 
 // rememberIdentity notes that an identity can be imported, unless it is in the dump twice, or its
 // user has too many.
-func (im *importer) rememberIdentity(ctx context.Context, row *Row, user account.Key, owner uint64, i account.Identity) error {
+func (im *importer) rememberIdentity(ctx context.Context, row *Row, user model.Key, owner uint64, i model.Identity) error {
 	here := 0
 	switch stored, err := im.accounts.Store.Account(ctx, owner); {
 	case err == nil:
 		here = len(stored.Identities)
-	case !errors.Is(err, account.ErrNotFound):
+	case !errors.Is(err, model.ErrNotFound):
 		return err
 	}
 	im.mu.Lock()
@@ -113,9 +114,9 @@ func (im *importer) rememberIdentity(ctx context.Context, row *Row, user account
 }
 
 // giveIdentity gives an account an identity, unless its owner has removed that here.
-func (im *importer) giveIdentity(ctx context.Context, row *Row, owner uint64, i account.Identity) error {
+func (im *importer) giveIdentity(ctx context.Context, row *Row, owner uint64, i model.Identity) error {
 	tally := Tally{Rows: 1, Added: 1}
-	_, err := im.accounts.Update(ctx, owner, func(acc *account.Account, _ *account.Change) error {
+	_, err := im.accounts.Update(ctx, owner, func(acc *model.Account, _ *model.Change) error {
 		if len(acc.Identities) >= account.MaxIdentities {
 			return account.ErrManyIdentities
 		}
@@ -129,9 +130,9 @@ func (im *importer) giveIdentity(ctx context.Context, row *Row, owner uint64, i 
 	switch {
 	case errors.Is(err, account.ErrManyIdentities):
 		return im.refuse(row, "its user has %d here already", account.MaxIdentities)
-	case errors.As(err, new(*account.TakenError)):
+	case errors.As(err, new(*model.TakenError)):
 		return im.refuse(row, "it is linked to another account here")
-	case errors.Is(err, account.ErrNotFound):
+	case errors.Is(err, model.ErrNotFound):
 		return im.refuse(row, "its user has been deleted meanwhile")
 	case err != nil:
 		return err

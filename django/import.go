@@ -169,8 +169,8 @@ func Import(ctx context.Context, a *account.Service, r io.Reader, options Import
 }
 
 // groupStore is the store if it keeps groups, or nil.
-func groupStore(s account.Store) account.GroupStore {
-	g, _ := model.As[account.GroupStore](s)
+func groupStore(s model.Store) model.GroupStore {
+	g, _ := model.As[model.GroupStore](s)
 	return g
 }
 
@@ -411,8 +411,8 @@ func (im *importer) group(ctx context.Context, row *Row) error {
 	if err != nil || name == "" {
 		return im.refuse(row, "the group has no name")
 	}
-	if fieldtype.Characters(name) > account.MaxGroup {
-		return im.refuse(row, "the group's name has more than %d characters", account.MaxGroup)
+	if fieldtype.Characters(name) > model.MaxGroup {
+		return im.refuse(row, "the group's name has more than %d characters", model.MaxGroup)
 	}
 	permissions, err := im.permissionsOf(row, "permissions")
 	if err != nil {
@@ -439,7 +439,7 @@ func (im *importer) group(ctx context.Context, row *Row) error {
 		if clash {
 			id = 0
 		}
-		if err := s.PutGroup(ctx, &account.Group{ID: id, Name: name, Permissions: permissions}); err != nil {
+		if err := s.PutGroup(ctx, &model.Group{ID: id, Name: name, Permissions: permissions}); err != nil {
 			return err
 		}
 	}
@@ -474,8 +474,8 @@ func (im *importer) user(ctx context.Context, row *Row) error {
 		im.remember(row, acc)
 		return im.count(row, Tally{Rows: 1, Added: 1})
 	}
-	err = im.accounts.Commit(ctx, &account.Change{Account: acc, Signature: im.accounts.Model.Signature()})
-	if taken := new(account.TakenError); errors.As(err, &taken) {
+	err = im.accounts.Commit(ctx, &model.Change{Account: acc, Signature: im.accounts.Model.Signature()})
+	if taken := new(model.TakenError); errors.As(err, &taken) {
 		return im.refuse(row, "another account has the same %s, or a deleted one had it: see 'caddy djoser user free-name'", taken.Field)
 	}
 	if err != nil {
@@ -499,7 +499,7 @@ func (im *importer) owner(ctx context.Context, row *Row) error {
 }
 
 // find makes an account from a row, and looks for it in the store.
-func (im *importer) find(ctx context.Context, row *Row) (acc, stored *account.Account, err error) {
+func (im *importer) find(ctx context.Context, row *Row) (acc, stored *model.Account, err error) {
 	if acc, err = im.account(row); err != nil {
 		return nil, nil, &clashError{err.Error()}
 	}
@@ -509,12 +509,12 @@ func (im *importer) find(ctx context.Context, row *Row) (acc, stored *account.Ac
 
 // maxImportedID is the largest id of an imported account. One row with the
 // largest possible id would leave none for new accounts.
-const maxImportedID = account.MaxID >> 1
+const maxImportedID = model.MaxID >> 1
 
 // account makes an account from a row, and warns of what is odd.
-func (im *importer) account(row *Row) (*account.Account, error) {
+func (im *importer) account(row *Row) (*model.Account, error) {
 	m := im.accounts.Model
-	acc := &account.Account{}
+	acc := &model.Account{}
 	var err error
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
@@ -559,7 +559,7 @@ func (im *importer) account(row *Row) (*account.Account, error) {
 // errorLine writes joined errors in one line.
 func errorLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }
 
-func (im *importer) warn(row *Row, acc *account.Account) {
+func (im *importer) warn(row *Row, acc *model.Account) {
 	if im.options.Phase != PhaseCheck {
 		return
 	}
@@ -575,15 +575,15 @@ func (im *importer) warn(row *Row, acc *account.Account) {
 	}
 }
 
-func (im *importer) setGroups(row *Row, acc *account.Account) error {
+func (im *importer) setGroups(row *Row, acc *model.Account) error {
 	keys, err := row.keys("groups")
 	if err != nil {
 		return err
 	}
 	for _, key := range keys {
 		if natural := naturalKey(key, 1); natural != nil {
-			if fieldtype.Characters(natural[0]) > account.MaxGroup {
-				return fmt.Errorf("it has a group whose name has more than %d characters", account.MaxGroup)
+			if fieldtype.Characters(natural[0]) > model.MaxGroup {
+				return fmt.Errorf("it has a group whose name has more than %d characters", model.MaxGroup)
 			}
 			acc.Groups = append(acc.Groups, natural[0])
 			continue
@@ -610,7 +610,7 @@ func (im *importer) groupName(id uint64) (string, bool) {
 	return name, ok
 }
 
-func (im *importer) setFields(row *Row, acc *account.Account) error {
+func (im *importer) setFields(row *Row, acc *model.Account) error {
 	m := im.accounts.Model
 	for _, f := range m.Declared {
 		if _, ok := row.Fields[f.Name]; !ok {
@@ -645,11 +645,11 @@ func (im *importer) firstTime(field string) bool {
 }
 
 // reserved refuses a name that another account gave up.
-func (im *importer) reserved(ctx context.Context, acc *account.Account, key account.Key) error {
+func (im *importer) reserved(ctx context.Context, acc *model.Account, key model.Key) error {
 	key.Reserved = true
 	stored, err := im.accounts.Store.AccountByKey(ctx, key)
 	switch {
-	case errors.Is(err, account.ErrNotFound) || err == nil && stored.ID == acc.ID:
+	case errors.Is(err, model.ErrNotFound) || err == nil && stored.ID == acc.ID:
 		return nil
 	case err != nil:
 		return err
@@ -667,7 +667,7 @@ func (e *clashError) Error() string { return e.text }
 // same account if id and name are equal. A row without an id must have the same
 // name and date_joined: the name alone may have been registered here by somebody
 // else.
-func (im *importer) present(ctx context.Context, acc *account.Account) (*account.Account, error) {
+func (im *importer) present(ctx context.Context, acc *model.Account) (*model.Account, error) {
 	name := im.accounts.Model.Name(acc)
 	if acc.ID != 0 {
 		stored, err := im.accounts.Store.Account(ctx, acc.ID)
@@ -676,7 +676,7 @@ func (im *importer) present(ctx context.Context, acc *account.Account) (*account
 			return stored, nil
 		case err == nil:
 			return nil, &clashError{fmt.Sprintf("the id belongs to another account here, %s", im.accounts.Model.Name(stored))}
-		case !errors.Is(err, account.ErrNotFound):
+		case !errors.Is(err, model.ErrNotFound):
 			return nil, err
 		}
 	}
@@ -686,7 +686,7 @@ func (im *importer) present(ctx context.Context, acc *account.Account) (*account
 		}
 		stored, err := im.accounts.Store.AccountByKey(ctx, key)
 		switch {
-		case errors.Is(err, account.ErrNotFound):
+		case errors.Is(err, model.ErrNotFound):
 		case err != nil:
 			return nil, err
 		case acc.ID == 0 && im.accounts.Model.Name(stored) == name && stored.DateJoined.Equal(acc.DateJoined):

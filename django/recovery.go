@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/mfa"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // The models of recovery codes in django-otp: each is of a device, which is of a user.
@@ -22,7 +22,7 @@ const maxCodes = 50
 type codes struct {
 	owner   uint64
 	rows    []int
-	digests []account.Digest // not in a check
+	digests []model.Digest // not in a check
 }
 
 // noteCodeDevice notes whose recovery codes are those of a device. Others aren't imported.
@@ -73,7 +73,7 @@ func (im *importer) code(ctx context.Context, row *Row) error {
 	return im.rememberCode(row, key, owner, text)
 }
 
-func (im *importer) rememberCode(row *Row, user account.Key, owner uint64, text string) error {
+func (im *importer) rememberCode(row *Row, user model.Key, owner uint64, text string) error {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	c := im.codes[hashOf(user)]
@@ -123,7 +123,7 @@ func (im *importer) endCodes(ctx context.Context) error {
 func (im *importer) giveCodes(ctx context.Context, c *codes) error {
 	n := len(c.digests)
 	tally := Tally{Rows: n, Present: n}
-	_, err := im.accounts.Update(ctx, c.owner, func(acc *account.Account, _ *account.Change) error {
+	_, err := im.accounts.Update(ctx, c.owner, func(acc *model.Account, _ *model.Change) error {
 		f := acc.Factor
 		if !f.IsActive() || len(f.Recovery) > 0 || !f.Used.IsZero() {
 			return nil
@@ -132,7 +132,7 @@ func (im *importer) giveCodes(ctx context.Context, c *codes) error {
 		tally = Tally{Rows: n, Added: n}
 		return nil
 	})
-	if err != nil && !errors.Is(err, account.ErrNotFound) {
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		return err
 	}
 	im.report.Codes.add(tally)

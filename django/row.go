@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Row is an object in what Django's dumpdata writes.
@@ -132,7 +132,7 @@ func naturalKey(raw json.RawMessage, n int) []string {
 
 // value is a field of the user model. Text is kept as it is, with a warning if the
 // API would refuse it.
-func (r *Row) value(f *account.Field) (value any, warning string, err error) {
+func (r *Row) value(f *model.Field) (value any, warning string, err error) {
 	raw := r.Fields[f.Name]
 	if IsNull(raw) {
 		return nil, "", nil
@@ -228,7 +228,7 @@ func permissionKeys(names []string) []any {
 }
 
 // accountRow is an account as dumpdata would write it.
-func accountRow(m *account.Model, a *account.Account, model string, groups map[string]uint64) (json.RawMessage, error) {
+func accountRow(m *model.Model, a *model.Account, model string, groups map[string]uint64) (json.RawMessage, error) {
 	var f PythonObject
 	f.Member("password", a.Password)
 	f.Member("last_login", timeOrNull(a.LastLogin))
@@ -282,8 +282,8 @@ func compareKeys(a, b any) int {
 
 // exportedFields are the declared fields in the order of Django's AbstractUser:
 // the names and email, then what the project added.
-func exportedFields(m *account.Model) []*account.Field {
-	fields := []*account.Field{m.Field("username"), m.Field("first_name"), m.Field("last_name"), m.Field("email")}
+func exportedFields(m *model.Model) []*model.Field {
+	fields := []*model.Field{m.Field("username"), m.Field("first_name"), m.Field("last_name"), m.Field("email")}
 	for _, f := range m.Declared {
 		if !slices.Contains(fields, f) {
 			fields = append(fields, f)

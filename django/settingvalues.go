@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // How values of Python, as JSON, become lines of a Caddyfile.
@@ -133,12 +133,12 @@ func takeLoginField(c *converter, value any) error {
 		return err
 	}
 	if name != "email" {
-		model := account.UserModel{
+		users := model.UserModel{
 			RequiredFields: []string{"email", name},
-			Fields:         []account.FieldSettings{{Name: name, Type: "char", MaxLength: new(int)}},
+			Fields:         []model.FieldSettings{{Name: name, Type: "char", MaxLength: new(int)}},
 		}
-		*model.Fields[0].MaxLength = 150
-		if _, err := model.Resolve(nil); err != nil {
+		*users.Fields[0].MaxLength = 150
+		if _, err := users.Resolve(nil); err != nil {
 			return fmt.Errorf("it can't be a field here, and is left out: %w", err)
 		}
 		c.line(subBlock("user_model", "required_fields email "+name, subBlock("field "+name+" char", "max_length 150", "unique")))

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/model"
 )
 
@@ -35,8 +34,8 @@ func (im *importer) isRefused(row *Row) {
 	im.refer(&im.users.refused, row, name)
 }
 
-func (im *importer) refer(to *hashes, row *Row, user account.Key) {
-	if im.options.Phase == PhaseUsers || user == (account.Key{}) {
+func (im *importer) refer(to *hashes, row *Row, user model.Key) {
+	if im.options.Phase == PhaseUsers || user == (model.Key{}) {
 		return
 	}
 	im.mu.Lock()
@@ -45,7 +44,7 @@ func (im *importer) refer(to *hashes, row *Row, user account.Key) {
 }
 
 // referencesTo returns what other rows can refer to the user of a row by.
-func (im *importer) referencesTo(row *Row) (byID, byName account.Key) {
+func (im *importer) referencesTo(row *Row) (byID, byName model.Key) {
 	if id, err := row.id(); err == nil && id != 0 {
 		byID = idKey(id)
 	}
@@ -58,7 +57,7 @@ func (im *importer) referencesTo(row *Row) (byID, byName account.Key) {
 
 // isKnown reports whether the user that a row refers to is in the dump, and is the
 // account with this id or, in a check, can be imported.
-func (im *importer) isKnown(user account.Key, owner uint64) bool {
+func (im *importer) isKnown(user model.Key, owner uint64) bool {
 	return im.users.stored.has(hashOf(user)) || im.users.stored.has(hashOf(idKey(owner))) || im.unique.keys.has(hashOf(user))
 }
 
@@ -70,7 +69,7 @@ func (im *importer) token(ctx context.Context, row *Row) error {
 	}
 	digest, ok := model.DigestOf(value)
 	if !ok {
-		return im.refuse(row, "its key is not one of %d hexadecimal digits", account.TokenLength)
+		return im.refuse(row, "its key is not one of %d hexadecimal digits", model.TokenLength)
 	}
 	created, err := row.time("created")
 	if err != nil {
@@ -83,12 +82,12 @@ func (im *importer) token(ctx context.Context, row *Row) error {
 	if err != nil {
 		return err
 	}
-	return im.addToken(ctx, row, &account.Token{Digest: digest, Account: owner, Created: created})
+	return im.addToken(ctx, row, &model.Token{Digest: digest, Account: owner, Created: created})
 }
 
 // userOf returns what a row refers to its user by, and the id of the account. In a check, that
 // may be zero.
-func (im *importer) userOf(ctx context.Context, row *Row) (user account.Key, owner uint64, err error) {
+func (im *importer) userOf(ctx context.Context, row *Row) (user model.Key, owner uint64, err error) {
 	user, ok := im.userKey(row.Fields["user"])
 	if !ok {
 		return user, 0, &clashError{"its user is neither an id nor a natural key: dump everything with --natural-primary --natural-foreign"}
@@ -106,7 +105,7 @@ func (im *importer) userOf(ctx context.Context, row *Row) (user account.Key, own
 }
 
 // userKey is a reference to a user: an id or a natural key.
-func (im *importer) userKey(raw json.RawMessage) (account.Key, bool) {
+func (im *importer) userKey(raw json.RawMessage) (model.Key, bool) {
 	if natural := naturalKey(raw, 1); natural != nil {
 		return im.accounts.Model.Username.Key(natural[0]), true
 	}
@@ -116,12 +115,12 @@ func (im *importer) userKey(raw json.RawMessage) (account.Key, bool) {
 
 // ownerOf returns the id of the account that a reference leads to, zero if it is not
 // in the store.
-func (im *importer) ownerOf(ctx context.Context, user account.Key) (uint64, error) {
+func (im *importer) ownerOf(ctx context.Context, user model.Key) (uint64, error) {
 	if user.Field == idField {
 		return strconv.ParseUint(user.Value, 10, 64)
 	}
 	stored, err := im.accounts.Store.AccountByKey(ctx, user)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return 0, nil
 	}
 	if err != nil {
@@ -130,14 +129,14 @@ func (im *importer) ownerOf(ctx context.Context, user account.Key) (uint64, erro
 	return stored.ID, nil
 }
 
-func (im *importer) addToken(ctx context.Context, row *Row, t *account.Token) error {
+func (im *importer) addToken(ctx context.Context, row *Row, t *model.Token) error {
 	stored, _, err := im.accounts.Store.Token(ctx, t.Digest)
 	switch {
 	case err == nil && stored.Account == t.Account:
 		return im.count(row, Tally{Rows: 1, Present: 1})
 	case err == nil:
 		return im.refuse(row, "another account has the same token here")
-	case !errors.Is(err, account.ErrNotFound):
+	case !errors.Is(err, model.ErrNotFound):
 		return err
 	}
 	if im.options.Phase == PhaseCheck {
@@ -149,20 +148,20 @@ func (im *importer) addToken(ctx context.Context, row *Row, t *account.Token) er
 
 // giveToken gives an account its token from Django. The token has ended if the
 // account isn't active, or its password or address has changed since.
-func (im *importer) giveToken(ctx context.Context, row *Row, t *account.Token) error {
+func (im *importer) giveToken(ctx context.Context, row *Row, t *model.Token) error {
 	a := im.accounts
 	now := a.Now()
 	if t.Created.IsZero() || t.Created.After(now) {
 		t.Created = now
 	}
 	t.Expires = a.Rules.TokenExpires(now)
-	err := a.Commit(ctx, &account.Change{Token: t, NoLogin: true})
+	err := a.Commit(ctx, &model.Change{Token: t, NoLogin: true})
 	switch {
-	case errors.Is(err, account.ErrConflict):
+	case errors.Is(err, model.ErrConflict):
 		return im.count(row, Tally{Rows: 1, Ended: 1})
-	case errors.Is(err, account.ErrNotFound):
+	case errors.Is(err, model.ErrNotFound):
 		return im.refuse(row, "its user has been deleted meanwhile")
-	case errors.As(err, new(*account.TakenError)):
+	case errors.As(err, new(*model.TakenError)):
 		return im.refuse(row, "the same token is in the dump twice")
 	case err != nil:
 		return err
@@ -173,6 +172,6 @@ func (im *importer) giveToken(ctx context.Context, row *Row, t *account.Token) e
 // idField is the field of keys that are ids in Django.
 const idField = "id"
 
-func idKey(id uint64) account.Key {
-	return account.Key{Field: idField, Value: strconv.FormatUint(id, 10)}
+func idKey(id uint64) model.Key {
+	return model.Key{Field: idField, Value: strconv.FormatUint(id, 10)}
 }

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Ids, unique fields and tokens may be in a dump only once. The check remembers their
@@ -69,7 +69,7 @@ type uniqueValues struct {
 }
 
 // remember notes the unique values of a user.
-func (im *importer) remember(row *Row, acc *account.Account) {
+func (im *importer) remember(row *Row, acc *model.Account) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	if acc.ID != 0 {
@@ -83,7 +83,7 @@ func (im *importer) remember(row *Row, acc *account.Account) {
 	}
 }
 
-func (im *importer) rememberToken(row *Row, digest account.Digest) {
+func (im *importer) rememberToken(row *Row, digest model.Digest) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	im.unique.tokens.add(hashOf(digest), row.Number)

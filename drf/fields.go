@@ -3,15 +3,15 @@ package drf
 import (
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Input is a member of a request body. The inputs of an endpoint are its serializer.
 type Input struct {
 	Name      string
-	Field     *account.Field // of the user model, or nil for text that isn't one
-	Label     string         // in the answer to OPTIONS, for an input of a model
+	Field     *model.Field // of the user model, or nil for text that isn't one
+	Label     string       // in the answer to OPTIONS, for an input of a model
 	Required  bool
 	partial   bool // may be left out even if required
 	MaxLength int  // in characters; zero: any
@@ -44,11 +44,11 @@ func (version Version) DataObject(data any, nullIsEmpty bool) (*Object, error) {
 
 // Bind parses the members of a request, each for itself. It ignores members without an
 // input, so that nothing undeclared reaches an account.
-func (version Version) Bind(o *Object, inputs []Input) (account.Values, FieldErrors) {
+func (version Version) Bind(o *Object, inputs []Input) (model.Values, FieldErrors) {
 	if version == Version3 {
 		return bind3(o, inputs)
 	}
-	v, errs := make(account.Values), make(FieldErrors)
+	v, errs := make(model.Values), make(FieldErrors)
 	for _, in := range inputs {
 		if in.Field != nil && in.Field.ReadOnly {
 			continue
@@ -139,7 +139,7 @@ func emptyContainer(raw any) bool {
 
 // ModelInputs returns the inputs for required fields. A field with a default may be left
 // out, but must not be empty unless it may be blank.
-func ModelInputs(m *account.Model) []Input {
+func ModelInputs(m *model.Model) []Input {
 	inputs := make([]Input, len(m.Required))
 	for i, f := range m.Required {
 		inputs[i] = Input{Name: f.Name, Field: f, Required: !f.Blank && !f.ReadOnly && !f.Type.Traits().Checkbox}
@@ -148,7 +148,7 @@ func ModelInputs(m *account.Model) []Input {
 }
 
 // BindPartial is Bind for PATCH, where missing members don't change.
-func (version Version) BindPartial(o *Object, inputs []Input) (account.Values, FieldErrors) {
+func (version Version) BindPartial(o *Object, inputs []Input) (model.Values, FieldErrors) {
 	var present []Input
 	for _, in := range inputs {
 		if _, ok := o.Values[in.Name]; ok {
@@ -161,7 +161,7 @@ func (version Version) BindPartial(o *Object, inputs []Input) (account.Values, F
 
 // Represent returns an account for the API: its required fields, its id if it is to be
 // shown, and the username field.
-func Represent(m *account.Model, a *account.Account, withID bool) *Object {
+func Represent(m *model.Model, a *model.Account, withID bool) *Object {
 	shown := NewObject()
 	for _, f := range m.Required {
 		shown.Set(f.Name, f.Value(a))

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Schema returns the JSON schema of an input: what it takes and stores as it is. Numbers
@@ -65,7 +65,7 @@ func (in *Input) choices(nullable bool) (values []any) {
 
 // FieldSchema returns the JSON schema of a field in the representation of an account.
 // Stored values may be older than the field's limits and choices.
-func FieldSchema(f *account.Field) map[string]any {
+func FieldSchema(f *model.Field) map[string]any {
 	d := fieldSchema(f, f.Type.Traits().Nullable)
 	if f.ReadOnly {
 		d["readOnly"] = true
@@ -73,7 +73,7 @@ func FieldSchema(f *account.Field) map[string]any {
 	return d
 }
 
-func fieldSchema(f *account.Field, nullable bool) map[string]any {
+func fieldSchema(f *model.Field, nullable bool) map[string]any {
 	d := map[string]any{"type": f.Type.Traits().JSONType()}
 	if nullable {
 		d["type"] = []string{f.Type.Traits().JSONType(), "null"}

@@ -3,8 +3,8 @@ package drf
 import (
 	"slices"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Version is a version of REST framework, which decides how members of a request are
@@ -72,8 +72,8 @@ func pythonType(data any) string {
 }
 
 // bind3 is Bind as version 3 does it.
-func bind3(o *Object, inputs []Input) (account.Values, FieldErrors) {
-	v, errs := make(account.Values), make(FieldErrors)
+func bind3(o *Object, inputs []Input) (model.Values, FieldErrors) {
+	v, errs := make(model.Values), make(FieldErrors)
 	for _, in := range inputs {
 		if in.Field != nil && in.Field.ReadOnly {
 			continue

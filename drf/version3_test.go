@@ -4,13 +4,13 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 func TestVersion3ChecksMembersAsItsFieldsDo(t *testing.T) {
-	model, err := (&account.UserModel{
+	m, err := (&model.UserModel{
 		RequiredFields: []string{"email", "age", "member", "born", "plan"},
-		Fields: []account.FieldSettings{
+		Fields: []model.FieldSettings{
 			{Name: "age", Type: "integer"}, {Name: "member", Type: "boolean"}, {Name: "born", Type: "date"},
 			{Name: "plan", Type: "char", MaxLength: ptr(4), Choices: []string{"free"}},
 		},
@@ -40,7 +40,7 @@ func TestVersion3ChecksMembersAsItsFieldsDo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, errs := Version3.Bind(o, ModelInputs(model))
+		v, errs := Version3.Bind(o, ModelInputs(m))
 		said := FieldErrors{}
 		if err := errs.Err(); err != nil {
 			said = err.(*Error).In(Version3).Body.(FieldErrors)

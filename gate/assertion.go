@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/internal/request"
@@ -166,7 +165,7 @@ func (g *Gate) claims(r *http.Request, c *caller, now time.Time) *assertionClaim
 
 // loginMethods returns how an account has logged in. Source of the names: RFC 8176, 2; it has
 // none for a provider, which others call fed, and none for a link in a mail.
-func loginMethods(t *account.Token) (names []string) {
+func loginMethods(t *model.Token) (names []string) {
 	switch t.Method {
 	case model.MethodPassword:
 		names = []string{"pwd"}

@@ -65,7 +65,7 @@ type Rights struct {
 }
 
 // provision refers to the realm, whose user model must pass check unless it is nil.
-func (g *Rights) provision(ctx caddy.Context, where string, check func(*account.Model) error) error {
+func (g *Rights) provision(ctx caddy.Context, where string, check func(*model.Model) error) error {
 	if err := directive.ExpandRealm(&g.Realm); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (g *Rights) check(r *Realm, id *authn.Identity) error {
 
 // checkNamed returns why a named token may not pass, or nil. One with scopes is for what
 // asks for them: whoever made it doesn't expect more.
-func (g *Rights) checkNamed(t *account.Token) error {
+func (g *Rights) checkNamed(t *model.Token) error {
 	if g.Fresh > 0 || g.MFA {
 		return drf.ErrNamedToken
 	}
@@ -146,7 +146,7 @@ func checkScope(word string) error {
 }
 
 // hasRight reports whether an account has one of the rights, if any is needed.
-func (g *Rights) hasRight(r *Realm, a *account.Account) bool {
+func (g *Rights) hasRight(r *Realm, a *model.Account) bool {
 	if !g.Staff && !g.Superuser && len(g.Users) == 0 && len(g.Groups) == 0 {
 		return true
 	}
@@ -157,7 +157,7 @@ func (g *Rights) hasRight(r *Realm, a *account.Account) bool {
 
 // mayBeNamed reports whether the username of an account can be trusted. If it is an
 // address, it must be confirmed.
-func (g *Rights) mayBeNamed(r *Realm, a *account.Account) bool {
+func (g *Rights) mayBeNamed(r *Realm, a *model.Account) bool {
 	return r.Model.Username.Name != "email" || a.EmailConfirmed || g.UnconfirmedEmail
 }
 
@@ -174,7 +174,7 @@ func (c *caller) refuse(w http.ResponseWriter, r *http.Request, reason error) er
 }
 
 // groupsAndFlags returns the groups of an account, and its flags as groups.
-func groupsAndFlags(a *account.Account) []string {
+func groupsAndFlags(a *model.Account) []string {
 	groups := groupsOf(a)
 	if !a.IsStaff && !a.IsSuperuser {
 		return groups
@@ -191,7 +191,7 @@ func groupsAndFlags(a *account.Account) []string {
 
 // groupsOf returns the groups of an account without those that a back end could
 // mistake for others.
-func groupsOf(a *account.Account) []string {
+func groupsOf(a *model.Account) []string {
 	if !slices.ContainsFunc(a.Groups, model.UnsafeGroup) {
 		return a.Groups
 	}
@@ -379,7 +379,7 @@ func (c *caller) username() string {
 }
 
 // placeholdersOf returns the names after http.auth.user. for a model.
-func placeholdersOf(m *account.Model) []string {
+func placeholdersOf(m *model.Model) []string {
 	var names []string
 	for _, p := range accountPlaceholders {
 		names = append(names, p.name)
@@ -395,7 +395,7 @@ func placeholdersOf(m *account.Model) []string {
 var userPlaceholder = regexp.MustCompile(`\{http\.auth\.user\.([^{}]*)\}`)
 
 // checkPlaceholders returns an error if a text has an unknown {http.auth.user.*}.
-func checkPlaceholders(m *account.Model, text string) error {
+func checkPlaceholders(m *model.Model, text string) error {
 	known := placeholdersOf(m)
 	for _, found := range userPlaceholder.FindAllStringSubmatch(text, -1) {
 		if !slices.Contains(known, found[1]) {

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/placement"
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/jwt"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
@@ -23,7 +24,7 @@ import (
 
 // Realm is what a gate needs of a realm.
 type Realm struct {
-	Model  *account.Model
+	Model  *model.Model
 	Auth   *authn.Authenticator
 	Scheme string // that WWW-Authenticate names
 	CORS   *cors.Origins
@@ -38,7 +39,7 @@ type App interface {
 
 	// Refer checks that a realm is defined, and that its user model passes check
 	// unless it is nil.
-	Refer(ctx caddy.Context, realm, where string, check func(*account.Model) error) error
+	Refer(ctx caddy.Context, realm, where string, check func(*model.Model) error) error
 
 	// Identity returns what all gates of the configuration share.
 	Identity() *IdentityNames
@@ -188,7 +189,7 @@ func checkHeaderName(name string) error {
 }
 
 // checkHeaders returns an error if a value has an unknown placeholder.
-func (g *Gate) checkHeaders(m *account.Model) error {
+func (g *Gate) checkHeaders(m *model.Model) error {
 	for _, name := range slices.Sorted(maps.Keys(g.Headers)) {
 		if err := checkPlaceholders(m, g.Headers[name]); err != nil {
 			return fmt.Errorf("header %s: %w", name, err)
@@ -287,7 +288,7 @@ func (g *Gate) stillAllowed(ctx context.Context, c *caller) (bool, error) {
 	}
 	id, err := c.realm.Auth.Identify(ctx, c.id.Token.Digest)
 	switch {
-	case errors.Is(err, account.ErrNotFound), errors.Is(err, account.ErrClosed):
+	case errors.Is(err, model.ErrNotFound), errors.Is(err, model.ErrClosed):
 		return false, nil
 	case err != nil:
 		return false, err

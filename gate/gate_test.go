@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/model"
@@ -41,11 +40,11 @@ func gateOver(t testing.TB, cacheSize int) (realm *Realm, c *authn.Cache, token 
 	})
 	token = model.NewToken()
 	digest, _ := model.DigestOf(token)
-	acc := &account.Account{Username: "alice", IsActive: true, DateJoined: time.Now(), Keys: []account.Key{{Field: "username", Value: "alice"}}}
-	if err := c.Commit(context.Background(), &account.Change{Account: acc, Token: &account.Token{Digest: digest, Created: time.Now()}}); err != nil {
+	acc := &model.Account{Username: "alice", IsActive: true, DateJoined: time.Now(), Keys: []model.Key{{Field: "username", Value: "alice"}}}
+	if err := c.Commit(context.Background(), &model.Change{Account: acc, Token: &model.Token{Digest: digest, Created: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
-	model, err := (*account.UserModel)(nil).Resolve(nil)
+	m, err := (*model.UserModel)(nil).Resolve(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +53,7 @@ func gateOver(t testing.TB, cacheSize int) (realm *Realm, c *authn.Cache, token 
 		t.Fatal(err)
 	}
 	auth := &authn.Authenticator{Cookie: cookie, Schemes: []string{"Token"}, Open: func() (*authn.Cache, error) { return c, nil }, Checked: func(*authn.Identity, error) {}, Now: time.Now}
-	return &Realm{Model: model, Auth: auth, Scheme: "Token"}, c, token
+	return &Realm{Model: m, Auth: auth, Scheme: "Token"}, c, token
 }
 
 // BenchmarkGate is what djoser_auth adds to a request with a valid token, apart

@@ -7,18 +7,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/model"
 )
 
 // hangingTokens is a store that tells of no token while it hangs.
 type hangingTokens struct {
-	account.Store
+	model.Store
 	hangs *atomic.Bool
 }
 
-func (s hangingTokens) Token(ctx context.Context, d account.Digest) (*account.Token, *account.Account, error) {
+func (s hangingTokens) Token(ctx context.Context, d model.Digest) (*model.Token, *model.Account, error) {
 	if s.hangs.Load() {
 		<-ctx.Done()
 		return nil, nil, ctx.Err()

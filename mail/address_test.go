@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // No mail goes to an IP address or a name without a dot unless the mailer allows it.
@@ -34,7 +34,7 @@ func TestRecipientsFromStrangers(t *testing.T) {
 		"", "nobody", "a@b.example, c@d.example", "a@b.example\r\nBcc: c@d.example", "Name <a@b.example>", "<a@b.example>",
 		"a@b.example> <c@d.example", "a@b.example (comment) c@d.example", "\"a\r\nb\"@c.example", "group: a@b.example;", "a@-.bücher..example",
 	} {
-		if _, err := r.Render(Data{Purpose: account.PurposePasswordReset, To: to, Protocol: "https", Accounts: []AccountData{{UID: "MQ", Token: "x"}}}); !errors.Is(err, ErrUndeliverable) {
+		if _, err := r.Render(Data{Purpose: model.PurposePasswordReset, To: to, Protocol: "https", Accounts: []AccountData{{UID: "MQ", Token: "x"}}}); !errors.Is(err, ErrUndeliverable) {
 			t.Errorf("%q: got %v", to, err)
 		}
 		m := testMessage(to)
@@ -48,7 +48,7 @@ func TestRecipientsFromStrangers(t *testing.T) {
 		"someone@bücher.example": "<someone@xn--bcher-kva.example>",
 		"jürgen@example.com":     "<jürgen@example.com>",
 	} {
-		m, err := r.Render(Data{Purpose: account.PurposePasswordReset, To: to, Protocol: "https", Accounts: []AccountData{{UID: "MQ", Token: "x"}}})
+		m, err := r.Render(Data{Purpose: model.PurposePasswordReset, To: to, Protocol: "https", Accounts: []AccountData{{UID: "MQ", Token: "x"}}})
 		if err != nil {
 			t.Errorf("%q: %v", to, err)
 			continue
@@ -69,7 +69,7 @@ func TestSenderAsPeopleWriteIt(t *testing.T) {
 	} {
 		s := testConfig()
 		s.FromEmail = from
-		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []AccountData{{UID: "MQ", Token: "x"}}})
+		m, err := testRenderer(t, s).Render(Data{Purpose: model.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []AccountData{{UID: "MQ", Token: "x"}}})
 		if err != nil {
 			t.Errorf("%q: %v", from, err)
 			continue

@@ -11,13 +11,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"go.uber.org/zap"
 )
 
 // attempt composes a mail and sends it. It returns the recipient, empty if the
 // mail is no longer needed or wasn't composed.
-func (o *Outbox) attempt(d *Delivery, m *account.Mail) (to string, err error) {
+func (o *Outbox) attempt(d *Delivery, m *model.Mail) (to string, err error) {
 	ctx, cancel := context.WithTimeout(o.sending, o.times.send)
 	defer cancel()
 
@@ -49,7 +49,7 @@ func (o *Outbox) attempt(d *Delivery, m *account.Mail) (to string, err error) {
 }
 
 // composeAndSend does what attempt describes. A panic is an error.
-func (o *Outbox) composeAndSend(ctx context.Context, d *Delivery, m *account.Mail) (to string, err error) {
+func (o *Outbox) composeAndSend(ctx context.Context, d *Delivery, m *model.Mail) (to string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			// The value of a panic could hold the link.
@@ -104,7 +104,7 @@ func (e *mailerError) Is(target error) bool { return errors.Is(e.err, target) }
 
 // stableID makes a Message-ID that is the same for each attempt to send m, on
 // the host of the given ID.
-func stableID(m *account.Mail, id string) string {
+func stableID(m *model.Mail, id string) string {
 	_, host, ok := strings.Cut(id, "@")
 	if !ok || host == "" {
 		host = "localhost"

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/model"
 	"go.uber.org/zap"
 )
@@ -72,12 +71,12 @@ type Delivery struct {
 	Mailer Mailer
 
 	// Compose makes the mail; nil if it is no longer needed.
-	Compose func(ctx context.Context, m *account.Mail) (*Message, error)
+	Compose func(ctx context.Context, m *model.Mail) (*Message, error)
 
 	// Delivered and Failed are called after a mail was sent or given up. They
 	// may be nil.
-	Delivered func(m *account.Mail)
-	Failed    func(m *account.Mail, err error)
+	Delivered func(m *model.Mail)
+	Failed    func(m *model.Mail, err error)
 
 	retry time.Duration // how long a failed mail is retried; set by Use
 }
@@ -90,7 +89,7 @@ type Delivery struct {
 // dies in between, the mail is sent again with the same Message-ID, by which
 // many servers drop the copy: mails are sent at least once.
 type Outbox struct {
-	store account.Store
+	store model.Store
 	log   *zap.Logger
 	times outboxTimes
 
@@ -122,11 +121,11 @@ type Outbox struct {
 }
 
 // NewOutbox starts the worker of a store's outbox. It sends nothing before Use.
-func NewOutbox(store account.Store, log *zap.Logger) *Outbox {
+func NewOutbox(store model.Store, log *zap.Logger) *Outbox {
 	return startOutbox(store, log, defaultTimes)
 }
 
-func startOutbox(store account.Store, log *zap.Logger, times outboxTimes) *Outbox {
+func startOutbox(store model.Store, log *zap.Logger, times outboxTimes) *Outbox {
 	o := &Outbox{
 		store:     store,
 		log:       log,
@@ -292,7 +291,7 @@ func (o *Outbox) readError(err error, retryAll bool) time.Duration {
 	if o.running.Err() != nil {
 		return 0
 	}
-	if errors.Is(err, account.ErrClosed) {
+	if errors.Is(err, model.ErrClosed) {
 		o.stop() // no more mails will come
 		return 0
 	}
@@ -336,7 +335,7 @@ func (o *Outbox) sendQueue(d *Delivery) bool {
 
 // sendNext tries a mail, and reports whether the next one in the queue may
 // follow at once.
-func (o *Outbox) sendNext(d *Delivery, m *account.Mail, w *resultWriter) (goOn bool) {
+func (o *Outbox) sendNext(d *Delivery, m *model.Mail, w *resultWriter) (goOn bool) {
 	if m.Account == 0 && m.Address == "" { // to an address without an account
 		w.write(m, o.remove)
 		return true
@@ -369,7 +368,7 @@ func (o *Outbox) sendNext(d *Delivery, m *account.Mail, w *resultWriter) (goOn b
 
 // claim reserves a mail for this server, if others share the store, for longer than it takes
 // to send it. If this server ends meanwhile, another one sends the mail after that.
-func (o *Outbox) claim(m *account.Mail) (claimed bool, err error) {
+func (o *Outbox) claim(m *model.Mail) (claimed bool, err error) {
 	shared, ok := model.As[model.SharedStore](o.store)
 	if !ok {
 		return true, nil
@@ -383,7 +382,7 @@ func (o *Outbox) claim(m *account.Mail) (claimed bool, err error) {
 
 // handleFailure retries a failed mail later or gives it up, and reports whether
 // the next one in the queue may follow at once.
-func (o *Outbox) handleFailure(d *Delivery, m *account.Mail, to string, err error, w *resultWriter) (goOn bool) {
+func (o *Outbox) handleFailure(d *Delivery, m *model.Mail, to string, err error, w *resultWriter) (goOn bool) {
 	for _, flow := range flows(m) {
 		o.failed[flow]++
 	}
@@ -418,7 +417,7 @@ func (o *Outbox) classify(to string, err error) (_ error, ofMail bool) {
 
 // reschedule sets when a failed mail is retried. It returns false for a mail
 // that is given up. Either is logged.
-func (o *Outbox) reschedule(d *Delivery, m *account.Mail, err error) (again bool) {
+func (o *Outbox) reschedule(d *Delivery, m *model.Mail, err error) (again bool) {
 	now := time.Now()
 	if m.Created.Sub(now) > longestPause { // the clock was set back
 		m.Created = now

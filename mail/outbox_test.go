@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/testsite"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/emersion/go-smtp"
 	"go.uber.org/zap"
@@ -35,7 +35,7 @@ var quickTimes = outboxTimes{
 	close:      300 * time.Millisecond,
 }
 
-func testStore(t *testing.T, dir string) account.Store {
+func testStore(t *testing.T, dir string) model.Store {
 	t.Helper()
 	s, err := new(badger.Store).Open(context.Background(), dir, zap.NewNop())
 	if err != nil {
@@ -47,19 +47,19 @@ func testStore(t *testing.T, dir string) account.Store {
 
 // putMails commits a mail for each of n new accounts, as registrations do, and
 // returns the ids of the accounts.
-func putMails(t *testing.T, s account.Store, n int, due time.Time) []uint64 {
+func putMails(t *testing.T, s model.Store, n int, due time.Time) []uint64 {
 	t.Helper()
 	return putMailsFrom(t, s, n, due, "")
 }
 
 // putMailsFrom is putMails for the clients of a network.
-func putMailsFrom(t *testing.T, s account.Store, n int, due time.Time, source string) []uint64 {
+func putMailsFrom(t *testing.T, s model.Store, n int, due time.Time, source string) []uint64 {
 	t.Helper()
-	return putCopies(t, s, n, account.Mail{Purpose: account.PurposeActivation, Protocol: "https", Source: source, Created: time.Now(), Due: due})
+	return putCopies(t, s, n, model.Mail{Purpose: model.PurposeActivation, Protocol: "https", Source: source, Created: time.Now(), Due: due})
 }
 
 // putCopies is putMails for copies of a mail.
-func putCopies(t *testing.T, s account.Store, n int, m account.Mail) []uint64 {
+func putCopies(t *testing.T, s model.Store, n int, m model.Mail) []uint64 {
 	t.Helper()
 	ids := make([]uint64, n)
 	var wg sync.WaitGroup
@@ -69,9 +69,9 @@ func putCopies(t *testing.T, s account.Store, n int, m account.Mail) []uint64 {
 		wg.Go(func() {
 			defer func() { <-slots }()
 			name := fmt.Sprintf("u%d-%d", i, time.Now().UnixNano())
-			a := &account.Account{Username: name, Email: name + "@example.com", Keys: []account.Key{{Field: "username", Value: name}}}
+			a := &model.Account{Username: name, Email: name + "@example.com", Keys: []model.Key{{Field: "username", Value: name}}}
 			m := m
-			if err := s.Commit(context.Background(), &account.Change{Account: a, Mails: []*account.Mail{&m}}); err != nil {
+			if err := s.Commit(context.Background(), &model.Change{Account: a, Mails: []*model.Mail{&m}}); err != nil {
 				t.Error(err)
 			}
 			ids[i] = a.ID
@@ -82,7 +82,7 @@ func putCopies(t *testing.T, s account.Store, n int, m account.Mail) []uint64 {
 }
 
 // pending returns the mails in the outbox, due or not.
-func pending(t *testing.T, s account.Store) []*account.Mail {
+func pending(t *testing.T, s model.Store) []*model.Mail {
 	t.Helper()
 	mails, err := s.Mails(context.Background(), endOfTime, 1_000_000)
 	if err != nil {
@@ -122,12 +122,12 @@ func (c *deliveryCount) all() map[string]int {
 func recipientOf(account uint64) string { return fmt.Sprintf("u%d@example.com", account) }
 
 // composeTo makes a mail to recipientOf without reading the account.
-func composeTo(_ context.Context, m *account.Mail) (*Message, error) {
+func composeTo(_ context.Context, m *model.Mail) (*Message, error) {
 	return testMessage(recipientOf(m.Account)), nil
 }
 
 // testOutbox runs an outbox over a store.
-func testOutbox(t *testing.T, s account.Store, log *zap.Logger) *Outbox {
+func testOutbox(t *testing.T, s model.Store, log *zap.Logger) *Outbox {
 	t.Helper()
 	if log == nil {
 		log = zap.NewNop()
@@ -152,8 +152,8 @@ func TestOutboxSendsEachMailOnce(t *testing.T) {
 			sent.add(m.To)
 			return nil
 		}),
-		Delivered: func(m *account.Mail) { delivered.add(recipientOf(m.Account)) },
-		Failed:    func(m *account.Mail, err error) { t.Errorf("failed: %v", err) },
+		Delivered: func(m *model.Mail) { delivered.add(recipientOf(m.Account)) },
+		Failed:    func(m *model.Mail, err error) { t.Errorf("failed: %v", err) },
 	})()
 	var ids []uint64
 	for range 5 {
@@ -177,13 +177,13 @@ func TestOutboxDropsWhatNeedsNoMail(t *testing.T) {
 	s := testStore(t, t.TempDir())
 	ids := putMails(t, s, 2, time.Now())
 	// A mail to an unknown address is not sent.
-	if err := s.Commit(t.Context(), &account.Change{Mails: []*account.Mail{{Purpose: account.PurposePasswordReset, Created: time.Now(), Due: time.Now()}}}); err != nil {
+	if err := s.Commit(t.Context(), &model.Change{Mails: []*model.Mail{{Purpose: model.PurposePasswordReset, Created: time.Now(), Due: time.Now()}}}); err != nil {
 		t.Fatal(err)
 	}
 	var sent deliveryCount
 	o := testOutbox(t, s, nil)
 	defer o.Use(&Delivery{
-		Compose: func(ctx context.Context, m *account.Mail) (*Message, error) {
+		Compose: func(ctx context.Context, m *model.Mail) (*Message, error) {
 			if m.Account == 0 {
 				t.Error("composed a mail to nobody")
 			}
@@ -193,8 +193,8 @@ func TestOutboxDropsWhatNeedsNoMail(t *testing.T) {
 			return composeTo(ctx, m)
 		},
 		Mailer:    mailerFunc(func(_ context.Context, m *Message) error { sent.add(m.To); return nil }),
-		Delivered: func(m *account.Mail) { sent.add("hook " + recipientOf(m.Account)) },
-		Failed:    func(m *account.Mail, err error) { t.Errorf("failed: %v", err) },
+		Delivered: func(m *model.Mail) { sent.add("hook " + recipientOf(m.Account)) },
+		Failed:    func(m *model.Mail, err error) { t.Errorf("failed: %v", err) },
 	})()
 	testsite.Eventually(t, "all done", func() bool { return len(pending(t, s)) == 0 })
 	if got := sent.all(); len(got) != 2 || got[recipientOf(ids[1])] != 1 || got["hook "+recipientOf(ids[1])] != 1 {
@@ -265,7 +265,7 @@ func TestOutboxGivesUpLoudly(t *testing.T) {
 			defer o.Use(&Delivery{
 				Compose: composeTo,
 				Mailer:  c.mailer,
-				Failed: func(m *account.Mail, err error) {
+				Failed: func(m *model.Mail, err error) {
 					if m.Account != ids[0] || m.Attempts < c.attempts {
 						t.Errorf("gave up %+v", m)
 					}
@@ -309,13 +309,13 @@ func TestOutboxSurvives(t *testing.T) {
 	composePanics.Store(true)
 	hangs.Store(true)
 	for name, c := range map[string]struct {
-		compose func(ctx context.Context, m *account.Mail) (*Message, error)
+		compose func(ctx context.Context, m *model.Mail) (*Message, error)
 		mailer  mailerFunc
-		hook    func(m *account.Mail)
+		hook    func(m *model.Mail)
 	}{
-		"a panic in compose": {compose: func(context.Context, *account.Mail) (*Message, error) { panic("secret-token") }},
-		"a nil pointer":      {compose: func(context.Context, *account.Mail) (*Message, error) { var m *Message; return testMessage(m.To), nil }},
-		"an error of compose": {compose: func(context.Context, *account.Mail) (*Message, error) {
+		"a panic in compose": {compose: func(context.Context, *model.Mail) (*Message, error) { panic("secret-token") }},
+		"a nil pointer":      {compose: func(context.Context, *model.Mail) (*Message, error) { var m *Message; return testMessage(m.To), nil }},
+		"an error of compose": {compose: func(context.Context, *model.Mail) (*Message, error) {
 			return nil, errors.New("store is closed")
 		}},
 		"a panic in the mailer": {mailer: func(context.Context, *Message) error { panic("secret-token") }},
@@ -324,7 +324,7 @@ func TestOutboxSurvives(t *testing.T) {
 			<-never
 			return errors.New("late")
 		}},
-		"a panic in a hook": {hook: func(*account.Mail) { panic("hook") }},
+		"a panic in a hook": {hook: func(*model.Mail) { panic("hook") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := testStore(t, t.TempDir())
@@ -335,7 +335,7 @@ func TestOutboxSurvives(t *testing.T) {
 			var broken atomic.Int32 // the first attempts for one account
 			fails := func(account string) bool { return account == recipientOf(ids[7]) && broken.Add(1) <= 2 }
 			defer o.Use(&Delivery{
-				Compose: func(ctx context.Context, m *account.Mail) (*Message, error) {
+				Compose: func(ctx context.Context, m *model.Mail) (*Message, error) {
 					if c.compose != nil && fails(recipientOf(m.Account)) {
 						return c.compose(ctx, m)
 					}
@@ -477,7 +477,7 @@ func TestOutboxSendsNothingToLocalNames(t *testing.T) {
 		core, logs := observer.New(zapcore.WarnLevel)
 		o := testOutbox(t, s, zap.New(core))
 		defer o.Use(&Delivery{
-			Compose: func(context.Context, *account.Mail) (*Message, error) { return testMessage(to), nil },
+			Compose: func(context.Context, *model.Mail) (*Message, error) { return testMessage(to), nil },
 			Mailer:  newSMTP(t, srv, "tls none"),
 		})()
 		testsite.Eventually(t, "given up", func() bool { return len(pending(t, s)) == 0 })
@@ -552,7 +552,7 @@ func TestOutboxHoldsWhereEverybodyIsRefused(t *testing.T) {
 		o := startOutbox(s, zap.NewNop(), times)
 		t.Cleanup(o.Close)
 		defer o.Use(&Delivery{
-			Compose: func(_ context.Context, m *account.Mail) (*Message, error) {
+			Compose: func(_ context.Context, m *model.Mail) (*Message, error) {
 				if m.Account == first || m.Account == first+1 && known {
 					return testMessage("known@example.com"), nil
 				}
@@ -758,7 +758,7 @@ func TestOutboxFollowsAClockThatIsAhead(t *testing.T) {
 	}})
 	s := testStore(t, t.TempDir())
 	now := time.Now()
-	putCopies(t, s, 11, account.Mail{Purpose: account.PurposeActivation, Protocol: "https", Created: now.Add(-48 * time.Hour), Due: now, Attempts: 3})
+	putCopies(t, s, 11, model.Mail{Purpose: model.PurposeActivation, Protocol: "https", Created: now.Add(-48 * time.Hour), Due: now, Attempts: 3})
 	times := quickTimes
 	times.send = 10 * time.Second
 	o := startOutbox(s, zap.NewNop(), times)
@@ -766,20 +766,20 @@ func TestOutboxFollowsAClockThatIsAhead(t *testing.T) {
 	defer o.Use(&Delivery{
 		Compose: composeTo,
 		Mailer:  newSMTP(t, srv, "trusted_ca CA"),
-		Failed:  func(m *account.Mail, err error) { t.Errorf("given up after %d attempts: %v", m.Attempts, err) },
+		Failed:  func(m *model.Mail, err error) { t.Errorf("given up after %d attempts: %v", m.Attempts, err) },
 	})()
 	testsite.Eventually(t, "sent", func() bool { return len(pending(t, s)) == 0 })
 
 	for _, age := range []time.Duration{48 * time.Hour, -48 * time.Hour} {
-		failed := make(chan *account.Mail, 1)
+		failed := make(chan *model.Mail, 1)
 		release := o.Use(&Delivery{
 			Compose: composeTo,
 			Mailer:  retryingMailer{500 * time.Millisecond},
-			Failed:  func(m *account.Mail, _ error) { failed <- m },
+			Failed:  func(m *model.Mail, _ error) { failed <- m },
 		})
 		start := time.Now()
 		made := start.Add(-age)
-		putCopies(t, s, 1, account.Mail{Purpose: account.PurposeActivation, Protocol: "https", Created: made, Due: made})
+		putCopies(t, s, 1, model.Mail{Purpose: model.PurposeActivation, Protocol: "https", Created: made, Due: made})
 		o.Wake()
 		select {
 		case m := <-failed:
@@ -861,20 +861,20 @@ func TestOutboxOverAClosedStore(t *testing.T) {
 // fullStore is a store on a full disk: results of mails can't be written for a
 // while.
 type fullStore struct {
-	account.Store
+	model.Store
 	full atomic.Bool
 }
 
 func (s *fullStore) DeleteMail(ctx context.Context, id uint64) error {
 	if s.full.Load() {
-		return account.ErrFull
+		return model.ErrFull
 	}
 	return s.Store.DeleteMail(ctx, id)
 }
 
-func (s *fullStore) PutMail(ctx context.Context, m *account.Mail) error {
+func (s *fullStore) PutMail(ctx context.Context, m *model.Mail) error {
 	if s.full.Load() {
-		return account.ErrFull
+		return model.ErrFull
 	}
 	return s.Store.PutMail(ctx, m)
 }

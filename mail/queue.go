@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 const (
@@ -19,8 +19,8 @@ const (
 
 // queue are mails that were read and not tried yet. A mail is in one of its lists only.
 type queue struct {
-	latest  []*account.Mail // read anew when mails have come in
-	waiting []*account.Mail // read anew when it is empty
+	latest  []*model.Mail // read anew when mails have come in
+	waiting []*model.Mail // read anew when it is empty
 
 	turnOfWaiting bool
 }
@@ -29,7 +29,7 @@ func (q *queue) empty() bool { return len(q.latest) == 0 && len(q.waiting) == 0 
 
 // next returns the next mail, or nil. The lists take turns: people wait for the latest
 // mails, however many came before, and those are sent too, however many come in.
-func (q *queue) next() *account.Mail {
+func (q *queue) next() *model.Mail {
 	list := &q.latest
 	if len(q.waiting) > 0 && (q.turnOfWaiting || len(q.latest) == 0) {
 		list = &q.waiting
@@ -64,7 +64,7 @@ func (o *Outbox) read(retryAll bool) error {
 }
 
 // dueMails returns mails that are due, the first one first.
-func (o *Outbox) dueMails(now time.Time, retryAll bool) ([]*account.Mail, error) {
+func (o *Outbox) dueMails(now time.Time, retryAll bool) ([]*model.Mail, error) {
 	if retryAll {
 		return o.store.Mails(o.running, endOfTime, maxWaiting)
 	}
@@ -82,7 +82,7 @@ func (o *Outbox) dueMails(now time.Time, retryAll bool) ([]*account.Mail, error)
 }
 
 // without returns the mails that are not among the others.
-func without(mails, others []*account.Mail) []*account.Mail {
+func without(mails, others []*model.Mail) []*model.Mail {
 	ids := make(map[uint64]struct{}, len(mails))
 	for _, m := range mails {
 		ids[m.ID] = struct{}{}
@@ -90,7 +90,7 @@ func without(mails, others []*account.Mail) []*account.Mail {
 	for _, m := range others {
 		delete(ids, m.ID)
 	}
-	return slices.DeleteFunc(mails, func(m *account.Mail) bool {
+	return slices.DeleteFunc(mails, func(m *model.Mail) bool {
 		_, ok := ids[m.ID]
 		return !ok
 	})
@@ -98,7 +98,7 @@ func without(mails, others []*account.Mail) []*account.Mail {
 
 // flows are what mails take turns by: the account or address, and the client's
 // network.
-func flows(m *account.Mail) []string {
+func flows(m *model.Mail) []string {
 	recipient := strconv.FormatUint(m.Account, 10)
 	if m.Account == 0 {
 		recipient = m.Address
@@ -112,10 +112,10 @@ func flows(m *account.Mail) []string {
 // takeTurns sorts mails so that flows take turns: one with many mails, or with mails that
 // fail, lets others go first. In each turn, so do purposes. failed is the number of failed
 // mails by flow.
-func takeTurns(mails []*account.Mail, failed map[string]int) []*account.Mail {
+func takeTurns(mails []*model.Mail, failed map[string]int) []*model.Mail {
 	type group struct {
 		turn    int
-		purpose account.Purpose
+		purpose model.Purpose
 	}
 	type place struct{ turn, inGroup int }
 	next := maps.Clone(failed)
@@ -131,7 +131,7 @@ func takeTurns(mails []*account.Mail, failed map[string]int) []*account.Mail {
 		places[m.ID] = place{g.turn, size[g]}
 		size[g]++
 	}
-	slices.SortStableFunc(mails, func(a, b *account.Mail) int {
+	slices.SortStableFunc(mails, func(a, b *model.Mail) int {
 		p, q := places[a.ID], places[b.ID]
 		return cmp.Or(cmp.Compare(p.turn, q.turn), cmp.Compare(p.inGroup, q.inGroup))
 	})

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"golang.org/x/net/idna"
 )
 
@@ -45,11 +45,11 @@ type Renderer struct {
 	from      string
 	replyTo   string
 	host      string // right part of Message-IDs
-	templates map[account.Purpose]templateSet
+	templates map[model.Purpose]templateSet
 
 	// builtIn are used for mails about several accounts, where an operator's
 	// templates know only one.
-	builtIn map[account.Purpose]templateSet
+	builtIn map[model.Purpose]templateSet
 }
 
 // NewRenderer reads the templates and runs each of them, so that errors in them
@@ -77,8 +77,8 @@ func NewRenderer(c Config) (*Renderer, error) {
 
 // loadTemplates reads the templates of all mails.
 func (r *Renderer) loadTemplates() error {
-	r.templates = make(map[account.Purpose]templateSet)
-	r.builtIn = make(map[account.Purpose]templateSet)
+	r.templates = make(map[model.Purpose]templateSet)
+	r.builtIn = make(map[model.Purpose]templateSet)
 	if err := checkTemplateNames(r.config.Templates); err != nil {
 		return err
 	}
@@ -169,11 +169,11 @@ func (r *Renderer) sampleUser(full bool) map[string]any {
 
 // Data is what a mail is made from.
 type Data struct {
-	Purpose  account.Purpose
+	Purpose  model.Purpose
 	To       string
 	Protocol string        // of the link: http or https
-	Language string        // see account.Mail
-	About    string        // see account.Mail
+	Language string        // see model.Mail
+	About    string        // see model.Mail
 	Accounts []AccountData // at least one
 }
 
@@ -256,18 +256,18 @@ func (r *Renderer) templateAccount(d Data, acc AccountData) map[string]any {
 
 // linkURL returns the URL of a mail's link: an absolute one, or a path on the
 // domain. It is empty without a token.
-func (r *Renderer) linkURL(p account.Purpose, uid, token string) string {
+func (r *Renderer) linkURL(p model.Purpose, uid, token string) string {
 	var url string
 	switch p {
-	case account.PurposePasswordReset:
+	case model.PurposePasswordReset:
 		url = r.config.PasswordResetConfirmURL
-	case account.PurposeActivation, account.PurposeEmailChange:
+	case model.PurposeActivation, model.PurposeEmailChange:
 		url = r.config.ActivationURL
-	case account.PurposeUsernameReset:
+	case model.PurposeUsernameReset:
 		url = r.config.UsernameResetConfirmURL
-	case account.PurposeInvitation:
+	case model.PurposeInvitation:
 		url = r.config.InvitationURL
-	case account.PurposeEmailNotice:
+	case model.PurposeEmailNotice:
 		url = cmp.Or(r.config.ActivationURL, r.config.PasswordResetConfirmURL)
 	}
 	if token == "" {

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // testConfig returns the settings of the documentation's example.
@@ -130,11 +130,11 @@ func parseMailFrom(t *testing.T, written io.Reader) parsedMail {
 func TestBuiltInMails(t *testing.T) {
 	r := testRenderer(t, testConfig())
 	user := map[string]any{"id": int64(1), "username": "someone", "email": "someone@example.com"}
-	for p, c := range map[account.Purpose]struct{ subject, path string }{
-		account.PurposeActivation:    {"Activate your account on Frontend", "#/activate/MQ/tok-en"},
-		account.PurposePasswordReset: {"Choose a new password for Frontend", "#/password/reset/confirm/MQ/tok-en"},
-		account.PurposeEmailChange:   {"Confirm your new address for Frontend", "#/activate/MQ/tok-en"},
-		account.PurposeEmailNotice:   {"Your address for Frontend changes", "#/activate/MQ/tok-en"},
+	for p, c := range map[model.Purpose]struct{ subject, path string }{
+		model.PurposeActivation:    {"Activate your account on Frontend", "#/activate/MQ/tok-en"},
+		model.PurposePasswordReset: {"Choose a new password for Frontend", "#/password/reset/confirm/MQ/tok-en"},
+		model.PurposeEmailChange:   {"Confirm your new address for Frontend", "#/activate/MQ/tok-en"},
+		model.PurposeEmailNotice:   {"Your address for Frontend changes", "#/activate/MQ/tok-en"},
 	} {
 		m, err := r.Render(Data{Purpose: p, To: "someone@example.com", Protocol: "https", Accounts: []AccountData{{User: user, UID: "MQ", Token: "tok-en"}}})
 		if err != nil {
@@ -196,7 +196,7 @@ func TestLinkIsTheSettingFilledIn(t *testing.T) {
 	} {
 		s := testConfig()
 		s.Domain, s.ActivationURL = c.domain, c.url
-		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []AccountData{{UID: "MQ", Token: "a-b"}}})
+		m, err := testRenderer(t, s).Render(Data{Purpose: model.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []AccountData{{UID: "MQ", Token: "a-b"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +212,7 @@ func TestLinkIsTheSettingFilledIn(t *testing.T) {
 func TestMailWithoutURLIsAnError(t *testing.T) {
 	s := testConfig()
 	s.ActivationURL = ""
-	if _, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []AccountData{{UID: "MQ", Token: "x"}}}); err == nil {
+	if _, err := testRenderer(t, s).Render(Data{Purpose: model.PurposeActivation, To: "a@b.example", Protocol: "http", Accounts: []AccountData{{UID: "MQ", Token: "x"}}}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -234,7 +234,7 @@ func TestTemplatesReplaceSingleFiles(t *testing.T) {
 		for name, text := range files {
 			writeTemplate(t, s.Templates, name, text)
 		}
-		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "https", Language: "de", Accounts: []AccountData{{User: user, UID: "MQ", Token: "tok"}}})
+		m, err := testRenderer(t, s).Render(Data{Purpose: model.PurposeActivation, To: "a@b.example", Protocol: "https", Language: "de", Accounts: []AccountData{{User: user, UID: "MQ", Token: "tok"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,7 +284,7 @@ func TestTemplatesOfOtherPrograms(t *testing.T) {
 		`<!--[if !mso]><!--><p>{{.site_name}}</p><!--<![endif]-->` +
 		`<!--[if !mso]><!-- --><i></i><!-- <![endif]--><!--[if IE 9]>--><b></b><!--<![ENDIF]-->`
 	writeTemplate(t, s.Templates, "activation_email_body.html", "\ufeff"+html)
-	m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposeActivation, To: "a@b.example", Protocol: "https", Accounts: []AccountData{{User: map[string]any{"username": name}, UID: "MQ", Token: "x"}}})
+	m, err := testRenderer(t, s).Render(Data{Purpose: model.PurposeActivation, To: "a@b.example", Protocol: "https", Accounts: []AccountData{{User: map[string]any{"username": name}, UID: "MQ", Token: "x"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestMailsAboutSeveralAccounts(t *testing.T) {
 			writeTemplate(t, s.Templates, "password_reset_email_body.txt", text)
 		}
 		ann, bob := AccountData{User: map[string]any{"username": "ann"}, UID: "MQ", Token: "t-1"}, AccountData{User: map[string]any{"username": "<bob>"}, UID: "Mg", Token: "t-2"}
-		for _, purpose := range []account.Purpose{account.PurposePasswordReset, account.PurposeActivation} {
+		for _, purpose := range []model.Purpose{model.PurposePasswordReset, model.PurposeActivation} {
 			m, err := testRenderer(t, s).Render(Data{Purpose: purpose, To: "a@b.example", Protocol: "https", Accounts: []AccountData{ann, bob}})
 			if err != nil {
 				t.Fatal(err)
@@ -338,14 +338,14 @@ func TestMailsAboutSeveralAccounts(t *testing.T) {
 					t.Errorf("%s with %q: %s is not in\n%s\n%s", purpose, text, want, got.text, got.html)
 				}
 			}
-			if strings.HasPrefix(got.text, "mine") != (own && purpose == account.PurposePasswordReset) {
+			if strings.HasPrefix(got.text, "mine") != (own && purpose == model.PurposePasswordReset) {
 				t.Errorf("%s with %q:\n%s", purpose, text, got.text)
 			}
 			if scrubbed := m.scrub("t-1 t-2"); scrubbed != "[removed] [removed]" {
 				t.Errorf("scrubbed: %s", scrubbed)
 			}
 		}
-		m, err := testRenderer(t, s).Render(Data{Purpose: account.PurposePasswordReset, To: "a@b.example", Protocol: "https", Accounts: []AccountData{ann}})
+		m, err := testRenderer(t, s).Render(Data{Purpose: model.PurposePasswordReset, To: "a@b.example", Protocol: "https", Accounts: []AccountData{ann}})
 		if err != nil || strings.HasPrefix(m.Text, "mine") != (text != "") {
 			t.Errorf("%q: %v\n%s", text, err, m.Text)
 		}

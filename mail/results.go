@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"go.uber.org/zap"
 )
 
@@ -28,17 +28,17 @@ func newResultWriter() *resultWriter {
 }
 
 // write calls result, which is put or remove, for a mail that wasn't sent.
-func (w *resultWriter) write(m *account.Mail, result func(*account.Mail) bool) {
+func (w *resultWriter) write(m *model.Mail, result func(*model.Mail) bool) {
 	w.start(w.slots, m, result)
 }
 
 // writeSent calls result for a mail that was sent.
-func (w *resultWriter) writeSent(m *account.Mail, result func(*account.Mail) bool) {
+func (w *resultWriter) writeSent(m *model.Mail, result func(*model.Mail) bool) {
 	w.start(w.sentSlot, m, result)
 }
 
 // start waits for a free slot.
-func (w *resultWriter) start(slots chan struct{}, m *account.Mail, result func(*account.Mail) bool) {
+func (w *resultWriter) start(slots chan struct{}, m *model.Mail, result func(*model.Mail) bool) {
 	slots <- struct{}{}
 	w.writes.Go(func() {
 		defer func() { <-slots }()
@@ -53,10 +53,10 @@ func (w *resultWriter) wait() { w.writes.Wait() }
 
 // put writes a mail that is retried later to the store, and reports whether the
 // store took it.
-func (o *Outbox) put(m *account.Mail) bool {
+func (o *Outbox) put(m *model.Mail) bool {
 	// Results are written also while the outbox closes.
 	err := o.store.PutMail(context.Background(), m)
-	if err != nil && !errors.Is(err, account.ErrNotFound) {
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		o.writeError(m, err)
 		return false
 	}
@@ -65,9 +65,9 @@ func (o *Outbox) put(m *account.Mail) bool {
 
 // remove deletes a mail that was sent, given up or no longer needed, and reports
 // whether the store did.
-func (o *Outbox) remove(m *account.Mail) bool {
+func (o *Outbox) remove(m *model.Mail) bool {
 	err := o.store.DeleteMail(context.Background(), m.ID)
-	if err != nil && !errors.Is(err, account.ErrNotFound) {
+	if err != nil && !errors.Is(err, model.ErrNotFound) {
 		o.undeletedMu.Lock()
 		o.undeleted[m.ID] = struct{}{}
 		o.undeletedMu.Unlock()
@@ -79,8 +79,8 @@ func (o *Outbox) remove(m *account.Mail) bool {
 
 // writeError logs that the store refused a result. A closed store ends the
 // worker.
-func (o *Outbox) writeError(m *account.Mail, err error) {
-	if errors.Is(err, account.ErrClosed) {
+func (o *Outbox) writeError(m *model.Mail, err error) {
+	if errors.Is(err, model.ErrClosed) {
 		o.stop()
 	}
 	o.log.Error("outbox: writing the result of a mail", zap.Uint64("account", m.Account),
@@ -94,10 +94,10 @@ func (o *Outbox) deleteLeftovers() bool {
 	mails := len(o.undeleted)
 	for id := range o.undeleted {
 		err := o.store.DeleteMail(context.Background(), id)
-		if errors.Is(err, account.ErrClosed) {
+		if errors.Is(err, model.ErrClosed) {
 			o.stop()
 		}
-		if err != nil && !errors.Is(err, account.ErrNotFound) {
+		if err != nil && !errors.Is(err, model.ErrNotFound) {
 			o.log.Error("outbox: deleting mails that are done with", zap.Int("mails", mails), zap.Error(err))
 			return false
 		}

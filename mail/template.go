@@ -14,33 +14,33 @@ import (
 	texttemplate "text/template"
 	"unicode/utf8"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/templates"
 )
 
 // templateNames are what the names of a mail's templates begin with.
-var templateNames = map[account.Purpose]string{
-	account.PurposeActivation:    "activation_email",
-	account.PurposePasswordReset: "password_reset_email",
-	account.PurposeEmailChange:   "email_change",
-	account.PurposeEmailNotice:   "email_notice",
+var templateNames = map[model.Purpose]string{
+	model.PurposeActivation:    "activation_email",
+	model.PurposePasswordReset: "password_reset_email",
+	model.PurposeEmailChange:   "email_change",
+	model.PurposeEmailNotice:   "email_notice",
 
-	account.PurposeUsernameReset:   "username_reset_email",
-	account.PurposeConfirmation:    "confirmation_email",
-	account.PurposePasswordChanged: "password_changed_email",
-	account.PurposeFactorOn:        "mfa_activated_email",
-	account.PurposeFactorOff:       "mfa_deactivated_email",
-	account.PurposeTokenMade:       "token_made_email",
-	account.PurposeIdentityLinked:  "identity_linked_email",
-	account.PurposeIdentityRemoved: "identity_removed_email",
-	account.PurposePasskeyAdded:    "passkey_added_email",
-	account.PurposePasskeyRemoved:  "passkey_removed_email",
-	account.PurposeUsernameChanged: "username_changed_email",
-	account.PurposeInvitation:      "invitation",
-	account.PurposeWaiting:         "account_waiting",
-	account.PurposeApproved:        "account_approved",
-	account.PurposeRejected:        "account_rejected",
-	account.PurposeAccountExists:   "account_exists",
+	model.PurposeUsernameReset:   "username_reset_email",
+	model.PurposeConfirmation:    "confirmation_email",
+	model.PurposePasswordChanged: "password_changed_email",
+	model.PurposeFactorOn:        "mfa_activated_email",
+	model.PurposeFactorOff:       "mfa_deactivated_email",
+	model.PurposeTokenMade:       "token_made_email",
+	model.PurposeIdentityLinked:  "identity_linked_email",
+	model.PurposeIdentityRemoved: "identity_removed_email",
+	model.PurposePasskeyAdded:    "passkey_added_email",
+	model.PurposePasskeyRemoved:  "passkey_removed_email",
+	model.PurposeUsernameChanged: "username_changed_email",
+	model.PurposeInvitation:      "invitation",
+	model.PurposeWaiting:         "account_waiting",
+	model.PurposeApproved:        "account_approved",
+	model.PurposeRejected:        "account_rejected",
+	model.PurposeAccountExists:   "account_exists",
 }
 
 // What the names of a mail's templates end with.

@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -29,7 +30,7 @@ func (a *testApp) Accounts(string) (*account.Service, error) {
 // newTestPages returns pages with all settings but an app's.
 func newTestPages(t testing.TB) *Pages {
 	t.Helper()
-	model, err := (*account.UserModel)(nil).Resolve(nil)
+	m, err := (*model.UserModel)(nil).Resolve(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +40,8 @@ func newTestPages(t testing.TB) *Pages {
 	}
 	auth := &authn.Authenticator{Schemes: []string{"Token"}, Checked: func(*authn.Identity, error) {}, Now: time.Now, Cookie: cookie}
 	p := &Pages{Prefix: "/account", app: &testApp{realm: Realm{
-		Serializers: serializers.Serializers{Model: model, SendsActivations: true}, Auth: auth, SiteName: "Example", SendsMails: true,
-		Permits: func(serializers.Action, *account.Account) bool { return true },
+		Serializers: serializers.Serializers{Model: m, SendsActivations: true}, Auth: auth, SiteName: "Example", SendsMails: true,
+		Permits: func(serializers.Action, *model.Account) bool { return true },
 	}}}
 	if err := p.setDefaults(); err != nil {
 		t.Fatal(err)

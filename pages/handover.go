@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // The log-in page also hands log-ins over to the gates of other hosts. Whoever has to log
@@ -23,7 +23,7 @@ func (v *visit) handOver() (done bool, err error) {
 		return false, nil
 	}
 	link, err := v.accounts.SignHandOver(v.Context(), v.who.Token.Digest, h)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		return false, nil // has just ended, or was handed over itself
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -16,7 +17,7 @@ import (
 
 // linked returns the account and the purpose of the link in the path, or *noPageError unless
 // it is good for one of these purposes.
-func (v *visit) linked(purposes ...account.Purpose) (*account.Account, account.Purpose, error) {
+func (v *visit) linked(purposes ...model.Purpose) (*model.Account, model.Purpose, error) {
 	acc, purpose, err := v.accounts.LinkOf(v.Context(), v.params[0], v.params[1])
 	if errors.Is(err, account.ErrLink) || err == nil && !slices.Contains(purposes, purpose) {
 		return nil, "", &noPageError{http.StatusNotFound, "bad_link"}
@@ -25,7 +26,7 @@ func (v *visit) linked(purposes ...account.Purpose) (*account.Account, account.P
 }
 
 // activating are the purposes of links that lead to the page activate.
-var activating = []account.Purpose{account.PurposeActivation, account.PurposeEmailChange, account.PurposeEmailNotice}
+var activating = []model.Purpose{model.PurposeActivation, model.PurposeEmailChange, model.PurposeEmailNotice}
 
 // postLink adds what the path says to what was posted.
 func (v *visit) postLink() *drf.Object {
@@ -64,12 +65,12 @@ func activate(v *visit, req *account.Request) (string, error) {
 		return v.welcome(acc, v.pages.Home), nil
 	}
 	switch purpose {
-	case account.PurposeEmailChange:
+	case model.PurposeEmailChange:
 		if v.who.Identity != nil {
 			return v.done("profile", "email_confirmed"), nil
 		}
 		return v.done("login", "email_confirmed"), nil
-	case account.PurposeEmailNotice:
+	case model.PurposeEmailNotice:
 		if v.offers(pageNamed("password_reset")) {
 			return v.done("password/reset", "email_taken_back"), nil
 		}
@@ -82,7 +83,7 @@ func activate(v *visit, req *account.Request) (string, error) {
 }
 
 func showResetConfirm(v *visit, w *View) error {
-	acc, _, err := v.linked(account.PurposePasswordReset, account.PurposeEmailNotice)
+	acc, _, err := v.linked(model.PurposePasswordReset, model.PurposeEmailNotice)
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Whoever has just logged in without a second factor is offered one, once in a while.
@@ -20,7 +20,7 @@ const offerAge = 30 * 24 * 3600
 
 // welcome returns where somebody goes who has just logged in: to where they wanted to go, or
 // to the offer first. Who wanted to change something here isn't kept from it.
-func (v *visit) welcome(acc *account.Account, to string) string {
+func (v *visit) welcome(acc *model.Account, to string) string {
 	offer := pageNamed("mfa_offer")
 	if _, err := v.Cookie(offerCookie); err == nil || v.accounts.Rules.NeedsFactor(acc) || !v.offers(offer) || v.isChange(to) {
 		return to

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/internal/mount"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -33,7 +34,7 @@ type Realm struct {
 
 	// Permits reports whether the setting permissions lets an account take an action;
 	// nil: somebody who hasn't logged in.
-	Permits func(action serializers.Action, who *account.Account) bool
+	Permits func(action serializers.Action, who *model.Account) bool
 }
 
 // App is what the pages need of the app djoser.
@@ -50,7 +51,7 @@ type App interface {
 
 	// Refer checks that a realm is defined, and that its user model passes check
 	// unless it is nil.
-	Refer(ctx caddy.Context, realm, where string, check func(*account.Model) error) error
+	Refer(ctx caddy.Context, realm, where string, check func(*model.Model) error) error
 
 	// CheckProxies warns if clients of the server can choose their address.
 	CheckProxies(ctx caddy.Context)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -177,7 +178,7 @@ func addPasskey(v *visit, req *account.Request) (string, error) {
 
 func removePasskey(v *visit, req *account.Request) (string, error) {
 	err := v.realm.RemovePasskey(v.Context(), req, v.who.Token, v.text("remove"), v.posted)
-	if errors.Is(err, account.ErrNotFound) { // it may have been removed meanwhile
+	if errors.Is(err, model.ErrNotFound) { // it may have been removed meanwhile
 		err = nil
 	}
 	return v.done("passkeys", "passkey_removed"), err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -45,7 +46,7 @@ func showProfile(v *visit, w *View) error {
 
 // account returns the whole account of who has logged in. The Authenticator's has only what
 // a gate needs.
-func (v *visit) account() (*account.Account, error) {
+func (v *visit) account() (*model.Account, error) {
 	return v.accounts.Store.Account(v.Context(), v.who.Account.ID)
 }
 
@@ -55,7 +56,7 @@ func profileInputs(v *visit) []drf.Input {
 }
 
 // fieldText returns the value of a field as a form has it.
-func fieldText(f *account.Field, acc *account.Account) string {
+func fieldText(f *model.Field, acc *model.Account) string {
 	value := f.Value(acc)
 	if value == nil {
 		return ""

@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 	"github.com/caddy-djoser/djoser/social"
 )
@@ -224,7 +225,7 @@ func showIdentities(v *visit, w *View) error {
 
 func unlink(v *visit, req *account.Request) (string, error) {
 	err := v.realm.Unlink(v.Context(), req, v.who.Token, v.text("remove"), v.posted)
-	if err != nil && !errors.Is(err, account.ErrNotFound) { // it may have been removed meanwhile
+	if err != nil && !errors.Is(err, model.ErrNotFound) { // it may have been removed meanwhile
 		return "", err
 	}
 	return v.done("identities", "identity_removed"), nil

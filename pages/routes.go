@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -125,5 +126,5 @@ func sendsActivations(v *visit) bool { return v.realm.SendsMails && v.realm.Send
 // hasEmail reports whether people can change their address, apart from the name that they
 // log in with.
 func hasEmail(v *visit) bool {
-	return slices.ContainsFunc(v.realm.Model.Required, func(f *account.Field) bool { return f.Name == "email" && !f.ReadOnly })
+	return slices.ContainsFunc(v.realm.Model.Required, func(f *model.Field) bool { return f.Name == "email" && !f.ReadOnly })
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 )
 
@@ -68,7 +69,7 @@ func endSession(v *visit, req *account.Request) (string, error) {
 // endOne ends the token that the form names, and returns to a page.
 func endOne(v *visit, req *account.Request, page, done string) (string, error) {
 	err := req.EndToken(v.Context(), v.who.Account.ID, v.text("end"))
-	if err != nil && !errors.Is(err, account.ErrNotFound) { // it may have ended meanwhile
+	if err != nil && !errors.Is(err, model.ErrNotFound) { // it may have ended meanwhile
 		return "", err
 	}
 	return v.done(page, done), nil

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // View is what a template is executed with. The methods T, Label and others of its
@@ -278,7 +278,7 @@ func nameField(f *Field) *Field {
 
 // accountField returns a read-only field with the name of an account, so that password
 // managers know whose password a form is about.
-func (w *View) accountField(m *account.Model, acc *account.Account) *Field {
+func (w *View) accountField(m *model.Model, acc *model.Account) *Field {
 	return nameField(&Field{
 		Name: m.Username.Name, Label: w.Label(m.Username.Name, m.Username.Label), Type: "text",
 		Value: m.Name(acc), ReadOnly: true,

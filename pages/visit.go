@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -336,7 +337,7 @@ func (v *visit) setHeaders() {
 }
 
 // startSession gives the browser a new session, and ends the one that it replaces.
-func (v *visit) startSession(req *account.Request, acc *account.Account, token string, expires time.Time) {
+func (v *visit) startSession(req *account.Request, acc *model.Account, token string, expires time.Time) {
 	request.SetUser(v.Request, acc)
 	v.endSession(req)
 	v.realm.Auth.Cookie.Set(v.w, v.Request, token, expires)

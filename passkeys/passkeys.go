@@ -12,6 +12,7 @@ import (
 	"errors"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
@@ -39,7 +40,7 @@ var algorithms = []protocol.CredentialParameter{
 const maxCredential = 1023
 
 // Registered implements account.WebAuthn. Source: WebAuthn, 7.1.
-func (WebAuthn) Registered(rp *account.RelyingParty, challenge, answer []byte) (*account.Passkey, error) {
+func (WebAuthn) Registered(rp *account.RelyingParty, challenge, answer []byte) (*model.Passkey, error) {
 	made, err := protocol.ParseCredentialCreationResponseBytes(answer)
 	if err != nil {
 		return nil, err
@@ -53,11 +54,11 @@ func (WebAuthn) Registered(rp *account.RelyingParty, challenge, answer []byte) (
 	if len(data.AttData.CredentialID) > maxCredential {
 		return nil, errors.New("the id of the credential is too long")
 	}
-	return &account.Passkey{Credential: data.AttData.CredentialID, PublicKey: data.AttData.CredentialPublicKey, Counter: data.Counter}, nil
+	return &model.Passkey{Credential: data.AttData.CredentialID, PublicKey: data.AttData.CredentialPublicKey, Counter: data.Counter}, nil
 }
 
 // Signed implements account.WebAuthn. Source: WebAuthn, 7.2.
-func (WebAuthn) Signed(rp *account.RelyingParty, p *account.Passkey, challenge, answer []byte) (counter uint32, err error) {
+func (WebAuthn) Signed(rp *account.RelyingParty, p *model.Passkey, challenge, answer []byte) (counter uint32, err error) {
 	signed, err := protocol.ParseCredentialRequestResponseBytes(answer)
 	if err != nil {
 		return 0, err

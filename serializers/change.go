@@ -7,13 +7,14 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // What the owner of a log-in changes.
 
 // SetFields changes fields of an account: the own one, or another one that the owner of the
 // log-in may change. If partial, missing members don't change.
-func (s *Serializers) SetFields(ctx context.Context, req *account.Request, login *account.Token, whose *account.Account, o *drf.Object, partial bool) (*account.Account, error) {
+func (s *Serializers) SetFields(ctx context.Context, req *account.Request, login *model.Token, whose *model.Account, o *drf.Object, partial bool) (*model.Account, error) {
 	bind := s.Version.Bind
 	if partial {
 		bind = s.Version.BindPartial
@@ -30,7 +31,7 @@ func (s *Serializers) SetFields(ctx context.Context, req *account.Request, login
 
 // checkEmailPassword checks the current password with a new address; see
 // set_email_password. The account pages need a proof in any case.
-func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Request, login *account.Token, whose *account.Account, o *drf.Object, v account.Values) error {
+func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Request, login *model.Token, whose *model.Account, o *drf.Object, v model.Values) error {
 	email, ok := v["email"].(string)
 	switch {
 	case !ok || email == whose.Email:
@@ -46,14 +47,14 @@ func (s *Serializers) checkEmailPassword(ctx context.Context, req *account.Reque
 		return drf.Invalid("current_password", fieldtype.MsgRequired)
 	}
 	errs := make(drf.FieldErrors)
-	if _, err := s.checkCurrentPassword(ctx, req, login, account.Values{"current_password": current}, errs); err != nil {
+	if _, err := s.checkCurrentPassword(ctx, req, login, model.Values{"current_password": current}, errs); err != nil {
 		return err
 	}
 	return errs.Err()
 }
 
 // SetUsername renames an account.
-func (s *Serializers) SetUsername(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) error {
+func (s *Serializers) SetUsername(ctx context.Context, req *account.Request, login *model.Token, o *drf.Object) error {
 	member := "new_" + s.Model.Username.Name
 	v, errs := s.Version.Bind(o, s.usernameInputs())
 	checked, err := s.checkCurrentPassword(ctx, req, login, v, errs)
@@ -71,7 +72,7 @@ func (s *Serializers) SetUsername(ctx context.Context, req *account.Request, log
 }
 
 // checkNameTwice checks a new username and its repetition.
-func (s *Serializers) checkNameTwice(v account.Values, errs drf.FieldErrors, retype bool) error {
+func (s *Serializers) checkNameTwice(v model.Values, errs drf.FieldErrors, retype bool) error {
 	name := s.Model.Username.Name
 	if retype && len(errs) == 0 && !s.Model.SameName(v.Text("new_"+name), v.Text("re_new_"+name)) {
 		errs.Add(drf.NonField, "The two "+name+" fields didn't match.")
@@ -80,7 +81,7 @@ func (s *Serializers) checkNameTwice(v account.Values, errs drf.FieldErrors, ret
 }
 
 // SetPassword changes a password. In djoser 2, logout_on_password_change ends the log-in, too.
-func (s *Serializers) SetPassword(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) error {
+func (s *Serializers) SetPassword(ctx context.Context, req *account.Request, login *model.Token, o *drf.Object) error {
 	v, errs := s.Version.Bind(o, s.passwordInputs())
 	checked, err := s.checkCurrentPassword(ctx, req, login, v, errs)
 	if err != nil {
@@ -91,14 +92,14 @@ func (s *Serializers) SetPassword(ctx context.Context, req *account.Request, log
 	}
 	keep := login.Login()
 	if s.modern() {
-		keep = account.Digest{}
+		keep = model.Digest{}
 	}
 	_, err = req.SetPassword(ctx, checked, v.Text("new_password"), keep)
 	return err
 }
 
 // Delete deletes an account.
-func (s *Serializers) Delete(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) error {
+func (s *Serializers) Delete(ctx context.Context, req *account.Request, login *model.Token, o *drf.Object) error {
 	checked, err := s.checkOwner(ctx, req, login, o)
 	if err != nil {
 		return err
@@ -109,7 +110,7 @@ func (s *Serializers) Delete(ctx context.Context, req *account.Request, login *a
 // checkCurrentPassword returns the account whose current password was checked, or nil and
 // adds an error. It doesn't hash a password that is too long for any account. The account
 // pages need a proof instead.
-func (s *Serializers) checkCurrentPassword(ctx context.Context, req *account.Request, login *account.Token, v account.Values, errs drf.FieldErrors) (*account.Account, error) {
+func (s *Serializers) checkCurrentPassword(ctx context.Context, req *account.Request, login *model.Token, v model.Values, errs drf.FieldErrors) (*model.Account, error) {
 	if s.AsksProof {
 		return req.Proved(ctx, login)
 	}
@@ -130,7 +131,7 @@ func (s *Serializers) checkCurrentPassword(ctx context.Context, req *account.Req
 }
 
 // checkNewPasswordTwice checks a new password and its repetition.
-func checkNewPasswordTwice(v account.Values, errs drf.FieldErrors, retype bool) error {
+func checkNewPasswordTwice(v model.Values, errs drf.FieldErrors, retype bool) error {
 	if retype && len(errs) == 0 && v.Text("new_password") != v.Text("re_new_password") {
 		errs.Add(drf.NonField, msgPasswords)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 const (
@@ -30,13 +31,13 @@ func (s *Serializers) Explain(err error) error {
 	if said := explainProvider(err); said != nil {
 		return said
 	}
-	if taken := new(account.TakenError); errors.As(err, &taken) {
+	if taken := new(model.TakenError); errors.As(err, &taken) {
 		return drf.Invalid(taken.Field, s.Model.TakenMessage(taken.Field))
 	}
-	if wrong := new(account.FieldError); errors.As(err, &wrong) {
+	if wrong := new(model.FieldError); errors.As(err, &wrong) {
 		return drf.FieldErrors{wrong.Field: wrong.Messages}.Err()
 	}
-	if names := new(account.NamesError); errors.As(err, &names) {
+	if names := new(model.NamesError); errors.As(err, &names) {
 		return drf.Invalid(names.Field, "You have given up too many names: take one of them again.")
 	}
 	if soon := new(account.TooSoonError); errors.As(err, &soon) {
@@ -53,13 +54,13 @@ func (s *Serializers) Explain(err error) error {
 		return drf.Invalid(drf.NonField, "Invalid token for given user.")
 	case errors.Is(err, account.ErrTooManyTokens):
 		return drf.Invalid(drf.NonField, msgTooMany)
-	case errors.Is(err, account.ErrNotFound): // deleted while the request was served
+	case errors.Is(err, model.ErrNotFound): // deleted while the request was served
 		return drf.ErrInvalidToken
 	case errors.Is(err, account.ErrRegistrationClosed):
 		return drf.Forbidden("Registration is closed.")
 	case errors.Is(err, account.ErrUninvited):
 		return drf.Forbidden("Registration needs a valid invitation.")
-	case errors.Is(err, account.ErrConflict):
+	case errors.Is(err, model.ErrConflict):
 		return drf.ErrChanging
 	}
 	return err

@@ -1,9 +1,9 @@
 package serializers
 
 import (
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // The members that each action takes, in djoser's order.
@@ -95,7 +95,7 @@ func (s *Serializers) passwordInputs() []drf.Input {
 }
 
 func (s *Serializers) emailInputs() []drf.Input {
-	return []drf.Input{{Name: "email", Field: &account.Field{Name: "email", Type: fieldtype.Email{}}, Required: true}}
+	return []drf.Input{{Name: "email", Field: &model.Field{Name: "email", Type: fieldtype.Email{}}, Required: true}}
 }
 
 func (s *Serializers) resetConfirmInputs() []drf.Input {

@@ -7,6 +7,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/jwt"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // simplejwt's serializers.
@@ -32,7 +33,7 @@ func (s *Serializers) jwtVerifyInputs() []drf.Input {
 }
 
 // CreateJWT logs in, and returns a pair of tokens.
-func (s *Serializers) CreateJWT(ctx context.Context, req *account.Request, issuer *jwt.Issuer, o *drf.Object) (*account.Account, *Pair, error) {
+func (s *Serializers) CreateJWT(ctx context.Context, req *account.Request, issuer *jwt.Issuer, o *drf.Object) (*model.Account, *Pair, error) {
 	inputs, field := s.jwtCreateInputs(), s.Model.Username
 	if _, named := o.Values[field.Name]; !named && s.LoginField != nil {
 		if _, given := o.Values[s.LoginField.Name]; given {
@@ -84,7 +85,7 @@ func (s *Serializers) RefreshJWT(ctx context.Context, req *account.Request, issu
 	}
 	session, err := req.Refresh(ctx, claims.Session(), claims.Generation())
 	if err == nil && session.Token.Account != claims.User {
-		err = account.ErrNotFound
+		err = model.ErrNotFound
 	}
 	if err != nil {
 		return nil, explainRefresh(err)
@@ -128,7 +129,7 @@ func checkJWT(issuer *jwt.Issuer, token string) (*jwt.Claims, error) {
 // explainRefresh returns an error about a session in simplejwt's words.
 func explainRefresh(err error) error {
 	switch {
-	case errors.Is(err, account.ErrNotFound):
+	case errors.Is(err, model.ErrNotFound):
 		return &refusal{err, drf.ErrRefreshInvalid}
 	case errors.Is(err, account.ErrReused):
 		return &refusal{err, drf.ErrRefreshUsed}

@@ -6,11 +6,12 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Activate uses a link that activates an account, confirms a new address, or takes back a
 // change of address. The token is empty unless the account is logged in at once.
-func (s *Serializers) Activate(ctx context.Context, req *account.Request, o *drf.Object) (*account.Account, string, error) {
+func (s *Serializers) Activate(ctx context.Context, req *account.Request, o *drf.Object) (*model.Account, string, error) {
 	v, errs := s.Version.Bind(o, s.linkInputs())
 	if s.modern() {
 		req.NoLogin() // djoser 2 has no such setting
@@ -29,7 +30,7 @@ func (s *Serializers) Activate(ctx context.Context, req *account.Request, o *drf
 }
 
 // ResetPassword uses a link to set a password.
-func (s *Serializers) ResetPassword(ctx context.Context, req *account.Request, o *drf.Object) (*account.Account, error) {
+func (s *Serializers) ResetPassword(ctx context.Context, req *account.Request, o *drf.Object) (*model.Account, error) {
 	v, errs := s.Version.Bind(o, s.resetConfirmInputs())
 	if s.modern() {
 		if err := checkNewPasswordTwice(v, errs, s.PasswordResetConfirmRetype); err != nil {
@@ -46,7 +47,7 @@ func (s *Serializers) ResetPassword(ctx context.Context, req *account.Request, o
 	return req.ResetPassword(ctx, acc, v.Text("token"), v.Text("new_password"))
 }
 
-func (s *Serializers) email(o *drf.Object) (account.Values, error) {
+func (s *Serializers) email(o *drf.Object) (model.Values, error) {
 	v, errs := s.Version.Bind(o, s.emailInputs())
 	return v, errs.Err()
 }
@@ -66,13 +67,13 @@ func (s *Serializers) early(errs drf.FieldErrors) error {
 }
 
 // linked returns the account of the member uid, or nil and adds an error.
-func linked(ctx context.Context, req *account.Request, v account.Values, errs drf.FieldErrors) (*account.Account, error) {
+func linked(ctx context.Context, req *account.Request, v model.Values, errs drf.FieldErrors) (*model.Account, error) {
 	uid, ok := v["uid"].(string)
 	if !ok {
 		return nil, nil
 	}
 	acc, err := req.Linked(ctx, uid)
-	if errors.Is(err, account.ErrNotFound) {
+	if errors.Is(err, model.ErrNotFound) {
 		errs.Add("uid", "Invalid user id or user doesn't exist.")
 		return nil, nil
 	}
@@ -81,7 +82,7 @@ func linked(ctx context.Context, req *account.Request, v account.Values, errs dr
 
 // RequestReset requests reset links for an address. It does the same for every address.
 func (s *Serializers) RequestReset(ctx context.Context, req *account.Request, o *drf.Object) error {
-	return s.requestMail(ctx, req, o, account.PurposePasswordReset, req.RequestReset)
+	return s.requestMail(ctx, req, o, model.PurposePasswordReset, req.RequestReset)
 }
 
 // ResendActivation requests activation links for an address. It does the same for every
@@ -92,7 +93,7 @@ func (s *Serializers) ResendActivation(ctx context.Context, req *account.Request
 
 // requestMail requests mails for an address. If shown is the purpose of a mail, and the
 // settings say so, it tells whether any account gets one.
-func (s *Serializers) requestMail(ctx context.Context, req *account.Request, o *drf.Object, shown account.Purpose, ask func(ctx context.Context, email string) error) error {
+func (s *Serializers) requestMail(ctx context.Context, req *account.Request, o *drf.Object, shown model.Purpose, ask func(ctx context.Context, email string) error) error {
 	v, err := s.email(o)
 	if err != nil {
 		return err

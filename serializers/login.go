@@ -6,11 +6,12 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Register creates an account. The token is empty unless the account is logged in at
 // once.
-func (s *Serializers) Register(ctx context.Context, req *account.Request, o *drf.Object) (*account.Account, string, error) {
+func (s *Serializers) Register(ctx context.Context, req *account.Request, o *drf.Object) (*model.Account, string, error) {
 	if s.Registration == account.RegistrationClosed {
 		return nil, "", account.ErrRegistrationClosed
 	}
@@ -50,13 +51,13 @@ func blankFalsy(o *drf.Object, name string) {
 
 // mayBeRight reports whether both members of a log-in are there, and the password isn't too
 // long for any account.
-func (s *Serializers) mayBeRight(v account.Values, field *account.Field) bool {
+func (s *Serializers) mayBeRight(v model.Values, field *model.Field) bool {
 	pass := v.Text("password")
 	return v.Text(field.Name) != "" && pass != "" && fieldtype.Characters(pass) <= s.MaxPassword
 }
 
 // Login returns an auth token.
-func (s *Serializers) Login(ctx context.Context, req *account.Request, o *drf.Object) (*account.Account, string, error) {
+func (s *Serializers) Login(ctx context.Context, req *account.Request, o *drf.Object) (*model.Account, string, error) {
 	v, errs := s.Version.Bind(o, s.loginInputs())
 	if err := errs.Err(); err != nil {
 		return nil, "", err

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/jwt"
 	"github.com/caddy-djoser/djoser/mfa"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Second factors, in dj-rest-auth's words.
@@ -49,7 +50,7 @@ func (s *Serializers) reauthenticateInputs() []drf.Input {
 
 // Verified is a log-in that VerifyFactor finished: an auth token or JWT.
 type Verified struct {
-	Account *account.Account
+	Account *model.Account
 	Token   string
 	Session *account.Session
 }
@@ -96,7 +97,7 @@ type Enrolment struct {
 
 // BeginFactor returns the secret of a new app, for the account's name on a site. Only for who
 // proved lately who they are: a thief who knows the secret would have the owner's codes.
-func (s *Serializers) BeginFactor(ctx context.Context, accounts *account.Service, who *account.Account, login *account.Token, site string) (*Enrolment, error) {
+func (s *Serializers) BeginFactor(ctx context.Context, accounts *account.Service, who *model.Account, login *model.Token, site string) (*Enrolment, error) {
 	if !login.IsProved(accounts.Now()) {
 		return nil, account.ErrStale
 	}
@@ -113,7 +114,7 @@ func (s *Serializers) BeginFactor(ctx context.Context, accounts *account.Service
 
 // ConfirmFactor sets up an app, and returns recovery codes. It needs a proof; see
 // checkFactorProof.
-func (s *Serializers) ConfirmFactor(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) ([]string, error) {
+func (s *Serializers) ConfirmFactor(ctx context.Context, req *account.Request, login *model.Token, o *drf.Object) ([]string, error) {
 	v, f, errs := s.bindFactor(o, s.activateInputs())
 	if err := errs.Err(); err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func (s *Serializers) factorAnswer(o *drf.Object) (account.FactorAnswer, error) 
 }
 
 // RemoveFactor removes the second factor.
-func (s *Serializers) RemoveFactor(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) error {
+func (s *Serializers) RemoveFactor(ctx context.Context, req *account.Request, who *model.Account, o *drf.Object) error {
 	f, err := s.factorAnswer(o)
 	if err != nil {
 		return err
@@ -145,7 +146,7 @@ func (s *Serializers) RemoveFactor(ctx context.Context, req *account.Request, wh
 }
 
 // NewRecoveryCodes replaces the recovery codes.
-func (s *Serializers) NewRecoveryCodes(ctx context.Context, req *account.Request, who *account.Account, o *drf.Object) ([]string, error) {
+func (s *Serializers) NewRecoveryCodes(ctx context.Context, req *account.Request, who *model.Account, o *drf.Object) ([]string, error) {
 	f, err := s.factorAnswer(o)
 	if err != nil {
 		return nil, err
@@ -155,7 +156,7 @@ func (s *Serializers) NewRecoveryCodes(ctx context.Context, req *account.Request
 }
 
 // Reauthenticate marks a log-in, by the password or a second factor.
-func (s *Serializers) Reauthenticate(ctx context.Context, req *account.Request, who *account.Account, login account.Digest, o *drf.Object) error {
+func (s *Serializers) Reauthenticate(ctx context.Context, req *account.Request, who *model.Account, login model.Digest, o *drf.Object) error {
 	v, f, errs := s.bindFactor(o, s.reauthenticateInputs())
 	if err := errs.Err(); err != nil {
 		return err
@@ -182,7 +183,7 @@ type FactorStatus struct {
 }
 
 // RepresentFactor returns the second factor of an account.
-func RepresentFactor(f *account.Factor) FactorStatus {
+func RepresentFactor(f *model.Factor) FactorStatus {
 	if !f.IsActive() {
 		return FactorStatus{}
 	}

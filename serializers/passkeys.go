@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
 	"github.com/caddy-djoser/djoser/jwt"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Passkeys. Source of the names in options: WebAuthn, 5.4 and 5.5, as JSON.
@@ -54,7 +55,7 @@ func (s *Serializers) passkeyNameInputs() []drf.Input {
 
 // bindFactor is Bind for inputs of which credential is the answer of a passkey: an object, or
 // its JSON as a text, as forms have it.
-func (s *Serializers) bindFactor(o *drf.Object, inputs []drf.Input) (account.Values, account.FactorAnswer, drf.FieldErrors) {
+func (s *Serializers) bindFactor(o *drf.Object, inputs []drf.Input) (model.Values, account.FactorAnswer, drf.FieldErrors) {
 	var others []drf.Input
 	var answer []byte
 	required := false
@@ -147,7 +148,7 @@ var passkeyKinds = []passkeyKind{{"public-key", -7}, {"public-key", -8}, {"publi
 
 func base64URL(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-func passkeyIDs(acc *account.Account) []passkeyID {
+func passkeyIDs(acc *model.Account) []passkeyID {
 	ids := []passkeyID{}
 	if acc != nil {
 		for _, p := range acc.Passkeys {
@@ -158,7 +159,7 @@ func passkeyIDs(acc *account.Account) []passkeyID {
 }
 
 // BeginPasskey returns the options of a new passkey. A stolen log-in doesn't get them.
-func (s *Serializers) BeginPasskey(ctx context.Context, accounts *account.Service, req *account.Request, t *account.Token, o *drf.Object) (*PasskeyOptions, error) {
+func (s *Serializers) BeginPasskey(ctx context.Context, accounts *account.Service, req *account.Request, t *model.Token, o *drf.Object) (*PasskeyOptions, error) {
 	v, f, errs := s.bindFactor(o, s.passkeyBeginInputs())
 	if err := errs.Err(); err != nil {
 		return nil, err
@@ -170,7 +171,7 @@ func (s *Serializers) BeginPasskey(ctx context.Context, accounts *account.Servic
 }
 
 // NewPasskeyOptions is BeginPasskey after a proof.
-func (s *Serializers) NewPasskeyOptions(ctx context.Context, accounts *account.Service, t *account.Token) (*PasskeyOptions, error) {
+func (s *Serializers) NewPasskeyOptions(ctx context.Context, accounts *account.Service, t *model.Token) (*PasskeyOptions, error) {
 	acc, challenge, err := accounts.NewPasskeyChallenge(ctx, t)
 	if err != nil {
 		return nil, err
@@ -190,7 +191,7 @@ type NewPasskey struct {
 }
 
 // AddPasskey adds the passkey that a browser has made.
-func (s *Serializers) AddPasskey(ctx context.Context, req *account.Request, t *account.Token, o *drf.Object) (*NewPasskey, error) {
+func (s *Serializers) AddPasskey(ctx context.Context, req *account.Request, t *model.Token, o *drf.Object) (*NewPasskey, error) {
 	v, f, errs := s.bindFactor(o, s.passkeyInputs())
 	name := cmp.Or(strings.TrimSpace(v.Text("name")), "Passkey")
 	checkPasskeyName(name, errs)
@@ -213,7 +214,7 @@ func checkPasskeyName(name string, errs drf.FieldErrors) {
 // BeginPasskeyLogin returns the options of a log-in: of the account of an ephemeral token,
 // which asks for a second factor, or else of whoever has a passkey. With a token, they are for
 // the passkeys of its account, to prove who its owner is.
-func (s *Serializers) BeginPasskeyLogin(ctx context.Context, accounts *account.Service, t *account.Token, o *drf.Object) (*PasskeyOptions, error) {
+func (s *Serializers) BeginPasskeyLogin(ctx context.Context, accounts *account.Service, t *model.Token, o *drf.Object) (*PasskeyOptions, error) {
 	v, errs := s.Version.Bind(o, s.passkeyLoginBeginInputs())
 	if err := errs.Err(); err != nil {
 		return nil, err
@@ -236,8 +237,8 @@ func (s *Serializers) SecondPasskey(ctx context.Context, accounts *account.Servi
 }
 
 // LoginPasskey returns the options of a log-in with a passkey; with a token, of its account's.
-func (s *Serializers) LoginPasskey(ctx context.Context, accounts *account.Service, t *account.Token) (*PasskeyOptions, error) {
-	var acc *account.Account
+func (s *Serializers) LoginPasskey(ctx context.Context, accounts *account.Service, t *model.Token) (*PasskeyOptions, error) {
+	var acc *model.Account
 	if t != nil {
 		var err error
 		if acc, err = accounts.Store.Account(ctx, t.Account); err != nil {
@@ -247,7 +248,7 @@ func (s *Serializers) LoginPasskey(ctx context.Context, accounts *account.Servic
 	return requestPasskey(accounts, acc, accounts.LoginChallenge()), nil
 }
 
-func requestPasskey(accounts *account.Service, acc *account.Account, challenge []byte) *PasskeyOptions {
+func requestPasskey(accounts *account.Service, acc *model.Account, challenge []byte) *PasskeyOptions {
 	return &PasskeyOptions{requestOptions{
 		Challenge: base64URL(challenge), Timeout: passkeyTimeout, Party: accounts.RelyingParty.ID,
 		Allow: passkeyIDs(acc), UserVerification: passkeyRequired,
@@ -288,7 +289,7 @@ func explainEphemeral(err error) error {
 }
 
 // RenamePasskey gives a passkey another name.
-func (s *Serializers) RenamePasskey(ctx context.Context, req *account.Request, t *account.Token, id string, o *drf.Object) (*Passkey, error) {
+func (s *Serializers) RenamePasskey(ctx context.Context, req *account.Request, t *model.Token, id string, o *drf.Object) (*Passkey, error) {
 	v, errs := s.Version.Bind(o, s.passkeyNameInputs())
 	name := strings.TrimSpace(v.Text("name"))
 	if name == "" && len(errs) == 0 {
@@ -307,7 +308,7 @@ func (s *Serializers) RenamePasskey(ctx context.Context, req *account.Request, t
 }
 
 // RemovePasskey removes a passkey. A stolen log-in can't.
-func (s *Serializers) RemovePasskey(ctx context.Context, req *account.Request, t *account.Token, id string, o *drf.Object) error {
+func (s *Serializers) RemovePasskey(ctx context.Context, req *account.Request, t *model.Token, id string, o *drf.Object) error {
 	v, f, errs := s.bindFactor(o, s.passkeyBeginInputs())
 	if err := errs.Err(); err != nil {
 		return err
@@ -327,12 +328,12 @@ type Passkey struct {
 }
 
 // RepresentPasskey returns a passkey for its owner.
-func RepresentPasskey(p *account.Passkey) Passkey {
+func RepresentPasskey(p *model.Passkey) Passkey {
 	return Passkey{ID: p.ID(), Name: p.Name, Created: p.Created.UTC(), Used: drf.TimeOrNil(p.Used.UTC())}
 }
 
 // RepresentPasskeys returns the passkeys of an account for its owner.
-func RepresentPasskeys(acc *account.Account) []Passkey {
+func RepresentPasskeys(acc *model.Account) []Passkey {
 	list := []Passkey{}
 	for i := range acc.Passkeys {
 		list = append(list, RepresentPasskey(&acc.Passkeys[i]))

@@ -7,9 +7,10 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 )
 
-// What a stolen log-in must not do needs a proof of who sends it; see account.Token.IsProved.
+// What a stolen log-in must not do needs a proof of who sends it; see model.Token.IsProved.
 
 // errUnproved means that the proof is too old.
 var errUnproved = drf.Forbidden("The login was too long ago for this. Reauthenticate, or log in again.")
@@ -25,7 +26,7 @@ func (s *Serializers) withPassword(required bool, inputs ...drf.Input) []drf.Inp
 
 // checkProof returns the account of a log-in, if its owner proved lately who he is, or sends
 // current_password. Errors: account.ErrStale, those of CheckPassword.
-func (s *Serializers) checkProof(ctx context.Context, req *account.Request, login *account.Token, v account.Values) (*account.Account, error) {
+func (s *Serializers) checkProof(ctx context.Context, req *account.Request, login *model.Token, v model.Values) (*model.Account, error) {
 	switch pass := v.Text("current_password"); {
 	case pass == "":
 		return req.Proved(ctx, login)
@@ -42,7 +43,7 @@ var errFactorNeeded = drf.Forbidden("This needs a second factor. Reauthenticate 
 // checkFactorProof is checkProof for a change of the factors of an account, which takes a
 // second factor, too. If the account needs one, the password isn't enough. Errors: those of
 // checkProof and account.Request.ProveByFactor, account.ErrFactorNeeded.
-func (s *Serializers) checkFactorProof(ctx context.Context, req *account.Request, login *account.Token, v account.Values, f account.FactorAnswer) error {
+func (s *Serializers) checkFactorProof(ctx context.Context, req *account.Request, login *model.Token, v model.Values, f account.FactorAnswer) error {
 	acc, err := req.ProvedFactor(ctx, login)
 	switch {
 	case acc == nil:

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/jwt"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/social"
 )
 
@@ -48,19 +49,19 @@ func (s *Serializers) BeginLogin(ctx context.Context, accounts *account.Service,
 
 // ByProvider is what came of a log-in with a provider.
 type ByProvider struct {
-	Account *account.Account
-	Token   string            // empty: none was made, since the account waits or was logged in already
-	Pair    *Pair             // instead of Token
-	Linked  *account.Identity // that was linked to the account of the request's token
-	Next    string            // where to go, for pages
+	Account *model.Account
+	Token   string          // empty: none was made, since the account waits or was logged in already
+	Pair    *Pair           // instead of Token
+	Linked  *model.Identity // that was linked to the account of the request's token
+	Next    string          // where to go, for pages
 }
 
 // ProviderAnswer is what somebody comes back with from a provider.
 type ProviderAnswer struct {
 	social.Answer
 	Provider *social.Provider
-	Token    *account.Token // of the request; nil: none
-	JWT      *jwt.Issuer    // of JSON Web Tokens; nil: the log-in is an auth token
+	Token    *model.Token // of the request; nil: none
+	JWT      *jwt.Issuer  // of JSON Web Tokens; nil: the log-in is an auth token
 
 	MayRegister bool // the sender may make an account: register isn't disabled, and user_create permits it
 }
@@ -86,7 +87,7 @@ func (s *Serializers) LoginByProvider(ctx context.Context, accounts *account.Ser
 		return by, refused(err)
 	}
 	by.Next = state.Next
-	var owner *account.Account
+	var owner *model.Account
 	if state.Account != 0 {
 		if owner, err = s.checkLinker(ctx, req, state, a.Token, v); err != nil {
 			return by, err
@@ -123,7 +124,7 @@ func refused(err error) error {
 }
 
 // checkLinker returns the account to link to, with a proof.
-func (s *Serializers) checkLinker(ctx context.Context, req *account.Request, state *social.State, token *account.Token, v account.Values) (*account.Account, error) {
+func (s *Serializers) checkLinker(ctx context.Context, req *account.Request, state *social.State, token *model.Token, v model.Values) (*model.Account, error) {
 	if token == nil || token.Account != state.Account {
 		return nil, refused(fmt.Errorf("%w: it is of another account", social.ErrState))
 	}
@@ -133,8 +134,8 @@ func (s *Serializers) checkLinker(ctx context.Context, req *account.Request, sta
 // person returns somebody as package account knows them.
 func (s *Serializers) person(p *social.Provider, found *social.Person) account.Person {
 	person := account.Person{
-		Identity: account.Identity{Provider: p.Name, Subject: found.Subject, Name: found.Email},
-		Email:    found.Email, EmailVerified: found.EmailVerified, Username: found.Username, Values: make(account.Values),
+		Identity: model.Identity{Provider: p.Name, Subject: found.Subject, Name: found.Email},
+		Email:    found.Email, EmailVerified: found.EmailVerified, Username: found.Username, Values: make(model.Values),
 	}
 	if person.Name == "" {
 		person.Name = found.Username
@@ -152,7 +153,7 @@ func (s *Serializers) person(p *social.Provider, found *social.Person) account.P
 const maxIdentityName = 254
 
 // Unlink removes an identity of the account of a log-in. It needs a proof.
-func (s *Serializers) Unlink(ctx context.Context, req *account.Request, login *account.Token, id string, o *drf.Object) error {
+func (s *Serializers) Unlink(ctx context.Context, req *account.Request, login *model.Token, id string, o *drf.Object) error {
 	v, errs := s.Version.Bind(o, s.unlinkInputs())
 	if err := errs.Err(); err != nil {
 		return err
@@ -173,14 +174,14 @@ type Identity struct {
 }
 
 // RepresentIdentity returns an identity for its owner.
-func RepresentIdentity(i account.Identity) Identity {
+func RepresentIdentity(i model.Identity) Identity {
 	return Identity{ID: i.ID(), Provider: i.Provider, Name: i.Name, Linked: i.Linked.UTC()}
 }
 
 // explainProvider returns an error about a provider or an identity in words, or nil if it is
 // neither.
 func explainProvider(err error) error {
-	switch taken := new(account.TakenError); {
+	switch taken := new(model.TakenError); {
 	case errors.Is(err, social.ErrState):
 		return drf.Invalid(drf.NonField, "Invalid state has been provided: it is too old, was used, or belongs to something else. Begin again.")
 	case errors.Is(err, social.ErrDenied):

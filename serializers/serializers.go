@@ -6,6 +6,7 @@ package serializers
 import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/social"
 )
 
@@ -14,7 +15,7 @@ import (
 // The methods return errors of package account and *drf.Error. Callers pass them to
 // Explain after account.Service.Do, which reports by the errors of package account.
 type Serializers struct {
-	Model       *account.Model
+	Model       *model.Model
 	Version     drf.Version // 3 for djoser 2
 	MaxPassword int         // in characters
 
@@ -34,7 +35,7 @@ type Serializers struct {
 	AsksProof bool
 
 	// Of djoser 2 alone.
-	LoginField                 *account.Field // nil: the username field
+	LoginField                 *model.Field // nil: the username field
 	UserCreatePasswordRetype   bool
 	UsernameResetConfirmRetype bool
 	ShowEmailNotFound          bool
@@ -97,6 +98,6 @@ var (
 
 // By returns the event of a request, for account.Service.Do. The account is that of its
 // token, or nil.
-func (a Action) By(acc *account.Account, c account.Client) account.Event {
+func (a Action) By(acc *model.Account, c account.Client) account.Event {
 	return account.Event{Action: a.Name, Name: a.Event, Account: acc, Client: c}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/fieldtype"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // Token is a log-in or a named token for its owner.
@@ -27,7 +28,7 @@ type Token struct {
 }
 
 // RepresentTokens returns tokens for their owner.
-func RepresentTokens(tokens []*account.Token, current account.Digest) []Token {
+func RepresentTokens(tokens []*model.Token, current model.Digest) []Token {
 	list := make([]Token, len(tokens))
 	for i, t := range tokens {
 		used := t.Used
@@ -75,7 +76,7 @@ func (s *Serializers) namedTokenInputs() []drf.Input {
 
 // NamedToken makes a named token for the account of a log-in. Scopes are a list, or one text
 // with spaces. It needs a proof.
-func (s *Serializers) NamedToken(ctx context.Context, req *account.Request, login *account.Token, rules *account.Rules, now time.Time, o *drf.Object) (*NewToken, error) {
+func (s *Serializers) NamedToken(ctx context.Context, req *account.Request, login *model.Token, rules *account.Rules, now time.Time, o *drf.Object) (*NewToken, error) {
 	ofText := slices.DeleteFunc(s.namedTokenInputs(), func(in drf.Input) bool { return in.Name == "expires" || in.Name == "scopes" })
 	v, errs := s.Version.Bind(o, ofText)
 	expires, ok := o.Values["expires"].(string)
@@ -101,8 +102,8 @@ func (s *Serializers) NamedToken(ctx context.Context, req *account.Request, logi
 }
 
 // RepresentNew returns a named token that was just made.
-func RepresentNew(t *account.Token, value string) *NewToken {
-	return &NewToken{RepresentTokens([]*account.Token{t}, account.Digest{})[0], value}
+func RepresentNew(t *model.Token, value string) *NewToken {
+	return &NewToken{RepresentTokens([]*model.Token{t}, model.Digest{})[0], value}
 }
 
 // words returns the words of a list or of a text, or false for anything else.
@@ -128,8 +129,8 @@ func words(raw any) (list []string, ok bool) {
 // CheckNamedToken returns a named token with checked members, or adds to errs what is wrong
 // with them. expires may be a time in ISO 8601, a date, a time from now such as 90d, or
 // empty: as long as the rules allow.
-func CheckNamedToken(name, expires string, scopes []string, rules *account.Rules, now time.Time, errs drf.FieldErrors) *account.Token {
-	t := &account.Token{Name: strings.TrimSpace(name)}
+func CheckNamedToken(name, expires string, scopes []string, rules *account.Rules, now time.Time, errs drf.FieldErrors) *model.Token {
+	t := &model.Token{Name: strings.TrimSpace(name)}
 	switch {
 	case len(errs["name"]) > 0:
 	case t.Name == "":

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 )
 
 // What djoser 2 does in another way, on REST framework 3.
@@ -21,7 +22,7 @@ func (s *Serializers) tokenInputs() []drf.Input {
 }
 
 // loginField returns the field that people log in with.
-func (s *Serializers) loginField() *account.Field {
+func (s *Serializers) loginField() *model.Field {
 	if s.modern() && s.LoginField != nil {
 		return s.LoginField
 	}
@@ -31,14 +32,14 @@ func (s *Serializers) loginField() *account.Field {
 // checkName returns messages about the characters of a username.
 func (s *Serializers) checkName(name string) []string {
 	_, err := s.Model.CheckUsername(name)
-	if wrong := new(account.FieldError); errors.As(err, &wrong) {
+	if wrong := new(model.FieldError); errors.As(err, &wrong) {
 		return wrong.Messages
 	}
 	return nil
 }
 
 // nameInput returns the input of a username.
-func (s *Serializers) nameInput(name string, f *account.Field) drf.Input {
+func (s *Serializers) nameInput(name string, f *model.Field) drf.Input {
 	in := drf.Input{Name: name, Field: f, Required: true}
 	if s.modern() && !f.IsAddress() {
 		in.Check = s.checkName
@@ -49,7 +50,7 @@ func (s *Serializers) nameInput(name string, f *account.Field) drf.Input {
 // checkTaken adds an error if another account has the username in a member. REST
 // framework 3 checks that with each member, not at last. own is the account's id, zero
 // for a new one.
-func (s *Serializers) checkTaken(ctx context.Context, req *account.Request, member string, own uint64, v account.Values, errs drf.FieldErrors) error {
+func (s *Serializers) checkTaken(ctx context.Context, req *account.Request, member string, own uint64, v model.Values, errs drf.FieldErrors) error {
 	name, ok := v[member].(string)
 	if !ok || !s.modern() {
 		return nil
@@ -58,7 +59,7 @@ func (s *Serializers) checkTaken(ctx context.Context, req *account.Request, memb
 	if err != nil || !taken {
 		return err
 	}
-	isTaken := &account.TakenError{Field: s.Model.Username.Name}
+	isTaken := &model.TakenError{Field: s.Model.Username.Name}
 	if len(errs) == 0 {
 		return isTaken
 	}
@@ -118,18 +119,18 @@ func explainLink(err error) error {
 
 // Represent returns an account for the API: its required fields, its id in djoser 2, and
 // the username field.
-func (s *Serializers) Represent(acc *account.Account) *drf.Object {
+func (s *Serializers) Represent(acc *model.Account) *drf.Object {
 	return drf.Represent(s.Model, acc, s.modern())
 }
 
 // RequestUsernameReset requests links to choose another username for an address.
 func (s *Serializers) RequestUsernameReset(ctx context.Context, req *account.Request, o *drf.Object) error {
-	return s.requestMail(ctx, req, o, account.PurposeUsernameReset, req.RequestUsernameReset)
+	return s.requestMail(ctx, req, o, model.PurposeUsernameReset, req.RequestUsernameReset)
 }
 
 // ResetUsername uses a link to rename an account. As in djoser 2, the members uid and token
 // aren't checked before the link is.
-func (s *Serializers) ResetUsername(ctx context.Context, req *account.Request, o *drf.Object) (*account.Account, error) {
+func (s *Serializers) ResetUsername(ctx context.Context, req *account.Request, o *drf.Object) (*model.Account, error) {
 	member := "new_" + s.Model.Username.Name
 	v, errs := s.Version.Bind(o, s.usernameResetInputs())
 	v["uid"], v["token"] = textOf(o, "uid"), textOf(o, "token")
@@ -165,7 +166,7 @@ func textOf(o *drf.Object, name string) string {
 }
 
 // DeleteOther deletes an account for somebody who may, with his own password.
-func (s *Serializers) DeleteOther(ctx context.Context, req *account.Request, login *account.Token, other *account.Account, o *drf.Object) error {
+func (s *Serializers) DeleteOther(ctx context.Context, req *account.Request, login *model.Token, other *model.Account, o *drf.Object) error {
 	if _, err := s.checkOwner(ctx, req, login, o); err != nil {
 		return err
 	}
@@ -173,7 +174,7 @@ func (s *Serializers) DeleteOther(ctx context.Context, req *account.Request, log
 }
 
 // checkOwner checks the member current_password alone.
-func (s *Serializers) checkOwner(ctx context.Context, req *account.Request, login *account.Token, o *drf.Object) (*account.Account, error) {
+func (s *Serializers) checkOwner(ctx context.Context, req *account.Request, login *model.Token, o *drf.Object) (*model.Account, error) {
 	v, errs := s.Version.Bind(o, s.deleteInputs())
 	checked, err := s.checkCurrentPassword(ctx, req, login, v, errs)
 	if err != nil {

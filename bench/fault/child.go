@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/model"
 	badgerstore "github.com/caddy-djoser/djoser/stores/badger"
 	"go.uber.org/zap"
@@ -63,7 +62,7 @@ var padding = strings.Repeat("padding ", 512)
 
 func username(n int) string { return fmt.Sprintf("user-%d", n) }
 
-func digest(n int, which step) account.Digest {
+func digest(n int, which step) model.Digest {
 	return sha256.Sum256(fmt.Appendf(nil, "token %d of %d", which, n))
 }
 
@@ -131,18 +130,18 @@ func say(words ...any) { fmt.Println(words...) }
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // write registers accounts, logs them in twice, and ends the second token.
-func write(s account.Store, n int) {
+func write(s model.Store, n int) {
 	ctx := context.Background()
 	for ; ; n += writers {
-		a := &account.Account{
+		a := &model.Account{
 			Username: username(n), Email: username(n) + "@example.com", Password: oldPassword, IsActive: true,
 			Fields: map[string]any{"note": padding},
-			Keys:   []account.Key{{Field: "username", Value: username(n)}},
+			Keys:   []model.Key{{Field: "username", Value: username(n)}},
 		}
-		token := func(which step) *account.Change {
-			return &account.Change{Token: &account.Token{Digest: digest(n, which), Account: a.ID, Created: time.Now()}}
+		token := func(which step) *model.Change {
+			return &model.Change{Token: &model.Token{Digest: digest(n, which), Account: a.ID, Created: time.Now()}}
 		}
-		do := func(done step, change func() (*account.Change, error)) bool {
+		do := func(done step, change func() (*model.Change, error)) bool {
 			asked := time.Now()
 			c, err := change()
 			if err == nil {
@@ -156,23 +155,23 @@ func write(s account.Store, n int) {
 			say("did", n, int(done), a.ID, asked.UnixNano())
 			return true
 		}
-		if !do(registered, func() (*account.Change, error) { return &account.Change{Account: a}, nil }) ||
-			!do(loggedIn, func() (*account.Change, error) { return token(loggedIn), nil }) ||
-			!do(again, func() (*account.Change, error) { return token(again), nil }) {
+		if !do(registered, func() (*model.Change, error) { return &model.Change{Account: a}, nil }) ||
+			!do(loggedIn, func() (*model.Change, error) { return token(loggedIn), nil }) ||
+			!do(again, func() (*model.Change, error) { return token(again), nil }) {
 			continue
 		}
 		say("did", n, int(ending), a.ID, time.Now().UnixNano())
-		do(ended, func() (*account.Change, error) {
+		do(ended, func() (*model.Change, error) {
 			if !changesPassword(n) {
 				extra := digest(n, again)
-				return &account.Change{EndToken: &extra}, nil
+				return &model.Change{EndToken: &extra}, nil
 			}
 			stored, err := s.Account(ctx, a.ID)
 			if err != nil {
 				return nil, err
 			}
 			stored.Password = newPassword
-			return &account.Change{Account: stored, EndTokens: true, Keep: digest(n, loggedIn)}, nil
+			return &model.Change{Account: stored, EndTokens: true, Keep: digest(n, loggedIn)}, nil
 		})
 	}
 }
@@ -190,7 +189,7 @@ func letter(err error) rune {
 	switch {
 	case err == nil:
 		return there
-	case errors.Is(err, account.ErrNotFound):
+	case errors.Is(err, model.ErrNotFound):
 		return missing
 	}
 	return failed
@@ -198,7 +197,7 @@ func letter(err error) rune {
 
 // find looks for accounts: in the list of all, by id, by name; then for the
 // first and the second token, and for the new password.
-func find(s account.Store, wanted map[int]uint64) {
+func find(s model.Store, wanted map[int]uint64) {
 	ctx := context.Background()
 	listed := make(map[uint64]bool)
 	inList := func(id uint64) rune {
@@ -227,7 +226,7 @@ func find(s account.Store, wanted map[int]uint64) {
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
-			key := account.Key{Field: "username", Value: username(n)}
+			key := model.Key{Field: "username", Value: username(n)}
 			a, errID := s.Account(ctx, id)
 			named, errName := s.AccountByKey(ctx, key)
 			_, _, errFirst := s.Token(ctx, digest(n, loggedIn))
@@ -242,7 +241,7 @@ func find(s account.Store, wanted map[int]uint64) {
 			if errID == nil && a.Password == oldPassword {
 				found[5] = outdated
 			}
-			if errName != nil && s.Commit(ctx, &account.Change{Account: &account.Account{Username: username(n), IsActive: true, Keys: []account.Key{key}}}) == nil {
+			if errName != nil && s.Commit(ctx, &model.Change{Account: &model.Account{Username: username(n), IsActive: true, Keys: []model.Key{key}}}) == nil {
 				found[2] = free
 			}
 			say("found", n, string(found))
@@ -252,8 +251,8 @@ func find(s account.Store, wanted map[int]uint64) {
 	say("end")
 }
 
-func check(s account.Store) {
-	b, _ := model.As[account.BackupStore](s)
+func check(s model.Store) {
+	b, _ := model.As[model.BackupStore](s)
 	_, err := b.Check(context.Background(), "", nil, func(fault string) { say("fault", fault) })
 	if err != nil {
 		say("fault", oneLine(err))

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/drf"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -18,13 +18,13 @@ func Failure(w http.ResponseWriter, r *http.Request, err error) error {
 	case errors.Is(err, password.ErrBusy):
 		w.Header().Set("Retry-After", "1")
 		status = http.StatusServiceUnavailable
-	case errors.Is(err, account.ErrModel):
+	case errors.Is(err, model.ErrModel):
 		w.Header().Set("Retry-After", "1")
 		status = http.StatusServiceUnavailable
-	case errors.Is(err, account.ErrUnavailable):
+	case errors.Is(err, model.ErrUnavailable):
 		drf.RetryLater(w)
 		status = http.StatusServiceUnavailable
-	case errors.Is(err, account.ErrFull):
+	case errors.Is(err, model.ErrFull):
 		status = http.StatusInsufficientStorage
 	case r.Context().Err() != nil:
 		status = http.StatusServiceUnavailable

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -14,7 +14,7 @@ func SkipLog(r *http.Request) { caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipV
 
 // SetUser sets {http.auth.user.id}, the user_id of the access log. An account without an id,
 // which is none, sets nothing.
-func SetUser(r *http.Request, acc *account.Account) {
+func SetUser(r *http.Request, acc *model.Account) {
 	if acc.ID == 0 { // registered quietly
 		return
 	}
