@@ -250,11 +250,11 @@ func TestAnAssertionSaysHowTheOwnerLoggedIn(t *testing.T) {
 	}
 	load("token {\nschemes Token Bearer\n}\n")
 	p.provider.Set(annSmith)
-	token := member(t, p.logIn(annSmith.Username), "auth_token")
+	token := p.logIn(annSmith.Username).Member(t, "auth_token")
 	wantMethods(token, "fed")
 	app, recovery := p.enrol(token)
 	wantMethods(token, "fed", "otp", "mfa")
-	ephemeral := member(t, p.logIn(annSmith.Username), "ephemeral_token")
+	ephemeral := p.logIn(annSmith.Username).Member(t, "ephemeral_token")
 	if !strings.Contains(ephemeral, ".token_provider.") {
 		t.Errorf("ephemeral token %s", ephemeral)
 	}
@@ -269,6 +269,6 @@ func TestAnAssertionSaysHowTheOwnerLoggedIn(t *testing.T) {
 	wantMethods(activated.Token(t))
 
 	load("jwt\n")
-	pair := pair(t, p.proveFactor(member(t, p.logIn(annSmith.Username), "ephemeral_token"), recovery[1]))
+	pair := pair(t, p.proveFactor(p.logIn(annSmith.Username).Member(t, "ephemeral_token"), recovery[1]))
 	wantMethods(pair.Access, "fed", "otp", "mfa")
 }

@@ -48,7 +48,7 @@ func (s *server) logInBy(name, code string) testsite.Answer {
 	if a.Status != 200 || !strings.Contains(a.Body, "mfa_required") {
 		s.T.Fatalf("%s: %d %s", name, a.Status, a.Body)
 	}
-	return s.proveFactor(member(s.T, a, "ephemeral_token"), code)
+	return s.proveFactor(a.Member(s.T, "ephemeral_token"), code)
 }
 
 func TestSecondFactorsOfDjangoWorkAsBefore(t *testing.T) {

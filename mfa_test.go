@@ -38,22 +38,11 @@ reverse_proxy `+testsite.BackEnd(t))
 	return s
 }
 
-// member reads a text of an answer.
-func member(t testing.TB, a testsite.Answer, name string) string {
-	t.Helper()
-	var body map[string]any
-	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || body[name] == nil {
-		t.Fatalf("no %s in %d %s", name, a.Status, a.Body)
-	}
-	text, _ := body[name].(string)
-	return text
-}
-
 // enrol sets up a second factor with a token, and returns the app and the recovery codes.
 func (s *server) enrol(token string) (app *testsite.App, codes []string) {
 	s.T.Helper()
 	a := s.Get("/auth/mfa/totp/activate", token)
-	app = &testsite.App{Secret: member(s.T, a, "secret"), Now: time.Now}
+	app = &testsite.App{Secret: a.Member(s.T, "secret"), Now: time.Now}
 	a = s.Post("/auth/mfa/totp/activate", token, "code", app.Code(s.T))
 	a.Want(s.T, http.StatusOK)
 	var body struct {
@@ -72,7 +61,7 @@ func (s *server) askedFor(path string) string {
 	if a.Status != http.StatusOK || !strings.Contains(a.Body, `"mfa_required": true`) || strings.Contains(a.Body, "auth_token") || strings.Contains(a.Body, "access") {
 		s.T.Fatalf("%s: %d %s", path, a.Status, a.Body)
 	}
-	return member(s.T, a, "ephemeral_token")
+	return a.Member(s.T, "ephemeral_token")
 }
 
 func (s *server) proveFactor(ephemeral, code string) testsite.Answer {
@@ -242,12 +231,12 @@ func attackFactorOfAThief(t *testing.T) {
 	s := mfaSite(t, "")
 	token, other := oldLogin(t, 1), s.Login("ann", "pw")
 	s.Get("/auth/mfa/totp/activate", token).Want(t, http.StatusForbidden, unproved)
-	app := &testsite.App{Secret: member(t, s.Get("/auth/mfa/totp/activate", other), "secret"), Now: time.Now}
+	app := &testsite.App{Secret: s.Get("/auth/mfa/totp/activate", other).Member(t, "secret"), Now: time.Now}
 	code := app.Code(t)
 	s.Post("/auth/mfa/totp/activate", token, "code", code).Want(t, http.StatusForbidden, unproved)
 	// Another log-in sees another secret, and can't confirm this one.
 	s.Post("/auth/mfa/totp/activate", token, "code", code, "current_password", "pw").Want(t, http.StatusBadRequest, wrongCode)
-	if secret := member(t, s.Get("/auth/mfa/totp/activate", s.Login("ann", "pw")), "secret"); secret == app.Secret {
+	if secret := s.Get("/auth/mfa/totp/activate", s.Login("ann", "pw")).Member(t, "secret"); secret == app.Secret {
 		t.Error("two log-ins see one secret")
 	}
 	s.Post("/auth/mfa/totp/activate", other, "code", code).Want(t, http.StatusBadRequest, wrongCode) // replaced

@@ -59,7 +59,7 @@ func TestTheOwnerIsToldOfNewAndRemovedWaysIn(t *testing.T) {
 	p.provider.Set(testsite.OpenIDUser{ID: "c-1", Username: "cid", Email: "cid@corp.example", EmailVerified: true})
 	jsonOf(t, p.logIn("cid"), http.StatusCreated)
 	p.provider.Set(testsite.OpenIDUser{ID: "d-1", Username: "dot", Email: "", EmailVerified: true})
-	token := member(t, p.logIn("dot"), "auth_token")
+	token := p.logIn("dot").Member(t, "auth_token")
 	p.Post("/auth/tokens", token, "name", "x").Want(t, http.StatusCreated) // without an address nobody can be told
 	if files, _ := filepath.Glob(filepath.Join(p.Dir, "mails", "*.eml")); len(files) != 6 {
 		t.Errorf("%d mails", len(files))

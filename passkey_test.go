@@ -77,7 +77,7 @@ func TestAStolenLogInChangesNoPasskey(t *testing.T) {
 			remove(`"current_password": "pw"`).Want(t, http.StatusForbidden, refused)
 			s.Post("/auth/reauthenticate", stolen, "password", "pw").Want(t, http.StatusOK)
 			remove("").Want(t, http.StatusForbidden, refused)
-			app := &testsite.App{Secret: member(t, s.Get("/auth/mfa/totp/activate", stolen), "secret"), Now: time.Now}
+			app := &testsite.App{Secret: s.Get("/auth/mfa/totp/activate", stolen).Member(t, "secret"), Now: time.Now}
 			s.Post("/auth/mfa/totp/activate", stolen, "code", app.Code(t)).Want(t, http.StatusForbidden, refused)
 			s.Post("/auth/mfa/recovery-codes/regenerate", stolen, "code", "000000").Want(t, http.StatusBadRequest, wrongCode)
 			// The owner, who has the passkey.

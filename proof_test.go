@@ -51,7 +51,7 @@ func TestWhatOutlastsALoginNeedsAProofOfTheLastMinutes(t *testing.T) {
 		{"the secret of an app", 200, func(login, _ string) testsite.Answer {
 			a := p.Get("/auth/mfa/totp/activate", login)
 			if a.Status == http.StatusOK {
-				app.Secret = member(t, a, "secret")
+				app.Secret = a.Member(t, "secret")
 			}
 			return a
 		}},
@@ -88,7 +88,7 @@ func TestWhatOutlastsALoginNeedsAProofOfTheLastMinutes(t *testing.T) {
 		action.try(login, "").Want(t, http.StatusForbidden, unproved)
 		p.Post("/auth/reauthenticate", login, "password", "pw").Want(t, http.StatusOK)
 		if action.name == "a second factor" { // the secret is that of the log-in that asked for it
-			app.Secret = member(t, p.Get("/auth/mfa/totp/activate", login), "secret")
+			app.Secret = p.Get("/auth/mfa/totp/activate", login).Member(t, "secret")
 		}
 		if a := action.try(login, ""); a.Status != action.status {
 			t.Errorf("%s after a proof: %d %s", action.name, a.Status, a.Body)
@@ -166,7 +166,7 @@ func TestAProofIsOfOneLogin(t *testing.T) {
 	s.Post("/auth/reauthenticate", login, "password", "pw").Want(t, http.StatusOK)
 	s.Post("/auth/tokens", other, "name", "x").Want(t, http.StatusForbidden, unproved)
 	s.Post("/auth/tokens", login, "name", "x").Want(t, http.StatusCreated)
-	named := member(t, s.Post("/auth/tokens", login, "name", "y"), "token")
+	named := s.Post("/auth/tokens", login, "name", "y").Member(t, "token")
 	s.Post("/auth/reauthenticate", named, "password", "pw").Want(t, http.StatusForbidden)
 
 	accounts := runningRealm(t, "default").accounts

@@ -30,7 +30,7 @@ type StoreModule interface {
 	Open(ctx context.Context, location string, log *zap.Logger) (Store, error)
 }
 
-// Types of package account that a store needs.
+// Types of package model that a store needs.
 type (
 	Store       = model.Store
 	GroupStore  = model.GroupStore

@@ -68,6 +68,14 @@ func tokenResponse(token string) *response {
 	return &response{status: http.StatusOK, body: map[string]string{"auth_token": token}, private: true, token: token}
 }
 
+// orUnknownPath returns the error for a path whose {id} names nothing, or another error.
+func orUnknownPath(err error) error {
+	if errors.Is(err, model.ErrNotFound) {
+		return drf.ErrUnknownPath
+	}
+	return err
+}
+
 // emptyUnless returns an empty response, or the error.
 func (c *call) emptyUnless(err error) (*response, error) {
 	if err != nil {
@@ -114,12 +122,8 @@ func serveNamedToken(c *call, req *account.Request, o *drf.Object) (*response, e
 }
 
 func serveToken(c *call, req *account.Request, _ *drf.Object) (*response, error) {
-	err := req.EndToken(c.Context(), c.who.Account.ID, c.id)
-	if errors.Is(err, model.ErrNotFound) {
-		return nil, drf.ErrUnknownPath
-	}
-	if err != nil {
-		return nil, err
+	if err := req.EndToken(c.Context(), c.who.Account.ID, c.id); err != nil {
+		return nil, orUnknownPath(err)
 	}
 	return &response{status: http.StatusNoContent, loggedOut: c.id == c.who.Token.Login().ID()}, nil
 }

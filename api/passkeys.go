@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -62,18 +61,12 @@ func (c *call) loggedIn(v *serializers.Verified) (*response, error) {
 
 func renamePasskey(c *call, req *account.Request, o *drf.Object) (*response, error) {
 	p, err := c.serializers.RenamePasskey(c.Context(), req, c.who.Token, c.id, o)
-	if errors.Is(err, model.ErrNotFound) {
-		return nil, drf.ErrUnknownPath
-	}
-	return &response{status: http.StatusOK, body: p, private: true}, err
+	return &response{status: http.StatusOK, body: p, private: true}, orUnknownPath(err)
 }
 
 func removePasskey(c *call, req *account.Request, o *drf.Object) (*response, error) {
 	err := c.serializers.RemovePasskey(c.Context(), req, c.who.Token, c.id, o)
-	if errors.Is(err, model.ErrNotFound) {
-		return nil, drf.ErrUnknownPath
-	}
-	return &response{status: http.StatusNoContent}, err
+	return &response{status: http.StatusNoContent}, orUnknownPath(err)
 }
 
 // What openapi.json says of it.

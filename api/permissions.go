@@ -154,11 +154,8 @@ func (c *call) loadAccount() error {
 		return drf.ErrUnknownPath
 	}
 	acc, err := c.accounts.Store.Account(c.Context(), id)
-	if errors.Is(err, model.ErrNotFound) {
-		return drf.ErrUnknownPath
-	}
 	if err != nil {
-		return err
+		return orUnknownPath(err)
 	}
 	if !c.mayUse(acc) {
 		return c.denied()

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/jwt"
-	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/serializers"
 	"github.com/caddy-djoser/djoser/social"
 )
@@ -123,8 +121,5 @@ func serveIdentities(c *call) (*response, error) {
 
 func serveIdentity(c *call, req *account.Request, o *drf.Object) (*response, error) {
 	err := c.serializers.Unlink(c.Context(), req, c.who.Token, c.id, o)
-	if errors.Is(err, model.ErrNotFound) {
-		return nil, drf.ErrUnknownPath
-	}
-	return &response{status: http.StatusNoContent}, err
+	return &response{status: http.StatusNoContent}, orUnknownPath(err)
 }

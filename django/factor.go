@@ -48,12 +48,10 @@ func (im *importer) device(ctx context.Context, row *Row) error {
 		return im.refuse(row, "second factors are off here, and its user couldn't log in with one: put the line mfa into the djoser block")
 	}
 	user, owner, err := im.userOf(ctx, row)
-	switch {
-	case errors.As(err, new(*clashError)):
-		return im.refuse(row, "%v", err)
-	case err != nil:
-		return err
-	case im.options.Phase == PhaseCheck:
+	if err != nil {
+		return im.refuseClash(row, err)
+	}
+	if im.options.Phase == PhaseCheck {
 		return im.rememberDevice(ctx, row, user, owner, factor.Created)
 	}
 	return im.giveFactor(ctx, row, owner, factor)

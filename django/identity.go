@@ -62,11 +62,8 @@ func (im *importer) identity(ctx context.Context, row *Row) error {
 		return im.leaveOut(row, "its uid is not the id of somebody at %s: its user is found at the next log-in, if the address there is the confirmed one here", p.Name)
 	}
 	user, owner, err := im.userOf(ctx, row)
-	switch {
-	case errors.As(err, new(*clashError)):
-		return im.refuse(row, "%v", err)
-	case err != nil:
-		return err
+	if err != nil {
+		return im.refuseClash(row, err)
 	}
 	if now := im.accounts.Now(); created.IsZero() || created.After(now) {
 		created = now

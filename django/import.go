@@ -663,6 +663,14 @@ type clashError struct{ text string }
 
 func (e *clashError) Error() string { return e.text }
 
+// refuseClash refuses a row that clashes. Any other error ends the import.
+func (im *importer) refuseClash(row *Row, err error) error {
+	if errors.As(err, new(*clashError)) {
+		return im.refuse(row, "%v", err)
+	}
+	return err
+}
+
 // present returns the account if it is in the store already, or nil. It is the
 // same account if id and name are equal. A row without an id must have the same
 // name and date_joined: the name alone may have been registered here by somebody

@@ -64,11 +64,8 @@ func (im *importer) code(ctx context.Context, row *Row) error {
 	}
 	row.Fields["user"] = user
 	key, owner, err := im.userOf(ctx, row)
-	switch {
-	case errors.As(err, new(*clashError)):
-		return im.refuse(row, "%v", err)
-	case err != nil:
-		return err
+	if err != nil {
+		return im.refuseClash(row, err)
 	}
 	return im.rememberCode(row, key, owner, text)
 }

@@ -76,11 +76,8 @@ func (im *importer) token(ctx context.Context, row *Row) error {
 		return im.refuse(row, "%v", err)
 	}
 	_, owner, err := im.userOf(ctx, row)
-	if errors.As(err, new(*clashError)) {
-		return im.refuse(row, "%v", err)
-	}
 	if err != nil {
-		return err
+		return im.refuseClash(row, err)
 	}
 	return im.addToken(ctx, row, &model.Token{Digest: digest, Account: owner, Created: created})
 }

@@ -121,6 +121,40 @@ func (c *Change) Validate() error {
 	return nil
 }
 
+// NewAccount returns Account as a store keeps it: with the time of the log-in, if there is
+// one. Account itself changes when the store has committed; see SetResults.
+func (c *Change) NewAccount() *Account {
+	if c.Token == nil || c.NoLogin {
+		return c.Account
+	}
+	a := *c.Account
+	a.LastLogin = c.Token.Created
+	return &a
+}
+
+// SetResults sets what a store has chosen: the account's id, version and keys, and the ids of
+// the mails. A store calls it after the commit.
+func (c *Change) SetResults(id, version uint64, keys []Key, mails []uint64) {
+	if a := c.Account; a != nil {
+		a.ID, a.Version = id, version
+		if !c.Delete {
+			a.Keys = keys
+		}
+		if c.Token != nil && !c.NoLogin {
+			a.LastLogin = c.Token.Created
+		}
+	}
+	if c.Token != nil {
+		c.Token.Account = id
+	}
+	for i, m := range c.Mails {
+		m.ID = mails[i]
+		if id != 0 {
+			m.Account = id
+		}
+	}
+}
+
 // Ends reports whether the change ends tokens or deletes the account, and makes no token.
 // A store applies it with less free space than other changes, since people must be able
 // to shut out a thief.

@@ -105,16 +105,6 @@ func (s *server) list(token string) (list []struct {
 	return list
 }
 
-func member(t testing.TB, a testsite.Answer, name string) string {
-	t.Helper()
-	var body map[string]any
-	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || body[name] == nil {
-		t.Fatalf("no %s in %d %s", name, a.Status, a.Body)
-	}
-	text, _ := body[name].(string)
-	return text
-}
-
 func TestALoginWithAPasskeyAlone(t *testing.T) {
 	s := serve(t, "passkeys")
 	token := s.Login("ann", "pw")
@@ -126,7 +116,7 @@ func TestALoginWithAPasskeyAlone(t *testing.T) {
 	phone := testsite.NewAuthenticator(t, party, origin)
 	a := s.send("passkeys/register/complete", token, phone.Create(o), "name", " Ann's phone ")
 	a.Want(t, http.StatusCreated)
-	if member(t, a, "name") != "Ann's phone" || strings.Contains(a.Body, "recovery_codes") {
+	if a.Member(t, "name") != "Ann's phone" || strings.Contains(a.Body, "recovery_codes") {
 		t.Errorf("added %s", a.Body)
 	}
 	if o := s.begin("register", token); len(o.PublicKey.Exclude) != 1 || o.PublicKey.Exclude[0].ID != base64.RawURLEncoding.EncodeToString(phone.ID) {
@@ -184,7 +174,7 @@ func TestAPasskeyAsTheSecondFactor(t *testing.T) {
 		if !strings.Contains(a.Body, `"mfa_required": true`) || strings.Contains(a.Body, "auth_token") {
 			t.Fatalf("%d %s", a.Status, a.Body)
 		}
-		return member(t, a, "ephemeral_token")
+		return a.Member(t, "ephemeral_token")
 	}
 	for _, path := range []string{"login", "jwt/create/"} {
 		ephemeral := asked(path)
@@ -198,7 +188,7 @@ func TestAPasskeyAsTheSecondFactor(t *testing.T) {
 		if path == "login" {
 			header = "Token " + a.Token(t)
 		} else {
-			header += member(t, a, "access")
+			header += a.Member(t, "access")
 		}
 		e := s.Do("GET", "/secret/x", "", "Authorization", header).Echo(t)
 		if got := decode(t, strings.Split(e.Header.Get("X-Djoser-Jwt-Assertion"), ".")[1]); !strings.Contains(got, `"amr":["pwd","hwk","user","mfa"]`) {
@@ -207,7 +197,7 @@ func TestAPasskeyAsTheSecondFactor(t *testing.T) {
 		s.begin401(ephemeral) // used
 	}
 	a = s.enter(phone)
-	member(t, a, "access") // with jwt, as after a log-in with a provider
+	a.Member(t, "access") // with jwt, as after a log-in with a provider
 
 	// A recovery code is a second factor, too, and makes others.
 	s.Post("/auth/mfa/verify", "", "ephemeral_token", asked("login"), "code", made.Codes[0]).Want(t, http.StatusOK)
@@ -215,7 +205,7 @@ func TestAPasskeyAsTheSecondFactor(t *testing.T) {
 	s.Post("/auth/mfa/recovery-codes/regenerate", token, "credential", phone.Get(s.begin("login", token))).Want(t, http.StatusOK)
 
 	// An app beside it.
-	app := &testsite.App{Secret: member(t, s.Get("/auth/mfa/totp/activate", token), "secret"), Now: time.Now}
+	app := &testsite.App{Secret: s.Get("/auth/mfa/totp/activate", token).Member(t, "secret"), Now: time.Now}
 	s.Post("/auth/mfa/totp/activate", token, "code", app.Code(t)).Want(t, http.StatusOK)
 	s.Post("/auth/mfa/totp/deactivate", token, "credential", phone.Get(s.begin("login", token))).Want(t, http.StatusOK)
 	asked("login") // the passkey is left
@@ -326,7 +316,7 @@ func TestAttacksOnPasskeys(t *testing.T) {
 // asked logs in by the password, and returns the ephemeral token.
 func (s *server) asked(name string) string {
 	s.T.Helper()
-	return member(s.T, s.Post("/auth/login", "", "username", name, "password", "pw"), "ephemeral_token")
+	return s.Post("/auth/login", "", "username", name, "password", "pw").Member(s.T, "ephemeral_token")
 }
 
 func TestAClonedPasskeyIsNoticed(t *testing.T) {

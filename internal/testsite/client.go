@@ -32,6 +32,17 @@ func (a Answer) Want(t testing.TB, status int, body ...string) {
 	}
 }
 
+// Member returns a text in the body, which must have it.
+func (a Answer) Member(t testing.TB, name string) string {
+	t.Helper()
+	var body map[string]any
+	if err := json.Unmarshal([]byte(a.Body), &body); err != nil || body[name] == nil {
+		t.Fatalf("no %s in %d %s", name, a.Status, a.Body)
+	}
+	text, _ := body[name].(string)
+	return text
+}
+
 // WantThrottled checks REST framework's answer to a throttled request.
 func (a Answer) WantThrottled(t testing.TB) {
 	t.Helper()

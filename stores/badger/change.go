@@ -21,7 +21,7 @@ func (s *database) Commit(ctx context.Context, c *model.Change) error {
 	if err := s.submit(ctx, &mutation{apply: w.apply, ends: c.Ends()}); err != nil {
 		return err
 	}
-	w.finish()
+	c.SetResults(w.id, w.version, w.keys, w.mails)
 	return nil
 }
 
@@ -40,42 +40,13 @@ type changeWriter struct {
 func newChangeWriter(s *database, c *model.Change) (*changeWriter, error) {
 	w := &changeWriter{s: s, change: c}
 	if c.Account != nil && !c.Delete {
-		a := c.Account
-		if c.Token != nil && !c.NoLogin {
-			clone := *a
-			clone.LastLogin = c.Token.Created
-			a = &clone
-		}
-		w.account = a
+		w.account = c.NewAccount()
 		var err error
-		if w.fields, err = records.EncodeAccountFields(a); err != nil {
+		if w.fields, err = records.EncodeAccountFields(w.account); err != nil {
 			return nil, err
 		}
 	}
 	return w, nil
-}
-
-// finish writes the results into the change.
-func (w *changeWriter) finish() {
-	c := w.change
-	if a := c.Account; a != nil {
-		a.ID, a.Version = w.id, w.version
-		if !c.Delete {
-			a.Keys = w.keys
-		}
-		if c.Token != nil && !c.NoLogin {
-			a.LastLogin = c.Token.Created
-		}
-	}
-	if c.Token != nil {
-		c.Token.Account = w.id
-	}
-	for i, m := range c.Mails {
-		m.ID = w.mails[i]
-		if w.id != 0 {
-			m.Account = w.id
-		}
-	}
 }
 
 func (w *changeWriter) apply(b *batch) error {

@@ -84,29 +84,6 @@ func (s *database) Commit(ctx context.Context, c *model.Change) error {
 	if err != nil {
 		return err
 	}
-	w.finish()
+	c.SetResults(w.id, w.version, w.keys, w.mails)
 	return nil
-}
-
-// finish writes the results into the change.
-func (w *writer) finish() {
-	c := w.c
-	if a := c.Account; a != nil {
-		a.ID, a.Version = w.id, w.version
-		if !c.Delete {
-			a.Keys = w.keys
-		}
-		if c.Token != nil && !c.NoLogin {
-			a.LastLogin = c.Token.Created
-		}
-	}
-	if c.Token != nil {
-		c.Token.Account = w.id
-	}
-	for i, m := range c.Mails {
-		m.ID = w.mails[i]
-		if w.id != 0 {
-			m.Account = w.id
-		}
-	}
 }

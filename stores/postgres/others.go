@@ -41,20 +41,24 @@ func (s *database) Invitations(ctx context.Context) (all []*model.Invitation, er
 		if err != nil {
 			return err
 		}
-		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*model.Invitation, error) {
-			var record []byte
-			if err := row.Scan(&record); err != nil {
-				return nil, err
-			}
-			i, err := records.DecodeInvitation(record)
-			if err != nil {
-				return nil, answer{err}
-			}
-			return i, nil
-		})
+		all, err = collectRecords(rows, records.DecodeInvitation)
 		return err
 	})
 	return all, err
+}
+
+// collectRecords decodes rows of one record each.
+func collectRecords[T any](rows pgx.Rows, decode func([]byte) (T, error)) ([]T, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (decoded T, err error) {
+		var record []byte
+		if err := row.Scan(&record); err != nil {
+			return decoded, err
+		}
+		if decoded, err = decode(record); err != nil {
+			return decoded, answer{err}
+		}
+		return decoded, nil
+	})
 }
 
 // Groups implements model.GroupStore.
@@ -64,17 +68,7 @@ func (s *database) Groups(ctx context.Context) (groups []*model.Group, err error
 		if err != nil {
 			return err
 		}
-		groups, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*model.Group, error) {
-			var record []byte
-			if err := row.Scan(&record); err != nil {
-				return nil, err
-			}
-			g, err := records.DecodeGroup(record)
-			if err != nil {
-				return nil, answer{err}
-			}
-			return g, nil
-		})
+		groups, err = collectRecords(rows, records.DecodeGroup)
 		return err
 	})
 	return groups, err

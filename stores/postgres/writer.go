@@ -59,12 +59,7 @@ func (s *database) newWriter(c *model.Change) (*writer, error) {
 	if c.Account == nil || c.Delete {
 		return w, nil
 	}
-	w.account = c.Account
-	if c.Token != nil && !c.NoLogin {
-		clone := *w.account
-		clone.LastLogin = c.Token.Created
-		w.account = &clone
-	}
+	w.account = c.NewAccount()
 	var err error
 	if w.fields, err = records.EncodeAccountFields(w.account); err == nil && len(w.fields) > records.MaxChangeBytes {
 		err = errTooLarge
