@@ -49,7 +49,7 @@ func (s *Settings) unmarshalPasskeys(d *caddyfile.Dispenser) error {
 	}
 	err := directive.OptionalBlock(d, func(name string) error {
 		if name != "hosts" {
-			return d.Errf("unknown word '%s' in passkeys: use hosts", name)
+			return directive.Unknown(d, name, "passkeys", "hosts")
 		}
 		return directive.CheckedListArg(d, &p.Hosts, directive.Expandable(checkPasskeyHost))
 	})
@@ -80,14 +80,6 @@ func checkPasskeyName(name string) error {
 	return nil
 }
 
-// hostName returns a host without its port.
-func hostName(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		return name
-	}
-	return host
-}
-
 // validatePasskeys checks the settings. It expects values of placeholders.
 func (s *Settings) validatePasskeys() error {
 	if s.Passkeys == nil {
@@ -104,8 +96,7 @@ func (s *Settings) validatePasskeys() error {
 			return err
 		}
 	}
-	host, _, _ := strings.Cut(s.Domain, "/")
-	return checkPasskeyName(hostName(host))
+	return checkPasskeyName(hostName(domainHost(s.Domain)))
 }
 
 // relyingParty returns whom the realm's passkeys are for, or nil.
@@ -117,17 +108,12 @@ func (s *Settings) relyingParty() (*account.RelyingParty, error) {
 	if err != nil {
 		return nil, err
 	}
-	domain, _, _ := strings.Cut(s.Domain, "/")
+	domain := domainHost(s.Domain)
 	rp := &account.RelyingParty{ID: asciiHost(hostName(domain)), Name: s.SiteName, WebAuthn: module}
 	for _, host := range append([]string{domain}, s.Passkeys.Hosts...) {
 		rp.Origins = append(rp.Origins, passkeyOrigins(host)...)
 	}
 	return rp, nil
-}
-
-func asciiHost(name string) string {
-	ascii, _ := idna.Lookup.ToASCII(name) // validated
-	return strings.ToLower(ascii)
 }
 
 // passkeyOrigins returns the origins of a host. Browsers have passkeys only over HTTPS, or on
@@ -156,8 +142,7 @@ func (s *Settings) relatedOrigins() (origins []string) {
 	if s == nil || s.Passkeys == nil {
 		return nil
 	}
-	domain, _, _ := strings.Cut(s.Domain, "/")
-	own := asciiHost(hostName(domain))
+	own := asciiHost(hostName(domainHost(s.Domain)))
 	for _, host := range s.Passkeys.Hosts {
 		if name := asciiHost(hostName(host)); name != own && !strings.HasSuffix(name, "."+own) {
 			origins = append(origins, passkeyOrigins(host)...)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -519,18 +518,6 @@ func missingURL(name, why string) error {
 }
 
 func isEmail(f *model.Field) bool { return f.Name == "email" && !f.ReadOnly }
-
-// checkDomain refuses a domain that isn't a host, optionally with a path.
-func checkDomain(domain string) error {
-	host, _, _ := strings.Cut(domain, "/")
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if host == "" || strings.ContainsAny(domain, " \t\r\n\"<>\\@?#") || strings.Contains(domain, "//") {
-		return fmt.Errorf("domain is %q: it must be a host, maybe with a port and a path, such as frontend.com", domain)
-	}
-	return nil
-}
 
 // validateCORS checks the origins and the headers.
 func (s *Settings) validateCORS() error {

@@ -1,12 +1,10 @@
 package pages
 
 import (
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddy-djoser/djoser/model"
 )
 
@@ -39,9 +37,7 @@ func (v *visit) isChange(to string) bool {
 }
 
 func showOffer(v *visit, w *View) error {
-	http.SetCookie(v.w, &http.Cookie{
-		Name: offerCookie, Value: "1", Path: v.url(""), MaxAge: offerAge, Secure: request.HTTPS(v.Request), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	v.setCookie(offerCookie, "1", v.url(""), offerAge)
 	w.link(v, "mfa", "?"+url.Values{"next": {v.next()}}.Encode())
 	w.Links = append(w.Links, Link{URL: v.next(), Text: w.mustT("mfa_offer_later"), Follow: true})
 	return w.text(&w.Text, "mfa_offer_text")

@@ -142,14 +142,11 @@ func (v *visit) keepInvitation(p *social.Provider) {
 	if code == "" && v.keptInvitation() == "" {
 		return
 	}
-	c := &http.Cookie{
-		Name: invitationCookie, Value: url.QueryEscape(code), Path: v.url("o/" + p.Name), MaxAge: int(social.StateTTL / time.Second),
-		Secure: request.HTTPS(v.Request), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	}
+	age := int(social.StateTTL / time.Second)
 	if code == "" {
-		c.MaxAge = -1
+		age = -1
 	}
-	http.SetCookie(v.w, c)
+	v.setCookie(invitationCookie, url.QueryEscape(code), v.url("o/"+p.Name), age)
 }
 
 // keptInvitation returns the code that was kept.

@@ -374,3 +374,10 @@ type noPageError struct {
 }
 
 func (e *noPageError) Error() string { return e.text }
+
+// setCookie sets a cookie for the pages below a path. The age is in seconds; -1 clears it.
+func (v *visit) setCookie(name, value, path string, age int) {
+	http.SetCookie(v.w, &http.Cookie{
+		Name: name, Value: value, Path: path, MaxAge: age, Secure: request.HTTPS(v.Request), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
