@@ -83,11 +83,21 @@ type Renewal struct {
 	Expires    time.Time // of the session from now on
 }
 
+// Apply renews the session's token.
+func (r *Renewal) Apply(t *Token) {
+	t.Generation, t.Renewed, t.Expires = r.Generation+1, r.Renewed, r.Expires
+}
+
 // Proof marks a log-in.
 type Proof struct {
 	Digest Digest
 	At     time.Time // for Proved
 	MFA    bool      // by a second factor
+}
+
+// Apply marks the log-in's token.
+func (p *Proof) Apply(t *Token) {
+	t.Proved, t.ProvedFactor, t.MFA = p.At, p.MFA, t.MFA || p.MFA
 }
 
 // Validate returns an error if the fields of a change exclude each other. A store calls

@@ -349,20 +349,7 @@ func (w *changeWriter) endTokens(b *batch, ended map[model.Digest]bool) error {
 
 // endOldest ends the oldest log-ins above the limits.
 func (w *changeWriter) endOldest(b *batch, tokens []records.TokenRef, ended map[model.Digest]bool) {
-	var logins []model.Digest
-	for _, t := range tokens {
-		if t.Login() == t.Digest && !t.Named && t.Digest != w.change.Token.Login() {
-			logins = append(logins, t.Digest)
-		}
-	}
-	limit := maxTokens
-	if w.change.TokenLimit > 0 {
-		limit = min(w.change.TokenLimit, limit)
-	}
-	for i, login := range logins {
-		if len(logins)-i < limit && len(tokens)-len(ended) < maxTokens {
-			return
-		}
+	for _, login := range records.OldLogins(tokens, len(tokens)-len(ended), w.change.Token, w.change.TokenLimit) {
 		dropLogin(b, tokens, login, ended)
 	}
 }
@@ -386,7 +373,7 @@ func (w *changeWriter) endSiblings(b *batch, tokens []records.TokenRef, ended ma
 		switch {
 		case err != nil && err != model.ErrNotFound: // expired meanwhile
 			return err
-		case err == nil && t.Host != w.change.Token.Host && left < maxChildren-1:
+		case err == nil && t.Host != w.change.Token.Host && left < records.MaxChildren-1:
 			left++
 		default:
 			dropToken(b, ref, ended)

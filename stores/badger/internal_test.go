@@ -276,7 +276,7 @@ func TestBadgerDeletesAnAccountWithAllTokensItCanHave(t *testing.T) {
 		binary.BigEndian.PutUint32(d[:], uint32(n))
 		return d
 	}
-	for n := range maxTokens {
+	for n := range records.MaxTokens {
 		if n%1000 != 0 {
 			continue
 		}
@@ -289,14 +289,14 @@ func TestBadgerDeletesAnAccountWithAllTokensItCanHave(t *testing.T) {
 			b.stagedCounts.tokens += 1000
 		})
 	}
-	last := &model.Token{Digest: digest(maxTokens), Account: a.ID, Created: time.Unix(maxTokens, 0)}
+	last := &model.Token{Digest: digest(records.MaxTokens), Account: a.ID, Created: time.Unix(records.MaxTokens, 0)}
 	if err := s.Commit(t.Context(), &model.Change{Token: last}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Token(t.Context(), digest(0)); err != model.ErrNotFound {
 		t.Errorf("the oldest token: %v", err)
 	}
-	if tokens, err := s.Tokens(t.Context(), a.ID); err != nil || len(tokens) != maxTokens {
+	if tokens, err := s.Tokens(t.Context(), a.ID); err != nil || len(tokens) != records.MaxTokens {
 		t.Errorf("%d tokens, %v", len(tokens), err)
 	}
 	a, err := s.Account(t.Context(), a.ID)

@@ -124,13 +124,6 @@ func (s *database) TouchTokens(ctx context.Context, used map[model.Digest]time.T
 	return nil
 }
 
-// maxChildren is the maximum number of tokens that a log-in was handed over to.
-const maxChildren = 100
-
-// maxTokens is the maximum number of tokens of an account. They must fit into one
-// transaction, which ends all of them.
-const maxTokens = 5000
-
 func (b *batch) token(digest model.Digest) (*model.Token, []byte, error) {
 	return validToken(b.get, digest, b.s.now())
 }
@@ -162,7 +155,7 @@ func renewToken(b *batch, r *model.Renewal) error {
 	if t.Generation != r.Generation {
 		return model.ErrConflict
 	}
-	t.Generation, t.Renewed, t.Expires = r.Generation+1, r.Renewed, r.Expires
+	r.Apply(t)
 	setToken(b, t, unknown)
 	setRef(b, t)
 	return nil
@@ -174,7 +167,7 @@ func proveToken(b *batch, p *model.Proof) error {
 	if err != nil {
 		return err
 	}
-	t.Proved, t.ProvedFactor, t.MFA = p.At, p.MFA, t.MFA || p.MFA
+	p.Apply(t)
 	setToken(b, t, unknown)
 	return nil
 }

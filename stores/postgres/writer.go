@@ -25,12 +25,13 @@ type writer struct {
 	fields  []byte         // the encoded account
 
 	// What was read.
-	stored *records.Account // nil: there is none yet
-	owners map[string]owner // of the keys of account, if somebody has them
-	tokens []tokenRow       // of the account, oldest first
-	token  storedToken      // of EndToken, Renew or Prove
-	taken  bool             // the id, or a key
-	ended  bool             // tokens had to make room
+	stored *records.Account   // nil: there is none yet
+	owners map[string]owner   // of the keys of account, if somebody has them
+	tokens []records.TokenRef // of the account, oldest first, without times
+	hosts  []string           // of these tokens
+	token  storedToken        // of EndToken, Renew or Prove
+	taken  bool               // the id, or a key
+	ended  bool               // tokens had to make room
 
 	id, version uint64      // results
 	keys        []model.Key // result: without reserved keys that other accounts have

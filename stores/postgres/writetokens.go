@@ -1,41 +1,23 @@
 package postgres
 
 import (
+	"slices"
+
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/jackc/pgx/v5"
 )
 
-// maxChildren is the maximum number of tokens that a log-in was handed over to, and maxTokens
-// that of an account's tokens, as in the embedded store.
-const (
-	maxChildren = 100
-	maxTokens   = 5000
-)
-
-// tokenRow is what decides which tokens of an account have to make room for a new one.
-type tokenRow struct {
-	digest, parent model.Digest
-	host           string
-	named          bool
-}
-
-// login returns the digest of the log-in that the token belongs to.
-func (r *tokenRow) login() model.Digest {
-	t := model.Token{Digest: r.digest, Parent: r.parent}
-	return t.Login()
-}
-
 func (w *writer) readTokens(rows pgx.Rows) error {
-	w.tokens = nil
+	w.tokens, w.hosts = nil, nil
 	var (
 		digest, parent, host []byte
 		named                bool
 	)
 	_, err := pgx.ForEachRow(rows, []any{&digest, &parent, &host, &named}, func() error {
-		r := tokenRow{digest: model.Digest(digest), host: string(host), named: named}
-		copy(r.parent[:], parent)
-		w.tokens = append(w.tokens, r)
+		ref := records.TokenRef{Digest: model.Digest(digest), Named: named}
+		copy(ref.Parent[:], parent)
+		w.tokens, w.hosts = append(w.tokens, ref), append(w.hosts, string(host))
 		return nil
 	})
 	return err
@@ -53,10 +35,10 @@ func (w *writer) writeTokens(b *pgx.Batch) {
 		b.Queue(sql("delete from djoser.tokens where parent = $1"), c.EndToken[:]) // with its own snapshot: a child may have been added
 	}
 	if t := w.token.Token; c.Renew != nil {
-		t.Generation, t.Renewed, t.Expires = c.Renew.Generation+1, c.Renew.Renewed, c.Renew.Expires
+		c.Renew.Apply(t)
 		w.updateToken(b)
 	} else if c.Prove != nil {
-		t.Proved, t.ProvedFactor, t.MFA = c.Prove.At, c.Prove.MFA, t.MFA || c.Prove.MFA
+		c.Prove.Apply(t)
 		w.updateToken(b)
 	}
 	if c.Token == nil {
@@ -89,32 +71,20 @@ func (s *database) insertToken(b *pgx.Batch, t *model.Token, unknown []byte) {
 // endOldest returns the tokens that have to make room for the new one: that of the same host,
 // and the oldest log-ins above the limits, with their children.
 func (w *writer) endOldest() (ended [][]byte) {
-	t := w.c.Token
-	logins, left, total := []model.Digest{}, 0, len(w.tokens)
-	for _, r := range w.tokens {
+	t, siblings := w.c.Token, 0
+	for i, ref := range w.tokens {
 		switch {
-		case !t.IsLogin() && r.parent == t.Parent:
-			if r.host != t.Host && left < maxChildren-1 {
-				left++
-			} else {
-				ended, total = append(ended, r.digest[:]), total-1
-			}
-		case r.login() == r.digest && !r.named && r.digest != t.Login():
-			logins = append(logins, r.digest)
+		case t.IsLogin() || ref.Parent != t.Parent:
+		case w.hosts[i] != t.Host && siblings < records.MaxChildren-1:
+			siblings++
+		default:
+			ended = append(ended, ref.Digest[:])
 		}
 	}
-	limit := maxTokens
-	if w.c.TokenLimit > 0 {
-		limit = min(w.c.TokenLimit, limit)
-	}
-	for i, login := range logins {
-		if len(logins)-i < limit && total < maxTokens {
-			break
-		}
-		for _, r := range w.tokens {
-			if r.login() == login {
-				ended, total = append(ended, r.digest[:]), total-1
-			}
+	old := records.OldLogins(w.tokens, len(w.tokens)-len(ended), t, w.c.TokenLimit)
+	for _, ref := range w.tokens {
+		if slices.Contains(old, ref.Login()) {
+			ended = append(ended, ref.Digest[:])
 		}
 	}
 	w.ended = w.ended || len(ended) > 0

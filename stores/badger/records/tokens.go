@@ -167,3 +167,34 @@ func DecodeTokenRef(key, value string) (TokenRef, error) {
 	}
 	return r, d.err()
 }
+
+// MaxChildren is the maximum number of tokens that a log-in was handed over to.
+const MaxChildren = 100
+
+// MaxTokens is the maximum number of tokens of an account. They must fit into one
+// transaction, which ends all of them.
+const MaxTokens = 5000
+
+// OldLogins returns the log-ins that end so that there is room for a new token of an account,
+// oldest first: those above a limit, zero for none, and as many as keep the account's tokens
+// below MaxTokens. tokens are those of the account, oldest first, of which so many are left.
+func OldLogins(tokens []TokenRef, left int, t *model.Token, limit int) (old []model.Digest) {
+	var logins []model.Digest
+	size := make(map[model.Digest]int)
+	for _, ref := range tokens {
+		size[ref.Login()]++
+		if ref.Login() == ref.Digest && !ref.Named && ref.Digest != t.Login() {
+			logins = append(logins, ref.Digest)
+		}
+	}
+	if limit == 0 {
+		limit = MaxTokens
+	}
+	for i, login := range logins {
+		if len(logins)-i < min(limit, MaxTokens) && left < MaxTokens {
+			break
+		}
+		old, left = append(old, login), left-size[login]
+	}
+	return old
+}
