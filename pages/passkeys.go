@@ -62,11 +62,7 @@ func (w *View) askPasskey(v *visit, path string) error {
 	if err != nil || !v.offers(pageNamed("passkeys")) || len(acc.Passkeys) == 0 {
 		return err
 	}
-	options, err := v.realm.LoginPasskey(v.Context(), v.accounts, v.who.Token)
-	if err != nil {
-		return err
-	}
-	return w.passkeyForm(v, path, "get", options)
+	return w.passkeyForm(v, path, "get", serializers.LoginPasskey(v.accounts, acc))
 }
 
 // linkPasskey adds the link to log in with a passkey.
@@ -77,12 +73,9 @@ func (w *View) linkPasskey(v *visit) {
 }
 
 func showPasskeyLogin(v *visit, w *View) error {
-	options, err := v.realm.LoginPasskey(v.Context(), v.accounts, nil)
-	if err != nil {
-		return err
-	}
+	options := serializers.LoginPasskey(v.accounts, nil)
 	w.link(v, "login", v.nextQuery())
-	err = errors.Join(w.text(&w.Text, "passkey_text"), w.passkeyForm(v, v.path, "get", options))
+	err := errors.Join(w.text(&w.Text, "passkey_text"), w.passkeyForm(v, v.path, "get", options))
 	w.Passkey.Follow, w.Passkey.Auto = true, v.posted == nil
 	return err
 }

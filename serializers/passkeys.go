@@ -223,7 +223,14 @@ func (s *Serializers) BeginPasskeyLogin(ctx context.Context, accounts *account.S
 		options, err := s.SecondPasskey(ctx, accounts, ephemeral)
 		return options, explainEphemeral(err)
 	}
-	return s.LoginPasskey(ctx, accounts, t)
+	var acc *model.Account
+	if t != nil {
+		var err error
+		if acc, err = accounts.Store.Account(ctx, t.Account); err != nil {
+			return nil, err
+		}
+	}
+	return LoginPasskey(accounts, acc), nil
 }
 
 // SecondPasskey returns the options of a log-in that needs a second factor. Errors:
@@ -236,16 +243,9 @@ func (s *Serializers) SecondPasskey(ctx context.Context, accounts *account.Servi
 	return requestPasskey(accounts, acc, challenge), nil
 }
 
-// LoginPasskey returns the options of a log-in with a passkey; with a token, of its account's.
-func (s *Serializers) LoginPasskey(ctx context.Context, accounts *account.Service, t *model.Token) (*PasskeyOptions, error) {
-	var acc *model.Account
-	if t != nil {
-		var err error
-		if acc, err = accounts.Store.Account(ctx, t.Account); err != nil {
-			return nil, err
-		}
-	}
-	return requestPasskey(accounts, acc, accounts.LoginChallenge()), nil
+// LoginPasskey returns the options of a log-in with a passkey; with an account, of its own.
+func LoginPasskey(accounts *account.Service, acc *model.Account) *PasskeyOptions {
+	return requestPasskey(accounts, acc, accounts.LoginChallenge())
 }
 
 func requestPasskey(accounts *account.Service, acc *model.Account, challenge []byte) *PasskeyOptions {
