@@ -117,6 +117,11 @@ create index changes_made on djoser.changes (made);
 // version is that of the schema that this program makes.
 var version = len(migrations)
 
+// madeAtOnce are the errors of two servers that make the same schema or table at once, in spite
+// of "if not exists": unique_violation, duplicate_schema, duplicate_table, and duplicate_object,
+// of the table's type.
+var madeAtOnce = map[string]bool{"23505": true, "42P06": true, "42P07": true, "42710": true}
+
 // migrate makes the schema, or brings it up to this program's version. It changes nothing if
 // that was done before, so that a role without the right to do so is enough then.
 func (s *database) migrate(ctx context.Context) error {
@@ -126,8 +131,7 @@ func (s *database) migrate(ctx context.Context) error {
 		switch {
 		case err == nil:
 			return nil
-		// Two servers made the same schema or table at once, in spite of "if not exists".
-		case attempt < 10 && errors.As(err, &e) && (e.Code == "23505" || e.Code == "42P06" || e.Code == "42P07" || retryable[e.Code]):
+		case attempt < 10 && errors.As(err, &e) && (madeAtOnce[e.Code] || retryable[e.Code]):
 			time.Sleep(time.Duration(attempt+1) * 10 * time.Millisecond)
 		case errors.As(err, &e) && e.Code == "42501":
 			return fmt.Errorf("making or migrating the schema %s: %w: the first start with a new version needs a role that may do so", s.schema, err)
