@@ -39,7 +39,7 @@ settings, or the value of DJOSER alone; - is standard input. No secret is writte
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(converted)
 			}
 			for _, note := range converted.Notes {
-				fmt.Fprintln(cmd.ErrOrStderr(), note)
+				fmt.Fprintln(cmd.ErrOrStderr(), "note:", note)
 			}
 			_, err = io.WriteString(cmd.OutOrStdout(), converted.Caddyfile)
 			return err

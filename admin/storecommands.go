@@ -212,7 +212,7 @@ func (c *cliContext) showCheck(result *checkReport, err error) error {
 func (c *cliContext) showReport(result *checkReport, format string) error {
 	err := c.print(result, func(w io.Writer) {
 		for _, fault := range result.Faults {
-			fmt.Fprintln(w, printable(fault))
+			fmt.Fprintln(w, "fault:", printable(fault))
 		}
 		if result.More > 0 {
 			fmt.Fprintf(w, "… and %d more faults\n", result.More)

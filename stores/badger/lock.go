@@ -62,7 +62,7 @@ func lockFolder(dir string) (*flock.Flock, error) {
 
 // inUse says who has the store open.
 func inUse(dir string) error {
-	return fmt.Errorf("store %s is in use by %s: one server at a time can have it open; to change the configuration of a running Caddy use `caddy reload`", dir, lockHolder(dir))
+	return fmt.Errorf("store %s is in use by %s: one process at a time can have it open, so stop that one first; a Caddy whose admin API is on takes a new configuration with `caddy reload`", dir, lockHolder(dir))
 }
 
 // lockHolder names the process that has the folder open.
