@@ -3,6 +3,7 @@
 // same token.
 //
 //	go run ./bench/gate
+//	go run ./bench/gate -run postgres -postgres 'postgres://user@host/database'
 //
 // Every comparison measures pairs, A and B in turn. It prints the medians, and the
 // median of the pairs' ratios with its standard error. Rates are measured in many pairs
@@ -36,6 +37,7 @@ import (
 
 	_ "github.com/caddy-djoser/djoser"
 	"github.com/caddy-djoser/djoser/password"
+	_ "github.com/caddy-djoser/djoser/stores/postgres"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
@@ -48,6 +50,7 @@ var (
 	pairs   = flag.Int("pairs", 10, "pairs of logins and latencies")
 	span    = flag.Duration("span", 2*time.Second, "time of each half of such a pair")
 	clients = flag.Int("clients", 8, "connections at once")
+	shared  = flag.String("postgres", "", "URL of a database, to compare the gate on its store with that on Badger's")
 	serve   = flag.Bool("serve", false, "be the Caddy that is measured; the program starts itself so")
 )
 
@@ -55,6 +58,7 @@ const (
 	site      = "127.0.0.1:8198" // with the gate
 	openSite  = "127.0.0.1:8197" // the same without
 	otherSite = "127.0.0.1:8196"
+	shareSite = "127.0.0.1:8195" // with the gate, on PostgreSQL
 	origin    = "127.0.0.1:8199"
 )
 
@@ -128,6 +132,21 @@ http://` + otherSite + ` {
 }
 `
 
+// sharedCaddyfile is the first of those sites, with another store.
+var sharedCaddyfile = `
+http://` + shareSite + ` {
+	djoser /auth/* {
+		realm shared
+		disable password_reset
+		store postgres {env.DATABASE_URL} {
+			schema djoser_bench_gate
+		}
+		throttle off
+	}
+	` + routes("djoser_auth {\n\t\t\trealm shared\n\t\t}") + `
+}
+`
+
 func routes(gate string) string {
 	return `handle /respond {
 		` + gate + `
@@ -161,7 +180,7 @@ func run() error {
 	defer os.RemoveAll(dir)
 	go serveOrigin()
 	child := exec.Command(os.Args[0], "-serve")
-	child.Env = append(os.Environ(), "DIR="+dir)
+	child.Env = append(os.Environ(), "DIR="+dir, "DATABASE_URL="+*shared)
 	child.Stderr = os.Stderr
 	if err := child.Start(); err != nil {
 		return err
@@ -174,12 +193,21 @@ func run() error {
 		return err
 	}
 
-	token, err := register()
+	token, err := register(site)
 	if err != nil {
 		return err
 	}
 	checked.Store(&token)
-	for _, c := range comparisons(token) {
+	all := comparisons(token)
+	if *shared != "" {
+		sharedToken, err := register(shareSite)
+		if err != nil {
+			return err
+		}
+		all = append(all, comparison{"gated proxy, store postgres / badger", "requests/s", *rates,
+			rate(get(shareSite, "/proxy", sharedToken)), rate(get(site, "/proxy", token))})
+	}
+	for _, c := range all {
 		if strings.Contains(c.name, *only) {
 			c.run()
 		}
@@ -244,6 +272,9 @@ func quantile(values []float64, q float64) float64 {
 
 // runCaddy serves until the process is killed.
 func runCaddy() error {
+	if os.Getenv("DATABASE_URL") != "" {
+		caddyfile += sharedCaddyfile
+	}
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
 	if err != nil {
 		return err
@@ -287,7 +318,8 @@ func serveOrigin() {
 
 const secret = "correct horse battery staple"
 
-func register() (string, error) {
+// register makes an account, and returns a token. That the account is there already is fine.
+func register(site string) (string, error) {
 	form := url.Values{"username": {"alice"}, "password": {secret}}
 	resp, err := http.PostForm("http://"+site+"/auth/register", form)
 	if err != nil {

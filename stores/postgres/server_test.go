@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 // server is a PostgreSQL that a test started, in a folder of its own.
 type server struct {
 	dir, port string
+	durable   bool // as PostgreSQL is by default
 	cmd       *exec.Cmd
 	ended     chan error
 }
@@ -62,12 +63,12 @@ func sharedServer(t testing.TB) *server {
 }
 
 // ownServer starts a server that a test may end.
-func ownServer(t testing.TB) *server {
+func ownServer(t testing.TB, options ...func(*server)) *server {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("takes long")
 	}
-	s, err := newServer()
+	s, err := newServer(options...)
 	skipOrFail(t, err)
 	t.Cleanup(s.end)
 	return s
@@ -126,12 +127,17 @@ func freePort() (string, error) {
 	return port, err
 }
 
-func newServer() (*server, error) {
+func durable(s *server) { s.durable = true }
+
+func newServer(options ...func(*server)) (*server, error) {
 	dir, err := os.MkdirTemp("", "djoser-postgres")
 	if err != nil {
 		return nil, err
 	}
 	s := &server{dir: dir}
+	for _, set := range options {
+		set(s)
+	}
 	initdb, err := command(dir, "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-D", dir+"/data")
 	if err == nil {
 		var out []byte
@@ -152,11 +158,15 @@ func newServer() (*server, error) {
 	return s, nil
 }
 
-// start starts the server, and waits until it answers. fsync is off: the tests end
-// PostgreSQL, not the machine.
+// start starts the server, and waits until it answers. fsync is off unless it is durable: the
+// tests end PostgreSQL, not the machine.
 func (s *server) start() (err error) {
+	fsync := "off"
+	if s.durable {
+		fsync = "on"
+	}
 	s.cmd, err = command(s.dir, "postgres", "-D", s.dir+"/data", "-p", s.port, "-k", s.dir, "-c", "listen_addresses=127.0.0.1",
-		"-c", "max_connections=300", "-c", "fsync=off", "-c", "shared_buffers=32MB")
+		"-c", "max_connections=300", "-c", "fsync="+fsync, "-c", "shared_buffers=32MB")
 	if err != nil {
 		return err
 	}
