@@ -27,8 +27,11 @@ const (
 	pollEvery   = time.Second
 	pollTimeout = 800 * time.Millisecond
 
-	// gather is the pause after a notification, since many may follow.
-	gather = 5 * time.Millisecond
+	// gather is the pause after a notification, since many may follow, and lookGap the shortest
+	// time from one look to the next, so that a hundred servers that end hundreds of tokens
+	// a second don't look for each.
+	gather  = 5 * time.Millisecond
+	lookGap = 40 * time.Millisecond
 
 	// listenTest is how long a notification may take at the start.
 	listenTest = time.Second
@@ -78,7 +81,7 @@ func (f *follower) follow(ctx context.Context) {
 			return
 		}
 		f.s.heard(began, err)
-		f.wait(ctx, began.Add(pollEvery))
+		f.wait(ctx, began)
 	}
 }
 
@@ -174,9 +177,9 @@ func (f *follower) drop() {
 	f.conn = nil
 }
 
-// wait waits for a time, or a notification.
-func (f *follower) wait(ctx context.Context, until time.Time) {
-	ctx, cancel := context.WithDeadline(ctx, until)
+// wait waits until it is time to look again, or for a notification.
+func (f *follower) wait(ctx context.Context, looked time.Time) {
+	ctx, cancel := context.WithDeadline(ctx, looked.Add(pollEvery))
 	defer cancel()
 	if f.conn == nil {
 		<-ctx.Done()
@@ -192,7 +195,7 @@ func (f *follower) wait(ctx context.Context, until time.Time) {
 	}
 	select {
 	case <-ctx.Done():
-	case <-time.After(gather):
+	case <-time.After(max(gather, time.Until(looked.Add(lookGap)))):
 	}
 }
 
