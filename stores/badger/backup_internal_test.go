@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/backup"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/backup"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 func TestABackupThatNobodyCanReadIsRefused(t *testing.T) {

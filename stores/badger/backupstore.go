@@ -8,10 +8,10 @@ import (
 	"path/filepath"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/backup"
+	"github.com/caddy-djoser/djoser/stores/backup"
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 	"github.com/caddy-djoser/djoser/stores/badger/check"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
 )
 
@@ -87,7 +87,7 @@ func (s *database) checkFiles(v snapshot, report func(fault string)) error {
 		if err := s.interrupted(); err != nil {
 			return err
 		}
-		return records.DecodeChange(r.Data, func(records.Write) {})
+		return changes.Decode(r.Data, func(changes.Write) {})
 	})
 	if damage, ok := errors.AsType[*journal.DamageError](err); ok {
 		report(damage.Error())

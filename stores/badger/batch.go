@@ -8,8 +8,9 @@ import (
 	"strings"
 
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // A batch is full with this many changes, keys or bytes. One more change may
@@ -31,11 +32,11 @@ type batch struct {
 	s       *database
 	refused error // why the store refuses changes, or nil
 
-	accepted map[string]records.Write
+	accepted map[string]changes.Write
 	bytes    int
 	counts   counts
 
-	staged       []records.Write
+	staged       []changes.Write
 	stagedBytes  int
 	stagedCounts counts
 }
@@ -43,7 +44,7 @@ type batch struct {
 func (s *database) newBatch() *batch {
 	b := &batch{
 		s:        s,
-		accepted: make(map[string]records.Write),
+		accepted: make(map[string]changes.Write),
 		counts:   s.counts,
 	}
 	b.stagedCounts = b.counts
@@ -83,12 +84,12 @@ func (b *batch) add(m *mutation) (err error) {
 var errTooLarge = errors.New("the change is too large: an account can have about one megabyte")
 
 func (b *batch) set(key, value []byte, expires uint64) {
-	b.stage(records.Write{Key: string(key), Value: value, Expires: expires})
+	b.stage(changes.Write{Key: string(key), Value: value, Expires: expires})
 }
 
-func (b *batch) delete(key []byte) { b.stage(records.Write{Key: string(key)}) }
+func (b *batch) delete(key []byte) { b.stage(changes.Write{Key: string(key)}) }
 
-func (b *batch) stage(w records.Write) {
+func (b *batch) stage(w changes.Write) {
 	b.staged = append(b.staged, w)
 	b.stagedBytes += len(w.Key) + len(w.Value) + keyOverhead
 }
@@ -117,11 +118,11 @@ func (b *batch) get(key []byte) ([]byte, error) {
 }
 
 // keys returns the keys with a prefix and their values, in order.
-func (b *batch) keys(prefix []byte) ([]records.Write, error) {
-	var found []records.Write
+func (b *batch) keys(prefix []byte) ([]changes.Write, error) {
+	var found []changes.Write
 	err := b.scan(prefix, nil, func(key, value []byte) (bool, error) {
 		if _, changed := b.accepted[string(key)]; !changed {
-			found = append(found, records.Write{Key: string(key), Value: bytes.Clone(value)})
+			found = append(found, changes.Write{Key: string(key), Value: bytes.Clone(value)})
 		}
 		return true, nil
 	})
@@ -136,7 +137,7 @@ func (b *batch) keys(prefix []byte) ([]records.Write, error) {
 		}
 	}
 	if unsorted {
-		slices.SortFunc(found, func(a, b records.Write) int { return strings.Compare(a.Key, b.Key) })
+		slices.SortFunc(found, func(a, b changes.Write) int { return strings.Compare(a.Key, b.Key) })
 	}
 	return found, nil
 }
@@ -157,10 +158,10 @@ func (b *batch) commit() (err error) {
 		return nil
 	}
 	if stored := b.counts.Encode(); !bytes.Equal(stored, b.s.counts.Encode()) {
-		b.accepted[string(records.CountsKey)] = records.Write{Key: string(records.CountsKey), Value: stored}
+		b.accepted[string(records.CountsKey)] = changes.Write{Key: string(records.CountsKey), Value: stored}
 	}
 	number := b.s.committed.Load() + 1
-	b.accepted[string(records.SequenceKey)] = records.Sequence{Number: number, History: b.s.history}.Write()
+	b.accepted[string(records.SequenceKey)] = changes.Write{Key: string(records.SequenceKey), Value: records.Sequence{Number: number, History: b.s.history}.Encode()}
 	err = b.s.engine.Load().commit(number, b.accepted, b.s.now())
 	if errors.Is(err, journal.ErrFull) {
 		return fmt.Errorf("%w: %v", model.ErrFull, err)

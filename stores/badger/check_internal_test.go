@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"go.uber.org/zap"
 )
 

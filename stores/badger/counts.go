@@ -10,7 +10,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // counts are the counters of the writer. Each batch has its own copy until it is

@@ -13,8 +13,8 @@ import (
 
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger/lsm"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"github.com/gofrs/flock"
 	"go.uber.org/zap"
 )

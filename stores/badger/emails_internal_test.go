@@ -6,7 +6,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // oldStore writes accounts as versions before addresses had one form did: under

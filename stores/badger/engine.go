@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/caddy-djoser/djoser/stores/badger/lsm"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
 )
 
@@ -45,7 +45,7 @@ func (s *database) openEngine() (*engine, error) {
 // replay opens the journal, and commits its changes that the tables don't have.
 func (s *database) replay(e *engine) error {
 	dir := filepath.Join(s.dir, journal.Folder)
-	p := &pending{s: s, tree: e.tree, writes: make(map[string]records.Write)}
+	p := &pending{s: s, tree: e.tree, writes: make(map[string]changes.Write)}
 	var err error
 	if e.journal, err = journal.Open(dir, e.tree.Version(), p.add); err != nil {
 		if damage, ok := errors.AsType[*journal.DamageError](err); ok {
@@ -67,13 +67,13 @@ func (s *database) replay(e *engine) error {
 type pending struct {
 	s      *database
 	tree   *lsm.Tree
-	writes map[string]records.Write
+	writes map[string]changes.Write
 	bytes  int
 	number uint64 // of the last one
 }
 
 func (p *pending) add(r journal.Record) error {
-	err := records.DecodeChange(r.Data, func(w records.Write) {
+	err := changes.Decode(r.Data, func(w changes.Write) {
 		p.writes[w.Key] = w
 		p.bytes += len(w.Key) + len(w.Value) + keyOverhead
 	})
@@ -103,7 +103,7 @@ func (p *pending) commit() error {
 }
 
 // entries returns writes as entries of a table.
-func entries(writes map[string]records.Write) []sst.Entry {
+func entries(writes map[string]changes.Write) []sst.Entry {
 	list := make([]sst.Entry, 0, len(writes))
 	for key, w := range writes {
 		list = append(list, sst.Entry{Key: []byte(key), Deleted: w.Value == nil, Value: w.Value, Expires: w.Expires})
@@ -112,8 +112,8 @@ func entries(writes map[string]records.Write) []sst.Entry {
 }
 
 // commit makes changes durable, and then visible.
-func (e *engine) commit(number uint64, writes map[string]records.Write, now time.Time) error {
-	if err := e.journal.Append(records.EncodeChange(writes), now); err != nil {
+func (e *engine) commit(number uint64, writes map[string]changes.Write, now time.Time) error {
+	if err := e.journal.Append(changes.Encode(writes), now); err != nil {
 		return err
 	}
 	return e.tree.Apply(number, entries(writes))

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // A hold prevents anyone from taking a unique key for some time, such as the name

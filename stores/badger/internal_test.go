@@ -18,8 +18,8 @@ import (
 	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"github.com/caddy-djoser/djoser/internal/fileowner"
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/encoding/protowire"
 )

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // Invitation implements InvitationStore.

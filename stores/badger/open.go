@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/fileowner"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
 	"github.com/caddy-djoser/djoser/stores/badger/lsm"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
 )

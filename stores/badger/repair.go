@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/repair"
 	"github.com/dgraph-io/badger/v4"
 	"github.com/gofrs/flock"
@@ -42,7 +42,7 @@ func Repair(ctx context.Context, damaged, fresh, backup string, report func(text
 		return stats, err
 	}
 	scratch, signature := filepath.Join(fresh, scratchFolder), ""
-	err = s.refill(ctx, func(put func(records.Write) error) (err error) {
+	err = s.refill(ctx, func(put func(changes.Write) error) (err error) {
 		signature, err = repair.Run(ctx, found, backup, scratch, report, put)
 		return err
 	})

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"github.com/dgraph-io/badger/v4"
 )
 

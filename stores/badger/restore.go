@@ -9,9 +9,10 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/backup"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/backup"
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // Restore implements BackupStore. It reads the backup twice: it refuses a damaged
@@ -23,22 +24,22 @@ func (s *database) Restore(ctx context.Context, r io.ReadSeeker) error {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	return s.refill(ctx, func(put func(records.Write) error) error { return putBackup(r, put) })
+	return s.refill(ctx, func(put func(changes.Write) error) error { return putBackup(r, put) })
 }
 
 // putBackup calls put with every entry of a backup.
-func putBackup(r io.Reader, put func(records.Write) error) error {
+func putBackup(r io.Reader, put func(changes.Write) error) error {
 	return backup.Read(r, func(key, value []byte, expires uint64) error {
-		return put(records.Write{Key: string(key), Value: value, Expires: expires})
+		return put(changes.Write{Key: string(key), Value: value, Expires: expires})
 	})
 }
 
 // refill fills an empty store. If it is broken off, the store doesn't open.
-func (s *database) refill(ctx context.Context, fill func(put func(records.Write) error) error) error {
+func (s *database) refill(ctx context.Context, fill func(put func(changes.Write) error) error) error {
 	return s.submit(ctx, &mutation{alone: func() error { return s.refillAlone(ctx, fill) }})
 }
 
-func (s *database) refillAlone(ctx context.Context, fill func(put func(records.Write) error) error) error {
+func (s *database) refillAlone(ctx context.Context, fill func(put func(changes.Write) error) error) error {
 	own, err := s.emptied()
 	if err != nil {
 		return err
@@ -63,7 +64,7 @@ func (s *database) refillAlone(ctx context.Context, fill func(put func(records.W
 	if err := commit(); err != nil {
 		return err
 	}
-	err = fill(func(w records.Write) error {
+	err = fill(func(w changes.Write) error {
 		b.stage(w)
 		b.accept()
 		if !b.full() {
@@ -103,7 +104,7 @@ func (s *database) emptied() (own [][]byte, err error) {
 
 // RestoreJournal implements JournalStore. It reads backup and journal twice, as
 // Restore does.
-func (s *database) RestoreJournal(ctx context.Context, r io.ReadSeeker, dir string, until time.Time) (changes int, last time.Time, err error) {
+func (s *database) RestoreJournal(ctx context.Context, r io.ReadSeeker, dir string, until time.Time) (made int, last time.Time, err error) {
 	found, err := backup.Check(r)
 	if err != nil {
 		return 0, last, err
@@ -111,11 +112,11 @@ func (s *database) RestoreJournal(ctx context.Context, r io.ReadSeeker, dir stri
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return 0, last, err
 	}
-	p := backup.Playback{Dir: dir, Backup: found.Last, Until: until}
-	if err := p.Play(func(records.Write) error { return ctx.Err() }); err != nil {
+	p := changes.Playback{Dir: dir, Backup: found.Last, Until: until}
+	if err := p.Play(func(changes.Write) error { return ctx.Err() }); err != nil {
 		return 0, last, err
 	}
-	err = s.refill(ctx, func(put func(records.Write) error) error {
+	err = s.refill(ctx, func(put func(changes.Write) error) error {
 		if err := putBackup(r, put); err != nil {
 			return err
 		}

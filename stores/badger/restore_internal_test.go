@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 )
 
 // backUp writes a backup to a file.
@@ -179,9 +179,9 @@ func TestALargeRestoreDoesNotHang(t *testing.T) {
 	}
 	s := newBadger(t, t.TempDir())
 	value := make([]byte, 500<<10)
-	err := s.refill(t.Context(), func(put func(records.Write) error) error {
+	err := s.refill(t.Context(), func(put func(changes.Write) error) error {
 		for n := range 500 {
-			if err := put(records.Write{Key: fmt.Sprintf("h%032d", n), Value: value}); err != nil {
+			if err := put(changes.Write{Key: fmt.Sprintf("h%032d", n), Value: value}); err != nil {
 				return err
 			}
 		}

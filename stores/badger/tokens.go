@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // Token implements Store.

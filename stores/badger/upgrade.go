@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"go.uber.org/zap"
@@ -35,7 +35,7 @@ func (s *database) addJournal() error {
 func writeSequence(db *badger.DB, q records.Sequence) error {
 	txn := db.NewTransactionAt(q.Number, true)
 	defer txn.Discard()
-	if err := txn.Set(records.SequenceKey, q.Write().Value); err != nil {
+	if err := txn.Set(records.SequenceKey, q.Encode()); err != nil {
 		return err
 	}
 	return txn.CommitAt(q.Number, nil)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"github.com/jackc/pgx/v5"
 )
 

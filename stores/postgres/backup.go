@@ -6,8 +6,8 @@ import (
 	"io"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/backup"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/backup"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"github.com/jackc/pgx/v5"
 )
 

@@ -9,8 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/check"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -89,7 +88,7 @@ func (c *checker) accounts() error {
 		if len(keys) > len(a.Keys) {
 			c.fault("account %d has unique keys that it doesn't know of", id)
 		}
-		check.CompareKeys(a, c.keys, c.report)
+		a.CompareKeys(c.keys, c.report)
 	})
 }
 

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"github.com/jackc/pgx/v5"
 )
 

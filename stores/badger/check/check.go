@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // Checker checks a store as of one transaction.
@@ -145,7 +145,7 @@ func (c *Checker) account(id uint64, record []byte) error {
 	if a.Version == 0 {
 		c.fault("account %d has no version", id)
 	}
-	CompareKeys(a, c.Keys, c.Report)
+	a.CompareKeys(c.Keys, c.Report)
 	for _, k := range a.Keys {
 		err := c.wants(records.UniqueKey(c.generation, k), binary.BigEndian.AppendUint64(nil, id),
 			"account %d isn't found by its %s", id, k.Field)
@@ -163,30 +163,6 @@ func (c *Checker) account(id uint64, record []byte) error {
 		}
 	}
 	return c.wants(records.EmailKey(folded, id), nil, "account %d isn't found by its address", id)
-}
-
-// CompareKeys compares the unique keys of an account with those that the user model gives
-// it. It calls report with each fault. Without keys, it does nothing.
-func CompareKeys(a *records.Account, keysOf func(*model.Account) ([]model.Key, error), report func(fault string)) {
-	if keysOf == nil {
-		return
-	}
-	account := a.Account
-	keys, err := keysOf(&account)
-	if err != nil {
-		report(fmt.Sprintf("account %d: %v", a.ID, err))
-		return
-	}
-	for _, k := range keys {
-		if !slices.Contains(a.Keys, k) && !k.Reserved { // else another account had it
-			report(fmt.Sprintf("account %d lacks the unique key of its %s", a.ID, k.Field))
-		}
-	}
-	for _, k := range a.Keys {
-		if !slices.Contains(keys, k) {
-			report(fmt.Sprintf("account %d has a unique key of a %s that it doesn't have", a.ID, k.Field))
-		}
-	}
 }
 
 // holder returns the account that an index entry leads to, or nil if it reported

@@ -22,10 +22,11 @@ import (
 	"strings"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/backup"
+	"github.com/caddy-djoser/djoser/stores/backup"
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
@@ -48,7 +49,7 @@ const scratchTable = 16 << 20
 // missing. It doesn't change the damaged store. Backup names a file ("": none). Scratch
 // is a folder that Run makes, for all versions of all entries. The signature is that of
 // the unique keys; it is empty if they are to be made anew.
-func Run(ctx context.Context, damaged Store, backup, scratch string, report func(text string), put func(records.Write) error) (signature string, err error) {
+func Run(ctx context.Context, damaged Store, backup, scratch string, report func(text string), put func(changes.Write) error) (signature string, err error) {
 	r := &repair{Store: damaged, report: report, taken: make(map[model.Key]bool), gone: make(map[uint64]bool)}
 	err = r.run(ctx, scratch, backup, put)
 	return r.signature, err
@@ -91,7 +92,7 @@ type tableFile struct {
 	extra bool   // not of the store's tables as the MANIFEST lists them
 }
 
-func (r *repair) run(ctx context.Context, scratch, backup string, put func(records.Write) error) (err error) {
+func (r *repair) run(ctx context.Context, scratch, backup string, put func(changes.Write) error) (err error) {
 	if err := r.survey(backup); err != nil {
 		return err
 	}
@@ -194,7 +195,7 @@ func (r *repair) note(key string, value []byte) {
 
 func (r *repair) surveyJournal() error {
 	found, err := journal.Salvage(filepath.Join(r.Dir, journal.Folder), func(j journal.Record) error {
-		return records.DecodeChange(j.Data, func(w records.Write) {
+		return changes.Decode(j.Data, func(w changes.Write) {
 			r.note(w.Key, w.Value)
 		})
 	})
@@ -292,7 +293,7 @@ func (r *repair) collect(ctx context.Context, backupName string) error {
 	}
 	_, err := journal.Salvage(filepath.Join(r.Dir, journal.Folder), func(j journal.Record) error {
 		failed := ctx.Err()
-		records.DecodeChange(j.Data, func(w records.Write) { // what fails was reported by the survey
+		changes.Decode(j.Data, func(w changes.Write) { // what fails was reported by the survey
 			e := sst.Entry{Key: []byte(w.Key), Version: j.Number, Deleted: w.Value == nil, Value: w.Value, Expires: w.Expires}
 			failed = cmp.Or(failed, r.add(e, true))
 		})

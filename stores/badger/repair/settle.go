@@ -10,8 +10,9 @@ import (
 	"strings"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
+	"github.com/caddy-djoser/djoser/stores/records"
 	"github.com/dgraph-io/badger/v4"
 )
 
@@ -79,7 +80,7 @@ func (r *repair) deletedAfter(key []byte, version uint64) bool {
 }
 
 // settle calls put with all entries of the new store.
-func (r *repair) settle(ctx context.Context, put func(records.Write) error) error {
+func (r *repair) settle(ctx context.Context, put func(changes.Write) error) error {
 	if err := r.findGeneration(); err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (r *repair) settle(ctx context.Context, put func(records.Write) error) erro
 		if err != nil {
 			return err
 		}
-		w := records.Write{Key: string(item.Key()), Value: value, Expires: item.ExpiresAt()}
+		w := changes.Write{Key: string(item.Key()), Value: value, Expires: item.ExpiresAt()}
 		if records.CheckLength(item.Key()) != nil {
 			r.unread++
 		} else if err := r.entry(w, item.Version(), put); err != nil {
@@ -133,7 +134,7 @@ func (r *repair) findGeneration() (err error) {
 }
 
 // entry calls put with an entry and those of its indexes, if it is to be kept.
-func (r *repair) entry(w records.Write, version uint64, put func(records.Write) error) (err error) {
+func (r *repair) entry(w changes.Write, version uint64, put func(changes.Write) error) (err error) {
 	key := []byte(w.Key)
 	switch key[0] {
 	case records.PrefixAccount:
@@ -200,7 +201,7 @@ func (r *repair) missAccount(id, version uint64) {
 	}
 }
 
-func (r *repair) account(id uint64, record []byte, version uint64, put func(records.Write) error) error {
+func (r *repair) account(id uint64, record []byte, version uint64, put func(changes.Write) error) error {
 	a, err := records.DecodeAccount(id, record)
 	if err != nil {
 		r.gone[id] = true
@@ -226,15 +227,15 @@ func (r *repair) account(id uint64, record []byte, version uint64, put func(reco
 		}
 		record = records.EncodeAccount(a.Version, r.generation, fields, a.Unknown)
 	}
-	writes := []records.Write{{Key: string(records.NumberKey(records.PrefixAccount, id)), Value: record}}
+	writes := []changes.Write{{Key: string(records.NumberKey(records.PrefixAccount, id)), Value: record}}
 	changed := r.inDoubt(records.NumberKey(records.PrefixAccount, id), version)
 	for _, k := range kept {
 		key := records.UniqueKey(r.generation, k)
 		changed = changed || r.deletedAfter(key, version)
-		writes = append(writes, records.Write{Key: string(key), Value: binary.BigEndian.AppendUint64(nil, id)})
+		writes = append(writes, changes.Write{Key: string(key), Value: binary.BigEndian.AppendUint64(nil, id)})
 	}
 	if folded := records.FoldEmail(a.Email); folded != "" {
-		writes = append(writes, records.Write{Key: string(records.EmailKey(folded, id)), Value: []byte{}})
+		writes = append(writes, changes.Write{Key: string(records.EmailKey(folded, id)), Value: []byte{}})
 	}
 	if changed {
 		r.doubtful = append(r.doubtful, id)
@@ -243,7 +244,7 @@ func (r *repair) account(id uint64, record []byte, version uint64, put func(reco
 	return putAll(put, writes...)
 }
 
-func putAll(put func(records.Write) error, writes ...records.Write) error {
+func putAll(put func(changes.Write) error, writes ...changes.Write) error {
 	for _, w := range writes {
 		if err := put(w); err != nil {
 			return err
@@ -295,7 +296,7 @@ func (r *repair) hasAccount(id uint64) bool {
 	return found && !r.gone[id]
 }
 
-func (r *repair) token(w records.Write, version uint64, put func(records.Write) error) error {
+func (r *repair) token(w changes.Write, version uint64, put func(changes.Write) error) error {
 	digest := model.Digest([]byte(w.Key[1:]))
 	t, _, err := records.DecodeToken(digest, w.Value)
 	if err != nil {
@@ -314,10 +315,10 @@ func (r *repair) token(w records.Write, version uint64, put func(records.Write) 
 	if r.inDoubt([]byte(w.Key), version) {
 		r.doubtfulTokens++
 	}
-	return putAll(put, w, records.Write{Key: string(index), Value: records.RefOf(t).Encode(), Expires: w.Expires})
+	return putAll(put, w, changes.Write{Key: string(index), Value: records.RefOf(t).Encode(), Expires: w.Expires})
 }
 
-func (r *repair) mail(w records.Write, version uint64, put func(records.Write) error) error {
+func (r *repair) mail(w changes.Write, version uint64, put func(changes.Write) error) error {
 	id := binary.BigEndian.Uint64([]byte(w.Key[1:]))
 	m, _, err := records.DecodeMail(id, w.Value)
 	if err != nil {
@@ -328,20 +329,20 @@ func (r *repair) mail(w records.Write, version uint64, put func(records.Write) e
 	if r.deletedAfter(due, version) {
 		return nil // it was sent, or is tried again later
 	}
-	writes := []records.Write{w, {Key: string(due), Value: []byte{}}}
+	writes := []changes.Write{w, {Key: string(due), Value: []byte{}}}
 	if m.Account != 0 {
 		if !r.hasAccount(m.Account) {
 			r.goneMails++
 			return nil
 		}
-		writes = append(writes, records.Write{Key: string(records.NumberKey(records.PrefixMailOf, m.Account, id)), Value: []byte{}})
+		writes = append(writes, changes.Write{Key: string(records.NumberKey(records.PrefixMailOf, m.Account, id)), Value: []byte{}})
 	}
 	r.counts.Mails++
 	return putAll(put, writes...)
 }
 
 // settings calls put with the entries of the store itself.
-func (r *repair) settings(put func(records.Write) error) error {
+func (r *repair) settings(put func(changes.Write) error) error {
 	key, _ := r.get(records.LinkKeyKey)
 	if len(key) != records.LinkKeyBytes {
 		r.report("the key of links is lost: a new one is made, and links in mails that were sent are invalid")
@@ -351,9 +352,9 @@ func (r *repair) settings(put func(records.Write) error) error {
 		r.report("the store was being restored or repaired: it never had all of what it was made from")
 	}
 	return putAll(put,
-		records.Write{Key: string(records.LinkKeyKey), Value: key},
-		records.Write{Key: string(records.IndexKey), Value: records.EncodeIndex(r.generation, r.signature)},
-		records.Write{Key: string(records.CountsKey), Value: r.counts.Encode()})
+		changes.Write{Key: string(records.LinkKeyKey), Value: key},
+		changes.Write{Key: string(records.IndexKey), Value: records.EncodeIndex(r.generation, r.signature)},
+		changes.Write{Key: string(records.CountsKey), Value: r.counts.Encode()})
 }
 
 // tell reports what is gone, and what may be as of an earlier time.

@@ -12,7 +12,7 @@ import (
 	"io"
 
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // A backup consists of a line with its schema, the entries, a zero, and the

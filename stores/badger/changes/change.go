@@ -1,13 +1,14 @@
-package records
+// Package changes has the changes in the journal of a store: how they are encoded, and how
+// they are made again after a backup was restored.
+package changes
 
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 )
 
-// MaxChangeBytes is the maximum size of a change: of its keys and values, and of what
-// they take besides.
-const MaxChangeBytes = 1 << 20
+var errChange = errors.New("a change that can't be decoded")
 
 // Write sets or deletes a key.
 type Write struct {
@@ -16,10 +17,10 @@ type Write struct {
 	Expires uint64 // in Unix seconds; zero: never
 }
 
-// EncodeChange returns the data of a record of the journal: the length of each
+// Encode returns the data of a record of the journal: the length of each
 // key, the key, and the length of the value plus one, the value, and the Unix time
 // at which it expires; or zero if the key is deleted. Numbers are varints.
-func EncodeChange(writes map[string]Write) []byte {
+func Encode(writes map[string]Write) []byte {
 	var b []byte
 	for key, w := range writes {
 		b = append(binary.AppendUvarint(b, uint64(len(key))), key...)
@@ -33,8 +34,8 @@ func EncodeChange(writes map[string]Write) []byte {
 	return b
 }
 
-// DecodeChange calls fn with each write of a record of the journal.
-func DecodeChange(b []byte, fn func(Write)) error {
+// Decode calls fn with each write of a record of the journal.
+func Decode(b []byte, fn func(Write)) error {
 	d := changeDecoder{b: b}
 	for len(d.b) > 0 {
 		var w Write
@@ -44,7 +45,7 @@ func DecodeChange(b []byte, fn func(Write)) error {
 			w.Expires = d.number()
 		}
 		if d.failed || w.Key == "" {
-			return errRecord
+			return errChange
 		}
 		fn(w)
 	}

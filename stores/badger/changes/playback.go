@@ -1,4 +1,4 @@
-package backup
+package changes
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/stores/badger/journal"
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // Playback makes the changes of a journal that follow a backup.
@@ -24,7 +24,7 @@ type Playback struct {
 var errUntil = errors.New("a later change")
 
 // Play calls put with each write.
-func (p *Playback) Play(put func(records.Write) error) error {
+func (p *Playback) Play(put func(Write) error) error {
 	if p.Backup.Number == 0 {
 		return errors.New("the backup is of a version without a journal: restore it without one")
 	}
@@ -51,16 +51,16 @@ func (p *Playback) Play(put func(records.Write) error) error {
 	return err
 }
 
-func (p *Playback) record(r journal.Record, put func(records.Write) error) error {
+func (p *Playback) record(r journal.Record, put func(Write) error) error {
 	if !p.Until.IsZero() && r.Time.After(p.Until) {
 		if r.Number <= p.Backup.Number {
 			return fmt.Errorf("the backup is of %s, after the moment to restore: use an older one", r.Time.UTC().Format(time.RFC3339))
 		}
 		return errUntil
 	}
-	var writes []records.Write
+	var writes []Write
 	var own records.Sequence
-	err := records.DecodeChange(r.Data, func(w records.Write) {
+	err := Decode(r.Data, func(w Write) {
 		switch w.Key {
 		case string(records.SequenceKey):
 			own, _ = records.DecodeSequence(w.Value)

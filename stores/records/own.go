@@ -91,10 +91,10 @@ type Sequence struct {
 	History uint64 // random: tells stores with the same numbers apart
 }
 
-// Write returns the write of the sequence, which is part of each transaction.
-func (q Sequence) Write() Write {
+// Encode returns the value of SequenceKey.
+func (q Sequence) Encode() []byte {
 	value := binary.BigEndian.AppendUint64([]byte{recordFormat}, q.Number)
-	return Write{Key: string(SequenceKey), Value: binary.BigEndian.AppendUint64(value, q.History)}
+	return binary.BigEndian.AppendUint64(value, q.History)
 }
 
 // DecodeSequence decodes the value of SequenceKey.

@@ -46,6 +46,5 @@ func FuzzRecords(f *testing.F) {
 		DecodeToken(model.Digest{}, record)
 		DecodeMail(1, record)
 		DecodeCounts(record)
-		DecodeChange(record, func(Write) {})
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/caddy-djoser/djoser/stores/badger/records"
+	"github.com/caddy-djoser/djoser/stores/records"
 )
 
 // small is a backup of two entries.

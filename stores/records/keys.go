@@ -117,6 +117,10 @@ func FoldEmail(email string) string { return FormerFold(fieldtype.NormalizeEmail
 // addresses. The next reindex replaces such entries.
 func FormerFold(email string) string { return strings.ToLower(norm.NFKC.String(email)) }
 
+// MaxChangeBytes is the maximum size of a change: of its keys and values, and of what
+// they take besides.
+const MaxChangeBytes = 1 << 20
+
 // maxKeyText is the maximum length of a text in a key; longer ones are hashed.
 // Badger's keys must be shorter than 64 KB.
 const maxKeyText = 255
