@@ -128,8 +128,8 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 		return nil, err
 	}
 	if handler.Settings != nil {
-		if err := handler.Settings.checkComplete(); err != nil {
-			return nil, place.Err(err.Error())
+		if err := handler.Settings.checkEarly(); err != nil {
+			return nil, directive.LineOf(place, err).WrapErr(err)
 		}
 		if err := refuseSecond(h, place, handler); err != nil {
 			return nil, err

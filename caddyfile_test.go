@@ -92,6 +92,8 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		size     = "it must be a size such as 64KiB or 1MB"
 		spaces   = "a value with spaces must be quoted"
 		noBlock  = "unexpected '{': this line takes no block"
+		noMails  = "disable password_reset\n"
+		v2       = "endpoints v2\n"
 		aPath    = "the prefix can't be taken from this matcher: use one path such as /auth/*, or add prefix to the block"
 	)
 	endpoints := directive.Suggest("", api.EndpointNames())
@@ -267,7 +269,28 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock(without(mailLines, "domain")), "domain is missing: links in mails need it, since password_reset is enabled; without mails, use 'disable password_reset'", 2},
 		{inBlock("disable password_reset\nsend_activation_email"), "domain is missing: links in mails need it, since send_activation_email is on; without mails, use 'disable password_reset'", 2},
 		{inBlock(without(mailLines, "site_name")), "site_name is missing: mails need it, since password_reset is enabled; without mails, use 'disable password_reset'", 2},
-		{inBlock("disable password_reset activate\nlogin_after_activation"), "login_after_activation is on, but activate is disabled", 2},
+		{inBlock("disable password_reset activate\nlogin_after_activation"), "login_after_activation is on, but activate is disabled", 4},
+
+		// What doesn't go together.
+		{inBlock(mailLines + "send_activation_email\nuser_model {\nrequired_fields\n}"), "send_activation_email needs an address: put email into required_fields of user_model", 8},
+		{inBlock(mailLines + "send_activation_email\nquiet_registration\nendpoints classic v2\ndisable username_reset\nuser_model {\nusername_field email\nrequired_fields\n}"), "quiet_registration doesn't work with 'endpoints v2' where people log in with their address: the answer has the id of the new account, and an address that is taken gets none", 9},
+		{inBlock(noMails + "quiet_registration"), "quiet_registration needs send_activation_email: without it, a registration shows whether its address is taken", 4},
+		{inBlock(noMails + "password {\nmin_length 9\nmax_length 8\n}"), "password min_length 9 is more than max_length 8", 5},
+		{inBlock(noMails + "max_body 1KB"), "password max_length 4096: it must be from 1 to max_body, which is 1000", 2},
+		{inBlock(noMails + "password {\npwned_url https://a.example/range/\n}"), "password pwned_url is for the validator pwned: add that to validators", 5},
+		{inBlock("disable password\ntoken {\nidle 5s\n}\n" + mailLines), "token idle is 5s: it must be at least a minute", 5},
+		{inBlock(noMails + "jwt {\naccess 5m\n}"), "jwt is for djoser 2's layout: add the line 'endpoints v2', or 'endpoints classic v2'", 4},
+		{inBlock(noMails + v2 + "jwt {\naccess 2d\n}"), "jwt access is 48h0m0s, longer than refresh, which is 24h0m0s: take a shorter one", 6},
+		{inBlock(noMails + v2 + "jwt {\nalgorithm HS256\n}"), "jwt algorithm HS256 needs the line 'key' with the key that is shared, such as key {env.JWT_KEY}", 6},
+		{inBlock(noMails + v2 + "jwt {\nalgorithm HS256\nkey short\n}"), "jwt key has 5 bytes: it must have at least 32, or it could be guessed", 7},
+		{inBlock(noMails + v2 + "jwt {\nkey " + strings.Repeat("x", 32) + "\n}"), "jwt key is for algorithm HS256 alone: with ES256 the realm makes its keys", 6},
+		{inBlock(noMails + v2 + "login_field nick"), "login_field nick is not a field of user_model", 5},
+		{inBlock(noMails + "cors https://a.example {\nheaders a:b\n}"), `cors headers: "a:b" is not the name of a header`, 5},
+		{inBlock(noMails + "registration invite\nuser_model {\nfield invitation text\n}"), "user_model: field invitation: the name is reserved with 'registration invite'", 6},
+		{inBlock(noMails + "mailer smtp mail.x.com:25 {\ntls none\n}"), "mailer smtp: tls none is for a server on this machine; on the way to mail.x.com, the links in mails could be read: if you accept that, say tls none force", 4},
+		{inBlock(noMails + "mailer smtp mail.x.com:25 {\npassword {env.X}\n}"), "mailer smtp: there is a password, but no username", 4},
+		{inBlock(noMails + "mailer smtp a.x:25 {\nusername x\npassword y\nauth none\n}"), "mailer smtp: auth none takes no username", 4},
+		{inBlock(noMails + "mailer smtp 127.0.0.1:25 {\ntls none\ntrusted_ca /ca.pem\n}"), "mailer smtp: trusted_ca goes with tls starttls or tls, not with tls none", 4},
 
 		// The gate and the matcher.
 		{":8080 {\ndjoser_auth /api/* x\n}", "unexpected argument 'x': put the settings of djoser_auth in a block; a path before it starts with '/'", 2},
@@ -280,7 +303,9 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inGate("staff {\n}"), noBlock, 3},
 		{inGate("headers"), "headers needs a block: 'headers {' and its lines", 3},
 		{inGate("headers {\n}"), "headers has no lines: name the headers, such as 'Remote-User {http.auth.user.username}', or use 'headers off'", 4},
-		{inGate("headers {\nRemote:User x\n}"), "'Remote:User' is not the name of a header", 4},
+		{inGate("headers {\nRemote:User x\n}"), `"Remote:User" is not the name of a header`, 4},
+		{inGate("headers {\nauthorization x\n}"), "the header Authorization holds the token; keep_authorization passes it on", 4},
+		{inGate("headers {\nConnection x\n}"), "Connection is for the connection to the back end, and can't be set here", 4},
 		{inGate("headers {\nX-A 1\nx-a 2\n}"), "duplicate X-A", 5},
 		{inGate("headers {\nX-A\n}"), quoted("X-A"), 4},
 		{":8080 {\n@x djoser_token staff\nrespond @x 200\n}", "unexpected argument 'staff': put the settings of djoser_token in a block", 2},
@@ -319,9 +344,6 @@ func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 		{inBlock(without(mailLines, "password_reset")), "realm default: password_reset_confirm_url is missing, though password_reset is enabled: it is the path to the front end's page, such as \"#/password_reset_confirm/{uid}/{token}\"; or add 'djoser_pages /account/*', where links lead to then"},
 		{inBlock(without(mailLines, "activation_url") + "send_activation_email"), "realm default: activation_url is missing, though send_activation_email is on: it is the path to the front end's page, such as \"#/activation/{uid}/{token}\"; or add 'djoser_pages /account/*', where links lead to then"},
 		{inBlock(without(mailLines, "mailer")), "realm default: mailer is missing, though password_reset is enabled: use 'mailer smtp <host:port>', 'mailer file <dir>' or, to try things out, 'mailer log'; without mails, use 'disable password_reset'"},
-		{inBlock(mailLines + "send_activation_email\nuser_model {\nrequired_fields\n}"), "realm default: send_activation_email needs an address: put email into required_fields of user_model"},
-
-		{inBlock(mailLines + "send_activation_email\nquiet_registration\nendpoints classic v2\ndisable username_reset\nuser_model {\nusername_field email\nrequired_fields\n}"), "realm default: quiet_registration doesn't work with 'endpoints v2' where people log in with their address: the answer has the id of the new account, and an address that is taken gets none"},
 
 		// Values of placeholders.
 		{inBlock(without(mailLines, "domain") + "domain {env.EMPTY}"), "realm default: domain: {env.EMPTY} is empty"},
@@ -334,11 +356,6 @@ func TestSettingsThatCannotWorkAreRefusedWithTheReason(t *testing.T) {
 		{inBlock(noMails) + "\n:8081 {\ndjoser_auth {\nuser {env.EMPTY}\n}\n}", "user: {env.EMPTY} is empty"},
 		{inBlock(noMails + "cors {env.PROTOCOL}"), `realm default: cors "ftp": name each front end by its origin, such as https://app.example.com, without a path or a slash at the end`},
 
-		// Settings that exclude each other.
-		{inBlock(noMails + "password {\nmin_length 9\nmax_length 8\n}"), "realm default: password min_length 9 is more than max_length 8"},
-		{inBlock(noMails + "max_body 1KB"), "realm default: password max_length 4096: it must be from 1 to max_body, which is 1000"},
-		{inBlock(noMails + "token {\nidle 5s\n}"), "realm default: token idle is 5s: it must be at least a minute"},
-		{inBlock(noMails + "mailer smtp mail.x.com:25 {\ntls none\n}"), "mailer smtp: tls none is for a server on this machine; on the way to mail.x.com, the links in mails could be read: if you accept that, say tls none force"},
 		{inBlock(mailLines + "templates {$DIR}/none"), "realm default: templates: open " + dir + "/none: no such file or directory"},
 
 		// Realms.

@@ -73,14 +73,8 @@ type realm struct {
 func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	settings := *s
 	r := &realm{name: name, settings: &settings, log: ctx.Logger().With(zap.String("realm", name)), metrics: newRealmMetrics(name)}
-	if err := settings.setDefaults(); err != nil {
-		return nil, err
-	}
 	var err error
-	if r.model, err = settings.UserModel.Resolve(api.FirstSegments()); err != nil {
-		return nil, fmt.Errorf("user_model: %w", err)
-	}
-	if err := settings.validate(r.model); err != nil {
+	if r.model, err = settings.prepare(); err != nil {
 		return nil, err
 	}
 	if h := *settings.Password.Hasher; h.Weak() {

@@ -329,6 +329,36 @@ func (s *Settings) setDefaults() error {
 	return s.Token.setDefaults()
 }
 
+// prepare sets the defaults, replaces placeholders, and checks the settings.
+func (s *Settings) prepare() (*model.Model, error) {
+	if err := s.setDefaults(); err != nil {
+		return nil, err
+	}
+	m, err := s.UserModel.Resolve(api.FirstSegments())
+	if err != nil {
+		return nil, fmt.Errorf("user_model: %w", err)
+	}
+	return m, s.validate(m)
+}
+
+// checkEarly checks settings that were just parsed, while their lines are known. Loading
+// checks them again. Placeholders may have other values then, so with some it checks less.
+func (s *Settings) checkEarly() error {
+	if err := s.checkComplete(); err != nil {
+		return err
+	}
+	text, err := json.Marshal(s)
+	if err != nil || directive.HasPlaceholder(string(text)) {
+		return err
+	}
+	var parsed Settings
+	if err := json.Unmarshal(text, &parsed); err != nil {
+		return err
+	}
+	_, err = parsed.prepare()
+	return err
+}
+
 // sendsResets and sendsActivations report which mails can be sent.
 func (s *Settings) sendsResets() bool      { return !slices.Contains(s.Disable, "password_reset") }
 func (s *Settings) sendsActivations() bool { return s.SendActivationEmail }

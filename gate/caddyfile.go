@@ -107,8 +107,8 @@ func (g *Gate) unmarshalHeaders(d *caddyfile.Dispenser) error {
 		return err
 	}
 	err := directive.Block(d, "headers", func(name string) error {
-		if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
-			return d.Errf("'%s' is not the name of a header", name)
+		if err := checkHeaderName(name); err != nil {
+			return d.WrapErr(err)
 		}
 		name = http.CanonicalHeaderKey(name)
 		if _, ok := g.Headers[name]; ok {

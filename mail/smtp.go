@@ -3,6 +3,7 @@ package mail
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -137,6 +138,7 @@ func (*SMTPMailer) CaddyModule() caddy.ModuleInfo {
 //	}
 func (s *SMTPMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // smtp
+	place := *d
 	if !d.NextArg() {
 		return d.Err("mailer smtp needs the mail server: mailer smtp <host:port>")
 	}
@@ -149,7 +151,7 @@ func (s *SMTPMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := directive.NoMoreArgs(d, "mailer smtp"); err != nil {
 		return err
 	}
-	return directive.OptionalBlock(d, func(name string) error {
+	err := directive.OptionalBlock(d, func(name string) error {
 		switch name {
 		case "username":
 			return directive.OneArg(d, &s.Username)
@@ -172,6 +174,33 @@ func (s *SMTPMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		return directive.Unknown(d, name, "mailer smtp", "username", "password", "auth", "tls", "trusted_ca", "helo", "local_recipients", "timeout", "retry")
 	})
+	if err != nil {
+		return err
+	}
+	return directive.Refused(&place, s.checkEarly())
+}
+
+// checkEarly checks settings that were just parsed, while their line is known, unless
+// placeholders may have other values later.
+func (s *SMTPMailer) checkEarly() error {
+	if directive.HasPlaceholder(s.Address + s.Username + s.Helo) {
+		return nil
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	parsed := new(SMTPMailer)
+	if err := json.Unmarshal(text, parsed); err != nil {
+		return err
+	}
+	if directive.HasPlaceholder(parsed.Password) {
+		parsed.Password = "*" // that there is one is enough
+	}
+	if err := parsed.expandSettings(); err != nil {
+		return fmt.Errorf("mailer smtp: %w", err)
+	}
+	return parsed.Validate()
 }
 
 func (s *SMTPMailer) unmarshalAuth(d *caddyfile.Dispenser) error {

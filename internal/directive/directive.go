@@ -72,6 +72,24 @@ func Refused(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
+// LineOf returns the place of the line that an error is about, in the directive that begins
+// at d: the line min_length in the block password for "password min_length is …". It is d
+// if no line has that name.
+func LineOf(d *caddyfile.Dispenser, err error) *caddyfile.Dispenser {
+	place := *d
+	for _, word := range strings.Fields(err.Error()) {
+		next := place
+		for line := next.Line(); next.Val() != strings.TrimSuffix(word, ":") || next.Line() == line; {
+			line = next.Line()
+			if !next.Next() {
+				return &place
+			}
+		}
+		place = next
+	}
+	return &place
+}
+
 // ListArg parses one or more texts.
 func ListArg(d *caddyfile.Dispenser, values *[]string) error {
 	return CheckedListArg(d, values, func(string) error { return nil })

@@ -4,10 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 )
+
+var placeholder = regexp.MustCompile(`\{[a-z]+\.`)
+
+// HasPlaceholder reports whether a text has a placeholder that is replaced when the
+// configuration is loaded, such as {env.DOMAIN}.
+func HasPlaceholder(text string) bool { return placeholder.MatchString(text) }
 
 // Expand replaces the placeholders in a setting, such as {env.*} and {file.*}. An empty
 // or unknown one is an error, so that no server runs with an empty password.
