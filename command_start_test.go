@@ -2,7 +2,10 @@ package djoser
 
 import (
 	"bytes"
+	"encoding/json"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,6 +74,77 @@ func TestAServerSaysWhichStoreItHas(t *testing.T) {
 	in.Stop()
 	if text := in.Log(); !strings.Contains(text, `"accounts":1`) || strings.Count(text, warning) != 1 {
 		t.Errorf("a store with accounts: %s", text)
+	}
+}
+
+// TestAServerSaysWhatItServes is about the line of the log that each start and each reload
+// writes once.
+func TestAServerSaysWhatItServes(t *testing.T) {
+	in := install(t, settings)
+	lines := func() (found []string) {
+		for line := range strings.Lines(in.Log()) {
+			if strings.Contains(line, `"djoser is running"`) {
+				found = append(found, line)
+			}
+		}
+		return found
+	}
+	want := func(n int, accounts uint64) {
+		t.Helper()
+		testsite.Eventually(t, "the line", func() bool { return len(lines()) >= n })
+		var line struct {
+			Level, Version string
+			Realms         []realmSummary
+		}
+		if err := json.Unmarshal([]byte(lines()[n-1]), &line); err != nil {
+			t.Fatal(err)
+		}
+		if len(lines()) != n || line.Level != "info" || line.Version == "" || len(line.Realms) != 1 {
+			t.Fatalf("%d lines: %s", len(lines()), lines())
+		}
+		r := line.Realms[0]
+		if r.Realm != "default" || r.Store != filepath.Join(in.Dir, "store") || r.Accounts == nil || *r.Accounts != accounts || r.Bytes == nil || *r.Bytes == 0 ||
+			!slices.Equal(r.Endpoints, []string{"/auth/"}) || len(r.Pages) != 0 || r.Gates != 1 {
+			t.Errorf("%s", lines()[n-1])
+		}
+	}
+	in.Start()
+	want(1, 0)
+	in.Register("alice", "secret-Pw1")
+	in.Reload(gated(settings)+"\nrespond /new 204").Want(t, 0)
+	want(2, 1)
+	in.Reload(gated(settings)+"\ndjoser_auth /x {\nrealm nobody\n}").Want(t, 1)
+	want(2, 1)
+}
+
+// A scheme that isn't taken is ignored, as in REST framework. Only the log says why.
+func TestTheLogSaysWhichSchemesAreTaken(t *testing.T) {
+	s := newServer(t)
+	const secret = "b704c9aaaabbbbccccddddeeeeffff0000111122"
+	debug := strings.Replace(testsite.Options, "level ERROR", "level DEBUG\noutput file {$DIR}/log", 1)
+	err := s.LoadWith(debug, "djoser /auth/* {\n"+settings+"\ntoken {\nschemes Token Key\n}\n}\ndjoser_auth /api/*\nrespond /api/* x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/auth/me", "/api/x"} {
+		for _, header := range []string{"Bearer " + secret, secret} {
+			a := s.Do("GET", path, "", "Authorization", header)
+			a.Want(t, 401, `{"detail": "Authentication credentials were not provided."}`)
+			if got := a.Header.Get("WWW-Authenticate"); got != "Token" {
+				t.Errorf("%s: WWW-Authenticate %q", path, got)
+			}
+		}
+	}
+	log, err := os.ReadFile(filepath.Join(s.Dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(log)
+	if n := strings.Count(text, `its scheme is none of those that are taken","realm":"default","schemes":["Token","Key"]`); n != 4 {
+		t.Errorf("%d lines in %s", n, text)
+	}
+	if strings.Contains(text, secret) {
+		t.Errorf("a secret is in %s", text)
 	}
 }
 

@@ -3,7 +3,6 @@ package djoser
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
@@ -31,7 +30,7 @@ func (r *realm) loadMailer(ctx caddy.Context) error {
 	}
 	module, err := ctx.LoadModule(r.settings, "MailerRaw")
 	if err != nil {
-		return fmt.Errorf("mailer: %w", err)
+		return err // with its name
 	}
 	r.mailer = module.(mail.Mailer)
 	return r.loadRenderer()

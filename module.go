@@ -73,6 +73,7 @@ type App struct {
 	cookies  map[string]bool                // realms whose cookie is on, whatever their settings say
 
 	endpoints, pages []mounted
+	gates            map[string]int // number of djoser_auth, by realm
 
 	identity gate.IdentityNames
 	proxies  proxies
@@ -94,6 +95,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
 	a.realms, a.served, a.cookies = make(map[string]*realm), make(map[string][]*caddyhttp.Server), make(map[string]bool)
+	a.gates = make(map[string]int)
 	a.identity.Headers = append(slices.Clone(gate.IdentityHeaders), gate.AssertionHeader)
 	events, err := ctx.App("events")
 	if err != nil {
@@ -129,6 +131,9 @@ func (a *App) CheckProxies(ctx caddy.Context) { a.proxies.check(ctx) }
 // where the definitions aren't known yet, it does so at Start.
 func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*model.Model) error) error {
 	a.declare(ctx)
+	if where == "djoser_auth" {
+		a.gates[realm]++
+	}
 	u := use{realm, where, check}
 	if !a.declared.known {
 		a.uses = append(a.uses, u)
@@ -232,6 +237,7 @@ func (a *App) Start() error {
 			r.retry(a.ctx, err)
 		}
 	}
+	go a.announce()
 	return nil
 }
 

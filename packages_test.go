@@ -7,8 +7,6 @@ import (
 	"testing"
 )
 
-const modulePath = "github.com/caddy-djoser/djoser"
-
 // mayImport are the packages of this module that each package may import. Other packages
 // are the root and programs.
 var mayImport = map[string]string{

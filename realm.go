@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,7 +90,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 			zap.String("settings", "send_activation_email on"), zap.String("command", "caddy djoser user confirm-email"))
 	}
 	r.auth = authn.Authenticator{Model: r.model, Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
-	r.auth.JWT = r.newJWT()
+	r.auth.JWT, r.auth.Ignored = r.newJWT(), r.logIgnored
 	r.noActivationURL, r.noResetURL = settings.ActivationURL == "", settings.PasswordResetConfirmURL == ""
 	r.hasMailer = settings.MailerRaw != nil // loading it clears the setting
 	r.noInvitationURL = settings.InvitationURL == ""
@@ -104,6 +105,18 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 		return nil, err
 	}
 	return r, r.loadStore(ctx)
+}
+
+// logIgnored tells developers why a request with a header is anonymous. It doesn't log what
+// the header has, since the scheme may have been left out.
+func (r *realm) logIgnored() {
+	if c := r.log.Check(zap.DebugLevel, "an Authorization header doesn't count: its scheme is none of those that are taken"); c != nil {
+		schemes := slices.Clone(r.settings.Token.Schemes)
+		if r.settings.JWT != nil {
+			schemes = append(schemes, r.settings.JWT.HeaderTypes...)
+		}
+		c.Write(zap.Strings("schemes", schemes))
+	}
 }
 
 // turnCookieOn makes the realm's endpoints, pages and gates use its cookie.

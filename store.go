@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -98,13 +97,11 @@ func (r *realm) loadStore(ctx caddy.Context) error {
 	}
 	module, err := ctx.LoadModule(r.settings, "StoreRaw")
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return err // with its name
 	}
 	r.engine = module.(StoreModule)
-	if r.location, err = r.engine.Location(r.name); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	return nil
+	r.location, err = r.engine.Location(r.name)
+	return err
 }
 
 // stores are the open stores of the process, by location. Configurations share

@@ -20,6 +20,7 @@ type Authenticator struct {
 	Schemes []string               // that may precede a token
 	Open    func() (*Cache, error) // opens the realm's store
 	Checked func(*Identity, error) // is called with each result
+	Ignored func()                 // is called if all that a request has is an Authorization of another scheme; nil: not
 	Now     func() time.Time
 	Cookie  *Cookie // nil: the realm has no cookie
 	JWT     *JWT    // nil: the realm has no JWT
@@ -58,6 +59,11 @@ func (a *Authenticator) Authenticate(req *http.Request) (Caller, error) {
 // AuthenticateWith is Authenticate with other Cookie headers than the request's.
 func (a *Authenticator) AuthenticateWith(req *http.Request, cookies []string) (c Caller, err error) {
 	defer func() { a.Checked(c.Identity, err) }()
+	defer func() {
+		if c.Identity == nil && err == nil && a.Ignored != nil && len(req.Header["Authorization"]) > 0 {
+			a.Ignored()
+		}
+	}()
 	c.Identity, err = a.byHeader(req)
 	if a.Cookie == nil || c.Identity != nil || err != nil && !isUnknown(err) {
 		return c, err
