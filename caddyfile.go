@@ -197,7 +197,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err e
 const settingNames = "realm, prefix, domain, site_name, protocol, password_reset_confirm_url, activation_url, invitation_url, provider, registration, quiet_registration, " +
 	"login_after_registration, send_activation_email, login_after_activation, set_email_password, set_username_retype, set_password_retype, " +
 	"password_reset_confirm_retype, logout_on_password_change, ignore_bad_token, mfa, passkeys, user_model, password, token, store, mailer, from_email, " +
-	"reply_to, templates, link_ttl, reserve_usernames, throttle, cors, max_body, cache, disable, " + v2SettingNames
+	"reply_to, templates, languages, link_ttl, reserve_usernames, throttle, cors, max_body, cache, disable, " + v2SettingNames
 
 func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 	switch name {
@@ -205,6 +205,8 @@ func (s *Settings) unmarshalLine(d *caddyfile.Dispenser, name string) error {
 		return directive.CheckedArg(d, &s.Domain, checkDomain)
 	case "site_name":
 		return directive.TextArg(d, &s.SiteName)
+	case "languages":
+		return directive.CheckedListArg(d, &s.Languages, directive.CheckLanguage)
 	case "protocol":
 		return directive.CheckedArg(d, &s.Protocol, checkProtocol)
 	case "password_reset_confirm_url":

@@ -49,6 +49,7 @@ func (r *realm) loadRenderer() (err error) {
 		FromEmail:               s.FromEmail,
 		ReplyTo:                 s.ReplyTo,
 		Templates:               s.Templates,
+		Languages:               s.Languages,
 		LinkTTL:                 time.Duration(s.LinkTTL),
 		Fields:                  r.model.TemplateFields(),
 	})
@@ -82,7 +83,7 @@ func (r *realm) compose(ctx context.Context, m *model.Mail) (*mail.Message, erro
 	if err != nil || len(accounts) == 0 {
 		return nil, err
 	}
-	d := mail.Data{Purpose: m.Purpose, To: to, Protocol: r.linkProtocol(m), Language: m.Language, About: m.About}
+	d := mail.Data{Purpose: m.Purpose, To: to, Protocol: r.linkProtocol(m), Language: cmp.Or(accounts[0].Language, m.Language), About: m.About}
 	if p := r.api.Provider(m.About); p != nil && (m.Purpose == model.PurposeIdentityLinked || m.Purpose == model.PurposeIdentityRemoved) {
 		d.About = p.Label
 	}

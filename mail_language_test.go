@@ -2,6 +2,7 @@ package djoser
 
 import (
 	"bytes"
+	"mime"
 	netmail "net/mail"
 	"os"
 	"path/filepath"
@@ -38,28 +39,70 @@ func TestMailsUseTheLanguageOfTheRequest(t *testing.T) {
 		{strings.Repeat("de,", 1000), "New password ()"},
 	} {
 		s.Do("POST", "/auth/password/reset", `{"email": "ann@a.example"}`, "Content-Type", drf.MediaJSON, "Accept-Language", c.accept).Want(t, 200)
-		var got string
-		testsite.Eventually(t, "mail", func() bool {
-			files, _ := filepath.Glob(filepath.Join(s.Dir, "mails", "*.eml"))
-			for _, f := range files {
-				if !sent[f] {
-					sent[f] = true
-					b, err := os.ReadFile(f)
-					if err != nil {
-						t.Fatal(err)
-					}
-					m, err := netmail.ReadMessage(bytes.NewReader(b))
-					if err != nil {
-						t.Fatal(err)
-					}
-					got = m.Header.Get("Subject")
-					return true
-				}
-			}
-			return false
-		})
-		if got != c.want {
+		if got := nextSubject(t, s, sent); got != c.want {
 			t.Errorf("%.40q: %q, want %q", c.accept, got, c.want)
 		}
+	}
+}
+
+// nextSubject waits for a mail that wasn't sent before, and returns its subject.
+func nextSubject(t *testing.T, s *server, sent map[string]bool) (subject string) {
+	t.Helper()
+	testsite.Eventually(t, "mail", func() bool {
+		files, _ := filepath.Glob(filepath.Join(s.Dir, "mails", "*.eml"))
+		for _, f := range files {
+			if sent[f] {
+				continue
+			}
+			sent[f] = true
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := netmail.ReadMessage(bytes.NewReader(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if subject, err = new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject")); err != nil {
+				t.Fatal(err)
+			}
+			return true
+		}
+		return false
+	})
+	return subject
+}
+
+// Whoever asks for a reset, the mail is for the owner of the account.
+func TestMailsUseTheLanguageOfTheAccountsLastLogin(t *testing.T) {
+	const german, english = "Wählen Sie ein neues Passwort für Frontend", "Choose a new password for Frontend"
+	for name, c := range map[string]struct{ config, other string }{
+		"pages":             {site(settings) + "\ndjoser_pages /account/*", german},
+		"languages of mail": {site("languages en de\n"+settings) + "\ndjoser_pages /account/* {\nlanguages en\n}", german},
+		"one language":      {site(settings) + "\ndjoser_pages /account/* {\nlanguages en\n}", english},
+		"no pages":          {site(settings), english},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, c.config)
+			sent := make(map[string]bool)
+			post := func(path, body, accept string, want int) {
+				t.Helper()
+				s.Do("POST", "/auth"+path, body, "Content-Type", drf.MediaJSON, "Accept-Language", accept).Want(t, want)
+			}
+			reset := func(want string) {
+				t.Helper()
+				post("/password/reset", `{"email": "ann@a.example"}`, "en", 200)
+				if got := nextSubject(t, s, sent); got != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+			}
+			post("/register", `{"username": "ann", "password": "pw", "email": "ann@a.example"}`, "de-AT, en;q=0.5", 201)
+			reset(c.other)
+			post("/login", `{"username": "ann", "password": "pw"}`, "en-GB", 200)
+			reset(english)
+			post("/login", `{"username": "ann", "password": "pw"}`, "de", 200)
+			post("/login", `{"username": "ann", "password": "pw"}`, "", 200) // a program
+			reset(c.other)
+		})
 	}
 }

@@ -34,7 +34,7 @@ func TestTheOwnerIsToldOfNewAndRemovedWaysIn(t *testing.T) {
 	p.provider.Set(annSmith)
 	login := p.Register("ann", "pw")
 	p.Post("/auth/tokens", login, "name", "cal\"en <b>").Want(t, http.StatusCreated)
-	want(ann, "A token was made for Frontend", `a token named "cal"en <b>" was made`, "That ends the token, too.")
+	want(ann, "A token was created for Frontend", `a token named "cal"en <b>" was created`, "That ends the token, too.")
 	jsonOf(t, p.finish(p.provider.LogIn(p.begin(login), annSmith.Username), login), http.StatusOK)
 	want(ann, "Another way to log in to Frontend", "The Corp was linked to your account")
 	jsonOf(t, p.finish(p.provider.LogIn(p.begin(login), annSmith.Username), login), http.StatusOK) // again, which changes nothing

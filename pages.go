@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/placement"
+	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/pages"
 	"github.com/caddyserver/caddy/v2"
 )
@@ -36,6 +37,7 @@ func (a *App) Accounts(name string) (*account.Service, error) {
 type mounted struct {
 	realm, prefix string
 	site          placement.Site
+	languages     []string // of pages
 }
 
 // mountedFor returns the prefix of those on the same site as a gate that serves a request.
@@ -56,9 +58,9 @@ func (a *App) EndpointsPrefix(realm string, site placement.Site, r *http.Request
 }
 
 // ServePages says that the handler that is being provisioned has the pages of a realm,
-// under a prefix. It turns the realm's cookie on.
-func (a *App) ServePages(ctx caddy.Context, realm, prefix string) error {
-	a.pages = append(a.pages, mounted{realm, prefix, placement.SiteOf(ctx)})
+// under a prefix and in these languages. It turns the realm's cookie on.
+func (a *App) ServePages(ctx caddy.Context, realm, prefix string, languages []string) error {
+	a.pages = append(a.pages, mounted{realm, prefix, placement.SiteOf(ctx), languages})
 	if err := a.TurnCookieOn(realm); err != nil {
 		return err
 	}
@@ -78,30 +80,34 @@ func (a *App) LoginPath(realm string, site placement.Site, r *http.Request) stri
 	return prefix + "/login"
 }
 
-// linkPages makes the links in a realm's mails lead to its pages, unless a setting says
-// otherwise. Caddy provisions servers in random order: of several prefixes it takes the
-// first in order, so that links are the same each time.
+// linkPages makes the links in a realm's mails lead to its pages, and the mails be in the
+// languages of the pages, unless a setting says otherwise. Caddy provisions servers in random
+// order: of several pages it takes those with the first prefix in order, so that mails are the
+// same each time.
 func (a *App) linkPages(r *realm) error {
-	var prefixes []string
-	for _, p := range a.pages {
-		if p.realm == r.name {
-			prefixes = append(prefixes, p.prefix)
+	var first *mounted
+	for i, p := range a.pages {
+		if p.realm == r.name && (first == nil || p.prefix < first.prefix) {
+			first = &a.pages[i]
 		}
 	}
-	if len(prefixes) == 0 {
+	if first == nil {
 		return nil
 	}
 	if r.noInvitationURL {
-		r.settings.InvitationURL = slices.Min(prefixes) + "/register?invitation={invitation}"
+		r.settings.InvitationURL = first.prefix + "/register?invitation={invitation}"
 	}
 	if r.mailer == nil {
 		return nil
 	}
 	if r.noActivationURL {
-		r.settings.ActivationURL = slices.Min(prefixes) + "/activate/{uid}/{token}"
+		r.settings.ActivationURL = first.prefix + "/activate/{uid}/{token}"
 	}
 	if r.noResetURL {
-		r.settings.PasswordResetConfirmURL = slices.Min(prefixes) + "/password/reset/confirm/{uid}/{token}"
+		r.settings.PasswordResetConfirmURL = first.prefix + "/password/reset/confirm/{uid}/{token}"
+	}
+	if r.noLanguages {
+		r.settings.Languages = slices.DeleteFunc(slices.Clone(first.languages), func(name string) bool { return !mail.HasLanguage(r.settings.Templates, name) })
 	}
 	return r.loadRenderer()
 }

@@ -43,6 +43,7 @@ type realm struct {
 	hasMailer bool // also while commands run without the server
 
 	noActivationURL, noResetURL, noInvitationURL bool // no setting says where these links lead, so pages may
+	noLanguages                                  bool // as those of the pages
 
 	gate     gate.Realm
 	cors     *cors.Origins // nil: none
@@ -94,6 +95,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 	r.noActivationURL, r.noResetURL = settings.ActivationURL == "", settings.PasswordResetConfirmURL == ""
 	r.hasMailer = settings.MailerRaw != nil // loading it clears the setting
 	r.noInvitationURL = settings.InvitationURL == ""
+	r.noLanguages = settings.Languages == nil
 	r.providers = r.newProviders()
 	r.api, r.pages = r.newAPI(), r.newPages()
 	r.cors = cors.New(settings.CORS, settings.CORSHeaders)

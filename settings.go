@@ -123,6 +123,11 @@ type Settings struct {
 	// MailerRaw sends the mails. Required unless no mail can be sent.
 	MailerRaw json.RawMessage `json:"mailer,omitempty" caddy:"namespace=djoser.mailers inline_key=engine"`
 
+	// Languages are the languages of mails, the default one first, such as de or pt-BR. A
+	// mail is in the one that fits its account's last log-in best. Default: those of the
+	// realm's pages, without pages en.
+	Languages []string `json:"languages,omitempty"`
+
 	// FromEmail is the sender of mails, optionally with a name. Default:
 	// webmaster@localhost. Source: Django's DEFAULT_FROM_EMAIL.
 	FromEmail string `json:"from_email,omitempty"`

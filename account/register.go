@@ -80,6 +80,7 @@ func (a *Service) maySignUp(ctx context.Context, v model.Values, code string) (*
 // register fills in a new account and creates it. invitation is nil if there is none.
 // t is that of a log-in, if the account needs no activation or approval; nil: none.
 func (a *Service) register(ctx context.Context, acc *model.Account, v model.Values, invitation *model.Invitation, c Client, t *model.Token) error {
+	acc.Language = c.Language
 	if invitation != nil {
 		acc.Groups, acc.EmailConfirmed = invitation.Groups, acc.EmailConfirmed || invitation.Mailed
 	}

@@ -288,7 +288,7 @@ func (a *Service) addLogin(change *model.Change, acc *model.Account, c Client, t
 		t.Expires = t.Created.Add(a.Rules.SessionTTL)
 	}
 	t.Address, t.Agent = c.Address, CutAgent(c.Agent)
-	change.Token, change.TokenLimit = t, a.Rules.TokensPerUser
+	change.Token, change.TokenLimit, change.Language = t, a.Rules.TokensPerUser, c.Language
 	return nil
 }
 

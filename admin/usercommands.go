@@ -285,6 +285,9 @@ func (u *userView) show(w io.Writer) {
 	line("groups", strings.Join(u.Groups, ", "))
 	line("joined", shortTime(u.DateJoined))
 	line("last login", shortTime(u.LastLogin))
+	if u.Language != "" {
+		line("language", u.Language)
+	}
 	for _, r := range u.Reserved {
 		line("reserved "+r.Field, r.Name)
 	}

@@ -33,6 +33,7 @@ type userView struct {
 	Groups         []string       `json:"groups"`
 	DateJoined     *time.Time     `json:"date_joined"`
 	LastLogin      *time.Time     `json:"last_login"`
+	Language       string         `json:"language,omitempty"` // of the last log-in's browser
 	PendingEmail   string         `json:"pending_email,omitempty"`
 	Password       string         `json:"password"` // usable or unusable
 	MFA            bool           `json:"mfa"`      // has a second factor
@@ -54,7 +55,7 @@ func (m *request) describe(acc *model.Account) *userView {
 	u := &userView{
 		ID: acc.ID, Name: m.accounts.Model.Name(acc), Fields: make(map[string]any),
 		IsActive: acc.IsActive, Waiting: acc.Waiting, EmailConfirmed: acc.EmailConfirmed, IsStaff: acc.IsStaff, IsSuperuser: acc.IsSuperuser,
-		Groups: append([]string{}, acc.Groups...), DateJoined: drf.TimeOrNil(acc.DateJoined), LastLogin: drf.TimeOrNil(acc.LastLogin),
+		Groups: append([]string{}, acc.Groups...), DateJoined: drf.TimeOrNil(acc.DateJoined), LastLogin: drf.TimeOrNil(acc.LastLogin), Language: acc.Language,
 		PendingEmail: acc.PendingEmail, Password: account.PasswordState(acc), MFA: m.accounts.Rules.NeedsFactor(acc),
 	}
 	for _, f := range m.accounts.Model.Declared {

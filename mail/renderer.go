@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/model"
 	"golang.org/x/net/idna"
+	xlanguage "golang.org/x/text/language"
 )
 
 // Config is what the mails of a realm are made from.
@@ -32,7 +33,11 @@ type Config struct {
 	FromEmail string // default: webmaster@localhost
 	ReplyTo   string
 	Templates string // folder with templates that replace built-in ones
-	LinkTTL   time.Duration
+
+	// Languages are the languages of the mails, the default one first. Default: en.
+	Languages []string
+
+	LinkTTL time.Duration
 
 	// Fields are the fields of a user besides id, username and email, each with
 	// its empty value: "", int64(0), false.
@@ -45,11 +50,8 @@ type Renderer struct {
 	from      string
 	replyTo   string
 	host      string // right part of Message-IDs
-	templates map[model.Purpose]templateSet
-
-	// builtIn are used for mails about several accounts, where an operator's
-	// templates know only one.
-	builtIn map[model.Purpose]templateSet
+	languages []*language
+	matcher   xlanguage.Matcher // of languages
 }
 
 // NewRenderer reads the templates and runs each of them, so that errors in them
@@ -66,7 +68,7 @@ func NewRenderer(c Config) (*Renderer, error) {
 			return nil, fmt.Errorf("reply_to: %v", err)
 		}
 	}
-	if err := r.loadTemplates(); err != nil {
+	if err := r.loadLanguages(); err != nil {
 		return nil, err
 	}
 	if err := r.tryTemplates(); err != nil {
@@ -75,39 +77,19 @@ func NewRenderer(c Config) (*Renderer, error) {
 	return r, nil
 }
 
-// loadTemplates reads the templates of all mails.
-func (r *Renderer) loadTemplates() error {
-	r.templates = make(map[model.Purpose]templateSet)
-	r.builtIn = make(map[model.Purpose]templateSet)
-	if err := checkTemplateNames(r.config.Templates); err != nil {
-		return err
-	}
-	for p, name := range templateNames {
-		t, err := parseTemplates(r.config.Templates, name)
-		if err != nil {
-			return err
-		}
-		r.templates[p] = t
-		if t.oneAccount {
-			if r.builtIn[p], err = parseTemplates("", name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // tryTemplates runs all templates: with a user who has only the fields that
 // everyone has and with one who has all, since a template may ask; and with one
 // account and with two.
 func (r *Renderer) tryTemplates() error {
-	for _, p := range slices.Sorted(maps.Keys(templateNames)) {
-		for _, full := range []bool{false, true} {
-			acc := AccountData{User: r.sampleUser(full), UID: "MQ", Token: "token"}
-			for _, accounts := range [][]AccountData{{acc}, {acc, acc}} {
-				d := Data{Purpose: p, To: "someone@example.com", Protocol: "https", Language: "en", About: "something", Accounts: accounts}
-				if _, err := r.execute(d); err != nil {
-					return err
+	for _, l := range r.languages {
+		for _, p := range slices.Sorted(maps.Keys(templateNames)) {
+			for _, full := range []bool{false, true} {
+				acc := AccountData{User: r.sampleUser(full), UID: "MQ", Token: "token"}
+				for _, accounts := range [][]AccountData{{acc}, {acc, acc}} {
+					d := Data{Purpose: p, To: "someone@example.com", Protocol: "https", Language: l.name, About: "something", Accounts: accounts}
+					if _, err := r.execute(d); err != nil {
+						return err
+					}
 				}
 			}
 		}
@@ -172,7 +154,7 @@ type Data struct {
 	Purpose  model.Purpose
 	To       string
 	Protocol string        // of the link: http or https
-	Language string        // see model.Mail
+	Language string        // of the account or, if that has none, of the client; empty: unknown
 	About    string        // see model.Mail
 	Accounts []AccountData // at least one
 }
@@ -197,11 +179,12 @@ func (r *Renderer) Render(d Data) (*Message, error) {
 
 // execute runs the templates of a mail.
 func (r *Renderer) execute(d Data) (*Message, error) {
-	t, ok := r.templates[d.Purpose]
+	l := r.languageOf(d.Language)
+	t, ok := l.templates[d.Purpose]
 	if !ok {
 		return nil, fmt.Errorf("there is no mail %s", d.Purpose)
 	}
-	if builtIn, ok := r.builtIn[d.Purpose]; ok && len(d.Accounts) > 1 {
+	if builtIn, ok := l.builtIn[d.Purpose]; ok && len(d.Accounts) > 1 {
 		t = builtIn
 	}
 	m := &Message{
@@ -217,14 +200,14 @@ func (r *Renderer) execute(d Data) (*Message, error) {
 		accounts[i] = r.templateAccount(d, acc)
 	}
 	m.Link = accounts[0]["link"].(string)
-	if err := t.execute(m, r.templateData(d, accounts)); err != nil {
+	if err := t.execute(m, r.templateData(d, l, accounts)); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
 // templateData returns the values of a mail's templates.
-func (r *Renderer) templateData(d Data, accounts []map[string]any) map[string]any {
+func (r *Renderer) templateData(d Data, l *language, accounts []map[string]any) map[string]any {
 	first := accounts[0]
 	return map[string]any{
 		"user":      first["user"],
@@ -236,8 +219,9 @@ func (r *Renderer) templateData(d Data, accounts []map[string]any) map[string]an
 		"token":     first["token"],
 		"protocol":  first["protocol"],
 		"language":  d.Language,
+		"lang":      l.name,
 		"about":     singleLine(d.About),
-		"link_ttl":  humanDuration(r.config.LinkTTL),
+		"link_ttl":  l.duration(r.config.LinkTTL),
 	}
 }
 
@@ -296,24 +280,6 @@ func (r *Renderer) templateUser(user map[string]any) map[string]any {
 		}
 	}
 	return u
-}
-
-// humanDuration writes a duration as people do, such as 3 days.
-func humanDuration(d time.Duration) string {
-	const day = 24 * time.Hour
-	n, unit := int64(d/time.Second), "second"
-	switch {
-	case d >= day && d%day < time.Hour:
-		n, unit = int64(d/day), "day"
-	case d >= time.Hour && d%time.Hour < time.Minute:
-		n, unit = int64(d/time.Hour), "hour"
-	case d >= time.Minute:
-		n, unit = int64(d/time.Minute), "minute"
-	}
-	if n != 1 {
-		unit += "s"
-	}
-	return fmt.Sprintf("%d %s", n, unit)
 }
 
 // randomID returns the left part of a Message-ID.

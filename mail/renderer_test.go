@@ -12,11 +12,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/templates"
 )
 
 // testConfig returns the settings of the documentation's example.
@@ -134,7 +136,7 @@ func TestBuiltInMails(t *testing.T) {
 		model.PurposeActivation:    {"Activate your account on Frontend", "#/activate/MQ/tok-en"},
 		model.PurposePasswordReset: {"Choose a new password for Frontend", "#/password/reset/confirm/MQ/tok-en"},
 		model.PurposeEmailChange:   {"Confirm your new address for Frontend", "#/activate/MQ/tok-en"},
-		model.PurposeEmailNotice:   {"Your address for Frontend changes", "#/activate/MQ/tok-en"},
+		model.PurposeEmailNotice:   {"Your address for Frontend was changed", "#/activate/MQ/tok-en"},
 	} {
 		m, err := r.Render(Data{Purpose: p, To: "someone@example.com", Protocol: "https", Accounts: []AccountData{{User: user, UID: "MQ", Token: "tok-en"}}})
 		if err != nil {
@@ -173,7 +175,7 @@ func TestBuiltInMails(t *testing.T) {
 			}
 		}
 		for _, body := range []string{got.text, got.html} {
-			if !strings.Contains(body, "for 3 days") {
+			if !strings.Contains(body, "in 3 days") {
 				t.Errorf("%s: doesn't say how long the link is good", p)
 			}
 		}
@@ -405,8 +407,97 @@ func TestHumanDuration(t *testing.T) {
 		48*time.Hour + 30*time.Second:  "2 days",
 		500*time.Hour + 20*time.Minute: "30020 minutes",
 	} {
-		if got := humanDuration(d); got != want {
+		if got := (&language{name: english}).duration(d); got != want {
 			t.Errorf("%s: %s", d, got)
 		}
+	}
+	if got := (&language{name: "de"}).duration(72 * time.Hour); got != "3 Tagen" {
+		t.Error(got)
+	}
+}
+
+func TestMailsInLanguages(t *testing.T) {
+	s := testConfig()
+	s.Languages, s.Templates = []string{"de", "en", "fr", "pt-BR"}, t.TempDir()
+	for _, name := range []string{"fr", "pt-BR"} {
+		if err := os.Mkdir(filepath.Join(s.Templates, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeTemplate(t, s.Templates, "fr/password_reset_email_subject.txt", "Nouveau mot de passe")
+	writeTemplate(t, s.Templates, "pt-BR/password_reset_email_body.txt", "Nova senha: {{.url}} ({{.lang}}, {{.language}})")
+	writeTemplate(t, s.Templates, "activation_email_body.txt", "for all languages: {{.url}}")
+	writeTemplate(t, s.Templates, "fr/activation_email_body.txt", "en français: {{.url}}")
+	writeTemplate(t, s.Templates, "activation_email_body.html", "<p>for all languages: {{.url}}</p>")
+	r := testRenderer(t, s)
+	for _, c := range []struct {
+		language            string
+		purpose             model.Purpose
+		subject, text, html string
+		neither             string // in the text or the HTML
+	}{
+		{"de", model.PurposePasswordReset, "Wählen Sie ein neues Passwort für Frontend", "läuft in 3 Tagen ab", `<html lang="de">`, "password for"},
+		{"", model.PurposePasswordReset, "Wählen Sie ein neues Passwort für Frontend", "läuft in 3 Tagen ab", `<html lang="de">`, "password for"},
+		{"zh", model.PurposePasswordReset, "Wählen Sie ein neues Passwort für Frontend", "läuft in 3 Tagen ab", `<html lang="de">`, "password for"},
+		{"en", model.PurposePasswordReset, "Choose a new password for Frontend", "expires in 3 days", `<html lang="en">`, "Passwort"},
+		{"fr", model.PurposePasswordReset, "Nouveau mot de passe", "expires in 3 days", `<html lang="fr">`, "Passwort"},
+		{"pt", model.PurposePasswordReset, "Choose a new password for Frontend", "(pt-BR, pt)", "", "Passwort"},
+		{"en", model.PurposeActivation, "Activate your account on Frontend", "for all languages", "<p>for all languages", "ready"},
+		{"de", model.PurposeActivation, "Aktivieren Sie Ihr Konto bei Frontend", "for all languages", "<p>for all languages", "bereit"},
+		{"fr", model.PurposeActivation, "Activate your account on Frontend", "en français", "", "for all languages"},
+	} {
+		m, err := r.Render(Data{Purpose: c.purpose, To: "a@b.example", Protocol: "https", Language: c.language, Accounts: []AccountData{{UID: "MQ", Token: "t"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Subject != c.subject || !strings.Contains(m.Text, c.text) || !strings.Contains(m.HTML, c.html) || (c.html == "") != (m.HTML == "") ||
+			strings.Contains(m.Text+m.HTML, c.neither) {
+			t.Errorf("%q: %s\n%s\n%s", c.language, m.Subject, m.Text, m.HTML)
+		}
+	}
+}
+
+// A translation has every value, condition and link of the English mail, in the same order.
+func TestBuiltInMailsAreTheSameInAllLanguages(t *testing.T) {
+	actions := regexp.MustCompile(`\{\{[^}]*\}\}|</?[a-z][^>]*>`)
+	for _, file := range templateNames {
+		for _, end := range []string{subjectFile, textFile, htmlFile} {
+			english, err := templates.FS.ReadFile(file + end)
+			if err != nil {
+				t.Fatal(err)
+			}
+			german, err := templates.FS.ReadFile("de/" + file + end)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Equal(english, german) {
+				t.Errorf("%s isn't translated", file+end)
+			}
+			if got, want := actions.FindAllString(string(german), -1), actions.FindAllString(string(english), -1); !slices.Equal(got, want) {
+				t.Errorf("%s has\n%q, want\n%q", file+end, got, want)
+			}
+		}
+	}
+}
+
+func TestAnUnknownLanguageOfMailsIsRefused(t *testing.T) {
+	for name, want := range map[string]string{
+		"german": "languages: 'german' is no language: use tags such as en, de or pt-BR",
+		"fr":     "languages: there are no mails in fr: use en or de, or write them into the folder fr of the setting templates",
+	} {
+		s := testConfig()
+		s.Languages = []string{name}
+		if _, err := NewRenderer(s); err == nil || err.Error() != want {
+			t.Errorf("got %v", err)
+		}
+	}
+	s := testConfig()
+	s.Languages, s.Templates = []string{"fr"}, t.TempDir()
+	if err := os.Mkdir(filepath.Join(s.Templates, "fr"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeTemplate(t, s.Templates, "fr/activation.txt", "")
+	if _, err := NewRenderer(s); err == nil || !strings.Contains(err.Error(), filepath.Join("fr", "activation.txt")+" is no template's name") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -67,18 +67,15 @@ type templateSet struct {
 // checkTemplateNames refuses files that look like templates but have another
 // name, since they would never be used.
 func checkTemplateNames(dir string) error {
-	if dir == "" {
-		return nil
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return fmt.Errorf("templates: %w", err)
-	}
 	var names []string
 	for _, name := range templateNames {
 		names = append(names, name+subjectFile, name+textFile, name+htmlFile)
 	}
 	slices.Sort(names)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("templates: %w", err)
+	}
 	for _, e := range entries {
 		ext := filepath.Ext(e.Name())
 		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".txt" && ext != ".html" {
@@ -95,28 +92,51 @@ func checkTemplateNames(dir string) error {
 // templateFile is the source of a template.
 type templateFile struct {
 	path, text string
-	own        bool // from the operator's folder, not built in
+	origin     origin
 }
 
-// readTemplate reads a template from the folder, or else the built-in one.
-func readTemplate(dir, name string) (templateFile, error) {
-	if dir != "" {
-		path := filepath.Join(dir, name)
-		b, err := os.ReadFile(path)
+// origin is where a template is from.
+type origin int
+
+const (
+	isBuiltIn origin = iota
+	isForAll         // the operator's, for languages that have none of their own
+	isForLanguage
+)
+
+// readTemplate reads the operator's template in a language, that for all languages, or else
+// the built-in one.
+func readTemplate(dir, language, name string) (templateFile, error) {
+	if dir == "" {
+		return readBuiltIn(language, name)
+	}
+	for _, f := range []templateFile{{path: filepath.Join(dir, language, name), origin: isForLanguage}, {path: filepath.Join(dir, name), origin: isForAll}} {
+		b, err := os.ReadFile(f.path)
 		if err == nil {
-			text, err := templateText(path, b)
-			return templateFile{path, text, true}, err
+			f.text, err = templateText(f.path, b)
+			return f, err
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return templateFile{}, fmt.Errorf("templates: %w", err)
 		}
 	}
-	b, err := templates.FS.ReadFile(name)
-	return templateFile{"templates/" + name, string(b), false}, err
+	return readBuiltIn(language, name)
+}
+
+func readBuiltIn(language, name string) (templateFile, error) {
+	path := language + "/" + name
+	b, err := templates.FS.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) { // in English, or in a language that isn't built in
+		path = name
+		b, err = templates.FS.ReadFile(path)
+	}
+	return templateFile{"templates/" + path, string(b), isBuiltIn}, err
 }
 
 // ignoresAccounts reports whether an operator's template ignores .accounts.
-func (f templateFile) ignoresAccounts() bool { return f.own && !strings.Contains(f.text, ".accounts") }
+func (f templateFile) ignoresAccounts() bool {
+	return f.origin != isBuiltIn && !strings.Contains(f.text, ".accounts")
+}
 
 // parseText parses a text template.
 func (f templateFile) parseText() (*texttemplate.Template, error) {
@@ -142,16 +162,16 @@ func (f templateFile) parseHTML() (*htmltemplate.Template, error) {
 
 // parseTemplates reads the templates whose names begin with name. With an
 // operator's own text, the built-in HTML is left out, since it would say
-// something else.
-func parseTemplates(dir, name string) (t templateSet, err error) {
-	subject, err := readTemplate(dir, name+subjectFile)
+// something else; and with one in a language, HTML for all languages.
+func parseTemplates(dir, language, name string) (t templateSet, err error) {
+	subject, err := readTemplate(dir, language, name+subjectFile)
 	if err != nil {
 		return t, err
 	}
 	if t.subject, err = subject.parseText(); err != nil {
 		return t, err
 	}
-	text, err := readTemplate(dir, name+textFile)
+	text, err := readTemplate(dir, language, name+textFile)
 	if err != nil {
 		return t, err
 	}
@@ -159,8 +179,8 @@ func parseTemplates(dir, name string) (t templateSet, err error) {
 	if t.text, err = text.parseText(); err != nil {
 		return t, err
 	}
-	html, err := readTemplate(dir, name+htmlFile)
-	if err != nil || text.own && !html.own {
+	html, err := readTemplate(dir, language, name+htmlFile)
+	if err != nil || html.origin < text.origin {
 		return t, err
 	}
 	t.oneAccount = t.oneAccount || html.ignoresAccounts() && strings.TrimSpace(html.text) != ""

@@ -22,6 +22,7 @@ type Account struct {
 	IsSuperuser bool
 	DateJoined  time.Time
 	LastLogin   time.Time // zero: never
+	Language    string    // that the owner's browser asked for last, such as de; empty: none yet
 
 	// Groups and Permissions are sorted names. Permissions are kept for Django, and
 	// have no meaning here.

@@ -38,8 +38,11 @@ type Change struct {
 	Token  *Token
 	Serial uint64
 
-	// NoLogin keeps LastLogin: Token was not made by a log-in.
+	// NoLogin keeps LastLogin and Language: Token was not made by a log-in.
 	NoLogin bool
+
+	// Language, unless it is empty, becomes the account's with a log-in.
+	Language string
 
 	// TokenLimit is the maximum number of log-ins of the account, without named tokens.
 	// More end the oldest. Zero: no limit.
@@ -138,8 +141,20 @@ func (c *Change) NewAccount() *Account {
 		return c.Account
 	}
 	a := *c.Account
-	a.LastLogin = c.Token.Created
+	c.LogIn(&a)
 	return &a
+}
+
+// LogIn changes an account as its log-in with Token does. A store does so before it keeps
+// the account.
+func (c *Change) LogIn(a *Account) {
+	if c.Token == nil || c.NoLogin {
+		return
+	}
+	a.LastLogin = c.Token.Created
+	if c.Language != "" {
+		a.Language = c.Language
+	}
 }
 
 // SetResults sets what a store has chosen: the account's id, version and keys, and the ids of
@@ -150,9 +165,7 @@ func (c *Change) SetResults(id, version uint64, keys []Key, mails []uint64) {
 		if !c.Delete {
 			a.Keys = keys
 		}
-		if c.Token != nil && !c.NoLogin {
-			a.LastLogin = c.Token.Created
-		}
+		c.LogIn(a)
 	}
 	if c.Token != nil {
 		c.Token.Account = id

@@ -63,7 +63,7 @@ func (p *Pages) unmarshal(d *caddyfile.Dispenser) (said map[string]bool, err err
 		case "color":
 			return directive.CheckedArg(d, &p.Color, checkColor)
 		case "languages":
-			return directive.CheckedListArg(d, &p.Languages, checkLanguageTag)
+			return directive.CheckedListArg(d, &p.Languages, directive.CheckLanguage)
 		case "templates":
 			return directive.TextArg(d, &p.Templates)
 		}

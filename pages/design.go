@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/caddy-djoser/djoser/internal/directive"
 )
 
 //go:embed templates/*.html assets/style.css assets/script.js
@@ -189,7 +191,7 @@ func checkTemplateNames(dir string) error {
 		text, isText := strings.CutSuffix(name, ".json")
 		switch {
 		case e.IsDir() || strings.HasPrefix(name, "."):
-		case isText && checkLanguageTag(text) != nil:
+		case isText && directive.CheckLanguage(text) != nil:
 			return fmt.Errorf("templates: %s is no file of texts: its name must be that of a language, such as fr.json", filepath.Join(dir, name))
 		case strings.HasSuffix(name, ".html") && !slices.Contains(names, name):
 			return fmt.Errorf("templates: %s is no template's name: they are %s", filepath.Join(dir, name), strings.Join(names, ", "))

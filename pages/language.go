@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-djoser/djoser/internal/directive"
 	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
 )
@@ -97,13 +98,6 @@ type languages struct {
 // defaultLanguages are those that come with the module.
 var defaultLanguages = []string{"en", "de"}
 
-func checkLanguageTag(name string) error {
-	if tag, err := language.Parse(name); err != nil || tag.String() != name {
-		return fmt.Errorf("languages: '%s' is no language: use tags such as en, de or pt-BR", name)
-	}
-	return nil
-}
-
 // loadLanguages reads the texts of languages. Files in dir add languages, and replace
 // texts of the built-in ones.
 func loadLanguages(names []string, dir string) (*languages, error) {
@@ -117,7 +111,7 @@ func loadLanguages(names []string, dir string) (*languages, error) {
 	l := new(languages)
 	var tags []language.Tag
 	for i, name := range names {
-		if err := checkLanguageTag(name); err != nil {
+		if err := directive.CheckLanguage(name); err != nil {
 			return nil, err
 		}
 		if slices.Contains(names[:i], name) {
@@ -209,6 +203,14 @@ func (t *texts) check(english *texts) error {
 		}
 	}
 	return nil
+}
+
+// names returns the tags of the languages.
+func (l *languages) names() (names []string) {
+	for _, one := range l.all {
+		names = append(names, one.Tag.String())
+	}
+	return names
 }
 
 // of returns the language that a client prefers. Source: RFC 9110, 12.5.4, and RFC 4647.

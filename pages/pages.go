@@ -46,8 +46,8 @@ type App interface {
 	Accounts(realm string) (*account.Service, error)
 
 	// ServePages says that the handler that is being provisioned has the pages of a
-	// realm, under a prefix. It turns the realm's cookie on.
-	ServePages(ctx caddy.Context, realm, prefix string) error
+	// realm, under a prefix and in these languages. It turns the realm's cookie on.
+	ServePages(ctx caddy.Context, realm, prefix string, languages []string) error
 
 	// Refer checks that a realm is defined, and that its user model passes check
 	// unless it is nil.
@@ -138,7 +138,7 @@ func (p *Pages) Provision(ctx caddy.Context) error {
 	}
 	p.app = app.(App)
 	p.app.CheckProxies(ctx)
-	if err := p.app.ServePages(ctx, p.Realm, p.Prefix); err != nil {
+	if err := p.app.ServePages(ctx, p.Realm, p.Prefix, p.languages.names()); err != nil {
 		return err
 	}
 	ctx.Logger().Info("pages", zap.String("realm", p.Realm), zap.String("under", p.Prefix+"/"))

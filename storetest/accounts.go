@@ -27,6 +27,7 @@ var accountPromises = []promise{
 			EmailConfirmed: true,
 			DateJoined:     base,
 			LastLogin:      base.Add(time.Microsecond),
+			Language:       "de",
 			Groups:         []string{"editors", "admins"},
 			Permissions:    []string{"app.add_thing"},
 			Fields: map[string]any{

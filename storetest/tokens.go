@@ -31,10 +31,23 @@ var tokenPromises = []promise{
 		a.Email = "late@example.com"
 		s.is(s.Commit(s.ctx, &model.Change{Account: a}), model.ErrConflict)
 	}},
-	{"a token with NoLogin doesn't change last_login", func(s *suite) {
+	{"a login sets the language, unless it has none", func(s *suite) {
+		a, t := user("ann"), token(0, 1)
+		s.must(s.Commit(s.ctx, &model.Change{Account: a, Token: t, Language: "pt"}))
+		s.equal(a.Language, "pt")
+		s.equal(s.account(a.ID), a)
+		for n, login := range []model.Change{{Language: "de"}, {}} {
+			login.Token = token(a.ID, n+2)
+			s.must(s.Commit(s.ctx, &login))
+			s.equal(s.account(a.ID).Language, "de")
+		}
+	}},
+	{"a token with NoLogin doesn't change last_login or the language", func(s *suite) {
 		a := s.create("ann")
-		s.must(s.Commit(s.ctx, &model.Change{Token: token(a.ID, 1), NoLogin: true}))
-		s.equal(s.account(a.ID).LastLogin, a.LastLogin)
+		s.must(s.Commit(s.ctx, &model.Change{Token: token(a.ID, 1), NoLogin: true, Language: "de"}))
+		got := s.account(a.ID)
+		s.equal(got.LastLogin, a.LastLogin)
+		s.equal(got.Language, a.Language)
 		s.equal(s.tokens(a.ID), []int{1})
 	}},
 	{"a token can be stored with its new account", func(s *suite) {

@@ -212,9 +212,7 @@ func (w *changeWriter) login(b *batch) error {
 		return model.ErrConflict
 	}
 	w.id, w.version = stored.ID, stored.Version+1
-	if !c.NoLogin {
-		stored.LastLogin = c.Token.Created
-	}
+	c.LogIn(&stored.Account)
 	fields, err := records.EncodeAccountFields(&stored.Account)
 	if err != nil {
 		return err

@@ -355,9 +355,7 @@ func (w *writer) writeKeys(b *pgx.Batch) {
 // login stores the time of a log-in in the token's account.
 func (w *writer) login(b *pgx.Batch) error {
 	a := w.stored
-	if !w.c.NoLogin {
-		a.LastLogin = w.c.Token.Created
-	}
+	w.c.LogIn(&a.Account)
 	fields, err := records.EncodeAccountFields(&a.Account)
 	if err != nil {
 		return answer{err}

@@ -34,6 +34,7 @@ const (
 	recAccountReserved     protowire.Number = 20 // 19 is free
 	recAccountPasskey      protowire.Number = 21
 	recAccountChallenged   protowire.Number = 22
+	recAccountLanguage     protowire.Number = 23
 )
 
 const (
@@ -150,6 +151,7 @@ func EncodeAccountFields(a *model.Account) ([]byte, error) {
 	b = appendNumber(b, recAccountFlags, flags)
 	b = appendTime(b, recAccountDateJoined, a.DateJoined)
 	b = appendTime(b, recAccountLastLogin, a.LastLogin)
+	b = appendText(b, recAccountLanguage, a.Language)
 	b = appendNumber(b, recAccountSerial, a.Serial)
 	for _, g := range a.Groups {
 		b = protowire.AppendTag(b, recAccountGroup, protowire.BytesType)
@@ -259,6 +261,8 @@ func DecodeAccount(id uint64, record []byte) (*Account, error) {
 			a.DateJoined = d.time()
 		case recAccountLastLogin:
 			a.LastLogin = d.time()
+		case recAccountLanguage:
+			a.Language = d.text()
 		case recAccountSerial:
 			a.Serial = d.number()
 		case recAccountGroup:
