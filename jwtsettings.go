@@ -144,7 +144,7 @@ func (s *JWTSettings) validate() error {
 // issuer returns what makes the tokens of a realm with these keys.
 func (s *JWTSettings) issuer(keys *jwt.Keys) *jwt.Issuer {
 	if s.Algorithm == jwt.HS256 {
-		keys = jwt.NewSharedKey([]byte(s.Key), time.Now)
+		keys = jwt.NewSharedKey([]byte(s.Key), keys.Now)
 	}
 	return &jwt.Issuer{Keys: keys, Name: s.Issuer, Access: time.Duration(s.Access)}
 }

@@ -169,7 +169,7 @@ func (r *realm) newProviders() []*social.Provider {
 	for _, p := range r.settings.Providers {
 		providers = append(providers, social.New(social.Config{
 			Name: p.Name, Kind: p.Kind, URL: cmp.Or(p.Issuer, p.URL), Label: p.Label, ClientID: p.ClientID, ClientSecret: p.ClientSecret,
-			RedirectURIs: p.RedirectURIs, Failed: func(err error) { r.providerFailed(p.Name, err) },
+			RedirectURIs: p.RedirectURIs, Now: r.now, Failed: func(err error) { r.providerFailed(p.Name, err) },
 		}))
 	}
 	return providers

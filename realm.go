@@ -90,7 +90,7 @@ func newRealm(ctx caddy.Context, name string, s *Settings) (*realm, error) {
 		r.log.Warn("people log in with addresses that nobody confirms: the gate tells back ends of a username once a password was reset by mail, or an administrator confirmed it",
 			zap.String("settings", "send_activation_email on"), zap.String("command", "caddy djoser user confirm-email"))
 	}
-	r.auth = authn.Authenticator{Model: r.model, Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: time.Now}
+	r.auth = authn.Authenticator{Model: r.model, Schemes: settings.Token.Schemes, Open: r.identities, Checked: r.metrics.checked, Now: r.now}
 	r.auth.JWT, r.auth.Ignored = r.newJWT(), r.logIgnored
 	r.noActivationURL, r.noResetURL = settings.ActivationURL == "", settings.PasswordResetConfirmURL == ""
 	r.hasMailer = settings.MailerRaw != nil // loading it clears the setting
@@ -167,6 +167,14 @@ func (r *realm) open() (*sharedStore, error) {
 	return r.tryOpen()
 }
 
+// now is the time by the store's clock, once it is open.
+func (r *realm) now() time.Time {
+	if shared := r.shared.Load(); shared != nil {
+		return shared.Now()
+	}
+	return time.Now()
+}
+
 // health returns why the store doesn't work, or nil. It reads nothing of the store.
 func (r *realm) health() error {
 	shared, err := r.open()
@@ -206,7 +214,7 @@ func (r *realm) tryOpen() (*sharedStore, error) {
 		shared.watch()
 	}
 	r.accounts = accounts
-	r.keys = jwt.NewKeys(accounts.Links.Key, time.Now)
+	r.keys = jwt.NewKeys(accounts.Links.Key, shared.Now)
 	if s := r.settings.JWT; s != nil {
 		r.issuer = s.issuer(r.keys)
 	}
@@ -288,12 +296,12 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 		Validators: validators,
 		Throttles:  shared.throttles,
 		Rates:      &r.settings.Throttle,
-		Links:      account.Links{Key: key, TTL: time.Duration(r.settings.LinkTTL), Now: time.Now},
+		Links:      account.Links{Key: key, TTL: time.Duration(r.settings.LinkTTL), Now: shared.Now},
 		Hasher:     *r.settings.Password.Hasher,
 		Pool:       r.settings.Password.pool(),
 		Reporter:   reporter{r.metrics, r},
 		WakeMail:   shared.outbox.Wake,
-		Now:        time.Now,
+		Now:        shared.Now,
 	}, nil
 }
 

@@ -254,7 +254,7 @@ func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	shared := &sharedStore{
-		Cache:     authn.NewCache(store, time.Now),
+		Cache:     authn.NewCache(store, model.ClockOf(store)),
 		outbox:    mail.NewOutbox(store, r.log),
 		throttles: account.NewThrottles(time.Now),
 	}

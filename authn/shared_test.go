@@ -24,6 +24,7 @@ func (s *sharedStore) OnEndings(fn func(model.Endings)) {
 	s.tell = fn
 	fn(model.Endings{Missed: true, AsOf: time.Now()})
 }
+func (s *sharedStore) Now() time.Time       { return time.Now() }
 func (s *sharedStore) Grace() time.Duration { return s.grace }
 func (s *sharedStore) ClaimMail(context.Context, uint64, time.Duration) (bool, error) {
 	return true, nil

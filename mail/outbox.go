@@ -90,6 +90,7 @@ type Delivery struct {
 // many servers drop the copy: mails are sent at least once.
 type Outbox struct {
 	store model.Store
+	now   func() time.Time // the store's
 	log   *zap.Logger
 	times outboxTimes
 
@@ -128,6 +129,7 @@ func NewOutbox(store model.Store, log *zap.Logger) *Outbox {
 func startOutbox(store model.Store, log *zap.Logger, times outboxTimes) *Outbox {
 	o := &Outbox{
 		store:     store,
+		now:       model.ClockOf(store),
 		log:       log,
 		times:     times,
 		signal:    make(chan struct{}, 1),
@@ -418,7 +420,7 @@ func (o *Outbox) classify(to string, err error) (_ error, ofMail bool) {
 // reschedule sets when a failed mail is retried. It returns false for a mail
 // that is given up. Either is logged.
 func (o *Outbox) reschedule(d *Delivery, m *model.Mail, err error) (again bool) {
-	now := time.Now()
+	now := o.now()
 	if m.Created.Sub(now) > longestPause { // the clock was set back
 		m.Created = now
 	}

@@ -46,14 +46,15 @@ func (q *queue) next() *model.Mail {
 // read fills the queue with mails that are due. With retryAll, it includes those that
 // wait to be retried.
 func (o *Outbox) read(retryAll bool) error {
+	now := o.now()
 	o.lastRead = time.Now()
-	latest, err := o.store.LatestMails(o.running, o.lastRead, maxLatest)
+	latest, err := o.store.LatestMails(o.running, now, maxLatest)
 	if err != nil {
 		return err
 	}
 	latest = without(latest, o.queue.waiting)
 	if len(o.queue.waiting) == 0 {
-		waiting, err := o.dueMails(o.lastRead, retryAll)
+		waiting, err := o.dueMails(now, retryAll)
 		if err != nil {
 			return err
 		}

@@ -210,6 +210,17 @@ type SharedStore interface {
 	// it has it: another server may have claimed or deleted it. PutMail ends the claim.
 	// Mails and LatestMails leave out mails that other servers have claimed.
 	ClaimMail(ctx context.Context, id uint64, d time.Duration) (bool, error)
+
+	// Now is the time that the servers agree on, whatever their clocks say.
+	Now() time.Time
+}
+
+// ClockOf returns the clock of a store's accounts, tokens and mails.
+func ClockOf(s Store) func() time.Time {
+	if shared, ok := As[SharedStore](s); ok {
+		return shared.Now
+	}
+	return time.Now
 }
 
 // Endings is what other servers have ended or changed.

@@ -38,7 +38,7 @@ func (v *visit) isOld(maxAge string) bool {
 		return false
 	}
 	seconds, err := strconv.ParseUint(maxAge, 10, 31)
-	return err != nil || v.pages.now().Sub(v.who.Token.ProvedAt()) > time.Duration(seconds)*time.Second || seconds == 0
+	return err != nil || v.accounts.Now().Sub(v.who.Token.ProvedAt()) > time.Duration(seconds)*time.Second || seconds == 0
 }
 
 // handOverNext returns the path of the log-in page itself if it is to hand a log-in over,

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/authn"
@@ -103,7 +102,6 @@ type Pages struct {
 	app       App
 	languages *languages
 	design    *design
-	now       func() time.Time
 }
 
 // CaddyModule returns the Caddy module information.
@@ -147,7 +145,6 @@ func (p *Pages) Provision(ctx caddy.Context) error {
 
 // setDefaults sets the defaults, and replaces placeholders such as {env.*}.
 func (p *Pages) setDefaults() error {
-	p.now = time.Now
 	for name, value := range map[string]*string{
 		"home": &p.Home, "site_name": &p.SiteName, "logo": &p.Logo, "color": &p.Color, "templates": &p.Templates,
 	} {

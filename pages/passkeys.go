@@ -120,7 +120,7 @@ func showPasskeys(v *visit, w *View) error {
 		return err
 	}
 	for _, p := range serializers.RepresentPasskeys(acc) {
-		shown, err := w.passkey(p, v.pages.now())
+		shown, err := w.passkey(p, v.accounts.Now())
 		if err != nil {
 			return err
 		}

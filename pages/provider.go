@@ -206,7 +206,7 @@ func showIdentities(v *visit, w *View) error {
 		if p := v.realm.Provider(i.Provider); p != nil {
 			shown.Label = p.Label
 		}
-		if shown.Linked, err = w.Ago(i.Linked, v.pages.now()); err != nil {
+		if shown.Linked, err = w.Ago(i.Linked, v.accounts.Now()); err != nil {
 			return err
 		}
 		w.Identities = append(w.Identities, shown)

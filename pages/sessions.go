@@ -30,7 +30,7 @@ func showSessions(v *visit, w *View) error {
 		if t.Name != "" && v.offers(pageNamed("tokens")) {
 			continue // on a page of their own
 		}
-		s, err := w.session(t, v.pages.now())
+		s, err := w.session(t, v.accounts.Now())
 		if err != nil {
 			return err
 		}

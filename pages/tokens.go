@@ -31,7 +31,7 @@ func showTokens(v *visit, w *View) error {
 		if t.Name == "" {
 			continue
 		}
-		named, err := w.namedToken(t, v.pages.now())
+		named, err := w.namedToken(t, v.accounts.Now())
 		if err != nil {
 			return err
 		}

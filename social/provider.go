@@ -27,6 +27,9 @@ type Config struct {
 	ClientSecret string   // that the provider gave
 	RedirectURIs []string // that front ends may use
 
+	// Now is the clock of the log-ins that are begun and ended. Default: time.Now.
+	Now func() time.Time
+
 	// Failed is called with why a log-in failed at the provider; nil: not called. The error
 	// has no secrets.
 	Failed func(error)
@@ -98,7 +101,10 @@ type protocol interface {
 
 // New returns a provider. It connects to nothing.
 func New(c Config) *Provider {
-	p := &Provider{Config: c, client: newClient(), now: time.Now}
+	p := &Provider{Config: c, client: newClient(), now: c.Now}
+	if p.now == nil {
+		p.now = time.Now
+	}
 	switch c.Kind {
 	case GitHub:
 		p.protocol = newGitHub(c.URL, p.client)

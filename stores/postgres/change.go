@@ -53,7 +53,7 @@ func (s *database) change(ctx context.Context, read func(*pgx.Batch), write func
 // changeKey returns a key that no other change has. Keys begin with the time, so that they are
 // next to each other in the index.
 func (s *database) changeKey() []byte {
-	key := binary.BigEndian.AppendUint64(nil, uint64(s.now().UnixMicro()))
+	key := binary.BigEndian.AppendUint64(nil, uint64(s.Now().UnixMicro()))
 	key = append(key, make([]byte, 8)...)
 	rand.Read(key[8:]) // never fails; see crypto/rand
 	return key

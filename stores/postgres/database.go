@@ -23,7 +23,7 @@ type database struct {
 	timeout time.Duration
 	begin   pgx.TxOptions
 	log     *zap.Logger
-	now     func() time.Time
+	clock   func() time.Time // of this machine
 	node    int64 // of this server, as long as the store is open
 	linkKey []byte
 
@@ -33,6 +33,7 @@ type database struct {
 
 	era      atomic.Pointer[era]
 	answered atomic.Int64 // when the database answered last, in Unix nanoseconds
+	ahead    atomic.Int64 // of the database's clock before this machine's, in nanoseconds
 
 	telling   sync.Mutex // guards these
 	listeners []func(model.Endings)
@@ -52,13 +53,14 @@ type settings struct {
 	statementTimeout time.Duration
 	grace            time.Duration
 	notifies         bool
+	clock            func() time.Time
 }
 
 // open opens a store.
 func open(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Logger) (*database, error) {
 	s := &database{
 		schema: pgx.Identifier{set.schema}.Sanitize(), timeout: set.timeout, log: log,
-		now: time.Now, node: rand.Int64(),
+		clock: set.clock, node: rand.Int64(),
 		notifies: set.notifies, channel: set.schema, grace: set.grace,
 	}
 	s.era.Store(newEra())
@@ -189,7 +191,7 @@ func (s *database) Stats(ctx context.Context) (st model.Stats, err error) {
 			(select count(*) from djoser.mails),
 			(select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from pg_class
 				where relnamespace = to_regnamespace($2) and relkind = 'r')`),
-			s.now().UnixMicro(), s.schema).Scan(&st.Accounts, &st.Tokens, &st.Mails, &st.Bytes)
+			s.Now().UnixMicro(), s.schema).Scan(&st.Accounts, &st.Tokens, &st.Mails, &st.Bytes)
 	})
 	return st, err
 }

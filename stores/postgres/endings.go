@@ -101,7 +101,7 @@ func (f *follower) round(ctx context.Context) error {
 }
 
 func (f *follower) poll(ctx context.Context) error {
-	began := time.Now()
+	began, asked := time.Now(), f.s.clock()
 	missed := f.conn == nil
 	if missed {
 		// The database may be another one since, which knows of fewer transactions.
@@ -111,14 +111,16 @@ func (f *follower) poll(ctx context.Context) error {
 		}
 	}
 	f.woken = false
+	var there time.Time
 	if missed {
-		if err := f.conn.QueryRow(ctx, "select pg_current_snapshot()::text").Scan(&f.cursor); err != nil {
+		if err := f.conn.QueryRow(ctx, "select pg_current_snapshot()::text, clock_timestamp()").Scan(&f.cursor, &there); err != nil {
 			return err
 		}
+		f.s.setClock(asked, there)
 		f.s.tell(model.Endings{Missed: true, AsOf: began})
 		return nil
 	}
-	rows, err := f.conn.Query(ctx, f.s.sql(`select pg_current_snapshot()::text, e.account, e.token from (select) one
+	rows, err := f.conn.Query(ctx, f.s.sql(`select pg_current_snapshot()::text, clock_timestamp(), e.account, e.token from (select) one
 		left join djoser.endings e on e.xid >= pg_snapshot_xmin($1::text::pg_snapshot)
 			and not pg_visible_in_snapshot(e.xid, $1::text::pg_snapshot) and e.node <> $2`), f.cursor, f.s.node)
 	if err != nil {
@@ -130,7 +132,7 @@ func (f *follower) poll(ctx context.Context) error {
 		token  []byte
 	)
 	endings := model.Endings{AsOf: began}
-	_, err = pgx.ForEachRow(rows, []any{&cursor, &id, &token}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&cursor, &there, &id, &token}, func() error {
 		if id != nil {
 			endings.Accounts = append(endings.Accounts, *id)
 		}
@@ -143,6 +145,7 @@ func (f *follower) poll(ctx context.Context) error {
 		return err
 	}
 	f.cursor = cursor
+	f.s.setClock(asked, there)
 	f.s.tell(endings)
 	return nil
 }

@@ -28,7 +28,7 @@ func (s *database) decodeInvitation(record []byte) (*model.Invitation, error) {
 	if err != nil {
 		return nil, answer{err}
 	}
-	if !s.now().Before(i.Expires) {
+	if !s.Now().Before(i.Expires) {
 		return nil, answer{model.ErrNotFound}
 	}
 	return i, nil
@@ -37,7 +37,7 @@ func (s *database) decodeInvitation(record []byte) (*model.Invitation, error) {
 // Invitations implements model.InvitationStore.
 func (s *database) Invitations(ctx context.Context) (all []*model.Invitation, err error) {
 	err = s.do(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.sql("select record from djoser.invitations where expires > $1"), s.now().UnixMicro())
+		rows, err := s.pool.Query(ctx, s.sql("select record from djoser.invitations where expires > $1"), s.Now().UnixMicro())
 		if err != nil {
 			return err
 		}

@@ -214,6 +214,10 @@ func (p *Store) Location(realm string) (string, error) {
 
 // Open opens the store, and makes or migrates its schema if needed.
 func (p *Store) Open(ctx context.Context, location string, log *zap.Logger) (model.Store, error) {
+	return p.open(ctx, location, log, time.Now)
+}
+
+func (p *Store) open(ctx context.Context, location string, log *zap.Logger, clock func() time.Time) (model.Store, error) {
 	config, err := p.config()
 	if err != nil {
 		return nil, err
@@ -228,7 +232,7 @@ func (p *Store) Open(ctx context.Context, location string, log *zap.Logger) (mod
 	}
 	return open(ctx, config, settings{
 		schema:  location[strings.LastIndexByte(location, '/')+1:],
-		timeout: timeout, statementTimeout: statement, grace: time.Duration(p.Grace), notifies: !p.NoNotifications,
+		timeout: timeout, statementTimeout: statement, grace: time.Duration(p.Grace), notifies: !p.NoNotifications, clock: clock,
 	}, log.With(zap.String("store", location)))
 }
 

@@ -21,15 +21,19 @@ import (
 func sites(t *testing.T, n int, url, options string) (all []*testsite.Process, mails *testsite.SMTP) {
 	t.Helper()
 	mails = testsite.StartSMTP(t, "none", nil)
-	settings := strings.NewReplacer(
-		"store badger {$DIR}/store", "store postgres "+url+" {\n"+options+"\n}",
-		"mailer file {$DIR}/mails", "mailer smtp "+mails.Addr+" {\ntls none\n}").Replace(testsite.Settings)
 	for range n {
-		p := testsite.NewProcess(t, "djoser /auth/* {\n"+settings+"\n}\nhandle /api/* {\ndjoser_auth\nrespond ok\n}")
-		p.Start()
-		all = append(all, p)
+		all = append(all, startSite(t, "postgres "+url+" {\n"+options+"\n}", "", mails))
 	}
 	return all, mails
+}
+
+// startSite starts a server with a store and more settings. Its gate is at /api/.
+func startSite(t *testing.T, store, more string, mails *testsite.SMTP) *testsite.Process {
+	settings := strings.NewReplacer("store badger {$DIR}/store", "store "+store,
+		"mailer file {$DIR}/mails", "mailer smtp "+mails.Addr+" {\ntls none\n}").Replace(testsite.Settings)
+	p := testsite.NewProcess(t, "djoser /auth/* {\n"+settings+more+"\n}\nhandle /api/* {\ndjoser_auth\nrespond ok\n}")
+	p.Start()
+	return p
 }
 
 func TestServersShareAccounts(t *testing.T) {

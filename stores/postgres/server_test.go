@@ -191,6 +191,27 @@ func (s *server) start() (err error) {
 	return errors.New("postgres doesn't answer")
 }
 
+// freeze stops all processes of the server, until the result is called.
+func (s *server) freeze(t testing.TB) (thaw func()) {
+	t.Helper()
+	send := func(sig syscall.Signal) {
+		s.cmd.Process.Signal(sig) // first, so that it starts no others
+		children, _ := filepath.Glob("/proc/[0-9]*/stat")
+		for _, file := range children {
+			stat, _ := os.ReadFile(file)
+			_, after, _ := strings.Cut(string(stat), ") ")
+			fields := strings.Fields(after)
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && len(fields) > 1 && fields[1] == strconv.Itoa(s.cmd.Process.Pid) {
+				syscall.Kill(pid, sig)
+			}
+		}
+	}
+	thaw = sync.OnceFunc(func() { send(syscall.SIGCONT) })
+	t.Cleanup(thaw)
+	send(syscall.SIGSTOP)
+	return thaw
+}
+
 // kill ends the server as a power cut does.
 func (s *server) kill() { s.signal(syscall.SIGQUIT) }
 
@@ -313,6 +334,7 @@ func startPgbouncer(t testing.TB, s *server) (url string) {
 type proxy struct {
 	url  string
 	hang sync.RWMutex // while it is locked
+	open atomic.Int64 // connections
 }
 
 func startProxy(t testing.TB, s *server) *proxy {
@@ -325,6 +347,7 @@ func startProxy(t testing.TB, s *server) *proxy {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	p := &proxy{url: strings.Replace(s.url(), ":"+s.port, ":"+port, 1)}
 	pass := func(to, from net.Conn) {
+		defer p.open.Add(-1)
 		defer to.Close()
 		buf := make([]byte, 64<<10)
 		for {
@@ -348,6 +371,7 @@ func startProxy(t testing.TB, s *server) *proxy {
 				in.Close()
 				continue
 			}
+			p.open.Add(2) // each way
 			go pass(in, out)
 			go pass(out, in)
 		}

@@ -35,11 +35,16 @@ func (s *database) sweepOften(ctx context.Context) {
 
 // sweep deletes expired rows, unless another server did so in the last minute.
 func (s *database) sweep(ctx context.Context) error {
-	tag, err := s.pool.Exec(ctx, s.sql("update djoser.meta set swept = now() where swept < now() - make_interval(secs => $1)"), sweepEvery.Seconds()*0.9)
-	if err != nil || tag.RowsAffected() == 0 {
+	mine := false
+	err := s.do(ctx, func(ctx context.Context) error {
+		tag, err := s.pool.Exec(ctx, s.sql("update djoser.meta set swept = now() where swept < now() - make_interval(secs => $1)"), sweepEvery.Seconds()*0.9)
+		mine = tag.RowsAffected() > 0
+		return err
+	})
+	if err != nil || !mine {
 		return err
 	}
-	now := s.now().UnixMicro()
+	now := s.Now().UnixMicro()
 	for _, w := range []struct {
 		sql  string
 		than any
@@ -51,11 +56,16 @@ func (s *database) sweep(ctx context.Context) error {
 		{"delete from djoser.endings where ctid in (select ctid from djoser.endings where made < now() - make_interval(secs => $1) limit $2)", endingsKept.Seconds()},
 	} {
 		for {
-			tag, err := s.pool.Exec(ctx, s.sql(w.sql), w.than, sweepRows)
+			var deleted int64
+			err := s.do(ctx, func(ctx context.Context) error {
+				tag, err := s.pool.Exec(ctx, s.sql(w.sql), w.than, sweepRows)
+				deleted = tag.RowsAffected()
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			if tag.RowsAffected() < sweepRows {
+			if deleted < sweepRows {
 				break
 			}
 		}

@@ -35,7 +35,7 @@ func decodeToken(digest, record []byte, used *int64) (storedToken, error) {
 
 // isValid reports whether a token is valid now.
 func (s *database) isValid(t *model.Token) bool {
-	now := s.now()
+	now := s.Now()
 	return !t.Expired(now) && !t.FromFuture(now)
 }
 

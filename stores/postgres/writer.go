@@ -87,7 +87,7 @@ func (w *writer) read(b *pgx.Batch) {
 			b.Queue(sql(selectToken+" for update of t"), c.Token.Parent[:]).QueryRow(w.readParent)
 		}
 		b.Queue(sql(`select digest, parent, host, named from djoser.tokens
-			where account = $1 and (expires is null or expires > $2) order by created, digest`), w.id, w.s.now().UnixMicro()).Query(w.readTokens)
+			where account = $1 and (expires is null or expires > $2) order by created, digest`), w.id, w.s.Now().UnixMicro()).Query(w.readTokens)
 	}
 	if digest := w.byDigest(); digest != nil {
 		b.Queue(sql(selectToken+" for update of t"), digest[:]).QueryRow(func(row pgx.Row) (err error) {
@@ -343,7 +343,7 @@ func (w *writer) writeKeys(b *pgx.Batch) {
 	if len(holds) == 0 {
 		return
 	}
-	b.Queue(w.s.sql("select key from djoser.holds where key = any($1) and until > $2"), holds, w.s.now().UnixMicro()).Query(func(rows pgx.Rows) error {
+	b.Queue(w.s.sql("select key from djoser.holds where key = any($1) and until > $2"), holds, w.s.Now().UnixMicro()).Query(func(rows pgx.Rows) error {
 		held, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
 		if err == nil && len(held) > 0 {
 			err = answer{&model.TakenError{Field: fields[string(held[0])]}}
@@ -366,7 +366,7 @@ func (w *writer) login(b *pgx.Batch) error {
 
 // writeOthers writes holds and invitations.
 func (w *writer) writeOthers(b *pgx.Batch) {
-	c, sql, now := w.c, w.s.sql, w.s.now()
+	c, sql, now := w.c, w.s.sql, w.s.Now()
 	if c.Free != nil {
 		b.Queue(sql("delete from djoser.holds where key = $1 and until > $2"), records.HoldKey(*c.Free), now.UnixMicro()).Exec(func(tag pgconn.CommandTag) error {
 			if tag.RowsAffected() == 0 {
