@@ -36,7 +36,7 @@ func (s *database) change(ctx context.Context, read func(*pgx.Batch), write func
 		read(b)
 		if err := tx.SendBatch(work, b).Close(); err != nil {
 			if errors.Is(err, errDone) {
-				return nil
+				return s.confirm(work, key)
 			}
 			return err
 		}
@@ -48,6 +48,14 @@ func (s *database) change(ctx context.Context, read func(*pgx.Batch), write func
 		}
 		return tx.Commit(work)
 	})
+}
+
+// confirm waits until a change that was committed without an answer is where an answered one is.
+// A commit that is interrupted while it waits for a synchronous standby is made, but perhaps
+// on the primary alone; the next commit that writes something waits for both.
+func (s *database) confirm(ctx context.Context, key []byte) error {
+	_, err := s.pool.Exec(ctx, s.sql("update djoser.changes set made = now() where key = $1"), key)
+	return err
 }
 
 // changeKey returns a key that no other change has. Keys begin with the time, so that they are

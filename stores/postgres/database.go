@@ -19,12 +19,13 @@ import (
 // database is an open store.
 type database struct {
 	pool    *pgxpool.Pool
+	hosts   hosts
 	schema  string // quoted
 	timeout time.Duration
 	begin   pgx.TxOptions
 	log     *zap.Logger
 	clock   func() time.Time // of this machine
-	node    int64 // of this server, as long as the store is open
+	node    int64            // of this server, as long as the store is open
 	linkKey []byte
 
 	notifies bool // servers are woken up by notifications
@@ -67,15 +68,21 @@ func open(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Lo
 	// By SET, since pgbouncer refuses it as a parameter of the connection, and for the
 	// transaction only, since with pgbouncer the next one may be another client's.
 	s.begin.BeginQuery = fmt.Sprintf("begin isolation level read committed; set local statement_timeout = %d; set local idle_in_transaction_session_timeout = %[1]d", set.statementTimeout.Milliseconds())
+	s.hosts = newHosts(config.ConnConfig)
+	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		s.hosts.putInOrder(c)
+		return nil
+	}
 	var err error
 	if s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
 		return nil, err
 	}
 	f := &follower{s: s}
-	if err = s.load(ctx); err == nil {
-		err = f.round(ctx)
+	if err = f.round(ctx, true); err == nil {
+		err = s.load(ctx)
 	}
 	if err != nil {
+		f.drop()
 		s.pool.Close()
 		return nil, fmt.Errorf("PostgreSQL: %w", err)
 	}

@@ -76,7 +76,7 @@ func (f *follower) follow(ctx context.Context) {
 	defer f.drop()
 	for {
 		began := time.Now()
-		err := f.round(ctx)
+		err := f.round(ctx, f.s.era.Load().fault != nil)
 		if ctx.Err() != nil {
 			return
 		}
@@ -85,9 +85,14 @@ func (f *follower) follow(ctx context.Context) {
 	}
 }
 
-// round reads the endings that are new. A connection that was lost is replaced at once.
-func (f *follower) round(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+// round reads the endings that are new. A connection that was lost is replaced at once, by one
+// to another host after some time: while it is known that the database doesn't answer.
+func (f *follower) round(ctx context.Context, patient bool) error {
+	timeout := pollTimeout
+	if patient {
+		timeout += time.Duration(len(f.s.hosts.all)) * pollTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := f.poll(ctx)
 	if err != nil && ctx.Err() == nil {
@@ -153,15 +158,11 @@ func (f *follower) poll(ctx context.Context) error {
 func (f *follower) connect(ctx context.Context) error {
 	config := f.s.pool.Config().ConnConfig
 	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { f.woken = true }
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
+	var err error
+	if f.conn, err = f.s.hosts.connect(ctx, config); err != nil || !f.s.notifies {
 		return err
 	}
-	f.conn = conn
-	if !f.s.notifies {
-		return nil
-	}
-	_, err = conn.Exec(ctx, "listen "+pgx.Identifier{f.s.channel}.Sanitize())
+	_, err = f.conn.Exec(ctx, "listen "+pgx.Identifier{f.s.channel}.Sanitize())
 	var e *pgconn.PgError
 	if errors.As(err, &e) { // refused
 		err = nil

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,11 +14,29 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// status is the status of the answer to a request, or 0. It may be called by any goroutine.
+// status is the status of the answer to a request, or 0.
 func status(p *testsite.Process, method, path, token, form string) int {
+	status, _ := send(p, method, path, token, form)
+	return status
+}
+
+// logIn logs in with the members of a form.
+func logIn(p *testsite.Process, form string) (token string, err error) {
+	status, body := send(p, "POST", "/auth/login", "", form)
+	var answer struct {
+		AuthToken string `json:"auth_token"`
+	}
+	if json.Unmarshal([]byte(body), &answer) != nil || answer.AuthToken == "" {
+		return "", fmt.Errorf("status %d: %s", status, body)
+	}
+	return answer.AuthToken, nil
+}
+
+// send sends a request. Unlike the methods of Process, it may be called by any goroutine.
+func send(p *testsite.Process, method, path, token, form string) (status int, body string) {
 	req, err := http.NewRequest(method, "http://"+p.Addr+path, strings.NewReader(form))
 	if err != nil {
-		return 0
+		return 0, ""
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if token != "" {
@@ -25,11 +44,11 @@ func status(p *testsite.Process, method, path, token, form string) int {
 	}
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
 	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode
+	text, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text)
 }
 
 func gate(p *testsite.Process, token string) int { return status(p, "GET", "/api/", token, "") }

@@ -166,7 +166,7 @@ func (s *server) start() (err error) {
 		fsync = "on"
 	}
 	s.cmd, err = command(s.dir, "postgres", "-D", s.dir+"/data", "-p", s.port, "-k", s.dir, "-c", "listen_addresses=127.0.0.1",
-		"-c", "max_connections=300", "-c", "fsync="+fsync, "-c", "shared_buffers=32MB")
+		"-c", "max_connections=300", "-c", "fsync="+fsync, "-c", "shared_buffers=32MB", "-c", "dynamic_shared_memory_type=mmap")
 	if err != nil {
 		return err
 	}
@@ -194,22 +194,28 @@ func (s *server) start() (err error) {
 // freeze stops all processes of the server, until the result is called.
 func (s *server) freeze(t testing.TB) (thaw func()) {
 	t.Helper()
-	send := func(sig syscall.Signal) {
-		s.cmd.Process.Signal(sig) // first, so that it starts no others
-		children, _ := filepath.Glob("/proc/[0-9]*/stat")
-		for _, file := range children {
-			stat, _ := os.ReadFile(file)
-			_, after, _ := strings.Cut(string(stat), ") ")
-			fields := strings.Fields(after)
-			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && len(fields) > 1 && fields[1] == strconv.Itoa(s.cmd.Process.Pid) {
-				syscall.Kill(pid, sig)
-			}
+	thaw = sync.OnceFunc(func() { s.signalAll(syscall.SIGCONT) })
+	t.Cleanup(thaw)
+	s.cmd.Process.Signal(syscall.SIGSTOP) // first, so that it starts no others
+	s.signalAll(syscall.SIGSTOP)
+	return thaw
+}
+
+// signalAll sends a signal to all processes of the server.
+func (s *server) signalAll(sig syscall.Signal) {
+	pids := []int{s.cmd.Process.Pid}
+	all, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range all {
+		stat, _ := os.ReadFile(file)
+		_, after, _ := strings.Cut(string(stat), ") ")
+		fields := strings.Fields(after)
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && len(fields) > 1 && fields[1] == strconv.Itoa(pids[0]) {
+			pids = append(pids, pid)
 		}
 	}
-	thaw = sync.OnceFunc(func() { send(syscall.SIGCONT) })
-	t.Cleanup(thaw)
-	send(syscall.SIGSTOP)
-	return thaw
+	for _, pid := range pids {
+		syscall.Kill(pid, sig)
+	}
 }
 
 // kill ends the server as a power cut does.
@@ -333,6 +339,7 @@ func startPgbouncer(t testing.TB, s *server) (url string) {
 // proxy is a network that can hang.
 type proxy struct {
 	url  string
+	port string
 	hang sync.RWMutex // while it is locked
 	open atomic.Int64 // connections
 }
@@ -345,7 +352,7 @@ func startProxy(t testing.TB, s *server) *proxy {
 	}
 	t.Cleanup(func() { l.Close() })
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	p := &proxy{url: strings.Replace(s.url(), ":"+s.port, ":"+port, 1)}
+	p := &proxy{port: port, url: strings.Replace(s.url(), ":"+s.port, ":"+port, 1)}
 	pass := func(to, from net.Conn) {
 		defer p.open.Add(-1)
 		defer to.Close()
