@@ -159,7 +159,7 @@ func TestARestoreNeedsAnEmptyStoreAndAWholeBackup(t *testing.T) {
 	if out := other.ok("user", "list", "--json"); strings.TrimSpace(out) != "[]" {
 		t.Errorf("a bad backup left %s", out)
 	}
-	if out := other.ok("restore", file); !strings.HasPrefix(out, "1 users") {
+	if out := other.ok("restore", file); !strings.HasPrefix(out, "1 user,") {
 		t.Errorf("restore: %s", out)
 	}
 	other.Start()

@@ -138,28 +138,6 @@ func TestCommandsManageTheUsersOfARunningServer(t *testing.T) {
 	}
 }
 
-func TestCommandsRefuseWhatTheApiRefuses(t *testing.T) {
-	in := install(t, settings)
-	in.djoser("", "user", "add", "alice").Want(t, 1, "no password on standard input")
-	in.djoser("pw\n", "user", "add", "two words").Want(t, 1, "Enter a valid username.")
-	in.djoser("pw\n", "user", "add", "alice", "--email", "nonsense").Want(t, 1, "Enter a valid email address.")
-	in.djoser("pw\n", "user", "add", "alice", "--field", "shoe=43").Want(t, 1, "There is no such field.")
-	in.djoser("pw\n", "user", "add", "alice", "--group", "a,b").Want(t, 1, "without commas")
-	in.djoser("pw\n", "user", "add", "alice", "--group", "superuser").Want(t, 1, "is not staff or superuser")
-	in.djoser("pw\n", "user", "add", "alice").Want(t, 0)
-	in.djoser("pw\n", "user", "add", "alice").Want(t, 1, "another user has the same username")
-	in.djoser("", "user", "edit", "alice").Want(t, 1, "nothing to change")
-	in.djoser("", "stats", "--realm", "other").Want(t, 1, "realm other is not defined there; there is default (name one with --realm)")
-	in.djoser("", "user", "deactvate", "alice").Want(t, 1, "unknown command 'deactvate' after 'caddy djoser user': use add, list, ")
-	in.djoser("", "chek").Want(t, 1, "unknown command 'chek' after 'caddy djoser': use ")
-	in.djoser("", "tokn", "list", "alice").Want(t, 1, "unknown command 'tokn'")
-	in.djoser("", "user", "show").Want(t, 1, "NAME is missing: 'caddy djoser user show NAME'")
-	in.djoser("", "repair", "a").Want(t, 1, "NEW is missing: 'caddy djoser repair DAMAGED NEW'")
-	in.djoser("", "import", "a", "b").Want(t, 1, "unexpected argument 'b' after 'caddy djoser import FILE'")
-	in.djoser("").Want(t, 0, "Usage:")
-	in.djoser("", "stats", "--address", "127.0.0.1:1").Want(t, 1, "no server at 127.0.0.1:1")
-}
-
 func TestWithoutAServerCommandsOpenTheStore(t *testing.T) {
 	in := install(t, settings)
 	in.djoser("first-Pw-1\n", "user", "add", "alice", "--email", "alice@example.com").

@@ -186,7 +186,7 @@ func TestRowsAreImportedAsTheCheckSays(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.Out), &check); r.Status != 4 || err != nil || len(check.RefusedRows) != 1+2+150 {
 		t.Fatalf("%d, %v, %d rows: %s", r.Status, err, len(check.RefusedRows), r.Err)
 	}
-	in.djoser("", "import", file, "--skip").Want(t, 4, "1 rows could not be imported", "users   205   51        0      154")
+	in.djoser("", "import", file, "--skip").Want(t, 4, "1 row could not be imported", "users   205   51        0      154")
 	delete(names, 1)
 	for _, row := range check.RefusedRows {
 		delete(names, row)

@@ -28,8 +28,8 @@ func TestADamagedStoreIsRepairedAsItsErrorSays(t *testing.T) {
 	}
 	args := strings.Fields(advice[1])
 	repair := in.djoser("", args...)
-	repair.Want(t, 4, "1 things were damaged")
-	if !strings.Contains(repair.Out, "file MANIFEST: ") || !strings.HasSuffix(repair.Out, "1 users, 1 tokens, 0 mails.\n") {
+	repair.Want(t, 4, "1 fault in the damaged store; the new one is consistent")
+	if !strings.Contains(repair.Out, "file MANIFEST: ") || !strings.HasSuffix(repair.Out, "1 user, 1 token, 0 mails.\n") {
 		t.Errorf("the repair reports %s", repair.Out)
 	}
 	in.djoser("", args...).Want(t, 1, "isn't empty")

@@ -118,6 +118,11 @@ var messageCalls = []string{
 // replaced by ….
 func operatorMessages(t *testing.T) map[string]string {
 	t.Helper()
+	for _, path := range slices.Concat(silentFiles, firsts(within)) {
+		if found, _ := filepath.Glob(path + "*"); len(found) == 0 {
+			t.Errorf("there is no %s", path)
+		}
+	}
 	files := token.NewFileSet()
 	var parsed []*ast.File
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
@@ -152,6 +157,13 @@ func operatorMessages(t *testing.T) map[string]string {
 		})
 	}
 	return messages
+}
+
+func firsts(pairs [][2]string) (list []string) {
+	for _, p := range pairs {
+		list = append(list, p[0])
+	}
+	return list
 }
 
 // shownAs returns a message as it is shown.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -141,6 +143,9 @@ func answers(address string) error {
 	}
 	conn, err := net.DialTimeout(parsed.Network, parsed.JoinHostPort(0), 5*time.Second)
 	if err != nil {
+		for cause := err; cause != nil; cause = errors.Unwrap(cause) {
+			err = cause // such as: connection refused
+		}
 		return err
 	}
 	return conn.Close()
@@ -245,9 +250,7 @@ func serverError(err error) error {
 }
 
 func answerError(status int, text string, fields json.RawMessage) error {
-	if len(fields) > 0 {
-		text += ": " + string(fields)
-	}
+	text += fieldErrors(fields)
 	switch {
 	case status == http.StatusNotFound && strings.HasPrefix(text, account.ErrNoUser.Error()):
 		return fmt.Errorf("%w%s", account.ErrNoUser, printable(strings.TrimPrefix(text, account.ErrNoUser.Error())))
@@ -255,6 +258,22 @@ func answerError(status int, text string, fields json.RawMessage) error {
 		text += " (name one with --realm)"
 	}
 	return errors.New(printable(text))
+}
+
+// fieldErrors is the end of an error about the values of fields.
+func fieldErrors(fields json.RawMessage) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	var byName map[string][]string
+	if json.Unmarshal(fields, &byName) != nil {
+		return ": " + string(fields)
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		list = append(list, name+": "+strings.Join(byName[name], " "))
+	}
+	return ": " + strings.Join(list, "; ")
 }
 
 // askStore lets the admin API answer in this process.

@@ -60,7 +60,7 @@ func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
 		for _, c := range commands {
 			names = append(names, c.Name())
 		}
-		return fmt.Errorf("unknown command '%s' after '%s': use %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
+		return fmt.Errorf("unknown command '%s' after '%s'%s", args[0], cmd.CommandPath(), directive.Suggest(args[0], names))
 	}
 	return cmd
 }
@@ -73,10 +73,18 @@ func exactArgs(n int) cobra.PositionalArgs {
 		case len(args) < n:
 			return fmt.Errorf("%s is missing: '%s %s'", names[len(args)], cmd.CommandPath(), strings.Join(names, " "))
 		case len(args) > n:
-			return fmt.Errorf("unexpected argument '%s' after '%s %s'", args[n], cmd.CommandPath(), strings.Join(names, " "))
+			return fmt.Errorf("unexpected argument '%s' after '%s'", args[n], strings.Join(append([]string{cmd.CommandPath()}, names...), " "))
 		}
 		return nil
 	}
+}
+
+// count is a number of things, as text.
+func count[T int | uint64](n T, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprint(n, " ", thing, "s")
 }
 
 // Exit statuses of the commands. Caddy itself uses 2.

@@ -25,7 +25,7 @@ all realms, beside a running server or without one, and changes nothing.
 
 The exit status is 4 if there is something to mend.`,
 		Example: "  caddy djoser doctor --config /etc/caddy/Caddyfile --send-to me@example.com",
-		Args:    cobra.NoArgs,
+		Args:    exactArgs(0),
 	}
 	sendTo := cmd.Flags().String("send-to", "", "Address to which each realm's mailer sends one mail")
 	cmd.RunE = run(func(c *cliContext, _ []string) error {
@@ -67,7 +67,7 @@ func (c *cliContext) showFindings(findings []doctor.Finding) error {
 		}
 	}
 	if warnings > 0 && err == nil {
-		return &exitError{exitFaults, fmt.Sprintf("%d things to mend", warnings)}
+		return &exitError{exitFaults, count(warnings, "thing") + " to mend"}
 	}
 	return err
 }

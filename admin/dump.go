@@ -18,6 +18,7 @@ import (
 // after those that it refers to, and is sent a dump once for each phase.
 type dump struct {
 	file      *os.File
+	rows      int           // all that the file has
 	model     string        // of users
 	referred  []referredRow // are sent first
 	unordered bool          // there are users after what refers to them
@@ -42,6 +43,7 @@ func readDump(f *os.File, model string) (*dump, error) {
 	d := &dump{file: f, model: strings.ToLower(cmp.Or(model, django.DefaultModel))}
 	size, refers := 0, false
 	err := django.ReadRows(f, func(row *django.Row) error {
+		d.rows++
 		refers = refers || django.RefersToUser(row.Model)
 		d.unordered = d.unordered || refers && row.Model == d.model
 		order := slices.Index(referredModels, row.Model)

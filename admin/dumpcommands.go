@@ -74,7 +74,7 @@ func (c *cliContext) importFile(name string) error {
 			return err
 		}
 		if refused > 0 {
-			return &exitError{exitFaults, fmt.Sprintf("%d rows can't be imported; nothing was changed", refused)}
+			return &exitError{exitFaults, count(refused, "row") + " can't be imported; nothing was changed"}
 		}
 		return nil
 	}
@@ -109,13 +109,20 @@ func (c *cliContext) importChecked(d *dump, report *django.ImportReport) error {
 	}
 	show := func(w io.Writer) {
 		showReport(w, done)
-		fmt.Fprintln(w, "Imported.")
+		switch {
+		case d.rows == 0:
+			fmt.Fprintln(w, "Nothing was imported: the file has no rows.")
+		case done.Refused() > 0:
+			fmt.Fprintln(w, "Imported, without the rows that were refused.")
+		default:
+			fmt.Fprintln(w, "Imported.")
+		}
 	}
 	if err := c.print(done, show); err != nil {
 		return err
 	}
 	if late > 0 {
-		return &exitError{exitFaults, fmt.Sprintf("%d rows could not be imported, though the check found no error in them", late)}
+		return &exitError{exitFaults, count(late, "row") + " could not be imported, though the check found no error in them"}
 	}
 	return nil
 }
@@ -241,7 +248,7 @@ not exist yet. A running server writes the file itself, as its user.`,
 			return err
 		}
 		return c.print(&answer, func(w io.Writer) {
-			fmt.Fprintf(w, "%s: %d users, %d groups.\n", answer.File, answer.Users, answer.Groups)
+			fmt.Fprintf(w, "%s: %s, %s.\n", answer.File, count(answer.Users, "user"), count(answer.Groups, "group"))
 		})
 	})
 	return cmd

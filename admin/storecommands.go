@@ -35,11 +35,16 @@ it. It must not exist yet. A running server writes the file itself, as its user.
 				return err
 			}
 			return c.print(answer, func(w io.Writer) {
-				fmt.Fprintf(w, "%s: %s, %d users, %d tokens, %d mails, read back.\n", answer.File,
-					humanize.IBytes(uint64(answer.Bytes)), answer.Accounts, answer.Tokens, answer.Mails)
+				fmt.Fprintf(w, "%s: %s, %s, read back.\n", answer.File,
+					humanize.IBytes(uint64(answer.Bytes)), contents(answer.Accounts, answer.Tokens, answer.Mails))
 			})
 		}),
 	}
+}
+
+// contents says how much is in a store or a backup.
+func contents(accounts, tokens, mails uint64) string {
+	return count(accounts, "user") + ", " + count(tokens, "token") + ", " + count(mails, "mail")
 }
 
 func (c *cliContext) backup(file string) (*backupView, error) {
@@ -176,7 +181,7 @@ While it runs, it needs free space for three times the store.`,
 			return err
 		}
 		result.count(stats, start)
-		return c.showReport(result, "the new store is consistent, but %d things were damaged or are missing")
+		return c.showReport(result, "%s in the damaged store; the new one is consistent")
 	})
 	return cmd
 }
@@ -187,7 +192,7 @@ func checkCommand(run runner) *cobra.Command {
 		Short:   "Checks every record of the store",
 		Long:    "Reads every record and index of the store, and reports records that don't agree.",
 		Example: "  caddy djoser check || mail -s 'djoser check' root </dev/null",
-		Args:    cobra.NoArgs,
+		Args:    exactArgs(0),
 		RunE: run(func(c *cliContext, _ []string) error {
 			if c.server {
 				result := new(checkReport)
@@ -205,10 +210,11 @@ func (c *cliContext) showCheck(result *checkReport, err error) error {
 	if err != nil {
 		return err
 	}
-	return c.showReport(result, "the store has %d faults")
+	return c.showReport(result, "%s in the store")
 }
 
-// showReport shows a report. If it has faults, it returns an error with their number.
+// showReport shows a report. If it has faults, it returns an error in this format with their
+// number.
 func (c *cliContext) showReport(result *checkReport, format string) error {
 	err := c.print(result, func(w io.Writer) {
 		for _, fault := range result.Faults {
@@ -217,13 +223,13 @@ func (c *cliContext) showReport(result *checkReport, format string) error {
 		if result.More > 0 {
 			fmt.Fprintf(w, "… and %d more faults\n", result.More)
 		}
-		fmt.Fprintf(w, "%d users, %d tokens, %d mails.\n", result.Accounts, result.Tokens, result.Mails)
+		fmt.Fprintln(w, contents(result.Accounts, result.Tokens, result.Mails)+".")
 		if len(result.Faults) == 0 {
 			fmt.Fprintln(w, "ok")
 		}
 	})
 	if n := len(result.Faults) + result.More; n > 0 && err == nil {
-		return &exitError{exitFaults, fmt.Sprintf(format, n)}
+		return &exitError{exitFaults, fmt.Sprintf(format, count(n, "fault"))}
 	}
 	return err
 }
@@ -233,7 +239,7 @@ func statsCommand(run runner) *cobra.Command {
 		Use:     "stats",
 		Short:   "Shows how much a realm holds",
 		Example: "  caddy djoser stats\n  caddy djoser stats --json",
-		Args:    cobra.NoArgs,
+		Args:    exactArgs(0),
 		RunE: run(func(c *cliContext, _ []string) error {
 			var s realmStats
 			if err := c.do(http.MethodGet, "/stats", nil, &s); err != nil {

@@ -124,7 +124,7 @@ func (c *cliContext) askPassword() (string, error) {
 			return "", err
 		}
 		if line = strings.TrimRight(line, "\r\n"); line == "" {
-			return "", errors.New("no password on standard input")
+			return "", errors.New("no password on standard input: write it there as a line, or run the command in a terminal")
 		}
 		return line, nil
 	}
@@ -151,7 +151,7 @@ func userList(run runner) *cobra.Command {
 		Example: `  caddy djoser user list
   caddy djoser user list --search example.com --active=false
   caddy djoser user list --group editors --json | jq -r '.[].name'`,
-		Args: cobra.NoArgs,
+		Args: exactArgs(0),
 	}
 	cmd.Flags().String("search", "", "Only users with this in one of their text fields")
 	cmd.Flags().String("group", "", "Only users in this group")
@@ -429,7 +429,7 @@ func (c *cliContext) confirmAll() error {
 		query.Set("after", fmt.Sprint(page.Next))
 	}
 	answer := map[string]int{"confirmed": confirmed}
-	return c.print(answer, func(w io.Writer) { fmt.Fprintf(w, "Confirmed the addresses of %d users.\n", confirmed) })
+	return c.print(answer, func(w io.Writer) { fmt.Fprintf(w, "Confirmed the addresses of %s.\n", count(confirmed, "user")) })
 }
 
 func userDelete(run runner) *cobra.Command {
