@@ -162,14 +162,10 @@ func startBackEnd(t *testing.T, dir, addr, name string, args ...string) {
 	testsite.Eventually(t, name, func() bool { return testsite.Listens(addr) })
 }
 
-// recipeFor is the only block of recipes.md in a language, for this site and address.
+// recipeFor is the check of assertions of recipes.md in a language, for this site and address.
 func (b *backEnds) recipeFor(t *testing.T, language string) string {
 	t.Helper()
-	blocks := fences(t, "docs/recipes.md", language)
-	if len(blocks) != 1 {
-		t.Fatalf("%d blocks in %s", len(blocks), language)
-	}
-	return strings.ReplaceAll(blocks[0], exampleURL, "http://"+b.Addr+"/auth")
+	return strings.ReplaceAll(recipe(t, language, exampleURL), exampleURL, "http://"+b.Addr+"/auth")
 }
 
 func portOf(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }

@@ -369,7 +369,7 @@ func TestGitThroughTheGate(t *testing.T) {
 	run(false, "init", "-q", "--bare", "git/repo.git")
 	run(false, "-C", "git/repo.git", "config", "http.receivepack", "true")
 	backEnd := &cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "HOME=" + dir}}
-	s := serve(t, realmAnd(strings.Replace(recipe(t, "scope git"), "localhost:8000", testsite.BackEndOf(t, backEnd.ServeHTTP), 1)))
+	s := serve(t, realmAnd(strings.Replace(recipe(t, "caddyfile", "scope git"), "localhost:8000", testsite.BackEndOf(t, backEnd.ServeHTTP), 1)))
 	login := s.Register("ann", "pw")
 	url := func(password string) string { return "http://ann:" + password + "@" + s.Addr + "/git/repo.git" }
 	token := s.makeToken(login, `{"name": "git", "scopes": ["git"]}`).Token

@@ -10,10 +10,10 @@ import (
 	"github.com/caddy-djoser/djoser/internal/testsite"
 )
 
-// recipe is the Caddyfile of the recipes page that contains a text.
-func recipe(t *testing.T, holds string) string {
+// recipe is the block of the recipes page in a language that contains a text.
+func recipe(t *testing.T, language, holds string) string {
 	t.Helper()
-	for _, block := range fences(t, "docs/recipes.md", "caddyfile") {
+	for _, block := range fences(t, "docs/recipes.md", language) {
 		if strings.Contains(block, holds) {
 			return block
 		}
@@ -24,8 +24,8 @@ func recipe(t *testing.T, holds string) string {
 
 func TestAnotherCaddyAsksThisOne(t *testing.T) {
 	s, other := newServer(t), newServer(t)
-	asking := strings.NewReplacer("localhost:8080", s.Addr, "localhost:8000", testsite.BackEnd(t)).Replace(recipe(t, "forward_auth localhost:8080"))
-	if err := s.LoadWith(testsite.Options+"http://"+other.Addr+" {\n"+asking+"\n}\n", realmAnd(recipe(t, "route /check"))); err != nil {
+	asking := strings.NewReplacer("localhost:8080", s.Addr, "localhost:8000", testsite.BackEnd(t)).Replace(recipe(t, "caddyfile", "forward_auth localhost:8080"))
+	if err := s.LoadWith(testsite.Options+"http://"+other.Addr+" {\n"+asking+"\n}\n", realmAnd(recipe(t, "caddyfile", "route /check"))); err != nil {
 		t.Fatal(err)
 	}
 	token := s.Register("ann", "pw")
@@ -67,7 +67,7 @@ func nginx(t *testing.T, check, kept string) *server {
 }
 
 func TestNginxAsksThisCaddy(t *testing.T) {
-	s := serve(t, realmAnd(recipe(t, "route /check")))
+	s := serve(t, realmAnd(recipe(t, "caddyfile", "route /check")))
 	token := s.Register("ann", "pw")
 	other := nginx(t, s.Addr, testsite.BackEnd(t))
 	e := other.Do("POST", "/x", "body", "Authorization", "Token "+token, "Remote-User", "mallory", "Remote-Id", "7").Echo(t)
@@ -80,7 +80,7 @@ func TestNginxAsksThisCaddy(t *testing.T) {
 }
 
 func TestATokenInAnotherHeader(t *testing.T) {
-	s := serve(t, realmAnd(strings.Replace(recipe(t, "X-Access-Token"), "localhost:8000", testsite.BackEnd(t), 1)))
+	s := serve(t, realmAnd(strings.Replace(recipe(t, "caddyfile", "X-Access-Token"), "localhost:8000", testsite.BackEnd(t), 1)))
 	token := s.Register("ann", "pw")
 	e := s.Do("GET", "/api/x", "", "X-Access-Token", token).Echo(t)
 	if e.Header.Get("Remote-User") != "ann" || e.Header["X-Access-Token"] != nil || e.Header["Authorization"] != nil {
@@ -94,7 +94,7 @@ func TestATokenInAnotherHeader(t *testing.T) {
 
 func TestABackEndWithAnAuthorizationOfItsOwn(t *testing.T) {
 	t.Setenv("API_KEY", "key")
-	s := serve(t, realmAnd(strings.Replace(recipe(t, "API_KEY"), "localhost:8000", testsite.BackEnd(t), 1)))
+	s := serve(t, realmAnd(strings.Replace(recipe(t, "caddyfile", "API_KEY"), "localhost:8000", testsite.BackEnd(t), 1)))
 	e := s.Get("/api/x", s.Register("ann", "pw")).Echo(t)
 	if got := e.Header.Values("Authorization"); len(got) != 1 || got[0] != "Bearer key" {
 		t.Errorf("%q", got)
