@@ -15,7 +15,6 @@ import (
 	"github.com/caddy-djoser/djoser/internal/mount"
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/model"
-	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/throttle"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -26,7 +25,53 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("djoser", httpcaddyfile.After, "redir")
 }
 
-// parseDirective parses the djoser directive into a route:
+// parseDirective parses the djoser directive into a route. The syntax is at
+// Handler.UnmarshalCaddyfile.
+func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	handler := new(Handler)
+	matcher, place, err := mount.Parse(h, "/auth/*", &handler.Prefix, handler.unmarshal)
+	if err != nil {
+		return nil, err
+	}
+	if handler.Settings != nil {
+		if err := handler.Settings.checkEarly(); err != nil {
+			return nil, directive.LineOf(place, err).WrapErr(err)
+		}
+		if err := refuseSecond(h, place, handler); err != nil {
+			return nil, err
+		}
+	}
+	return h.NewRoute(handler.Settings.withRelated(matcher), handler), nil
+}
+
+// definition is the place and the settings of a realm.
+type definition struct {
+	place string
+	text  []byte
+}
+
+// refuseSecond refuses a second, different definition of a realm. The same one is
+// fine, as in sites that import one snippet. Loading would refuse it too, but can't
+// name the line.
+func refuseSecond(h httpcaddyfile.Helper, place *caddyfile.Dispenser, handler *Handler) error {
+	name := cmp.Or(handler.Realm, directive.DefaultRealm)
+	key := "djoser.realm." + name
+	text, err := json.Marshal(handler.Settings)
+	if err != nil {
+		return err
+	}
+	first, ok := h.State[key].(definition)
+	if ok && !bytes.Equal(first.text, text) {
+		return place.Errf("realm %s is defined at %s already, and differently: %s", name, first.place, adviceOnTwice(name))
+	}
+	if !ok {
+		h.State[key] = definition{fmt.Sprintf("%s:%d", place.File(), place.Line()), text}
+	}
+	return nil
+}
+
+// UnmarshalCaddyfile parses the djoser directive. Switches are on when they stand alone;
+// docs/settings.md has the defaults. Syntax:
 //
 //	djoser [<matcher>] {
 //		realm  <name>
@@ -84,7 +129,8 @@ func init() {
 //			}
 //			min_length <characters>
 //			max_length <characters>
-//			validators off|<common|numeric|similar...>
+//			validators off|<common|numeric|similar|pwned...>
+//			pwned_url  <url>
 //			workers    <n>
 //			queue      <n>
 //		}
@@ -104,6 +150,7 @@ func init() {
 //		from_email <address>
 //		reply_to   <address>
 //		templates  <dir>
+//		languages  <language...>
 //		link_ttl   <duration>
 //		reserve_usernames <duration>
 //		throttle   off
@@ -117,55 +164,34 @@ func init() {
 //		max_body   <size>
 //		cache      <tokens>|off
 //		disable    <endpoint...>
+//
+//		endpoints   <classic|v2...>
+//		login_field <field>
+//		username_reset_confirm_url          <path or URL>
+//		username_reset_confirm_retype       [on|off]
+//		user_create_password_retype         [on|off]
+//		send_confirmation_email             [on|off]
+//		password_changed_email_confirmation [on|off]
+//		username_changed_email_confirmation [on|off]
+//		password_reset_show_email_not_found [on|off]
+//		username_reset_show_email_not_found [on|off]
+//		hide_users                          [on|off]
+//		permissions {
+//			<action> <class>
+//		}
+//		jwt {
+//			access       <duration>
+//			refresh      <duration>
+//			rotate       [on|off]
+//			header_types <name...>
+//			algorithm    ES256|HS256
+//			key          <secret>
+//			issuer       <url>
+//		}
 //	}
 //
 // A block with only realm and prefix, or no block, serves a realm that another
 // djoser directive defines.
-func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	handler := new(Handler)
-	matcher, place, err := mount.Parse(h, "/auth/*", &handler.Prefix, handler.unmarshal)
-	if err != nil {
-		return nil, err
-	}
-	if handler.Settings != nil {
-		if err := handler.Settings.checkEarly(); err != nil {
-			return nil, directive.LineOf(place, err).WrapErr(err)
-		}
-		if err := refuseSecond(h, place, handler); err != nil {
-			return nil, err
-		}
-	}
-	return h.NewRoute(handler.Settings.withRelated(matcher), handler), nil
-}
-
-// definition is the place and the settings of a realm.
-type definition struct {
-	place string
-	text  []byte
-}
-
-// refuseSecond refuses a second, different definition of a realm. The same one is
-// fine, as in sites that import one snippet. Loading would refuse it too, but can't
-// name the line.
-func refuseSecond(h httpcaddyfile.Helper, place *caddyfile.Dispenser, handler *Handler) error {
-	name := cmp.Or(handler.Realm, directive.DefaultRealm)
-	key := "djoser.realm." + name
-	text, err := json.Marshal(handler.Settings)
-	if err != nil {
-		return err
-	}
-	first, ok := h.State[key].(definition)
-	if ok && !bytes.Equal(first.text, text) {
-		return place.Errf("realm %s is defined at %s already, and differently: %s", name, first.place, adviceOnTwice(name))
-	}
-	if !ok {
-		h.State[key] = definition{fmt.Sprintf("%s:%d", place.File(), place.Line()), text}
-	}
-	return nil
-}
-
-// UnmarshalCaddyfile implements caddyfile.Unmarshaler. See parseDirective for the
-// syntax.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	_, err := h.unmarshal(d)
 	return err
@@ -382,76 +408,6 @@ func unmarshalField(d *caddyfile.Dispenser) (f model.FieldSettings, err error) {
 		}
 		return directive.Unknown(d, name, "field "+f.Name, "max_length", "unique", "blank", "default", "choices", "read_only", "case_insensitive", "single_script")
 	})
-}
-
-func (p *PasswordSettings) unmarshal(d *caddyfile.Dispenser) error {
-	return directive.Block(d, "password", func(name string) error {
-		switch name {
-		case "hasher":
-			return p.unmarshalHasher(d)
-		case "min_length":
-			p.MinLength = new(int)
-			return directive.IntArg(d, p.MinLength, 0, math.MaxInt32)
-		case "max_length":
-			return directive.IntArg(d, &p.MaxLength, 1, math.MaxInt32)
-		case "validators":
-			p.Validators = []string{}
-			if off, err := directive.OffArg(d); off || err != nil {
-				return err
-			}
-			return directive.CheckedListArg(d, &p.Validators, checkValidator)
-		case "pwned_url":
-			return directive.CheckedArg(d, &p.PwnedURL, directive.Expandable(checkPwnedURL))
-		case "workers":
-			return directive.IntArg(d, &p.Workers, 1, maxWorkers)
-		case "queue":
-			return directive.IntArg(d, &p.Queue, 1, maxQueue)
-		}
-		return directive.Unknown(d, name, "password", "hasher", "min_length", "max_length", "validators", "pwned_url", "workers", "queue")
-	})
-}
-
-func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
-	place := *d
-	var name string
-	if err := directive.OneArg(d, &name); err != nil {
-		return err
-	}
-	if name != "argon2id" {
-		return d.Errf("unknown hasher '%s': new passwords are hashed with argon2id only", name)
-	}
-	h := password.Default
-	p.Hasher = &h
-	err := directive.OptionalBlock(d, func(name string) error {
-		switch name {
-		case "memory":
-			var size int64
-			if err := directive.SizeArg(d, &size); err != nil {
-				return err
-			}
-			// Without a unit this parser reads bytes, but most tools read KiB.
-			if text := d.Val(); '0' <= text[len(text)-1] && text[len(text)-1] <= '9' {
-				return d.Errf("memory is '%s', which is %d bytes: add a unit, such as 19MiB", text, size)
-			}
-			h.Memory = uint32(min(size>>10, math.MaxUint32))
-			return nil
-		case "iterations":
-			var n int
-			err := directive.IntArg(d, &n, 1, math.MaxInt32)
-			h.Iterations = uint32(n)
-			return err
-		case "parallelism":
-			var n int
-			err := directive.IntArg(d, &n, 1, math.MaxUint8)
-			h.Parallelism = uint8(n)
-			return err
-		}
-		return directive.Unknown(d, name, "hasher argon2id", "memory", "iterations", "parallelism")
-	})
-	if err != nil {
-		return err
-	}
-	return directive.Refused(&place, h.Validate())
 }
 
 // senderArg parses an address, optionally with a name.

@@ -39,7 +39,7 @@ type JWTSettings struct {
 	Algorithm string `json:"algorithm,omitempty"`
 
 	// Key is the key for HS256, at least 32 bytes. Who has it can make tokens for every
-	// account. Source: SIGNING_KEY.
+	// account. Required with HS256. Source: SIGNING_KEY.
 	Key string `json:"key,omitempty"`
 
 	// Issuer is the claim iss. Default: none. Source: ISSUER.

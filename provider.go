@@ -24,7 +24,8 @@ type ProviderSettings struct {
 	// Kind is google, github, or oidc for any provider of OpenID Connect.
 	Kind string `json:"kind"`
 
-	// Issuer of an oidc provider, such as https://id.example.com.
+	// Issuer of an oidc provider, such as https://id.example.com. Required with
+	// oidc.
 	Issuer string `json:"issuer,omitempty"`
 
 	// URL of a GitHub Enterprise Server. Default: github.com.
@@ -38,7 +39,8 @@ type ProviderSettings struct {
 	ClientSecret string `json:"client_secret"`
 
 	// RedirectURIs are the pages of front ends to which the provider may send people
-	// back. They are compared as a whole. The account pages need none.
+	// back. They are compared as a whole. Default: none, which is enough for the account
+	// pages.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 }
 

@@ -147,7 +147,7 @@ type Settings struct {
 	// address of a deleted account. Default: 0, as in Django.
 	ReserveUsernames caddy.Duration `json:"reserve_usernames,omitempty"`
 
-	// Disable names endpoints to turn off.
+	// Disable names endpoints to turn off. Default: none.
 	Disable []string `json:"disable,omitempty"`
 
 	// Providers are those that people can log in with, such as Google. Default: none.
@@ -178,42 +178,6 @@ type Settings struct {
 	Token TokenSettings `json:"token,omitzero"`
 }
 
-// PasswordSettings are the rules for passwords, and their hashing.
-type PasswordSettings struct {
-	// Hasher has the parameters of Argon2id. Default: 19 MiB of memory, 2
-	// iterations, a parallelism of 1 (OWASP's Password Storage Cheat Sheet).
-	Hasher *password.Argon2id `json:"hasher,omitempty"`
-
-	// MinLength is the minimum length of a new password in characters; 0 for
-	// none. Default: 8. It is one of the validators. Source: Django's
-	// MinimumLengthValidator.
-	MinLength *int `json:"min_length,omitempty"`
-
-	// MaxLength is the maximum length in characters. Default: 4096.
-	MaxLength int `json:"max_length,omitempty"`
-
-	// Validators refuse a new password that is common, numeric, similar to a field of
-	// its account, or pwned: it has appeared in a data breach. Default: the first three.
-	// An empty list turns them off, and the minimum length as well unless it is set.
-	// Source: Django's CommonPasswordValidator, NumericPasswordValidator,
-	// UserAttributeSimilarityValidator.
-	Validators []string `json:"validators,omitzero"`
-
-	// PwnedURL is the server that the validator pwned asks, by the protocol of Have I
-	// Been Pwned's Pwned Passwords. It gets the first five digits of a password's SHA-1,
-	// added to the URL. Without an answer within two seconds, the password is taken.
-	// Default: https://api.pwnedpasswords.com/range/.
-	PwnedURL string `json:"pwned_url,omitempty"`
-
-	// Workers is the number of passwords to hash at once. Default: one less than
-	// the number of processors, at least one.
-	Workers int `json:"workers,omitempty"`
-
-	// Queue is the number of passwords that may wait for a worker. More requests
-	// get 503. Default: 16 for each worker.
-	Queue int `json:"queue,omitempty"`
-}
-
 // rules returns the settings that package account needs.
 func (s *Settings) rules() account.Rules {
 	rules := account.Rules{
@@ -241,37 +205,6 @@ func (s *Settings) rules() account.Rules {
 	}
 	return rules
 }
-
-func (p *PasswordSettings) validators() password.Validators {
-	v := password.Validators{
-		MinLength: 8,
-		Common:    slices.Contains(p.Validators, "common"),
-		Numeric:   slices.Contains(p.Validators, "numeric"),
-		Similar:   slices.Contains(p.Validators, "similar"),
-	}
-	switch {
-	case p.MinLength != nil:
-		v.MinLength = *p.MinLength
-	case len(p.Validators) == 0:
-		v.MinLength = 0
-	}
-	return v
-}
-
-// defaultPool hashes for all realms without workers of their own, so that several
-// realms don't use all processors.
-var defaultPool = password.NewPool(0, 0)
-
-func (p *PasswordSettings) pool() *password.Pool {
-	if p.Workers == 0 && p.Queue == 0 {
-		return defaultPool
-	}
-	return password.NewPool(p.Workers, p.Queue)
-}
-
-// validatorNames are the possible Validators. The last one is off by default, since it
-// asks another server.
-var validatorNames = []string{"common", "numeric", "similar", "pwned"}
 
 // setDefaults sets the defaults, and replaces placeholders such as {env.*} and
 // {file.*}. An error names the setting.
@@ -435,25 +368,11 @@ func (s *Settings) validateNumbers() error {
 	return nil
 }
 
-// Limits of Workers and Queue. More would be a mistake: each worker takes a
-// processor and the memory of a hash.
-const (
-	maxWorkers = 1 << 10
-	maxQueue   = 1 << 20
-)
-
 func checkEndpointName(name string) error {
 	if slices.Contains(api.EndpointNames(), name) {
 		return nil
 	}
 	return fmt.Errorf("disable: unknown endpoint %s%s", name, directive.Suggest(name, api.EndpointNames()))
-}
-
-func checkValidator(name string) error {
-	if slices.Contains(validatorNames, name) {
-		return nil
-	}
-	return fmt.Errorf("password validators: unknown validator %s: use some of common, numeric, similar and pwned, or off alone", name)
 }
 
 func checkProtocol(protocol string) error {

@@ -18,7 +18,33 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("djoser_auth", httpcaddyfile.Before, "basic_auth")
 }
 
-// parseGate parses the djoser_auth directive:
+// parseGate parses the djoser_auth directive. The syntax is at Gate.UnmarshalCaddyfile.
+//
+// With a matcher, a handler comes along that removes identity headers from the
+// requests that don't match. If login_url is on another host, the gate also gets the path
+// at which log-ins are handed over.
+func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	g := new(Gate)
+	if err := g.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	routes := h.NewRoute(matcher, g)
+	if matcher != nil {
+		if strings.Contains(g.LoginURL, "://") {
+			path := caddyconfig.JSON(caddyhttp.MatchPath{authn.SessionPath}, nil)
+			routes = append(routes, h.NewRoute(caddy.ModuleMap{"path": path}, g)...)
+		}
+		routes = append(routes, h.NewRoute(nil, &Strip{EncodedSlashes: g.EncodedSlashes})...)
+	}
+	return routes, nil
+}
+
+// UnmarshalCaddyfile parses the djoser_auth directive; docs/gate.md has the defaults. Syntax:
 //
 //	djoser_auth [<matcher>] {
 //		realm     <name>
@@ -45,33 +71,6 @@ func init() {
 //		encoded_slashes    [on|off]
 //		early_data         [on|off]
 //	}
-//
-// With a matcher, a handler comes along that removes identity headers from the
-// requests that don't match. If login_url is on another host, the gate also gets the path
-// at which log-ins are handed over.
-func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	h.Next() // the directive's name
-	matcher, err := h.ExtractMatcherSet()
-	if err != nil {
-		return nil, err
-	}
-	g := new(Gate)
-	if err := g.UnmarshalCaddyfile(h.Dispenser); err != nil {
-		return nil, err
-	}
-	routes := h.NewRoute(matcher, g)
-	if matcher != nil {
-		if strings.Contains(g.LoginURL, "://") {
-			path := caddyconfig.JSON(caddyhttp.MatchPath{authn.SessionPath}, nil)
-			routes = append(routes, h.NewRoute(caddy.ModuleMap{"path": path}, g)...)
-		}
-		routes = append(routes, h.NewRoute(nil, &Strip{EncodedSlashes: g.EncodedSlashes})...)
-	}
-	return routes, nil
-}
-
-// UnmarshalCaddyfile implements caddyfile.Unmarshaler. The syntax stands above
-// parseGate.
 func (g *Gate) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
 	if d.NextArg() {

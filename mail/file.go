@@ -22,7 +22,7 @@ import (
 // Under that name they are complete. Files and folder are only for the server's
 // user, since the links in them work.
 type FileMailer struct {
-	// Dir is the folder for the files. It is created with the first mail.
+	// Dir is the folder for the files. Required. It is created with the first mail.
 	// Placeholders are supported.
 	Dir string `json:"dir,omitempty"`
 

@@ -55,10 +55,10 @@ const (
 // retried, even wrong credentials: they are more likely faults in the
 // configuration, which can be fixed.
 type SMTPMailer struct {
-	// Address is the mail server, as host:port. Placeholders are supported.
+	// Address is the mail server, as host:port. Required. Placeholders are supported.
 	Address string `json:"address,omitempty"`
 
-	// Username and Password are the credentials. Without them, the mailer
+	// Username and Password are the credentials. Default: none, and the mailer
 	// doesn't authenticate. Placeholders are supported: {env.*} and {file.*}
 	// keep the secret out of the configuration. The password is read anew for
 	// each connection.
@@ -90,7 +90,7 @@ type SMTPMailer struct {
 	Force bool `json:"force,omitempty"`
 
 	// TrustedCA are PEM files with the authorities that the server's
-	// certificate must be from, instead of the system's. Placeholders are
+	// certificate must be from. Default: the system's. Placeholders are
 	// supported.
 	TrustedCA []string `json:"trusted_ca,omitempty"`
 

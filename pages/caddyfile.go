@@ -13,7 +13,17 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("djoser_pages", httpcaddyfile.After, "redir")
 }
 
-// parsePages parses the djoser_pages directive:
+// parsePages parses the djoser_pages directive. The syntax is at Pages.UnmarshalCaddyfile.
+func parsePages(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	p := new(Pages)
+	matcher, _, err := mount.Parse(h, "/account/*", &p.Prefix, p.unmarshal)
+	if err != nil {
+		return nil, err
+	}
+	return h.NewRoute(matcher, p), nil
+}
+
+// UnmarshalCaddyfile parses the djoser_pages directive; docs/pages.md has the defaults. Syntax:
 //
 //	djoser_pages [<matcher>] {
 //		realm     <name>
@@ -25,16 +35,6 @@ func init() {
 //		languages <language...>
 //		templates <dir>
 //	}
-func parsePages(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	p := new(Pages)
-	matcher, _, err := mount.Parse(h, "/account/*", &p.Prefix, p.unmarshal)
-	if err != nil {
-		return nil, err
-	}
-	return h.NewRoute(matcher, p), nil
-}
-
-// UnmarshalCaddyfile implements caddyfile.Unmarshaler. See parsePages for the syntax.
 func (p *Pages) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	_, err := p.unmarshal(d)
 	return err

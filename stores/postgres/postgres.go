@@ -36,6 +36,7 @@ const (
 type Store struct {
 	// URL is where the database is, as libpq has it, such as
 	// postgres://user:password@host/database?sslmode=verify-full. It may name several hosts.
+	// Required.
 	URL string `json:"url,omitempty"`
 
 	// Schema is the schema of the realm. Default: djoser, and djoser_<realm> for a realm that
