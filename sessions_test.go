@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/caddy-djoser/djoser/drf"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -18,6 +19,7 @@ import (
 //
 //	serve           runs a server
 //	stop            ends it
+//	register <form> asks the server for an account
 //	fails <status>  runs a command that must exit with that status
 func TestCommandSessions(t *testing.T) {
 	if testing.Short() {
@@ -52,6 +54,11 @@ func TestCommandSessions(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"serve": func(ts *testscript.TestScript, _ bool, _ []string) { process(ts).Start() },
 			"stop":  func(ts *testscript.TestScript, _ bool, _ []string) { process(ts).Stop() },
+			"register": func(ts *testscript.TestScript, _ bool, args []string) {
+				if a := process(ts).Do("POST", "/auth/register", args[0], "Content-Type", drf.MediaForm); a.Status != 201 {
+					ts.Fatalf("%d %s", a.Status, a.Body)
+				}
+			},
 			"fails": fails,
 		},
 	})

@@ -217,6 +217,12 @@ func subBlock(head string, lines ...string) string {
 
 var bareWord = regexp.MustCompile(`^[\pL\pN@.:/_+-]+$`)
 
+// placeholder is what Caddy replaces in a text, and links takes out what mails replace.
+var (
+	placeholder = regexp.MustCompile(`\{[^{}]+\}`)
+	links       = strings.NewReplacer("{uid}", "", "{token}", "")
+)
+
 // word writes a text as one argument in a Caddyfile.
 func word(text string) (string, error) {
 	switch {
@@ -226,6 +232,8 @@ func word(text string) (string, error) {
 		return "", errors.New("it has control characters, and is left out")
 	case strings.Contains(text, "{$"):
 		return "", errors.New("it has {$, which begins a variable in a Caddyfile, and is left out")
+	case placeholder.MatchString(links.Replace(text)):
+		return "", errors.New("it has braces, which are for placeholders in a Caddyfile, and is left out")
 	case bareWord.MatchString(text):
 		return text, nil
 	case !strings.ContainsAny(text, "\"\\"):
