@@ -14,6 +14,9 @@ import (
 	xlanguage "golang.org/x/text/language"
 )
 
+// DefaultSender is the address that mails come from. Source: Django's DEFAULT_FROM_EMAIL.
+const DefaultSender = "webmaster@localhost"
+
 // Config is what the mails of a realm are made from.
 type Config struct {
 	Domain   string
@@ -30,7 +33,7 @@ type Config struct {
 	// be empty if there are none.
 	InvitationURL string
 
-	FromEmail string // default: webmaster@localhost
+	FromEmail string // default: DefaultSender
 	ReplyTo   string
 	Templates string // folder with templates that replace built-in ones
 
@@ -60,7 +63,7 @@ func NewRenderer(c Config) (*Renderer, error) {
 	c.Domain, c.SiteName = singleLine(c.Domain), singleLine(c.SiteName)
 	r := &Renderer{config: c, host: messageHost(c.Domain)}
 	var err error
-	if r.from, err = headerAddress(cmp.Or(c.FromEmail, "webmaster@localhost")); err != nil {
+	if r.from, err = headerAddress(cmp.Or(c.FromEmail, DefaultSender)); err != nil {
 		return nil, fmt.Errorf("from_email: %v", err)
 	}
 	if c.ReplyTo != "" {
