@@ -252,8 +252,6 @@ func mailsOf(method, path string) int {
 	switch method + " " + path {
 	case "POST /auth/register", "POST /auth/activate/resend", "POST /auth/password/reset":
 		return 1
-	case "PATCH /auth/me": // also tells the former address
-		return 2
 	}
 	return 0
 }
@@ -275,7 +273,7 @@ func (p *pageReader) newest() {
 func (p *pageReader) answer() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "HTTP/1.1 %d %s\n", p.last.Status, http.StatusText(p.last.Status))
-	for _, name := range []string{"Allow", "Cache-Control", "Content-Type", "WWW-Authenticate"} {
+	for _, name := range []string{"Cache-Control", "WWW-Authenticate"} {
 		for _, value := range p.last.Header.Values(name) {
 			fmt.Fprintf(&b, "%s: %s\n", name, value)
 		}
