@@ -148,9 +148,8 @@ func TestConformanceRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Join(strings.Fields(string(page)), " ")
 	lines := make(map[string]int)
-	for _, m := range regexp.MustCompile(` - \*\*(.*?)\*\*: `).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\| \*\*(.*?)\*\* \|`).FindAllStringSubmatch(string(page), -1) {
 		lines[m[1]] = 0
 	}
 	for _, of := range []*recording{&classicRecording, &v2Recording} {
