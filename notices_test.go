@@ -77,7 +77,7 @@ func TestManyNoticesOfTokensDontSilenceOthers(t *testing.T) {
 	in := &installation{&testsite.Process{Site: s.Site}}
 	testsite.Eventually(t, "the notice of another address, and the others", func() bool {
 		mails := in.mailsTo("ann@example.com")
-		return len(mails) >= 6 && slices.ContainsFunc(mails, func(m testsite.Mail) bool { return m.Subject == "Your address for Frontend changes" })
+		return len(mails) >= 6 && slices.ContainsFunc(mails, func(m testsite.Mail) bool { return m.Subject == "Your address for Frontend was changed" })
 	})
 	if n := len(in.mailsTo("ann@example.com")); n != 6 {
 		t.Errorf("%d mails", n)
