@@ -35,7 +35,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	}
 	if handler.Settings != nil {
 		if err := handler.Settings.checkEarly(); err != nil {
-			return nil, directive.LineOf(place, err).WrapErr(err)
+			return nil, directive.LineOf(place, err.Error()).WrapErr(err)
 		}
 		if err := refuseSecond(h, place, handler); err != nil {
 			return nil, err

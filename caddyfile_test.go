@@ -287,10 +287,10 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock(noMails + v2 + "login_field nick"), "login_field nick is not a field of user_model", 5},
 		{inBlock(noMails + "cors https://a.example {\nheaders a:b\n}"), `cors headers: "a:b" is not the name of a header`, 5},
 		{inBlock(noMails + "registration invite\nuser_model {\nfield invitation text\n}"), "user_model: field invitation: the name is reserved with 'registration invite'", 6},
-		{inBlock(noMails + "mailer smtp mail.x.com:25 {\ntls none\n}"), "mailer smtp: tls none is for a server on this machine; on the way to mail.x.com, the links in mails could be read: if you accept that, say tls none force", 4},
+		{inBlock(noMails + "mailer smtp mail.x.com:25 {\ntls none\n}"), "mailer smtp: tls none is for a server on this machine; on the way to mail.x.com, the links in mails could be read: if you accept that, say tls none force", 5},
 		{inBlock(noMails + "mailer smtp mail.x.com:25 {\npassword {env.X}\n}"), "mailer smtp: there is a password, but no username", 4},
-		{inBlock(noMails + "mailer smtp a.x:25 {\nusername x\npassword y\nauth none\n}"), "mailer smtp: auth none takes no username", 4},
-		{inBlock(noMails + "mailer smtp 127.0.0.1:25 {\ntls none\ntrusted_ca /ca.pem\n}"), "mailer smtp: trusted_ca goes with tls starttls or tls, not with tls none", 4},
+		{inBlock(noMails + "mailer smtp a.x:25 {\nusername x\npassword y\nauth none\n}"), "mailer smtp: auth none takes no username", 7},
+		{inBlock(noMails + "mailer smtp 127.0.0.1:25 {\ntls none\ntrusted_ca /ca.pem\n}"), "mailer smtp: trusted_ca goes with tls starttls or tls, not with tls none", 6},
 
 		// The gate and the matcher.
 		{":8080 {\ndjoser_auth /api/* x\n}", "unexpected argument 'x': put the settings of djoser_auth in a block; a path before it starts with '/'", 2},

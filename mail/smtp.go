@@ -177,7 +177,11 @@ func (s *SMTPMailer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	return directive.Refused(&place, s.checkEarly())
+	if err := s.checkEarly(); err != nil {
+		named := strings.TrimPrefix(err.Error(), "mailer smtp: ")
+		return directive.LineOf(&place, named).WrapErr(err)
+	}
+	return nil
 }
 
 // checkEarly checks settings that were just parsed, while their line is known, unless

@@ -72,12 +72,12 @@ func Refused(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
-// LineOf returns the place of the line that an error is about, in the directive that begins
-// at d: the line min_length in the block password for "password min_length is …". It is d
-// if no line has that name.
-func LineOf(d *caddyfile.Dispenser, err error) *caddyfile.Dispenser {
+// LineOf returns the place of the line that the text of an error is about, in the directive
+// that begins at d: the line min_length in the block password for "password min_length is …".
+// It is d if no line has that name.
+func LineOf(d *caddyfile.Dispenser, text string) *caddyfile.Dispenser {
 	place := *d
-	for _, word := range strings.Fields(err.Error()) {
+	for _, word := range strings.Fields(text) {
 		next := place
 		for line := next.Line(); next.Val() != strings.TrimSuffix(word, ":") || next.Line() == line; {
 			line = next.Line()
