@@ -22,8 +22,29 @@
 // kernel still kept in memory. With -control, the store's flushes do nothing, to see
 // that this finds a loss.
 //
+// The faults are kill, kill-at-delete and kill-at-open (kill -9 at any moment, while the
+// store deletes a file, and again while it is opened); powercut; full and fallocate (another
+// program takes all space, by writing or at once); quota (of btrfs, which the free space
+// doesn't show), inodes (ext4) and files (no descriptors); pages (some fail with EIO, after
+// they were dropped from memory; ext4 and xfs); moved, replaced and unmounted (the folder of
+// the running store); and damage.
+//
 // It prints how often each fault had each outcome, breaches in capitals, and exits
-// with 1 if there was one, with 2 if a fault could not be made.
+// with 1 if there was one, with 2 if a fault could not be made:
+//
+//	right                     nothing was noticed, or it was repaired
+//	by itself, after restart  when the store accepted changes again
+//	refused                   a damaged store wasn't opened; the error names the file
+//	loud, checked, logged     reads or closing failed with an error; the check found the
+//	                          damage; the log names the file
+//	DIED, HUNG                the process ended, or didn't answer or close in time
+//	LOST, REVIVED, FREED      something acknowledged is missing without an error; something
+//	                          ended is valid; a name could be registered again
+//	ACKNOWLEDGED              changes were acknowledged without the folder
+//	REFUSED, UNNAMED          an undamaged store wasn't opened; the error didn't name the file
+//	SPOILED                   a damaged store was refused, and isn't right with its file back
+//	INCONSISTENT, STUCK       records don't fit together; no changes are accepted after a
+//	                          restart, or even a second one is refused
 package main
 
 import (
