@@ -17,7 +17,7 @@ import (
 )
 
 func init() {
-	caddycmd.RegisterCommand(admin.Command(openOffline, badger.Repair, examine))
+	caddycmd.RegisterCommand(admin.Command(openOffline, badger.Repair, examine, findStore))
 }
 
 // RealmNames returns the names of all realms, sorted.

@@ -62,14 +62,17 @@ type cliContext struct {
 // runner turns a function into cobra's RunE.
 type runner func(do func(c *cliContext, args []string) error) func(*cobra.Command, []string) error
 
-func newRunner(open offlineOpener) runner {
+// newRunner calls prepare before the function.
+func newRunner(prepare func(*cliContext) error) runner {
 	return func(do func(c *cliContext, args []string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) error {
 			wrapped := caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {
 				ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 				defer stop()
-				c := &cliContext{cmd: cmd, ctx: ctx, openOffline: open}
-				err := c.setUp()
+				c := &cliContext{cmd: cmd, ctx: ctx}
+				c.realm, _ = cmd.Flags().GetString("realm")
+				c.json, _ = cmd.Flags().GetBool("json")
+				err := prepare(c)
 				if err == nil {
 					err = errors.Join(do(c, args), c.close())
 				}
@@ -80,10 +83,9 @@ func newRunner(open offlineOpener) runner {
 	}
 }
 
+// setUp reads the configuration, and looks for a server.
 func (c *cliContext) setUp() error {
 	flags := c.cmd.Flags()
-	c.realm, _ = flags.GetString("realm")
-	c.json, _ = flags.GetBool("json")
 	address, _ := flags.GetString("address")
 	file, _ := flags.GetString("config")
 	adapter, _ := flags.GetString("adapter")

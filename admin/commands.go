@@ -13,7 +13,7 @@ import (
 )
 
 // Command is 'caddy djoser'. If no server is running, it calls open.
-func Command(open offlineOpener, repair repairer, examine examiner) caddycmd.Command {
+func Command(open offlineOpener, repair repairer, examine examiner, find storeFinder) caddycmd.Command {
 	return caddycmd.Command{
 		Name:  "djoser",
 		Usage: "<command>",
@@ -28,11 +28,17 @@ which of the two they did.
 
 The exit status is 0 for success, 1 for an error, 3 if the user doesn't exist,
 and 4 if a check, a dry run or the doctor found problems.`,
-		CobraFunc: func(cmd *cobra.Command) { addCommands(cmd, newRunner(open), repair, examine) },
+		CobraFunc: func(cmd *cobra.Command) {
+			run := newRunner(func(c *cliContext) error {
+				c.openOffline = open
+				return c.setUp()
+			})
+			addCommands(cmd, run, repair, examine, find)
+		},
 	}
 }
 
-func addCommands(cmd *cobra.Command, run runner, repair repairer, examine examiner) {
+func addCommands(cmd *cobra.Command, run runner, repair repairer, examine examiner, find storeFinder) {
 	cmd.Example = `  caddy djoser user add alice --email alice@example.com --staff
   caddy djoser user list --search alice
   caddy djoser import dump.json --dry-run
@@ -45,7 +51,7 @@ func addCommands(cmd *cobra.Command, run runner, repair repairer, examine examin
 	flags.String("adapter", "", "Name of the adapter of the configuration file (default: caddyfile, unless the file is .json)")
 	flags.Bool("json", false, "Write JSON instead of tables")
 	group(cmd, userCommand(run), tokenCommand(run), inviteCommand(run), sendActivationCommand(run), sendResetCommand(run),
-		settingsCommand(), importCommand(run), exportCommand(run), backupCommand(run), restoreCommand(run), repairCommand(run, repair), checkCommand(run), statsCommand(run), doctorCommand(run, examine))
+		settingsCommand(), importCommand(run), exportCommand(run), backupCommand(run), restoreCommand(run), migrateCommand(find), repairCommand(run, repair), checkCommand(run), statsCommand(run), doctorCommand(run, examine))
 }
 
 // group adds subcommands. A mistyped one is an error: cobra would show the help and

@@ -9,14 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync/atomic"
 	"text/tabwriter"
-	"time"
 
 	"github.com/caddy-djoser/djoser/django"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 func importCommand(run runner) *cobra.Command {
@@ -129,9 +125,9 @@ func (c *cliContext) importChecked(d *dump, report *django.ImportReport) error {
 
 func (c *cliContext) importPhase(d *dump, phase django.Phase) (*django.ImportReport, error) {
 	query := url.Values{"phase": {string(phase)}, "model": {d.model}}
-	p := c.newProgress(d.file, phase)
-	defer p.end()
-	body, err := d.body(p)
+	bar := c.newBar()
+	defer bar.end()
+	body, err := d.body(newReading(d.file, bar, string(phase)))
 	if err != nil {
 		return nil, err
 	}
@@ -140,56 +136,6 @@ func (c *cliContext) importPhase(d *dump, phase django.Phase) (*django.ImportRep
 	// Without a length that is known beforehand the body is sent as it is read.
 	err = c.send(http.MethodPost, "/import?"+query.Encode(), body, report)
 	return report, err
-}
-
-// progress counts the bytes read from a file, and draws a bar on a terminal.
-type progress struct {
-	r    io.Reader
-	read atomic.Int64
-	stop chan struct{}
-	done chan struct{}
-}
-
-func (c *cliContext) newProgress(f *os.File, phase django.Phase) *progress {
-	p := &progress{r: f, stop: make(chan struct{}), done: make(chan struct{})}
-	info, err := f.Stat()
-	stderr, ok := c.cmd.ErrOrStderr().(*os.File)
-	if err != nil || info.Size() == 0 || !ok || !term.IsTerminal(int(stderr.Fd())) {
-		close(p.done)
-		return p
-	}
-	go p.draw(stderr, string(phase), info.Size())
-	return p
-}
-
-// Read implements io.Reader.
-func (p *progress) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	p.read.Add(int64(n))
-	return n, err
-}
-
-func (p *progress) draw(w io.Writer, name string, size int64) {
-	defer close(p.done)
-	ticker := time.NewTicker(200 * time.Millisecond)
-	defer ticker.Stop()
-	const width = 40
-	for {
-		part := min(1, float64(p.read.Load())/float64(size)) // a file may be read twice
-		bar := strings.Repeat("#", int(part*width))
-		fmt.Fprintf(w, "\r%-7s [%-*s] %3.0f%%", name, width, bar, part*100)
-		select {
-		case <-ticker.C:
-		case <-p.stop:
-			fmt.Fprint(w, "\r\033[K")
-			return
-		}
-	}
-}
-
-func (p *progress) end() {
-	close(p.stop)
-	<-p.done
 }
 
 // showReport writes the problems and the counts.

@@ -25,8 +25,10 @@ type counts struct {
 
 // loadState reads the state that is kept in memory.
 func (s *database) loadState(v snapshot) error {
-	if _, err := v.get(records.RestoringKey); err == nil {
-		return errors.New("its restore or repair was broken off: remove the folder and begin again")
+	if mark, err := v.get(records.RestoringKey); err == nil {
+		if err := s.mayResume(mark); err != nil {
+			return err
+		}
 	}
 	key, err := v.get(records.LinkKeyKey)
 	if err != nil && err != model.ErrNotFound {

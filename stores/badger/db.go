@@ -52,6 +52,7 @@ type database struct {
 	full     atomic.Bool   // the disk is full, and the log says so
 
 	signature string // of the unique keys; guarded by writing
+	mark      []byte // of the migration for which the store is open, or nil
 
 	counting   sync.Mutex // guards what follows
 	counts     counts     // changed by the writer alone

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 	"github.com/caddy-djoser/djoser/stores/records"
 )
 
@@ -12,7 +13,7 @@ import (
 
 func holdKey(b *batch, k model.Key, until time.Time) {
 	if until.After(b.s.now()) {
-		b.set(records.HoldKey(k), records.EncodeHold(until), expiry(until))
+		b.set(records.HoldKey(k), records.EncodeHold(until), changes.Expiry(until))
 	}
 }
 

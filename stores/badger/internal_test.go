@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/diskspace"
 	"github.com/caddy-djoser/djoser/internal/fileowner"
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/stores/badger/lsm"
 	"github.com/caddy-djoser/djoser/stores/badger/sst"
 	"github.com/caddy-djoser/djoser/stores/records"
 	"go.uber.org/zap"
@@ -384,7 +385,7 @@ func TestBadgerCleansUp(t *testing.T) {
 	s := newBadger(t, dir)
 	size := func() int64 {
 		t.Helper()
-		n, err := tableSize(dir)
+		n, err := lsm.Size(dir)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 	"github.com/caddy-djoser/djoser/stores/records"
 )
 
@@ -42,7 +43,7 @@ func (s *database) Invitations(ctx context.Context) ([]*model.Invitation, error)
 }
 
 func invite(b *batch, i *model.Invitation) {
-	b.set(records.InvitationKey(i.Address), records.EncodeInvitation(i), expiry(i.Expires))
+	b.set(records.InvitationKey(i.Address), records.EncodeInvitation(i), changes.Expiry(i.Expires))
 }
 
 // uninvite ends an invitation. Another one of the same address, made later, stays.

@@ -41,6 +41,12 @@ The files in this folder belong together: don't move, edit or delete single ones
 
 // open opens the store in a folder and starts its writer.
 func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
+	return openMarked(dir, reserve, log, nil)
+}
+
+// openMarked is as open, but also opens a store that a migration with the mark has filled in
+// part.
+func openMarked(dir string, reserve int64, log *zap.Logger, mark []byte) (*database, error) {
 	folder, err := prepareFolder(dir)
 	if err != nil {
 		return nil, err
@@ -54,11 +60,12 @@ func open(dir string, reserve int64, log *zap.Logger) (*database, error) {
 		log:     log,
 		now:     time.Now,
 		lock:    lock,
-		space:   space{dir: dir, reserve: reserve, tables: func() (int64, error) { return tableSize(dir) }},
+		space:   space{dir: dir, reserve: reserve, tables: func() (int64, error) { return lsm.Size(dir) }},
 		queue:   make(chan *mutation, queueLength),
 		frozen:  make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
+		mark:    mark,
 	}
 	_ = fileowner.KeepPrivate(dir)  // else fixModes does it later
 	_ = diskspace.WriteInPlace(dir) // only some file systems need it
@@ -125,7 +132,7 @@ func (s *database) start() error {
 	if err := prepareFiles(s.dir); err != nil {
 		return err
 	}
-	fetchIndexes(s.dir)
+	lsm.FetchIndexes(s.dir)
 	e, err := s.openEngine()
 	if err != nil {
 		return err
@@ -279,37 +286,6 @@ func finishMarker(dir string) error {
 		return err
 	}
 	return atomicfile.SyncFolder(dir)
-}
-
-// fetchIndexes starts to read the indexes of the tables, which are at the end of
-// each. All of them are needed.
-func fetchIndexes(dir string) {
-	tables, _ := tablesIn(dir) // what can't be read is reported when it is opened
-	for _, t := range tables {
-		index := t.Size() / 12 // or a little less
-		readAhead(filepath.Join(dir, t.Name()), t.Size()-index, index)
-	}
-}
-
-// tablesIn returns the tables in a folder, without those deleted meanwhile.
-func tablesIn(dir string) ([]fs.FileInfo, error) {
-	entries, err := os.ReadDir(dir)
-	var tables []fs.FileInfo
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && filepath.Ext(e.Name()) == ".sst" {
-			tables = append(tables, info)
-		}
-	}
-	return tables, err
-}
-
-// tableSize returns the size of the tables in a folder.
-func tableSize(dir string) (size int64, err error) {
-	tables, err := tablesIn(dir)
-	for _, t := range tables {
-		size += t.Size()
-	}
-	return size, err
 }
 
 // load reads the state that is kept in memory, and gives a new store its key.

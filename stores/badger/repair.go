@@ -42,7 +42,7 @@ func Repair(ctx context.Context, damaged, fresh, backup string, report func(text
 		return stats, err
 	}
 	scratch, signature := filepath.Join(fresh, scratchFolder), ""
-	err = s.refill(ctx, func(put func(changes.Write) error) (err error) {
+	err = s.refill(ctx, func(put func(...changes.Write) error) (err error) {
 		signature, err = repair.Run(ctx, found, backup, scratch, report, put)
 		return err
 	})
@@ -80,7 +80,7 @@ func lockDamaged(dir string) (*flock.Flock, error) {
 
 func isStore(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return folderError(dir, err)
 	}
 	for _, e := range entries {

@@ -177,7 +177,7 @@ func TestRepairRefusesWhatItCouldSpoil(t *testing.T) {
 	refused(dir, dir, "in the damaged store")
 	refused(dir, filepath.Join(dir, "new"), "in the damaged store")
 	refused(full, fresh, "holds no store")
-	refused(filepath.Join(dir, "none"), fresh, "doesn't exist")
+	refused(filepath.Join(dir, "none"), fresh, "holds no store")
 	s := openBadger(t, dir)
 	refused(dir, fresh, "in use")
 	s.Close()

@@ -179,7 +179,7 @@ func TestALargeRestoreDoesNotHang(t *testing.T) {
 	}
 	s := newBadger(t, t.TempDir())
 	value := make([]byte, 500<<10)
-	err := s.refill(t.Context(), func(put func(changes.Write) error) error {
+	err := s.refill(t.Context(), func(put func(...changes.Write) error) error {
 		for n := range 500 {
 			if err := put(changes.Write{Key: fmt.Sprintf("h%032d", n), Value: value}); err != nil {
 				return err

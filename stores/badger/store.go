@@ -4,6 +4,7 @@
 package badger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,16 +168,12 @@ func (b *Store) Open(ctx context.Context, location string, log *zap.Logger) (mod
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	reserve := b.Reserve
-	if reserve == 0 {
-		reserve = defaultReserve
-	}
 	if b.Path == "" {
 		if err := os.MkdirAll(filepath.Dir(location), 0o700); err != nil {
 			return nil, folderError(location, err)
 		}
 	}
-	return open(location, reserve, log)
+	return open(location, cmp.Or(b.Reserve, defaultReserve), log)
 }
 
 // folderError explains an error with a store's folder, and what to do about it.

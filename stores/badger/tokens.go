@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/stores/badger/changes"
 	"github.com/caddy-djoser/djoser/stores/records"
 )
 
@@ -200,11 +201,11 @@ func dropLogin(b *batch, tokens []records.TokenRef, login model.Digest, ended ma
 }
 
 func setToken(b *batch, t *model.Token, unknown []byte) {
-	b.set(records.TokenKey(t.Digest), records.EncodeToken(t, unknown), expiry(t.Expires))
+	b.set(records.TokenKey(t.Digest), records.EncodeToken(t, unknown), changes.Expiry(t.Expires))
 }
 
 func setRef(b *batch, t *model.Token) {
-	b.set(records.TokenOfKey(t.Account, t.Digest), records.RefOf(t).Encode(), expiry(t.Expires))
+	b.set(records.TokenOfKey(t.Account, t.Digest), records.RefOf(t).Encode(), changes.Expiry(t.Expires))
 }
 
 func dropToken(b *batch, r records.TokenRef, ended map[model.Digest]bool) {
@@ -212,13 +213,4 @@ func dropToken(b *batch, r records.TokenRef, ended map[model.Digest]bool) {
 	b.delete(records.TokenOfKey(r.Account, r.Digest))
 	b.stagedCounts.tokens--
 	ended[r.Digest] = true
-}
-
-// expiry returns when a merge may drop an entry, in Unix seconds, rounded up.
-// Whether a token has expired is decided by Token.Expired.
-func expiry(t time.Time) uint64 {
-	if t.IsZero() {
-		return 0
-	}
-	return uint64(max(t.Unix()+1, 1))
 }

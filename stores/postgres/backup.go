@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"strings"
 
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/backup"
@@ -25,7 +26,7 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error { return s.entries(ctx, tx, b.Add) })
+	err = pgx.BeginTxFunc(ctx, s.pool, snapshot, func(tx pgx.Tx) error { return s.entries(ctx, tx, "", b.Add) })
 	if err != nil {
 		return s.explain(err)
 	}
@@ -33,8 +34,8 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 }
 
 // entries calls fn with the entries that the embedded store would have, in order of their
-// keys.
-func (s *database) entries(ctx context.Context, tx pgx.Tx, fn func(key, value []byte, expires uint64) error) error {
+// keys: with all, or those of some kinds.
+func (s *database) entries(ctx context.Context, tx pgx.Tx, kinds string, fn func(key, value []byte, expires uint64) error) error {
 	var (
 		id, account           uint64
 		due                   int64
@@ -66,20 +67,21 @@ func (s *database) entries(ctx context.Context, tx pgx.Tx, fn func(key, value []
 		}
 	}
 	for _, part := range []struct {
+		kind byte
 		sql  string
 		into []any
 		row  func() error
 	}{
-		{"select greatest(due, 0), id from djoser.mails order by 1, 2", []any{&due, &id}, func() error {
+		{records.PrefixMailDue, "select greatest(due, 0), id from djoser.mails order by 1, 2", []any{&due, &id}, func() error {
 			return fn(records.NumberKey(records.PrefixMailDue, uint64(due), id), []byte{}, 0)
 		}},
-		{"select digest, record, used from djoser.tokens order by account, digest", []any{&key, &record, &used}, token(func(t storedToken) error {
+		{records.PrefixTokenOf, "select digest, record, used from djoser.tokens order by account, digest", []any{&key, &record, &used}, token(func(t storedToken) error {
 			return fn(records.TokenOfKey(t.Account, t.Digest), records.RefOf(t.Token).Encode(), expiry(micros(t.Expires)))
 		})},
-		{"select id, record from djoser.accounts order by id", []any{&id, &record}, func() error {
+		{records.PrefixAccount, "select id, record from djoser.accounts order by id", []any{&id, &record}, func() error {
 			return fn(records.NumberKey(records.PrefixAccount, id), record, 0)
 		}},
-		{"select signature, link_key from djoser.meta", []any{&signature, &signedBy}, func() error {
+		{records.PrefixOwn, "select signature, link_key from djoser.meta", []any{&signature, &signedBy}, func() error {
 			if signature != "" {
 				if err := fn(records.IndexKey, records.EncodeIndex(0, signature), 0); err != nil {
 					return err
@@ -87,34 +89,37 @@ func (s *database) entries(ctx context.Context, tx pgx.Tx, fn func(key, value []
 			}
 			return fn(records.LinkKeyKey, signedBy, 0)
 		}},
-		{`select (select count(*) from djoser.accounts), (select count(*) from djoser.mails),
+		{records.PrefixOwn, `select (select count(*) from djoser.accounts), (select count(*) from djoser.mails),
 			(select case when is_called then last_value else 0 end from djoser.account_ids), (select case when is_called then last_value else 0 end from djoser.mails_id_seq)`,
 			[]any{&counts.Accounts, &counts.Mails, &counts.LastAccount, &counts.LastMail}, func() error {
 				return fn(records.CountsKey, counts.Encode(), 0)
 			}},
-		{"select email, id from djoser.accounts where email is not null order by email, id", []any{&key, &id}, func() error {
+		{records.PrefixEmail, "select email, id from djoser.accounts where email is not null order by email, id", []any{&key, &id}, func() error {
 			return fn(binary.BigEndian.AppendUint64(key, id), []byte{}, 0)
 		}},
-		{"select key, record from djoser.groups order by key", []any{&key, &record}, func() error { return fn(key, record, 0) }},
-		{"select key, until from djoser.holds order by key", []any{&key, &due}, func() error {
+		{records.PrefixGroup, "select key, record from djoser.groups order by key", []any{&key, &record}, func() error { return fn(key, record, 0) }},
+		{records.PrefixHold, "select key, until from djoser.holds order by key", []any{&key, &due}, func() error {
 			return fn(key, records.EncodeHold(fromMicros(due)), expiry(&due))
 		}},
-		{"select key, record, expires from djoser.invitations order by key", []any{&key, &record, &expires}, func() error {
+		{records.PrefixInvitation, "select key, record, expires from djoser.invitations order by key", []any{&key, &record, &expires}, func() error {
 			return fn(key, record, expiry(expires))
 		}},
-		{"select id, record from djoser.mails order by id", []any{&id, &record}, func() error {
+		{records.PrefixMail, "select id, record from djoser.mails order by id", []any{&id, &record}, func() error {
 			return fn(records.NumberKey(records.PrefixMail, id), record, 0)
 		}},
-		{"select account, id from djoser.mails where account <> 0 order by account, id", []any{&account, &id}, func() error {
+		{records.PrefixMailOf, "select account, id from djoser.mails where account <> 0 order by account, id", []any{&account, &id}, func() error {
 			return fn(records.NumberKey(records.PrefixMailOf, account, id), []byte{}, 0)
 		}},
-		{"select digest, record, used from djoser.tokens order by digest", []any{&key, &record, &used}, token(func(t storedToken) error {
+		{records.PrefixToken, "select digest, record, used from djoser.tokens order by digest", []any{&key, &record, &used}, token(func(t storedToken) error {
 			return fn(records.TokenKey(t.Digest), records.EncodeToken(t.Token, t.unknown), expiry(micros(t.Expires)))
 		})},
-		{"select key, account from djoser.keys order by key", []any{&key, &account}, func() error {
+		{records.PrefixUnique, "select key, account from djoser.keys order by key", []any{&key, &account}, func() error {
 			return fn(append(records.UniquePrefix(0), key...), binary.BigEndian.AppendUint64(nil, account), 0)
 		}},
 	} {
+		if kinds != "" && strings.IndexByte(kinds, part.kind) < 0 {
+			continue
+		}
 		if err := each(part.sql, part.into, part.row); err != nil {
 			return err
 		}
@@ -150,11 +155,13 @@ func (s *database) Restore(ctx context.Context, r io.ReadSeeker) error {
 		if err := s.checkEmpty(ctx, tx); err != nil {
 			return err
 		}
-		p := putter{s, tx, ctx, found, new(pgx.Batch)}
-		if err := backup.Read(r, p.put); err != nil {
+		p := putter{s, found.Generation, new(pgx.Batch), func(b *pgx.Batch) error { return tx.SendBatch(ctx, b).Close() }}
+		err := backup.Read(r, func(key, value []byte, _ uint64) error { return p.put(key, value) })
+		if err != nil {
 			return err
 		}
-		return p.finish()
+		p.settle(found.LinkKey, found.Signature, found.Counts)
+		return p.flush()
 	})
 	if err != nil {
 		return s.explain(err)
@@ -177,14 +184,13 @@ func (s *database) checkEmpty(ctx context.Context, tx pgx.Tx) error {
 // putter writes the entries of a backup. It leaves out indexes, which the tables have
 // themselves.
 type putter struct {
-	s     *database
-	tx    pgx.Tx
-	ctx   context.Context
-	found backup.Summary
-	batch *pgx.Batch
+	s          *database
+	generation uint64 // of the unique keys
+	batch      *pgx.Batch
+	send       func(*pgx.Batch) error
 }
 
-func (p *putter) put(key, value []byte, _ uint64) error {
+func (p *putter) put(key, value []byte) error {
 	if err := p.queue(key, value); err != nil {
 		return answer{err}
 	}
@@ -195,16 +201,16 @@ func (p *putter) put(key, value []byte, _ uint64) error {
 }
 
 func (p *putter) flush() error {
-	err := p.tx.SendBatch(p.ctx, p.batch).Close()
+	b := p.batch
 	p.batch = new(pgx.Batch)
-	return err
+	return p.send(b)
 }
 
 func (p *putter) queue(key, value []byte) error {
 	b, sql := p.batch, p.s.sql
 	switch key[0] {
 	case records.PrefixAccount:
-		a, err := records.DecodeAccountAt(binary.BigEndian.Uint64(key[1:]), value, p.found.Generation)
+		a, err := records.DecodeAccountAt(binary.BigEndian.Uint64(key[1:]), value, p.generation)
 		if err != nil {
 			return err
 		}
@@ -246,15 +252,14 @@ func (p *putter) queue(key, value []byte) error {
 	return nil
 }
 
-// finish writes what the store knows of itself.
-func (p *putter) finish() error {
+// settle queues what the store knows of itself.
+func (p *putter) settle(linkKey []byte, signature string, counts records.Counts) {
 	sql := p.s.sql
-	p.batch.Queue(sql("update djoser.meta set link_key = $1, signature = $2"), p.found.LinkKey, p.found.Signature)
-	if n := p.found.Counts.LastAccount; n > 0 {
+	p.batch.Queue(sql("update djoser.meta set link_key = $1, signature = $2"), linkKey, signature)
+	if n := counts.LastAccount; n > 0 {
 		p.batch.Queue(sql("select setval('djoser.account_ids', $1::bigint)"), n)
 	}
-	if n := p.found.Counts.LastMail; n > 0 {
+	if n := counts.LastMail; n > 0 {
 		p.batch.Queue(sql("select setval('djoser.mails_id_seq', $1::bigint)"), n)
 	}
-	return p.flush()
 }

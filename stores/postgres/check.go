@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-var errNotEmpty = errors.New("the store isn't empty: a backup is restored into an empty store only")
+var errNotEmpty = errors.New("the store isn't empty: only an empty store can be filled")
 
 // fromMicros returns a stored time.
 func fromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }

@@ -57,8 +57,8 @@ type settings struct {
 	clock            func() time.Time
 }
 
-// open opens a store.
-func open(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Logger) (*database, error) {
+// newDatabase makes a store's connections. It connects when they are needed.
+func newDatabase(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Logger) (*database, error) {
 	s := &database{
 		schema: pgx.Identifier{set.schema}.Sanitize(), timeout: set.timeout, log: log,
 		clock: set.clock, node: rand.Int64(),
@@ -74,12 +74,22 @@ func open(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Lo
 		return nil
 	}
 	var err error
-	if s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
+	s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
+	return s, err
+}
+
+// open opens a store.
+func open(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Logger) (*database, error) {
+	s, err := newDatabase(ctx, config, set, log)
+	if err != nil {
 		return nil, err
 	}
 	f := &follower{s: s}
 	if err = f.round(ctx, true); err == nil {
 		err = s.load(ctx)
+	}
+	if err == nil {
+		err = s.enter(ctx)
 	}
 	if err != nil {
 		f.drop()
@@ -90,6 +100,7 @@ func open(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Lo
 	var background context.Context
 	background, s.stop = context.WithCancel(context.Background())
 	s.running.Go(func() { f.follow(background) })
+	s.running.Go(func() { s.stay(background) })
 	s.running.Go(func() { s.sweepOften(background) })
 	return s, nil
 }
@@ -131,6 +142,7 @@ func (s *database) Close() error {
 	s.closing.Do(func() {
 		s.stop()
 		s.running.Wait()
+		s.leave()
 		s.pool.Close() // after the transactions in progress
 	})
 	return nil

@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -223,18 +224,16 @@ func (p *Store) open(ctx context.Context, location string, log *zap.Logger, cloc
 	if err != nil {
 		return nil, err
 	}
-	timeout := time.Duration(p.Timeout)
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
-	statement := time.Duration(p.StatementTimeout)
-	if statement == 0 {
-		statement = timeout
-	}
-	return open(ctx, config, settings{
+	return open(ctx, config, p.settings(location, clock), log.With(zap.String("store", location)))
+}
+
+// settings returns the settings for the store at a location.
+func (p *Store) settings(location string, clock func() time.Time) settings {
+	timeout := cmp.Or(time.Duration(p.Timeout), defaultTimeout)
+	return settings{
 		schema:  location[strings.LastIndexByte(location, '/')+1:],
-		timeout: timeout, statementTimeout: statement, grace: time.Duration(p.Grace), notifies: !p.NoNotifications, clock: clock,
-	}, log.With(zap.String("store", location)))
+		timeout: timeout, statementTimeout: cmp.Or(time.Duration(p.StatementTimeout), timeout), grace: time.Duration(p.Grace), notifies: !p.NoNotifications, clock: clock,
+	}
 }
 
 // Interface guards

@@ -112,6 +112,20 @@ create table djoser.changes (
 );
 create index changes_made on djoser.changes (made);
 `},
+	{1, `
+-- The servers and commands that have the store open; see presence.go.
+create table djoser.servers (
+	node bigint primary key,
+	seen timestamptz not null
+);
+
+-- Has a row while a migration fills the store; see migration.go. Not a column of meta: servers
+-- that start wait for its row, which keeps others from adding one.
+create table djoser.migration (
+	one    boolean primary key default true check (one),
+	origin bytea not null
+);
+`},
 }
 
 // version is that of the schema that this program makes.

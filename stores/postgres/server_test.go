@@ -235,14 +235,21 @@ func (s *server) url() string {
 	return "postgres://postgres@127.0.0.1:" + s.port + "/postgres?sslmode=disable"
 }
 
+// connect connects to the server.
+func (s *server) connect(t testing.TB) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), s.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
 // exec runs statements.
 func (s *server) exec(t testing.TB, sql string) {
 	t.Helper()
 	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, s.url())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := s.connect(t)
 	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, sql); err != nil {
 		t.Fatal(err)
@@ -338,10 +345,12 @@ func startPgbouncer(t testing.TB, s *server) (url string) {
 
 // proxy is a network that can hang.
 type proxy struct {
-	url  string
-	port string
-	hang sync.RWMutex // while it is locked
-	open atomic.Int64 // connections
+	url   string
+	port  string
+	hang  sync.RWMutex // while it is locked
+	open  atomic.Int64 // connections
+	limit atomic.Int64 // bytes after which it hangs for good; zero: none
+	bytes atomic.Int64
 }
 
 func startProxy(t testing.TB, s *server) *proxy {
@@ -359,6 +368,9 @@ func startProxy(t testing.TB, s *server) *proxy {
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := from.Read(buf)
+			if limit := p.limit.Load(); p.bytes.Add(int64(n)) > limit && limit > 0 {
+				select {}
+			}
 			p.hang.RLock()
 			_, writeErr := to.Write(buf[:n])
 			p.hang.RUnlock()

@@ -53,6 +53,7 @@ func (s *database) sweep(ctx context.Context) error {
 		{"delete from djoser.holds where key in (select key from djoser.holds where until < $1 limit $2 for update skip locked)", now},
 		{"delete from djoser.invitations where key in (select key from djoser.invitations where expires < $1 limit $2 for update skip locked)", now},
 		{"delete from djoser.changes where key in (select key from djoser.changes where made < now() - make_interval(secs => $1) limit $2)", changesKept.Seconds()},
+		{"delete from djoser.servers where node in (select node from djoser.servers where seen < now() - make_interval(secs => $1) limit $2)", endingsKept.Seconds()},
 		{"delete from djoser.endings where ctid in (select ctid from djoser.endings where made < now() - make_interval(secs => $1) limit $2)", endingsKept.Seconds()},
 	} {
 		for {

@@ -23,8 +23,8 @@ type Playback struct {
 // errUntil ends the reading of a journal.
 var errUntil = errors.New("a later change")
 
-// Play calls put with each write.
-func (p *Playback) Play(put func(Write) error) error {
+// Play calls put with the writes of each change.
+func (p *Playback) Play(put func(...Write) error) error {
 	if p.Backup.Number == 0 {
 		return errors.New("the backup is of a version without a journal: restore it without one")
 	}
@@ -51,7 +51,7 @@ func (p *Playback) Play(put func(Write) error) error {
 	return err
 }
 
-func (p *Playback) record(r journal.Record, put func(Write) error) error {
+func (p *Playback) record(r journal.Record, put func(...Write) error) error {
 	if !p.Until.IsZero() && r.Time.After(p.Until) {
 		if r.Number <= p.Backup.Number {
 			return fmt.Errorf("the backup is of %s, after the moment to restore: use an older one", r.Time.UTC().Format(time.RFC3339))
@@ -78,10 +78,8 @@ func (p *Playback) record(r journal.Record, put func(Write) error) error {
 	if r.Number <= p.Backup.Number {
 		return nil // the backup has it
 	}
-	for _, w := range writes {
-		if err := put(w); err != nil {
-			return err
-		}
+	if err := put(writes...); err != nil {
+		return err
 	}
 	p.Changes++
 	p.Last = r.Time

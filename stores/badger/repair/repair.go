@@ -49,7 +49,7 @@ const scratchTable = 16 << 20
 // missing. It doesn't change the damaged store. Backup names a file ("": none). Scratch
 // is a folder that Run makes, for all versions of all entries. The signature is that of
 // the unique keys; it is empty if they are to be made anew.
-func Run(ctx context.Context, damaged Store, backup, scratch string, report func(text string), put func(changes.Write) error) (signature string, err error) {
+func Run(ctx context.Context, damaged Store, backup, scratch string, report func(text string), put func(...changes.Write) error) (signature string, err error) {
 	r := &repair{Store: damaged, report: report, taken: make(map[model.Key]bool), gone: make(map[uint64]bool)}
 	err = r.run(ctx, scratch, backup, put)
 	return r.signature, err
@@ -92,7 +92,7 @@ type tableFile struct {
 	extra bool   // not of the store's tables as the MANIFEST lists them
 }
 
-func (r *repair) run(ctx context.Context, scratch, backup string, put func(changes.Write) error) (err error) {
+func (r *repair) run(ctx context.Context, scratch, backup string, put func(...changes.Write) error) (err error) {
 	if err := r.survey(backup); err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func (r *repair) deletedAfter(key []byte, version uint64) bool {
 }
 
 // settle calls put with all entries of the new store.
-func (r *repair) settle(ctx context.Context, put func(changes.Write) error) error {
+func (r *repair) settle(ctx context.Context, put func(...changes.Write) error) error {
 	if err := r.findGeneration(); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (r *repair) findGeneration() (err error) {
 }
 
 // entry calls put with an entry and those of its indexes, if it is to be kept.
-func (r *repair) entry(w changes.Write, version uint64, put func(changes.Write) error) (err error) {
+func (r *repair) entry(w changes.Write, version uint64, put func(...changes.Write) error) (err error) {
 	key := []byte(w.Key)
 	switch key[0] {
 	case records.PrefixAccount:
@@ -201,7 +201,7 @@ func (r *repair) missAccount(id, version uint64) {
 	}
 }
 
-func (r *repair) account(id uint64, record []byte, version uint64, put func(changes.Write) error) error {
+func (r *repair) account(id uint64, record []byte, version uint64, put func(...changes.Write) error) error {
 	a, err := records.DecodeAccount(id, record)
 	if err != nil {
 		r.gone[id] = true
@@ -227,30 +227,15 @@ func (r *repair) account(id uint64, record []byte, version uint64, put func(chan
 		}
 		record = records.EncodeAccount(a.Version, r.generation, fields, a.Unknown)
 	}
-	writes := []changes.Write{{Key: string(records.NumberKey(records.PrefixAccount, id)), Value: record}}
 	changed := r.inDoubt(records.NumberKey(records.PrefixAccount, id), version)
 	for _, k := range kept {
-		key := records.UniqueKey(r.generation, k)
-		changed = changed || r.deletedAfter(key, version)
-		writes = append(writes, changes.Write{Key: string(key), Value: binary.BigEndian.AppendUint64(nil, id)})
-	}
-	if folded := records.FoldEmail(a.Email); folded != "" {
-		writes = append(writes, changes.Write{Key: string(records.EmailKey(folded, id)), Value: []byte{}})
+		changed = changed || r.deletedAfter(records.UniqueKey(r.generation, k), version)
 	}
 	if changed {
 		r.doubtful = append(r.doubtful, id)
 	}
 	r.counts.Accounts++
-	return putAll(put, writes...)
-}
-
-func putAll(put func(changes.Write) error, writes ...changes.Write) error {
-	for _, w := range writes {
-		if err := put(w); err != nil {
-			return err
-		}
-	}
-	return nil
+	return put(changes.OfAccount(a, r.generation, record, kept)...)
 }
 
 // ownKeys returns the unique keys of an account without those that another one has.
@@ -296,15 +281,14 @@ func (r *repair) hasAccount(id uint64) bool {
 	return found && !r.gone[id]
 }
 
-func (r *repair) token(w changes.Write, version uint64, put func(changes.Write) error) error {
+func (r *repair) token(w changes.Write, version uint64, put func(...changes.Write) error) error {
 	digest := model.Digest([]byte(w.Key[1:]))
 	t, _, err := records.DecodeToken(digest, w.Value)
 	if err != nil {
 		r.unread++
 		return nil
 	}
-	index := records.TokenOfKey(t.Account, digest)
-	if r.deletedAfter(index, version) {
+	if r.deletedAfter(records.TokenOfKey(t.Account, digest), version) {
 		return nil // it was ended
 	}
 	if !r.hasAccount(t.Account) {
@@ -315,34 +299,29 @@ func (r *repair) token(w changes.Write, version uint64, put func(changes.Write) 
 	if r.inDoubt([]byte(w.Key), version) {
 		r.doubtfulTokens++
 	}
-	return putAll(put, w, changes.Write{Key: string(index), Value: records.RefOf(t).Encode(), Expires: w.Expires})
+	return put(changes.OfToken(t, w.Value, w.Expires)...)
 }
 
-func (r *repair) mail(w changes.Write, version uint64, put func(changes.Write) error) error {
+func (r *repair) mail(w changes.Write, version uint64, put func(...changes.Write) error) error {
 	id := binary.BigEndian.Uint64([]byte(w.Key[1:]))
 	m, _, err := records.DecodeMail(id, w.Value)
 	if err != nil {
 		r.unread++
 		return nil
 	}
-	due := records.DueKey(m.Due, id)
-	if r.deletedAfter(due, version) {
+	if r.deletedAfter(records.DueKey(m.Due, id), version) {
 		return nil // it was sent, or is tried again later
 	}
-	writes := []changes.Write{w, {Key: string(due), Value: []byte{}}}
-	if m.Account != 0 {
-		if !r.hasAccount(m.Account) {
-			r.goneMails++
-			return nil
-		}
-		writes = append(writes, changes.Write{Key: string(records.NumberKey(records.PrefixMailOf, m.Account, id)), Value: []byte{}})
+	if m.Account != 0 && !r.hasAccount(m.Account) {
+		r.goneMails++
+		return nil
 	}
 	r.counts.Mails++
-	return putAll(put, writes...)
+	return put(changes.OfMail(m, w.Value)...)
 }
 
 // settings calls put with the entries of the store itself.
-func (r *repair) settings(put func(changes.Write) error) error {
+func (r *repair) settings(put func(...changes.Write) error) error {
 	key, _ := r.get(records.LinkKeyKey)
 	if len(key) != records.LinkKeyBytes {
 		r.report("the key of links is lost: a new one is made, and links in mails that were sent are invalid")
@@ -351,7 +330,7 @@ func (r *repair) settings(put func(changes.Write) error) error {
 	if _, found := r.get(records.RestoringKey); found {
 		r.report("the store was being restored or repaired: it never had all of what it was made from")
 	}
-	return putAll(put,
+	return put(
 		changes.Write{Key: string(records.LinkKeyKey), Value: key},
 		changes.Write{Key: string(records.IndexKey), Value: records.EncodeIndex(r.generation, r.signature)},
 		changes.Write{Key: string(records.CountsKey), Value: r.counts.Encode()})

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package badger
+package lsm
 
 // readAhead does nothing here: files are fetched as they are read.
 func readAhead(string, int64, int64) {}
