@@ -67,3 +67,39 @@ func TestTheDashboardAsksWhatPrometheusUnderstands(t *testing.T) {
 	}
 	promtool(t, "check", "rules", "--lint=none", file)
 }
+
+// grafanaTypes gives the dashboard the type that Grafana generates from its own schema.
+const grafanaTypes = `import type { Dashboard } from "./node_modules/@grafana/schema/dist/esm/raw/dashboard/x/dashboard_types.gen";
+type Plain<T> = T extends string ? ` + "`${T}`" + ` : T extends number ? number : T extends object ? { [K in keyof T]: Plain<T[K]> } : T;
+export const dashboard: Plain<Dashboard> = `
+
+func TestTheDashboardIsOfGrafanasSchema(t *testing.T) {
+	const variable = "DJOSER_TEST_NPM"
+	modules := filepath.Join(os.Getenv(variable), "node_modules")
+	if _, err := os.Stat(filepath.Join(modules, "@grafana", "schema")); err != nil || os.Getenv(variable) == "" {
+		t.Skip("Grafana's schema isn't there: npm install --prefix DIR typescript @grafana/schema, and set " + variable + " to DIR")
+	}
+	text, err := os.ReadFile("monitoring/dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(text string) ([]byte, error) {
+		dir := t.TempDir()
+		if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "dashboard.ts"), []byte(grafanaTypes+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("node", filepath.Join(modules, "typescript", "bin", "tsc"), "--noEmit", "--strict", "--skipLibCheck",
+			"--moduleResolution", "bundler", "--module", "esnext", "--target", "es2022", "dashboard.ts")
+		cmd.Dir = dir
+		return cmd.CombinedOutput()
+	}
+	if out, err := check(string(text)); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := check(strings.Replace(string(text), `"refresh"`, `"refrsh"`, 1)); err == nil || !strings.Contains(string(out), "refrsh") {
+		t.Errorf("a wrong name isn't noticed: %v\n%s", err, out)
+	}
+}
