@@ -39,8 +39,8 @@ type liveAccount struct {
 // reading the store. It also remembers unknown tokens, so that a flood of invalid ones
 // costs little; but apart, so that they don't evict valid ones.
 //
-// The cache is never older than the last Commit that returned: Commit drops what it
-// changed before it returns, and a look-up that ran meanwhile, by its generation, is not
+// The cache is never older than the store shows: what Commit changes is dropped before and not
+// cached meanwhile, and a look-up that ran at the same time, by its generation, is not
 // cached. What other servers end is dropped when the store tells; see shared.go.
 type Cache struct {
 	model.Store
@@ -51,7 +51,10 @@ type Cache struct {
 	mu         sync.Mutex // guards additions and removals
 	generation atomic.Uint64
 	accounts   map[uint64]*liveAccount
+	changing   map[uint64]int // changes that are being made, by account
 	shards     [64]shard
+
+	changingTokens map[model.Digest]int // changes that are being made, by token
 
 	Misses atomic.Uint64
 
@@ -92,9 +95,9 @@ const maxSetBack = int64(model.MaxSetBack / time.Second)
 func NewCache(s model.Store, now func() time.Time) *Cache {
 	c := &Cache{
 		Store: s, Now: now,
-		accounts: make(map[uint64]*liveAccount),
-		used:     make(map[model.Digest]time.Time),
-		stop:     make(chan struct{}), done: make(chan struct{}),
+		accounts: make(map[uint64]*liveAccount), changing: make(map[uint64]int), changingTokens: make(map[model.Digest]int),
+		used: make(map[model.Digest]time.Time),
+		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	for i := range c.shards {
 		c.shards[i].byID = make(map[model.Digest]*Identity)
@@ -248,7 +251,7 @@ func (c *Cache) keepUnknown(d model.Digest, now time.Time, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := min(int(c.size.Load()), maxUnknown)
-	if c.generation.Load() != generation || size <= 0 {
+	if c.generation.Load() != generation || size <= 0 || c.changingTokens[d] > 0 {
 		return
 	}
 	s := c.shard(&d)
@@ -270,7 +273,7 @@ func (c *Cache) keep(d model.Digest, id *Identity, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := int(c.size.Load())
-	if c.generation.Load() != generation || size <= 0 {
+	if c.generation.Load() != generation || size <= 0 || c.changing[id.Account.ID] > 0 || c.changingTokens[d] > 0 {
 		return
 	}
 	id.live = c.accounts[id.Account.ID]
@@ -306,33 +309,64 @@ func (c *Cache) release(id *Identity) {
 	}
 }
 
-// Commit implements model.Store. It drops what the change touches even on an error: the
+// Commit implements model.Store. What the change touches is not in the cache while it is made:
+// the store may show the change before Commit returns, and one token must not be good when
+// another one has been seen to have ended with it. It is also dropped on an error, since the
 // change may have been applied although its caller didn't wait.
 func (c *Cache) Commit(ctx context.Context, change *model.Change) error {
+	accounts, tokens := touched(change)
+	c.suspend(accounts, tokens, 1)
 	err := c.Store.Commit(ctx, change)
 	if change.Token != nil {
 		c.Stranger.Store(nil)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.generation.Add(1)
+	c.suspend(accounts, tokens, -1)
+	return err
+}
+
+// touched returns the accounts and tokens that a change touches, so far as they are known.
+func touched(change *model.Change) (accounts []uint64, tokens []model.Digest) {
 	if change.Account != nil {
-		c.dropAccount(change.Account.ID)
+		accounts = append(accounts, change.Account.ID)
 	}
 	if change.Token != nil {
-		c.dropAccount(change.Token.Account) // older tokens may have ended
-		c.dropToken(change.Token.Digest)
+		accounts = append(accounts, change.Token.Account) // older tokens may end
+		tokens = append(tokens, change.Token.Digest)
 	}
 	if change.EndToken != nil {
-		c.dropToken(*change.EndToken)
+		tokens = append(tokens, *change.EndToken)
 	}
 	if change.Prove != nil {
-		c.dropToken(change.Prove.Digest)
+		tokens = append(tokens, change.Prove.Digest)
 	}
 	if change.Renew != nil {
-		c.dropToken(change.Renew.Digest)
+		tokens = append(tokens, change.Renew.Digest)
 	}
-	return err
+	return accounts, tokens
+}
+
+// suspend drops accounts and tokens. They are not cached until it was called with -1 as often as
+// with 1.
+func (c *Cache) suspend(accounts []uint64, tokens []model.Digest, by int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if by < 0 { // what was looked up meanwhile is old
+		c.generation.Add(1)
+	}
+	for _, id := range accounts {
+		c.dropAccount(id)
+		count(c.changing, id, by)
+	}
+	for _, d := range tokens {
+		c.dropToken(d)
+		count(c.changingTokens, d, by)
+	}
+}
+
+func count[K comparable](n map[K]int, key K, by int) {
+	if n[key] += by; n[key] == 0 {
+		delete(n, key)
+	}
 }
 
 func (c *Cache) dropAccount(id uint64) {
