@@ -37,6 +37,7 @@ var mayImport = map[string]string{
 	"passkeys":              "account model",
 	"internal/fieldtype":    "internal/username",
 	"internal/mount":        "internal/directive internal/placement",
+	"internal/history":      "internal/testsite",
 	"internal/request":      "account model drf password",
 
 	"conformance": "", "social": "", "jwt": "", "mfa": "", "password": "", "throttle": "", "templates": "", "internal/atomicfile": "", "internal/browser": "", "internal/cors": "", "internal/directive": "", "internal/diskspace": "",

@@ -80,7 +80,7 @@ func messagePatterns(page string) map[string]*regexp.Regexp {
 var silentFiles = []string{
 	"drf/", "serializers/", "internal/fieldtype/", // answers of endpoints, in docs/endpoints.md
 	"account/identity.go", "account/passkey.go", "account/proof.go", "account/service.go", "account/session.go", // refusals, which the endpoints say in their own words
-	"bench/", "conformance/", "examples/", "internal/browser/", "internal/testsite/", "storetest/",
+	"bench/", "conformance/", "examples/", "internal/browser/", "internal/history/", "internal/testsite/", "storetest/",
 }
 
 // silentMessages are errors of other packages by which the code tells cases apart.

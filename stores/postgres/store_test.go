@@ -207,7 +207,7 @@ func TestKilledConnectionsLoseNothing(t *testing.T) {
 		before := len(made)
 		mu.Unlock()
 		testsite.Eventually(t, "accounts are made", func() bool { mu.Lock(); defer mu.Unlock(); return len(made) > before+5 })
-		server.exec(t, "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'")
+		server.killBackends(t)
 	}
 	close(end)
 	group.Wait()
