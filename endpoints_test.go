@@ -273,10 +273,8 @@ func (p *pageReader) newest() {
 func (p *pageReader) answer() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "HTTP/1.1 %d %s\n", p.last.Status, http.StatusText(p.last.Status))
-	for _, name := range []string{"Cache-Control", "WWW-Authenticate"} {
-		for _, value := range p.last.Header.Values(name) {
-			fmt.Fprintf(&b, "%s: %s\n", name, value)
-		}
+	for _, value := range p.last.Header.Values("WWW-Authenticate") {
+		fmt.Fprintf(&b, "WWW-Authenticate: %s\n", value)
 	}
 	if p.last.Body == "" {
 		return b.String()
