@@ -78,22 +78,22 @@ var endpoints = []*endpoint{
 	{
 		Action: serializers.Me, methods: get, read: showMe,
 		paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, listed: "me", named: true,
-		id: "getMe", title: "Show the own account", answer: user,
+		id: "getMe", title: "Show your account", answer: user,
 	},
 	{
 		Action: serializers.Me, methods: change, serve: changeMe,
 		paths: byLayout{"me", "users/me"}, names: byLayout{"User", "Me"}, permission: "user", own: true, null: true,
-		id: "updateMe", title: "Change the own account", text: "A new address may have to be confirmed before it counts.", answer: user,
+		id: "updateMe", title: "Change your account", text: "A new address may have to be confirmed before it counts.", answer: user,
 	},
 	{
 		Action: serializers.Delete, methods: remove, serve: deleteMe,
 		paths: byLayout{"", "users/me"}, names: byLayout{"", "Me"}, permission: "user_delete", own: true,
-		id: "deleteMe", title: "Delete the own account", answer: noBody,
+		id: "deleteMe", title: "Delete your account", answer: noBody,
 	},
 	{
 		Action: serializers.Users, methods: get, read: listUsers,
 		paths: byLayout{"", "users"}, names: byLayout{"", "User List"}, permission: "user_list", hidden: true, named: true, paged: true,
-		id: "listUsers", title: "List accounts", text: "Whoever may not see the others gets a list of the own account.", answer: users,
+		id: "listUsers", title: "List accounts", text: "Who may not see other accounts gets a list of one.", answer: users,
 	},
 	{
 		Action: serializers.Register, methods: post, serve: serveRegister,
@@ -168,7 +168,7 @@ var endpoints = []*endpoint{
 	{
 		Action: serializers.JWKS, methods: get, read: serveKeySet,
 		paths: byLayout{".well-known/jwks.json", ".well-known/jwks.json"}, names: byLayout{"Key Set", "Key Set"}, permission: anybody, anonymous: true,
-		id: "getKeySet", title: "Show the keys to check access tokens and assertions with", answer: keySet,
+		id: "getKeySet", title: "Show the keys that check access tokens and assertions", answer: keySet,
 	},
 	{
 		Action: serializers.MFAVerify, methods: post, serve: serveMFAVerify,
@@ -203,7 +203,7 @@ var endpoints = []*endpoint{
 	{
 		Action: serializers.Reauthenticate, methods: post, serve: serveReauthenticate,
 		paths: both("reauthenticate"), names: both("Reauthenticate"), own: true,
-		id: "reauthenticate", title: "Prove again whose log-in it is", text: "By the password or a code.", answer: noBody,
+		id: "reauthenticate", title: "Prove again who you are", text: "By the password or a code.", answer: noBody,
 	},
 	{
 		Action: serializers.Passkeys, methods: get, read: servePasskeys,
@@ -278,7 +278,7 @@ var endpoints = []*endpoint{
 	{
 		Action: serializers.Identities, methods: get, read: serveIdentities,
 		paths: byLayout{"identities", "identities"}, names: byLayout{"Identities", "Identities"}, own: true,
-		id: "listIdentities", title: "List what providers are linked to the account", answer: identities,
+		id: "listIdentities", title: "List the providers linked to the account", answer: identities,
 	},
 	{
 		Action: serializers.Identities, methods: remove, serve: serveIdentity,

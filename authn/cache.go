@@ -109,7 +109,7 @@ func NewCache(s model.Store, now func() time.Time) *Cache {
 	return c
 }
 
-// Unwrap returns the store, for account.As.
+// Unwrap returns the store, for model.As.
 func (c *Cache) Unwrap() model.Store { return c.Store }
 
 // Resize sets the maximum number of identities. If it is smaller than before, the cache is

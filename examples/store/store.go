@@ -39,7 +39,7 @@ type auditedStore struct {
 	log *zap.Logger
 }
 
-// Unwrap lets account.As find other abilities of the wrapped store, such as backups.
+// Unwrap lets model.As find other abilities of the wrapped store, such as backups.
 func (s *auditedStore) Unwrap() djoser.Store { return s.Store }
 
 // Commit implements djoser.Store.
