@@ -104,7 +104,7 @@ func TestARegistrationSendsTheStatementsOfItsBenchmark(t *testing.T) {
 	must(t, err)
 	traced := new(sent)
 	config.ConnConfig.Tracer = traced
-	s, err := open(t.Context(), config, settings{schema: p.Schema, timeout: time.Minute, statementTimeout: time.Minute}, zap.NewNop())
+	s, err := open(t.Context(), config, settings{schema: p.Schema, timeout: time.Minute, statementTimeout: time.Minute, clock: time.Now}, zap.NewNop())
 	must(t, err)
 	defer s.Close()
 	traced.sql = nil

@@ -348,7 +348,7 @@ type proxy struct {
 	url   string
 	port  string
 	hang  sync.RWMutex // while it is locked
-	open  atomic.Int64 // connections
+	open  atomic.Int64 // connections that their clients haven't closed
 	limit atomic.Int64 // bytes after which it hangs for good; zero: none
 	bytes atomic.Int64
 }
@@ -363,7 +363,6 @@ func startProxy(t testing.TB, s *server) *proxy {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	p := &proxy{port: port, url: strings.Replace(s.url(), ":"+s.port, ":"+port, 1)}
 	pass := func(to, from net.Conn) {
-		defer p.open.Add(-1)
 		defer to.Close()
 		buf := make([]byte, 64<<10)
 		for {
@@ -390,10 +389,25 @@ func startProxy(t testing.TB, s *server) *proxy {
 				in.Close()
 				continue
 			}
-			p.open.Add(2) // each way
+			p.open.Add(1)
 			go pass(in, out)
-			go pass(out, in)
+			go pass(out, counted{in, sync.OnceFunc(func() { p.open.Add(-1) })})
 		}
 	}()
 	return p
+}
+
+// counted is a connection that calls ended when its client has closed it, also while the
+// network hangs.
+type counted struct {
+	net.Conn
+	ended func()
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		c.ended()
+	}
+	return n, err
 }
