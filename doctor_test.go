@@ -79,7 +79,8 @@ http://wiki.example.com`+p.Addr[strings.Index(p.Addr, ":"):]+` {
 		t.Fatal(err)
 	}
 	p.Start()
-	p.Run("", "djoser", "doctor").Want(t, 0, "ok       realm default: the store "+store+" takes ", "the admin API answers at "+p.Admin, "no mail was tried")
+	p.Run("", "djoser", "doctor").Want(t, 0, "ok       realm default: the store "+store+" takes ", "the admin API answers at "+p.Admin, "no mail was tried",
+		"note     realm default: links in mails lead to wiki.example.com, but the site is on port "+portOf(p.Addr)+": write the port into domain")
 	p.Run("", "djoser", "doctor", "--config", "none").Want(t, 1, "none")
 	p.Run("", "djoser", "doctor", "--json").Want(t, 0, `[{"kind":"ok","realm":"default","text":"links in mails lead to wiki.example.com`)
 }

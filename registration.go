@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -77,6 +78,19 @@ func (s *Settings) validateRegistration(m *model.Model) error {
 	return nil
 }
 
+// usualProtocol returns the scheme of links that no request of a visitor asked for. On the
+// machine itself nobody can read them on the way, and few sites have TLS there.
+func (s *Settings) usualProtocol() string {
+	host, _, _ := strings.Cut(s.Domain, "/")
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if ip := net.ParseIP(strings.Trim(host, "[]")); ip.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return "http"
+	}
+	return "https"
+}
+
 // invitationLink returns the link of an invitation with a code, and what is missing in
 // the settings for one.
 func (s *Settings) invitationLink(code string) (link, missing string) {
@@ -86,5 +100,5 @@ func (s *Settings) invitationLink(code string) (link, missing string) {
 	case s.Domain == "":
 		return "", "domain is missing: the links of invitations need it"
 	}
-	return mail.InvitationLink(cmp.Or(s.Protocol, "https"), s.Domain, s.InvitationURL, code), ""
+	return mail.InvitationLink(cmp.Or(s.Protocol, s.usualProtocol()), s.Domain, s.InvitationURL, code), ""
 }

@@ -404,6 +404,5 @@ func (m *request) sendReset() (any, error) {
 	return m.done(m.accounts.SendReset(m.r.Context(), m.user.ID, m.client()))
 }
 
-// client stands for the request that usually causes a mail. Links use the protocol of
-// the settings, or https.
-func (m *request) client() account.Client { return account.Client{Protocol: "https"} }
+// client stands for the request that usually causes a mail. It asks for no scheme of links.
+func (m *request) client() account.Client { return account.Client{} }

@@ -59,6 +59,7 @@ func Examine(ctx context.Context, config []byte, realms []*Realm, sendTo string)
 			continue
 		}
 		d.domain(r, sites.hosts[r.Name])
+		d.port(r, sites.ports[r.Name])
 		d.defaults(r)
 		d.mailer(ctx, r, sendTo)
 		d.folder(r.Store)
@@ -95,6 +96,18 @@ func (d *diagnosis) domain(r *Realm, hosts []string) {
 	default:
 		d.add(Warning, "links in mails lead to %s, which is none of the names of the realm's sites (%s): set domain to one of them, unless the front end is there", r.Domain, strings.Join(hosts, ", "))
 	}
+}
+
+// port compares the port in links with those of the sites that serve the realm. Another server
+// may forward to them.
+func (d *diagnosis) port(r *Realm, ports []string) {
+	host, _, _ := strings.Cut(r.Domain, "/")
+	_, port, err := net.SplitHostPort(host)
+	usual := slices.Contains(ports, "80") || slices.Contains(ports, "443")
+	if r.Domain == "" || r.Mailer == "" || len(ports) == 0 || err == nil && slices.Contains(ports, port) || err != nil && usual {
+		return
+	}
+	d.add(Note, "links in mails lead to %s, but the site is on port %s: write the port into domain, unless another server forwards to it", r.Domain, ports[0])
 }
 
 // covers reports whether the name of a site, maybe with a *, is that of a host.

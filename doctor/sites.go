@@ -11,6 +11,7 @@ import (
 // are behind a gate.
 type sites struct {
 	hosts   map[string][]string // names of the sites, by realm; empty: any
+	ports   map[string][]string // on which they are served
 	proxies []proxy
 }
 
@@ -36,15 +37,18 @@ type handler struct {
 
 // place is where a list of routes is: the hosts and the paths that lead there.
 type place struct {
-	hosts, paths []string
-	gated        bool
+	hosts, paths, ports []string
+	gated               bool
 }
 
 func readSites(config []byte) (*sites, error) {
 	var c struct {
 		Apps struct {
 			HTTP struct {
-				Servers map[string]struct{ Routes []route }
+				Servers map[string]struct {
+					Listen []string
+					Routes []route
+				}
 			}
 		}
 	}
@@ -54,9 +58,13 @@ func readSites(config []byte) (*sites, error) {
 	if len(c.Apps.HTTP.Servers) == 0 {
 		return nil, errNoServers
 	}
-	s := &sites{hosts: make(map[string][]string)}
+	s := &sites{hosts: make(map[string][]string), ports: make(map[string][]string)}
 	for _, server := range c.Apps.HTTP.Servers {
-		s.walk(server.Routes, place{})
+		var ports []string
+		for _, address := range server.Listen {
+			ports = append(ports, address[strings.LastIndex(address, ":")+1:])
+		}
+		s.walk(server.Routes, place{ports: ports})
 	}
 	slices.SortFunc(s.proxies, func(a, b proxy) int {
 		return cmp.Or(strings.Compare(a.upstream, b.upstream), strings.Compare(a.place, b.place))
@@ -68,7 +76,7 @@ func readSites(config []byte) (*sites, error) {
 func (s *sites) walk(routes []route, outer place) {
 	var gates []route
 	for _, r := range routes {
-		inner := place{r.words("host", outer.hosts), r.words("path", outer.paths), outer.gated || r.needsToken()}
+		inner := place{r.words("host", outer.hosts), r.words("path", outer.paths), outer.ports, outer.gated || r.needsToken()}
 		inner.gated = inner.gated || slices.ContainsFunc(gates, func(g route) bool { return g.covers(r) })
 		for _, raw := range r.Handle {
 			var h handler
@@ -95,6 +103,7 @@ func (s *sites) enter(h handler, at place) {
 			at.hosts = []string{""}
 		}
 		s.hosts[realm] = append(s.hosts[realm], at.hosts...)
+		s.ports[realm] = append(s.ports[realm], at.ports...)
 	case "reverse_proxy":
 		for _, u := range h.Upstreams {
 			s.proxies = append(s.proxies, proxy{u.Dial, at.String(), at.gated})
