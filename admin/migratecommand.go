@@ -131,15 +131,16 @@ func (c *cliContext) showMigration(v *migrationView) error {
 			fmt.Fprintln(w, printable(fault))
 		}
 		if v.Before > 0 {
-			fmt.Fprintf(w, "%d records were there from before.\n", v.Before)
+			fmt.Fprintf(w, "%s copied before the interruption.\n", count(v.Before, "record"))
 		}
-		fmt.Fprintf(w, "%d users, %d tokens, %d mails, %d groups, %d invitations, %d held names: the same in both stores.\n", v.Users, v.Tokens, v.Mails, v.Groups, v.Invitations, v.Held)
+		fmt.Fprintf(w, "%s, %s, %s, %s, %s, %s: the same in both stores.\n", count(v.Users, "user"), count(v.Tokens, "token"), count(v.Mails, "mail"),
+			count(v.Groups, "group"), count(v.Invitations, "invitation"), count(v.Held, "held name"))
 		if len(v.Faults) == 0 {
 			fmt.Fprintln(w, "Name the new store in the Caddyfile now, and start the server.")
 		}
 	})
 	if n := len(v.Faults); n > 0 && err == nil {
-		return &exitError{exitFaults, fmt.Sprintf("the source has %d faults: repair it, or restore a backup of it, and begin again with an empty target", n)}
+		return &exitError{exitFaults, "the source has " + count(n, "fault") + ": repair it, or restore a backup of it, and begin again with an empty target"}
 	}
 	return err
 }

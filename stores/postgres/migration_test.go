@@ -229,7 +229,7 @@ func TestAMigrationThatWasKilledGoesOn(t *testing.T) {
 	goesOn := func(args []string) {
 		t.Helper()
 		r := process.Run("", args...)
-		r.Want(t, 0, "Going on with a migration that was interrupted.", " records were there from before.\n", "3840 users, 3840 tokens, 0 mails, 0 groups, 0 invitations, 0 held names: the same in both stores.\n")
+		r.Want(t, 0, "Going on with a migration that was interrupted.", " records copied before the interruption.\n", "3840 users, 3840 tokens, 0 mails, 0 groups, 0 invitations, 0 held names: the same in both stores.\n")
 	}
 
 	args := []string{"djoser", "migrate", "--from", "badger:" + from.location, "--to", "postgres:{env.DATABASE_URL}", "--schema", there.schema}
