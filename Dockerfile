@@ -6,7 +6,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 # The tags leave out old stores of Caddy's own authority.
-RUN CGO_ENABLED=0 go build -trimpath -tags=nobadger,nomysql,nopgx -ldflags="-s -w" -o /caddy ./cmd/caddy
+RUN CGO_ENABLED=0 go build -tags=nobadger,nomysql,nopgx -ldflags="-s -w" -o /caddy ./cmd/caddy
 
 FROM caddy:2.11.9
 COPY --from=builder /caddy /usr/bin/caddy

@@ -81,6 +81,8 @@ http://wiki.example.com`+p.Addr[strings.Index(p.Addr, ":"):]+` {
 	p.Start()
 	p.Run("", "djoser", "doctor").Want(t, 0, "ok       realm default: the store "+store+" takes ", "the admin API answers at "+p.Admin, "no mail was tried",
 		"note     realm default: links in mails lead to wiki.example.com, but the site is on port "+portOf(p.Addr)+": write the port into domain")
+	p.WriteFile("Ungated", "http://:8080 {\ndjoser /auth/* {\nrealm default\ndisable password_reset\nstore badger {$DIR}/open\n}\nreverse_proxy 127.0.0.1:9000\n}\n")
+	p.Run("", "djoser", "doctor", "--config", "Ungated", "--adapter", "caddyfile").Want(t, 0, "note     no route has djoser_auth")
 	p.Run("", "djoser", "doctor", "--config", "none").Want(t, 1, "none")
 	p.Run("", "djoser", "doctor", "--json").Want(t, 0, `[{"kind":"ok","realm":"default","text":"links in mails lead to wiki.example.com`)
 }

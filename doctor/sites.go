@@ -12,6 +12,7 @@ import (
 type sites struct {
 	hosts   map[string][]string // names of the sites, by realm; empty: any
 	ports   map[string][]string // on which they are served
+	gated   bool                // some route has a gate
 	proxies []proxy
 }
 
@@ -78,13 +79,14 @@ func (s *sites) walk(routes []route, outer place) {
 	for _, r := range routes {
 		inner := place{r.words("host", outer.hosts), r.words("path", outer.paths), outer.ports, outer.gated || r.needsToken()}
 		inner.gated = inner.gated || slices.ContainsFunc(gates, func(g route) bool { return g.covers(r) })
+		s.gated = s.gated || inner.gated
 		for _, raw := range r.Handle {
 			var h handler
 			if json.Unmarshal(raw, &h) != nil {
 				continue
 			}
 			if h.isGate() {
-				inner.gated = true
+				inner.gated, s.gated = true, true
 				gates = append(gates, r)
 			}
 			s.enter(h, inner)
@@ -170,6 +172,9 @@ func (p place) String() string {
 
 // gates tells of upstreams that are behind a gate in one place, and open in another.
 func (d *diagnosis) gates(s *sites) {
+	if !s.gated {
+		d.add(Note, "no route has djoser_auth, so everything is open, unless the back end checks tokens")
+	}
 	gated := make(map[string]string)
 	for _, p := range s.proxies {
 		if p.gated {
