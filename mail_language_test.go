@@ -1,9 +1,6 @@
 package djoser
 
 import (
-	"bytes"
-	"mime"
-	netmail "net/mail"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,17 +52,7 @@ func nextSubject(t *testing.T, s *server, sent map[string]bool) (subject string)
 				continue
 			}
 			sent[f] = true
-			b, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m, err := netmail.ReadMessage(bytes.NewReader(b))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if subject, err = new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject")); err != nil {
-				t.Fatal(err)
-			}
+			subject = testsite.ReadMail(t, f).Subject
 			return true
 		}
 		return false

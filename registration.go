@@ -81,11 +81,8 @@ func (s *Settings) validateRegistration(m *model.Model) error {
 // usualProtocol returns the scheme of links that no request of a visitor asked for. On the
 // machine itself nobody can read them on the way, and few sites have TLS there.
 func (s *Settings) usualProtocol() string {
-	host, _, _ := strings.Cut(s.Domain, "/")
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if ip := net.ParseIP(strings.Trim(host, "[]")); ip.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	host := hostName(domainHost(s.Domain))
+	if isLocalhost(host) || net.ParseIP(strings.Trim(host, "[]")).IsLoopback() {
 		return "http"
 	}
 	return "https"

@@ -83,10 +83,7 @@ func (d *diagnosis) add(kind Kind, format string, args ...any) {
 // domain compares the host in links with the names of the sites that serve the realm. Sites
 // without a name serve any.
 func (d *diagnosis) domain(r *Realm, hosts []string) {
-	host, _, _ := strings.Cut(r.Domain, "/")
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
+	host, _ := splitDomain(r.Domain)
 	switch {
 	case host == "" || r.Mailer == "":
 	case slices.Contains(hosts, ""):
@@ -101,13 +98,26 @@ func (d *diagnosis) domain(r *Realm, hosts []string) {
 // port compares the port in links with those of the sites that serve the realm. Another server
 // may forward to them.
 func (d *diagnosis) port(r *Realm, ports []string) {
-	host, _, _ := strings.Cut(r.Domain, "/")
-	_, port, err := net.SplitHostPort(host)
-	usual := slices.Contains(ports, "80") || slices.Contains(ports, "443")
-	if r.Domain == "" || r.Mailer == "" || len(ports) == 0 || err == nil && slices.Contains(ports, port) || err != nil && usual {
+	_, port := splitDomain(r.Domain)
+	wanted := []string{port}
+	if port == "" {
+		wanted = []string{"80", "443"}
+	}
+	reached := slices.ContainsFunc(wanted, func(port string) bool { return slices.Contains(ports, port) })
+	if r.Domain == "" || r.Mailer == "" || len(ports) == 0 || reached {
 		return
 	}
 	d.add(Note, "links in mails lead to %s, but the site is on port %s: write the port into domain, unless another server forwards to it", r.Domain, ports[0])
+}
+
+// splitDomain returns the host and the port, if it has one, of a domain.
+func splitDomain(domain string) (host, port string) {
+	domain, _, _ = strings.Cut(domain, "/")
+	host, port, err := net.SplitHostPort(domain)
+	if err != nil {
+		return domain, ""
+	}
+	return host, port
 }
 
 // covers reports whether the name of a site, maybe with a *, is that of a host.

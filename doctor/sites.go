@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"encoding/json"
+	"net"
 	"slices"
 	"strings"
 )
@@ -63,7 +64,9 @@ func readSites(config []byte) (*sites, error) {
 	for _, server := range c.Apps.HTTP.Servers {
 		var ports []string
 		for _, address := range server.Listen {
-			ports = append(ports, address[strings.LastIndex(address, ":")+1:])
+			if _, port, err := net.SplitHostPort(address); err == nil { // else a Unix socket
+				ports = append(ports, port)
+			}
 		}
 		s.walk(server.Routes, place{ports: ports})
 	}
@@ -79,18 +82,18 @@ func (s *sites) walk(routes []route, outer place) {
 	for _, r := range routes {
 		inner := place{r.words("host", outer.hosts), r.words("path", outer.paths), outer.ports, outer.gated || r.needsToken()}
 		inner.gated = inner.gated || slices.ContainsFunc(gates, func(g route) bool { return g.covers(r) })
-		s.gated = s.gated || inner.gated
 		for _, raw := range r.Handle {
 			var h handler
 			if json.Unmarshal(raw, &h) != nil {
 				continue
 			}
 			if h.isGate() {
-				inner.gated, s.gated = true, true
+				inner.gated = true
 				gates = append(gates, r)
 			}
 			s.enter(h, inner)
 		}
+		s.gated = s.gated || inner.gated
 	}
 }
 
