@@ -200,17 +200,3 @@ func micros(t time.Time) *int64 {
 
 // maxDue is later than any mail is due, so that no number overflows.
 var maxDue = time.Unix(1<<40, 0)
-
-// Stats implements model.Store.
-func (s *database) Stats(ctx context.Context) (st model.Stats, err error) {
-	err = s.do(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, s.sql(`select
-			(select count(*) from djoser.accounts),
-			(select count(*) from djoser.tokens where expires is null or expires > $1),
-			(select count(*) from djoser.mails),
-			(select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from pg_class
-				where relnamespace = to_regnamespace($2) and relkind = 'r')`),
-			s.Now().UnixMicro(), s.schema).Scan(&st.Accounts, &st.Tokens, &st.Mails, &st.Bytes)
-	})
-	return st, err
-}
