@@ -272,6 +272,23 @@ func TestTemplatesReplaceSingleFiles(t *testing.T) {
 	}
 }
 
+// An operator's HTML can use what the built-in one shares, and define it anew.
+func TestTemplatesShareParts(t *testing.T) {
+	s := testConfig()
+	s.Languages, s.Templates = []string{"de"}, t.TempDir()
+	writeTemplate(t, s.Templates, "invitation_body.html", `{{define "title"}}Hi{{end}}{{define "button"}}Sign up{{end}}{{define "hello"}}<p>Hey,</p>{{end}}`+
+		`{{define "content"}}{{template "top" .}}{{template "hello" .}}{{template "link" .}}{{end}}{{template "frame" .}}`)
+	m, err := testRenderer(t, s).Render(Data{Purpose: model.PurposeInvitation, To: "a@b.example", Protocol: "https", Accounts: []AccountData{{Token: "t"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"<title>Hi</title>", ">Hi</h1><p>Hey,</p><table", `href="https://frontend.com/#/register/t"`, ">Sign up</a>", "Wenn die Schaltfläche nicht funktioniert"} {
+		if !strings.Contains(m.HTML, want) {
+			t.Errorf("%s isn't in\n%s", want, m.HTML)
+		}
+	}
+}
+
 // Editors begin files with a byte order mark, and mail designers write tables for
 // Outlook in conditional comments.
 func TestTemplatesOfOtherPrograms(t *testing.T) {
@@ -460,22 +477,24 @@ func TestMailsInLanguages(t *testing.T) {
 // A translation has every value, condition and link of the English mail, in the same order.
 func TestBuiltInMailsAreTheSameInAllLanguages(t *testing.T) {
 	actions := regexp.MustCompile(`\{\{[^}]*\}\}|</?[a-z][^>]*>`)
-	for _, file := range templateNames {
-		for _, end := range []string{subjectFile, textFile, htmlFile} {
-			english, err := templates.FS.ReadFile(file + end)
-			if err != nil {
-				t.Fatal(err)
-			}
-			german, err := templates.FS.ReadFile("de/" + file + end)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if bytes.Equal(english, german) {
-				t.Errorf("%s isn't translated", file+end)
-			}
-			if got, want := actions.FindAllString(string(german), -1), actions.FindAllString(string(english), -1); !slices.Equal(got, want) {
-				t.Errorf("%s has\n%q, want\n%q", file+end, got, want)
-			}
+	files := []string{wordsFile}
+	for _, name := range templateNames {
+		files = append(files, name+subjectFile, name+textFile, name+htmlFile)
+	}
+	for _, file := range files {
+		english, err := templates.FS.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		german, err := templates.FS.ReadFile("de/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Equal(english, german) {
+			t.Errorf("%s isn't translated", file)
+		}
+		if got, want := actions.FindAllString(string(german), -1), actions.FindAllString(string(english), -1); !slices.Equal(got, want) {
+			t.Errorf("%s has\n%q, want\n%q", file, got, want)
 		}
 	}
 }

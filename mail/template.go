@@ -50,8 +50,12 @@ const (
 	htmlFile    = "_body.html"
 )
 
-// frameFile is what the built-in HTML has around its title and content. Others can use it.
-const frameFile = "frame.html"
+// What the built-in HTML of mails shares. An operator's can use it, and define parts anew.
+const (
+	frameFile = "frame.html" // what is around the title and content
+	partsFile = "parts.html" // such as the button
+	wordsFile = "words.html" // in each language, such as the greeting
+)
 
 // templateSet are the templates of one kind of mail.
 type templateSet struct {
@@ -143,19 +147,21 @@ func (f templateFile) parseText() (*texttemplate.Template, error) {
 	return texttemplate.New(f.path).Option("missingkey=error").Parse(f.text)
 }
 
-// parseHTML parses an HTML template.
-func (f templateFile) parseHTML() (*htmltemplate.Template, error) {
+// parseHTML parses an HTML template of a mail in a language.
+func (f templateFile) parseHTML(language string) (*htmltemplate.Template, error) {
 	text, err := keepConditionals(f.path, f.text)
 	if err != nil {
 		return nil, err
 	}
-	frame, err := templates.FS.ReadFile(frameFile)
-	if err != nil {
-		return nil, err
-	}
 	t := htmltemplate.New(f.path).Option("missingkey=error").Funcs(conditionalFuncs)
-	if _, err := t.New("frame").Parse(string(frame)); err != nil {
-		return nil, err
+	for _, file := range []string{frameFile, partsFile, wordsFile} {
+		shared, err := readBuiltIn(language, file)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := t.New(strings.TrimSuffix(file, ".html")).Parse(shared.text); err != nil {
+			return nil, err
+		}
 	}
 	return t.Parse(text)
 }
@@ -184,7 +190,7 @@ func parseTemplates(dir, language, name string) (t templateSet, err error) {
 		return t, err
 	}
 	t.oneAccount = t.oneAccount || html.ignoresAccounts() && strings.TrimSpace(html.text) != ""
-	t.html, err = html.parseHTML()
+	t.html, err = html.parseHTML(language)
 	return t, err
 }
 
