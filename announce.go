@@ -48,7 +48,7 @@ func (a *App) summary(r *realm) realmSummary {
 }
 
 // prefixes returns the prefixes under which a realm is mounted.
-func prefixes(list []mounted, realm string) (found []string) {
+func prefixes(list []*mounted, realm string) (found []string) {
 	for _, m := range list {
 		if m.realm == realm {
 			found = append(found, m.prefix+"/")

@@ -62,7 +62,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		h.app.served[h.Realm] = append(h.app.served[h.Realm], server)
 	}
-	h.app.endpoints = append(h.app.endpoints, mounted{realm: h.Realm, prefix: h.Prefix, site: placement.SiteOf(ctx)})
+	h.app.endpoints = append(h.app.endpoints, &mounted{realm: h.Realm, prefix: h.Prefix, site: placement.SiteOf(ctx)})
 	// Shows which prefix was found.
 	ctx.Logger().Info("endpoints", zap.String("realm", h.Realm), zap.String("under", h.Prefix+"/"))
 	if h.Settings == nil {

@@ -23,7 +23,7 @@ type (
 // delivered.
 var ErrUndeliverable = mail.ErrUndeliverable
 
-// loadMailer loads the realm's mailer and templates, if it sends mails.
+// loadMailer loads the realm's mailer, if it sends mails.
 func (r *realm) loadMailer(ctx caddy.Context) error {
 	if r.settings.MailerRaw == nil {
 		return nil
@@ -33,7 +33,7 @@ func (r *realm) loadMailer(ctx caddy.Context) error {
 		return err // with its name
 	}
 	r.mailer = module.(mail.Mailer)
-	return r.loadRenderer()
+	return nil
 }
 
 // loadRenderer loads the realm's templates of mails.

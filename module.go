@@ -72,7 +72,7 @@ type App struct {
 	served   map[string][]*caddyhttp.Server // by realm
 	cookies  map[string]bool                // realms whose cookie is on, whatever their settings say
 
-	endpoints, pages []mounted
+	endpoints, pages []*mounted
 	gates            map[string]int // number of djoser_auth, by realm
 
 	identity gate.IdentityNames
@@ -173,6 +173,9 @@ func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
 			first, second := min(name, other.name), max(name, other.name)
 			return fmt.Errorf("realms %s and %s have the same store, %s: give each its own", first, second, r.location)
 		}
+	}
+	if err := a.loadMails(r); err != nil {
+		return fmt.Errorf("realm %s: %w", name, err)
 	}
 	a.realms[name] = r
 	if a.cookies[name] || r.settings.Token.Cookie != nil {

@@ -41,7 +41,7 @@ type mounted struct {
 }
 
 // mountedFor returns the prefix of those on the same site as a gate that serves a request.
-func mountedFor(all []mounted, realm string, site placement.Site, r *http.Request) (prefix string, found bool) {
+func mountedFor(all []*mounted, realm string, site placement.Site, r *http.Request) (prefix string, found bool) {
 	for _, m := range all {
 		if m.realm == realm && m.site.Reaches(site, r) {
 			return m.prefix, true
@@ -60,12 +60,12 @@ func (a *App) EndpointsPrefix(realm string, site placement.Site, r *http.Request
 // ServePages says that the handler that is being provisioned has the pages of a realm,
 // under a prefix and in these languages. It turns the realm's cookie on.
 func (a *App) ServePages(ctx caddy.Context, realm, prefix string, languages []string) error {
-	a.pages = append(a.pages, mounted{realm, prefix, placement.SiteOf(ctx), languages})
+	a.pages = append(a.pages, &mounted{realm, prefix, placement.SiteOf(ctx), languages})
 	if err := a.TurnCookieOn(realm); err != nil {
 		return err
 	}
 	if r, ok := a.realms[realm]; ok {
-		return a.linkPages(r)
+		return a.loadMails(r)
 	}
 	return nil
 }
@@ -80,36 +80,48 @@ func (a *App) LoginPath(realm string, site placement.Site, r *http.Request) stri
 	return prefix + "/login"
 }
 
-// linkPages makes the links in a realm's mails lead to its pages, and the mails be in the
-// languages of the pages, unless a setting says otherwise. Caddy provisions servers in random
-// order: of several pages it takes those with the first prefix in order, so that mails are the
-// same each time.
-func (a *App) linkPages(r *realm) error {
-	var first *mounted
-	for i, p := range a.pages {
-		if p.realm == r.name && (first == nil || p.prefix < first.prefix) {
-			first = &a.pages[i]
-		}
+// loadMails loads the templates of a realm's mails, whose links lead to its first pages. It
+// does nothing if they are loaded, and these are still the first.
+func (a *App) loadMails(r *realm) error {
+	if first := a.firstPages(r.name); first != r.linked {
+		r.linkTo(first)
 	}
-	if first == nil {
+	if r.mailer == nil || r.renderer != nil {
 		return nil
-	}
-	if r.noInvitationURL {
-		r.settings.InvitationURL = first.prefix + "/register?invitation={invitation}"
-	}
-	if r.mailer == nil {
-		return nil
-	}
-	if r.noActivationURL {
-		r.settings.ActivationURL = first.prefix + "/activate/{uid}/{token}"
-	}
-	if r.noResetURL {
-		r.settings.PasswordResetConfirmURL = first.prefix + "/password/reset/confirm/{uid}/{token}"
-	}
-	if r.noLanguages {
-		r.settings.Languages = slices.DeleteFunc(slices.Clone(first.languages), func(name string) bool { return !mail.HasLanguage(r.settings.Templates, name) })
 	}
 	return r.loadRenderer()
+}
+
+// firstPages returns the pages of a realm with the first prefix in order; none: nil. Caddy
+// provisions servers in random order, and mails are to be the same each time.
+func (a *App) firstPages(realm string) (first *mounted) {
+	for _, p := range a.pages {
+		if p.realm == realm && (first == nil || p.prefix < first.prefix) {
+			first = p
+		}
+	}
+	return first
+}
+
+// linkTo makes the links in the realm's mails lead to pages, and the mails be in their
+// languages, unless a setting says otherwise.
+func (r *realm) linkTo(pages *mounted) {
+	r.linked, r.renderer = pages, nil
+	if r.noInvitationURL {
+		r.settings.InvitationURL = pages.prefix + "/register?invitation={invitation}"
+	}
+	if r.mailer == nil {
+		return
+	}
+	if r.noActivationURL {
+		r.settings.ActivationURL = pages.prefix + "/activate/{uid}/{token}"
+	}
+	if r.noResetURL {
+		r.settings.PasswordResetConfirmURL = pages.prefix + "/password/reset/confirm/{uid}/{token}"
+	}
+	if r.noLanguages {
+		r.settings.Languages = slices.DeleteFunc(slices.Clone(pages.languages), func(name string) bool { return !mail.HasLanguage(r.settings.Templates, name) })
+	}
 }
 
 // checkLinks checks that every link in a realm's mails leads somewhere, if only to its
@@ -118,19 +130,17 @@ func (a *App) linkPages(r *realm) error {
 func (a *App) checkLinks(ctx caddy.Context, name string) error {
 	a.declare(ctx)
 	r := a.realms[name]
-	hasPages := a.declared.pages[name] || slices.ContainsFunc(a.pages, func(p mounted) bool { return p.realm == name })
+	hasPages := a.declared.pages[name] || slices.ContainsFunc(a.pages, func(p *mounted) bool { return p.realm == name })
 	switch {
 	case !hasPages:
 		if err := r.settings.checkLinks(r.mailer != nil); err != nil {
 			return fmt.Errorf("realm %s: %w", name, err)
 		}
-		return nil
 	case r.mailer == nil:
 		r.settings.Disable = append(slices.Clone(r.settings.Disable), "password_reset")
 		r.api.Disabled, r.pages.Disabled = r.settings.Disable, r.settings.Disable
-		return nil
 	}
-	return a.linkPages(r)
+	return nil
 }
 
 // newPages returns what the pages need of the realm.

@@ -42,8 +42,9 @@ type realm struct {
 
 	hasMailer bool // also while commands run without the server
 
-	noActivationURL, noResetURL, noInvitationURL bool // no setting says where these links lead, so pages may
-	noLanguages                                  bool // as those of the pages
+	noActivationURL, noResetURL, noInvitationURL bool     // no setting says where these links lead, so pages may
+	noLanguages                                  bool     // as those of the pages
+	linked                                       *mounted // the pages that links in mails lead to; nil: none
 
 	gate     gate.Realm
 	cors     *cors.Origins // nil: none
