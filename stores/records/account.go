@@ -71,17 +71,6 @@ const (
 	recFieldBoolean protowire.Number = 4
 )
 
-const (
-	recKeyField    protowire.Number = 1
-	recKeyValue    protowire.Number = 2
-	recKeyReserved protowire.Number = 3
-)
-
-const (
-	recFormerGeneration protowire.Number = 1
-	recFormerKey        protowire.Number = 2
-)
-
 // Account is an account as it is stored.
 type Account struct {
 	model.Account
@@ -90,17 +79,6 @@ type Account struct {
 	FormerGeneration uint64       // that generation
 	Unknown          []byte       // fields of a newer version
 	key              [1]model.Key // saves an allocation: most accounts have one key
-}
-
-// KeysAt returns the account's unique keys in a generation.
-func (r *Account) KeysAt(generation uint64) []model.Key {
-	switch generation {
-	case r.Generation:
-		return r.Keys
-	case r.FormerGeneration:
-		return r.former
-	}
-	return nil
 }
 
 // DecodeAccountAt decodes the record of the account with the id, with its unique keys in
@@ -212,23 +190,6 @@ func EncodeAccountFields(a *model.Account) ([]byte, error) {
 		b = protowire.AppendBytes(b, appendTime(appendText(nil, recFormerEmailAddress, f.Address), recFormerEmailChanged, f.Changed))
 	}
 	return b, nil
-}
-
-// AppendFormerKeys appends to a record the keys that an account has in the current generation
-// while a new one is being written.
-func AppendFormerKeys(b []byte, generation uint64, keys []model.Key) []byte {
-	f := appendNumber(nil, recFormerGeneration, generation)
-	for _, k := range keys {
-		f = protowire.AppendTag(f, recFormerKey, protowire.BytesType)
-		f = protowire.AppendBytes(f, appendKey(nil, k))
-	}
-	b = protowire.AppendTag(b, recAccountFormerKeys, protowire.BytesType)
-	return protowire.AppendBytes(b, f)
-}
-
-func appendKey(b []byte, k model.Key) []byte {
-	b = appendText(appendText(b, recKeyField, k.Field), recKeyValue, k.Value)
-	return appendNumber(b, recKeyReserved, protowire.EncodeBool(k.Reserved))
 }
 
 // DecodeAccount decodes the record of the account with the id. The strings of the
@@ -389,39 +350,4 @@ func (d *decoder) waiting() *model.Account {
 	}
 	d.end(m)
 	return a
-}
-
-func (d *decoder) key() model.Key {
-	var k model.Key
-	m := d.message()
-	for m.next() {
-		switch m.num {
-		case recKeyField:
-			k.Field = m.text()
-		case recKeyValue:
-			k.Value = m.text()
-		case recKeyReserved:
-			k.Reserved = protowire.DecodeBool(m.number())
-		default:
-			m.raw()
-		}
-	}
-	d.end(m)
-	return k
-}
-
-func (d *decoder) formerKeys() (generation uint64, keys []model.Key) {
-	m := d.message()
-	for m.next() {
-		switch m.num {
-		case recFormerGeneration:
-			generation = m.number()
-		case recFormerKey:
-			keys = append(keys, m.key())
-		default:
-			m.raw()
-		}
-	}
-	d.end(m)
-	return generation, keys
 }
