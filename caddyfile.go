@@ -157,6 +157,7 @@ func refuseSecond(h httpcaddyfile.Helper, place *caddyfile.Dispenser, handler *H
 //		throttle {
 //			<endpoint>      <rate...>|off
 //			wrong_passwords <rate...>|off
+//			shared          [on|off]
 //		}
 //		cors       <origin...> {
 //			headers <name...>
@@ -313,6 +314,9 @@ func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return directive.Block(d, "throttle", func(name string) error {
+		if name == "shared" {
+			return directive.SwitchArg(d, &s.Throttle.Shared)
+		}
 		rates, err := ratesArg(d)
 		switch {
 		case err != nil:
@@ -325,7 +329,7 @@ func (s *Settings) unmarshalThrottle(d *caddyfile.Dispenser) error {
 			}
 			s.Throttle.Endpoints[name] = rates
 		default:
-			return directive.Unknown(d, name, "throttle", append([]string{"wrong_passwords"}, api.CountedNames()...)...)
+			return directive.Unknown(d, name, "throttle", append([]string{"shared", "wrong_passwords"}, api.CountedNames()...)...)
 		}
 		return nil
 	})

@@ -244,6 +244,8 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock("throttle {\nlogins 1/1m\n}"), "unknown word 'logins' in throttle: did you mean login?", 4},
 		{inBlock("throttle {\nlogin\n}"), "login needs a rate, such as 10/1m, or off", 4},
 		{inBlock("throttle {\nlogin 10\n}"), `login: rate "10": it must be a number and a time, such as 10/1m, of at most 10000 and 30d`, 4},
+		{inBlock("throttle {\nshared maybe\n}"), "shared", 4},
+		{inBlock("throttle {\nshared\n}"), "throttle shared: the badger store is of one server, which counts alone: leave out 'shared', or use a store that several servers share, such as postgres", 2},
 
 		// Providers.
 		{inBlock("provider"), "provider needs a name: use 'provider google', 'provider github' or 'provider <name> oidc <issuer>'", 3},
@@ -387,7 +389,7 @@ func TestSettingsInJSONAreChecked(t *testing.T) {
 		`"password": {"validators": ["x"]}`:         "realm default: password validators: unknown validator x: use some of common, numeric, similar and pwned, or off alone",
 		`"password": {"pwned_url": "http://a/"}`:    "realm default: password pwned_url is for the validator pwned: add that to validators",
 		`"password": {"hasher": {"memory": 8}}`:     "realm default: password hasher argon2id: parallelism of Argon2id is 0: it must be from 1 to 32; 1 is right for a server",
-		`"throttle": {"endpoints": {"x": []}}`:      "realm default: throttle: unknown endpoint x: use wrong_passwords, " + strings.Join(api.CountedNames(), ", "),
+		`"throttle": {"endpoints": {"x": []}}`:      "realm default: throttle: unknown endpoint x: use shared, wrong_passwords, " + strings.Join(api.CountedNames(), ", "),
 		`"send_activation_email": true`:             "realm default: domain is missing: links in mails need it, since send_activation_email is on; without mails, use 'disable password_reset'",
 		`"protocol": "gopher"`:                      `realm default: protocol is "gopher": it must be http or https`,
 		`"user_model": {"fields": [{"name": ""}]}`:  "realm default: user_model: field : a name has letters, digits and underscores, and starts with a letter",

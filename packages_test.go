@@ -31,7 +31,7 @@ var mayImport = map[string]string{
 	"stores/badger":         "stores/backup stores/badger/changes stores/badger/check stores/badger/journal stores/badger/lsm stores/badger/repair stores/badger/sst stores/migration stores/records model internal/atomicfile internal/directive internal/diskspace internal/fileowner",
 	"django":                "account mfa model drf internal/fieldtype jwt password",
 	"admin":                 "account model django doctor drf serializers stores/migration internal/atomicfile internal/directive internal/fieldtype internal/fileowner",
-	"stores/postgres":       "stores/backup stores/migration stores/records model internal/directive",
+	"stores/postgres":       "stores/backup stores/migration stores/records model throttle internal/directive",
 	"doctor":                "internal/diskspace internal/fileowner",
 	"storetest":             "model",
 	"passkeys":              "account model",

@@ -176,7 +176,7 @@ func TestAProofIsOfOneLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Post("/auth/logout", login).Want(t, http.StatusOK)
-	err = accounts.Do(account.Event{Action: "password"}, func(req *account.Request) error {
+	err = accounts.Do(t.Context(), account.Event{Action: "password"}, func(req *account.Request) error {
 		_, err := req.Proved(t.Context(), token)
 		return err
 	})

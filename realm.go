@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/serializers"
 	"github.com/caddy-djoser/djoser/social"
+	"github.com/caddy-djoser/djoser/throttle"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
@@ -276,6 +277,9 @@ func (r *realm) newAccounts(ctx context.Context, shared *sharedStore) (*account.
 	key, err := shared.LinkKey(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if _, counts := model.As[throttle.Shared](shared); r.settings.Throttle.Shared && !counts {
+		return nil, errors.New("throttle shared: the store doesn't count for several servers: leave out 'shared'")
 	}
 	rp, err := r.settings.relyingParty()
 	if err != nil {

@@ -323,7 +323,7 @@ func (s *Settings) validate(m *model.Model) error {
 			return err
 		}
 	}
-	if err := s.Throttle.Validate(api.CountedNames()); err != nil {
+	if err := s.validateThrottle(); err != nil {
 		return err
 	}
 	if err := s.Password.Hasher.Validate(); err != nil {
@@ -350,6 +350,19 @@ func (s *Settings) validate(m *model.Model) error {
 		return err
 	}
 	return s.validateNumbers()
+}
+
+func (s *Settings) validateThrottle() error {
+	if s.Throttle.Shared && s.storesInBadger() {
+		return errors.New("throttle shared: the badger store is of one server, which counts alone: leave out 'shared', or use a store that several servers share, such as postgres")
+	}
+	return s.Throttle.Validate(api.CountedNames())
+}
+
+// storesInBadger reports whether the store is the default one.
+func (s *Settings) storesInBadger() bool {
+	var store struct{ Engine string }
+	return s.StoreRaw == nil || json.Unmarshal(s.StoreRaw, &store) == nil && store.Engine == "badger"
 }
 
 // validateNumbers checks what the Caddyfile can't express, but JSON can.

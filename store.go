@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/badger"
+	"github.com/caddy-djoser/djoser/throttle"
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 )
@@ -253,10 +254,11 @@ func (r *realm) newSharedStore(ctx context.Context) (caddy.Destructor, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	counts, _ := model.As[throttle.Shared](store)
 	shared := &sharedStore{
 		Cache:     authn.NewCache(store, model.ClockOf(store)),
 		outbox:    mail.NewOutbox(store, r.log),
-		throttles: account.NewThrottles(time.Now),
+		throttles: account.NewThrottles(time.Now, counts),
 	}
 	sweeping, stop := context.WithCancel(context.Background())
 	shared.stopSweeps = stop

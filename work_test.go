@@ -81,7 +81,7 @@ func attackLongTexts(t *testing.T) {
 			t.Fatal(err)
 		}
 		token := ""
-		err = r.accounts.Do(account.Event{Action: "login"}, func(req *account.Request) (err error) {
+		err = r.accounts.Do(t.Context(), account.Event{Action: "login"}, func(req *account.Request) (err error) {
 			_, token, err = req.Login(t.Context(), r.model.Username, "ann@b.example", password)
 			return err
 		})

@@ -13,7 +13,7 @@ import (
 // the account before.
 func (r *Request) Activate(ctx context.Context, acc *model.Account, link string) (*model.Account, string, error) {
 	a, c := r.accounts, r.event.Client
-	if err := a.allowPair("activate", EncodeUID(acc.ID), c); err != nil {
+	if err := a.allowPair(ctx, "activate", EncodeUID(acc.ID), c); err != nil {
 		return nil, "", err
 	}
 	r.event.Account = acc

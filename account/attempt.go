@@ -14,7 +14,7 @@ import (
 // attempt is a password that is being tried. It counts as a wrong one until proven
 // otherwise, so that trying many at once gains nothing.
 type attempt struct {
-	requests *throttle.Limiter
+	requests throttle.Counter
 	own      []throttle.Limit // of the client
 	others   []throttle.Limit // of all clients together
 }
@@ -24,7 +24,7 @@ func (a *Service) tryLogin(ctx context.Context, name loginName, c Client) (*atte
 	own := a.pairLimit("login", name.counted, c)
 	rates := a.Rates.WrongPasswordRates()
 	if len(rates) == 0 {
-		return a.try(own, nil)
+		return a.try(ctx, own, nil)
 	}
 	return a.tryAs(ctx, name, c, own, []throttle.Limit{{Key: throttle.Key{"wrong passwords", name.counted}, Rates: rates}})
 }
@@ -33,9 +33,9 @@ func (a *Service) tryLogin(ctx context.Context, name loginName, c Client) (*atte
 // clients that have logged in to the account before.
 func (a *Service) tryAs(ctx context.Context, name loginName, c Client, own, others []throttle.Limit) (*attempt, error) {
 	if c.known {
-		return a.try(own, nil)
+		return a.try(ctx, own, nil)
 	}
-	t, refusal := a.try(own, others)
+	t, refusal := a.try(ctx, own, others)
 	if refusal == nil {
 		return t, nil
 	}
@@ -44,41 +44,42 @@ func (a *Service) tryAs(ctx context.Context, name loginName, c Client, own, othe
 		return nil, refusal
 	}
 	a.Throttles.known.Allow(throttle.Limit{Key: knownKey(name.counted, c)})
-	return a.try(own, nil)
+	return a.try(ctx, own, nil)
 }
 
 // tryCurrent begins an attempt at the current password, by a client with a token. It
 // counts apart from log-ins, so that failed log-ins don't lock out the owner.
-func (a *Service) tryCurrent(endpoint string, id uint64) (*attempt, error) {
+func (a *Service) tryCurrent(ctx context.Context, endpoint string, id uint64) (*attempt, error) {
 	if len(a.Rates.Endpoint(endpoint)) == 0 {
-		return a.try(nil, nil)
+		return a.try(ctx, nil, nil)
 	}
-	return a.try([]throttle.Limit{{Key: throttle.Key{"current password", strconv.FormatUint(id, 10)}, Rates: pairRates}}, nil)
+	return a.try(ctx, []throttle.Limit{{Key: throttle.Key{"current password", strconv.FormatUint(id, 10)}, Rates: pairRates}}, nil)
 }
 
-func (a *Service) try(own, others []throttle.Limit) (*attempt, error) {
-	if err := a.throttle(append(slices.Clone(own), others...)...); err != nil {
+func (a *Service) try(ctx context.Context, own, others []throttle.Limit) (*attempt, error) {
+	if err := a.throttle(ctx, append(slices.Clone(own), others...)...); err != nil {
 		return nil, err
 	}
-	return &attempt{a.Throttles.requests, own, others}, nil
+	return &attempt{a.requests(), own, others}, nil
 }
 
 // right ends an attempt with the right password. It forgives the client's own earlier
 // attempts, but not those of others.
 func (t *attempt) right() {
-	for _, l := range t.own {
-		t.requests.Forget(l.Key)
-	}
-	for _, l := range t.others {
-		t.requests.Refund(l.Key)
-	}
+	t.requests.Forget(keys(t.own)...)
+	t.requests.Refund(keys(t.others)...)
 }
 
 // untried ends an attempt whose password was not checked.
 func (t *attempt) untried() {
-	for _, l := range append(slices.Clone(t.own), t.others...) {
-		t.requests.Refund(l.Key)
+	t.requests.Refund(append(keys(t.own), keys(t.others)...)...)
+}
+
+func keys(limits []throttle.Limit) (keys []throttle.Key) {
+	for _, l := range limits {
+		keys = append(keys, l.Key)
 	}
+	return keys
 }
 
 func knownKey(name string, c Client) throttle.Key {
@@ -95,7 +96,7 @@ func (a *Service) know(acc *model.Account, c Client) {
 // knowAs is know for one name of the account.
 func (a *Service) knowAs(name string, c Client) {
 	a.Throttles.known.Allow(throttle.Limit{Key: knownKey(name, c)})
-	a.Throttles.requests.Forget(pairKey("login", name, c))
+	a.requests().Forget(pairKey("login", name, c))
 }
 
 // recallTime is how long a refusal waits for the store.

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -15,11 +16,24 @@ type Throttles struct {
 	known    *throttle.Limiter // addresses that have logged in, by account
 	mails    *throttle.Limiter // by account
 	pace     *pace             // of wrong passwords
+	shared   throttle.Shared   // nil: the store isn't shared
 }
 
-// NewThrottles returns throttles that have counted nothing yet.
-func NewThrottles(now func() time.Time) *Throttles {
-	return &Throttles{throttle.New(now), throttle.New(now), throttle.New(now), new(pace)}
+// NewThrottles returns throttles that have counted nothing yet. shared is what counts for all
+// servers, or nil.
+func NewThrottles(now func() time.Time, shared throttle.Shared) *Throttles {
+	return &Throttles{throttle.New(now), throttle.New(now), throttle.New(now), new(pace), shared}
+}
+
+// requests and mails return what counts requests and mails.
+func (a *Service) requests() throttle.Counter { return a.counter(a.Throttles.requests) }
+func (a *Service) mails() throttle.Counter    { return a.counter(a.Throttles.mails) }
+
+func (a *Service) counter(own *throttle.Limiter) throttle.Counter {
+	if a.Rates.Shared {
+		return throttle.Counter{Own: own, Shared: a.Throttles.shared}
+	}
+	return throttle.Counter{Own: own}
 }
 
 // pairRates limit one account from one address, at every endpoint with a limit. They also
@@ -33,18 +47,18 @@ func (e *TooSoonError) Error() string { return "asked too often" }
 
 // allow counts a request to an endpoint for the networks of the client, and a change
 // of an account's fields also for the account.
-func (a *Service) allow(endpoint string, c Client, acc *model.Account) error {
+func (a *Service) allow(ctx context.Context, endpoint string, c Client, acc *model.Account) error {
 	limits := a.networkLimits("address", endpoint, c)
 	if endpoint == "me" && acc != nil && len(limits) > 0 {
 		limits = append(limits, throttle.Limit{Key: throttle.Key{"me", strconv.FormatUint(acc.ID, 10)}, Rates: pairRates})
 	}
-	return a.throttle(limits...)
+	return a.throttle(ctx, limits...)
 }
 
 // AllowBegin counts the begin of what a request to an endpoint ends, as often as and apart
 // from that. Errors: *TooSoonError.
-func (a *Service) AllowBegin(endpoint string, c Client) error {
-	return a.throttle(a.networkLimits("begin", endpoint, c)...)
+func (a *Service) AllowBegin(ctx context.Context, endpoint string, c Client) error {
+	return a.throttle(ctx, a.networkLimits("begin", endpoint, c)...)
 }
 
 // networkLimits are the limits of an endpoint for the networks of a client.
@@ -59,8 +73,8 @@ func (a *Service) networkLimits(kind, endpoint string, c Client) (limits []throt
 	return limits
 }
 
-func (a *Service) throttle(limits ...throttle.Limit) error {
-	if wait, ok := a.Throttles.requests.Allow(limits...); !ok {
+func (a *Service) throttle(ctx context.Context, limits ...throttle.Limit) error {
+	if wait, ok := a.requests().Allow(ctx, limits...); !ok {
 		return &TooSoonError{wait}
 	}
 	return nil
@@ -68,8 +82,8 @@ func (a *Service) throttle(limits ...throttle.Limit) error {
 
 // allowPair counts a request to an endpoint for the pair of an account, as the client
 // names it, and the client's network. The account need not exist.
-func (a *Service) allowPair(endpoint, name string, c Client) error {
-	return a.throttle(a.pairLimit(endpoint, name, c)...)
+func (a *Service) allowPair(ctx context.Context, endpoint, name string, c Client) error {
+	return a.throttle(ctx, a.pairLimit(endpoint, name, c)...)
 }
 
 func (a *Service) pairLimit(endpoint, name string, c Client) []throttle.Limit {

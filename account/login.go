@@ -123,7 +123,7 @@ func (a *Service) logIn(ctx context.Context, name loginName, pass string, c Clie
 func (r *Request) CheckPassword(ctx context.Context, id uint64, pass string) (*model.Account, error) {
 	a, c := r.accounts, r.event.Client
 	c.known = true // has a token
-	try, err := a.tryCurrent(r.event.Action, id)
+	try, err := a.tryCurrent(ctx, r.event.Action, id)
 	if err != nil {
 		return nil, err
 	}

@@ -72,11 +72,11 @@ func TestAWrongPasswordTakesAsLongForEveryName(t *testing.T) {
 			"old": "pbkdf2_sha256$100000$salt$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
 		}},
 		Model: m, Hasher: hasher, Pool: password.NewPool(1, 100), Reporter: plainReporter{},
-		Throttles: NewThrottles(time.Now), Rates: &throttle.Settings{Off: true},
+		Throttles: NewThrottles(time.Now, nil), Rates: &throttle.Settings{Off: true},
 	}
 	refused := func(name string) time.Duration {
 		begin := time.Now()
-		err := a.Do(Event{Action: "login"}, func(r *Request) error {
+		err := a.Do(t.Context(), Event{Action: "login"}, func(r *Request) error {
 			_, _, err := r.Login(t.Context(), m.Username, name, "wrong")
 			return err
 		})

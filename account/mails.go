@@ -41,20 +41,20 @@ var (
 
 // mayChange counts a new address of an account, and returns how long to wait for
 // another one.
-func (a *Service) mayChange(acc *model.Account) (wait time.Duration, ok bool) {
+func (a *Service) mayChange(ctx context.Context, acc *model.Account) (wait time.Duration, ok bool) {
 	if a.Rates.Off {
 		return 0, true
 	}
 	key := throttle.Key{"mail", string(model.PurposeEmailChange), strconv.FormatUint(acc.ID, 10)}
-	return a.Throttles.mails.Allow(throttle.Limit{Key: key, Rates: changeRates})
+	return a.mails().Allow(ctx, throttle.Limit{Key: key, Rates: changeRates})
 }
 
 // mayAsk counts a mail requested for an address.
-func (a *Service) mayAsk(address string, p model.Purpose) bool {
+func (a *Service) mayAsk(ctx context.Context, address string, p model.Purpose) bool {
 	if a.Rates.Off {
 		return true
 	}
-	_, ok := a.Throttles.mails.Allow(throttle.Limit{Key: throttle.Key{"asked", string(p), strings.ToLower(address)}, Rates: mailRates})
+	_, ok := a.mails().Allow(ctx, throttle.Limit{Key: throttle.Key{"asked", string(p), strings.ToLower(address)}, Rates: mailRates})
 	return ok
 }
 
@@ -64,7 +64,7 @@ func (a *Service) mayAsk(address string, p model.Purpose) bool {
 // can cause: mails about an account with a confirmed address, and resets for the
 // address itself, which have limits of their own. Notices are counted apart, and those of
 // what one can do again and again apart from them.
-func (a *Service) mayReach(m *model.Mail, to string, named []*model.Account) bool {
+func (a *Service) mayReach(ctx context.Context, m *model.Mail, to string, named []*model.Account) bool {
 	if m.Purpose == model.PurposeInvitation {
 		return true // only administrators send them
 	}
@@ -79,7 +79,7 @@ func (a *Service) mayReach(m *model.Mail, to string, named []*model.Account) boo
 	case !m.Purpose.HasLink():
 		kind = "notice"
 	}
-	_, ok := a.Throttles.mails.Allow(throttle.Limit{Key: throttle.Key{"mailbox", kind, mailboxOf(to)}, Rates: mailboxRates})
+	_, ok := a.mails().Allow(ctx, throttle.Limit{Key: throttle.Key{"mailbox", kind, mailboxOf(to)}, Rates: mailboxRates})
 	return ok
 }
 
@@ -116,7 +116,7 @@ func (a *Service) notifyAbout(change *model.Change, p model.Purpose, acc *model.
 // Store.Commit.
 func (r *Request) RequestReset(ctx context.Context, email string) error {
 	a, c := r.accounts, r.event.Client
-	if err := a.allowPair("password_reset", strings.ToLower(email), c); err != nil {
+	if err := a.allowPair(ctx, "password_reset", strings.ToLower(email), c); err != nil {
 		return err
 	}
 	return a.requestMail(ctx, email, model.PurposePasswordReset, c)
@@ -127,7 +127,7 @@ func (r *Request) RequestReset(ctx context.Context, email string) error {
 // *TooSoonError, those of Store.Commit.
 func (r *Request) RequestUsernameReset(ctx context.Context, email string) error {
 	a, c := r.accounts, r.event.Client
-	if err := a.allowPair("username_reset", strings.ToLower(email), c); err != nil {
+	if err := a.allowPair(ctx, "username_reset", strings.ToLower(email), c); err != nil {
 		return err
 	}
 	return a.requestMail(ctx, email, model.PurposeUsernameReset, c)
@@ -152,7 +152,7 @@ func (r *Request) Reaches(ctx context.Context, email string, p model.Purpose) (b
 // Store.Commit.
 func (r *Request) ResendActivation(ctx context.Context, email string) error {
 	a, c := r.accounts, r.event.Client
-	if err := a.allowPair("activate_resend", strings.ToLower(email), c); err != nil {
+	if err := a.allowPair(ctx, "activate_resend", strings.ToLower(email), c); err != nil {
 		return err
 	}
 	return a.requestMail(ctx, email, model.PurposeActivation, c)
@@ -162,7 +162,7 @@ func (r *Request) ResendActivation(ctx context.Context, email string) error {
 // up when the mail is sent, so that a request does the same work for any address.
 func (a *Service) requestMail(ctx context.Context, email string, p model.Purpose, c Client) error {
 	m := a.mail(p, &model.Account{}, c)
-	if address := fieldtype.NormalizeEmail(email); a.mayAsk(address, p) {
+	if address := fieldtype.NormalizeEmail(email); a.mayAsk(ctx, address, p) {
 		m.Address = address
 	}
 	return a.Commit(ctx, &model.Change{Mails: []*model.Mail{m}})
@@ -176,7 +176,7 @@ func (a *Service) Named(ctx context.Context, m *model.Mail) ([]*model.Account, s
 		return nil, "", err
 	}
 	named, to := a.chooseNamed(m, found)
-	if len(named) == 0 || !a.mayReach(m, to, named) {
+	if len(named) == 0 || !a.mayReach(ctx, m, to, named) {
 		return nil, "", nil
 	}
 	return named, to, nil

@@ -72,9 +72,9 @@ func TestAccountsThatAMailNames(t *testing.T) {
 
 func TestMailsToAMailboxAreLimited(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	a := &Service{Rates: new(throttle.Settings), Throttles: NewThrottles(func() time.Time { return now })}
+	a := &Service{Rates: new(throttle.Settings), Throttles: NewThrottles(func() time.Time { return now }, nil)}
 	reach := func(p model.Purpose, to string, confirmed bool) bool {
-		return a.mayReach(&model.Mail{Purpose: p}, to, []*model.Account{{EmailConfirmed: confirmed}})
+		return a.mayReach(t.Context(), &model.Mail{Purpose: p}, to, []*model.Account{{EmailConfirmed: confirmed}})
 	}
 	for i, purpose := range []model.Purpose{model.PurposeActivation, model.PurposeEmailChange, model.PurposeActivation, model.PurposePasswordReset, model.PurposeActivation} {
 		if !reach(purpose, fmt.Sprintf("Bob+%d@b.example", i), false) {
@@ -101,7 +101,7 @@ func TestMailsToAMailboxAreLimited(t *testing.T) {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}
-	if again := (&model.Mail{Purpose: model.PurposeActivation, Attempts: 1}); !a.mayReach(again, "bob@b.example", []*model.Account{{}}) {
+	if again := (&model.Mail{Purpose: model.PurposeActivation, Attempts: 1}); !a.mayReach(t.Context(), again, "bob@b.example", []*model.Account{{}}) {
 		t.Error("a mail that is tried again is counted again")
 	}
 	now = now.Add(time.Minute)

@@ -216,7 +216,7 @@ var codeRates = []throttle.Rate{{Times: 5, Per: time.Minute}, {Times: 20, Per: t
 // others.
 func (a *Service) tryCode(ctx context.Context, acc *model.Account, c Client) (*attempt, error) {
 	if len(a.Rates.Endpoint("login")) == 0 {
-		return a.try(nil, nil)
+		return a.try(ctx, nil, nil)
 	}
 	id := strconv.FormatUint(acc.ID, 10)
 	own := []throttle.Limit{{Key: throttle.Key{"code", throttle.Network(c.Address), id}, Rates: codeRates}}
@@ -250,7 +250,7 @@ func (a *Service) isPending(f *model.Factor, login model.Digest) bool {
 // The log-in has proved the factor then. Errors: ErrCode, ErrFactorSet, *TooSoonError.
 func (r *Request) ConfirmFactor(ctx context.Context, id uint64, login model.Digest, code string) (codes []string, err error) {
 	a, c := r.accounts, r.event.Client
-	try, err := a.tryCurrent(r.event.Action, id)
+	try, err := a.tryCurrent(ctx, r.event.Action, id)
 	if err != nil {
 		return nil, err
 	}

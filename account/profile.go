@@ -131,7 +131,7 @@ func (a *Service) emailChanged(ctx context.Context, acc *model.Account, before s
 	acc.PendingEmail = ""
 	if a.Rules.SendActivationEmail && acc.Email != "" {
 		acc.Email, acc.PendingEmail = before, acc.Email
-		if wait, ok := a.mayChange(acc); !ok {
+		if wait, ok := a.mayChange(ctx, acc); !ok {
 			return &TooSoonError{wait}
 		}
 		change.Mails = append(change.Mails, a.mail(model.PurposeEmailChange, acc, c))

@@ -34,7 +34,7 @@ func (r *Request) Register(ctx context.Context, v model.Values, pass, code strin
 	if err := a.CheckNewPassword("password", pass, v.Text); err != nil {
 		return nil, "", err
 	}
-	if err := a.allowPair("register", username, c); err != nil {
+	if err := a.allowPair(ctx, "register", username, c); err != nil {
 		return nil, "", err
 	}
 	hash, err := a.hash(ctx, c.caller(), pass)
@@ -121,7 +121,7 @@ func (a *Service) register(ctx context.Context, acc *model.Account, v model.Valu
 		return err
 	}
 	if acc.Provisional {
-		a.mayAsk(address, model.PurposeActivation) // counts this mail as a requested one
+		a.mayAsk(ctx, address, model.PurposeActivation) // counts this mail as a requested one
 	}
 	acc.Email = address
 	return nil

@@ -12,7 +12,7 @@ import (
 // Errors: ErrLink, *FieldError, *TooSoonError, password.ErrBusy.
 func (r *Request) ResetPassword(ctx context.Context, acc *model.Account, link, pass string) (*model.Account, error) {
 	a, c := r.accounts, r.event.Client
-	if err := a.allowPair("password_reset_confirm", EncodeUID(acc.ID), c); err != nil {
+	if err := a.allowPair(ctx, "password_reset_confirm", EncodeUID(acc.ID), c); err != nil {
 		return nil, err
 	}
 	r.event.Account = acc
@@ -70,7 +70,7 @@ func (a *Service) resetPassword(ctx context.Context, id uint64, link, pass strin
 // *TooSoonError.
 func (r *Request) ResetUsername(ctx context.Context, acc *model.Account, link, name string) (*model.Account, error) {
 	a, c := r.accounts, r.event.Client
-	if err := a.allowPair("username_reset_confirm", EncodeUID(acc.ID), c); err != nil {
+	if err := a.allowPair(ctx, "username_reset_confirm", EncodeUID(acc.ID), c); err != nil {
 		return nil, err
 	}
 	r.event.Account = acc

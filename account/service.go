@@ -159,10 +159,10 @@ func (r *Request) NoRegistration() { r.noRegistration = true }
 // the client, calls do unless that is too many, and reports the event. The event has
 // the action, the name and the client, and the account of the request's token, if any.
 // The error is do's, or *TooSoonError.
-func (a *Service) Do(e Event, do func(*Request) error) error {
+func (a *Service) Do(ctx context.Context, e Event, do func(*Request) error) error {
 	r := &Request{accounts: a, event: e}
 	r.event.By = cmp.Or(e.By, "owner")
-	err := a.allow(e.Action, e.Client, e.Account)
+	err := a.allow(ctx, e.Action, e.Client, e.Account)
 	if err == nil {
 		err = do(r)
 	}

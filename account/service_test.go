@@ -71,7 +71,7 @@ func newRealm(t *testing.T, change func(*account.Service)) *realm {
 		Links:     account.Links{Key: []byte(strings.Repeat("k", 32)), TTL: 72 * time.Hour, Now: clock},
 		Hasher:    password.Argon2id{Memory: 8, Iterations: 1, Parallelism: 1},
 		Pool:      password.NewPool(1, 100),
-		Throttles: account.NewThrottles(clock),
+		Throttles: account.NewThrottles(clock, nil),
 		Rates:     &throttle.Settings{Off: true},
 	}
 	if change != nil {
@@ -94,12 +94,12 @@ var here = from("192.0.2.1")
 
 // do serves a request from here.
 func (r *realm) do(action string, do func(*account.Request) error) error {
-	return r.Do(account.Event{Action: action, Client: here}, do)
+	return r.Do(context.Background(), account.Event{Action: action, Client: here}, do)
 }
 
 // login logs in as the endpoints do.
 func (r *realm) login(c account.Client, name, pass string) (acc *model.Account, token string, err error) {
-	err = r.Do(account.Event{Action: "login", Name: "logged_in", Client: c}, func(req *account.Request) error {
+	err = r.Do(r.t.Context(), account.Event{Action: "login", Name: "logged_in", Client: c}, func(req *account.Request) error {
 		acc, token, err = req.Login(r.t.Context(), r.Model.Username, name, pass)
 		return err
 	})
@@ -128,7 +128,7 @@ func (r *realm) register(name, pass, email string) *model.Account {
 
 // activate uses a link.
 func (r *realm) activate(acc *model.Account, link string) (got *model.Account, token string, err error) {
-	err = r.Do(account.Event{Action: "activate", Name: "user_activated", Client: here}, func(req *account.Request) error {
+	err = r.Do(r.t.Context(), account.Event{Action: "activate", Name: "user_activated", Client: here}, func(req *account.Request) error {
 		got, token, err = req.Activate(r.t.Context(), acc, link)
 		return err
 	})
@@ -282,7 +282,7 @@ func TestThrottledRequestsPassAgainInTime(t *testing.T) {
 			return err
 		},
 		"me": func() error {
-			return r.Do(account.Event{Action: "me", Client: here, Account: acc}, func(*account.Request) error { return nil })
+			return r.Do(t.Context(), account.Event{Action: "me", Client: here, Account: acc}, func(*account.Request) error { return nil })
 		},
 	} {
 		for i := range 2 {
@@ -521,7 +521,7 @@ func TestOutcomesOfErrors(t *testing.T) {
 		{model.ErrClosed, account.OutcomeWrong, account.OutcomeError},
 	} {
 		e := account.Event{Action: "me", Name: "user_changed", Outcome: c.preset, Account: &model.Account{ID: 7}}
-		if err := r.Do(e, func(*account.Request) error { return c.err }); !errors.Is(err, c.err) {
+		if err := r.Do(t.Context(), e, func(*account.Request) error { return c.err }); !errors.Is(err, c.err) {
 			t.Errorf("%v became %v", c.err, err)
 		}
 		r.wantEvent(i+1, "user_changed", c.outcome, 7)
@@ -642,7 +642,7 @@ func TestEveryRequestOfAnOwnerIsCountedAndReported(t *testing.T) {
 		r.pass(2 * time.Hour)
 		r.events = nil
 		for range 2 {
-			err := r.Do(account.Event{Action: action, Client: here}, serve)
+			err := r.Do(t.Context(), account.Event{Action: action, Client: here}, serve)
 			if n := len(r.events); n == 0 || r.events[n-1].By != "owner" {
 				t.Fatalf("%s is not reported: %v", m.Name, err)
 			}

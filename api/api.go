@@ -201,7 +201,7 @@ func (c *call) act() (resp *response, err error) {
 		resp, err = c.endpoint.read(c)
 		return resp, c.serializers.Explain(err)
 	}
-	err = c.accounts.Do(c.event(), func(req *account.Request) error {
+	err = c.accounts.Do(c.Request.Context(), c.event(), func(req *account.Request) error {
 		o, err := c.members()
 		if err != nil {
 			return err

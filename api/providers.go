@@ -24,7 +24,7 @@ func beginProvider(c *call) (*response, error) {
 	if p == nil {
 		return nil, drf.ErrUnknownPath
 	}
-	if err := c.accounts.AllowBegin(c.endpoint.Name, request.Client(c.Request)); err != nil {
+	if err := c.accounts.AllowBegin(c.Request.Context(), c.endpoint.Name, request.Client(c.Request)); err != nil {
 		return nil, err
 	}
 	start := social.Start{RedirectURI: c.URL.Query().Get("redirect_uri")}

@@ -71,7 +71,7 @@ func (g *Gate) handOver(r *http.Request, link string, h account.HandOver) (token
 		return "", err
 	}
 	event := account.Event{Action: "hand_over", Name: "handed_over", Client: request.Client(r)}
-	err = accounts.Do(event, func(req *account.Request) (err error) {
+	err = accounts.Do(r.Context(), event, func(req *account.Request) (err error) {
 		token, err = req.TakeHandOver(r.Context(), link, h)
 		return err
 	})

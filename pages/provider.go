@@ -53,7 +53,7 @@ func beginLogin(v *visit) error {
 	if p == nil {
 		return v.message(http.StatusNotFound, "not_found")
 	}
-	if err := v.accounts.AllowBegin(v.page.action.Name, request.Client(v.Request)); err != nil {
+	if err := v.accounts.AllowBegin(v.Request.Context(), v.page.action.Name, request.Client(v.Request)); err != nil {
 		return v.failLogin(err)
 	}
 	start := social.Start{RedirectURI: v.callback(p), Next: v.askedNext()}
@@ -106,7 +106,7 @@ func finishLogin(v *visit) error {
 	}
 	var by serializers.ByProvider
 	event := v.page.action.By(v.who.Owner(), request.Client(v.Request))
-	err := v.accounts.Do(event, func(req *account.Request) (err error) {
+	err := v.accounts.Do(v.Request.Context(), event, func(req *account.Request) (err error) {
 		by, err = v.realm.LoginByProvider(v.Context(), v.accounts, req, answer, posted)
 		if err == nil && by.Token != "" {
 			v.startSession(req, by.Account, by.Token, time.Time{})

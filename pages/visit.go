@@ -182,7 +182,7 @@ func (v *visit) post() error {
 	}
 	var to string
 	event := v.page.action.By(v.who.Owner(), request.Client(v.Request))
-	err = v.accounts.Do(event, func(req *account.Request) (err error) {
+	err = v.accounts.Do(v.Request.Context(), event, func(req *account.Request) (err error) {
 		to, err = v.page.act(v, req)
 		return err
 	})

@@ -18,6 +18,8 @@ type Limiter struct {
 	begin time.Time // times count from here, so that setting the clock back has no effect
 	seed  maphash.Seed
 
+	refusals refusals // of a Shared
+
 	mu     sync.Mutex
 	byKey  map[uint64]*list.Element // of *history, by the hash of the key
 	recent list.List                // the key seen last is at the front
@@ -61,13 +63,24 @@ func (l *Limiter) Allow(limits ...Limit) (wait time.Duration, ok bool) {
 	if wait > 0 {
 		return wait, false
 	}
+	l.addAll(limits, now)
+	return 0, true
+}
+
+// count counts one event under every key, even if a rate of one is exceeded.
+func (l *Limiter) count(limits []Limit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.addAll(limits, l.now().Sub(l.begin))
+}
+
+func (l *Limiter) addAll(limits []Limit, now time.Duration) {
 	for _, lim := range limits {
 		l.add(lim, now)
 	}
 	for l.times > maxTimes {
 		l.remove(l.recent.Back())
 	}
-	return 0, true
 }
 
 // wait returns how long to wait until every rate allows one more event.

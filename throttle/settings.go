@@ -63,6 +63,11 @@ type Settings struct {
 	// Off turns off all limits, including those on mails. Default: they are on.
 	Off bool `json:"off,omitempty"`
 
+	// Shared counts the requests to all servers together, in the store that they share.
+	// It needs a store that several servers use at once, such as postgres. While the
+	// store can't count, each server counts alone. Default: each server counts alone.
+	Shared bool `json:"shared,omitempty"`
+
 	// Endpoints are the rates of requests from one client address, IPv6 by
 	// /64, by the name of the endpoint. An IPv4 /24 may send 8 times as many, an
 	// IPv6 /56 4 times and a /48 16 times. Reading me, users and tokens is
@@ -141,7 +146,7 @@ func (t *Settings) WrongPasswordRates() []Rate {
 func (t *Settings) Validate(endpoints []string) error {
 	for name, rates := range t.Endpoints {
 		if !slices.Contains(endpoints, name) {
-			return fmt.Errorf("throttle: unknown endpoint %s: use wrong_passwords, %s", name, strings.Join(endpoints, ", "))
+			return fmt.Errorf("throttle: unknown endpoint %s: use shared, wrong_passwords, %s", name, strings.Join(endpoints, ", "))
 		}
 		if err := validRates(rates); err != nil {
 			return fmt.Errorf("throttle %s: %w", name, err)

@@ -32,7 +32,10 @@ type database struct {
 	channel  string
 	grace    time.Duration
 
-	era      atomic.Pointer[era]
+	era        atomic.Pointer[era]
+	uncounts   chan uncount // events of throttles to forget
+	complained atomic.Int64 // when that they aren't counted was logged last, in Unix nanoseconds
+
 	answered atomic.Int64 // when the database answered last, in Unix nanoseconds
 	ahead    atomic.Int64 // of the database's clock before this machine's, in nanoseconds
 
@@ -63,6 +66,7 @@ func newDatabase(ctx context.Context, config *pgxpool.Config, set settings, log 
 		schema: pgx.Identifier{set.schema}.Sanitize(), timeout: set.timeout, log: log,
 		clock: set.clock, node: rand.Int64(),
 		notifies: set.notifies, channel: set.schema, grace: set.grace,
+		uncounts: make(chan uncount, maxUncounts),
 	}
 	s.era.Store(newEra())
 	// By SET, since pgbouncer refuses it as a parameter of the connection, and for the
@@ -102,6 +106,7 @@ func open(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Lo
 	s.running.Go(func() { f.follow(background) })
 	s.running.Go(func() { s.stay(background) })
 	s.running.Go(func() { s.sweepOften(background) })
+	s.running.Go(func() { s.uncountOften(background) })
 	return s, nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/internal/testsite"
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/throttle"
 )
 
 // newStandby starts a standby of a server, without which it acknowledges no commit.
@@ -156,6 +157,11 @@ func TestAFailOverLosesNothingThatWasAcknowledged(t *testing.T) {
 	t.Logf("%d accounts, %d valid tokens, %d ended ones, %d requests without an answer", len(acked.names), len(acked.valid), len(acked.ended), acked.unsure)
 	if len(acked.ended) == 0 || acked.unsure == 0 {
 		t.Error("nothing was tested")
+	}
+	// The table of events has no copy on a standby.
+	limit := throttle.Limit{Key: throttle.Key{"x"}, Rates: []throttle.Rate{{Times: 1, Per: time.Hour}}}
+	if wait, err := openStore(t, Store{URL: url}).CountEvent(t.Context(), []throttle.Limit{limit}); err != nil || wait != 0 {
+		t.Errorf("counting after the fail-over: %s, %v", wait, err)
 	}
 	for n, p := range nodes {
 		for _, token := range acked.valid {

@@ -31,6 +31,9 @@ func sites(t *testing.T, n int, url, options string) (all []*testsite.Process, m
 func startSite(t *testing.T, store, more string, mails *testsite.SMTP) *testsite.Process {
 	settings := strings.NewReplacer("store badger {$DIR}/store", "store "+store,
 		"mailer file {$DIR}/mails", "mailer smtp "+mails.Addr+" {\ntls none\n}").Replace(testsite.Settings)
+	if strings.Contains(more, "throttle") {
+		settings = strings.Replace(settings, "throttle off", "", 1)
+	}
 	p := testsite.NewProcess(t, "djoser /auth/* {\n"+settings+more+"\n}\nhandle /api/* {\ndjoser_auth\nrespond ok\n}")
 	p.Start()
 	return p

@@ -126,6 +126,15 @@ create table djoser.migration (
 	origin bytea not null
 );
 `},
+	{1, `
+-- The events that throttles count for all servers; see throttle.go.
+create unlogged table djoser.throttles (
+	key   bytea primary key,
+	times bigint[] not null default '{}', -- oldest first
+	until bigint not null default 0
+);
+create index throttles_until on djoser.throttles (until);
+`},
 }
 
 // version is that of the schema that this program makes.

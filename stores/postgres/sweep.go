@@ -45,6 +45,10 @@ func (s *database) sweep(ctx context.Context) error {
 		return err
 	}
 	now := s.Now().UnixMicro()
+	events, err := s.oldEvents(ctx)
+	if err != nil {
+		return err
+	}
 	for _, w := range []struct {
 		sql  string
 		than any
@@ -52,6 +56,7 @@ func (s *database) sweep(ctx context.Context) error {
 		{"delete from djoser.tokens where digest in (select digest from djoser.tokens where expires < $1 limit $2 for update skip locked)", now},
 		{"delete from djoser.holds where key in (select key from djoser.holds where until < $1 limit $2 for update skip locked)", now},
 		{"delete from djoser.invitations where key in (select key from djoser.invitations where expires < $1 limit $2 for update skip locked)", now},
+		{"delete from djoser.throttles where key in (select key from djoser.throttles where until < $1 limit $2 for update skip locked)", max(now, events)},
 		{"delete from djoser.changes where key in (select key from djoser.changes where made < now() - make_interval(secs => $1) limit $2)", changesKept.Seconds()},
 		{"delete from djoser.servers where node in (select node from djoser.servers where seen < now() - make_interval(secs => $1) limit $2)", endingsKept.Seconds()},
 		{"delete from djoser.endings where ctid in (select ctid from djoser.endings where made < now() - make_interval(secs => $1) limit $2)", endingsKept.Seconds()},

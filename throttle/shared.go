@@ -1,0 +1,108 @@
+package throttle
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// Shared counts the events of several servers together, as Limiter does those of one.
+// Stores that servers share have it.
+type Shared interface {
+	// CountEvent counts one event under every key. If a rate of one is exceeded, it counts
+	// nothing, and returns how long to wait.
+	CountEvent(ctx context.Context, limits []Limit) (wait time.Duration, err error)
+
+	// RefundEvents forgets the last event under each key, soon after it has returned.
+	RefundEvents(keys []Key)
+
+	// ForgetEvents forgets keys, soon after it has returned.
+	ForgetEvents(keys []Key)
+}
+
+// Counter counts events for all servers, or for this one alone.
+type Counter struct {
+	Own    *Limiter // of this server
+	Shared Shared   // nil: this server counts alone
+}
+
+// Allow is as Limiter.Allow. While Shared fails, the limiter decides, which has counted what
+// this server let through.
+func (c Counter) Allow(ctx context.Context, limits ...Limit) (wait time.Duration, ok bool) {
+	if c.Shared == nil || len(limits) == 0 {
+		return c.Own.Allow(limits...)
+	}
+	if wait := c.Own.refusals.wait(limits); wait > 0 {
+		return wait, false
+	}
+	wait, err := c.Shared.CountEvent(ctx, limits)
+	switch {
+	case err != nil:
+		return c.Own.Allow(limits...)
+	case wait > 0:
+		c.Own.refusals.add(limits, wait)
+		return wait, false
+	}
+	c.Own.count(limits)
+	return 0, true
+}
+
+// Refund forgets the last event under each key.
+func (c Counter) Refund(keys ...Key) {
+	for _, key := range keys {
+		c.Own.Refund(key)
+	}
+	if c.Shared != nil && len(keys) > 0 {
+		c.Shared.RefundEvents(keys)
+	}
+}
+
+// Forget forgets keys.
+func (c Counter) Forget(keys ...Key) {
+	for _, key := range keys {
+		c.Own.Forget(key)
+	}
+	if c.Shared != nil && len(keys) > 0 {
+		c.Shared.ForgetEvents(keys)
+	}
+}
+
+// refusals remembers what Shared refused, so that a flood of requests costs it one question a
+// second. It forgets all of them each second, so that an event which another server has
+// forgotten doesn't count for longer.
+type refusals struct {
+	mu    sync.Mutex
+	seed  maphash.Seed
+	begin time.Time
+	ends  map[uint64]time.Time // by the hash of the limits' keys
+}
+
+const refusalsKept = time.Second
+
+func (r *refusals) wait(limits []Limit) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.begin) > refusalsKept {
+		return 0
+	}
+	return time.Until(r.ends[r.hash(limits)])
+}
+
+func (r *refusals) add(limits []Limit, wait time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); now.Sub(r.begin) > refusalsKept {
+		r.begin, r.seed, r.ends = now, maphash.MakeSeed(), make(map[uint64]time.Time)
+	}
+	r.ends[r.hash(limits)] = time.Now().Add(wait)
+}
+
+func (r *refusals) hash(limits []Limit) uint64 {
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	for _, l := range limits {
+		maphash.WriteComparable(&h, l.Key)
+	}
+	return h.Sum64()
+}
