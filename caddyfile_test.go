@@ -134,6 +134,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inGate("super_user"), "unknown word 'super_user' in djoser_auth: did you mean superuser?", 3},
 		{inGate("assertion {\naudiance x\n}"), "unknown word 'audiance' in assertion: did you mean audience?", 4},
 		{inMatcher("staf"), "unknown word 'staf' in djoser_token: did you mean staff?", 3},
+		{":8080 {\ndjoser /auth/* {\ndomain x.example\nbasic_auth {\nann x\n}\n}", "'basic_auth' is a directive, and no word of djoser: is a } missing before it?", 4},
 		{":8080 {\ndjoser /auth/* {\ndomain x.example\ndjoser_pages /account/*\ndjoser_auth\n}", "'djoser_pages' is a directive, and no word of djoser: is a } missing before it?", 4},
 		{":8080 {\ndjoser_pages /account/* {\ncolour x\n}\n}", "unknown word 'colour' in djoser_pages: did you mean color?", 3},
 		{inBlock("store /var/lib/accounts"), "store needs the name of an engine before /var/lib/accounts: 'store badger /var/lib/accounts'", 3},

@@ -1,27 +1,35 @@
 package directive
 
 import (
-	"slices"
+	"regexp"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
 // Unknown returns the error for a word that a block doesn't have. If it is nearly one that
 // the block has, the error suggests that; else it lists them all.
 func Unknown(d *caddyfile.Dispenser, name, block string, words ...string) error {
-	if slices.Contains(directives, name) && nearest(name, words) == "" {
+	if nearest(name, words) == "" && isDirective(name) {
 		return d.Errf("'%s' is a directive, and no word of %s: is a } missing before it?", name, block)
 	}
 	return d.Errf("unknown word '%s' in %s%s", name, block, Suggest(name, words))
 }
 
-// directives are those that often follow one of ours, and are taken for a word of its block if
-// the block isn't closed.
-var directives = []string{
-	"djoser", "djoser_pages", "djoser_auth", "encode", "file_server", "forward_auth", "handle", "handle_errors", "handle_path", "header",
-	"php_fastcgi", "redir", "respond", "reverse_proxy", "rewrite", "root", "route", "try_files", "uri", "vars",
+// isDirective reports whether a word is a directive, of Caddy or of a plugin, which is taken for
+// a word of our block if that isn't closed. Caddy exports no list of them, but puts nothing
+// else in order.
+func isDirective(word string) bool {
+	adapter := caddyconfig.GetAdapter("caddyfile")
+	if adapter == nil || !directiveName.MatchString(word) {
+		return false
+	}
+	_, _, err := adapter.Adapt([]byte("{\n\torder "+word+" first\n}\n"), nil)
+	return err == nil
 }
+
+var directiveName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
 // Suggest is the end of an error about an unknown word: the word that may be meant, or all.
 func Suggest(name string, words []string) string {
