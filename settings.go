@@ -285,15 +285,11 @@ func (s *Settings) checkEarly() error {
 	if err := s.checkComplete(); err != nil {
 		return err
 	}
-	text, err := json.Marshal(s)
-	if err != nil || directive.HasPlaceholder(string(text)) {
+	loaded, text, err := directive.AsLoaded(s)
+	if err != nil || directive.HasPlaceholder(text) {
 		return err
 	}
-	var parsed Settings
-	if err := json.Unmarshal(text, &parsed); err != nil {
-		return err
-	}
-	_, err = parsed.prepare()
+	_, err = loaded.prepare()
 	return err
 }
 

@@ -3,7 +3,6 @@ package mail
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -190,21 +189,17 @@ func (s *SMTPMailer) checkEarly() error {
 	if directive.HasPlaceholder(s.Address + s.Username + s.Helo) {
 		return nil
 	}
-	text, err := json.Marshal(s)
+	loaded, _, err := directive.AsLoaded(s)
 	if err != nil {
 		return err
 	}
-	parsed := new(SMTPMailer)
-	if err := json.Unmarshal(text, parsed); err != nil {
-		return err
+	if directive.HasPlaceholder(loaded.Password) {
+		loaded.Password = "*" // that there is one is enough
 	}
-	if directive.HasPlaceholder(parsed.Password) {
-		parsed.Password = "*" // that there is one is enough
-	}
-	if err := parsed.expandSettings(); err != nil {
+	if err := loaded.expandSettings(); err != nil {
 		return fmt.Errorf("mailer smtp: %w", err)
 	}
-	return parsed.Validate()
+	return loaded.Validate()
 }
 
 func (s *SMTPMailer) unmarshalAuth(d *caddyfile.Dispenser) error {

@@ -1,6 +1,7 @@
 package directive
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,17 @@ var placeholder = regexp.MustCompile(`\{[a-z]+\.`)
 // HasPlaceholder reports whether a text has a placeholder that is replaced when the
 // configuration is loaded, such as {env.DOMAIN}.
 func HasPlaceholder(text string) bool { return placeholder.MatchString(text) }
+
+// AsLoaded returns settings that were just parsed as they will be loaded: from JSON, which it
+// also returns. To check the copy leaves alone what was parsed.
+func AsLoaded[T any](parsed *T) (loaded *T, text string, err error) {
+	b, err := json.Marshal(parsed)
+	if err != nil {
+		return nil, "", err
+	}
+	loaded = new(T)
+	return loaded, string(b), json.Unmarshal(b, loaded)
+}
 
 // Expand replaces the placeholders in a setting, such as {env.*} and {file.*}. An empty
 // or unknown one is an error, so that no server runs with an empty password.
