@@ -28,7 +28,12 @@ type place struct {
 
 func newPlace(t *testing.T) place {
 	t.Helper()
-	p := &Store{URL: sharedServer(t).url(), Schema: newSchema()}
+	return newPlaceAt(t, sharedServer(t).url())
+}
+
+func newPlaceAt(t *testing.T, url string) place {
+	t.Helper()
+	p := &Store{URL: url, Schema: newSchema()}
 	location, err := p.Location("default")
 	must(t, err)
 	return place{p, p.Open, location, p.Schema}
@@ -71,7 +76,16 @@ func migrate(t *testing.T, from, to place) (r *migration.Result, resumed bool, e
 }
 
 func TestAMigrationMovesEveryRecord(t *testing.T) {
-	there, embedded, back := newPlace(t), newFolder(t), newPlace(t)
+	t.Run("directly", func(t *testing.T) { movesEveryRecord(t, newPlace(t), newFolder(t), newPlace(t)) })
+	t.Run("through pgbouncer", func(t *testing.T) {
+		url := startPgbouncer(t, sharedServer(t))
+		movesEveryRecord(t, newPlaceAt(t, url), newFolder(t), newPlaceAt(t, url))
+	})
+}
+
+// movesEveryRecord moves a store from PostgreSQL into a folder and back.
+func movesEveryRecord(t *testing.T, there, embedded, back place) {
+	t.Helper()
 	var before []byte
 	there.use(t, func(s model.Store) {
 		fill(t, s)
