@@ -22,9 +22,7 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	err = s.view(ctx, func(v snapshot) error {
-		return s.each(ctx, v, func(e sst.Entry) error {
-			return b.Add(e.Key, e.Value, e.Expires)
-		})
+		return s.each(ctx, v, nil, func(e sst.Entry) error { return b.Add(e.Key, e.Value, e.Expires) })
 	})
 	if err != nil {
 		return err
@@ -32,14 +30,14 @@ func (s *database) Backup(ctx context.Context, w io.Writer) error {
 	return b.Close()
 }
 
-// each calls fn with every entry of a snapshot, until it fails, the context ends or the
-// store is closed.
-func (s *database) each(ctx context.Context, v snapshot, fn func(sst.Entry) error) error {
-	return v.entries(func(e sst.Entry) error {
+// each calls fn with every entry of a snapshot whose key has a prefix, until it fails, the
+// context ends or the store is closed.
+func (s *database) each(ctx context.Context, v snapshot, prefix []byte, fn func(sst.Entry) error) error {
+	return v.Ascend(prefix, nil, func(e sst.Entry) (bool, error) {
 		if err := cmp.Or(s.interrupted(), ctx.Err()); err != nil {
-			return err
+			return false, err
 		}
-		return fn(e)
+		return true, fn(e)
 	})
 }
 
@@ -58,8 +56,8 @@ func (s *database) CheckBackup(r io.Reader) (model.Stats, error) {
 func (s *database) Check(ctx context.Context, signature string, keys func(*model.Account) ([]model.Key, error), report func(fault string)) (model.Stats, error) {
 	var found model.Stats
 	err := s.view(ctx, func(v snapshot) (err error) {
-		entries := func(fn func(key, value []byte) error) error {
-			return s.each(ctx, v, func(e sst.Entry) error { return fn(e.Key, e.Value) })
+		entries := func(prefix []byte, fn func(key, value []byte) error) error {
+			return s.each(ctx, v, prefix, func(e sst.Entry) error { return fn(e.Key, e.Value) })
 		}
 		c := check.Checker{Get: v.get, Entries: entries, Now: s.now(), Signature: signature, Keys: keys, Report: report}
 		found, err = c.Run()
