@@ -10,9 +10,9 @@ import (
 // Shared counts the events of several servers together, as Limiter does those of one.
 // Stores that servers share have it.
 type Shared interface {
-	// CountEvent counts one event under every key. If a rate of one is exceeded, it counts
-	// nothing, and returns how long to wait.
-	CountEvent(ctx context.Context, limits []Limit) (wait time.Duration, err error)
+	// CountEvent counts one event under every key. If rates are exceeded, it counts nothing,
+	// and returns how long to wait, and which key is the reason.
+	CountEvent(ctx context.Context, limits []Limit) (wait time.Duration, reason Key, err error)
 
 	// RefundEvents forgets the last event under each key, soon after it has returned.
 	RefundEvents(keys []Key)
@@ -36,12 +36,12 @@ func (c Counter) Allow(ctx context.Context, limits ...Limit) (wait time.Duration
 	if wait := c.Own.refusals.wait(limits); wait > 0 {
 		return wait, false
 	}
-	wait, err := c.Shared.CountEvent(ctx, limits)
+	wait, reason, err := c.Shared.CountEvent(ctx, limits)
 	switch {
 	case err != nil:
 		return c.Own.Allow(limits...)
 	case wait > 0:
-		c.Own.refusals.add(limits, wait)
+		c.Own.refusals.add(reason, wait)
 		return wait, false
 	}
 	c.Own.count(limits)
@@ -68,41 +68,37 @@ func (c Counter) Forget(keys ...Key) {
 	}
 }
 
-// refusals remembers what Shared refused, so that a flood of requests costs it one question a
-// second. It forgets all of them each second, so that an event which another server has
-// forgotten doesn't count for longer.
+// refusals remembers the keys that were the reason of a refusal by Shared, so that a flood of
+// requests under one costs it one question a second. It forgets all of them each second, so that
+// an event which another server has forgotten doesn't count for longer.
 type refusals struct {
 	mu    sync.Mutex
 	seed  maphash.Seed
 	begin time.Time
-	ends  map[uint64]time.Time // by the hash of the limits' keys
+	ends  map[uint64]time.Time // by the hash of the key
 }
 
 const refusalsKept = time.Second
 
-func (r *refusals) wait(limits []Limit) time.Duration {
+// wait returns how long to wait until none of the limits has a key that was refused.
+func (r *refusals) wait(limits []Limit) (wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Since(r.begin) > refusalsKept {
 		return 0
 	}
-	return time.Until(r.ends[r.hash(limits)])
+	for _, l := range limits {
+		wait = max(wait, time.Until(r.ends[maphash.Comparable(r.seed, l.Key)]))
+	}
+	return wait
 }
 
-func (r *refusals) add(limits []Limit, wait time.Duration) {
+func (r *refusals) add(key Key, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now := time.Now(); now.Sub(r.begin) > refusalsKept {
+	now := time.Now()
+	if now.Sub(r.begin) > refusalsKept {
 		r.begin, r.seed, r.ends = now, maphash.MakeSeed(), make(map[uint64]time.Time)
 	}
-	r.ends[r.hash(limits)] = time.Now().Add(wait)
-}
-
-func (r *refusals) hash(limits []Limit) uint64 {
-	var h maphash.Hash
-	h.SetSeed(r.seed)
-	for _, l := range limits {
-		maphash.WriteComparable(&h, l.Key)
-	}
-	return h.Sum64()
+	r.ends[maphash.Comparable(r.seed, key)] = now.Add(wait)
 }

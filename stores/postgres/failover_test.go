@@ -160,7 +160,7 @@ func TestAFailOverLosesNothingThatWasAcknowledged(t *testing.T) {
 	}
 	// The table of events has no copy on a standby.
 	limit := throttle.Limit{Key: throttle.Key{"x"}, Rates: []throttle.Rate{{Times: 1, Per: time.Hour}}}
-	if wait, err := openStore(t, Store{URL: url}).CountEvent(t.Context(), []throttle.Limit{limit}); err != nil || wait != 0 {
+	if wait, _, err := openStore(t, Store{URL: url}).CountEvent(t.Context(), []throttle.Limit{limit}); err != nil || wait != 0 {
 		t.Errorf("counting after the fail-over: %s, %v", wait, err)
 	}
 	for n, p := range nodes {

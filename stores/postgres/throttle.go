@@ -22,15 +22,17 @@ const lockEvents = `insert into djoser.throttles as t (key)
 	select distinct key from unnest($1::bytea[]) key order by key
 	on conflict (key) do update set until = t.until where false`
 
-// countEvent adds an event to every row, or to none if a rate of one is exceeded, and returns
-// how many microseconds to wait. A rate is exceeded if the event which is as many events ago as
-// it allows is in its time. A row keeps as many events as its largest rate needs.
+// countEvent adds an event to every row, or to none if rates are exceeded, and returns
+// how many microseconds to wait, with the key that is the reason. A rate is exceeded if the event
+// which is as many events ago as it allows is in its time. A row keeps as many events as its
+// largest rate needs.
 const countEvent = `with
 	limits as (select * from unnest($1::bytea[], $2::int[], $3::bigint[]) l (key, times, per)),
 	clock as (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now),
 	verdict as (
-		select coalesce(max(t.times[cardinality(t.times) + 1 - l.times] + l.per - now), 0) as wait
+		select t.key, coalesce(t.times[cardinality(t.times) + 1 - l.times] + l.per - now, 0) as wait
 		from djoser.throttles t join limits l on t.key = l.key, clock
+		order by wait desc limit 1
 	),
 	counted as (
 		update djoser.throttles t
@@ -38,34 +40,46 @@ const countEvent = `with
 		from (select key, max(times) as times, max(per) as per from limits group by key) l, verdict, clock
 		where t.key = l.key and wait <= 0
 	)
-	select greatest(wait, 0) from verdict`
+	select key, greatest(wait, 0) from verdict`
 
 // CountEvent implements throttle.Shared. It takes one round trip.
-func (s *database) CountEvent(ctx context.Context, limits []throttle.Limit) (wait time.Duration, err error) {
+func (s *database) CountEvent(ctx context.Context, limits []throttle.Limit) (wait time.Duration, reason throttle.Key, err error) {
 	var (
-		keys  [][]byte
-		times []int32
-		per   []int64
-		us    int64
+		stored [][]byte
+		times  []int32
+		per    []int64
+		names  = make(map[string]throttle.Key)
 	)
 	for _, l := range limits {
 		key := s.eventKey(l.Key)
+		names[string(key)] = l.Key
 		for _, r := range l.Rates {
-			keys, times, per = append(keys, key), append(times, int32(r.Times)), append(per, r.Per.Microseconds())
+			stored, times, per = append(stored, key), append(times, int32(r.Times)), append(per, r.Per.Microseconds())
 		}
+	}
+	if len(stored) == 0 {
+		return 0, reason, s.usable(ctx)
 	}
 	err = s.do(ctx, func(ctx context.Context) error {
 		b := new(pgx.Batch)
 		b.Queue("begin isolation level read committed") // each statement sees what was committed before it
-		b.Queue(s.sql(lockEvents), keys)
-		b.Queue(s.sql(countEvent), keys, times, per).QueryRow(func(row pgx.Row) error { return row.Scan(&us) })
+		b.Queue(s.sql(lockEvents), stored)
+		b.Queue(s.sql(countEvent), stored, times, per).QueryRow(func(row pgx.Row) error {
+			var (
+				key    []byte
+				micros int64
+			)
+			err := row.Scan(&key, &micros)
+			wait, reason = time.Duration(micros)*time.Microsecond, names[string(key)]
+			return err
+		})
 		b.Queue("commit")
 		return s.pool.SendBatch(ctx, b).Close()
 	})
 	if err != nil && ctx.Err() == nil && s.era.Load().fault == nil {
 		s.complain(err)
 	}
-	return time.Duration(us) * time.Microsecond, err
+	return wait, reason, err
 }
 
 // eventKey returns a key as it is stored: the table alone tells no addresses.

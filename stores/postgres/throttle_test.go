@@ -178,3 +178,50 @@ func TestSitesCountLogInsAndMailsTogether(t *testing.T) {
 		t.Errorf("%d mails in a minute", n)
 	}
 }
+
+// A botnet that guesses one account's password has many addresses, each with a key of its own.
+func TestAFloodUnderOneKeyCostsOneQuestionASecond(t *testing.T) {
+	all, stores := counters(t, 1, sharedServer(t).url())
+	limits := func(n int) []throttle.Limit {
+		rates := []throttle.Rate{{Times: 10, Per: time.Hour}}
+		return []throttle.Limit{{Key: throttle.Key{"address", fmt.Sprint(n)}, Rates: rates}, {Key: throttle.Key{"account"}, Rates: rates}}
+	}
+	before := stores[0].pool.Stat().AcquireCount()
+	for n := range 1000 {
+		if _, ok := all[0].Allow(t.Context(), limits(n)...); ok != (n < 10) {
+			t.Fatalf("event %d: %t", n, ok)
+		}
+	}
+	if asked := stores[0].pool.Stat().AcquireCount() - before; asked > 500 {
+		t.Errorf("the database was asked %d times", asked)
+	}
+	if _, ok := all[0].Allow(t.Context(), limits(1000)[:1]...); !ok {
+		t.Error("an address that was not the reason was refused")
+	}
+}
+
+func BenchmarkCountEvent(b *testing.B) {
+	s := openStore(b, Store{URL: ownServer(b, durable).url()})
+	rates := []throttle.Rate{{Times: 10, Per: time.Minute}, {Times: 60, Per: time.Hour}}
+	for name, own := range map[string]bool{"one key": false, "a key each": true} {
+		b.Run(name, func(b *testing.B) {
+			var worker atomic.Int64
+			b.SetParallelism(8)
+			b.RunParallel(func(pb *testing.PB) {
+				me := ""
+				if own {
+					me = fmt.Sprint(worker.Add(1))
+				}
+				for n := 0; pb.Next(); n++ {
+					key := throttle.Key{name, me, fmt.Sprint(n / 10)}
+					if !own {
+						key = throttle.Key{name}
+					}
+					if _, _, err := s.CountEvent(b.Context(), []throttle.Limit{{Key: key, Rates: rates}}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
