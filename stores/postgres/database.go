@@ -3,8 +3,10 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 )
@@ -92,6 +95,10 @@ func open(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Lo
 	if err = f.round(ctx, true); err == nil {
 		err = s.load(ctx)
 	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) && e.Code == "42883" { // undefined_function, of snapshots
+		err = errEngine
+	}
 	if err == nil {
 		err = s.enter(ctx)
 	}
@@ -110,10 +117,23 @@ func open(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Lo
 	return s, nil
 }
 
-// load migrates the schema, and reads what never changes.
+// otherEngine matches what version() says in an engine that speaks PostgreSQL's protocol. Some
+// have its functions for snapshots, too, without what they promise.
+var otherEngine = regexp.MustCompile(`CockroachDB|-YB-|Redshift`)
+
+var errEngine = errors.New("the database isn't PostgreSQL 13 or newer: the store needs its snapshots, so that servers see what others end")
+
+// load checks the engine, migrates the schema, and reads what never changes.
 func (s *database) load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(s.timeout, time.Minute))
 	defer cancel()
+	var engine string
+	if err := s.pool.QueryRow(ctx, "select version()").Scan(&engine); err != nil {
+		return err
+	}
+	if otherEngine.MatchString(engine) {
+		return errEngine
+	}
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}

@@ -131,6 +131,18 @@ func TestAServerRefusesTheSchemaOfANewerOne(t *testing.T) {
 	}
 }
 
+// Another engine would refuse some statements, or worse, not show what others have ended.
+func TestAnEngineThatIsNotPostgreSQLIsRefused(t *testing.T) {
+	server := sharedServer(t)
+	server.exec(t, `create schema other; create function other.version() returns text language sql as $$ select 'PostgreSQL 15.2-YB-2.25.0.0' $$;
+		create role other login superuser; alter role other set search_path = other, pg_catalog`)
+	defer server.exec(t, "drop schema other cascade; drop role other")
+	_, err := tryStore(t, Store{URL: strings.Replace(server.url(), "postgres@", "other@", 1), Schema: newSchema()})
+	if !errors.Is(err, errEngine) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func TestExpiredRowsAreSweptByOneServer(t *testing.T) {
 	p := Store{URL: sharedServer(t).url(), Schema: newSchema()}
 	s, ctx := openStore(t, p), t.Context()
