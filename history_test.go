@@ -16,7 +16,7 @@ func TestTheEmbeddedStoreIsLinearizable(t *testing.T) {
 	p.Start()
 	for range history.Rounds() {
 		h := history.New()
-		history.Run(t, h, []history.Node{history.Site{Process: p}}, 6, func(operations func(int)) {
+		history.Run(t, h, []history.Node{history.Site{Process: p}}, 0, func(operations func(int)) {
 			for range 2 {
 				operations(200)
 				p.Run("", "reload", "--force").Want(t, 0)

@@ -33,13 +33,36 @@ type Node interface {
 	Pass(token string) Outcome
 }
 
-// Run lets clients operate on some accounts, each at nodes chosen at random, while faults
-// happen. It is called with a function that waits until many operations were made.
-func Run(t testing.TB, h *History, nodes []Node, accounts int, faults func(operations func(many int))) {
+// Accounts that are operated on at the same time.
+const (
+	busyAccounts    = 6
+	watchedAccounts = 18 // each kind of a change, at each of three servers, with and without a warm cache
+)
+
+// Run lets clients operate on accounts while faults happen. It is called with a function that
+// waits until many operations were made. late is how late a server may know of an end at another
+// one.
+func Run(t testing.TB, h *History, nodes []Node, late time.Duration, faults func(operations func(many int))) {
 	t.Helper()
 	done := make(chan struct{})
 	var group sync.WaitGroup
-	group.Go(func() { drive(h, nodes, accounts, done) })
+	keep := func(id int, operate func(*user)) {
+		group.Go(func() {
+			for !closed(done) {
+				if u := register(h, nodes, id); u != nil {
+					operate(u)
+				} else {
+					time.Sleep(20 * time.Millisecond)
+				}
+			}
+		})
+	}
+	for id := range busyAccounts {
+		keep(id, func(u *user) { u.busy(id%2 == 0, done) })
+	}
+	for id := range watchedAccounts {
+		keep(id, func(u *user) { u.watched(id, late, done) })
+	}
 	defer group.Wait()
 	defer close(done)
 	faults(func(many int) {
@@ -47,37 +70,6 @@ func Run(t testing.TB, h *History, nodes []Node, accounts int, faults func(opera
 		before := h.Len()
 		testsite.Eventually(t, "operations are made", func() bool { return h.Len() >= before+many })
 	})
-}
-
-// drive lets three clients operate on each account until done is closed.
-func drive(h *History, nodes []Node, accounts int, done <-chan struct{}) {
-	var group sync.WaitGroup
-	var ids counter
-	for range accounts {
-		group.Go(func() {
-			for !closed(done) {
-				u := &user{id: ids.next(), h: h, nodes: nodes}
-				if u.id%2 == 0 {
-					u.home = u.node()
-				}
-				u.name = fmt.Sprintf("user%d-%x", u.id, rand.Uint64())
-				if !u.node().Register(u.name, passwordOf(0)) {
-					time.Sleep(20 * time.Millisecond)
-					continue // under another name, since it may have been made
-				}
-				var clients sync.WaitGroup
-				for client := range 3 {
-					clients.Go(func() {
-						for !closed(done) && u.operate(client) {
-							time.Sleep(rand.N(2 * pause))
-						}
-					})
-				}
-				clients.Wait()
-			}
-		})
-	}
-	group.Wait()
 }
 
 func closed(done <-chan struct{}) bool {
@@ -89,21 +81,8 @@ func closed(done <-chan struct{}) bool {
 	}
 }
 
-type counter struct {
-	mu sync.Mutex
-	n  int
-}
-
-func (c *counter) next() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n++
-	return c.n
-}
-
 // user is an account, and what its clients know of it.
 type user struct {
-	id    int
 	name  string
 	h     *History
 	nodes []Node
@@ -115,109 +94,98 @@ type user struct {
 	passwords int   // that were tried to be set
 	password  int   // that was set last, perhaps
 	ops, lost int
-	inactive  bool // it was deactivated last
+	inactive  bool // it was deactivated last, perhaps
 }
 
-// pause is how long a client rests between two operations.
-const pause = 20 * time.Millisecond
-
-// maxOps keeps the history of an account short enough to be checked quickly.
+// Limits keep the history of an account short enough to be checked quickly.
 const (
 	maxOps  = 1000
 	maxLost = 10 // of them
 )
 
+// lostPause is how long a client waits after an answer was lost, so that an account lives on
+// while nothing is answered.
+const lostPause = 300 * time.Millisecond
+
 func passwordOf(n int) string { return "password-" + strconv.Itoa(n) }
+
+// register makes an account. It returns nil if it isn't known whether it was made.
+func register(h *History, nodes []Node, id int) *user {
+	u := &user{name: fmt.Sprintf("user%d-%x", id, rand.Uint64()), h: h, nodes: nodes, home: nodes[id%len(nodes)]}
+	if !u.node().Register(u.name, passwordOf(0)) {
+		return nil
+	}
+	return u
+}
 
 func (u *user) node() Node { return u.nodes[rand.N(len(u.nodes))] }
 
-// operate makes one operation. It returns false if the account had enough.
-func (u *user) operate(client int) (more bool) {
+// hasEnough reports whether the account's history is long.
+func (u *user) hasEnough() bool {
 	u.mu.Lock()
-	u.ops++
-	more = u.ops < maxOps && u.lost < maxLost && len(u.tokens) < MaxTokens-3
-	token, password := rand.N(len(u.tokens)+1)-1, u.password
-	if len(u.live) > 0 && rand.N(4) > 0 {
-		token = u.live[rand.N(len(u.live))]
-	}
-	if rand.N(8) == 0 {
-		password = rand.N(u.passwords + 1)
-	}
-	value := ""
-	if token >= 0 {
-		value = u.tokens[token]
-	}
-	in := input{user: u.id, token: max(token, 0), password: password}
-	n, dice := u.node(), rand.N(100)
-	if u.home != nil && len(u.live) > 3 {
-		dice += rand.N(100) // so that others keep its tokens in memory for long
-	}
-	switch {
-	case value == "" || dice < 15:
-		in.kind = login
-	case dice < 25:
-		in.kind = logout
-	case dice < 33:
-		in.kind = setPassword
-		u.passwords++
-		in.next = u.passwords
-	case dice < 35 || u.inactive && dice < 60:
-		in.kind, in.active = setActive, u.inactive
-		u.inactive = !u.inactive
-	default:
-		in.kind = gate
-	}
-	if u.home != nil && in.kind != gate {
-		n = u.home
-	}
-	u.mu.Unlock()
+	defer u.mu.Unlock()
+	return u.ops >= maxOps || u.lost >= maxLost || len(u.tokens) >= MaxTokens-6
+}
+
+// do makes an operation at a node and notes it. token is the one it is made with.
+func (u *user) do(client int, n Node, in input, token string) Outcome {
+	in.user, in.late = u.name, n != u.home
 	call := u.h.now()
 	outcome := Lost
 	switch in.kind {
 	case login:
-		value, outcome = n.LogIn(u.name, passwordOf(password))
+		token, outcome = n.LogIn(u.name, passwordOf(in.password))
 		if outcome == Done {
-			u.mu.Lock()
-			in.token = len(u.tokens)
-			u.tokens, u.live = append(u.tokens, value), append(u.live, in.token)
-			u.mu.Unlock()
+			in.token = u.addToken(token)
 		}
 	case logout:
-		outcome = n.LogOut(value)
+		outcome = n.LogOut(token)
 	case setPassword:
-		outcome = n.SetPassword(u.name, value, passwordOf(password), passwordOf(in.next))
+		outcome = n.SetPassword(u.name, token, passwordOf(in.password), passwordOf(in.next))
 	case setActive:
 		outcome = n.SetActive(u.name, in.active)
 	case gate:
-		outcome = n.Pass(value)
+		outcome = n.Pass(token)
 	}
-	u.learn(in, outcome)
-	switch {
-	case outcome == Unsent:
+	u.note(client, call, in, outcome)
+	switch outcome {
+	case Unsent:
 		time.Sleep(10 * time.Millisecond)
-		return more
-	case outcome == Lost && (in.kind == login || in.kind == gate):
-		return more // nobody has the token, nothing was learned
+	case Lost:
+		time.Sleep(rand.N(2 * lostPause))
 	}
-	if in.kind == logout || in.kind == setPassword { // the gate comes first
-		passed := output{done: outcome != Barred}
-		if outcome != Lost {
-			u.h.add(client, call, input{user: u.id, kind: gate, token: in.token}, passed)
-		}
-		if outcome == Barred {
-			return more
-		}
-	}
-	u.h.add(client, call, in, output{done: outcome == Done, lost: outcome == Lost})
-	return more
+	return outcome
 }
 
-// learn notes what later operations choose from.
-func (u *user) learn(in input, outcome Outcome) {
+func (u *user) addToken(token string) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if in.kind == setPassword && (outcome == Done || outcome == Lost) {
+	n := len(u.tokens)
+	u.tokens, u.live = append(u.tokens, token), append(u.live, n)
+	return n
+}
+
+// note adds what an operation shows to the history, and to what later ones choose from.
+func (u *user) note(client int, call int64, in input, outcome Outcome) {
+	changes := in.kind == logout || in.kind == setPassword || in.kind == setActive
+	if outcome == Unsent || outcome == Lost && !changes {
+		return // nobody has the token, nothing was learned
+	}
+	if outcome != Lost && (in.kind == logout || in.kind == setPassword) { // the gate comes first
+		u.h.add(client, call, input{user: u.name, kind: gate, token: in.token, late: in.late}, output{done: outcome != Barred})
+	}
+	if outcome != Barred || in.kind == gate {
+		u.h.add(client, call, in, output{done: outcome == Done, lost: outcome == Lost})
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ops++
+	made := outcome == Done || outcome == Lost
+	switch {
+	case in.kind == setPassword && made:
 		u.password = in.next
+	case in.kind == setActive && made:
+		u.inactive = !in.active
 	}
 	switch outcome {
 	case Barred:

@@ -25,8 +25,9 @@ import (
 //
 // A gate may let a token pass that another server has ended, as long as the bound that
 // docs/scaling.md states. So a pass shows that the token was valid between the bound before its
-// call and its answer: its interval begins that much earlier. A refusal, and whatever else is
-// read or changed, must be right at a moment between call and answer.
+// call and its answer: its interval begins that much earlier. A refusal, a pass at the server
+// where the account is changed, and whatever else is read or changed, must be right at a moment
+// between call and answer.
 
 // kind is what an operation does.
 type kind string
@@ -41,12 +42,13 @@ const (
 
 // input is an operation.
 type input struct {
-	user     int
+	user     string
 	kind     kind
 	token    int // of logout and gate; of login once it is done
 	password int // of login; what it was, of setPassword
 	next     int // of setPassword
 	active   bool
+	late     bool // at a server that hears of changes from others
 }
 
 // output is its answer.
@@ -67,7 +69,7 @@ type account struct {
 
 var model = porcupine.Model{
 	Partition: func(history []porcupine.Operation) (parts [][]porcupine.Operation) {
-		users := make(map[int]int)
+		users := make(map[string]int)
 		for _, op := range history {
 			user := op.Input.(input).user
 			i, ok := users[user]
@@ -170,7 +172,7 @@ const checkTime = 20 * time.Second
 func (h *History) late(bound time.Duration) []porcupine.Operation {
 	ops := slices.Clone(h.ops)
 	for i, op := range ops {
-		if op.Input.(input).kind == gate && op.Output.(output).done {
+		if in := op.Input.(input); in.kind == gate && in.late && op.Output.(output).done {
 			ops[i].Call -= int64(bound)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 // op is an operation from one second to another.
 func op(call, end int, in input, out output) porcupine.Operation {
-	in.user = 1
+	in.user = "ann"
 	return porcupine.Operation{Input: in, Output: out, Call: int64(call) * int64(time.Second), Return: int64(end) * int64(time.Second)}
 }
 
@@ -17,7 +17,9 @@ func TestACheckFindsWhatNoOrderExplains(t *testing.T) {
 	done, refused, lost := output{done: true}, output{}, output{lost: true}
 	const never = 1000
 	in := op(0, 1, input{kind: login}, done)
-	pass := func(call int, out output) porcupine.Operation { return op(call, call+1, input{kind: gate}, out) }
+	pass := func(call int, out output) porcupine.Operation {
+		return op(call, call+1, input{kind: gate, late: true}, out)
+	}
 	for name, test := range map[string]struct {
 		want bool
 		ops  []porcupine.Operation
@@ -26,6 +28,7 @@ func TestACheckFindsWhatNoOrderExplains(t *testing.T) {
 		"a valid token is refused":                 {false, []porcupine.Operation{in, pass(2, refused)}},
 		"a token passes that was never made":       {false, []porcupine.Operation{pass(2, done)}},
 		"within the bound after the log-out":       {true, []porcupine.Operation{in, op(2, 3, input{kind: logout}, done), pass(4, done)}},
+		"at the server of the log-out":             {false, []porcupine.Operation{in, op(2, 3, input{kind: logout}, done), op(4, 5, input{kind: gate}, done)}},
 		"after the bound":                          {false, []porcupine.Operation{in, op(2, 3, input{kind: logout}, done), pass(6, done)}},
 		"refused, and then it passes again":        {false, []porcupine.Operation{in, op(2, 3, input{kind: logout}, done), pass(10, refused), pass(12, done)}},
 		"a lost log-out may be made late":          {true, []porcupine.Operation{in, op(2, never, input{kind: logout}, lost), pass(8, done), pass(20, refused)}},

@@ -39,7 +39,7 @@ func TestServersAreLinearizable(t *testing.T) {
 	}
 	for range history.Rounds() {
 		h := history.New()
-		history.Run(t, h, nodes, 6, func(operations func(int)) {
+		history.Run(t, h, nodes, mostlyLate, func(operations func(int)) {
 			// Without faults, after which servers forget what they know, for longer than they may
 			// be late.
 			for quiet := time.Now().Add(2 * mostlyLate); time.Now().Before(quiet); {
@@ -71,7 +71,7 @@ func TestStoresAreLinearizable(t *testing.T) {
 	}
 	for range history.Rounds() {
 		h := history.New()
-		history.Run(t, h, nodes, 6, func(operations func(int)) {
+		history.Run(t, h, nodes, 0, func(operations func(int)) {
 			for range 4 {
 				operations(200)
 				server.killBackends(t)
