@@ -3,19 +3,19 @@ package history
 import (
 	"os"
 	"testing"
-	"time"
 
 	"github.com/anishathalye/porcupine"
 )
 
-// draw writes a page that shows how far the history is linearizable, and returns its name.
-func (h *History) draw(t testing.TB, bound time.Duration) string {
+// draw writes a page that shows how far the operations of an account are linearizable, and
+// returns its name.
+func draw(t testing.TB, ops []porcupine.Operation) string {
 	file, err := os.CreateTemp("", "djoser-history*.html")
 	if err != nil {
 		return err.Error()
 	}
 	defer file.Close()
-	_, info := porcupine.CheckOperationsVerbose(model, h.late(bound), checkTime)
+	_, info := porcupine.CheckOperationsVerbose(model, ops, checkTime)
 	if err := porcupine.Visualize(model, info, file); err != nil {
 		return err.Error()
 	}

@@ -100,7 +100,7 @@ type user struct {
 // Limits keep the history of an account short enough to be checked quickly.
 const (
 	maxOps  = 1000
-	maxLost = 10 // of them
+	maxLost = 5 // of them
 )
 
 // lostPause is how long a client waits after an answer was lost, so that an account lives on

@@ -19,18 +19,25 @@ const askers = 2
 func (u *user) watched(number int, late time.Duration, done <-chan struct{}) {
 	kinds := []kind{logout, setPassword, setActive}
 	for turn := 0; !closed(done) && !u.hasEnough() && u.lost == 0; turn++ {
-		if u.inactive {
-			u.do(0, u.home, input{kind: setActive, active: true}, "")
-		}
-		for len(u.liveTokens()) < 3 && !closed(done) && !u.hasEnough() && u.lost == 0 {
-			u.do(0, u.home, input{kind: login, password: u.password}, "")
-		}
-		if len(u.liveTokens()) < 3 {
+		if !u.prepare() {
 			continue
 		}
 		warm := (turn+number/len(u.nodes)/len(kinds))%2 == 0
 		u.changeAndWatch(kinds[(turn+number/len(u.nodes))%len(kinds)], warm, late, done)
 	}
+}
+
+// prepare makes the account active, with three tokens. It is called again if it fails.
+func (u *user) prepare() bool {
+	if u.inactive && u.do(0, u.home, input{kind: setActive, active: true}, "") != Done {
+		return false
+	}
+	for len(u.liveTokens()) < 3 {
+		if u.do(0, u.home, input{kind: login, password: u.password}, "") != Done {
+			return false
+		}
+	}
+	return true
 }
 
 func (u *user) liveTokens() []int {

@@ -3,12 +3,16 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-djoser/djoser/internal/history"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/jackc/pgx/v5"
 )
 
 // What docs/scaling.md says of how late the end of a token is known at other servers.
@@ -23,39 +27,74 @@ func (s *server) killBackends(t testing.TB) {
 	s.exec(t, "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'")
 }
 
-func TestServersAreLinearizable(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
+// holdRows locks the accounts and tokens of a schema, some at a time, until it is stopped. A
+// change that waits for one is committed after others that began later.
+func (s *server) holdRows(schema string) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	hold := func(part int) error {
+		conn, err := pgx.Connect(ctx, s.url())
+		if err != nil {
+			return err
+		}
+		defer conn.Close(context.Background())
+		_, err = conn.Exec(ctx, fmt.Sprintf(`begin; select from %[1]s.accounts where id %% 3 = %[2]d for update;
+			select from %[1]s.tokens where account %% 3 = %[2]d for update; select pg_sleep(0.1); commit`, schema, part))
+		return err
 	}
-	server, schema := sharedServer(t), newSchema()
+	var group sync.WaitGroup
+	group.Go(func() {
+		for ctx.Err() == nil {
+			_ = hold(rand.N(3)) // fails while the server is down
+			time.Sleep(rand.N(200 * time.Millisecond))
+		}
+	})
+	return func() {
+		cancel()
+		group.Wait()
+	}
+}
+
+// Three servers share a database, one of them over a slow network.
+func TestServersAreLinearizable(t *testing.T) {
+	server, schema := ownServer(t), newSchema()
+	network := startProxy(t, server)
+	network.jitter.Store(int64(60 * time.Millisecond))
 	mails := testsite.StartSMTP(t, "none", nil)
 	var (
 		servers []*testsite.Process
 		nodes   []history.Node
 	)
-	for range 3 {
-		p := startSite(t, "postgres "+server.url()+" {\nschema "+schema+"\n}", "logout_on_password_change\n", mails)
+	for _, url := range []string{server.url(), server.url(), network.url} {
+		p := startSite(t, "postgres "+url+" {\nschema "+schema+"\n}", "logout_on_password_change\n", mails)
 		servers, nodes = append(servers, p), append(nodes, history.Site{Process: p})
 	}
+	t.Cleanup(server.holdRows(schema))
 	for range history.Rounds() {
 		h := history.New()
 		history.Run(t, h, nodes, mostlyLate, func(operations func(int)) {
-			// Without faults, after which servers forget what they know, for longer than they may
-			// be late.
-			for quiet := time.Now().Add(2 * mostlyLate); time.Now().Before(quiet); {
-				operations(50)
-			}
+			servers[0].Run("", "reload", "--force").Want(t, 0)
 			for _, p := range servers {
-				operations(100)
+				operations(200)
 				server.killBackends(t)
-				operations(100)
+				operations(200)
 				p.Kill()
-				operations(100)
+				operations(200)
 				p.Start()
 			}
+			network.hang.Lock()
+			testsite.Eventually(t, "a server notices that its network hangs", func() bool { return !healthy(servers[2]) })
 			operations(200)
+			network.hang.Unlock()
+			operations(200)
+			server.destroy()
+			must(t, server.start())
+			time.Sleep(mostlyLate + usuallyLate) // so that the changes before are watched to the end
 		})
-		h.Check(t, usuallyLate, mostlyLate)
+		h.Check(t, mostlyLate, mostlyLate)
+
+		quiet := history.New() // servers forget what they know after a fault
+		history.Run(t, quiet, nodes, usuallyLate, func(func(int)) { time.Sleep(4 * usuallyLate) })
+		quiet.Check(t, usuallyLate, mostlyLate)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -345,12 +346,13 @@ func startPgbouncer(t testing.TB, s *server) (url string) {
 
 // proxy is a network that can hang.
 type proxy struct {
-	url   string
-	port  string
-	hang  sync.RWMutex // while it is locked
-	open  atomic.Int64 // connections that their clients haven't closed
-	limit atomic.Int64 // bytes after which it hangs for good; zero: none
-	bytes atomic.Int64
+	url    string
+	port   string
+	hang   sync.RWMutex // while it is locked
+	open   atomic.Int64 // connections that their clients haven't closed
+	limit  atomic.Int64 // bytes after which it hangs for good; zero: none
+	bytes  atomic.Int64
+	jitter atomic.Int64 // how long it keeps a packet in ten, at most
 }
 
 func startProxy(t testing.TB, s *server) *proxy {
@@ -369,6 +371,9 @@ func startProxy(t testing.TB, s *server) *proxy {
 			n, err := from.Read(buf)
 			if limit := p.limit.Load(); p.bytes.Add(int64(n)) > limit && limit > 0 {
 				select {}
+			}
+			if jitter := p.jitter.Load(); jitter > 0 && rand.N(10) == 0 {
+				time.Sleep(time.Duration(rand.N(jitter)))
 			}
 			p.hang.RLock()
 			_, writeErr := to.Write(buf[:n])
