@@ -86,3 +86,30 @@ http://wiki.example.com`+p.Addr[strings.Index(p.Addr, ":"):]+` {
 	p.Run("", "djoser", "doctor", "--config", "none").Want(t, 1, "none")
 	p.Run("", "djoser", "doctor", "--json").Want(t, 0, `[{"kind":"ok","realm":"default","text":"links in mails lead to wiki.example.com`)
 }
+
+// A socket has no port that links could lack, and others on the network don't reach it.
+func TestTheDoctorKnowsUnixSockets(t *testing.T) {
+	dir, err := os.MkdirTemp("", "djoser") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	p := testsite.NewProcess(t, "")
+	admin := "unix/" + dir + "/admin:1"
+	p.WriteFile("Caddyfile", strings.NewReplacer("admin off", "admin "+admin, "level ERROR", "level INFO").Replace(testsite.Options)+`
+http://wiki.example.com {
+	bind unix/`+dir+`/site:8080
+	djoser /auth/* {`+strings.Replace(testsite.Settings, "frontend.com", "wiki.example.com", 1)+`
+	}
+	djoser_auth /api/*
+}
+`)
+	p.Start()
+	found := p.Run("", "djoser", "doctor")
+	found.Want(t, 0, "links in mails lead to wiki.example.com, which is a name of its site", "the admin API answers at "+admin)
+	for _, wrong := range []string{"on port", "others may reach it"} {
+		if strings.Contains(found.Out, wrong) {
+			t.Errorf("the doctor says %q: %s", wrong, found.Out)
+		}
+	}
+}

@@ -181,7 +181,7 @@ func (d *diagnosis) admin(config []byte) {
 
 // isPublic reports whether an address of the admin API is on more than this machine.
 func isPublic(address string) bool {
-	if address == "" || strings.HasPrefix(address, "unix") || strings.HasPrefix(address, "fd") {
+	if address == "" || isSocket(address) {
 		return false
 	}
 	_, address, _ = strings.Cut("/"+address, "/")
@@ -192,6 +192,12 @@ func isPublic(address string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host != "localhost" && (ip == nil || !ip.IsLoopback())
+}
+
+// isSocket reports whether an address is a Unix socket, or one that is passed on by a service
+// manager. It has no port, though its path may have a colon.
+func isSocket(address string) bool {
+	return strings.HasPrefix(address, "unix") || strings.HasPrefix(address, "fd")
 }
 
 // errNoServers is of a configuration without sites.

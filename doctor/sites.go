@@ -64,7 +64,7 @@ func readSites(config []byte) (*sites, error) {
 	for _, server := range c.Apps.HTTP.Servers {
 		var ports []string
 		for _, address := range server.Listen {
-			if _, port, err := net.SplitHostPort(address); err == nil { // else a Unix socket
+			if _, port, err := net.SplitHostPort(address); err == nil && !isSocket(address) {
 				ports = append(ports, port)
 			}
 		}
