@@ -65,6 +65,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.app.endpoints = append(h.app.endpoints, &mounted{realm: h.Realm, prefix: h.Prefix, site: placement.SiteOf(ctx)})
 	// Shows which prefix was found.
 	ctx.Logger().Info("endpoints", zap.String("realm", h.Realm), zap.String("under", h.Prefix+"/"))
+	if next := placement.After(ctx, "djoser"); h.Prefix == "" && next != "" {
+		ctx.Logger().Warn("djoser has no path, so it answers every request, and the handlers after it get none: write a path such as 'djoser /auth/*'", zap.String("next", next))
+	}
 	if h.Settings == nil {
 		return h.app.Refer(ctx, h.Realm, strings.TrimSpace("djoser "+h.Prefix), nil)
 	}

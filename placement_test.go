@@ -32,6 +32,33 @@ func TestThePrefixIsThatOfTheSurroundingHandle(t *testing.T) {
 	}
 }
 
+func TestADirectiveThatHidesTheRestOfTheSiteIsReported(t *testing.T) {
+	djoser := "djoser {\n" + settings + "\n}\n"
+	for site, next := range map[string]any{
+		djoser + "respond x":                                "static_response",
+		djoser + "handle {\nrespond x\n}":                   "subroute",
+		"djoser /auth/* {\n" + settings + "\n}\nrespond x":  nil,
+		"handle_path /auth/* {\n" + djoser + "}\nrespond x": nil,
+		djoser: nil,
+		"@a path /auth/*\nhandle @a {\n" + djoser + "}\nrespond x":       nil,
+		"@a host a.example\ndjoser @a {\n" + settings + "\n}\nrespond x": nil,
+	} {
+		s := newServer(t)
+		if err := s.LoadWith(strings.Replace(testsite.Options, "level ERROR", "output file {$DIR}/caddy.log", 1), site); err != nil {
+			t.Fatal(err)
+		}
+		var told any
+		for _, line := range s.logged("http.handlers.djoser") {
+			if strings.Contains(fmt.Sprint(line["msg"]), "the handlers after it get none") {
+				told = line["next"]
+			}
+		}
+		if told != next {
+			t.Errorf("%s: told of %v", site, told)
+		}
+	}
+}
+
 func TestAPathWithoutThePrefixIsReported(t *testing.T) {
 	for site, path := range map[string]string{
 		"@a path /auth/* /accounts/*\nhandle @a {\ndjoser {\n" + settings + "\n}\n}": "/accounts/login",

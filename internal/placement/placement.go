@@ -73,15 +73,45 @@ func (l Level) Before(name string) (all []Neighbor) {
 		}
 	}
 	for _, raw := range l.Routes[l.At].HandlersRaw {
-		var h struct {
-			Handler string `json:"handler"`
-		}
-		if json.Unmarshal(raw, &h) != nil || h.Handler == name {
+		other := nameOf(raw)
+		if other == name {
 			break
 		}
-		all = append(all, Neighbor{h.Handler, raw, nil})
+		all = append(all, Neighbor{other, raw, nil})
 	}
 	return all
+}
+
+// After returns the name of the handler after the one with a name, which is being provisioned, in
+// the innermost list of routes. It is empty if there is none, or if their route has a matcher.
+func After(ctx caddy.Context, name string) string {
+	levels := Of(ctx)
+	if len(levels) == 0 {
+		return ""
+	}
+	l := levels[len(levels)-1]
+	if len(l.Routes[l.At].MatcherSets) > 0 {
+		return ""
+	}
+	var names []string
+	for _, route := range l.Routes[l.At:] {
+		for _, raw := range route.HandlersRaw {
+			names = append(names, nameOf(raw))
+		}
+	}
+	if i := slices.Index(names, name); i >= 0 && i+1 < len(names) {
+		return names[i+1]
+	}
+	return ""
+}
+
+// nameOf returns the name of a handler in JSON.
+func nameOf(raw []byte) string {
+	var h struct {
+		Handler string `json:"handler"`
+	}
+	_ = json.Unmarshal(raw, &h)
+	return h.Handler
 }
 
 // Site is the site that a handler belongs to: a server, and the hosts that lead to the
