@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/caddy-djoser/djoser/account"
+	"github.com/caddy-djoser/djoser/model"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -39,6 +40,18 @@ func (p reporter) Report(e account.Event) {
 	}
 	if slices.Contains(caddyEvents, name) {
 		r.emit("djoser_"+name, &e)
+	}
+}
+
+// Mailed implements account.Reporter. That a limit left out a mail is logged, since the answer to
+// a request doesn't show it. The address isn't: it may be anybody's.
+func (p reporter) Mailed(outcome string, mails ...*model.Mail) {
+	p.realmMetrics.Mailed(outcome, mails...)
+	if outcome != account.OutcomeThrottled {
+		return
+	}
+	for _, m := range mails {
+		p.realm.log.Info("a mail is left out: its mailbox has had as many as the limits allow", zap.String("purpose", string(m.Purpose)))
 	}
 }
 

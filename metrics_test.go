@@ -216,6 +216,28 @@ func TestTheAccessLogHasTheAccount(t *testing.T) {
 	}
 }
 
+// The answer to a request doesn't show it.
+func TestAMailThatALimitLeavesOutIsLoggedAndCounted(t *testing.T) {
+	s := serveWatched(t, throttledSite("realm limited"))
+	const name = `caddy_djoser_mails_total{outcome="throttled",purpose="password_reset",realm="limited"}`
+	before := s.metricNow(name)
+	for range 3 {
+		s.Post("/auth/password/reset", "", "email", "nobody@b.example").Want(t, 200)
+	}
+	told := 0
+	for _, line := range s.logged("djoser") {
+		if strings.Contains(fmt.Sprint(line["msg"]), "a mail is left out") {
+			told++
+		}
+		if strings.Contains(fmt.Sprint(line), "nobody@") {
+			t.Errorf("the log has the address: %v", line)
+		}
+	}
+	if n := s.metricNow(name) - before; n != 2 || told != 2 {
+		t.Errorf("counted %g times, logged %d times", n, told)
+	}
+}
+
 func TestMetricsSurviveAReload(t *testing.T) {
 	text := site("realm counted\n"+settings) + "\ndjoser_auth /api {\nrealm counted\n}\nrespond /api ok"
 	s := serveWatched(t, text)

@@ -164,6 +164,8 @@ func (a *Service) requestMail(ctx context.Context, email string, p model.Purpose
 	m := a.mail(p, &model.Account{}, c)
 	if address := fieldtype.NormalizeEmail(email); a.mayAsk(ctx, address, p) {
 		m.Address = address
+	} else {
+		a.Reporter.Mailed(OutcomeThrottled, &model.Mail{Purpose: p, Address: address})
 	}
 	return a.Commit(ctx, &model.Change{Mails: []*model.Mail{m}})
 }
@@ -176,7 +178,11 @@ func (a *Service) Named(ctx context.Context, m *model.Mail) ([]*model.Account, s
 		return nil, "", err
 	}
 	named, to := a.chooseNamed(m, found)
-	if len(named) == 0 || !a.mayReach(ctx, m, to, named) {
+	if len(named) == 0 {
+		return nil, "", nil
+	}
+	if !a.mayReach(ctx, m, to, named) {
+		a.Reporter.Mailed(OutcomeThrottled, m)
 		return nil, "", nil
 	}
 	return named, to, nil

@@ -47,7 +47,8 @@ type Reporter interface {
 	// Hash runs work in a pool. It returns the pool's error, if any.
 	Hash(ctx context.Context, pool *password.Pool, who password.Caller, work func()) error
 
-	// Mailed counts mails that were queued, sent or failed.
+	// Mailed counts mails that were queued, sent or failed, or that a limit left out: outcome
+	// is queued, sent, failed or throttled.
 	Mailed(outcome string, mails ...*model.Mail)
 }
 
