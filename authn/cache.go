@@ -41,7 +41,8 @@ type liveAccount struct {
 //
 // The cache is never older than the store shows: what Commit changes is dropped before and not
 // cached meanwhile, and a look-up that ran at the same time, by its generation, is not
-// cached. What other servers end is dropped when the store tells; see shared.go.
+// cached. What other servers end, or this one late, is dropped when the store tells;
+// see shared.go.
 type Cache struct {
 	model.Store
 	Now  func() time.Time

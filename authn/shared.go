@@ -29,7 +29,7 @@ func (c *Cache) followOthers() {
 	shared.OnEndings(c.dropEnded)
 }
 
-// dropEnded drops what other servers have ended. As in Commit, what is looked up meanwhile is
+// dropEnded drops what any server has ended. As in Commit, what is looked up meanwhile is
 // not cached.
 func (c *Cache) dropEnded(e model.Endings) {
 	c.mu.Lock()

@@ -199,7 +199,7 @@ type FaultStore interface {
 
 // SharedStore is a Store that several servers use at once. Find it with As.
 type SharedStore interface {
-	// OnEndings makes the store call fn with what other servers have ended or changed, from
+	// OnEndings makes the store call fn with what any server has ended or changed, from
 	// now on, each time it has looked. It calls fn once before OnEndings returns.
 	OnEndings(fn func(Endings))
 
@@ -224,7 +224,7 @@ func ClockOf(s Store) func() time.Time {
 	return time.Now
 }
 
-// Endings is what other servers have ended or changed.
+// Endings is what servers have ended or changed.
 type Endings struct {
 	Accounts []uint64  // changed or deleted, or some of their tokens ended
 	Tokens   []Digest  // changed or ended

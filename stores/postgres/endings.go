@@ -20,6 +20,9 @@ import (
 // was read last would leave out what was committed later with a smaller one. So
 // what was read last is a snapshot of PostgreSQL, which says of each transaction whether it
 // was visible: a row is new if its transaction wasn't.
+//
+// A server reads its own rows, too: a commit that it has given up may still be made, after it has
+// cached what the commit ends.
 
 const (
 	// pollEvery is the time from one look at the endings to the next, and pollTimeout how long
@@ -41,7 +44,7 @@ const (
 	endingsKept = time.Hour
 )
 
-// addEndings queues what other servers must forget.
+// addEndings queues what servers must forget.
 func (w *writer) addEndings(b *pgx.Batch) {
 	var (
 		id    *uint64
@@ -127,7 +130,7 @@ func (f *follower) poll(ctx context.Context) error {
 	}
 	rows, err := f.conn.Query(ctx, f.s.sql(`select pg_current_snapshot()::text, clock_timestamp(), e.account, e.token from (select) one
 		left join djoser.endings e on e.xid >= pg_snapshot_xmin($1::text::pg_snapshot)
-			and not pg_visible_in_snapshot(e.xid, $1::text::pg_snapshot) and e.node <> $2`), f.cursor, f.s.node)
+			and not pg_visible_in_snapshot(e.xid, $1::text::pg_snapshot)`), f.cursor)
 	if err != nil {
 		return err
 	}

@@ -194,3 +194,17 @@ func TestFaultsOfTheDatabase(t *testing.T) {
 		})
 	}
 }
+
+// A commit that arrives after the server has given it up ends what the server has read meanwhile.
+func TestALateCommitIsNoticedByItsServer(t *testing.T) {
+	server := sharedServer(t)
+	network := startProxy(t, server)
+	mails := testsite.StartSMTP(t, "none", nil)
+	p := startSite(t, "postgres "+network.url+" {\nschema "+newSchema()+"\ntimeout 1s\nstatement_timeout 10m\n}", "", mails)
+	token := p.Register("ann", "secret")
+	network.commits.Lock()
+	p.Post("/auth/logout", token).Want(t, 503)
+	p.Get("/api/", token).Want(t, 200) // and now it is in the cache
+	network.commits.Unlock()
+	testsite.Eventually(t, "the token has ended", func() bool { return gate(p, token) == 401 })
+}

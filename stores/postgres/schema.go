@@ -94,7 +94,7 @@ create table djoser.invitations (
 	record  bytea not null
 );
 
--- What other servers must forget; see endings.go.
+-- What servers must forget, and which one changed it; see endings.go.
 create table djoser.endings (
 	xid     xid8 not null default pg_current_xact_id(),
 	made    timestamptz not null default now(),

@@ -353,6 +353,8 @@ type proxy struct {
 	limit  atomic.Int64 // bytes after which it hangs for good; zero: none
 	bytes  atomic.Int64
 	jitter atomic.Int64 // how long it keeps a packet in ten, at most
+
+	commits sync.RWMutex // while it is locked, packets that commit wait
 }
 
 func startProxy(t testing.TB, s *server) *proxy {
@@ -374,6 +376,10 @@ func startProxy(t testing.TB, s *server) *proxy {
 			}
 			if jitter := p.jitter.Load(); jitter > 0 && rand.N(10) == 0 {
 				time.Sleep(time.Duration(rand.N(jitter)))
+			}
+			if bytes.HasPrefix(buf[:n], []byte("Q\x00\x00\x00\x0bcommit")) {
+				p.commits.RLock()
+				p.commits.RUnlock()
 			}
 			p.hang.RLock()
 			_, writeErr := to.Write(buf[:n])
