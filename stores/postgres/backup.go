@@ -155,7 +155,7 @@ func (s *database) Restore(ctx context.Context, r io.ReadSeeker) error {
 		if err := s.checkEmpty(ctx, tx); err != nil {
 			return err
 		}
-		p := putter{s, found.Generation, new(pgx.Batch), func(b *pgx.Batch) error { return tx.SendBatch(ctx, b).Close() }}
+		p := newPutter(s, found.Generation, func(fill func(context.Context, pgx.Tx) error) error { return fill(ctx, tx) })
 		err := backup.Read(r, func(key, value []byte, _ uint64) error { return p.put(key, value) })
 		if err != nil {
 			return err
@@ -179,87 +179,4 @@ func (s *database) checkEmpty(ctx context.Context, tx pgx.Tx) error {
 		err = answer{errNotEmpty}
 	}
 	return err
-}
-
-// putter writes the entries of a backup. It leaves out indexes, which the tables have
-// themselves.
-type putter struct {
-	s          *database
-	generation uint64 // of the unique keys
-	batch      *pgx.Batch
-	send       func(*pgx.Batch) error
-}
-
-func (p *putter) put(key, value []byte) error {
-	if err := p.queue(key, value); err != nil {
-		return answer{err}
-	}
-	if p.batch.Len() < pageRows {
-		return nil
-	}
-	return p.flush()
-}
-
-func (p *putter) flush() error {
-	b := p.batch
-	p.batch = new(pgx.Batch)
-	return p.send(b)
-}
-
-func (p *putter) queue(key, value []byte) error {
-	b, sql := p.batch, p.s.sql
-	switch key[0] {
-	case records.PrefixAccount:
-		a, err := records.DecodeAccountAt(binary.BigEndian.Uint64(key[1:]), value, p.generation)
-		if err != nil {
-			return err
-		}
-		fields, err := records.EncodeAccountFields(&a.Account)
-		if err != nil {
-			return err
-		}
-		b.Queue(sql("insert into djoser.accounts (id, email, record) values ($1, $2, $3)"), a.ID, emailKey(a.Email), records.EncodeAccount(a.Version, 0, fields, a.Unknown))
-		for _, k := range a.Keys {
-			b.Queue(sql("insert into djoser.keys (key, account, reserved) values ($1, $2, $3) on conflict do nothing"), uniqueKey(k), a.ID, k.Reserved)
-		}
-	case records.PrefixToken:
-		t, unknown, err := records.DecodeToken(model.Digest(key[1:]), value)
-		if err != nil {
-			return err
-		}
-		p.s.insertToken(b, t, unknown)
-	case records.PrefixMail:
-		m, _, err := records.DecodeMail(binary.BigEndian.Uint64(key[1:]), value)
-		if err != nil {
-			return err
-		}
-		b.Queue(sql("insert into djoser.mails (id, account, due, record) values ($1, $2, $3, $4)"), m.ID, m.Account, m.Due.UnixMicro(), value)
-	case records.PrefixHold:
-		until, err := records.DecodeHold(value)
-		if err != nil {
-			return err
-		}
-		b.Queue(sql("insert into djoser.holds (key, until) values ($1, $2)"), key, until.UnixMicro())
-	case records.PrefixGroup:
-		b.Queue(sql("insert into djoser.groups (key, record) values ($1, $2)"), key, value)
-	case records.PrefixInvitation:
-		i, err := records.DecodeInvitation(value)
-		if err != nil {
-			return err
-		}
-		b.Queue(sql("insert into djoser.invitations (key, expires, record) values ($1, $2, $3)"), key, i.Expires.UnixMicro(), value)
-	}
-	return nil
-}
-
-// settle queues what the store knows of itself.
-func (p *putter) settle(linkKey []byte, signature string, counts records.Counts) {
-	sql := p.s.sql
-	p.batch.Queue(sql("update djoser.meta set link_key = $1, signature = $2"), linkKey, signature)
-	if n := counts.LastAccount; n > 0 {
-		p.batch.Queue(sql("select setval('djoser.account_ids', $1::bigint)"), n)
-	}
-	if n := counts.LastMail; n > 0 {
-		p.batch.Queue(sql("select setval('djoser.mails_id_seq', $1::bigint)"), n)
-	}
 }

@@ -23,7 +23,8 @@ import (
 type database struct {
 	pool    *pgxpool.Pool
 	hosts   hosts
-	schema  string // quoted
+	name    string // of the schema, and of the channel of notifications
+	schema  string // the same, quoted
 	timeout time.Duration
 	begin   pgx.TxOptions
 	log     *zap.Logger
@@ -32,7 +33,6 @@ type database struct {
 	linkKey []byte
 
 	notifies bool // servers are woken up by notifications
-	channel  string
 	grace    time.Duration
 
 	era        atomic.Pointer[era]
@@ -66,9 +66,9 @@ type settings struct {
 // newDatabase makes a store's connections. It connects when they are needed.
 func newDatabase(ctx context.Context, config *pgxpool.Config, set settings, log *zap.Logger) (*database, error) {
 	s := &database{
-		schema: pgx.Identifier{set.schema}.Sanitize(), timeout: set.timeout, log: log,
+		name: set.schema, schema: pgx.Identifier{set.schema}.Sanitize(), timeout: set.timeout, log: log,
 		clock: set.clock, node: rand.Int64(),
-		notifies: set.notifies, channel: set.schema, grace: set.grace,
+		notifies: set.notifies, grace: set.grace,
 		uncounts: make(chan uncount, maxUncounts),
 	}
 	s.era.Store(newEra())

@@ -61,7 +61,7 @@ func (w *writer) addEndings(b *pgx.Batch) {
 	}
 	b.Queue(w.s.sql("insert into djoser.endings (node, account, token) values ($1, $2, $3)"), w.s.node, id, token)
 	if w.s.notifies {
-		b.Queue("select pg_notify($1, '')", w.s.channel)
+		b.Queue("select pg_notify($1, '')", w.s.name)
 	}
 }
 
@@ -165,7 +165,7 @@ func (f *follower) connect(ctx context.Context) error {
 	if f.conn, err = f.s.hosts.connect(ctx, config); err != nil || !f.s.notifies {
 		return err
 	}
-	_, err = f.conn.Exec(ctx, "listen "+pgx.Identifier{f.s.channel}.Sanitize())
+	_, err = f.conn.Exec(ctx, "listen "+pgx.Identifier{f.s.name}.Sanitize())
 	var e *pgconn.PgError
 	if errors.As(err, &e) { // refused
 		err = nil
@@ -214,7 +214,7 @@ func (f *follower) test(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, listenTest)
 	defer cancel()
-	if _, err := f.s.pool.Exec(ctx, "select pg_notify($1, '')", f.s.channel); err == nil && f.conn != nil {
+	if _, err := f.s.pool.Exec(ctx, "select pg_notify($1, '')", f.s.name); err == nil && f.conn != nil {
 		err = f.conn.PgConn().WaitForNotification(ctx)
 		if err == nil {
 			f.s.log.Info("notifications of the database come through: what other servers end, ends here at once")

@@ -227,15 +227,21 @@ func (h *held) Records(ctx context.Context) iter.Seq2[migration.Record, error] {
 	}
 }
 
-// putter returns a putter whose batches are transactions.
+// putter returns a putter whose entries are written in transactions of their own. They don't wait
+// for the disk: if PostgreSQL fails, the migration goes on with what it has.
 func (h *held) putter(ctx context.Context) *putter {
-	return &putter{h.database, 0, new(pgx.Batch), func(b *pgx.Batch) error {
-		err := pgx.BeginFunc(ctx, h.pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, b).Close() })
+	return newPutter(h.database, 0, func(fill func(context.Context, pgx.Tx) error) error {
+		err := pgx.BeginFunc(ctx, h.pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "set local synchronous_commit = off"); err != nil {
+				return err
+			}
+			return fill(ctx, tx)
+		})
 		if err != nil {
 			err = h.plain(err)
 		}
 		return err
-	}}
+	})
 }
 
 // Fill implements migration.Target.
@@ -256,9 +262,11 @@ func (h *held) Settle(ctx context.Context, own migration.Own) error {
 
 // Finish implements migration.Target.
 func (h *held) Finish(ctx context.Context) error {
-	p := h.putter(ctx)
-	p.batch.Queue(h.sql("delete from djoser.migration"))
-	return p.flush()
+	_, err := h.pool.Exec(ctx, h.sql("delete from djoser.migration"))
+	if err != nil {
+		err = h.plain(err)
+	}
+	return err // with all that was written before, on the disk
 }
 
 // Close implements migration.Source and Target.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/stores/records"
@@ -49,7 +50,7 @@ func (w *writer) writeTokens(b *pgx.Batch) {
 	}
 	t := *c.Token
 	t.Account = w.id
-	w.s.insertToken(b, &t, nil)
+	b.Queue(sql(insertToken), tokenRow(&t, nil)...)
 }
 
 func (w *writer) updateToken(b *pgx.Batch) {
@@ -58,14 +59,18 @@ func (w *writer) updateToken(b *pgx.Batch) {
 		t.Digest[:], micros(t.Expires), records.EncodeToken(t.Token, t.unknown))
 }
 
-func (s *database) insertToken(b *pgx.Batch, t *model.Token, unknown []byte) {
+// tokenColumns are the columns of a token.
+var tokenColumns = []string{"digest", "account", "parent", "host", "created", "expires", "used", "named", "record"}
+
+var insertToken = "insert into djoser.tokens (" + strings.Join(tokenColumns, ", ") + ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+
+// tokenRow returns what a token has in its columns.
+func tokenRow(t *model.Token, unknown []byte) []any {
 	var parent, host []byte
 	if !t.IsLogin() {
 		parent, host = t.Parent[:], []byte(t.Host)
 	}
-	b.Queue(s.sql(`insert into djoser.tokens (digest, account, parent, host, created, expires, used, named, record)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`),
-		t.Digest[:], t.Account, parent, host, t.Created.UnixMicro(), micros(t.Expires), micros(t.Used), t.IsNamed(), records.EncodeToken(t, unknown))
+	return []any{t.Digest[:], t.Account, parent, host, t.Created.UnixMicro(), micros(t.Expires), micros(t.Used), t.IsNamed(), records.EncodeToken(t, unknown)}
 }
 
 // endOldest returns the tokens that have to make room for the new one: that of the same host,
