@@ -1,9 +1,14 @@
 //go:build linux
 
 // Command import measures an import from Django: how long it takes, and the memory of
-// the server beside that of an idle one, and of a restore:
+// the server beside that of an idle one, of a check and a restore, and of migrations to PostgreSQL
+// and back:
 //
 //	go run ./bench/import -users 1000000
+//	go run ./bench/import -users 1000000 -caddy ./caddy -postgres 'postgres://user@host/database'
+//
+// For the second, Caddy must be built with the store postgres. It makes the schema
+// djoser_migration, to be dropped afterwards.
 package main
 
 import (
@@ -23,9 +28,10 @@ import (
 )
 
 var (
-	users  = flag.Int("users", 100_000, "users of the dump, each with a token")
-	folder = flag.String("dir", "", "folder to work in (default: a temporary one)")
-	binary = flag.String("caddy", "", "Caddy with this module (default: built from here)")
+	users    = flag.Int("users", 100_000, "users of the dump, each with a token")
+	folder   = flag.String("dir", "", "folder to work in (default: a temporary one)")
+	binary   = flag.String("caddy", "", "Caddy with this module (default: built from here)")
+	postgres = flag.String("postgres", "", "URL of a database for migrations (default: none are measured)")
 )
 
 const caddyfile = `{
@@ -86,12 +92,13 @@ func main() {
 	row("backup, server", time.Since(begun), work.end())
 	end(server)
 
+	c.measure("check", "check")
+	if *postgres != "" {
+		c.measure("migration to PostgreSQL", "migrate", "--from", "badger:"+dir+"/store", "--to", "postgres:{env.DATABASE_URL}", "--schema", "djoser_migration")
+		c.measure("migration back", "migrate", "--from", "postgres:{env.DATABASE_URL}", "--to", "badger:"+dir+"/back", "--schema", "djoser_migration")
+	}
 	check(os.RemoveAll(filepath.Join(dir, "store")))
-	begun = time.Now()
-	command = c.start("djoser", "restore", backup)
-	own = watch(command.Process.Pid)
-	check(command.Wait())
-	row("restore", time.Since(begun), own.end())
+	c.measure("restore", "restore", backup)
 }
 
 func check(err error) {
@@ -109,13 +116,22 @@ type caddy struct{ config, site string }
 
 func (c *caddy) start(args ...string) *exec.Cmd {
 	cmd := exec.Command(*binary, append(args, "--config", c.config)...)
-	cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(c.config))
+	cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(c.config), "DATABASE_URL="+*postgres)
 	log, err := os.OpenFile(c.config+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	check(err)
 	defer log.Close() // the process has its own
 	cmd.Stdout, cmd.Stderr = log, log
 	check(cmd.Start())
 	return cmd
+}
+
+// measure runs a command that needs no server.
+func (c *caddy) measure(what string, args ...string) {
+	begun := time.Now()
+	command := c.start(append([]string{"djoser"}, args...)...)
+	work := watch(command.Process.Pid)
+	check(command.Wait())
+	row(what, time.Since(begun), work.end())
 }
 
 // end ends a server as a service manager does.
