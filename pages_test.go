@@ -2,6 +2,7 @@ package djoser
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -294,6 +295,23 @@ func TestLifeOfAnAccountOnPages(t *testing.T) {
 	wantPage(t, b.visit(back), 200, "<h1>Take the change back</h1>")
 	wantPage(t, b.submit(back), 200, "The change is taken back.")
 	wantPage(t, b.visit("/account/profile"), 200, "<h1>Log in</h1>")
+}
+
+// Nobody should have to guess the rules.
+func TestFormsSayHowLongANewPasswordMustBe(t *testing.T) {
+	s := newServer(t)
+	if err := s.Load(withPages(strings.Replace(settings, "validators off", "min_length 12", 1), "")); err != nil {
+		t.Fatal(err)
+	}
+	s.Post("/auth/register", "", "username", "ann", "password", "orchard-lantern").Want(t, 201)
+	b := newBrowser(s.Site)
+	const rule = `<p class="help" id="h-%s">At least 12 characters.</p>`
+	wantPage(t, b.visit("/account/register"), 200, `aria-describedby="h-password"`, fmt.Sprintf(rule, "password"))
+	if a := b.visit("/account/login"); strings.Contains(a.Body, "At least") {
+		t.Error("the form to log in says how long a new password must be")
+	}
+	b.submit("/account/login", "username", "ann", "password", "orchard-lantern")
+	wantPage(t, b.visit("/account/password"), 200, fmt.Sprintf(rule, "new_password"))
 }
 
 func TestTheLinkOfADeliveredMailActivates(t *testing.T) {

@@ -188,6 +188,11 @@ func (w *View) link(v *visit, name, query string) {
 
 // form adds the form of the page, with its fields.
 func (w *View) form(v *visit, fields []*Field) error {
+	for _, f := range fields {
+		if least := v.accounts.Validators.MinLength; least > 1 && f.Autocomplete == "new-password" && !strings.HasPrefix(f.Name, "re_") {
+			f.Help = w.mustT("password_length", "n", least)
+		}
+	}
 	w.Form = &Form{Action: v.url(v.path), Fields: fields}
 	return w.text(&w.Form.Submit, v.page.name+"_submit")
 }
