@@ -658,3 +658,42 @@ func TestBadgerNamesDamagedFiles(t *testing.T) {
 		}
 	}
 }
+
+// A change that is refused since another one was faster isn't answered before that one is durable:
+// who is told that a token has ended must not see it pass.
+func TestARefusalWaitsForItsReason(t *testing.T) {
+	s := newBadger(t, t.TempDir())
+	token := &model.Token{Digest: model.Digest{1}, Account: s.create(t, "ann").ID}
+	if err := s.Commit(t.Context(), &model.Change{Token: token}); err != nil {
+		t.Fatal(err)
+	}
+	end := func() *mutation {
+		w, err := newChangeWriter(s, &model.Change{EndToken: &token.Digest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &mutation{apply: w.apply, ends: true, done: make(chan error, 1)}
+	}
+	first, second := end(), end()
+	last := &mutation{done: make(chan error, 1), apply: func(*batch) error {
+		if len(second.done) > 0 {
+			t.Error("it is answered before the commit")
+		}
+		return nil
+	}}
+	s.writing.Lock()
+	s.queue <- &mutation{done: make(chan error, 1), apply: func(*batch) error { return nil }}
+	for len(s.queue) > 0 { // until the writer has taken it, and waits for the lock
+		time.Sleep(time.Millisecond)
+	}
+	s.queue <- second
+	s.queue <- last
+	s.commitAll(first)
+	s.writing.Unlock()
+	if err := <-first.done; err != nil {
+		t.Error(err)
+	}
+	if err := <-second.done; !errors.Is(err, model.ErrNotFound) {
+		t.Errorf("the second one: %v", err)
+	}
+}

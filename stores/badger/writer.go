@@ -10,7 +10,8 @@ import (
 // A durable transaction costs a flush of the disk, whatever its size. So one
 // goroutine at a time makes changes: it takes all waiting changes, checks each
 // against the store and the changes before it, and commits them together. A
-// change that fails isn't part of the transaction.
+// change that fails isn't part of the transaction. It is answered after the
+// changes before it, which may be its reason, are durable.
 
 // queueLength is the maximum number of waiting changes.
 const queueLength = 1024
@@ -27,8 +28,9 @@ type mutation struct {
 	// alone, if set, is called instead of apply and commits its own batches.
 	alone func() error
 
-	taken atomic.Bool // by the writer, or by a caller that has given up
-	done  chan error
+	taken   atomic.Bool // by the writer, or by a caller that has given up
+	refused error       // of apply
+	done    chan error
 }
 
 // submit makes a mutation and waits until it is durable. The caller makes it
@@ -124,14 +126,11 @@ func (s *database) commitTogether(m *mutation) (next *mutation) {
 		return nil
 	}
 	b := s.newBatch()
-	var accepted []*mutation
+	var together []*mutation
 	for n := 1; ; n++ {
 		if m.taken.CompareAndSwap(false, true) {
-			if err := b.add(m); err != nil {
-				m.done <- err
-			} else {
-				accepted = append(accepted, m)
-			}
+			m.refused = b.add(m)
+			together = append(together, m)
 		}
 		if n >= batchChanges || b.full() {
 			break
@@ -145,8 +144,12 @@ func (s *database) commitTogether(m *mutation) (next *mutation) {
 		}
 	}
 	err := b.commit()
-	for _, m := range accepted {
-		m.done <- err
+	for _, m := range together {
+		if err != nil {
+			m.done <- err
+		} else {
+			m.done <- m.refused
+		}
 	}
 	return next
 }
