@@ -3,7 +3,6 @@
 package history
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -91,31 +90,6 @@ func partition(ops []porcupine.Operation) (parts [][]porcupine.Operation) {
 	return parts
 }
 
-// withoutImplied leaves out answers of the gate that another one implies: it was the same, for
-// the same token, between call and answer. Else the many orders of passes that may be late take
-// long to be tried.
-func withoutImplied(ops []porcupine.Operation) (left []porcupine.Operation) {
-	left = slices.Clone(ops)
-	slices.SortFunc(left, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return-a.Call, b.Return-b.Call) })
-	type answer struct {
-		token int
-		done  bool
-	}
-	kept := make(map[answer][]porcupine.Operation)
-	return slices.DeleteFunc(left, func(op porcupine.Operation) bool {
-		in, out := op.Input.(input), op.Output.(output)
-		if in.kind != gate {
-			return false
-		}
-		same := answer{in.token, out.done}
-		implied := slices.ContainsFunc(kept[same], func(k porcupine.Operation) bool { return op.Call <= k.Call && k.Return <= op.Return })
-		if !implied {
-			kept[same] = append(kept[same], op)
-		}
-		return implied
-	})
-}
-
 // step is an operation. It reports whether the answer is right, and returns the state after it.
 func (a account) step(in input, out output) (right bool, after account) {
 	bit := uint64(1) << in.token
@@ -193,9 +167,6 @@ func (h *History) add(client int, call int64, in input, out output) {
 	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: in, Call: call, Output: out, Return: end})
 }
 
-// checkTime is how long orders are tried. A linearizable history takes less than a second.
-const checkTime = 10 * time.Second
-
 // late returns the operations, with passes of the gate that begin up to a bound earlier.
 func (h *History) late(bound time.Duration) []porcupine.Operation {
 	ops := slices.Clone(h.ops)
@@ -207,16 +178,15 @@ func (h *History) late(bound time.Duration) []porcupine.Operation {
 	return ops
 }
 
-// wrong returns the operations of an account for which no order was found, with a bound for
-// passes of the gate; nil if there is none.
-func (h *History) wrong(bound time.Duration) []porcupine.Operation {
+// wrong returns the operations of an account for which no order explains the answers, with a
+// bound for passes of the gate, and the one with whose return that shows; nil if there is none.
+func (h *History) wrong(bound time.Duration) (ops []porcupine.Operation, at int) {
 	for _, ops := range partition(h.late(bound)) {
-		ops = withoutImplied(ops)
-		if porcupine.CheckOperationsTimeout(model, ops, checkTime) != porcupine.Ok {
-			return ops
+		if at := unexplained(ops); at >= 0 {
+			return ops, at
 		}
 	}
-	return nil
+	return nil, -1
 }
 
 // isSlow reports whether the machine is so busy that a look at the endings may have failed, since
@@ -251,12 +221,12 @@ func (h *History) Check(t testing.TB, usual, most time.Duration) {
 			t.Errorf("the history has no %s", needed)
 		}
 	}
-	wrong := h.wrong(usual)
+	wrong, at := h.wrong(usual)
 	if wrong != nil && os.Getenv(Variable) == "" && h.isSlow() {
 		t.Logf("an end took longer than %s to be known, as on a busy machine", usual)
-		wrong = h.wrong(most)
+		wrong, at = h.wrong(most)
 	}
 	if wrong != nil {
-		t.Errorf("no order explains what clients of an account saw: %s", draw(t, wrong))
+		t.Errorf("no order explains %s: %s", model.DescribeOperation(wrong[at].Input, wrong[at].Output), draw(wrong))
 	}
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -45,8 +46,35 @@ func TestACheckFindsWhatNoOrderExplains(t *testing.T) {
 		"a refused log-in with the right password": {false, []porcupine.Operation{op(2, 5, input{kind: login}, refused)}},
 	} {
 		h := History{ops: test.ops}
-		if got := h.wrong(2*time.Second) == nil; got != test.want {
-			t.Errorf("%s: %t", name, got)
+		if wrong, _ := h.wrong(2 * time.Second); (wrong == nil) != test.want {
+			t.Errorf("%s: %t", name, !test.want)
 		}
+	}
+}
+
+func TestTheCheckAgreesWithPorcupine(t *testing.T) {
+	count := make(map[bool]int)
+	for range 3000 {
+		var ops []porcupine.Operation
+		for n := range 2 + rand.N(7) {
+			in := input{kind: []kind{login, logout, setPassword, setActive, gate, gate}[rand.N(6)], token: rand.N(3), password: rand.N(2), next: rand.N(2), active: rand.N(2) == 0}
+			out, call := output{done: rand.N(4) > 0}, rand.N(10)
+			end := call + rand.N(5)
+			if in.kind != gate && rand.N(5) == 0 {
+				out, end = output{lost: true}, 1000
+			}
+			if n == 0 {
+				in, out, call, end = input{kind: login}, output{done: true}, 0, 1
+			}
+			ops = append(ops, op(call, end, in, out))
+		}
+		got, want := unexplained(ops) < 0, porcupine.CheckOperations(model, ops)
+		if got != want {
+			t.Fatalf("%t, porcupine says %t: %+v", got, want, ops)
+		}
+		count[got]++
+	}
+	if count[true] < 100 || count[false] < 100 {
+		t.Errorf("histories that are linearizable, and not: %v", count)
 	}
 }

@@ -38,14 +38,14 @@ func (s *server) holdRows(schema string) (stop func()) {
 		}
 		defer conn.Close(context.Background())
 		_, err = conn.Exec(ctx, fmt.Sprintf(`begin; select from %[1]s.accounts where id %% 3 = %[2]d for update;
-			select from %[1]s.tokens where account %% 3 = %[2]d for update; select pg_sleep(0.1); commit`, schema, part))
+			select from %[1]s.tokens where account %% 3 = %[2]d for update; select pg_sleep(0.3); commit`, schema, part))
 		return err
 	}
 	var group sync.WaitGroup
 	group.Go(func() {
 		for ctx.Err() == nil {
 			_ = hold(rand.N(3)) // fails while the server is down
-			time.Sleep(rand.N(200 * time.Millisecond))
+			time.Sleep(rand.N(100 * time.Millisecond))
 		}
 	})
 	return func() {
