@@ -21,7 +21,10 @@ func NewRecord(key, value []byte, generation uint64) (r Record, ok bool, err err
 	switch key[0] {
 	case records.PrefixUnique, records.PrefixEmail, records.PrefixTokenOf, records.PrefixMailDue, records.PrefixMailOf, records.PrefixOwn:
 		return r, false, nil
-	case records.PrefixGroup, records.PrefixInvitation, records.PrefixMail, records.PrefixHold, records.PrefixAccount, records.PrefixToken:
+	case records.PrefixAccount:
+		r, err = account(key, value, generation)
+		return r, err == nil, err
+	case records.PrefixGroup, records.PrefixInvitation, records.PrefixMail, records.PrefixHold, records.PrefixToken:
 	default:
 		return r, false, fmt.Errorf("a key of an unknown kind, %q", key[0])
 	}
@@ -30,8 +33,6 @@ func NewRecord(key, value []byte, generation uint64) (r Record, ok bool, err err
 	}
 	r = Record{bytes.Clone(key), value}
 	switch key[0] {
-	case records.PrefixAccount:
-		r.Value, err = account(binary.BigEndian.Uint64(key[1:]), value, generation)
 	case records.PrefixToken:
 		var t *model.Token
 		var unknown []byte
@@ -48,16 +49,19 @@ func NewRecord(key, value []byte, generation uint64) (r Record, ok bool, err err
 }
 
 // account returns the record of an account with its unique keys in generation 0.
-func account(id uint64, value []byte, generation uint64) ([]byte, error) {
-	a, err := records.DecodeAccountAt(id, value, generation)
+func account(key, value []byte, generation uint64) (Record, error) {
+	if err := records.CheckLength(key); err != nil {
+		return Record{}, err
+	}
+	a, err := records.DecodeAccountAt(binary.BigEndian.Uint64(key[1:]), value, generation)
 	if err != nil {
-		return nil, err
+		return Record{}, err
 	}
 	fields, err := records.EncodeAccountFields(&a.Account)
 	if err != nil {
-		return nil, err
+		return Record{}, err
 	}
-	return records.EncodeAccount(a.Version, 0, fields, a.Unknown), nil
+	return Record{bytes.Clone(key), records.EncodeAccount(a.Version, 0, fields, a.Unknown)}, nil
 }
 
 // expires returns when a record may be dropped; zero: never.
