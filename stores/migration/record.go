@@ -21,47 +21,49 @@ func NewRecord(key, value []byte, generation uint64) (r Record, ok bool, err err
 	switch key[0] {
 	case records.PrefixUnique, records.PrefixEmail, records.PrefixTokenOf, records.PrefixMailDue, records.PrefixMailOf, records.PrefixOwn:
 		return r, false, nil
-	case records.PrefixAccount:
-		r, err = account(key, value, generation)
-		return r, err == nil, err
-	case records.PrefixGroup, records.PrefixInvitation, records.PrefixMail, records.PrefixHold, records.PrefixToken:
-	default:
-		return r, false, fmt.Errorf("a key of an unknown kind, %q", key[0])
 	}
-	if err := records.Readable(key, value); err != nil {
+	if err := records.CheckLength(key); err != nil {
 		return r, false, err
 	}
-	r = Record{bytes.Clone(key), value}
+	r.Key = bytes.Clone(key)
 	switch key[0] {
+	case records.PrefixAccount:
+		r.Value, err = account(binary.BigEndian.Uint64(key[1:]), value, generation)
 	case records.PrefixToken:
-		var t *model.Token
-		var unknown []byte
-		if t, unknown, err = records.DecodeToken(model.Digest(key[1:]), value); err == nil {
-			r.Value = records.EncodeToken(t, unknown)
-		}
+		r.Value, err = token(model.Digest(key[1:]), value)
 	case records.PrefixHold:
 		var until time.Time
-		if until, err = records.DecodeHold(value); err == nil {
-			r.Value = records.EncodeHold(until)
+		if until, err = records.DecodeHold(value); err != nil {
+			err = fmt.Errorf("a held name: %w", err)
 		}
+		r.Value = records.EncodeHold(until)
+	case records.PrefixGroup, records.PrefixInvitation, records.PrefixMail:
+		r.Value, err = value, records.Readable(key, value)
+	default:
+		err = fmt.Errorf("a key of an unknown kind, %q", key[0])
 	}
 	return r, err == nil, err
 }
 
 // account returns the record of an account with its unique keys in generation 0.
-func account(key, value []byte, generation uint64) (Record, error) {
-	if err := records.CheckLength(key); err != nil {
-		return Record{}, err
-	}
-	a, err := records.DecodeAccountAt(binary.BigEndian.Uint64(key[1:]), value, generation)
+func account(id uint64, value []byte, generation uint64) ([]byte, error) {
+	a, err := records.DecodeAccountAt(id, value, generation)
 	if err != nil {
-		return Record{}, err
+		return nil, err
 	}
 	fields, err := records.EncodeAccountFields(&a.Account)
 	if err != nil {
-		return Record{}, err
+		return nil, err
 	}
-	return Record{bytes.Clone(key), records.EncodeAccount(a.Version, 0, fields, a.Unknown)}, nil
+	return records.EncodeAccount(a.Version, 0, fields, a.Unknown), nil
+}
+
+func token(digest model.Digest, value []byte) ([]byte, error) {
+	t, unknown, err := records.DecodeToken(digest, value)
+	if err != nil {
+		return nil, fmt.Errorf("token %s: %w", digest.ID(), err)
+	}
+	return records.EncodeToken(t, unknown), nil
 }
 
 // expires returns when a record may be dropped; zero: never.
