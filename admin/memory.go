@@ -13,6 +13,10 @@ import (
 // times the buffers in use.
 const workMemory = 64 << 20
 
+// migrationMemory is the same for a migration, which has two stores open: with workMemory, it
+// would take twice the processor time.
+const migrationMemory = 128 << 20
+
 // settling is how long the limit stays: Badger goes on in the background, and the next
 // phase of an import follows.
 const settling = 30 * time.Second
@@ -24,8 +28,9 @@ var memoryLimit struct {
 	before int64 // the limit without them
 }
 
-// limitMemory limits the memory of the process until settling after end is called.
-func limitMemory() (end func()) {
+// limitMemory limits what the memory of the process may grow by, until settling after end is
+// called.
+func limitMemory(by int64) (end func()) {
 	l := &memoryLimit
 	l.Lock()
 	defer l.Unlock()
@@ -33,7 +38,7 @@ func limitMemory() (end func()) {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		l.before = debug.SetMemoryLimit(-1)
-		debug.SetMemoryLimit(min(l.before, int64(m.Sys-m.HeapReleased)+workMemory))
+		debug.SetMemoryLimit(min(l.before, int64(m.Sys-m.HeapReleased)+by))
 	}
 	return func() { time.AfterFunc(settling, unlimitMemory) }
 }

@@ -8,12 +8,12 @@ import (
 func TestTheMemoryLimitEndsWithTheLastWork(t *testing.T) {
 	limit := func() int64 { return debug.SetMemoryLimit(-1) }
 	before := limit()
-	limitMemory()
+	limitMemory(workMemory)
 	limited := limit()
 	if limited >= before {
 		t.Fatalf("limit %d, before %d", limited, before)
 	}
-	limitMemory()
+	limitMemory(workMemory)
 	unlimitMemory()
 	if limit() != limited {
 		t.Errorf("limit %d during a work, want %d", limit(), limited)

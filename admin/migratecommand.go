@@ -83,7 +83,7 @@ type migrationView struct {
 }
 
 func (c *cliContext) migrate(source, target *NamedStore) (err error) {
-	defer limitMemory()()
+	defer limitMemory(migrationMemory)()
 	log := zap.NewNop()
 	from, err := source.Module.OpenSource(c.ctx, source.Location, log)
 	if err != nil {

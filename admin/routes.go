@@ -222,5 +222,5 @@ func (m *request) longWork() (end func()) {
 	c := http.NewResponseController(m.w)
 	_ = c.SetReadDeadline(time.Time{})
 	_ = c.SetWriteDeadline(time.Time{})
-	return limitMemory()
+	return limitMemory(workMemory)
 }

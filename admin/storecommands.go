@@ -63,7 +63,7 @@ func (c *cliContext) backup(file string) (*backupView, error) {
 
 // withStore opens the store without the rest of the realm.
 func (c *cliContext) withStore(do func(model.BackupStore, *model.Model) error) error {
-	defer limitMemory()()
+	defer limitMemory(workMemory)()
 	o, err := c.open()
 	if err != nil {
 		return err
@@ -173,7 +173,7 @@ While it runs, it needs free space for three times the store.`,
 		if err := mayOpen(args[0]); err != nil {
 			return err
 		}
-		defer limitMemory()()
+		defer limitMemory(workMemory)()
 		result := &checkReport{Faults: []string{}}
 		start := time.Now()
 		stats, err := repair(c.ctx, args[0], args[1], *backup, result.add)
