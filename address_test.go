@@ -56,7 +56,7 @@ func TestAnAddressIsOneInEverySpelling(t *testing.T) {
 const addressesOfBefore = "testdata/stores/addresses-of-before.backup"
 
 func TestOldAddressesAreFoundInEverySpelling(t *testing.T) {
-	model := func(lines string) string { return "user_model {\n" + lines + "\n}\n" + settings }
+	model := func(lines string) string { return "user_model {\n" + lines + "\n}\n" + required }
 	in := install(t, model("username_field email\nrequired_fields"))
 	file, err := filepath.Abs(addressesOfBefore)
 	if err != nil {
@@ -98,7 +98,7 @@ func TestOldAddressesAreFoundInEverySpelling(t *testing.T) {
 
 // attackQuoted registers addresses that are markup or look like several addresses.
 func attackQuoted(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("eve", "pw")
 	for _, address := range []string{`"<script>"@x.example`, `"<x>,y"@corp.example`, `"a@corp.example,"@x.example`, `"\r\n"@x.example`} {
 		body := fmt.Sprintf(`{"username": "bob", "password": "pw", "email": %q}`, address)

@@ -9,8 +9,10 @@ import (
 	"strings"
 
 	"github.com/caddy-djoser/djoser/admin"
+	"github.com/caddy-djoser/djoser/django"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/settings"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -45,29 +47,37 @@ func (r *realm) admin() (*admin.Realm, error) {
 	return &admin.Realm{
 		Name: r.name, Location: r.location, Accounts: r.accounts,
 		MaxPassword:      r.settings.Password.MaxLength,
-		SendsActivations: r.settings.sendsActivations(), SendsResets: r.settings.sendsResets(),
-		InvitationLink: r.settings.invitationLink, SendsMails: r.hasMailer, MFA: r.settings.MFA, Providers: r.dumpedProviders(),
+		SendsActivations: r.settings.SendsActivations(), SendsResets: r.settings.SendsResets(),
+		InvitationLink: r.settings.InvitationLink, SendsMails: r.hasMailer, MFA: r.settings.MFA, Providers: r.dumpedProviders(),
 		CacheHits: shared.Hits, CacheMisses: shared.Misses.Load,
 	}, nil
+}
+
+// dumpedProviders returns what an import needs of the providers.
+func (r *realm) dumpedProviders() (providers []django.Provider) {
+	for _, p := range r.settings.Providers {
+		providers = append(providers, django.Provider{Name: p.Name, Kind: p.Kind})
+	}
+	return providers
 }
 
 // openOffline prepares a realm for commands that run without a server, as the
 // configuration defines it. Nothing else of the configuration is set up, and no
 // mail is sent: the server sends it when it starts.
 func openOffline(config []byte, name string) (*admin.OfflineRealm, error) {
-	settings, err := findSettings(config, name)
+	s, err := findSettings(config, name)
 	if err != nil {
 		return nil, err
 	}
-	if settings.MailerRaw != nil {
+	if s.MailerRaw != nil {
 		// The secrets of the real one may be known to the server alone.
-		settings.MailerRaw = json.RawMessage(`{"engine":"file","dir":"unused"}`)
+		s.MailerRaw = json.RawMessage(`{"engine":"file","dir":"unused"}`)
 	}
 	ctx, cancel, err := offlineContext()
 	if err != nil {
 		return nil, err
 	}
-	app, realm, err := defineAlone(ctx, name, settings)
+	app, realm, err := defineAlone(ctx, name, s)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -87,32 +97,32 @@ func openOffline(config []byte, name string) (*admin.OfflineRealm, error) {
 }
 
 // findSettings finds the definition of a realm in a configuration.
-func findSettings(config []byte, name string) (*Settings, error) {
+func findSettings(config []byte, name string) (*settings.Settings, error) {
 	definitions, err := findDefinitions(config)
 	if err != nil {
 		return nil, err
 	}
-	settings := definitions[name]
-	if settings == nil {
+	s := definitions[name]
+	if s == nil {
 		known := slices.Sorted(maps.Keys(definitions))
 		return nil, fmt.Errorf("realm %s is not defined there; there is %s (name one with --realm)", name, strings.Join(known, ", "))
 	}
-	return settings, nil
+	return s, nil
 }
 
 // findDefinitions finds the definitions of all realms in a configuration.
-func findDefinitions(config []byte) (map[string]*Settings, error) {
+func findDefinitions(config []byte) (map[string]*settings.Settings, error) {
 	var text json.RawMessage
 	if err := json.Unmarshal(config, &text); err != nil {
 		return nil, err
 	}
-	found := make(map[string]*Settings)
+	found := make(map[string]*settings.Settings)
 	err := eachHandler(text, []string{"djoser"}, func(_ string, handler json.RawMessage) error { return addDefinition(handler, found) })
 	return found, err
 }
 
 // addDefinition adds the realm that a handler defines, if any.
-func addDefinition(handler json.RawMessage, found map[string]*Settings) error {
+func addDefinition(handler json.RawMessage, found map[string]*settings.Settings) error {
 	var members map[string]any
 	if err := json.Unmarshal(handler, &members); err != nil || members["settings"] == nil {
 		return err
@@ -145,12 +155,12 @@ func offlineContext() (caddy.Context, context.CancelFunc, error) {
 }
 
 // defineAlone defines the only realm of an app.
-func defineAlone(ctx caddy.Context, name string, settings *Settings) (*App, *realm, error) {
+func defineAlone(ctx caddy.Context, name string, s *settings.Settings) (*App, *realm, error) {
 	app, err := findApp(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := app.define(ctx, name, settings); err != nil {
+	if err := app.define(ctx, name, s); err != nil {
 		return nil, nil, err
 	}
 	r, err := app.realm(name)

@@ -9,7 +9,7 @@ import (
 // attackAdminFromPage sends a browser's requests for a page of another origin that need
 // no preflight.
 func attackAdminFromPage(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	send := func(headers ...string) int {
 		t.Helper()

@@ -38,7 +38,7 @@ func serveBackEnds(t *testing.T, addrs map[string]string) *backEnds {
 	for path, addr := range addrs {
 		lines += "djoser_auth " + path + "* {\nassertion {\naudience " + wikiAudience + "\n}\n}\nreverse_proxy " + path + "* " + addr + "\n"
 	}
-	s := serve(t, site(settings+v2Settings+"jwt\n")+"\n"+lines)
+	s := serve(t, site(required+v2Settings+"jwt\n")+"\n"+lines)
 	return &backEnds{s, s.Register("ann", "pw"), "http://" + s.Addr + "/auth/.well-known/jwks.json"}
 }
 

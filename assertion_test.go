@@ -88,7 +88,7 @@ func TestTheBackEndGetsASignedAssertion(t *testing.T) {
 // An unconfirmed address may be somebody else's.
 func TestAnAssertionHasAConfirmedAddressOnly(t *testing.T) {
 	for lines, want := range map[string][2]any{"": {nil, nil}, "unconfirmed_email\n": {"ann@example.com", "ann@example.com"}} {
-		s := serve(t, "djoser /auth/* {\nuser_model {\nusername_field email\n}\n"+settings+"}\ndjoser_auth /api/* {\n"+lines+wiki+"}\nreverse_proxy "+testsite.BackEnd(t))
+		s := serve(t, "djoser /auth/* {\nuser_model {\nusername_field email\n}\n"+required+"}\ndjoser_auth /api/* {\n"+lines+wiki+"}\nreverse_proxy "+testsite.BackEnd(t))
 		s.Post("/auth/register", "", "email", "ann@example.com", "password", "pw").Want(t, http.StatusCreated)
 		claims := s.checked(s.assertion("/api/x", s.token(annLogin)))
 		if claims["email"] != want[0] || claims["preferred_username"] != want[1] || claims["name"] != want[1] {
@@ -158,7 +158,7 @@ func TestAssertionsChangeWithTheAccount(t *testing.T) {
 func TestAnAssertionIsNoAccessToken(t *testing.T) {
 	for name, lines := range map[string]string{"ES256": "", "HS256": "algorithm HS256\nkey 0123456789abcdef0123456789abcdef\n"} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, site(settings+v2Settings+"jwt {\nissuer https://id.example\n"+lines+"}\n")+
+			s := serve(t, site(required+v2Settings+"jwt {\nissuer https://id.example\n"+lines+"}\n")+
 				"\ndjoser_auth /api/* {\n"+wiki+"}\nreverse_proxy "+testsite.BackEnd(t))
 			s.Register("ann", "pw")
 			p := s.createJWT()

@@ -187,7 +187,7 @@ func (s *server) noMoreMails(t *testing.T) []testsite.Mail {
 }
 
 func attackUnicodeCase(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	s.Post("/auth/register", "", "username", "mike", "password", "pw", "email", "mike@example.org").Want(t, 201)
 	for _, address := range []string{"m\u0131ke@example.org", "mi\u212Ae@example.org", "mike@exa\u017Fple.org", "\uFF4Dike@example.org"} {
 		s.Post("/auth/password/reset", "", "email", address)
@@ -205,7 +205,7 @@ func attackUnicodeCase(t *testing.T) {
 }
 
 func attackFallbackLogin(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("ann", "pw")
 	refused := func(body string) {
 		t.Helper()
@@ -228,7 +228,7 @@ func attackFallbackLogin(t *testing.T) {
 }
 
 func attackMassAssignment(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	const extra = `"is_staff": true, "is_superuser": true, "is_active": true, "groups": ["admins"], "user_permissions": [1], "last_login": "2000-01-01", "date_joined": "2000-01-01", "serial": 9, "version": 9, "pending_email": "x@y.example", "pk": 77, "id": 77`
 	s.JSON("POST", "/auth/register", "", `{"username": "eve", "password": "pw", "email": "e@b.example", `+extra+`}`).Want(t, 201)
 	token := s.Login("eve", "pw")
@@ -244,7 +244,7 @@ func attackMassAssignment(t *testing.T) {
 }
 
 func attackID(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("ann", "pw")
 	for _, member := range []string{"id", "pk", "ID", "user_id"} {
 		s.JSON("POST", "/auth/register", "", fmt.Sprintf(`{"username": "eve%s", "password": "evil", "%s": 1}`, member, member)).Want(t, 201)
@@ -274,7 +274,7 @@ func (s *server) tokenIDs(token string) []string {
 }
 
 func attackConfusedLink(t *testing.T) {
-	s := serve(t, site("send_activation_email\n"+settings))
+	s := serve(t, site("send_activation_email\n"+required))
 	for _, name := range []string{"ann", "eve"} {
 		s.Post("/auth/register", "", "username", name, "password", "pw", "email", name+"@b.example").Want(t, 201)
 	}
@@ -295,7 +295,7 @@ func attackConfusedLink(t *testing.T) {
 }
 
 func attackReplayedLink(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	s.Register("ann", "pw")
 	s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
 	link := strings.TrimSuffix(s.link(t, 1), "}")
@@ -305,7 +305,7 @@ func attackReplayedLink(t *testing.T) {
 }
 
 func attackOldAddress(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("ann", "pw")
 	s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)
 	link := strings.TrimSuffix(s.link(t, 1), "}")
@@ -314,7 +314,7 @@ func attackOldAddress(t *testing.T) {
 }
 
 func attackHost(t *testing.T) {
-	s := serve(t, site(settings)+"\nrespond ok")
+	s := serve(t, site(required)+"\nrespond ok")
 	s.Register("ann", "pw")
 	body := `{"email": "ann@example.com"}`
 	a := s.SendRaw(fmt.Sprintf("POST /auth/password/reset HTTP/1.1\r\nHost: x\r\nX-Forwarded-Host: evil.example\r\nForwarded: host=evil.example\r\nX-Forwarded-Proto: gopher\r\nX-Original-URL: http://evil.example/\r\n"+
@@ -327,7 +327,7 @@ func attackHost(t *testing.T) {
 
 func attackSplitting(t *testing.T) {
 	model := "user_model {\nrequired_fields email company\nfield company text {\nblank\n}\n}\n"
-	s := serve(t, site(model+settings)+"\ndjoser_auth /api/* {\nheaders {\nX-Company {http.auth.user.company}\n}\n}\nreverse_proxy /api/* "+testsite.BackEnd(t))
+	s := serve(t, site(model+required)+"\ndjoser_auth /api/* {\nheaders {\nX-Company {http.auth.user.company}\n}\n}\nreverse_proxy /api/* "+testsite.BackEnd(t))
 	for _, name := range []string{"a\r\nSet-Cookie: x=y", "a\nb", "a\x00b", "a\u2028b", "a\r"} {
 		body, _ := json.Marshal(map[string]string{"username": name, "password": "pw", "email": "a@b.example"})
 		if a := s.JSON("POST", "/auth/register", "", string(body)); a.Status != 400 || len(a.Header["Set-Cookie"]) > 0 {
@@ -341,7 +341,7 @@ func attackSplitting(t *testing.T) {
 }
 
 func attackSMTP(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	for _, address := range []string{
 		"a@b.example\r\nBcc: victim@c.example", "a@b.example\nRCPT TO:<victim@c.example>", "a@b.example,victim@c.example",
 		"<a@b.example> SIZE=1", "a@b.example>\r\nDATA", "\"a\r\nBcc: v@c.example\"@b.example", "a@b.example\u0000",
@@ -353,7 +353,7 @@ func attackSMTP(t *testing.T) {
 }
 
 func attackLongPassword(t *testing.T) {
-	s := serve(t, site("realm long\n"+settings)+"\nmetrics /metrics")
+	s := serve(t, site("realm long\n"+required)+"\nmetrics /metrics")
 	const hashes = `caddy_djoser_hashes_total{outcome="done",realm="long"}`
 	token := s.Register("ann", "pw")
 	before := s.metricNow(hashes)
@@ -380,7 +380,7 @@ func attackLongPassword(t *testing.T) {
 }
 
 func attackHostileHash(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	s.Register("ann", "pw")
 	for _, hash := range []string{
 		"argon2$argon2id$v=19$m=4194304,t=4294967295,p=1$c2FsdHNhbHQ$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5",
@@ -511,7 +511,7 @@ func attackURLToken(t *testing.T) {
 }
 
 func attackMethodOverride(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("ann", "pw")
 	s.Do("GET", "/auth/logout", "", "Authorization", "Token "+token, "X-HTTP-Method-Override", "POST").Want(t, 405)
 	s.Post("/auth/me?_method=PUT", token, "_method", "PUT", "email", "x@y.example").Want(t, 405)
@@ -519,7 +519,7 @@ func attackMethodOverride(t *testing.T) {
 }
 
 func attackOrigin(t *testing.T) {
-	s := serve(t, site("cors https://app.example.com https://admin.example.com:8443\n"+settings)+
+	s := serve(t, site("cors https://app.example.com https://admin.example.com:8443\n"+required)+
 		"\ndjoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t))
 	token := s.Register("ann", "pw")
 	preflight := func(path, origin string) answer {
@@ -550,14 +550,14 @@ func attackOrigin(t *testing.T) {
 	}
 	s.Do("OPTIONS", "/api/x", "", "Origin", "https://app.example.com").Want(t, 401) // no preflight
 	for _, origin := range []string{"*", "https://*.example.com", "app.example.com", "https://app.example.com/", "https://app.example.com/x", "null", "ftp://x", "https://"} {
-		if err := newServer(t).Load(site("cors " + origin + "\n" + settings)); err == nil || !strings.Contains(err.Error(), "by its origin") {
+		if err := newServer(t).Load(site("cors " + origin + "\n" + required)); err == nil || !strings.Contains(err.Error(), "by its origin") {
 			t.Errorf("cors %s: %v", origin, err)
 		}
 	}
 }
 
 func TestOnlyOwnersListAndEndTokens(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	first := s.Register("ann", "pw")
 	second := s.Login("ann", "pw")
 	other := s.Register("bob", "pw")
@@ -603,7 +603,7 @@ func TestOnlyOwnersListAndEndTokens(t *testing.T) {
 }
 
 func TestAnIdleTokenEnds(t *testing.T) {
-	s := serve(t, site("token {\nidle 1h\n}\n"+settings))
+	s := serve(t, site("token {\nidle 1h\n}\n"+required))
 	used, unused := s.Register("ann", "pw"), s.Login("ann", "pw")
 	shared := runningRealm(t, "default").shared.Load()
 	now := time.Now()
@@ -619,7 +619,7 @@ func TestAnIdleTokenEnds(t *testing.T) {
 }
 
 func TestAChangedAddressIsConfirmedAndTheOldOneNotified(t *testing.T) {
-	s := serve(t, site("send_activation_email\n"+settings))
+	s := serve(t, site("send_activation_email\n"+required))
 	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "old@a.example").Want(t, 201)
 	s.JSON("POST", "/auth/activate", "", s.link(t, 1)).Want(t, 200)
 	token := s.Login("ann", "pw")
@@ -715,7 +715,7 @@ func (s countingStore) Commit(ctx context.Context, c *model.Change) error {
 // timed.
 func attackTellingAccounts(t *testing.T) {
 	for _, throttle := range []string{"throttle off", "throttle {\nlogin 100/1m\npassword_reset 100/1m\nactivate_resend 100/1m\n}"} {
-		text := strings.Replace(site("realm secretive\nsend_activation_email\n"+strings.Replace(settings, "store badger", "store counted", 1)), "throttle off", throttle, 1)
+		text := strings.Replace(site("realm secretive\nsend_activation_email\n"+strings.Replace(required, "store badger", "store counted", 1)), "throttle off", throttle, 1)
 		s := serve(t, text+"\nmetrics /metrics")
 		accounts := runningRealm(t, "secretive").accounts
 		for _, name := range []string{"normal", "inactive", "waiting", "unusable"} {
@@ -814,7 +814,7 @@ func liveSecretly(t *testing.T, s *server) (secrets []string) {
 }
 
 func TestTheFilesOfTheStoreHoldNoSecret(t *testing.T) {
-	s := serve(t, site("send_activation_email\n"+settings)+"\ndjoser_auth /api\nrespond /api ok")
+	s := serve(t, site("send_activation_email\n"+required)+"\ndjoser_auth /api\nrespond /api ok")
 	secrets := liveSecretly(t, s)
 	check := func() {
 		t.Helper()
@@ -847,7 +847,7 @@ func TestTheFilesOfTheStoreHoldNoSecret(t *testing.T) {
 }
 
 func TestNothingThatIsPrintedHoldsASecret(t *testing.T) {
-	s := serveWatched(t, site("send_activation_email\n"+settings)+"\ndjoser_auth /api\nrespond /api ok")
+	s := serveWatched(t, site("send_activation_email\n"+required)+"\ndjoser_auth /api\nrespond /api ok")
 	secrets := liveSecretly(t, s)
 	acc, err := runningRealm(t, "default").accounts.Store.Account(t.Context(), 1)
 	if err != nil {

@@ -44,7 +44,7 @@ func tryRegister(addr, name string) (token string, err error) {
 }
 
 func TestABackupUnderLoadHasEveryAcknowledgedAccount(t *testing.T) {
-	in := installLoaded(t, settings)
+	in := installLoaded(t, required)
 	in.Start()
 	in.Register("alice", "secret-Pw1")
 	in.Post("/auth/password/reset", "", "email", "alice@example.com").Want(t, 200)
@@ -95,7 +95,7 @@ func TestABackupUnderLoadHasEveryAcknowledgedAccount(t *testing.T) {
 		t.Fatalf("backup: %v, %v, %s", info, err, out)
 	}
 
-	restored := installLoaded(t, settings)
+	restored := installLoaded(t, required)
 	restored.ok("restore", file)
 	restored.ok("check")
 	restored.Start()
@@ -132,7 +132,7 @@ func (in *installation) linkFromMail() []string {
 }
 
 func TestARestoreNeedsAnEmptyStoreAndAWholeBackup(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.djoser("pw\n", "user", "add", "alice").Want(t, 0)
 	file := filepath.Join(in.Dir, "it.bak")
 	in.ok("backup", file)
@@ -143,7 +143,7 @@ func TestARestoreNeedsAnEmptyStoreAndAWholeBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	other := install(t, settings)
+	other := install(t, required)
 	flipped := append([]byte{}, text...)
 	flipped[len(text)/2] ^= 1
 	for name, bad := range map[string][]byte{
@@ -167,7 +167,7 @@ func TestARestoreNeedsAnEmptyStoreAndAWholeBackup(t *testing.T) {
 }
 
 func TestACheckReportsAFault(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.djoser("pw\n", "user", "add", "alice").Want(t, 0)
 	in.ok("check")
 	store := filepath.Join(in.Dir, "store")

@@ -2,8 +2,6 @@ package djoser
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -48,22 +46,4 @@ func (b *breaches) have(password string) bool {
 		b.metrics.pwnedChecked("not_found")
 	}
 	return found
-}
-
-func checkPwnedURL(text string) error {
-	if err := pwned.CheckURL(text); err != nil {
-		return fmt.Errorf("password pwned_url: %w", err)
-	}
-	return nil
-}
-
-// validatePwned checks PwnedURL.
-func (p *PasswordSettings) validatePwned() error {
-	switch {
-	case p.PwnedURL == "":
-		return nil
-	case !slices.Contains(p.Validators, "pwned"):
-		return errors.New("password pwned_url is for the validator pwned: add that to validators")
-	}
-	return checkPwnedURL(p.PwnedURL)
 }

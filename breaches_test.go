@@ -63,7 +63,7 @@ func TestPasswordsOfDataBreachesAreRefused(t *testing.T) {
 	const breached, good, other = "Tr0ub4dor&3", "wide open spaces", "never in a breach"
 	r := serveRanges(t, breached)
 	s := newServer(t)
-	check := "realm breached\n" + strings.Replace(settings, "validators off", "validators common pwned\npwned_url http://"+r.addr+"/range", 1)
+	check := "realm breached\n" + strings.Replace(required, "validators off", "validators common pwned\npwned_url http://"+r.addr+"/range", 1)
 	options := strings.Replace(testsite.Options, "level ERROR", "output file {$DIR}/caddy.log", 1)
 	if err := s.LoadWith(options, site(check)+"\nmetrics /metrics"); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestPasswordsOfDataBreachesAreRefused(t *testing.T) {
 
 // Nothing is asked of another server unless a setting says so.
 func TestPwnedIsOffByDefault(t *testing.T) {
-	s := serve(t, site(strings.Replace(settings, "validators off", "", 1)))
+	s := serve(t, site(strings.Replace(required, "validators off", "", 1)))
 	s.Post("/auth/register", "", "username", "ann", "password", "Tr0ub4dor&3").Want(t, http.StatusCreated)
 	if breaches := runningRealm(t, "default").newBreaches(); breaches != nil {
 		t.Error("the validator is on")

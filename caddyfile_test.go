@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/internal/testsite"
 	"github.com/caddy-djoser/djoser/model"
+	"github.com/caddy-djoser/djoser/settings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -109,7 +110,7 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{":8080 {\ndjoser /auth\n}", aPath, 2},
 		{":8080 {\ndjoser /a*/b/*\n}", aPath, 2},
 		{":8080 {\n@two path /a/* /b/*\ndjoser @two\n}", aPath, 3},
-		{inBlock("nonsense"), "unknown word 'nonsense' in djoser" + directive.Suggest("nonsense", strings.Split(settingNames, ", ")), 3},
+		{inBlock("nonsense"), "unknown word 'nonsense' in djoser" + directive.Suggest("nonsense", strings.Split(settings.Names, ", ")), 3},
 
 		// Nearly right words, in every block.
 		{inBlock("sitename X"), "unknown word 'sitename' in djoser: did you mean site_name?", 3},
@@ -435,7 +436,7 @@ func TestPlaceholdersStayUntilTheConfigurationIsLoaded(t *testing.T) {
 		"domain frontend.com", "realm {env.REALM}\ndomain {env.DOMAIN}\nset_password_retype {$SWITCH}\nlink_ttl {$TTL}",
 		"site_name Frontend", "site_name {file."+name+"}",
 		"#/password/reset", "#/{env.URL}",
-	).Replace(settings)
+	).Replace(required)
 	site := "djoser /{env.PREFIX}/* {\n" + lines + "\n}\ndjoser_auth /editors {\nrealm {env.REALM}\ngroup {env.EDITORS}\n}\nrespond /editors 200"
 
 	config, err := testsite.Adapt(":8080 {\n" + site + "\n}")
@@ -474,7 +475,7 @@ func TestASinglePageAppLeavesTheEndpointsAlone(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.Dir, "index.html"), []byte("the app"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Load("root {$DIR}\ntry_files {path} /index.html\nfile_server\nredir /old /new\ndjoser /auth/* {\n" + settings + "\n}")
+	err := s.Load("root {$DIR}\ntry_files {path} /index.html\nfile_server\nredir /old /new\ndjoser /auth/* {\n" + required + "\n}")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -488,7 +489,7 @@ func TestASinglePageAppLeavesTheEndpointsAlone(t *testing.T) {
 }
 
 func TestARealmIsMountedWhereAPathIsStripped(t *testing.T) {
-	s := serve(t, "djoser /auth/* {\n"+settings+"\n}\nhandle_path /v1/* {\ndjoser {\nprefix \"\"\n}\n}\nhandle_path /v2/* {\ndjoser\n}")
+	s := serve(t, "djoser /auth/* {\n"+required+"\n}\nhandle_path /v1/* {\ndjoser {\nprefix \"\"\n}\n}\nhandle_path /v2/* {\ndjoser\n}")
 	token := s.Register("ann", "pw")
 	s.Get("/v1/me", token).Want(t, 200)
 	s.Get("/v2/me/", token).Want(t, 200)
@@ -498,20 +499,20 @@ func TestARealmIsMountedWhereAPathIsStripped(t *testing.T) {
 
 func TestSitesShareARealmOrHaveTheirOwn(t *testing.T) {
 	one, two := newServer(t), newServer(t)
-	second := strings.Replace(settings, "{$DIR}/store", "{$DIR}/second", 1)
+	second := strings.Replace(required, "{$DIR}/store", "{$DIR}/second", 1)
 	load := func(snippet, inOne, inTwo string) {
 		t.Helper()
 		if err := one.LoadFile(testsite.Options + snippet + "http://" + one.Addr + " {\n" + inOne + "\n}\nhttp://" + two.Addr + " {\n" + inTwo + "\n}\n"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	load("(accounts) {\ndjoser /auth/* {\n"+settings+"\n}\n}\n", "import accounts", "import accounts")
+	load("(accounts) {\ndjoser /auth/* {\n"+required+"\n}\n}\n", "import accounts", "import accounts")
 	token := one.Register("ann", "pw")
 	two.Get("/auth/me", token).Want(t, 200)
 	two.Post("/auth/logout", token).Want(t, 200)
 	one.Get("/auth/me", token).Want(t, 401)
 
-	load("", "djoser /auth/* {\n"+settings+"\n}", "djoser /auth/* {\nrealm second\n"+second+"\n}")
+	load("", "djoser /auth/* {\n"+required+"\n}", "djoser /auth/* {\nrealm second\n"+second+"\n}")
 	token = one.Login("ann", "pw")
 	two.Get("/auth/me", token).Want(t, 401)
 	two.Register("ann", "another")
@@ -523,7 +524,7 @@ func TestSitesShareARealmOrHaveTheirOwn(t *testing.T) {
 // Caddy accepts a provider.
 func TestTheProviderAuthenticatesForCaddysOwnHandler(t *testing.T) {
 	s := newServer(t)
-	config, err := s.Adapt(testsite.Options + "http://" + s.Addr + " {\ndjoser /auth/* {\n" + settings + "\n}\nvars /private x y\nrespond /private \"{http.auth.user.id} {http.auth.user.username}\"\n}")
+	config, err := s.Adapt(testsite.Options + "http://" + s.Addr + " {\ndjoser /auth/* {\n" + required + "\n}\nvars /private x y\nrespond /private \"{http.auth.user.id} {http.auth.user.username}\"\n}")
 	if err != nil {
 		t.Fatal(err)
 	}

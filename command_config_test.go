@@ -52,10 +52,10 @@ func attackForeignCaddyfile(t *testing.T) {
 					conn.Close()
 				}
 			}()
-			in := install(t, settings)
+			in := install(t, required)
 			own := in.Admin
 			in.Admin = theirs.Addr().String()
-			in.configure(settings)
+			in.configure(required)
 			file := filepath.Join(in.Dir, "Caddyfile")
 			if err := reach(t, in.Dir, file); err != nil {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func attackForeignCaddyfile(t *testing.T) {
 			}
 			in.djoser("", "stats", "--address", "127.0.0.1:1").Want(t, 1, "no server at 127.0.0.1:1")
 			in.Admin = own
-			in.configure(settings)
+			in.configure(required)
 			in.djoser("", "user", "list", "--config", "Caddyfile").Want(t, 0, "No server at "+in.Admin)
 		})
 	}
@@ -80,7 +80,7 @@ func chownAsRoot(t *testing.T, file string, uid int) error {
 }
 
 func TestTheCaddyfileOfTheWorkingFolderMayBeALink(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	etc := t.TempDir()
 	file := filepath.Join(in.Dir, "Caddyfile")
 	if err := os.Rename(file, filepath.Join(etc, "site")); err != nil {

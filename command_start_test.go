@@ -15,7 +15,7 @@ import (
 
 // A server's admin API answers before its sites do.
 func TestCommandsWaitForAServerThatStarts(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.WriteFile("empty", "{\n\tadmin "+in.Admin+"\n}\n")
 	server := in.Command("run", "--config", "empty", "--adapter", "caddyfile")
 	if err := server.Start(); err != nil {
@@ -41,14 +41,14 @@ func TestCommandsWaitForAServerThatStarts(t *testing.T) {
 	if _, err := stderr.Read(make([]byte, 1)); err != nil { // it has connected
 		t.Fatal(err)
 	}
-	in.AdminAPI().Do("POST", "/load", in.Caddyfile(gated(settings)), "Content-Type", "text/caddyfile").Want(t, 200)
+	in.AdminAPI().Do("POST", "/load", in.Caddyfile(gated(required)), "Content-Type", "text/caddyfile").Want(t, 200)
 	if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), "users") {
 		t.Errorf("stats: %v %s", err, out.String())
 	}
 }
 
 func TestAServerSaysWhichStoreItHas(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	const warning = "empty store doesn't know"
 	store := `"store":"` + filepath.Join(in.Dir, "store") + `"`
 	in.Start()
@@ -80,7 +80,7 @@ func TestAServerSaysWhichStoreItHas(t *testing.T) {
 // TestAServerSaysWhatItServes is about the line of the log that each start and each reload
 // writes once.
 func TestAServerSaysWhatItServes(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	lines := func() (found []string) {
 		for line := range strings.Lines(in.Log()) {
 			if strings.Contains(line, `"djoser is running"`) {
@@ -111,9 +111,9 @@ func TestAServerSaysWhatItServes(t *testing.T) {
 	in.Start()
 	want(1, 0)
 	in.Register("alice", "secret-Pw1")
-	in.Reload(gated(settings)+"\nrespond /new 204").Want(t, 0)
+	in.Reload(gated(required)+"\nrespond /new 204").Want(t, 0)
 	want(2, 1)
-	in.Reload(gated(settings)+"\ndjoser_auth /x {\nrealm nobody\n}").Want(t, 1)
+	in.Reload(gated(required)+"\ndjoser_auth /x {\nrealm nobody\n}").Want(t, 1)
 	want(2, 1)
 }
 
@@ -122,7 +122,7 @@ func TestTheLogSaysWhichSchemesAreTaken(t *testing.T) {
 	s := newServer(t)
 	const secret = "b704c9aaaabbbbccccddddeeeeffff0000111122"
 	debug := strings.Replace(testsite.Options, "level ERROR", "level DEBUG\noutput file {$DIR}/log", 1)
-	err := s.LoadWith(debug, "djoser /auth/* {\n"+settings+"\ntoken {\nschemes Token Key\n}\n}\ndjoser_auth /api/*\nrespond /api/* x")
+	err := s.LoadWith(debug, "djoser /auth/* {\n"+required+"\ntoken {\nschemes Token Key\n}\n}\ndjoser_auth /api/*\nrespond /api/* x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestTheLogSaysWhichSchemesAreTaken(t *testing.T) {
 }
 
 func TestAnEmptyStoreKnowsItsOwnTokens(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	in.Register("alice", "secret-Pw1")
 	token := in.Login("alice", "secret-Pw1")

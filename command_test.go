@@ -66,7 +66,7 @@ func (in *installation) ask(method, path, body string) (int, string) {
 }
 
 func TestCommandsManageTheUsersOfARunningServer(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	in.djoser("first-Pw-1\n", "user", "add", "alice", "--email", "alice@Example.com", "--group", "editors").
 		Want(t, 0, "Added alice with id 1.", "of the server at "+in.Admin)
@@ -139,7 +139,7 @@ func TestCommandsManageTheUsersOfARunningServer(t *testing.T) {
 }
 
 func TestWithoutAServerCommandsOpenTheStore(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.djoser("first-Pw-1\n", "user", "add", "alice", "--email", "alice@example.com").
 		Want(t, 0, "Added alice", "No server at "+in.Admin, filepath.Join(in.Dir, "store"))
 	in.ok("send-reset", "alice")
@@ -155,37 +155,37 @@ func TestWithoutAServerCommandsOpenTheStore(t *testing.T) {
 }
 
 func TestCommandsNeedNoSecretsOfTheMailer(t *testing.T) {
-	in := install(t, strings.Replace(settings, "mailer file {$DIR}/mails", "mailer smtp 127.0.0.1:1 {\nusername x\npassword {file./none}\n}", 1))
+	in := install(t, strings.Replace(required, "mailer file {$DIR}/mails", "mailer smtp 127.0.0.1:1 {\nusername x\npassword {file./none}\n}", 1))
 	in.djoser("first-Pw-1\n", "user", "add", "alice").Want(t, 0)
 }
 
 func TestCommandsReachAServerOnAUnixSocket(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	dir, err := os.MkdirTemp("", "djoser") // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	in.Admin = "unix/" + dir + "/admin.sock|0600"
-	in.configure(settings)
+	in.configure(required)
 	in.Start()
 	in.djoser("first-Pw-1\n", "user", "add", "alice").Want(t, 0, "of the server at unix/")
 	in.djoser("", "user", "list", "--address", "unix/"+dir+"/admin.sock").Want(t, 0, "alice")
 }
 
 func TestAServerWithoutAdminApiKeepsCommandsFromItsStore(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	own := in.Admin
 	in.Admin = "off"
-	in.configure(settings)
+	in.configure(required)
 	in.Start()
 	in.Admin = own
-	in.configure(settings) // with an address where nothing listens
+	in.configure(required) // with an address where nothing listens
 	in.djoser("", "user", "list").Want(t, 1, "is in use by process")
 }
 
 func TestAdminApiAnswersInJson(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	for i := range 25 {
 		in.Register(fmt.Sprintf("user%02d", i), "secret-Pw1")

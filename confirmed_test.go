@@ -43,7 +43,7 @@ func TestConfirmedAddressesReachBackEnds(t *testing.T) {
 }
 
 func TestAnUnconfirmedAddressIsNoUsernameForBackEnds(t *testing.T) {
-	realm := strings.Replace(realmAnd(""), settings, settings+"\nuser_model {\nusername_field email\n}\n", 1)
+	realm := strings.Replace(realmAnd(""), required, required+"\nuser_model {\nusername_field email\n}\n", 1)
 	s := serve(t, realm+"djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)+
 		"\ndjoser_auth /one/* {\nuser victim@example.com\n}\nreverse_proxy /one/* "+testsite.BackEnd(t))
 	s.JSON(http.MethodPost, "/auth/register", "", `{"email": "victim@example.com", "password": "secret"}`).Want(t, 201)
@@ -56,7 +56,7 @@ func TestAnUnconfirmedAddressIsNoUsernameForBackEnds(t *testing.T) {
 }
 
 func TestAnAdministratorConfirmsAddresses(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	for _, name := range []string{"alice", "bob"} {
 		in.ok("user", "add", name, "--email", name+"@example.com", "--unusable")
 	}

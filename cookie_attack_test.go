@@ -98,7 +98,7 @@ func attackCrossSiteWebSocket(t *testing.T) {
 // attackLoginCSRF logs visitors of a page in to an account of the attacker, to see what
 // they enter there.
 func attackLoginCSRF(t *testing.T) {
-	s := serve(t, "djoser /auth/* {\nlogin_after_registration\nlogin_after_activation\ntoken {\ncookie\n}\n"+settings+"\n}")
+	s := serve(t, "djoser /auth/* {\nlogin_after_registration\nlogin_after_activation\ntoken {\ncookie\n}\n"+required+"\n}")
 	s.Register("eve", "pw")
 	for _, page := range strangePages(s.Addr) {
 		for path, form := range map[string]string{
@@ -188,7 +188,7 @@ func attackOversizedCookies(t *testing.T) {
 
 // attackCookieAtBackEnd looks for the token at back ends, which could use it.
 func attackCookieAtBackEnd(t *testing.T) {
-	partners := "djoser /partners/* {\nrealm partners\ntoken {\ncookie\n}\n" + strings.Replace(settings, "/store", "/partners", 1) + "\n}\n"
+	partners := "djoser /partners/* {\nrealm partners\ntoken {\ncookie\n}\n" + strings.Replace(required, "/store", "/partners", 1) + "\n}\n"
 	s := serve(t, withCookie(partners+`
 		djoser_auth /api/*
 		djoser_auth /open/* {

@@ -17,7 +17,7 @@ import (
 
 // withCookie is a realm whose cookie is on, and the rest of its site.
 func withCookie(site string) string {
-	return "djoser /auth/* {\ntoken {\ncookie\n}\n" + settings + "\n}\n" + site
+	return "djoser /auth/* {\ntoken {\ncookie\n}\n" + required + "\n}\n" + site
 }
 
 // login logs in by the endpoint.
@@ -103,7 +103,7 @@ func TestTheNameOfTheCookieFollowsTheSchemeAndTheRealm(t *testing.T) {
 	} {
 		t.Setenv("OF_A_COOKIE", "from.env")
 		s := newServer(t)
-		if err := s.LoadWith(withProxies("trusted_proxies static 127.0.0.1\ntrusted_proxies_strict"), site(lines+"\n"+settings)); err != nil {
+		if err := s.LoadWith(withProxies("trusted_proxies static 127.0.0.1\ntrusted_proxies_strict"), site(lines+"\n"+required)); err != nil {
 			t.Fatal(err)
 		}
 		s.Post("/auth/register", "", "username", "ann", "password", "pw").Want(t, 201)
@@ -171,12 +171,12 @@ func TestPagesTurnTheCookieOnInAnyOrder(t *testing.T) {
 }
 
 func TestEveryAnswerWithATokenSetsTheCookie(t *testing.T) {
-	s := serve(t, "djoser /auth/* {\nlogin_after_registration\ntoken {\ncookie\n}\n"+settings+"\n}")
+	s := serve(t, "djoser /auth/* {\nlogin_after_registration\ntoken {\ncookie\n}\n"+required+"\n}")
 	a := s.Post("/auth/register", "", "username", "ann", "password", "pw")
 	if got := a.Header.Get("Set-Cookie"); !strings.HasPrefix(got, "djoser="+tokenOf(a)+";") {
 		t.Errorf("after the registration: %q", got)
 	}
-	s = serve(t, "djoser /auth/* {\nlogin_after_activation\nsend_activation_email\ntoken {\ncookie\n}\n"+settings+"\n}")
+	s = serve(t, "djoser /auth/* {\nlogin_after_activation\nsend_activation_email\ntoken {\ncookie\n}\n"+required+"\n}")
 	a = s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com")
 	if got := a.Header.Get("Set-Cookie"); got != "" {
 		t.Errorf("before the activation: %q", got)
@@ -252,7 +252,7 @@ func TestAStaleCookieCountsAsNoneAndIsCleared(t *testing.T) {
 }
 
 func TestACookieIdlesAndExpiresAsItsToken(t *testing.T) {
-	s := serve(t, "djoser /auth/* {\ntoken {\nidle 1h\nttl 3h\ncookie\n}\n"+settings+"\n}")
+	s := serve(t, "djoser /auth/* {\ntoken {\nidle 1h\nttl 3h\ncookie\n}\n"+required+"\n}")
 	used, unused := s.logIn("ann"), s.logIn("bob")
 	shared := runningRealm(t, "default").shared.Load()
 	now := time.Now()
@@ -320,14 +320,14 @@ func TestWhatComesAfterAGateKnowsTheCookies(t *testing.T) {
 			token {
 				cookie
 			}
-			`+settings+`
+			`+required+`
 		}
 		djoser /partners/auth/* {
 			realm partners
 			token {
 				cookie
 			}
-			`+strings.Replace(settings, "/store", "/partners", 1)+`
+			`+strings.Replace(required, "/store", "/partners", 1)+`
 		}
 		route {
 			djoser_auth /first/* {

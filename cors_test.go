@@ -48,7 +48,7 @@ func (s *server) preflight(path, method string, headers ...string) answer {
 }
 
 func TestAPageSendsWhatPagesSend(t *testing.T) {
-	s := serve(t, site("cors "+front+" {\nheaders X-Client-Version x-tenant\n}\n"+settings)+"\ndjoser_auth /api/*\nrespond /api/* ok")
+	s := serve(t, site("cors "+front+" {\nheaders X-Client-Version x-tenant\n}\n"+required)+"\ndjoser_auth /api/*\nrespond /api/* ok")
 	for _, path := range []string{"/auth/me", "/api/x"} {
 		for _, headers := range [][]string{
 			{"authorization", "content-type"},
@@ -108,7 +108,7 @@ func TestAGatedAPIWorksFromAnotherOriginWithOneLine(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.Dir, "file.txt"), []byte("data"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Load(site("cors "+front+"\n"+settings) + `
+	err := s.Load(site("cors "+front+"\n"+required) + `
 		handle /proxied/* {
 			djoser_auth
 			reverse_proxy ` + plain.Listener.Addr().String() + `
@@ -179,12 +179,12 @@ func TestCORSIsCheckedWhenItIsLoaded(t *testing.T) {
 		"cors " + front + " {\nheaders *\n}":   `cors headers: "*" is not the name of a header`,
 		"cors " + front + " {\nheaders X:\n}":  `cors headers: "X:" is not the name of a header`,
 	} {
-		if err := newServer(t).Load(site(lines + "\n" + settings)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := newServer(t).Load(site(lines + "\n" + required)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", lines, err)
 		}
 	}
 	t.Setenv("HEADER", "X-Of-The-Environment")
-	s := serve(t, site("cors "+front+" {\nheaders {env.HEADER}\n}\n"+settings))
+	s := serve(t, site("cors "+front+" {\nheaders {env.HEADER}\n}\n"+required))
 	if a := s.preflight("/auth/me", "GET", "x-of-the-environment"); !pageSends(a, "GET", "x-of-the-environment") {
 		t.Errorf("%v", a.Header)
 	}
@@ -202,7 +202,7 @@ func attackPreflight(t *testing.T) {
 		w.Header().Set("X-Secret", "secret")
 		_, _ = w.Write([]byte("secret"))
 	})
-	s := serve(t, site("cors "+front+"\n"+settings)+`
+	s := serve(t, site("cors "+front+"\n"+required)+`
 		handle /proxied {
 			djoser_auth
 			reverse_proxy `+to+`

@@ -10,9 +10,9 @@ import (
 // Errors that a configuration alone shows are found beside a running server that has the
 // store open.
 func TestValidateFindsWhatTheStartWould(t *testing.T) {
-	p := startProcess(t, site(settings))
+	p := startProcess(t, site(required))
 	token := p.Register("alice", "secret")
-	realm := site(settings) + "\n"
+	realm := site(required) + "\n"
 
 	const company = "djoser /auth/* {\ndisable password_reset\nstore badger {$DIR}/store\nuser_model {\nrequired_fields email company\nfield company char {\nmax_length 80\n}\n}\n}\n"
 	const gate = "djoser_auth /api/* {\nheaders {\nX-A {http.auth.user.company}\n}\n}\n"

@@ -52,7 +52,7 @@ func (s *server) logInBy(name, code string) testsite.Answer {
 }
 
 func TestSecondFactorsOfDjangoWorkAsBefore(t *testing.T) {
-	in := install(t, settings+"mfa\n")
+	in := install(t, required+"mfa\n")
 	hash := fmt.Sprintf(`, "password": %q`, madeUpHash(t))
 	user := func(id int, name string) string { return userRow(id, name, hash) }
 	file := filepath.Join(in.Dir, "dump.json")
@@ -121,7 +121,7 @@ func codeRow(pk, device int, code string) string {
 }
 
 func TestRecoveryCodesOfDjangoWorkAsBefore(t *testing.T) {
-	in := install(t, settings+"mfa\n")
+	in := install(t, required+"mfa\n")
 	hash := fmt.Sprintf(`, "password": %q`, madeUpHash(t))
 	file := filepath.Join(in.Dir, "dump.json")
 	rows := []string{
@@ -159,7 +159,7 @@ func TestRecoveryCodesOfDjangoWorkAsBefore(t *testing.T) {
 }
 
 func TestAppsThatCannotBeASecondFactorAreLeftOut(t *testing.T) {
-	in := install(t, settings+"mfa\n")
+	in := install(t, required+"mfa\n")
 	in.Start()
 	rows := []string{userRow(1, "ann", ""), userRow(2, "bob", ""), userRow(3, "", "")}
 	var want []string
@@ -191,7 +191,7 @@ func TestAppsThatCannotBeASecondFactorAreLeftOut(t *testing.T) {
 	in.djoser("", "import", file, "--skip").Want(t, 0, "users     3    2        0        1", "factors     9    1        0        8", "left out: 8 of otp_totp.totpdevice")
 
 	// Where second factors are off, nobody is locked out.
-	in = install(t, settings)
+	in = install(t, required)
 	os.WriteFile(file, []byte(dumpOf(userRow(1, "ann", ""), deviceRow(1, "1", ""), deviceRow(2, "1", `"confirmed": false`))), 0o600)
 	in.djoser("", "import", file).Want(t, 4, "row 2 (otp_totp.totpdevice 1): error: second factors are off here", "put the line mfa into the djoser block", "nothing was changed")
 }

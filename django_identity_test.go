@@ -23,7 +23,7 @@ func TestLogInsWithProvidersOfDjangoWorkAsBefore(t *testing.T) {
 	block := func(name string) string {
 		return "provider " + name + " {\nclient_id a\nclient_secret b\n}\n"
 	}
-	in := install(t, settings+p.line("corp", p.provider.Issuer)+block("google")+block("github"))
+	in := install(t, required+p.line("corp", p.provider.Issuer)+block("google")+block("github"))
 	file := filepath.Join(in.Dir, "dump.json")
 	eleven := []string{userRow(5, "eve", "")}
 	for i := range 11 {

@@ -58,7 +58,7 @@ func TestADumpInAnotherFormatIsReadOrExplained(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := install(t, settings)
+			in := install(t, required)
 			file := filepath.Join(in.Dir, "dump.json")
 			if err := os.WriteFile(file, []byte(dump.text), 0o600); err != nil {
 				t.Fatal(err)
@@ -89,7 +89,7 @@ func quoted(texts []string) []string {
 }
 
 func TestRowsOfLinesHaveTheirNumbers(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	file := filepath.Join(in.Dir, "dump.jsonl")
 	os.WriteFile(file, []byte(userRow(1, "ann", "")+"\n"+userRow(2, "", "")+"\n"), 0o600)
 	in.djoser("", "import", file, "--dry-run").Want(t, 4, "row 2 (auth.user 2)")
@@ -98,7 +98,7 @@ func TestRowsOfLinesHaveTheirNumbers(t *testing.T) {
 // dumpdata --natural-primary --natural-foreign of a user model with UUIDs has no keys, and
 // references by name.
 func TestUsersWithUUIDsAreImportedByName(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	user := func(name string) string {
 		return userRow(nil, name, `, "id": "0a6f1cf0-6dc1-4b5c-8d24-2a1f5fd0b1aa", "groups": [["editors"]]`)
 	}

@@ -54,7 +54,7 @@ var otherPeoplesRows = map[string]string{
 // realmOfTwo has alice as account 1 and bob as account 2.
 func realmOfTwo(t *testing.T) *installation {
 	t.Helper()
-	in := install(t, settings+"mfa\nprovider github {\nclient_id a\nclient_secret b\n}\n")
+	in := install(t, required+"mfa\nprovider github {\nclient_id a\nclient_secret b\n}\n")
 	in.Start()
 	for _, name := range []string{"alice", "bob"} {
 		if status, answer := in.ask("POST", "default/users", fmt.Sprintf(`{"name": %q}`, name)); status != 200 {
@@ -86,7 +86,7 @@ func attackImportedToken(t *testing.T) {
 
 // attackLastID uses the largest id, so that nobody else could register.
 func attackLastID(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	file := filepath.Join(in.Dir, "dump.json")
 	row := `[{"model": "auth.user", "pk": %d, "fields": {"username": "last", "password": "!"}}]`
@@ -126,7 +126,7 @@ func (in *installation) refusesOthersRow(t *testing.T, name, dump string, tally 
 }
 
 func TestGroupNamesHaveDjangosMaximumLength(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	file := filepath.Join(in.Dir, "dump.json")
 	long := strings.Repeat("\u00fc", model.MaxGroup+1)
@@ -140,7 +140,7 @@ func TestGroupNamesHaveDjangosMaximumLength(t *testing.T) {
 }
 
 func TestOfTwoRowsTheFirstIsImported(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	var rows []string
 	for id := range 60 {
@@ -174,7 +174,7 @@ func clashingRows() (dump string, names map[int]string) {
 }
 
 func TestRowsAreImportedAsTheCheckSays(t *testing.T) {
-	in := install(t, settings+"reserve_usernames 90d\n")
+	in := install(t, required+"reserve_usernames 90d\n")
 	in.Start()
 	in.Register("held", "pw")
 	in.ok("user", "delete", "held", "--yes")
@@ -204,7 +204,7 @@ func TestRowsAreImportedAsTheCheckSays(t *testing.T) {
 }
 
 func TestTokensAreImportedAsTheCheckSays(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	file := filepath.Join(in.Dir, "dump.json")
 	rows := []string{tokenRow(1, "1"), userRow(1, "ann", ""), tokenRow(1, "2"), userRow(2, "bob", ""), tokenRow(2, "2"),
@@ -223,7 +223,7 @@ func TestTokensAreImportedAsTheCheckSays(t *testing.T) {
 }
 
 func TestARowWithAReservedNameIsReported(t *testing.T) {
-	in := install(t, settings+"reserve_usernames 90d\n")
+	in := install(t, required+"reserve_usernames 90d\n")
 	in.Start()
 	bob := in.Register("bob", "pw")
 	(&server{in.Site}).rename(bob, "robert").Want(t, 200)

@@ -123,7 +123,7 @@ func TestATextOfPythonStaysOneArgument(t *testing.T) {
 }
 
 func TestCommandConvertsSettings(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	file := filepath.Join(in.Dir, "settings.json")
 	if err := os.WriteFile(file, []byte("\ufeff"+`{"DJOSER": {"SET_PASSWORD_RETYPE": true}}`), 0o600); err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ func (in *installation) comesBack(dump, model string) {
 func TestDumpsOfDjangoAreExportedUnchanged(t *testing.T) {
 	for _, name := range []string{"auth.json", "full.json", "natural.json"} {
 		t.Run(name, func(t *testing.T) {
-			in := install(t, settings)
+			in := install(t, required)
 			out := in.ok("import", dumpFile(t, name))
 			for _, line := range []string{"users    21   21", "groups     3    3", "tokens    11   10        0        0      1"} {
 				if !strings.Contains(out, line) {
@@ -138,7 +138,7 @@ func TestDumpsOfDjangoAreExportedUnchanged(t *testing.T) {
 		})
 	}
 	t.Run("custom.json", func(t *testing.T) {
-		in := install(t, settings+members)
+		in := install(t, required+members)
 		in.djoser("", "import", dumpFile(t, "custom.json"), "--dry-run").Want(t, 4, "look like users")
 		in.ok("import", dumpFile(t, "custom.json"), "--model", "members.Member")
 		in.comesBack(dumpFile(t, "custom.json"), "members.member")
@@ -147,7 +147,7 @@ func TestDumpsOfDjangoAreExportedUnchanged(t *testing.T) {
 }
 
 func TestAnImportCanBeRepeated(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	dump := dumpFile(t, "auth.json")
 	in.ok("import", dump)
@@ -166,7 +166,7 @@ func TestAnImportCanBeRepeated(t *testing.T) {
 }
 
 func TestPasswordsAndTokensFromDjangoWorkAsBefore(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.ok("import", dumpFile(t, "auth.json"))
 	in.Start()
 	text, err := os.ReadFile(dumpFile(t, "auth.json"))
@@ -223,7 +223,7 @@ func TestPasswordsAndTokensFromDjangoWorkAsBefore(t *testing.T) {
 }
 
 func TestADryRunListsEveryProblem(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.djoser("pw\n", "user", "add", "anne").Want(t, 0)
 	const token = `"0123456789abcdef0123456789abcdef0123456"`
 	rows := []string{
@@ -328,7 +328,7 @@ func TestTwentyThousandUsersAreImported(t *testing.T) {
 		t.Skip("takes long")
 	}
 	const users = 20_000
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	dump := filepath.Join(in.Dir, "dump.json")
 	writeLargeDump(t, dump, users)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/doctor"
+	"github.com/caddy-djoser/djoser/settings"
 )
 
 // examine is 'caddy djoser doctor' for all realms that a configuration defines.
@@ -30,21 +31,21 @@ func examine(ctx context.Context, config []byte, sendTo string) ([]doctor.Findin
 }
 
 // patient sets a realm up as the server does, with its mailer, but opens nothing.
-func patient(name string, settings *Settings) (found *doctor.Realm, done func()) {
+func patient(name string, s *settings.Settings) (found *doctor.Realm, done func()) {
 	found, done = &doctor.Realm{Name: name}, func() {}
 	var mailer struct{ Engine string }
-	_ = json.Unmarshal(settings.MailerRaw, &mailer) // none without a mailer
+	_ = json.Unmarshal(s.MailerRaw, &mailer) // none without a mailer
 	caddyContext, cancel, err := offlineContext()
 	if err != nil {
 		found.Err = err
 		return found, done
 	}
-	_, r, err := defineAlone(caddyContext, name, settings)
+	_, r, err := defineAlone(caddyContext, name, s)
 	if err != nil {
 		found.Err = err
 		return found, cancel
 	}
-	s := r.settings
+	s = r.settings
 	*found = doctor.Realm{
 		Name: name, Domain: s.Domain, Mailer: mailer.Engine, From: s.FromEmail, Store: r.location,
 		Open: s.Registration == account.RegistrationOpen, Proves: s.SendActivationEmail,

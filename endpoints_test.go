@@ -49,7 +49,7 @@ func TestEverySwitch(t *testing.T) {
 			}
 		}
 		t.Run(strings.Join(names, " "), func(t *testing.T) {
-			s := serve(t, site(strings.Join(lines, "\n")+"\n"+settings))
+			s := serve(t, site(strings.Join(lines, "\n")+"\n"+required))
 			live(t, s, on)
 		})
 	}
@@ -350,7 +350,7 @@ func TestOverridingPage(t *testing.T) {
 
 	s = newServer(t)
 	s.WriteFile("activation_email_subject.txt", templates[0])
-	if err := s.Load(site("send_activation_email\ntemplates {$DIR}\n" + settings)); err != nil {
+	if err := s.Load(site("send_activation_email\ntemplates {$DIR}\n" + required)); err != nil {
 		t.Fatal(err)
 	}
 	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "a@b.example").Want(t, 201)
@@ -368,7 +368,7 @@ func TestDifferencesPageRestoresDefaults(t *testing.T) {
 }
 
 func TestLastLoginIsTheTimeOfTheLastLogin(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	lastLogin := func() time.Time {
 		t.Helper()
 		acc, err := runningRealm(t, "default").accounts.Find(t.Context(), "ann")

@@ -389,7 +389,7 @@ func TestWebSocketsOfBrowsersSendTheTokenAsASubprotocol(t *testing.T) {
 	err = s.LoadFile(strings.NewReplacer(
 		"{\n\tlog {", "{\nadmin off\npersist_config off\nauto_https off\nlog {\noutput file {$DIR}/log\n",
 		"localhost:8080", s.Addr,
-		"disable password_reset", settings,
+		"disable password_reset", required,
 		"localhost:8000", server.Listener.Addr().String(),
 	).Replace(string(recipe[1])))
 	if err != nil {
@@ -602,7 +602,7 @@ func TestBackEndsGetGroupsAndFlags(t *testing.T) {
 }
 
 func TestAFieldOfSeveralLinesIsOneHeaderLine(t *testing.T) {
-	s := serve(t, "djoser /auth/* {\nuser_model {\nrequired_fields email about\nfield about text {\nblank\n}\n}\n"+settings+
+	s := serve(t, "djoser /auth/* {\nuser_model {\nrequired_fields email about\nfield about text {\nblank\n}\n}\n"+required+
 		"\n}\ndjoser_auth /api/* {\nheaders {\nX-About {http.auth.user.about}\n}\n}\nreverse_proxy /api/* "+testsite.BackEnd(t))
 	s.Do("POST", "/auth/register", `{"username": "alice", "password": "secret", "email": "a@b.example", "about": "one\r\nX-Admin: 1\ntwo"}`, "Content-Type", drf.MediaJSON).Want(t, 201)
 	e := s.Get("/api/", s.Login("alice", "secret")).Echo(t)
@@ -612,7 +612,7 @@ func TestAFieldOfSeveralLinesIsOneHeaderLine(t *testing.T) {
 }
 
 func TestOnlyPreflightsPassWithoutAToken(t *testing.T) {
-	s := serve(t, "djoser /auth/* {\ncors https://app.example\n"+settings+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t))
+	s := serve(t, "djoser /auth/* {\ncors https://app.example\n"+required+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t))
 	preflight := []string{"Origin", "https://app.example", "Access-Control-Request-Method", "DELETE"}
 	s.Do("OPTIONS", "/api/", "", preflight...).Want(t, 200, "")
 	for name, request := range map[string][]string{
@@ -786,7 +786,7 @@ func TestAGateThatMakesNoSenseIsRefused(t *testing.T) {
 		`"groups": ["a", ""]`:               "groups: no group has an empty name",
 		`"fresh": 5`:                        "fresh is 5ns: it must be at least a second",
 	} {
-		config, err := testsite.Adapt("http://x.test {\ndjoser /auth/* {\n" + strings.ReplaceAll(settings, "{$DIR}", t.TempDir()) + "\n}\ndjoser_auth\n}")
+		config, err := testsite.Adapt("http://x.test {\ndjoser /auth/* {\n" + strings.ReplaceAll(required, "{$DIR}", t.TempDir()) + "\n}\ndjoser_auth\n}")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func change(t *testing.T, username string, alter func(*model.Account)) {
 	}
 }
 
-func realmAnd(site string) string { return "djoser /auth/* {\n" + settings + "\n}\n" + site }
+func realmAnd(site string) string { return "djoser /auth/* {\n" + required + "\n}\n" + site }
 
 func TestTheGateLetsValidTokensThrough(t *testing.T) {
 	s := serve(t, realmAnd("djoser_auth /api/*\nreverse_proxy /api/* "+testsite.BackEnd(t)))

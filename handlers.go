@@ -1,6 +1,7 @@
 package djoser
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"github.com/caddy-djoser/djoser/internal/mount"
 	"github.com/caddy-djoser/djoser/internal/placement"
 	"github.com/caddy-djoser/djoser/internal/request"
+	"github.com/caddy-djoser/djoser/settings"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
@@ -34,7 +36,7 @@ type Handler struct {
 	Prefix string `json:"prefix,omitempty"`
 
 	// Settings define the realm. Default: another handler defines it.
-	Settings *Settings `json:"settings,omitempty"`
+	Settings *settings.Settings `json:"settings,omitempty"`
 
 	app    *App
 	warned atomic.Bool // of a prefix that may be missing
@@ -82,7 +84,7 @@ func (h *Handler) layouts() []api.Layout {
 	if h.Settings == nil {
 		return []api.Layout{api.Classic}
 	}
-	return h.Settings.layouts()
+	return h.Settings.Layouts()
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -129,4 +131,26 @@ func (h *Handler) warnOfPrefix(r *realm, path string) {
 		r.log.Warn("a path is 404 that may be meant for an endpoint: djoser has no prefix here, so its endpoints are at the root; if they are to be elsewhere, add the line 'prefix' to its block",
 			zap.String("path", "/"+path), zap.String("prefix", prefix))
 	}
+}
+
+// serveRelated answers a browser that asks for related origins, if the handler's settings name
+// any.
+func (h *Handler) serveRelated(w http.ResponseWriter, r *http.Request) (served bool, err error) {
+	if request.Path(r) != settings.RelatedPath || h.Settings == nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false, nil
+	}
+	realm, err := h.app.realm(h.Realm)
+	if err != nil {
+		return false, nil
+	}
+	origins := realm.settings.RelatedOrigins()
+	if len(origins) == 0 {
+		return false, nil
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	if r.Method == http.MethodHead {
+		return true, nil
+	}
+	return true, json.NewEncoder(w).Encode(map[string][]string{"origins": origins})
 }

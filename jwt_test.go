@@ -23,7 +23,7 @@ type jwtPair struct{ Access, Refresh string }
 // jwtSite is a site with JWT, a gate at /api, and Ann.
 func jwtSite(t *testing.T, lines string) *server {
 	t.Helper()
-	s := serve(t, site(settings+v2Settings+"jwt {\n"+lines+"}\n")+`
+	s := serve(t, site(required+v2Settings+"jwt {\n"+lines+"}\n")+`
 djoser_auth /api/*
 djoser_auth /fresh/* {
 	fresh 1h
@@ -264,7 +264,7 @@ func TestOthersCanCheckTokens(t *testing.T) {
 }
 
 func TestLoginsWithJWTAreThrottledWithTheOthers(t *testing.T) {
-	s := serve(t, site(strings.Replace(settings, "throttle off", "", 1)+v2Settings+"jwt\n"))
+	s := serve(t, site(strings.Replace(required, "throttle off", "", 1)+v2Settings+"jwt\n"))
 	s.Register("ann", "pw")
 	wrong := func() testsite.Answer {
 		return s.Post("/auth/jwt/create/", "", "username", "ann", "password", "x")

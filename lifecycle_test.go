@@ -55,7 +55,7 @@ func inFolder(p *testsite.Process, site string) string {
 }
 
 func TestAConfigurationIsCheckedBesideARunningServer(t *testing.T) {
-	p := startProcess(t, site(settings))
+	p := startProcess(t, site(required))
 	token := p.Register("alice", "secret")
 	p.Run("", "validate").Want(t, 0)
 	p.Run("", "adapt", "--validate").Want(t, 0)
@@ -63,9 +63,9 @@ func TestAConfigurationIsCheckedBesideARunningServer(t *testing.T) {
 }
 
 func TestTheErrorOfASecondServerNamesTheFirst(t *testing.T) {
-	p := startProcess(t, site(settings))
+	p := startProcess(t, site(required))
 	token := p.Register("alice", "secret")
-	second := startProcess(t, inFolder(p, site(settings)))
+	second := startProcess(t, inFolder(p, site(required)))
 	for _, part := range []string{filepath.Join(p.Dir, "store"), "process " + strconv.Itoa(p.PID()), "caddy reload"} {
 		if !strings.Contains(second.Log(), part) {
 			t.Errorf("no %q in %s", part, second.Log())
@@ -78,18 +78,18 @@ func TestTheErrorOfASecondServerNamesTheFirst(t *testing.T) {
 }
 
 func TestARejectedReloadChangesNothing(t *testing.T) {
-	p := startProcess(t, site(settings))
+	p := startProcess(t, site(required))
 	token := p.Register("alice", "secret")
 	for broken, want := range map[string]string{
 		"djoser /auth/* {\n nonsense\n}":                                               "nonsense",
-		site(settings) + "\ndjoser_auth /x {\n realm nobody\n}":                        "realm nobody is not defined",
+		site(required) + "\ndjoser_auth /x {\n realm nobody\n}":                        "realm nobody is not defined",
 		site("domain x.com\nsite_name X\npassword_reset_confirm_url \"{uid}{token}\""): "mailer",
-		withTakenPort(t, site(settings)):                                               "listen",
+		withTakenPort(t, site(required)):                                               "listen",
 	} {
 		p.Reload(broken).Want(t, 1, want)
 		p.Get("/auth/me", token).Want(t, 200)
 	}
-	p.Reload(site(settings)+"\nrespond /new 204").Want(t, 0)
+	p.Reload(site(required)+"\nrespond /new 204").Want(t, 0)
 	p.Get("/auth/me", token).Want(t, 200)
 }
 
@@ -103,16 +103,16 @@ const secondRealm = `
 `
 
 func TestARealmThatIsRemovedReleasesItsStore(t *testing.T) {
-	p := startProcess(t, site(settings)+secondRealm)
+	p := startProcess(t, site(required)+secondRealm)
 	token := p.Register("alice", "secret")
 	p.Reload(secondRealm).Want(t, 0)
 
-	startProcess(t, inFolder(p, site(settings))).Get("/auth/me", token).Want(t, 200)
+	startProcess(t, inFolder(p, site(required))).Get("/auth/me", token).Want(t, 200)
 }
 
 func TestARejectedReloadKeepsNoStore(t *testing.T) {
-	p := startProcess(t, site(settings))
-	broken := withTakenPort(t, site(settings)+secondRealm)
+	p := startProcess(t, site(required))
+	broken := withTakenPort(t, site(required)+secondRealm)
 	for range 3 { // apps start in random order
 		p.Reload(broken).Want(t, 1, "listen")
 	}
@@ -120,7 +120,7 @@ func TestARejectedReloadKeepsNoStore(t *testing.T) {
 }
 
 func TestARejectedReloadLeavesUniqueFieldsUnique(t *testing.T) {
-	realm := strings.Replace(settings, "throttle off", `throttle off
+	realm := strings.Replace(required, "throttle off", `throttle off
 		user_model {
 			required_fields code
 			field code char {
@@ -190,7 +190,7 @@ func (r *pending) end() int {
 }
 
 func TestRequestsThatOutliveTheirConfiguration(t *testing.T) {
-	p := startProcess(t, site(settings))
+	p := startProcess(t, site(required))
 	token := p.Register("alice", "secret")
 	requests := func() map[string]*pending {
 		return map[string]*pending{
@@ -202,7 +202,7 @@ func TestRequestsThatOutliveTheirConfiguration(t *testing.T) {
 
 	// The new configuration has the realm.
 	begun := requests()
-	p.Reload(site(settings)+"\nrespond /new 204").Want(t, 0)
+	p.Reload(site(required)+"\nrespond /new 204").Want(t, 0)
 	for name, want := range map[string]int{"login": 200, "register": 201, "me": 200} {
 		if got := begun[name].end(); got != want {
 			t.Errorf("%s over a reload: %d, want %d", name, got, want)
@@ -223,7 +223,7 @@ func TestRequestsThatOutliveTheirConfiguration(t *testing.T) {
 }
 
 func TestNoKeysOfAnotherUserModelAreKept(t *testing.T) {
-	p := startProcess(t, site(settings))
+	p := startProcess(t, site(required))
 	p.Register("victim", "secret")
 	token := p.Register("mallory", "secret")
 	change := begin(t, p, "PATCH", "/auth/me", token, `{"email": "victim@example.com"}`)
@@ -342,7 +342,7 @@ func TestNoLoginIsLostOverFiftyReloadsUnderLoad(t *testing.T) {
 	plain := startProcess(t, plainSites[0])
 	plainVisitor := &visitor{addr: plain.Addr, tokens: []string{"x"}}
 
-	sites := twoSites(site(settings + "\ntoken {\nper_user 100000\n}"))
+	sites := twoSites(site(required + "\ntoken {\nper_user 100000\n}"))
 	p := startProcess(t, sites[0])
 	v := &visitor{addr: p.Addr, tokens: []string{p.Register("alice", "secret")}}
 
@@ -379,7 +379,7 @@ func TestAcknowledgedAccountsSurviveAKill(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no SIGKILL")
 	}
-	p := startProcess(t, site(settings))
+	p := startProcess(t, site(required))
 	token := p.Register("alice", "secret")
 	p.Kill()
 	p.Start()

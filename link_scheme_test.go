@@ -13,7 +13,7 @@ func attackPlainLink(t *testing.T) {
 	s := newServer(t)
 	writeCertificate(t, s.Dir)
 	withTLS := "https://" + testsite.FreeAddress(t) + " {\ntls {$DIR}/cert.pem {$DIR}/key.pem\ndjoser /accounts/*\n}\n"
-	if err := s.LoadWith(testsite.Options+withTLS, site(settings)); err != nil {
+	if err := s.LoadWith(testsite.Options+withTLS, site(required)); err != nil {
 		t.Fatal(err)
 	}
 	s.Register("ann", "pw")
@@ -22,7 +22,7 @@ func attackPlainLink(t *testing.T) {
 		t.Errorf("the link is %s", m.Link)
 	}
 
-	if err := s.LoadWith(testsite.Options+withTLS, site("protocol http\n"+settings)); err != nil {
+	if err := s.LoadWith(testsite.Options+withTLS, site("protocol http\n"+required)); err != nil {
 		t.Fatal(err)
 	}
 	s.Post("/auth/password/reset", "", "email", "ann@example.com").Want(t, 200)

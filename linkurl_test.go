@@ -12,7 +12,7 @@ func withLinks(domain, url string) string {
 	return strings.NewReplacer(
 		"domain frontend.com", "domain "+domain,
 		`"#/password/reset/confirm/{uid}/{token}"`, `"`+url+`"`,
-	).Replace(settings)
+	).Replace(required)
 }
 
 func TestLinksLeadWhereTheSettingsSay(t *testing.T) {
@@ -69,7 +69,7 @@ func TestAURLThatMakesNoSenseIsRefused(t *testing.T) {
 
 func TestABadTokenIsIgnoredWhereNoneIsNeeded(t *testing.T) {
 	const bad = "0000000000000000000000000000000000000000"
-	s := serve(t, site("ignore_bad_token\n"+settings)+"\ndjoser_auth /api\nrespond /api ok")
+	s := serve(t, site("ignore_bad_token\n"+required)+"\ndjoser_auth /api\nrespond /api ok")
 	s.Post("/auth/register", bad, "username", "ann", "password", "pw", "email", "ann@b.example").Want(t, 201)
 	s.Post("/auth/login", bad, "username", "ann", "password", "pw").Want(t, 200)
 	s.Post("/auth/password/reset", bad, "email", "ann@b.example").Want(t, 200)
@@ -82,7 +82,7 @@ func TestABadTokenIsIgnoredWhereNoneIsNeeded(t *testing.T) {
 	}
 	s.Post("/auth/logout", bad).Want(t, 401)
 
-	s = serve(t, site(settings)) // the default is REST framework's
+	s = serve(t, site(required)) // the default is REST framework's
 	s.Get("/auth/", bad).Want(t, 401, `{"detail": "Invalid token"}`)
 	s.Post("/auth/login", bad, "username", "ann", "password", "pw").Want(t, 401)
 }

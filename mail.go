@@ -73,7 +73,7 @@ func (r *realm) linkProtocol(m *model.Mail) string {
 	if r.settings.Protocol == "" && r.hasTLS != nil && r.hasTLS() {
 		return "https"
 	}
-	return cmp.Or(r.settings.Protocol, m.Protocol, r.settings.usualProtocol())
+	return cmp.Or(r.settings.Protocol, m.Protocol, r.settings.UsualProtocol())
 }
 
 // compose makes the mail of an outbox entry from the accounts' current state. It

@@ -17,7 +17,7 @@ import (
 
 // smtpSettings are the usual settings, with an SMTP server.
 func smtpSettings(srv *testsite.SMTP) string {
-	return strings.Replace(settings, "mailer file {$DIR}/mails", "mailer smtp "+srv.Addr+" {\ntls none\n}", 1) + "\n"
+	return strings.Replace(required, "mailer file {$DIR}/mails", "mailer smtp "+srv.Addr+" {\ntls none\n}", 1) + "\n"
 }
 
 func attackLocalRecipients(t *testing.T) {

@@ -20,7 +20,7 @@ func TestMailsUseTheLanguageOfTheRequest(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(templates, "password_reset_email_subject.txt"), []byte(subject), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Load(site(settings + "\ntemplates {$DIR}/templates")); err != nil {
+	if err := s.Load(site(required + "\ntemplates {$DIR}/templates")); err != nil {
 		t.Fatal(err)
 	}
 	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@a.example").Want(t, 201)
@@ -64,10 +64,10 @@ func nextSubject(t *testing.T, s *server, sent map[string]bool) (subject string)
 func TestMailsUseTheLanguageOfTheAccountsLastLogin(t *testing.T) {
 	const german, english = "Wählen Sie ein neues Passwort für Frontend", "Choose a new password for Frontend"
 	for name, c := range map[string]struct{ config, other string }{
-		"pages":             {site(settings) + "\ndjoser_pages /account/*", german},
-		"languages of mail": {site("languages en de\n"+settings) + "\ndjoser_pages /account/* {\nlanguages en\n}", german},
-		"one language":      {site(settings) + "\ndjoser_pages /account/* {\nlanguages en\n}", english},
-		"no pages":          {site(settings), english},
+		"pages":             {site(required) + "\ndjoser_pages /account/*", german},
+		"languages of mail": {site("languages en de\n"+required) + "\ndjoser_pages /account/* {\nlanguages en\n}", german},
+		"one language":      {site(required) + "\ndjoser_pages /account/* {\nlanguages en\n}", english},
+		"no pages":          {site(required), english},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, c.config)

@@ -121,7 +121,7 @@ func (s *server) metricNow(name string) (n float64) {
 }
 
 func TestAccountEventsAreReported(t *testing.T) {
-	s := serveWatched(t, site("realm watched\nsend_activation_email\n"+settings))
+	s := serveWatched(t, site("realm watched\nsend_activation_email\n"+required))
 	// The audit log's entry and the event follow each step.
 	var token string
 	for i, step := range []struct {
@@ -202,7 +202,7 @@ func TestAccountEventsAreReported(t *testing.T) {
 }
 
 func TestTheAccessLogHasTheAccount(t *testing.T) {
-	s := serveWatched(t, site(settings)+"\ndjoser_auth /api\nrespond /api ok")
+	s := serveWatched(t, site(required)+"\ndjoser_auth /api\nrespond /api ok")
 	token := s.Register("ann", "pw")
 	s.Get("/auth/me", token).Want(t, 200)
 	s.Get("/api", token).Want(t, 200)
@@ -239,7 +239,7 @@ func TestAMailThatALimitLeavesOutIsLoggedAndCounted(t *testing.T) {
 }
 
 func TestMetricsSurviveAReload(t *testing.T) {
-	text := site("realm counted\n"+settings) + "\ndjoser_auth /api {\nrealm counted\n}\nrespond /api ok"
+	text := site("realm counted\n"+required) + "\ndjoser_auth /api {\nrealm counted\n}\nrespond /api ok"
 	s := serveWatched(t, text)
 	names := []string{
 		`caddy_djoser_actions_total{action="login",outcome="ok",realm="counted"}`,

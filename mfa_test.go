@@ -19,7 +19,7 @@ const wrongCode = `{"code": ["Invalid code."]}`
 // mfaSite is a site with second factors and JWT, a gate that needs one, and Ann.
 func mfaSite(t *testing.T, lines string) *server {
 	t.Helper()
-	s := serve(t, site(settings+v2Settings+"mfa\njwt\n"+lines)+`
+	s := serve(t, site(required+v2Settings+"mfa\njwt\n"+lines)+`
 djoser_auth /secret/* {
 	mfa
 }
@@ -163,7 +163,7 @@ func attackFactor(t *testing.T) {
 	}
 
 	// Without the setting, nobody is let in by the password alone.
-	if err := s.Load(site(settings)); err != nil {
+	if err := s.Load(site(required)); err != nil {
 		t.Fatal(err)
 	}
 	s.Post("/auth/login", "", "username", "ann", "password", "pw2").Want(t, http.StatusForbidden, `{"detail": "This account has a second factor, and the site takes none any more."}`)
@@ -199,7 +199,7 @@ func attackCodeInARace(t *testing.T) {
 
 // attackGuessedCode guesses codes with the right password, in two kinds of log-ins.
 func attackGuessedCode(t *testing.T) {
-	s := serve(t, site(strings.Replace(settings, "throttle off", "throttle {\nlogin 100/1m\njwt_create 100/1m\nmfa 100/1m\n}", 1)+v2Settings+"mfa\njwt\n"))
+	s := serve(t, site(strings.Replace(required, "throttle off", "throttle {\nlogin 100/1m\njwt_create 100/1m\nmfa 100/1m\n}", 1)+v2Settings+"mfa\njwt\n"))
 	s.Register("ann", "pw")
 	app, _ := s.enrol(s.Login("ann", "pw"))
 	ephemeral := []string{s.askedFor("login"), s.askedFor("jwt/create/")}
@@ -271,14 +271,14 @@ func TestReauthenticatingMakesALoginFresh(t *testing.T) {
 }
 
 func TestMFAIsOffByDefault(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("ann", "pw")
 	s.Get("/auth/mfa/status", token).Want(t, http.StatusNotFound)
 	s.Post("/auth/mfa/verify", "").Want(t, http.StatusNotFound)
 }
 
 func TestSecondFactorsOnThePages(t *testing.T) {
-	s := serve(t, site(settings+"mfa\n")+`
+	s := serve(t, site(required+"mfa\n")+`
 djoser_pages /account/*
 djoser_auth /secret/* {
 	mfa
@@ -410,7 +410,7 @@ func TestALoginWithJWTIsFinishedOnlyWithJWT(t *testing.T) {
 	s := newServer(t)
 	load := func(lines string) {
 		t.Helper()
-		if err := s.Load(withPages(settings+v2Settings+"mfa\n"+lines, "")); err != nil {
+		if err := s.Load(withPages(required+v2Settings+"mfa\n"+lines, "")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -37,6 +37,7 @@ import (
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/pages"
+	"github.com/caddy-djoser/djoser/settings"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -144,7 +145,7 @@ func (a *App) Refer(ctx caddy.Context, realm, where string, check func(*model.Mo
 
 // define adds a realm. It accepts the same definition again, since several sites
 // may import one snippet.
-func (a *App) define(ctx caddy.Context, name string, s *Settings) error {
+func (a *App) define(ctx caddy.Context, name string, s *settings.Settings) error {
 	if err := directive.CheckRealmName(name); err != nil {
 		return err
 	}

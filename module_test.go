@@ -18,8 +18,8 @@ type server struct{ *testsite.Site }
 
 type answer = testsite.Answer
 
-// settings are all required settings of a realm.
-const settings = testsite.Settings
+// required are all required settings of a realm.
+const required = testsite.Settings
 
 // serve runs a site block with this content on a free port until the test ends.
 func serve(t *testing.T, site string) *server {
@@ -73,7 +73,7 @@ func runningRealm(t *testing.T, name string) *realm {
 }
 
 func TestTutorialWorksToTheLetter(t *testing.T) {
-	s := serve(t, "djoser /auth/* {\n"+settings+"\n}")
+	s := serve(t, "djoser /auth/* {\n"+required+"\n}")
 	s.Post("/auth/register", "", "username", "djoser", "password", "djoser").
 		Want(t, http.StatusCreated, `{"email": "", "username": "djoser"}`)
 	s.Get("/auth/me", "").
@@ -87,7 +87,7 @@ func TestTutorialWorksToTheLetter(t *testing.T) {
 }
 
 func TestEndpointsAcceptEveryBodyAndATrailingSlash(t *testing.T) {
-	s := serve(t, "djoser /auth/* {\n"+settings+"\n}")
+	s := serve(t, "djoser /auth/* {\n"+required+"\n}")
 	s.Register("alice", "secret-Pw1")
 	want := []string{`{"non_field_errors": ["Unable to login with provided credentials."]}`}
 	multipart := "--x\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nalice\r\n" +
@@ -103,7 +103,7 @@ func TestEndpointsAcceptEveryBodyAndATrailingSlash(t *testing.T) {
 }
 
 func TestStoredAccountsSurviveAReload(t *testing.T) {
-	site := "djoser /auth/* {\n" + settings + "\n}"
+	site := "djoser /auth/* {\n" + required + "\n}"
 	s := serve(t, site)
 	token := s.Register("alice", "secret-Pw1")
 	for i := range 3 {

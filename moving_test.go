@@ -55,9 +55,9 @@ func TestUsersComeFromElsewhere(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			lines := settings
+			lines := required
 			if _, model, found := strings.Cut(c.model, "user_model {"); found {
-				lines = "user_model {" + model[:strings.LastIndex(model, "}")] + settings
+				lines = "user_model {" + model[:strings.LastIndex(model, "}")] + required
 			}
 			in := install(t, lines)
 			in.Start()

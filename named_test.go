@@ -26,7 +26,7 @@ func namedSite(t *testing.T, lines string) (s *server, login string) {
 	if strings.Contains(lines, "throttle {") {
 		throttle = ""
 	}
-	s = serve(t, site(strings.Replace(settings, "throttle off", throttle, 1)+v2Settings+lines)+`
+	s = serve(t, site(strings.Replace(required, "throttle off", throttle, 1)+v2Settings+lines)+`
 djoser_auth /api/*
 djoser_auth /read/* {
 	scope read
@@ -390,7 +390,7 @@ func TestGitThroughTheGate(t *testing.T) {
 
 func TestThePageOfNamedTokens(t *testing.T) {
 	s := newServer(t)
-	if err := s.Load(withPages(settings, "") + "djoser_auth /api/*\nreverse_proxy /api/* " + testsite.BackEnd(t)); err != nil {
+	if err := s.Load(withPages(required, "") + "djoser_auth /api/*\nreverse_proxy /api/* " + testsite.BackEnd(t)); err != nil {
 		t.Fatal(err)
 	}
 	s.Register("ann", "pw")

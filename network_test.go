@@ -81,7 +81,7 @@ func attackThrottleTiming(t *testing.T) {
 // TestChangesDoNotDelayAnAdministrator changes an account with many requests
 // while an administrator changes it.
 func TestChangesDoNotDelayAnAdministrator(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("ann", "pw")
 	accounts := runningRealm(t, "default").accounts
 	acc, err := accounts.Find(t.Context(), "ann")

@@ -68,7 +68,7 @@ func TestTheOwnerIsToldOfNewAndRemovedWaysIn(t *testing.T) {
 
 // A thief who makes tokens again and again must not use up the mails to the owner.
 func TestManyNoticesOfTokensDontSilenceOthers(t *testing.T) {
-	s := serve(t, site(strings.Replace(settings, "throttle off", "throttle {\nnamed_token 1000/1h\nme 1000/1h\n}", 1)))
+	s := serve(t, site(strings.Replace(required, "throttle off", "throttle {\nnamed_token 1000/1h\nme 1000/1h\n}", 1)))
 	login := s.Register("ann", "pw")
 	for i := range 8 {
 		s.Post("/auth/tokens", login, "name", fmt.Sprint("token ", i)).Want(t, http.StatusCreated)

@@ -11,7 +11,7 @@ import (
 // attackDjangoTiming looks for accounts from Django: their hashes take longer than the
 // check for an unknown name.
 func attackDjangoTiming(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	s.Register("old", "pw")
 	s.Register("new", "pw")
 	const hash = "pbkdf2_sha256$100000$salt$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="

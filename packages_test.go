@@ -19,6 +19,7 @@ var mayImport = map[string]string{
 	"gate":                  "account model authn drf jwt internal/cors internal/directive internal/placement internal/request",
 	"pages":                 "account model authn drf internal/directive internal/mount internal/request serializers social",
 	"mail":                  "model templates internal/directive internal/fieldtype",
+	"settings":              "account api model jwt mail password social throttle internal/cors internal/directive internal/pwned",
 	"stores/records":        "model internal/fieldtype internal/username",
 	"stores/backup":         "stores/records model",
 	"stores/migration":      "stores/records model",

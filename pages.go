@@ -133,7 +133,7 @@ func (a *App) checkLinks(ctx caddy.Context, name string) error {
 	hasPages := a.declared.pages[name] || slices.ContainsFunc(a.pages, func(p *mounted) bool { return p.realm == name })
 	switch {
 	case !hasPages:
-		if err := r.settings.checkLinks(r.mailer != nil); err != nil {
+		if err := r.settings.CheckLinks(r.mailer != nil); err != nil {
 			return fmt.Errorf("realm %s: %w", name, err)
 		}
 	case r.mailer == nil:

@@ -111,7 +111,7 @@ func withPages(settings, pages string) string {
 
 func TestLogInAndOutOnPages(t *testing.T) {
 	s := newServer(t)
-	if err := s.Load(withPages(settings, "")); err != nil {
+	if err := s.Load(withPages(required, "")); err != nil {
 		t.Fatal(err)
 	}
 	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").Want(t, 201)
@@ -128,7 +128,7 @@ func TestLogInAndOutOnPages(t *testing.T) {
 
 func TestASessionBelongsToTheLogIn(t *testing.T) {
 	s := newServer(t)
-	if err := s.Load(withPages(settings, "home /welcome")); err != nil {
+	if err := s.Load(withPages(required, "home /welcome")); err != nil {
 		t.Fatal(err)
 	}
 	s.Register("ann", "pw")
@@ -153,7 +153,7 @@ func TestASessionBelongsToTheLogIn(t *testing.T) {
 
 func TestNextLeadsNowhereElse(t *testing.T) {
 	s := newServer(t)
-	if err := s.Load(withPages(settings, "")); err != nil {
+	if err := s.Load(withPages(required, "")); err != nil {
 		t.Fatal(err)
 	}
 	s.Register("ann", "pw")
@@ -175,7 +175,7 @@ func TestNextLeadsNowhereElse(t *testing.T) {
 
 func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	s := newServer(t)
-	if err := s.Load(withPages(settings, "")); err != nil {
+	if err := s.Load(withPages(required, "")); err != nil {
 		t.Fatal(err)
 	}
 	s.Register("ann", "pw")
@@ -198,7 +198,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 
 func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 	s := newServer(t)
-	if err := s.Load(withPages(settings, "")); err != nil {
+	if err := s.Load(withPages(required, "")); err != nil {
 		t.Fatal(err)
 	}
 	for path, status := range map[string]int{"login": 200, "register": 200, "nothing": 404, "profile": 303, "activate/MQ/x": 404, "logout": 200} {
@@ -227,11 +227,11 @@ func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 		t.Error("the nonce is always the same")
 	}
 	wantPage(t, s.Do("DELETE", "/account/login", ""), 405)
-	if err := s.Load(withPages(settings, "logo {$DIR}/missing.svg")); err == nil {
+	if err := s.Load(withPages(required, "logo {$DIR}/missing.svg")); err == nil {
 		t.Error("a missing logo is accepted")
 	}
 	s.WriteFile("logo.svg", "<svg/>")
-	if err := s.Load(withPages(settings, "logo {$DIR}/logo.svg")); err != nil {
+	if err := s.Load(withPages(required, "logo {$DIR}/logo.svg")); err != nil {
 		t.Fatal(err)
 	}
 	_, logo, _ := strings.Cut(s.Get("/account/login", "").Body, `<img src="`)
@@ -244,7 +244,7 @@ func TestEveryAnswerHasTheHeadersOfAPage(t *testing.T) {
 // TestLifeOfAnAccountOnPages goes all ways through mails.
 func TestLifeOfAnAccountOnPages(t *testing.T) {
 	s := newServer(t)
-	withoutURLs := strings.NewReplacer("password_reset_confirm_url", "#", "activation_url", "#").Replace(settings)
+	withoutURLs := strings.NewReplacer("password_reset_confirm_url", "#", "activation_url", "#").Replace(required)
 	if err := s.Load(withPages(withoutURLs+"\nsend_activation_email", "")); err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ func TestTheLinkOfADeliveredMailActivates(t *testing.T) {
 
 func TestAFailureOfTheStoreIsForHandleErrors(t *testing.T) {
 	s := newServer(t)
-	if err := s.Load(withPages(settings, "") + "handle_errors {\nrespond \"sorry {err.status_code}\"\n}\n"); err != nil {
+	if err := s.Load(withPages(required, "") + "handle_errors {\nrespond \"sorry {err.status_code}\"\n}\n"); err != nil {
 		t.Fatal(err)
 	}
 	s.Register("ann", "pw")
@@ -383,7 +383,7 @@ func TestOwnersChangeTheirAccountOnPages(t *testing.T) {
 			default free
 		}
 	}`
-	if err := s.Load(withPages(settings+model, "")); err != nil {
+	if err := s.Load(withPages(required+model, "")); err != nil {
 		t.Fatal(err)
 	}
 	b := newBrowser(s.Site)
@@ -421,7 +421,7 @@ func TestNothingThatIsTypedBecomesMarkup(t *testing.T) {
 		required_fields email first_name about
 		field about text
 	}`
-	if err := s.Load(withPages(settings+model, "site_name `<i>site</i>`")); err != nil {
+	if err := s.Load(withPages(required+model, "site_name `<i>site</i>`")); err != nil {
 		t.Fatal(err)
 	}
 	const attack = `"><script>alert(1)</script>{{.Nonce}}`
@@ -467,7 +467,7 @@ func TestWhatNeedsMailsIsNotOfferedWithoutAMailer(t *testing.T) {
 
 func TestDisabledEndpointsHaveNoPages(t *testing.T) {
 	s := newServer(t)
-	if err := s.Load(withPages(settings+"\ndisable register username me logout", "")); err != nil {
+	if err := s.Load(withPages(required+"\ndisable register username me logout", "")); err != nil {
 		t.Fatal(err)
 	}
 	if a := s.Get("/account/login", ""); strings.Contains(a.Body, "register") {
@@ -483,7 +483,7 @@ func TestDisabledEndpointsHaveNoPages(t *testing.T) {
 func TestPermissionsHoldOnPages(t *testing.T) {
 	s := newServer(t)
 	closed := "\nendpoints classic v2\nusername_reset_confirm_url \"#/{uid}/{token}\"\npermissions {\nuser_create IsAdminUser\npassword_reset IsAuthenticated\nset_username IsAdminUser\nuser_delete IsAdminUser\n}"
-	if err := s.Load(withPages(settings+closed, "")); err != nil {
+	if err := s.Load(withPages(required+closed, "")); err != nil {
 		t.Fatal(err)
 	}
 	accounts := runningRealm(t, "default").accounts
@@ -522,7 +522,7 @@ func TestPermissionsHoldOnPages(t *testing.T) {
 
 func TestPagesSayHowLongToWait(t *testing.T) {
 	s := newServer(t)
-	throttled := strings.Replace(settings, "throttle off", "throttle {\nlogin 2/1m\n}", 1)
+	throttled := strings.Replace(required, "throttle off", "throttle {\nlogin 2/1m\n}", 1)
 	if err := s.Load(withPages(throttled, "")); err != nil {
 		t.Fatal(err)
 	}
@@ -539,7 +539,7 @@ func TestPagesSayHowLongToWait(t *testing.T) {
 
 func TestOperatorsReplaceTemplates(t *testing.T) {
 	s := newServer(t)
-	load := func() error { return s.Load(withPages(settings, "templates {$DIR}")) }
+	load := func() error { return s.Load(withPages(required, "templates {$DIR}")) }
 	s.WriteFile("deleted.html", `{{define "main"}}<h1>Bye from {{.Site}}</h1>{{end}}`)
 	s.WriteFile("en.json", `{"texts": {"login_title": "Come in"}}`)
 	if err := load(); err != nil {
@@ -578,7 +578,7 @@ func TestMistakesInPagesAreExplained(t *testing.T) {
 		"colour red":                      "unknown word 'colour' in djoser_pages: did you mean color?",
 		"prefix /a*":                      "it must be a path such as",
 	} {
-		_, err := testsite.Adapt("http://x.test {\n" + withPages(settings, line) + "}")
+		_, err := testsite.Adapt("http://x.test {\n" + withPages(required, line) + "}")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Caddyfile:") {
 			t.Errorf("%s: %v, want %q", line, err, want)
 		}
@@ -596,7 +596,7 @@ func TestMistakesInPagesAreExplained(t *testing.T) {
 
 func TestPagesComeAfterEndpointsAndBeforeTheGate(t *testing.T) {
 	s := newServer(t)
-	if err := s.Load("djoser_auth\ndjoser_pages\ndjoser /auth/* {\n" + settings + "\n}\nrespond home\n"); err != nil {
+	if err := s.Load("djoser_auth\ndjoser_pages\ndjoser /auth/* {\n" + required + "\n}\nrespond home\n"); err != nil {
 		t.Fatal(err)
 	}
 	wantPage(t, s.Get("/login", ""), 200, "<h1>Log in</h1>")
@@ -607,7 +607,7 @@ func TestPagesComeAfterEndpointsAndBeforeTheGate(t *testing.T) {
 func TestLinksAreNotInTheAccessLog(t *testing.T) {
 	s := newServer(t)
 	file := filepath.Join(t.TempDir(), "access.log")
-	if err := s.Load("log {\noutput file " + file + "\n}\n" + withPages(settings+"\ndisable activate", "")); err != nil {
+	if err := s.Load("log {\noutput file " + file + "\n}\n" + withPages(required+"\ndisable activate", "")); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"password/reset/confirm/MQ/secret", "password/reset/confirm/MQ/secret/more", "activate/MQ/secret"} {
@@ -631,7 +631,7 @@ func TestLinksAreNotInTheAccessLog(t *testing.T) {
 
 func TestLinksThatLeadNowhereAreExplained(t *testing.T) {
 	s := newServer(t)
-	withoutURLs := strings.NewReplacer("password_reset_confirm_url", "#", "activation_url", "#").Replace(settings)
+	withoutURLs := strings.NewReplacer("password_reset_confirm_url", "#", "activation_url", "#").Replace(required)
 	err := s.Load("djoser /auth/* {\n" + withoutURLs + "\n}")
 	if err == nil || !strings.Contains(err.Error(), "password_reset_confirm_url is missing") || !strings.Contains(err.Error(), "djoser_pages /account/*") {
 		t.Error(err)

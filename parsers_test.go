@@ -19,7 +19,7 @@ import (
 )
 
 func TestBodiesThatAreNoObject(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("ann", "pw")
 	const invalid, none = `{"non_field_errors": ["Invalid data"]}`, `{"non_field_errors": ["No input provided"]}`
 	for _, body := range []string{`[]`, `[{"username": "x"}]`, `"text"`, `1`, `-0.5`, `true`, `false`, `NaN`} {
@@ -38,7 +38,7 @@ func TestBodiesThatAreNoObject(t *testing.T) {
 }
 
 func TestContent(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	const (
 		wrong    = `{"non_field_errors": ["Unable to login with provided credentials."]}`
 		required = `{"password": ["This field is required."], "username": ["This field is required."]}`
@@ -107,7 +107,7 @@ func TestContent(t *testing.T) {
 }
 
 func TestBodiesAreBounded(t *testing.T) {
-	s := serve(t, site("max_body 8KiB\n"+settings))
+	s := serve(t, site("max_body 8KiB\n"+required))
 	const tooLarge = `{"detail": "Request body is too large."}`
 	fits := `{"username": "` + strings.Repeat("x", 8<<10-16) + `"}`
 	for _, contentType := range []string{drf.MediaJSON, drf.MediaForm, drf.MediaMultipart + "; boundary=x", "text/plain"} {
@@ -162,7 +162,7 @@ func (s *server) raw(t *testing.T, text string, methods ...string) []answer {
 }
 
 func TestRequestsInARow(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("ann", "pw")
 	head := " HTTP/1.1\r\nHost: HOST\r\nAuthorization: Token " + token + "\r\n"
 	form := "Content-Type: " + drf.MediaForm + "\r\n"
@@ -201,7 +201,7 @@ func TestRequestsInARow(t *testing.T) {
 }
 
 func TestAcceptAndFormat(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	const plain, refused = `{"detail": "Authentication credentials were not provided."}`, `{"detail": "Could not satisfy the request's Accept header"}`
 	for _, accept := range []string{"application/json", "*/*", "application/*", "text/html", "application/json;q=0.1", "image/png, */*;q=0.1", "APPLICATION/JSON"} {
 		s.Do("GET", "/auth/me", "", "Accept", accept).Want(t, 401, plain)

@@ -57,7 +57,7 @@ func TestAStolenLogInChangesNoPasskey(t *testing.T) {
 			if withFactor {
 				lines, refused = "passkeys\nmfa\n", factorNeeded
 			}
-			s := serve(t, site(settings+lines))
+			s := serve(t, site(required+lines))
 			s.Register("ann", "pw")
 			key := s.addPasskey(s.Login("ann", "pw"))
 			id := passkeysOf(t, 1)[0]
@@ -96,7 +96,7 @@ func TestAResetRemovesNoPasskeyThatIsAFactor(t *testing.T) {
 			if withFactor {
 				lines += "mfa\n"
 			}
-			s := serve(t, site(settings+lines))
+			s := serve(t, site(required+lines))
 			s.Register("ann", "pw")
 			key := s.addPasskey(s.Login("ann", "pw"))
 			a := runningRealm(t, "default").accounts
@@ -121,7 +121,7 @@ func TestAResetRemovesNoPasskeyThatIsAFactor(t *testing.T) {
 }
 
 func TestPasskeysEndWithTheAccount(t *testing.T) {
-	s := serve(t, site(settings+"passkeys\nmfa\n"))
+	s := serve(t, site(required+"passkeys\nmfa\n"))
 	s.Register("ann", "pw")
 	key := s.addPasskey(s.Login("ann", "pw"))
 	a := runningRealm(t, "default").accounts
@@ -168,7 +168,7 @@ func TestAChangeOfAddressThatIsTakenBackTakesPasskeys(t *testing.T) {
 }
 
 func TestRelatedOriginsAreToldToBrowsers(t *testing.T) {
-	s := serve(t, site(settings+"passkeys {\nhosts app.example.net:8443 www.frontend.com localhost:3000\n}\n"))
+	s := serve(t, site(required+"passkeys {\nhosts app.example.net:8443 www.frontend.com localhost:3000\n}\n"))
 	a := s.Get("/.well-known/webauthn", "")
 	a.Want(t, http.StatusOK, `{"origins":["https://app.example.net:8443","https://localhost:3000","http://localhost:3000"]}`+"\n")
 	if got := a.Header.Get("Content-Type"); got != "application/json" {
@@ -180,7 +180,7 @@ func TestRelatedOriginsAreToldToBrowsers(t *testing.T) {
 		key := testsite.NewAuthenticator(t, "frontend.com", origin)
 		s.Post("/auth/passkeys/register/complete", token, "credential", key.Create(s.passkeyOptions("register", token))).Want(t, status)
 	}
-	if err := s.Load(site(settings + "passkeys\n")); err != nil {
+	if err := s.Load(site(required + "passkeys\n")); err != nil {
 		t.Fatal(err)
 	}
 	s.Get("/.well-known/webauthn", "").Want(t, http.StatusOK, "") // of no handler
@@ -195,7 +195,7 @@ func TestWrongPasskeySettingsAreNamed(t *testing.T) {
 		"passkeys {\nhosts 192.0.2.1\n}":               "browsers have none for the address 192.0.2.1",
 		"passkeys {\nhosts\n}":                         "hosts needs at least one value",
 	} {
-		if _, err := testsite.Adapt("http://127.0.0.1 {\n" + site(settings+lines) + "\n}"); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Caddyfile:") {
+		if _, err := testsite.Adapt("http://127.0.0.1 {\n" + site(required+lines) + "\n}"); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Caddyfile:") {
 			t.Errorf("%s: %v", lines, err)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestThePrefixIsThatOfTheSurroundingHandle(t *testing.T) {
-	djoser := "djoser {\n" + settings + "\n}\n"
+	djoser := "djoser {\n" + required + "\n}\n"
 	for site, path := range map[string]string{
 		"handle /auth/* {\n" + djoser + "}":                                                           "/auth/login",
 		"handle /a/auth/* {\nroute {\n" + djoser + "}\n}":                                             "/a/auth/login",
@@ -22,8 +22,8 @@ func TestThePrefixIsThatOfTheSurroundingHandle(t *testing.T) {
 		"handle /password/* {\n" + djoser + "}\nhandle {\ndjoser\n}":                                  "/password/reset",
 		"handle /other/* {\nrespond x\n}\nhandle {\nroute /auth/* {\n" + djoser + "}\n}":              "/auth/login",
 		"@a path /auth/*\nhandle @a {\n" + djoser + "}":                                               "/auth/login",
-		"handle /auth/* {\ndjoser {\nprefix /auth/v1\n" + settings + "\n}\n}":                         "/auth/v1/login",
-		"handle /auth/* {\nrewrite * /x{uri}\nroute {\ndjoser /x/auth/* {\n" + settings + "\n}\n}\n}": "/auth/login",
+		"handle /auth/* {\ndjoser {\nprefix /auth/v1\n" + required + "\n}\n}":                         "/auth/v1/login",
+		"handle /auth/* {\nrewrite * /x{uri}\nroute {\ndjoser /x/auth/* {\n" + required + "\n}\n}\n}": "/auth/login",
 	} {
 		s := serve(t, site)
 		if a := s.Post(path, "", "username", "ann", "email", "x"); a.Status != 400 {
@@ -61,8 +61,8 @@ func TestADirectiveThatHidesTheRestOfTheSiteIsReported(t *testing.T) {
 
 func TestAPathWithoutThePrefixIsReported(t *testing.T) {
 	for site, path := range map[string]string{
-		"@a path /auth/* /accounts/*\nhandle @a {\ndjoser {\n" + settings + "\n}\n}": "/accounts/login",
-		"djoser {\n" + settings + "\n}":                                              "/a/b/password/reset",
+		"@a path /auth/* /accounts/*\nhandle @a {\ndjoser {\n" + required + "\n}\n}": "/accounts/login",
+		"djoser {\n" + required + "\n}":                                              "/a/b/password/reset",
 	} {
 		s := newServer(t)
 		options := strings.Replace(testsite.Options, "level ERROR", "output file {$DIR}/caddy.log", 1)

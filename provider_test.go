@@ -37,7 +37,7 @@ func newProviderSite(t *testing.T, more string) *providerSite {
 }
 
 func (p *providerSite) site(more string) string {
-	withoutURLs := strings.NewReplacer("password_reset_confirm_url", "#", "activation_url", "#").Replace(settings)
+	withoutURLs := strings.NewReplacer("password_reset_confirm_url", "#", "activation_url", "#").Replace(required)
 	return withPages(withoutURLs+more+"\nendpoints classic v2\nusername_reset_confirm_url \"#/u/{uid}/{token}\"\n"+p.line("corp", p.provider.Issuer), "")
 }
 
@@ -441,7 +441,7 @@ func TestGitHubEnterpriseServer(t *testing.T) {
 	})
 	github := httptest.NewServer(mux)
 	t.Cleanup(github.Close)
-	s := serve(t, site(settings+"provider github {\nurl "+github.URL+"\nclient_id site\nclient_secret hush\nredirect_uris "+frontEnd+"\n}\n"))
+	s := serve(t, site(required+"provider github {\nurl "+github.URL+"\nclient_id site\nclient_secret hush\nredirect_uris "+frontEnd+"\n}\n"))
 	authorize := func(code string) (state string) {
 		t.Helper()
 		m := jsonOf(t, s.Get("/auth/o/github?redirect_uri="+url.QueryEscape(frontEnd), ""), http.StatusOK)

@@ -69,7 +69,7 @@ func TestServersThatTrustEveryClientAreWarnedOf(t *testing.T) {
 		"trusted_proxies_unix\ntrusted_proxies_strict":                0,
 		"protocols h1": 0,
 	} {
-		for _, site := range []string{site(settings), realmAnd("djoser_auth /api/*\ndjoser_auth /x/*")} {
+		for _, site := range []string{site(required), realmAnd("djoser_auth /api/*\ndjoser_auth /x/*")} {
 			s := newServer(t)
 			options := strings.Replace(withProxies(lines), "level ERROR", "output file {$DIR}/caddy.log", 1)
 			if err := s.LoadWith(options, site); err != nil {

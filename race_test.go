@@ -15,7 +15,7 @@ import (
 const clients = 16
 
 // crowd is a realm whose queue for hashing has room for all clients.
-var crowd = strings.Replace(settings, "validators off", "validators off\nqueue 1000", 1)
+var crowd = strings.Replace(required, "validators off", "validators off\nqueue 1000", 1)
 
 // atOnce runs a function in every client at once, and counts the answers by status.
 func atOnce(do func(i int) answer) map[int]int {

@@ -26,7 +26,7 @@ func TestAPHPBackEndSeesWhoItIs(t *testing.T) {
 	dir, addr := t.TempDir(), testsite.FreeAddress(t)
 	writeIn(t, dir, "index.php", `<?php echo $_SERVER['HTTP_REMOTE_USER'], " ", $_SERVER['REMOTE_USER'], " ", $_SERVER['REQUEST_URI'];`)
 	startBackEnd(t, dir, addr, "php-cgi", "-b", addr)
-	s := serve(t, site(settings)+"\n"+handles(t, "php_fastcgi", "/srv/shop", dir, "unix//run/php/php-fpm.sock", addr))
+	s := serve(t, site(required)+"\n"+handles(t, "php_fastcgi", "/srv/shop", dir, "unix//run/php/php-fpm.sock", addr))
 	token := s.Register("ann", "pw")
 	s.Do("GET", "/shop/index.php?x=1", "", "Authorization", "Token "+token, "Remote-User", "mallory").Want(t, http.StatusOK, "ann 1 /shop/index.php?x=1")
 	s.Do("GET", "/shop/index.php", "", "Remote-User", "mallory").Want(t, http.StatusUnauthorized)
@@ -47,7 +47,7 @@ func TestADjangoBackEndTakesTheRemoteUser(t *testing.T) {
 	).Replace(djangoSite)
 	writeIn(t, dir, "site.py", config)
 	startBackEnd(t, dir, addr, python, "site.py", portOf(addr))
-	s := serve(t, site(settings)+"\n"+handles(t, "handle /app/*", "localhost:8000", addr))
+	s := serve(t, site(required)+"\n"+handles(t, "handle /app/*", "localhost:8000", addr))
 	ann, bob := s.Register("ann", "pw"), s.Register("bob", "pw")
 	for range 2 {
 		s.Get("/app/", ann).Want(t, http.StatusOK, "hello 1, your id is ann")
@@ -68,7 +68,7 @@ func TestAnAppWithWebSocketsWorksByCookie(t *testing.T) {
 		},
 	})
 	t.Cleanup(server.Close)
-	lines := handles(t, "code.example.com", "disable password_reset", settings, "registration closed", "", "localhost:8080", server.Listener.Addr().String())
+	lines := handles(t, "code.example.com", "disable password_reset", required, "registration closed", "", "localhost:8080", server.Listener.Addr().String())
 	s := serve(t, lines[strings.Index(lines, "{")+1:strings.LastIndex(lines, "}")])
 	b := s.logIn("ann")
 	if got := b.visit("/"); got.Status != http.StatusForbidden {

@@ -15,7 +15,7 @@ import (
 func newRegistering(t *testing.T, lines string) *installation {
 	t.Helper()
 	site := "djoser_auth /editors/* {\ngroup editors\n}\nrespond /editors/* \"hello {http.auth.user.username}\"\n"
-	withoutURLs := strings.NewReplacer("password_reset_confirm_url", "#", "activation_url", "#").Replace(settings)
+	withoutURLs := strings.NewReplacer("password_reset_confirm_url", "#", "activation_url", "#").Replace(required)
 	in := &installation{newProcess(t, site+withPages(withoutURLs+lines, ""))}
 	in.Start()
 	return in

@@ -12,7 +12,7 @@ import (
 var repairAdvice = regexp.MustCompile("`caddy djoser (repair [^`]+)`")
 
 func TestADamagedStoreIsRepairedAsItsErrorSays(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	token := in.Register("alice", "secret-Pw1")
 	in.Stop()
@@ -46,7 +46,7 @@ func TestADamagedStoreIsRepairedAsItsErrorSays(t *testing.T) {
 }
 
 func TestARestoreGoesOnWithTheJournal(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	in.Register("alice", "secret-Pw1")
 	file, journal := filepath.Join(in.Dir, "it.bak"), filepath.Join(in.Dir, "store", "journal")
@@ -62,14 +62,14 @@ func TestARestoreGoesOnWithTheJournal(t *testing.T) {
 		{nil, "3 users"},
 		{[]string{"--until", moment.Format(time.RFC3339Nano)}, "2 users"},
 	} {
-		other := install(t, settings)
+		other := install(t, required)
 		if out := other.ok(append([]string{"restore", file, "--journal", journal}, test.args...)...); !strings.HasPrefix(out, test.want) {
 			t.Errorf("%s instead of %s", out, test.want)
 		}
 		other.Start()
 		other.Login("bob", "secret-Pw1")
 	}
-	other := install(t, settings)
+	other := install(t, required)
 	other.djoser("", "restore", file, "--until", "2030-01-01T00:00:00Z").Want(t, 1, "needs --journal")
 	other.djoser("", "restore", file, "--journal", journal, "--until", "noon").Want(t, 1, "2030-01-01T12:30:00Z")
 	other.djoser("", "restore", file, "--journal", in.Dir).Want(t, 1, "holds no journal")

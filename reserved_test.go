@@ -43,7 +43,7 @@ func attackFormerName(t *testing.T) {
 }
 
 func attackFormerAddress(t *testing.T) {
-	s := serve(t, site(settings+"user_model {\nusername_field email\n}\n"))
+	s := serve(t, site(required+"user_model {\nusername_field email\n}\n"))
 	for _, name := range []string{"bob", "mallory"} {
 		s.Post("/auth/register", "", "email", name+"@example.com", "password", "pw").Want(t, 201)
 	}
@@ -67,7 +67,7 @@ func attackFormerAddress(t *testing.T) {
 
 // attackReserveOthers keeps people from registering their own addresses.
 func attackReserveOthers(t *testing.T) {
-	s := serve(t, site(settings+"reserve_usernames 90d\nuser_model {\nfield email email {\nunique\n}\n}\n"))
+	s := serve(t, site(required+"reserve_usernames 90d\nuser_model {\nfield email email {\nunique\n}\n}\n"))
 	mallory := s.Register("mallory", "pw")
 	for i := range model.MaxReserved + 2 {
 		s.JSON("PATCH", "/auth/me", mallory, fmt.Sprintf(`{"email": "person%d@b.example"}`, i)).Want(t, 200)
@@ -93,7 +93,7 @@ func attackReserveOthers(t *testing.T) {
 }
 
 func TestReservedNamesAreLimited(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	bob, mallory := s.Register("bob", "pw"), s.Register("mallory", "pw")
 	for i := range model.MaxReserved {
 		s.rename(bob, fmt.Sprint("bob", i)).Want(t, 200)
@@ -110,7 +110,7 @@ func TestReservedNamesAreLimited(t *testing.T) {
 }
 
 func TestAnAdministratorFreesNames(t *testing.T) {
-	in := install(t, settings+"reserve_usernames 90d\n")
+	in := install(t, required+"reserve_usernames 90d\n")
 	in.Start()
 	bob := in.Register("bob", "pw")
 	in.Register("carol", "pw")
@@ -130,7 +130,7 @@ func TestAnAdministratorFreesNames(t *testing.T) {
 	backup := filepath.Join(in.Dir, "backup")
 	in.ok("backup", backup)
 	in.Stop()
-	restored := install(t, settings)
+	restored := install(t, required)
 	restored.ok("restore", backup)
 	restored.Start()
 	for _, name := range []string{"bob", "carol"} {
@@ -152,7 +152,7 @@ func TestAnAdministratorFreesNames(t *testing.T) {
 }
 
 func TestADeletedAccountFreesItsNameByDefault(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	in.Start()
 	bob := in.Register("bob", "pw")
 	(&server{in.Site}).rename(bob, "robert").Want(t, 200)
@@ -163,7 +163,7 @@ func TestADeletedAccountFreesItsNameByDefault(t *testing.T) {
 }
 
 func TestTheIDIsReadOnly(t *testing.T) {
-	s := serve(t, site(settings+"user_model {\nrequired_fields id email\n}\n"))
+	s := serve(t, site(required+"user_model {\nrequired_fields id email\n}\n"))
 	s.Post("/auth/register", "", "username", "first", "password", "pw").Want(t, 201, `{"id": 1, "email": "", "username": "first"}`)
 	s.JSON("POST", "/auth/register", "", `{"username": "bob", "password": "pw", "id": 77}`).Want(t, 201, `{"id": 2, "email": "", "username": "bob"}`)
 	token := s.Login("bob", "pw")

@@ -40,7 +40,7 @@ func TestCommandSessions(t *testing.T) {
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
-			p.Configure(gated(settings + string(lines)))
+			p.Configure(gated(required + string(lines)))
 			env.Values[processKey{}] = p
 			env.Defer(p.Stop)
 			for name, value := range map[string]string{

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
+	"github.com/caddy-djoser/djoser/settings"
 	"github.com/caddy-djoser/djoser/stores/badger"
 	"github.com/caddy-djoser/djoser/throttle"
 	"github.com/caddyserver/caddy/v2"
@@ -31,7 +32,7 @@ func TestSettingsPageHasEverySetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(text)
-	for _, v := range []any{Handler{}, Settings{}, V2Settings{}, JWTSettings{}, ProviderSettings{}, PasskeySettings{}, PasswordSettings{}, TokenSettings{}, throttle.Settings{}, model.UserModel{}, model.FieldSettings{}, badger.Store{}, password.Argon2id{}} {
+	for _, v := range []any{Handler{}, settings.Settings{}, settings.V2{}, settings.JWT{}, settings.Provider{}, settings.Passkeys{}, settings.Password{}, settings.Token{}, throttle.Settings{}, model.UserModel{}, model.FieldSettings{}, badger.Store{}, password.Argon2id{}} {
 		for name := range jsonNames(reflect.TypeOf(v)) {
 			if !regexp.MustCompile("[`\" ]" + name + "[`\" ]").MatchString(page) {
 				t.Errorf("%s of %T is not in the page", name, v)
@@ -39,7 +40,7 @@ func TestSettingsPageHasEverySetting(t *testing.T) {
 		}
 	}
 
-	known := strings.Split(settingNames, ", ")
+	known := strings.Split(settings.Names, ", ")
 	for _, name := range known {
 		err := new(Handler).UnmarshalCaddyfile(caddyfile.NewTestDispenser("djoser {\n" + name + "\n}"))
 		if err != nil && strings.Contains(err.Error(), "unknown word") {
@@ -47,7 +48,7 @@ func TestSettingsPageHasEverySetting(t *testing.T) {
 		}
 	}
 	elsewhere := []string{"approvers", "cors_headers", "providers"} // on the lines registration, cors and provider
-	for name := range settingFields(new(Settings)) {
+	for name := range settingFields(new(settings.Settings)) {
 		if !slices.Contains(known, name) && !slices.Contains(elsewhere, name) {
 			t.Errorf("the Caddyfile has no line %s", name)
 		}
@@ -102,15 +103,15 @@ func firstTable(page string) (rows [][]string) {
 // those that are no single value.
 func settingDefaults(t *testing.T) map[string]string {
 	t.Helper()
-	var s Settings
-	if err := s.setDefaults(); err != nil {
+	s := settings.Settings{Disable: []string{"password_reset"}} // works without other settings
+	if _, err := s.Prepare(); err != nil {
 		t.Fatal(err)
 	}
 	defaults := map[string]string{
 		"realm": directive.DefaultRealm, "from_email": mail.DefaultSender,
-		"hide_users": switchText(s.hidesUsers()), "passkeys": switchText(s.Passkeys != nil),
+		"hide_users": switchText(s.HidesUsers()), "passkeys": switchText(s.Passkeys != nil),
 	}
-	if slices.Equal(s.layouts(), []api.Layout{api.Classic}) {
+	if slices.Equal(s.Layouts(), []api.Layout{api.Classic}) {
 		defaults["endpoints"] = "classic"
 	}
 	for name, field := range settingFields(&s) {
@@ -161,9 +162,9 @@ func jsonNames(typ reflect.Type) map[string]int {
 }
 
 // settingFields returns the fields of the settings, those of djoser 2 too, by their names.
-func settingFields(s *Settings) map[string]reflect.Value {
+func settingFields(s *settings.Settings) map[string]reflect.Value {
 	fields := make(map[string]reflect.Value)
-	for _, v := range []reflect.Value{reflect.ValueOf(*s), reflect.ValueOf(s.V2Settings)} {
+	for _, v := range []reflect.Value{reflect.ValueOf(*s), reflect.ValueOf(s.V2)} {
 		for name, i := range jsonNames(v.Type()) {
 			fields[name] = v.Field(i)
 		}

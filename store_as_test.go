@@ -48,7 +48,7 @@ func (s *wrappedStore) Unwrap() model.Store { return s.Store }
 type sealedStore struct{ model.Store }
 
 func TestAWrappedStoreHasBackupsAndGroups(t *testing.T) {
-	in := install(t, strings.Replace(settings, "store badger", "store wrapped", 1))
+	in := install(t, strings.Replace(required, "store badger", "store wrapped", 1))
 	in.ok("import", dumpFile(t, "auth.json"))
 	in.comesBack(dumpFile(t, "auth.json"), "auth.user")
 	in.ok("backup", filepath.Join(in.Dir, "offline.bak"))
@@ -58,13 +58,13 @@ func TestAWrappedStoreHasBackupsAndGroups(t *testing.T) {
 	in.ok("backup", file)
 	in.ok("check")
 	in.Stop()
-	other := install(t, strings.Replace(settings, "store badger", "store wrapped", 1))
+	other := install(t, strings.Replace(required, "store badger", "store wrapped", 1))
 	other.ok("restore", file)
 	other.comesBack(dumpFile(t, "auth.json"), "auth.user")
 }
 
 func TestAStoreWithoutBackupsAndGroupsSaysSo(t *testing.T) {
-	in := install(t, strings.Replace(settings, "store badger", "store sealed", 1))
+	in := install(t, strings.Replace(required, "store badger", "store sealed", 1))
 	in.djoser("", "import", dumpFile(t, "auth.json"), "--dry-run").Want(t, 0, "this store keeps no groups")
 	refused := func() {
 		t.Helper()

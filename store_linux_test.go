@@ -47,7 +47,7 @@ func fillDisk(t *testing.T, name string, leave int64) {
 func TestAFullDisk(t *testing.T) {
 	// As docs/recipes.md has it.
 	const errors = "\nrespond /other other\nhandle_errors 503 507 {\nheader Content-Type application/json\nrespond `{\"detail\": \"{err.status_text}\"}`\n}"
-	content := site(strings.Replace(settings, "{$DIR}/store", "{$DIR}/disk/store", 1)+"\nlogout_on_password_change") + errors
+	content := site(strings.Replace(required, "{$DIR}/store", "{$DIR}/disk/store", 1)+"\nlogout_on_password_change") + errors
 	p := newProcess(t, content)
 	disk := filepath.Join(p.Dir, "disk")
 	smallDisk(t, disk)

@@ -197,7 +197,7 @@ func holdsForeignFile(t *testing.T, s *server) (name string) {
 }
 
 // everyWay has the endpoints, the gate and the matcher beside another page.
-var everyWay = site(settings) + `
+var everyWay = site(required) + `
 	djoser_auth /gated
 	respond /gated gated
 	handle /matched {
@@ -276,7 +276,7 @@ func TestAReloadRefusesAStoreThatCannotBeOpened(t *testing.T) {
 
 // The test runs under the race detector, too.
 func TestChecksAndBackupsWhileReloadsMoveTheStore(t *testing.T) {
-	p := testsite.NewProcess(t, site(settings))
+	p := testsite.NewProcess(t, site(required))
 	fillStore(t, filepath.Join(p.Dir, "store"), 60)
 	p.Start()
 
@@ -302,9 +302,9 @@ func TestChecksAndBackupsWhileReloadsMoveTheStore(t *testing.T) {
 			}
 		})
 	}
-	moved := strings.Replace(settings, "{$DIR}/store", "{$DIR}/other", 1)
+	moved := strings.Replace(required, "{$DIR}/store", "{$DIR}/other", 1)
 	for range 5 {
-		for _, next := range []string{"respond gone", site(moved), site(settings)} {
+		for _, next := range []string{"respond gone", site(moved), site(required)} {
 			p.AdminAPI().Do("POST", "/load", p.Caddyfile(next), "Content-Type", "text/caddyfile").Want(t, 200)
 		}
 	}
@@ -325,7 +325,7 @@ func TestChecksAndBackupsWhileReloadsMoveTheStore(t *testing.T) {
 }
 
 func TestASweepDeletesWhatWasNeverActivated(t *testing.T) {
-	s := serve(t, site("send_activation_email\n"+settings))
+	s := serve(t, site("send_activation_email\n"+required))
 	for _, name := range []string{"ann", "bob"} {
 		s.Post("/auth/register", "", "username", name, "password", "pw", "email", name+"@a.example").Want(t, 201)
 	}

@@ -29,7 +29,7 @@ func (s *server) lastLink(t *testing.T, to string, mails int) string {
 // password with the new address. The owner of the first address gets the account back
 // with the first mail, and the thief is logged out.
 func attackStolenToken(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	stolen := s.Register("ann", "pw")
 	s.JSON("PATCH", "/auth/me", stolen, `{"email": "thief0@example.org"}`).Want(t, 200)
 	back := s.lastLink(t, "ann@example.com", 1)
@@ -55,7 +55,7 @@ func attackStolenToken(t *testing.T) {
 
 func TestAChangeOfAddressCanBeUndone(t *testing.T) {
 	t.Run("before it is confirmed", func(t *testing.T) {
-		s := serve(t, site("send_activation_email\n"+settings))
+		s := serve(t, site("send_activation_email\n"+required))
 		s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").Want(t, 201)
 		s.JSON("POST", "/auth/activate", "", s.lastLink(t, "ann@example.com", 1)).Want(t, 200)
 		token := s.Login("ann", "pw")
@@ -66,7 +66,7 @@ func TestAChangeOfAddressCanBeUndone(t *testing.T) {
 		s.JSON("POST", "/auth/activate", "", confirm).Want(t, 400)
 	})
 	t.Run("with a new password, where the front end knows resets alone", func(t *testing.T) {
-		s := serve(t, site(strings.Replace(settings, `activation_url "#/activate/{uid}/{token}"`, "", 1)))
+		s := serve(t, site(strings.Replace(required, `activation_url "#/activate/{uid}/{token}"`, "", 1)))
 		token := s.Register("ann", "pw")
 		s.JSON("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).Want(t, 200)
 		if m := s.waitMails(t, 1)[0]; !strings.Contains(m.Link, "/#/password/reset/confirm/") {
@@ -78,7 +78,7 @@ func TestAChangeOfAddressCanBeUndone(t *testing.T) {
 		s.Get("/auth/me", s.Login("ann", "my own")).Want(t, 200, `{"email": "ann@example.com", "username": "ann"}`)
 	})
 	t.Run("or the thief is out, where somebody has the address", func(t *testing.T) {
-		s := serve(t, site("user_model {\nfield email email {\nunique\n}\n}\n"+settings))
+		s := serve(t, site("user_model {\nfield email email {\nunique\n}\n}\n"+required))
 		token := s.Register("ann", "pw")
 		s.JSON("PATCH", "/auth/me", token, `{"email": "thief@example.org"}`).Want(t, 200)
 		back := s.lastLink(t, "ann@example.com", 1)
@@ -87,7 +87,7 @@ func TestAChangeOfAddressCanBeUndone(t *testing.T) {
 		s.Get("/auth/me", token).Want(t, 401)
 	})
 	t.Run("not after link_ttl", func(t *testing.T) {
-		s := serve(t, site("link_ttl 1h\n"+settings))
+		s := serve(t, site("link_ttl 1h\n"+required))
 		token := s.Register("ann", "pw")
 		s.JSON("PATCH", "/auth/me", token, `{"email": "ann@example.org"}`).Want(t, 200)
 		back := s.lastLink(t, "ann@example.com", 1)
@@ -98,7 +98,7 @@ func TestAChangeOfAddressCanBeUndone(t *testing.T) {
 }
 
 func TestAnUnconfirmedChangeLeavesResetLinksValid(t *testing.T) {
-	s := serve(t, site("send_activation_email\n"+settings))
+	s := serve(t, site("send_activation_email\n"+required))
 	s.Post("/auth/register", "", "username", "ann", "password", "pw", "email", "ann@example.com").Want(t, 201)
 	s.JSON("POST", "/auth/activate", "", s.lastLink(t, "ann@example.com", 1)).Want(t, 200)
 	stolen := s.Login("ann", "pw")
@@ -110,7 +110,7 @@ func TestAnUnconfirmedChangeLeavesResetLinksValid(t *testing.T) {
 }
 
 func TestANewAddressCanRequireThePassword(t *testing.T) {
-	s := serve(t, site("set_email_password\n"+settings))
+	s := serve(t, site("set_email_password\n"+required))
 	token := s.Register("ann", "pw")
 	const address = `{"email": "new@example.org"`
 	s.JSON("PATCH", "/auth/me", token, address+"}").Want(t, 400, `{"current_password": ["This field is required."]}`)
@@ -122,7 +122,7 @@ func TestANewAddressCanRequireThePassword(t *testing.T) {
 // attackForeignRegistration registers with another person's address first.
 func attackForeignRegistration(t *testing.T) {
 	unique := "send_activation_email\nlink_ttl 1h\nuser_model {\nfield email email {\nunique\n}\n}\n"
-	s := serve(t, site(unique+settings))
+	s := serve(t, site(unique+required))
 	register := func(name string) answer {
 		return s.Post("/auth/register", "", "username", name, "password", name+"'s", "email", "victim@example.com")
 	}

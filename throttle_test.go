@@ -16,7 +16,7 @@ import (
 
 // throttledSite is a realm with the default limits.
 func throttledSite(more string) string {
-	return site(strings.Replace(settings, "throttle off", more, 1))
+	return site(strings.Replace(required, "throttle off", more, 1))
 }
 
 // serveBehindProxy trusts X-Forwarded-For, so that a test can use any address.

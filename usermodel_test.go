@@ -29,13 +29,13 @@ const memberSettings = `
 		field age integer
 		field newsletter boolean
 	}
-` + settings
+` + required
 
 // site is a site with djoser under /auth.
 func site(settings string) string { return "djoser /auth/* {\n" + settings + "\n}" }
 
 // withModel is a site whose user model has the lines.
-func withModel(lines string) string { return site("user_model {\n" + lines + "\n}\n" + settings) }
+func withModel(lines string) string { return site("user_model {\n" + lines + "\n}\n" + required) }
 
 // token logs in with a body and returns the token.
 func (s *server) token(body string) string {
@@ -281,7 +281,7 @@ func TestOptionsDescribeTheModel(t *testing.T) {
 
 // As djoser declares the new name.
 func TestOptionsOfAChangeShowOnlyTypes(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("ann", "pw")
 	a := s.Do("OPTIONS", "/auth/username", "", "Authorization", "Token "+token)
 	const input = `{"read_only": false, "required": true, "type": "string"}`

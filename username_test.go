@@ -17,7 +17,7 @@ var misleading = []string{"..", ".", "-x", "-", "--help", ".ssh", "...", "\u2025
 
 // attackInvisible uses names that look like another's, or like nothing.
 func attackInvisible(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	token := s.Register("bob", "pw")
 	for _, name := range []string{"bob\u3164", "b\u115Fob", "\uFFA0bob", "bob\u1160", "\u3164", "bob\u200B", "bob\u034F", "bob\u17B4", "bob\U000E0020"} {
 		s.Post("/auth/register", "", "username", name, "password", "pw").Want(t, 400, `{"username": ["Enter a valid username."]}`)
@@ -38,7 +38,7 @@ func attackUsernamePaths(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := s.Load(site(settings) + "\nroute /files/* {\ndjoser_auth\nuri strip_prefix /files\nroot {$DIR}/users/{http.auth.user.username}\nfile_server\n}")
+	err := s.Load(site(required) + "\nroute /files/* {\ndjoser_auth\nuri strip_prefix /files\nroot {$DIR}/users/{http.auth.user.username}\nfile_server\n}")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func attackUsernamePaths(t *testing.T) {
 }
 
 func TestAccountsKeepOldUsernames(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	s.Register("ann", "pw")
 	change(t, "ann", func(a *model.Account) { a.Username = "-ann" })
 	token := s.Login("-ann", "pw")
@@ -66,7 +66,7 @@ func TestAccountsKeepOldUsernames(t *testing.T) {
 }
 
 func TestAnImportWarnsOfMisleadingUsernames(t *testing.T) {
-	in := install(t, settings)
+	in := install(t, required)
 	dump := filepath.Join(in.Dir, "dump.json")
 	var rows []string
 	for i, name := range append([]string{"ann", "a b"}, misleading[:5]...) {

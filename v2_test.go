@@ -16,7 +16,7 @@ username_reset_confirm_url "#/username/reset/confirm/{uid}/{token}"
 
 func serveV2(t *testing.T, more string) *server {
 	t.Helper()
-	return serve(t, site(settings+v2Settings+more))
+	return serve(t, site(required+v2Settings+more))
 }
 
 func TestBothLayoutsServeTheSameAccounts(t *testing.T) {
@@ -29,7 +29,7 @@ func TestBothLayoutsServeTheSameAccounts(t *testing.T) {
 	s.Get("/auth/me", token).Want(t, http.StatusUnauthorized, `{"detail": "Invalid token"}`)
 	s.Get("/auth/users/me/", token).Want(t, http.StatusUnauthorized, `{"detail": "Invalid token."}`)
 	// The classic layout is there by default, and alone.
-	s = serve(t, site(settings))
+	s = serve(t, site(required))
 	s.Post("/auth/users/", "", "username", "ann", "password", "pw").Want(t, http.StatusNotFound)
 }
 
@@ -70,7 +70,7 @@ func TestLoginByAddressIsOfTheAccountThatConfirmedIt(t *testing.T) {
 // the configuration is loaded.
 func settingsAreRefused(t *testing.T, lines, want string) {
 	t.Helper()
-	text := ":8080 {\n" + site(settings+lines+"\n") + "\n}"
+	text := ":8080 {\n" + site(required+lines+"\n") + "\n}"
 	_, err := testsite.Adapt(text)
 	if err == nil {
 		err = validate(t, text)
@@ -97,7 +97,7 @@ func TestSettingsOfDjoser2ThatCannotWorkAreRefused(t *testing.T) {
 	} {
 		settingsAreRefused(t, lines, want)
 	}
-	if err := validate(t, site(settings+"endpoints v2\ndisable username_reset\n")); err != nil {
+	if err := validate(t, site(required+"endpoints v2\ndisable username_reset\n")); err != nil {
 		t.Error(err)
 	}
 }

@@ -51,7 +51,7 @@ func TestALongConnectionEndsEvenIfTheStoreHangs(t *testing.T) {
 		t.Skip("waits for seconds")
 	}
 	t.Cleanup(func() { answered.Store(nil) })
-	s := serve(t, "djoser /auth/* {\ncache off\n"+strings.Replace(settings, "store badger", "store hanging", 1)+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+streamBackEnd(t))
+	s := serve(t, "djoser /auth/* {\ncache off\n"+strings.Replace(required, "store badger", "store hanging", 1)+"\n}\ndjoser_auth /api/*\nreverse_proxy /api/* "+streamBackEnd(t))
 	stream := func(token string) net.Conn {
 		conn := s.open("/api/", token, "")
 		t.Cleanup(func() { conn.Close() })

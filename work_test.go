@@ -72,7 +72,7 @@ func attackLongTexts(t *testing.T) {
 	`
 	both := "set_username_retype\nset_password_retype\npassword_reset_confirm_retype\nsend_activation_email\n"
 	for _, users := range []string{members, "user_model {\nfield username {\ncase_insensitive\nsingle_script\n}\n}\n"} {
-		s := serve(t, site(both+users+settings))
+		s := serve(t, site(both+users+required))
 		r := runningRealm(t, "default")
 		password := "pw"
 		known := model.Values{r.model.Username.Name: "ann@b.example"}
@@ -168,7 +168,7 @@ func (s *server) sendLong(t *testing.T, method, path, input string, likely map[s
 }
 
 func TestRequestHeadersAreBounded(t *testing.T) {
-	s := serve(t, site(settings))
+	s := serve(t, site(required))
 	s.Do("POST", "/auth/login?x="+strings.Repeat("a", drf.MaxQuery), "").Want(t, 414, `{"detail": "Query is too long."}`)
 	s.Do("POST", "/auth/login?"+strings.Repeat("a&", drf.MaxQuery/2), "").Want(t, 400)
 	s.Do("POST", "/auth/login", "", "Accept", strings.Repeat("a/b;c=d,", drf.MaxAccept/8)+"*/*").Want(t, 406)
@@ -178,7 +178,7 @@ func TestRequestHeadersAreBounded(t *testing.T) {
 
 // attackBadLink asks for somebody's address with invalid links.
 func attackBadLink(t *testing.T) {
-	s := serve(t, strings.Replace(site(settings), "validators off", "min_length 1\nvalidators similar", 1))
+	s := serve(t, strings.Replace(site(required), "validators off", "min_length 1\nvalidators similar", 1))
 	s.Post("/auth/register", "", "username", "johndoe", "password", "pw", "email", "jane.roe@corp.example").Want(t, 201)
 	s.Post("/auth/register", "", "username", "away", "password", "pw", "email", "a@b.example").Want(t, 201)
 	change(t, "away", func(a *model.Account) { a.IsActive = false })

@@ -1,4 +1,6 @@
-package djoser
+// Package settings is what a realm can be told: in JSON and in the Caddyfile, with defaults and
+// checks, and what of it each of the other packages needs.
+package settings
 
 import (
 	"cmp"
@@ -6,14 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/api"
 	"github.com/caddy-djoser/djoser/internal/cors"
 	"github.com/caddy-djoser/djoser/internal/directive"
-	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddy-djoser/djoser/throttle"
@@ -23,7 +23,7 @@ import (
 // Settings are the settings of a realm: djoser's by their names, and those that
 // djoser takes from Django.
 type Settings struct {
-	V2Settings
+	V2
 
 	// Domain is the host of the front end in the links of mails, optionally with
 	// a port and a path. Required unless no mail can be sent.
@@ -112,7 +112,7 @@ type Settings struct {
 
 	// Passkeys lets people log in with passkeys. With MFA, they are second factors, too.
 	// Default: off.
-	Passkeys *PasskeySettings `json:"passkeys,omitempty"`
+	Passkeys *Passkeys `json:"passkeys,omitempty"`
 
 	// UserModel describes the accounts. Default: Django's own User.
 	UserModel *model.UserModel `json:"user_model,omitempty"`
@@ -151,7 +151,7 @@ type Settings struct {
 	Disable []string `json:"disable,omitempty"`
 
 	// Providers are those that people can log in with, such as Google. Default: none.
-	Providers []ProviderSettings `json:"providers,omitempty"`
+	Providers []Provider `json:"providers,omitempty"`
 
 	// Throttle limits how often clients may send requests. Default: on.
 	Throttle throttle.Settings `json:"throttle,omitzero"`
@@ -172,14 +172,14 @@ type Settings struct {
 	Cache int `json:"cache,omitempty"`
 
 	// Password has the rules for passwords.
-	Password PasswordSettings `json:"password,omitzero"`
+	Password Password `json:"password,omitzero"`
 
 	// Token has the rules for auth tokens.
-	Token TokenSettings `json:"token,omitzero"`
+	Token Token `json:"token,omitzero"`
 }
 
-// rules returns the settings that package account needs.
-func (s *Settings) rules() account.Rules {
+// Rules returns the settings that package account needs.
+func (s *Settings) Rules() account.Rules {
 	rules := account.Rules{
 		Registration:           s.Registration,
 		Approvers:              s.Approvers,
@@ -195,7 +195,7 @@ func (s *Settings) rules() account.Rules {
 		UsernameChangedEmailConfirmation: s.UsernameChangedEmailConfirmation,
 
 		ReserveUsernames: time.Duration(s.ReserveUsernames),
-		TokenTTL:         s.Token.ttl(),
+		TokenTTL:         s.Token.Lifetime(),
 		TokensPerUser:    s.Token.PerUser,
 		NamedTTL:         time.Duration(s.Token.NamedTTL),
 		NamedPerUser:     s.Token.NamedPerUser,
@@ -237,7 +237,7 @@ func (s *Settings) setDefaults() error {
 		return err
 	}
 	if s.Passkeys != nil {
-		passkeys := PasskeySettings{slices.Clone(s.Passkeys.Hosts)} // not of the definition, which stays as it is
+		passkeys := Passkeys{slices.Clone(s.Passkeys.Hosts)} // not of the definition, which stays as it is
 		s.Passkeys = &passkeys
 		if err := directive.ExpandAll("passkeys hosts", passkeys.Hosts); err != nil {
 			return err
@@ -267,8 +267,8 @@ func (s *Settings) setDefaults() error {
 	return s.Token.setDefaults()
 }
 
-// prepare sets the defaults, replaces placeholders, and checks the settings.
-func (s *Settings) prepare() (*model.Model, error) {
+// Prepare sets the defaults, replaces placeholders, and checks the settings.
+func (s *Settings) Prepare() (*model.Model, error) {
 	if err := s.setDefaults(); err != nil {
 		return nil, err
 	}
@@ -279,9 +279,9 @@ func (s *Settings) prepare() (*model.Model, error) {
 	return m, s.validate(m)
 }
 
-// checkEarly checks settings that were just parsed, while their lines are known. Loading
+// CheckEarly checks settings that were just parsed, while their lines are known. Loading
 // checks them again. Placeholders may have other values then, so with some it checks less.
-func (s *Settings) checkEarly() error {
+func (s *Settings) CheckEarly() error {
 	if err := s.checkComplete(); err != nil {
 		return err
 	}
@@ -289,20 +289,16 @@ func (s *Settings) checkEarly() error {
 	if err != nil || directive.HasPlaceholder(text) {
 		return err
 	}
-	_, err = loaded.prepare()
+	_, err = loaded.Prepare()
 	return err
 }
-
-// sendsResets and sendsActivations report which mails can be sent.
-func (s *Settings) sendsResets() bool      { return !slices.Contains(s.Disable, "password_reset") }
-func (s *Settings) sendsActivations() bool { return s.SendActivationEmail }
 
 // validate checks the settings. It expects defaults and values of placeholders.
 func (s *Settings) validate(m *model.Model) error {
 	if err := s.validateMails(m); err != nil {
 		return err
 	}
-	if err := s.V2Settings.validate(m); err != nil {
+	if err := s.V2.validate(m); err != nil {
 		return err
 	}
 	if err := s.validateRegistration(m); err != nil {
@@ -333,7 +329,7 @@ func (s *Settings) validate(m *model.Model) error {
 	if err := s.Password.validatePwned(); err != nil {
 		return err
 	}
-	if v := s.Password.validators(); v.MinLength > s.Password.MaxLength {
+	if v := s.Password.NewValidators(); v.MinLength > s.Password.MaxLength {
 		return fmt.Errorf("password min_length %d is more than max_length %d", v.MinLength, s.Password.MaxLength)
 	}
 	if s.Password.MaxLength < 1 || int64(s.Password.MaxLength) > s.MaxBody {
@@ -390,97 +386,6 @@ func checkProtocol(protocol string) error {
 	}
 	return fmt.Errorf("protocol is %q: it must be http or https", protocol)
 }
-
-func (s *Settings) validateMails(m *model.Model) error {
-	if s.Protocol != "" {
-		if err := checkProtocol(s.Protocol); err != nil {
-			return err
-		}
-	}
-	if s.SendActivationEmail && m.Username.Name != "email" && !slices.ContainsFunc(m.Required, isEmail) {
-		return errors.New("send_activation_email needs an address: put email into required_fields of user_model")
-	}
-	if err := s.checkComplete(); err != nil {
-		return err
-	}
-	if s.whyMails() != "" && s.MailerRaw != nil {
-		if err := checkDomain(s.Domain); err != nil {
-			return err
-		}
-	}
-	if err := mail.CheckLinkURL("invitation_url", s.InvitationURL); err != nil {
-		return err
-	}
-	if err := mail.CheckLinkURL("password_reset_confirm_url", s.PasswordResetConfirmURL); err != nil {
-		return err
-	}
-	return mail.CheckLinkURL("activation_url", s.ActivationURL)
-}
-
-// checkComplete checks that required settings are present, apart from those that pages
-// make up for. It looks at no values, so that it works before placeholders are replaced.
-func (s *Settings) checkComplete() error {
-	if s.LoginAfterActivation && slices.Contains(s.Disable, "activate") {
-		return errors.New("login_after_activation is on, but activate is disabled")
-	}
-	why := s.whyMails()
-	switch {
-	case why == "", s.MailerRaw == nil && !s.sendsActivations():
-		return nil
-	case s.Domain == "":
-		return fmt.Errorf("domain is missing: links in mails need it, since %s; without mails, use 'disable password_reset'", why)
-	case s.SiteName == "":
-		return fmt.Errorf("site_name is missing: mails need it, since %s; without mails, use 'disable password_reset'", why)
-	case s.MailerRaw == nil:
-		return missingMailer(why)
-	}
-	return s.checkUsernameResetURL()
-}
-
-// checkLinks checks that there are a mailer, and the URLs of links in mails. Pages make up
-// for both: links lead to them, and without a mailer they don't offer what needs mails.
-func (s *Settings) checkLinks(hasMailer bool) error {
-	why := s.whyMails()
-	switch {
-	case why == "":
-		return nil
-	case !hasMailer:
-		return missingMailer(why)
-	case s.sendsResets() && s.PasswordResetConfirmURL == "":
-		return missingURL("password_reset_confirm_url", "password_reset is enabled")
-	case s.sendsActivations() && s.ActivationURL == "":
-		return missingURL("activation_url", "send_activation_email is on")
-	}
-	return nil
-}
-
-// whyMails says why mails can be sent. It is empty if none can.
-func (s *Settings) whyMails() string {
-	switch {
-	case s.sendsResets():
-		return "password_reset is enabled"
-	case s.sendsActivations():
-		return "send_activation_email is on"
-	case s.sendsUsernameResets():
-		return "endpoints has v2 and username_reset is enabled"
-	case s.sendsNotices():
-		return "settings ask for mails about changes"
-	case s.Registration.TakesInvitations() && s.MailerRaw != nil:
-		return fmt.Sprintf("registration is %s", s.Registration)
-	}
-	return ""
-}
-
-func missingMailer(why string) error {
-	return fmt.Errorf("mailer is missing, though %s: use 'mailer smtp <host:port>', 'mailer file <dir>' or, to try things out, 'mailer log'; without mails, use 'disable password_reset'", why)
-}
-
-func missingURL(name, why string) error {
-	return fmt.Errorf("%s is missing, though %s: it is the path to the front end's page, such as \"#/%s/{uid}/{token}\"; or add 'djoser_pages /account/*', where links lead to then",
-		name, why, strings.TrimSuffix(name, "_url"))
-}
-
-func isEmail(f *model.Field) bool { return f.Name == "email" && !f.ReadOnly }
 
 // validateCORS checks the origins and the headers.
 func (s *Settings) validateCORS() error {

@@ -1,4 +1,4 @@
-package djoser
+package settings
 
 import (
 	"cmp"
@@ -14,8 +14,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// TokenSettings are the rules for auth tokens.
-type TokenSettings struct {
+// Token has the rules for auth tokens.
+type Token struct {
 	// TTL is how long a token is valid after the log-in; 0 for ever, as in
 	// djoser. Default: 30 days.
 	TTL *caddy.Duration `json:"ttl,omitempty"`
@@ -42,11 +42,11 @@ type TokenSettings struct {
 	Schemes []string `json:"schemes,omitempty"`
 
 	// Cookie keeps log-ins of browsers in a cookie. Default: no cookie.
-	Cookie *CookieSettings `json:"cookie,omitempty"`
+	Cookie *Cookie `json:"cookie,omitempty"`
 }
 
-// CookieSettings are about the cookie that holds a token in a browser.
-type CookieSettings struct {
+// Cookie is about the cookie that holds a token in a browser.
+type Cookie struct {
 	// Name of the cookie over plain HTTP; over HTTPS, __Host- comes before it.
 	// Default: djoser, with - and the name of the realm unless that is default.
 	Name string `json:"name,omitempty"`
@@ -61,19 +61,19 @@ const maxNamed = 1000
 
 const defaultTokenTTL = 30 * 24 * time.Hour
 
-// ttl returns the lifetime of a token; zero: for ever.
-func (t *TokenSettings) ttl() time.Duration {
+// Lifetime returns the lifetime of a token; zero: for ever.
+func (t *Token) Lifetime() time.Duration {
 	if t.TTL == nil {
 		return defaultTokenTTL
 	}
 	return time.Duration(*t.TTL)
 }
 
-// scheme returns the scheme for WWW-Authenticate.
-func (t *TokenSettings) scheme() string { return t.Schemes[0] }
+// Scheme returns the scheme for WWW-Authenticate.
+func (t *Token) Scheme() string { return t.Schemes[0] }
 
 // setDefaults sets the defaults, and replaces placeholders.
-func (t *TokenSettings) setDefaults() error {
+func (t *Token) setDefaults() error {
 	t.PerUser, t.NamedPerUser = cmp.Or(t.PerUser, 100), cmp.Or(t.NamedPerUser, 50)
 	if t.Schemes == nil {
 		t.Schemes = []string{"Token"}
@@ -91,13 +91,13 @@ func (t *TokenSettings) setDefaults() error {
 }
 
 // validate checks the settings. It expects defaults and values of placeholders.
-func (t *TokenSettings) validate() error {
+func (t *Token) validate() error {
 	idle := time.Duration(t.Idle)
 	switch {
 	case idle != 0 && idle < time.Minute:
 		return fmt.Errorf("token idle is %s: it must be at least a minute", idle)
-	case t.ttl() < 0:
-		return fmt.Errorf("token ttl is %s: it can't be negative; 0 is for ever", t.ttl())
+	case t.Lifetime() < 0:
+		return fmt.Errorf("token ttl is %s: it can't be negative; 0 is for ever", t.Lifetime())
 	case t.PerUser < 0:
 		return fmt.Errorf("token per_user is %d: it can't be negative", t.PerUser)
 	case t.NamedTTL < 0:
@@ -128,8 +128,8 @@ func (t *TokenSettings) validate() error {
 	return nil
 }
 
-// cookieName returns the name of a realm's cookie over plain HTTP.
-func (t *TokenSettings) cookieName(realm string) string {
+// CookieName returns the name of a realm's cookie over plain HTTP.
+func (t *Token) CookieName(realm string) string {
 	switch {
 	case t.Cookie != nil && t.Cookie.Name != "":
 		return t.Cookie.Name
@@ -178,7 +178,7 @@ func checkCookieHost(host string) error {
 	return nil
 }
 
-func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
+func (t *Token) unmarshal(d *caddyfile.Dispenser) error {
 	return directive.Block(d, "token", func(name string) error {
 		switch name {
 		case "ttl":
@@ -206,14 +206,14 @@ func (t *TokenSettings) unmarshal(d *caddyfile.Dispenser) error {
 		case "schemes":
 			return directive.CheckedListArg(d, &t.Schemes, checkScheme)
 		case "cookie":
-			t.Cookie = new(CookieSettings)
+			t.Cookie = new(Cookie)
 			return t.Cookie.unmarshal(d)
 		}
 		return directive.Unknown(d, name, "token", "ttl", "idle", "per_user", "named_ttl", "named_per_user", "schemes", "cookie")
 	})
 }
 
-func (c *CookieSettings) unmarshal(d *caddyfile.Dispenser) error {
+func (c *Cookie) unmarshal(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		d.Prev()
 		if err := directive.CheckedArg(d, &c.Name, checkCookieName); err != nil {

@@ -1,17 +1,19 @@
-package djoser
+package settings
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 
 	"github.com/caddy-djoser/djoser/internal/directive"
+	"github.com/caddy-djoser/djoser/internal/pwned"
 	"github.com/caddy-djoser/djoser/password"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// PasswordSettings are the rules for passwords, and their hashing.
-type PasswordSettings struct {
+// Password has the rules for passwords, and for their hashing.
+type Password struct {
 	// Hasher has the parameters of Argon2id. Default: 19 MiB of memory, 2
 	// iterations, a parallelism of 1 (OWASP's Password Storage Cheat Sheet).
 	Hasher *password.Argon2id `json:"hasher,omitempty"`
@@ -64,7 +66,7 @@ func checkValidator(name string) error {
 	return fmt.Errorf("password validators: unknown validator %s: use some of common, numeric, similar and pwned, or off alone", name)
 }
 
-func (p *PasswordSettings) validators() password.Validators {
+func (p *Password) NewValidators() password.Validators {
 	v := password.Validators{
 		MinLength: 8,
 		Common:    slices.Contains(p.Validators, "common"),
@@ -84,14 +86,14 @@ func (p *PasswordSettings) validators() password.Validators {
 // realms don't use all processors.
 var defaultPool = password.NewPool(0, 0)
 
-func (p *PasswordSettings) pool() *password.Pool {
+func (p *Password) Pool() *password.Pool {
 	if p.Workers == 0 && p.Queue == 0 {
 		return defaultPool
 	}
 	return password.NewPool(p.Workers, p.Queue)
 }
 
-func (p *PasswordSettings) unmarshal(d *caddyfile.Dispenser) error {
+func (p *Password) unmarshal(d *caddyfile.Dispenser) error {
 	return directive.Block(d, "password", func(name string) error {
 		switch name {
 		case "hasher":
@@ -118,7 +120,7 @@ func (p *PasswordSettings) unmarshal(d *caddyfile.Dispenser) error {
 	})
 }
 
-func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
+func (p *Password) unmarshalHasher(d *caddyfile.Dispenser) error {
 	place := *d
 	var name string
 	if err := directive.OneArg(d, &name); err != nil {
@@ -159,4 +161,22 @@ func (p *PasswordSettings) unmarshalHasher(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return directive.Refused(&place, h.Validate())
+}
+
+func checkPwnedURL(text string) error {
+	if err := pwned.CheckURL(text); err != nil {
+		return fmt.Errorf("password pwned_url: %w", err)
+	}
+	return nil
+}
+
+// validatePwned checks PwnedURL.
+func (p *Password) validatePwned() error {
+	switch {
+	case p.PwnedURL == "":
+		return nil
+	case !slices.Contains(p.Validators, "pwned"):
+		return errors.New("password pwned_url is for the validator pwned: add that to validators")
+	}
+	return checkPwnedURL(p.PwnedURL)
 }

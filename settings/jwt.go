@@ -1,4 +1,4 @@
-package djoser
+package settings
 
 import (
 	"errors"
@@ -6,16 +6,15 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddy-djoser/djoser/authn"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/jwt"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// JWTSettings turn on JSON Web Tokens as simplejwt makes them, at /jwt/ of djoser 2's
+// JWT turns on JSON Web Tokens as simplejwt makes them, at /jwt/ of djoser 2's
 // layout. Names and defaults are those of its SIMPLE_JWT.
-type JWTSettings struct {
+type JWT struct {
 	// Access is the lifetime of access tokens, at most that of refresh tokens. It bounds
 	// how long a back end that checks tokens alone takes those of a log-in that has ended.
 	// Default: 5 minutes. Source: ACCESS_TOKEN_LIFETIME.
@@ -51,7 +50,7 @@ const (
 	defaultRefresh = 24 * time.Hour
 )
 
-func (s *JWTSettings) unmarshal(d *caddyfile.Dispenser) error {
+func (s *JWT) unmarshal(d *caddyfile.Dispenser) error {
 	return directive.OptionalBlock(d, func(name string) error {
 		switch name {
 		case "access":
@@ -88,7 +87,7 @@ func checkAlgorithm(name string) error {
 }
 
 // setDefaults sets the defaults, and replaces placeholders.
-func (s *JWTSettings) setDefaults() (err error) {
+func (s *JWT) setDefaults() (err error) {
 	if s.Access == 0 {
 		s.Access = caddy.Duration(defaultAccess)
 	}
@@ -109,7 +108,7 @@ func (s *JWTSettings) setDefaults() (err error) {
 }
 
 // validate checks the settings. It expects defaults and values of placeholders.
-func (s *JWTSettings) validate() error {
+func (s *JWT) validate() error {
 	access, refresh := time.Duration(s.Access), time.Duration(s.Refresh)
 	switch {
 	case access < time.Second:
@@ -141,32 +140,10 @@ func (s *JWTSettings) validate() error {
 	return nil
 }
 
-// issuer returns what makes the tokens of a realm with these keys.
-func (s *JWTSettings) issuer(keys *jwt.Keys) *jwt.Issuer {
+// NewIssuer returns what makes the tokens of a realm with these keys.
+func (s *JWT) NewIssuer(keys *jwt.Keys) *jwt.Issuer {
 	if s.Algorithm == jwt.HS256 {
 		keys = jwt.NewSharedKey([]byte(s.Key), keys.Now)
 	}
 	return &jwt.Issuer{Keys: keys, Name: s.Issuer, Access: time.Duration(s.Access)}
-}
-
-// openKeys returns the realm's own keys. It opens the store, which they come from.
-func (r *realm) openKeys() (*jwt.Keys, error) {
-	if _, err := r.open(); err != nil {
-		return nil, err
-	}
-	return r.keys, nil
-}
-
-// newJWT returns how the realm takes access tokens; nil: not at all.
-func (r *realm) newJWT() *authn.JWT {
-	s := r.settings.JWT
-	if s == nil {
-		return nil
-	}
-	return &authn.JWT{HeaderTypes: s.HeaderTypes, Issuer: func() (*jwt.Issuer, error) {
-		if _, err := r.open(); err != nil {
-			return nil, err
-		}
-		return r.issuer, nil
-	}}
 }

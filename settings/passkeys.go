@@ -1,4 +1,4 @@
-package djoser
+package settings
 
 import (
 	"encoding/json"
@@ -6,21 +6,19 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
 	"github.com/caddy-djoser/djoser/internal/directive"
-	"github.com/caddy-djoser/djoser/internal/request"
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"golang.org/x/net/idna"
 )
 
-// PasskeySettings turn on log-ins with passkeys, in builds that have the module
+// Passkeys turn on log-ins with passkeys, in builds that have the module
 // djoser.passkeys. They are for the host of Domain.
-type PasskeySettings struct {
+type Passkeys struct {
 	// Hosts are other hosts whose pages may use the passkeys, such as app.example.net,
 	// maybe with a port. Browsers ask the domain's /.well-known/webauthn whether a host
 	// may that isn't below it. Default: none.
@@ -41,7 +39,7 @@ func newWebAuthn() (account.WebAuthn, error) {
 // unmarshalPasskeys parses a line passkeys and its block.
 func (s *Settings) unmarshalPasskeys(d *caddyfile.Dispenser) error {
 	s.Passkeys = nil
-	on, p := true, new(PasskeySettings)
+	on, p := true, new(Passkeys)
 	if next := *d; next.NextArg() {
 		if err := directive.SwitchArg(d, &on); err != nil {
 			return err
@@ -99,8 +97,8 @@ func (s *Settings) validatePasskeys() error {
 	return checkPasskeyName(hostName(domainHost(s.Domain)))
 }
 
-// relyingParty returns whom the realm's passkeys are for, or nil.
-func (s *Settings) relyingParty() (*account.RelyingParty, error) {
+// RelyingParty returns whom the realm's passkeys are for, or nil.
+func (s *Settings) RelyingParty() (*account.RelyingParty, error) {
 	if s.Passkeys == nil {
 		return nil, nil
 	}
@@ -132,13 +130,13 @@ func isLocalhost(name string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
-// relatedPath is where browsers ask which origins may use the passkeys of a host. Source:
+// RelatedPath is where browsers ask which origins may use the passkeys of a host. Source:
 // WebAuthn, 5.11.
-const relatedPath = "/.well-known/webauthn"
+const RelatedPath = "/.well-known/webauthn"
 
-// relatedOrigins returns the origins that aren't the domain's or below it, for which browsers
+// RelatedOrigins returns the origins that aren't the domain's or below it, for which browsers
 // ask.
-func (s *Settings) relatedOrigins() (origins []string) {
+func (s *Settings) RelatedOrigins() (origins []string) {
 	if s == nil || s.Passkeys == nil {
 		return nil
 	}
@@ -151,35 +149,13 @@ func (s *Settings) relatedOrigins() (origins []string) {
 	return origins
 }
 
-// serveRelated answers a browser that asks for related origins, if the handler's settings name
-// any.
-func (h *Handler) serveRelated(w http.ResponseWriter, r *http.Request) (served bool, err error) {
-	if request.Path(r) != relatedPath || h.Settings == nil || r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false, nil
-	}
-	realm, err := h.app.realm(h.Realm)
-	if err != nil {
-		return false, nil
-	}
-	origins := realm.settings.relatedOrigins()
-	if len(origins) == 0 {
-		return false, nil
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "public, max-age=3600")
-	if r.Method == http.MethodHead {
-		return true, nil
-	}
-	return true, json.NewEncoder(w).Encode(map[string][]string{"origins": origins})
-}
-
-// withRelated adds the path of related origins to a matcher with paths.
-func (s *Settings) withRelated(matcher caddy.ModuleMap) caddy.ModuleMap {
+// WithRelated adds the path of related origins to a matcher with paths.
+func (s *Settings) WithRelated(matcher caddy.ModuleMap) caddy.ModuleMap {
 	var paths []string
 	if s == nil || s.Passkeys == nil || len(s.Passkeys.Hosts) == 0 || json.Unmarshal(matcher["path"], &paths) != nil {
 		return matcher
 	}
 	matcher = maps.Clone(matcher) // a named matcher serves other directives, too
-	matcher["path"] = caddyconfig.JSON(append(paths, relatedPath), nil)
+	matcher["path"] = caddyconfig.JSON(append(paths, RelatedPath), nil)
 	return matcher
 }

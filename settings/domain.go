@@ -1,4 +1,4 @@
-package djoser
+package settings
 
 import (
 	"fmt"

@@ -1,22 +1,19 @@
-package djoser
+package settings
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/caddy-djoser/djoser/django"
 	"github.com/caddy-djoser/djoser/internal/directive"
 	"github.com/caddy-djoser/djoser/social"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"go.uber.org/zap"
 )
 
-// ProviderSettings are those of a provider that people log in with.
-type ProviderSettings struct {
+// Provider has the settings of a provider that people log in with.
+type Provider struct {
 	// Name of the provider in paths, such as google. It belongs to the identities of
 	// accounts: with another name, they are others.
 	Name string `json:"name"`
@@ -53,7 +50,7 @@ func (s *Settings) unmarshalProvider(d *caddyfile.Dispenser) error {
 	if len(args) == 0 {
 		return d.Err("provider needs a name: use 'provider google', 'provider github' or 'provider <name> oidc <issuer>'")
 	}
-	p := ProviderSettings{Name: args[0], Kind: args[0]}
+	p := Provider{Name: args[0], Kind: args[0]}
 	if len(args) > 1 {
 		p.Kind = args[1]
 	}
@@ -104,11 +101,11 @@ func checkServerURL(url string) error {
 var providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 
 // checkComplete checks what can be before placeholders are replaced.
-func (p *ProviderSettings) checkComplete(before []ProviderSettings) error {
+func (p *Provider) checkComplete(before []Provider) error {
 	switch {
 	case !providerName.MatchString(p.Name):
 		return fmt.Errorf("provider %q: a name has small letters, digits, - and _, at most 32", p.Name)
-	case slices.ContainsFunc(before, func(other ProviderSettings) bool { return other.Name == p.Name }):
+	case slices.ContainsFunc(before, func(other Provider) bool { return other.Name == p.Name }):
 		return fmt.Errorf("duplicate provider %s", p.Name)
 	case !slices.Contains(social.Kinds, p.Kind):
 		return fmt.Errorf("provider %s: kind is %q: use %s", p.Name, p.Kind, strings.Join(social.Kinds, ", "))
@@ -163,33 +160,4 @@ func (s *Settings) validateProviders() error {
 		}
 	}
 	return nil
-}
-
-// newProviders returns the providers of the realm.
-func (r *realm) newProviders() []*social.Provider {
-	var providers []*social.Provider
-	for _, p := range r.settings.Providers {
-		providers = append(providers, social.New(social.Config{
-			Name: p.Name, Kind: p.Kind, URL: cmp.Or(p.Issuer, p.URL), Label: p.Label, ClientID: p.ClientID, ClientSecret: p.ClientSecret,
-			RedirectURIs: p.RedirectURIs, Now: r.now, Failed: func(err error) { r.providerFailed(p.Name, err) },
-		}))
-	}
-	return providers
-}
-
-// dumpedProviders returns what an import needs of the providers.
-func (r *realm) dumpedProviders() (providers []django.Provider) {
-	for _, p := range r.settings.Providers {
-		providers = append(providers, django.Provider{Name: p.Name, Kind: p.Kind})
-	}
-	return providers
-}
-
-// providerFailed logs why a provider couldn't be used.
-func (r *realm) providerFailed(name string, err error) {
-	log := r.log.Warn
-	if errors.Is(err, social.ErrDenied) {
-		log = r.log.Info
-	}
-	log("a log-in with a provider failed", zap.String("provider", name), zap.Error(err))
 }

@@ -1,15 +1,12 @@
-package djoser
+package settings
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 
 	"github.com/caddy-djoser/djoser/account"
-	"github.com/caddy-djoser/djoser/mail"
 	"github.com/caddy-djoser/djoser/model"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -76,26 +73,4 @@ func (s *Settings) validateRegistration(m *model.Model) error {
 		s.Approvers[i] = parsed
 	}
 	return nil
-}
-
-// usualProtocol returns the scheme of links that no request of a visitor asked for. On the
-// machine itself nobody can read them on the way, and few sites have TLS there.
-func (s *Settings) usualProtocol() string {
-	host := hostName(domainHost(s.Domain))
-	if isLocalhost(host) || net.ParseIP(strings.Trim(host, "[]")).IsLoopback() {
-		return "http"
-	}
-	return "https"
-}
-
-// invitationLink returns the link of an invitation with a code, and what is missing in
-// the settings for one.
-func (s *Settings) invitationLink(code string) (link, missing string) {
-	switch {
-	case s.InvitationURL == "":
-		return "", "invitation_url is missing: it is the path to the front end's page for the invited, such as \"#/register/{invitation}\""
-	case s.Domain == "":
-		return "", "domain is missing: the links of invitations need it"
-	}
-	return mail.InvitationLink(cmp.Or(s.Protocol, s.usualProtocol()), s.Domain, s.InvitationURL, code), ""
 }

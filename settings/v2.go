@@ -1,4 +1,4 @@
-package djoser
+package settings
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// V2Settings are the layouts of the endpoints, and the settings that djoser 2 added.
-type V2Settings struct {
+// V2 has the layouts of the endpoints, and the settings that djoser 2 added.
+type V2 struct {
 	// Endpoints are the layouts of djoser's endpoints that are there: classic, v2 or
 	// both. Default: classic.
 	Endpoints []string `json:"endpoints,omitempty"`
@@ -70,7 +70,7 @@ type V2Settings struct {
 	Permissions map[string]string `json:"permissions,omitempty"`
 
 	// JWT turns on JSON Web Tokens. Default: off.
-	JWT *JWTSettings `json:"jwt,omitempty"`
+	JWT *JWT `json:"jwt,omitempty"`
 }
 
 // v2SettingNames lists the lines of the block, for an error message.
@@ -79,7 +79,7 @@ const v2SettingNames = "endpoints, login_field, username_reset_confirm_url, user
 	"password_reset_show_email_not_found, username_reset_show_email_not_found, hide_users, permissions, jwt"
 
 // unmarshalLine parses a line of the block, if it is one of these settings.
-func (s *V2Settings) unmarshalLine(d *caddyfile.Dispenser, name string) (ours bool, err error) {
+func (s *V2) unmarshalLine(d *caddyfile.Dispenser, name string) (ours bool, err error) {
 	switches := map[string]*bool{
 		"username_reset_confirm_retype":       &s.UsernameResetConfirmRetype,
 		"user_create_password_retype":         &s.UserCreatePasswordRetype,
@@ -105,7 +105,7 @@ func (s *V2Settings) unmarshalLine(d *caddyfile.Dispenser, name string) (ours bo
 	case "permissions":
 		return true, s.unmarshalPermissions(d)
 	case "jwt":
-		s.JWT = new(JWTSettings)
+		s.JWT = new(JWT)
 		return true, s.JWT.unmarshal(d)
 	}
 	return false, nil
@@ -116,7 +116,7 @@ func checkLayout(name string) error {
 	return err
 }
 
-func (s *V2Settings) unmarshalPermissions(d *caddyfile.Dispenser) error {
+func (s *V2) unmarshalPermissions(d *caddyfile.Dispenser) error {
 	return directive.Block(d, "permissions", func(name string) error {
 		var class string
 		check := func(class string) error { return api.CheckPermission(name, class) }
@@ -131,8 +131,8 @@ func (s *V2Settings) unmarshalPermissions(d *caddyfile.Dispenser) error {
 	})
 }
 
-// layouts returns the layouts that are there.
-func (s *V2Settings) layouts() []api.Layout {
+// Layouts returns the layouts that are there.
+func (s *V2) Layouts() []api.Layout {
 	if len(s.Endpoints) == 0 {
 		return []api.Layout{api.Classic}
 	}
@@ -146,12 +146,13 @@ func (s *V2Settings) layouts() []api.Layout {
 	return layouts
 }
 
-func (s *V2Settings) hasV2() bool { return slices.Contains(s.layouts(), api.V2) }
+func (s *V2) hasV2() bool { return slices.Contains(s.Layouts(), api.V2) }
 
-func (s *V2Settings) hidesUsers() bool { return s.HideUsers == nil || *s.HideUsers }
+// HidesUsers reports whether other accounts are shown only to staff.
+func (s *V2) HidesUsers() bool { return s.HideUsers == nil || *s.HideUsers }
 
 // validate checks the settings.
-func (s *V2Settings) validate(m *model.Model) error {
+func (s *V2) validate(m *model.Model) error {
 	for _, name := range s.Endpoints {
 		if err := checkLayout(name); err != nil {
 			return err
@@ -162,7 +163,7 @@ func (s *V2Settings) validate(m *model.Model) error {
 			return err
 		}
 	}
-	if _, err := s.loginField(m); err != nil {
+	if _, err := s.LoginFieldIn(m); err != nil {
 		return err
 	}
 	if s.JWT != nil {
@@ -176,8 +177,8 @@ func (s *V2Settings) validate(m *model.Model) error {
 	return mail.CheckLinkURL("username_reset_confirm_url", s.UsernameResetConfirmURL)
 }
 
-// loginField returns the field that people log in with, nil for the username field.
-func (s *V2Settings) loginField(m *model.Model) (*model.Field, error) {
+// LoginFieldIn returns the field that people log in with, nil for the username field.
+func (s *V2) LoginFieldIn(m *model.Model) (*model.Field, error) {
 	if s.LoginField == "" || s.LoginField == m.Username.Name {
 		return nil, nil
 	}
@@ -193,25 +194,8 @@ func (s *V2Settings) loginField(m *model.Model) (*model.Field, error) {
 	return f, nil
 }
 
-// checkUsernameResetURL checks that there is the URL of a link that no page makes up for.
-func (s *Settings) checkUsernameResetURL() error {
-	if s.sendsUsernameResets() && s.MailerRaw != nil && s.UsernameResetConfirmURL == "" {
-		return errors.New("username_reset_confirm_url is missing, though endpoints has v2: it is the path to the front end's page, such as \"#/username/reset/confirm/{uid}/{token}\"; without that page, use 'disable username_reset'")
-	}
-	return nil
-}
-
-// sendsUsernameResets and sendsNotices report which mails can be sent.
-func (s *Settings) sendsUsernameResets() bool {
-	return s.hasV2() && !slices.Contains(s.Disable, "username_reset")
-}
-
-func (s *V2Settings) sendsNotices() bool {
-	return s.SendConfirmationEmail || s.PasswordChangedEmailConfirmation || s.UsernameChangedEmailConfirmation
-}
-
-// warn logs settings of djoser 2 that are allowed, but rarely meant.
-func (s *V2Settings) warn(log *zap.Logger) {
+// Warn logs settings of djoser 2 that are allowed, but rarely meant.
+func (s *V2) Warn(log *zap.Logger) {
 	for _, name := range []string{"user", "user_delete"} {
 		if s.Permissions[name] == api.IsAuthenticated {
 			log.Warn("every account may change or delete every other one, as in djoser", zap.String("permission", name), zap.String("class", api.IsAuthenticated), zap.String("use", api.CurrentUserOrAdmin))
@@ -220,6 +204,6 @@ func (s *V2Settings) warn(log *zap.Logger) {
 }
 
 // expand replaces placeholders; {uid} and {token} are replaced in each mail.
-func (s *V2Settings) expand(repl *caddy.Replacer) {
+func (s *V2) expand(repl *caddy.Replacer) {
 	s.UsernameResetConfirmURL = repl.ReplaceKnown(s.UsernameResetConfirmURL, "")
 }
