@@ -246,8 +246,8 @@ func TestErrorsHaveAPlaceAndASuggestion(t *testing.T) {
 		{inBlock("throttle {\nlogins 1/1m\n}"), "unknown word 'logins' in throttle: did you mean login?", 4},
 		{inBlock("throttle {\nlogin\n}"), "login needs a rate, such as 10/1m, or off", 4},
 		{inBlock("throttle {\nlogin 10\n}"), `login: rate "10": it must be a number and a time, such as 10/1m, of at most 10000 and 30d`, 4},
-		{inBlock("throttle {\nshared maybe\n}"), "shared", 4},
-		{inBlock("throttle {\nshared\n}"), "throttle shared: the badger store is of one server, which counts alone: leave out 'shared', or use a store that several servers share, such as postgres", 2},
+		{inBlock("throttle {\nshared maybe\n}"), "shared is 'maybe': it must be on or off", 4},
+		{inBlock("throttle {\nshared\n}"), "throttle shared: the badger store is of one server, which counts alone: leave out 'shared', or use a store that several servers share, such as postgres", 4},
 
 		// Providers.
 		{inBlock("provider"), "provider needs a name: use 'provider google', 'provider github' or 'provider <name> oidc <issuer>'", 3},

@@ -33,15 +33,15 @@ func TestThePrefixIsThatOfTheSurroundingHandle(t *testing.T) {
 }
 
 func TestADirectiveThatHidesTheRestOfTheSiteIsReported(t *testing.T) {
-	djoser := "djoser {\n" + settings + "\n}\n"
+	djoser := "djoser {\n" + required + "\n}\n"
 	for site, next := range map[string]any{
 		djoser + "respond x":                                "static_response",
 		djoser + "handle {\nrespond x\n}":                   "subroute",
-		"djoser /auth/* {\n" + settings + "\n}\nrespond x":  nil,
+		"djoser /auth/* {\n" + required + "\n}\nrespond x":  nil,
 		"handle_path /auth/* {\n" + djoser + "}\nrespond x": nil,
 		djoser: nil,
 		"@a path /auth/*\nhandle @a {\n" + djoser + "}\nrespond x":       nil,
-		"@a host a.example\ndjoser @a {\n" + settings + "\n}\nrespond x": nil,
+		"@a host a.example\ndjoser @a {\n" + required + "\n}\nrespond x": nil,
 	} {
 		s := newServer(t)
 		if err := s.LoadWith(strings.Replace(testsite.Options, "level ERROR", "output file {$DIR}/caddy.log", 1), site); err != nil {
