@@ -300,7 +300,7 @@ func TestLifeOfAnAccountOnPages(t *testing.T) {
 // Nobody should have to guess the rules.
 func TestFormsSayHowLongANewPasswordMustBe(t *testing.T) {
 	s := newServer(t)
-	if err := s.Load(withPages(strings.Replace(settings, "validators off", "min_length 12", 1), "")); err != nil {
+	if err := s.Load(withPages(strings.Replace(required, "validators off", "min_length 12", 1), "")); err != nil {
 		t.Fatal(err)
 	}
 	s.Post("/auth/register", "", "username", "ann", "password", "orchard-lantern").Want(t, 201)
