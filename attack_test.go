@@ -178,11 +178,7 @@ func TestTheSecurityPageHasEveryAttack(t *testing.T) {
 // link.
 func (s *server) noMoreMails(t *testing.T) []testsite.Mail {
 	t.Helper()
-	store := runningRealm(t, "default").accounts.Store
-	testsite.Eventually(t, "empty outbox", func() bool {
-		waiting, err := store.Mails(context.Background(), time.Now().Add(time.Hour), 1)
-		return err == nil && len(waiting) == 0
-	})
+	s.outboxEmpty(t)
 	return s.waitMails(t, 0)
 }
 

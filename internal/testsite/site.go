@@ -161,7 +161,7 @@ func Listens(addr string) bool {
 // Eventually waits for a condition. The limit is for machines that are slow or busy.
 func Eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !condition(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s: timed out", what)
 		}
