@@ -41,11 +41,6 @@ func (s *database) each(ctx context.Context, v snapshot, prefix []byte, fn func(
 	})
 }
 
-// entries calls fn with every entry of the store, in order of the keys.
-func (v snapshot) entries(fn func(sst.Entry) error) error {
-	return v.Ascend(nil, nil, func(e sst.Entry) (bool, error) { return true, fn(e) })
-}
-
 // CheckBackup implements BackupStore.
 func (s *database) CheckBackup(r io.Reader) (model.Stats, error) {
 	found, err := backup.Check(r)

@@ -530,7 +530,7 @@ func TestBadgerGivesAnOldStoreAJournal(t *testing.T) {
 	defer db.Close()
 	txn := db.NewTransactionAt(1, true)
 	err = s.view(t.Context(), func(v snapshot) error {
-		return v.entries(func(e sst.Entry) error {
+		return s.each(t.Context(), v, nil, func(e sst.Entry) error {
 			if bytes.Equal(e.Key, records.SequenceKey) {
 				return nil
 			}

@@ -124,7 +124,7 @@ func (s *database) emptied(mark []byte) (own [][]byte, marked bool, err error) {
 			marked = bytes.Equal(found, mark)
 			return nil // else it couldn't be opened
 		}
-		return v.entries(func(e sst.Entry) error {
+		return s.each(context.Background(), v, nil, func(e sst.Entry) error {
 			if e.Key[0] != records.PrefixOwn {
 				return fmt.Errorf("store %s isn't empty: only an empty store can be filled", s.dir)
 			}
