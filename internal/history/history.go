@@ -18,7 +18,7 @@ import (
 
 // A history is linearizable if each operation can be given a moment between its call and its
 // answer, so that done in the order of these moments, one after the other, the operations have
-// the answers that they had. porcupine looks for such moments.
+// the answers that they had.
 //
 // An operation whose answer is lost may have been done, at any time, or not: it is one that
 // never returns. At the end of the history it changes nothing that anybody sees.
@@ -135,8 +135,7 @@ type History struct {
 // New returns an empty history.
 func New() *History { return &History{begin: time.Now()} }
 
-// Variable sets how many histories a test makes, one after the other, for runs by hand. Then
-// also an end that takes longer than usual is a fault.
+// Variable sets how many histories a test makes, one after the other, for runs by hand.
 const Variable = "DJOSER_TEST_HISTORIES"
 
 // Rounds returns how many histories to make.
@@ -222,7 +221,7 @@ func (h *History) Check(t testing.TB, usual, most time.Duration) {
 		}
 	}
 	wrong, at := h.wrong(usual)
-	if wrong != nil && os.Getenv(Variable) == "" && h.isSlow() {
+	if wrong != nil && h.isSlow() {
 		t.Logf("an end took longer than %s to be known, as on a busy machine", usual)
 		wrong, at = h.wrong(most)
 	}

@@ -69,6 +69,13 @@ func TestServersAreLinearizable(t *testing.T) {
 		servers, nodes = append(servers, p), append(nodes, history.Site{Process: p})
 	}
 	t.Cleanup(server.holdRows(schema))
+	t.Cleanup(func() {
+		for n, p := range servers {
+			if log := p.Log(); t.Failed() {
+				t.Logf("the end of the log of server %d: %s", n, log[max(0, len(log)-4000):])
+			}
+		}
+	})
 	for range history.Rounds() {
 		h := history.New()
 		history.Run(t, h, nodes, mostlyLate, func(operations func(int)) {

@@ -379,7 +379,7 @@ func startProxy(t testing.TB, s *server) *proxy {
 			}
 			if bytes.HasPrefix(buf[:n], []byte("Q\x00\x00\x00\x0bcommit")) {
 				p.commits.RLock()
-				p.commits.RUnlock()
+				p.commits.RUnlock() //lint:ignore SA2001 it only waits
 			}
 			p.hang.RLock()
 			_, writeErr := to.Write(buf[:n])
