@@ -68,6 +68,7 @@ type account struct {
 }
 
 var model = porcupine.Model{
+	Partition: partition,
 	Init: func() any { return account{} },
 	Step: func(state, in, out any) (bool, any) { return state.(account).step(in.(input), out.(output)) },
 	DescribeOperation: func(in, out any) string {
@@ -196,6 +197,10 @@ func (h *History) isSlow() bool {
 	})
 }
 
+// askPorcupine is how long porcupine may look for orders, too: with passes that may be late, it
+// may take too long to find them.
+const askPorcupine = 5 * time.Second
+
 // Check checks the history. It has no other operations at the same time.
 //
 // usual is how long the end of a token takes to be known at every server, and most how long it
@@ -224,6 +229,9 @@ func (h *History) Check(t testing.TB, usual, most time.Duration) {
 	if wrong != nil && h.isSlow() {
 		t.Logf("an end took longer than %s to be known, as on a busy machine", usual)
 		wrong, at = h.wrong(most)
+	}
+	if wrong == nil && porcupine.CheckOperationsTimeout(model, h.late(most), askPorcupine) == porcupine.Illegal {
+		t.Error("porcupine finds no order")
 	}
 	if wrong != nil {
 		t.Errorf("no order explains %s: %s", model.DescribeOperation(wrong[at].Input, wrong[at].Output), draw(wrong))
