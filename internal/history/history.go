@@ -69,8 +69,8 @@ type account struct {
 
 var model = porcupine.Model{
 	Partition: partition,
-	Init: func() any { return account{} },
-	Step: func(state, in, out any) (bool, any) { return state.(account).step(in.(input), out.(output)) },
+	Init:      func() any { return account{} },
+	Step:      func(state, in, out any) (bool, any) { return state.(account).step(in.(input), out.(output)) },
 	DescribeOperation: func(in, out any) string {
 		return strings.ReplaceAll(fmt.Sprintf("%+v %+v", in, out), " ", ", ")
 	},
