@@ -43,8 +43,7 @@ var statements = []string{
 		order by key on conflict (key) do update set reserved = excluded.reserved where keys.account = excluded.account`,
 	"select key from djoser.holds where key = any($1) and until > $2",
 	"select signature from djoser.meta",
-	`insert into djoser.tokens (digest, account, parent, host, created, expires, used, named, record)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+	`insert into djoser.tokens (digest, account, parent, host, created, expires, used, named, record) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 }
 
 // byPgxAlone sends the statements of a registration, with rows of the same size, and does
