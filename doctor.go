@@ -2,7 +2,6 @@ package djoser
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,8 +32,7 @@ func examine(ctx context.Context, config []byte, sendTo string) ([]doctor.Findin
 // patient sets a realm up as the server does, with its mailer, but opens nothing.
 func patient(name string, s *settings.Settings) (found *doctor.Realm, done func()) {
 	found, done = &doctor.Realm{Name: name}, func() {}
-	var mailer struct{ Engine string }
-	_ = json.Unmarshal(s.MailerRaw, &mailer) // none without a mailer
+	mailer := settings.Engine(s.MailerRaw)
 	caddyContext, cancel, err := offlineContext()
 	if err != nil {
 		found.Err = err
@@ -47,7 +45,7 @@ func patient(name string, s *settings.Settings) (found *doctor.Realm, done func(
 	}
 	s = r.settings
 	*found = doctor.Realm{
-		Name: name, Domain: s.Domain, Mailer: mailer.Engine, From: s.FromEmail, Store: r.location,
+		Name: name, Domain: s.Domain, Mailer: mailer, From: s.FromEmail, Store: r.location,
 		Open: s.Registration == account.RegistrationOpen, Proves: s.SendActivationEmail,
 		Send: func(ctx context.Context, to string) error {
 			return r.mailer.Send(ctx, r.renderer.Trial(to))

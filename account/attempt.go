@@ -43,7 +43,7 @@ func (a *Service) tryAs(ctx context.Context, name loginName, c Client, own, othe
 	if !a.recall(ctx, name, c) {
 		return nil, refusal
 	}
-	a.Throttles.known.Allow(throttle.Limit{Key: knownKey(name.counted, c)})
+	a.remember(name.counted, c)
 	return a.try(ctx, own, nil)
 }
 
@@ -90,13 +90,14 @@ func knownKey(name string, c Client) throttle.Key {
 // mailbox, uses the client's address. Attacks from elsewhere don't lock out a known
 // client.
 func (a *Service) know(acc *model.Account, c Client) {
-	a.knowAs(a.Model.Username.Key(a.Model.Name(acc)).Value, c)
+	name := a.Model.Username.Key(a.Model.Name(acc)).Value
+	a.remember(name, c)
+	a.requests().Forget(pairKey("login", name, c))
 }
 
-// knowAs is know for one name of the account.
-func (a *Service) knowAs(name string, c Client) {
+// remember records that a client is known under a name. Its earlier attempts still count.
+func (a *Service) remember(name string, c Client) {
 	a.Throttles.known.Allow(throttle.Limit{Key: knownKey(name, c)})
-	a.requests().Forget(pairKey("login", name, c))
 }
 
 // recallTime is how long a refusal waits for the store.

@@ -40,7 +40,7 @@ func (r *Request) login(ctx context.Context, field *model.Field, name, pass stri
 	switch {
 	case err == nil:
 		a.know(acc, c)
-		a.knowAs(who.counted, c)
+		a.remember(who.counted, c)
 		try.right()
 	case errors.Is(err, ErrDisabled), errors.As(err, new(*FactorError)):
 		try.right()

@@ -353,8 +353,14 @@ func (s *Settings) validateThrottle() error {
 
 // storesInBadger reports whether the store is the default one.
 func (s *Settings) storesInBadger() bool {
-	var store struct{ Engine string }
-	return s.StoreRaw == nil || json.Unmarshal(s.StoreRaw, &store) == nil && store.Engine == "badger"
+	return s.StoreRaw == nil || Engine(s.StoreRaw) == "badger"
+}
+
+// Engine returns the name of the module of a store or a mailer in JSON. It is empty without one.
+func Engine(raw json.RawMessage) string {
+	var module struct{ Engine string }
+	_ = json.Unmarshal(raw, &module) // checked when the module is loaded
+	return module.Engine
 }
 
 // validateNumbers checks what the Caddyfile can't express, but JSON can.
