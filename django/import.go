@@ -108,6 +108,9 @@ func (im *importer) readAll(ctx context.Context, r io.Reader) error {
 		if row.Model == im.model && im.usersEnded {
 			return fmt.Errorf("row %d: a user comes after what refers to one: send users first", row.Number)
 		}
+		if row.Model == IdentityModel && im.options.Phase == PhaseCheck {
+			return im.work(ctx, row) // in order: of two rows with the same log-in, the first one counts
+		}
 		return w.do(func(ctx context.Context) error { return im.work(ctx, row) })
 	})
 	err = cmp.Or(err, w.wait(), context.Cause(ctx))
